@@ -1,0 +1,46 @@
+"""The errors that miniflow raises on purpose, one class a territory.
+
+Every message names what the user named: a node (with its class, its name and the line that built it), a file, an
+option. A `MiniflowError` is always about the user's input; anything else that escapes is a defect of miniflow. Each
+class also derives from the built-in exception that NumPy or Python would have raised, so `except ValueError` works.
+"""
+
+
+class MiniflowError(Exception):
+    """Base class of all errors about what the user gave; its message is meant to be shown as it is."""
+
+
+class GraphError(MiniflowError, ValueError):
+    """Something about a graph: its nodes, what was fed to them, what they computed."""
+
+
+class FeedError(GraphError):
+    """A `feed_dict` lacks a value, has a key that cannot be fed, or a value that does not fit."""
+
+
+class ShapeError(GraphError):
+    """Values reached a node in shapes that it cannot combine."""
+
+
+class GradientError(GraphError):
+    """A `backward` forgot an input, returned the wrong shape, or was asked for what does not exist."""
+
+
+class NodeError(GraphError):
+    """A node's own code raised; the original exception is the `__cause__`."""
+
+
+class NotFiniteError(GraphError, ArithmeticError):
+    """A loss turned NaN or infinite; the message names the node or edge where it began."""
+
+
+class DataError(MiniflowError, ValueError):
+    """A data set, an image or a table is not what its name or its header claims."""
+
+
+class ModelFileError(MiniflowError, ValueError):
+    """A model file is damaged, foreign, or belongs to another network."""
+
+
+class CompileError(MiniflowError, TypeError):
+    """A node does something that cannot be recorded; the interpreter still runs it."""
