@@ -1,13 +1,16 @@
 """The errors that miniflow raises on purpose, one class a territory.
 
-Every message names what the user named: a node (with its class, its name and the line that built it), a file, an
-option. A `MiniflowError` is always about the user's input; anything else that escapes is a defect of miniflow. Each
-class also derives from the built-in exception that NumPy or Python would have raised, so `except ValueError` works.
+Every message names what the user named: a node (with its class, its name and the line that built
+it), a file, an option. A `MiniflowError` is always about the user's input; anything else that
+escapes is a defect of miniflow. Each class also derives from the built-in exception that NumPy or
+Python would have raised, so `except ValueError` works.
 """
 
 
 class MiniflowError(Exception):
-    """Base class of all errors about what the user gave; its message is meant to be shown as it is."""
+    """Base class of all errors about what the user gave; its message is meant to be shown as it
+    is.
+    """
 
 
 class GraphError(MiniflowError, ValueError):
@@ -23,7 +26,9 @@ class ShapeError(GraphError):
 
 
 class GradientError(GraphError):
-    """A `backward` forgot an input, returned the wrong shape, or was asked for what does not exist."""
+    """A `backward` forgot an input, returned the wrong shape, or was asked for what does not
+    exist.
+    """
 
 
 class NodeError(GraphError):

@@ -1,0 +1,294 @@
+"""The two passes over a graph: forward for the value, backward for the gradients.
+
+    value:           for every node that leads to the output, in order:  node.forward()
+    value_and_grad:  and then, from the output back to the inputs:       node.backward()
+
+That is all there is to backpropagation. No node knows the whole derivative; each one multiplies
+what its consumers hand back with its own local derivatives and adds up over its consumers, because
+every path to the output counts. And since a node is visited once, after all its consumers, no
+partial derivative is ever computed twice.
+
+What else is in this file: the gradient of one that starts the backward pass, and a look at what
+each `backward` left, so that a mistake is told where it was made. Everything a pass computes stays
+on the nodes, to be inspected.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import GradientError, GraphError, ShapeError
+from miniflow.feeding import checked_feed, end_feed, explained, missing_feed, wants_a_value
+from miniflow.graph import Input, Node, Op, Pass, Plan, _passes, plan_for, upstream_gradient
+from miniflow.values import ones_like, shape_of
+
+_lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
+
+
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(
+    os, "register_at_fork"
+):  # a thread of the parent may have held the lock; it is not in the child
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
+    """The value of `node`: a forward pass over the nodes that lead to it.
+
+    Args:
+        node: the output.
+        feed_dict: input → value: Python numbers, NumPy arrays, or what `np.asarray` makes an array
+            of.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> mf.value(x * y + 1, {x: 3, y: 4})
+    13
+    """
+    with _lock:
+        plan = plan_for(node)
+        feed = checked_feed(feed_dict)
+        try:
+            forward_pass(node, plan, feed, start_pass(node, plan, ()))
+            return node.value
+        finally:
+            end_feed(feed)
+
+
+def value_and_grad(
+    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Sequence[Node] = ()
+) -> tuple[Any, list[Any]]:
+    """The value of `node` and its gradient with respect to each node of `wrt`: a forward and a
+    backward pass.
+
+    Args:
+        node: the output. Where its value is an array, the gradient is that of the sum of its
+            entries, unless the output is a `DummyGrad`, whose upstream gradient is fed.
+        feed_dict: input → value, as for `value`.
+        wrt: the nodes to differentiate with respect to, interior ones included. Only the gradients
+            that these need are computed; with an empty `wrt`, all are, to be looked at in
+            `node.gradients`.
+
+    Returns:
+        The value, and a list of gradients in the order and in the shapes of `wrt`.
+
+    >>> import miniflow as mf
+    >>> x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
+    >>> mf.value_and_grad(x * y + x * z, {x: 3, y: 4, z: -5}, wrt=[x, y, z])
+    (-3, [-1.0, 3.0, 3.0])
+    """
+    if isinstance(wrt, Node):
+        raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
+    with _lock:
+        plan = plan_for(node)
+        for w in wrt:
+            if w is not node and w not in plan.consumers:
+                raise GradientError(
+                    f"{node} does not depend on {w}, so it has no gradient with respect to it."
+                )
+        feed = checked_feed(feed_dict)
+        try:
+            this_pass = start_pass(node, plan, wrt)
+            forward_pass(node, plan, feed, this_pass)
+            gradients = backward_pass(node, plan, wrt, this_pass)
+            return node.value, _separate(gradients)
+        finally:
+            end_feed(feed)
+
+
+def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
+    """The share of rows whose largest logit is the label.
+
+    Args:
+        node: a loss whose inbound nodes are (logits, labels): `CrossEntropyWithSoftmax` or a class
+            of your own. Logits have shape (n, k) and labels (n,), or (n, k) if they are one-hot;
+            logits of one column or of shape (n,) are those of two classes, and say 1 where they are
+            positive.
+        feed_dict: input → value, as for `value`.
+
+    >>> import numpy as np, miniflow as mf
+    >>> logits, labels = mf.Input(), mf.Input()
+    >>> loss = mf.CrossEntropyWithSoftmax(logits, labels)
+    >>> mf.accuracy(loss, {logits: np.array([[0.1, 0.9], [0.8, 0.2]]), labels: np.array([1, 1])})
+    0.5
+    """
+    if len(node.inbound_nodes) < 2:
+        raise GraphError(
+            f"accuracy needs a loss of (logits, labels); {node} has "
+            f"{len(node.inbound_nodes)} inbound nodes."
+        )
+    with _lock:
+        value(node, feed_dict)
+        logits, labels = (np.asarray(source.value) for source in node.inbound_nodes[:2])
+    if logits.ndim == 2 and logits.shape[1] > 1:
+        predicted = logits.argmax(axis=1)
+        labels = labels.argmax(axis=1) if labels.shape == logits.shape else labels
+    else:
+        predicted, labels = (logits > 0).reshape(-1), labels.reshape(-1)
+    if predicted.shape != labels.shape:
+        raise ShapeError(
+            f"accuracy of {node}: logits {logits.shape} and labels {labels.shape} do not match."
+        )
+    return float(np.mean(predicted == labels))
+
+
+# --- The passes (the compiler runs these same functions, with tracer arrays for values)
+
+
+class TheEnd(list[Node]):
+    """What the output of a pass sees as its `outbound_nodes`.
+
+    The list is empty, as a loss that insists on being last can assert. Yet whoever loops over it
+    meets one consumer, which hands back the gradient of the output with respect to itself: one. So
+    no node has to treat the end specially.
+    """
+
+    def __init__(self, output: Node) -> None:
+        self.output = output
+
+    def __iter__(self) -> Iterator[Any]:
+        yield Seed({self.output: ones_like(self.output.value)})
+
+
+class Seed:
+    """A consumer that is no node, with nothing but the gradients that it hands back."""
+
+    def __init__(self, gradients: dict[Node, Any]) -> None:
+        self.gradients = gradients
+
+
+_CAREFUL = (Op.backward, Input.backward)  # these see to the shapes of their gradients themselves
+
+
+def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = False) -> Pass:
+    """What the nodes can know of the pass: their consumers in it, and whether their gradient is
+    needed.
+    """
+    consumers = plan.consumers.copy()
+    for source in output.inbound_nodes:
+        consumers[source] = [*plan.consumers[source], output]
+    consumers[output] = TheEnd(output)
+    return Pass(consumers, plan.needed_for(wrt)[0], tracing)
+
+
+@contextmanager
+def preserved(nodes: Iterable[Node]) -> Iterator[None]:
+    """Put all state of these nodes back at the end: what was computed in between leaves no
+    trace.
+    """
+    kept = [(node, node.__dict__.copy(), dict(node.cache)) for node in nodes]
+    try:
+        yield
+    finally:
+        for node, state, cache in kept:
+            node.__dict__.clear()
+            node.__dict__.update(state)
+            node.cache = cache
+
+
+def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: Pass) -> None:
+    """Call `forward` of every node that leads to the output, in order."""
+    _passes.append(this_pass)
+    node = output
+    try:
+        for node in (*plan.order, output):
+            if node in feed:
+                node.forward(feed[node])
+            else:
+                node.forward()
+            if node.value is None:
+                raise GraphError(f"{node}: forward() did not set self.value.")
+    except Exception as error:
+        if not node.inbound_nodes and node not in feed and wants_a_value(type(node).forward):
+            raise missing_feed((*plan.order, output), feed) from None
+        if isinstance(error, GraphError):
+            raise
+        raise explained(node, "forward", error) from error
+    finally:
+        _passes.pop()
+
+
+def backward_pass(output: Node, plan: Plan, wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
+    """Call `backward` of every node between the output and `wrt`, consumers first; collect the
+    gradients.
+    """
+    needed, order = plan.needed_for(wrt)
+    _passes.append(this_pass)
+    node = output
+    try:
+        for node in (output, *order):
+            node.backward()
+            if type(node).backward not in _CAREFUL:
+                check_gradients_of(node, needed)
+        return [_gradient_of(node) for node in wrt]
+    except GraphError:
+        raise
+    except Exception as error:
+        raise explained(node, "backward", error) from error
+    finally:
+        _passes.pop()
+
+
+def _gradient_of(node: Node) -> Any:
+    grad = upstream_gradient(node) if node.inbound_nodes else node.gradients[node]
+    return _fitted(grad, shape_of(node.value), node)
+
+
+def check_gradients_of(node: Node, needed: set[Node]) -> None:
+    """See that `backward` has left a gradient of the right shape for each input that needs one."""
+    for source in node.inbound_nodes or (node,):
+        if source in needed or source is node:
+            if source not in node.gradients:
+                what = "itself" if source is node else f"its input {source}"
+                raise GradientError(
+                    f"{node}: backward() left no gradient for {what} in self.gradients."
+                )
+            grad, shape = node.gradients[source], shape_of(source.value)
+            if shape_of(grad) != shape:
+                node.gradients[source] = _fitted(grad, shape, source, by=node)
+
+
+def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = None) -> Any:
+    """A gradient in the shape of the value: leading ones are dropped, and a bare 0 stands for
+    zeros.
+    """
+    seen = shape_of(grad)
+    if seen == shape:
+        return grad
+    if isinstance(grad, (int, float)) and grad == 0:
+        return np.zeros(
+            shape, getattr(node.value, "dtype", None) if _is_floating(node.value) else np.float64
+        )
+    extra = len(seen) - len(shape)
+    if extra > 0 and set(seen[:extra]) == {1} and seen[extra:] == shape:
+        return grad.reshape(shape)
+    transposed = ": it is the transpose" if seen == shape[::-1] else ""
+    raise GradientError(
+        f"{by or node}: backward() left a gradient of shape {seen} for {node}, "
+        f"whose value has shape {shape}{transposed}."
+    )
+
+
+def _is_floating(value: Any) -> bool:
+    return getattr(value, "dtype", np.dtype(float)).kind == "f"
+
+
+def _separate(gradients: list[Any]) -> list[Any]:
+    """The same gradients, no two of which share memory: they belong to the caller, who may write to
+    them.
+    """
+    for i, grad in enumerate(gradients):
+        if isinstance(grad, np.ndarray) and any(
+            isinstance(other, np.ndarray) and np.may_share_memory(grad, other)
+            for other in gradients[:i]
+        ):
+            gradients[i] = grad.copy()
+    return gradients

@@ -1,0 +1,76 @@
+"""What goes into a pass: `feed_dict` checked, missing values named; and what a node's failure is
+told as.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from miniflow.errors import FeedError, GraphError, NodeError, ShapeError
+from miniflow.graph import Constant, Node, Op, Parameter
+from miniflow.values import as_value, describe, shape_of
+
+
+def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
+    """`feed_dict` with its keys checked and its values made into numbers and arrays."""
+    if not isinstance(feed_dict, Mapping):
+        if feed_dict is None:
+            return {}
+        raise FeedError(
+            f"feed_dict is a dictionary of node → value, and was {describe(feed_dict)}."
+        )
+    feed = {}
+    for node, fed in feed_dict.items():
+        if not isinstance(node, Node):
+            raise FeedError(f"feed_dict has the key {describe(node)}: its keys are nodes.")
+        if node.inbound_nodes and not wants_a_value(type(node).forward, optional=True):
+            raise FeedError(
+                f"feed_dict has {node}, which is computed from its inbound nodes: feed those."
+            )
+        if fed is None:
+            raise FeedError(f"feed_dict gives None for {node}: it takes a number or an array.")
+        feed[node] = as_value(fed, str(node)) if type(fed) not in (float, int) else fed
+    return feed
+
+
+def end_feed(feed: dict[Node, Any]) -> None:
+    """Let the nodes that keep a value of their own have it back."""
+    for node in feed:
+        if isinstance(node, (Parameter, Constant)):
+            node.forward()
+
+
+@lru_cache(maxsize=512)
+def wants_a_value(forward: Any, optional: bool = False) -> bool:
+    """Whether a class's `forward(self, value)` takes a value, or cannot do without one."""
+    given = [None, None] if optional else [None]
+    try:
+        inspect.signature(forward).bind(*given)
+    except TypeError:
+        return not optional
+    return optional
+
+
+def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError:
+    """The error for a pass over `order` that was fed too little."""
+    missing = [
+        str(node)
+        for node in order
+        if not node.inbound_nodes and node not in feed and wants_a_value(type(node).forward)
+    ]
+    return FeedError(f"{order[-1]} needs a value for {', '.join(missing)}: add it to feed_dict.")
+
+
+def explained(node: Node, method: str, error: Exception) -> GraphError:
+    """The error for a node whose own code raised: with the node, and the shapes that it saw."""
+    shapes = [(source.label, shape_of(source.value)) for source in node.inbound_nodes]
+    if isinstance(node, Op) and node.expects and isinstance(error, (ValueError, IndexError)):
+        seen = " and ".join(f"{label} of shape {shape}" for label, shape in shapes)
+        return ShapeError(f"{node} got {seen}; it takes {node.expects}.")
+    seen = ", ".join(f"{label} {shape}" for label, shape in shapes)
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return NodeError(
+        f"{node}: {method}() failed with {reason}."
+        + (f" Shapes of its inputs: {seen}." if seen else "")
+    )

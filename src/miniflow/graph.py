@@ -1,0 +1,430 @@
+"""The graph: nodes, the edges between them, and the order in which a pass visits them.
+
+A **node** computes one value from the values of its *inbound* nodes. Node after node, from the
+inputs to an output, that is the forward pass. The backward pass walks the same nodes the other way
+round: each node asks its *outbound* nodes, its consumers, for the gradient of the output with
+respect to its own value (the *upstream gradient*), multiplies it with its local derivatives, and
+leaves one gradient for each inbound node in its dictionary `gradients`. That dictionary is the
+whole protocol:
+
+    class Mul(Node):
+        def __init__(self, x, y):
+            Node.__init__(self, [x, y])
+
+        def forward(self):
+            self.value = self.inbound_nodes[0].value * self.inbound_nodes[1].value
+
+        def backward(self):
+            x, y = self.inbound_nodes
+            self.gradients = {n: 0 for n in self.inbound_nodes}
+            for consumer in self.outbound_nodes:
+                grad = consumer.gradients[self]
+                self.gradients[x] += y.value * grad
+                self.gradients[y] += x.value * grad
+
+This file has the four kinds of node (`Node`, `Input`, `Parameter` and `Op`, the tidy way to write
+one) and `Plan`, which knows the nodes that lead to an output. `autodiff.py` runs the two passes.
+"""
+
+import os
+import sys
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.errors import GradientError, GraphError, ShapeError
+from miniflow.operators import Operators
+from miniflow.values import as_value, describe, ones_like, shape_of, sum_to_shape
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Node(Operators):
+    """A value computed from the values of other nodes: subclass it, write `forward` and `backward`.
+
+    Args:
+        inbound_nodes: the nodes whose values this one uses, in the order of its arguments.
+        name: what pictures, programs and error messages call it; None by default.
+
+    Attributes:
+        value: what `forward` set; None before the first pass.
+        gradients: what `backward` set: inbound node → gradient of the output with respect to it; {}
+            before.
+        cache: a dictionary for whatever `forward` wants to hand to `backward`.
+
+    `+ - * / @ ** -x` and `x[...]` on nodes build nodes; numbers and arrays become `Constant`s.
+
+    >>> x, y = Input("x"), Input("y")
+    >>> x.outbound_nodes
+    []
+    >>> z = x * y
+    >>> x.outbound_nodes == [z], z.inbound_nodes == [x, y]
+    (True, True)
+    """
+
+    def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
+        self.inbound_nodes: Sequence[Node] = list(inbound_nodes)
+        self.name = name
+        self.value: Any = None
+        self.gradients: dict[Node, Any] = {}
+        self.cache: dict[Any, Any] = {}
+        self._built_at = _building_code()
+        self._consumers: dict[weakref.ref[Node], None] = {}
+        self._consumers_limit = 16
+        self._plan: Plan | None = None
+        me = weakref.ref(self)
+        for node in self.inbound_nodes:
+            if not isinstance(node, Node):
+                raise GraphError(
+                    f"{self} takes nodes, and was given {describe(node)}: "
+                    "wrap it in Constant(...), or make it an Input and feed it."
+                )
+            node._consumers[me] = None
+            if len(node._consumers) > node._consumers_limit:
+                node._forget_dead_consumers()
+
+    def forward(self, *value: Any) -> None:
+        """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
+        raise GraphError(f"{self} has no forward method: its class must define forward(self).")
+
+    def backward(self) -> None:
+        """Fill `self.gradients` from the gradients of the outbound nodes."""
+        raise GraphError(f"{self} has no backward method: its class must define backward(self).")
+
+    @property
+    def outbound_nodes(self) -> list["Node"]:
+        """The consumers: during a pass those that lead to its output, at rest all that are
+        alive.
+        """
+        if _passes:
+            during = _passes[-1].consumers.get(self)
+            if during is not None:
+                return during
+        return [node for me in list(self._consumers) if (node := me()) is not None]
+
+    def _forget_dead_consumers(self) -> None:
+        # Amortised: the next sweep comes after as many new consumers as have survived this one.
+        for me in list(self._consumers):
+            if me() is None:
+                self._consumers.pop(me, None)
+        self._consumers_limit = 2 * len(self._consumers) + 16
+
+    @property
+    def label(self) -> str:
+        """Class and name, as messages and pictures show it: `Linear 'logits'`."""
+        return type(self).__name__ + (f" '{self.name}'" if self.name is not None else "")
+
+    @property
+    def where(self) -> str:
+        """File and line of the user's code that built the node: `train.py:12`."""
+        code, instruction = self._built_at
+        if code is None:
+            return "unknown"
+        position = next(p for i, p in enumerate(code.co_positions()) if 2 * i >= instruction)
+        return f"{os.path.basename(code.co_filename)}:{position[0] or code.co_firstlineno}"
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.where})"
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in ("inbound_nodes", "value", "gradients", "_consumers", "_built_at", "name"):
+            raise GraphError(
+                f"A {type(self).__name__} has no `{attribute}`: its __init__ must call "
+                "Node.__init__(self, [its inbound nodes])."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+
+
+class Input(Node):
+    """A value that is fed: `feed_dict[x] = value`. Its gradient is the sum of what its consumers
+    hand back.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input("x")
+    >>> mf.value(x * x, {x: 3})
+    9
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        Node.__init__(self, (), name)
+
+    def forward(self, value: Any) -> None:
+        self.value = value
+
+    def backward(self) -> None:
+        self._gradient = upstream_gradient(self)
+
+    # A dictionary that a node keeps of itself would be a reference cycle: it is made when asked for.
+    @property
+    def gradients(self) -> dict[Node, Any]:
+        """`{self: gradient}` after a backward pass."""
+        return {} if self._gradient is None else {self: self._gradient}
+
+    @gradients.setter
+    def gradients(self, gradients: dict[Node, Any]) -> None:
+        self._gradient = gradients.get(self)
+
+
+class Constant(Input):
+    """A node with a fixed value: what a number or an array in an expression becomes.
+
+    Args:
+        value: a number or an array (kept as it is, not copied).
+        name: None by default.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input("x")
+    >>> mf.value(2 * x + mf.Constant(1, "one"), {x: 3})
+    7
+    """
+
+    def __init__(self, value: Any, name: str | None = None) -> None:
+        Input.__init__(self, name)
+        self._kept = as_value(value, "a Constant")
+        self.value = self._kept
+
+    def forward(self, value: Any = None) -> None:
+        self.value = self._kept if value is None else value
+
+
+class Parameter(Input):
+    """An input that keeps its own array, which optimizers update in place: a weight or a bias.
+
+    Args:
+        value: its first value; copied; integers become float64, since a step of an optimizer is not
+            a whole number.
+        name: None by default.
+
+    It need not be fed; a feed stands in for it during that pass. Assigning `W.value = array`
+    replaces the array.
+
+    >>> import miniflow as mf
+    >>> W = mf.Parameter([[1, 2], [3, 4]], "W")
+    >>> x = mf.Input("x")
+    >>> mf.value(x @ W, {x: [1.0, 1.0]})
+    array([4., 6.])
+    """
+
+    def __init__(self, value: Any, name: str | None = None) -> None:
+        Input.__init__(self, name)
+        self.value = value
+
+    @property
+    def value(self) -> Any:
+        """The parameter's own array (during a pass that feeds it, what was fed)."""
+        return self._array if self._fed is None else self._fed
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._fed: Any = None
+        if value is None:  # Node.__init__ says "no value yet"
+            self._array: Any = None
+            return
+        array = np.array(
+            as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter"), order="C"
+        )
+        self._array = array if array.dtype.kind in "fc" else array.astype(np.float64)
+
+    def forward(self, value: Any = None) -> None:
+        self._fed = value
+
+
+class Op(Node):
+    """The tidy way to write a node: `compute` and `gradient`, as functions of the inbound values.
+
+    A subclass defines
+
+    - `compute(self, *values)`, which returns the value, and
+    - `gradient(self, grad, *values)`, which returns one gradient for each inbound node: an array,
+      None (no gradient flows there: labels, indices), or, where it is costly, a function of no
+      arguments that is called only if that gradient is needed. `grad` is the upstream gradient, in
+      the shape of `self.value`.
+
+    and `Op` does the rest: it adds up the gradients of all consumers, sums a gradient back to the
+    shape of its input where NumPy has broadcast it, and leaves out the inputs that need none.
+
+    >>> import numpy as np, miniflow as mf
+    >>> class Cube(mf.Op):
+    ...     def compute(self, x):
+    ...         return x**3
+    ...     def gradient(self, grad, x):
+    ...         return (grad * 3 * x**2,)
+    >>> x = mf.Input("x")
+    >>> mf.value_and_grad(Cube(x), {x: 2.0}, wrt=[x])
+    (8.0, [12.0])
+    """
+
+    expects: str = ""  # what shapes fit, said when `compute` fails
+
+    def __init__(self, *inputs: Any, name: str | None = None) -> None:
+        Node.__init__(self, [as_node(x) for x in inputs], name)
+
+    def compute(self, *values: Any) -> Any:
+        """The node's value from the values of its inbound nodes."""
+        raise GraphError(
+            f"{self} has no compute method: its class must define compute(self, *values)."
+        )
+
+    def gradient(self, grad: Any, *values: Any) -> Any:
+        """One gradient for each inbound node, from the upstream gradient and the inbound values."""
+        raise GraphError(f"{self} has no gradient method: define gradient(self, grad, *values).")
+
+    def validate(self, *values: Any) -> None:
+        """Refuse inbound *values* that `compute` would get wrong (labels out of range); never
+        compiled.
+        """
+
+    def forward(self) -> None:
+        values = [node.value for node in self.inbound_nodes]
+        if not (_passes and _passes[-1].tracing):
+            self.validate(*values)
+        self.value = self.compute(*values)
+
+    def backward(self) -> None:
+        values = [node.value for node in self.inbound_nodes]
+        grads = self.gradient(upstream_gradient(self), *values)
+        if not isinstance(grads, (tuple, list)):
+            grads = (grads,)
+        if len(grads) != len(values):
+            raise GradientError(
+                f"{self}: gradient() returned {len(grads)} gradients for {len(values)} inbound "
+                "nodes; it must return one for each, None where there is none."
+            )
+        needed = _passes[-1].needed if _passes else self.inbound_nodes
+        gradients: dict[Node, Any] = {}
+        for node, value, grad in zip(self.inbound_nodes, values, grads, strict=True):
+            if node not in needed:
+                continue
+            if grad is None:
+                grad = 0.0
+            else:
+                if callable(grad):
+                    grad = grad()
+                try:
+                    grad = sum_to_shape(grad, shape_of(value))
+                except ShapeError as error:
+                    raise GradientError(f"{self}: gradient() returned {error}: {node}.") from None
+            gradients[node] = gradients[node] + grad if node in gradients else grad
+        self.gradients = gradients
+
+
+def upstream_gradient(node: Node) -> Any:
+    """Gradient of the output with respect to `node`: the sum of what its consumers hand back."""
+    total: Any = None
+    for consumer in node.outbound_nodes:
+        grad = consumer.gradients[node]
+        total = grad if total is None else total + grad
+    return ones_like(node.value) if total is None else total
+
+
+def as_node(x: Any) -> Node:
+    """A node as it is; a number or an array as a `Constant`."""
+    return x if isinstance(x, Node) else Constant(x)
+
+
+def _building_code() -> tuple[CodeType | None, int]:
+    """The code that is building a node, and where in it: the line is looked up only if it is asked
+    for.
+    """
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name != "__init__" and not code.co_filename.startswith(_PACKAGE):
+            return code, frame.f_lasti
+        frame = frame.f_back  # type: ignore[assignment]
+    return None, 0
+
+
+# --- Which nodes lead to an output, and in what order
+
+
+class Plan(NamedTuple):
+    """What a pass needs to know about an output: found once, kept until the graph changes.
+
+    The output itself is left out everywhere: it keeps its plan, and a plan that kept the output
+    would be a cycle.
+    """
+
+    order: list[Node]  # the nodes that lead to the output, each after its inbound nodes
+    inbound: list[Sequence[Node]]  # a copy of their inbound_nodes, and last the output's
+    consumers: dict[Node, list[Node]]  # for each of them, the consumers among them
+    backward: dict[tuple[int, ...], tuple[set[Node], list[Node]]]  # per `wrt`: see needed_for
+
+    def is_current(self, output: Node) -> bool:
+        """Whether nobody has rewired the graph since."""
+        return (
+            output.inbound_nodes == self.inbound[-1]
+            and [node.inbound_nodes for node in self.order] == self.inbound[:-1]
+        )
+
+    def needed_for(self, wrt: Sequence[Node]) -> tuple[set[Node], list[Node]]:
+        """The nodes between `wrt` and the output, as a set and last to first; all nodes if `wrt` is
+        empty.
+        """
+        key = tuple(map(id, wrt))
+        if key not in self.backward:
+            needed = set(wrt) & self.consumers.keys() if wrt else set(self.order)
+            for node, inbound in zip(self.order, self.inbound, strict=False):
+                if not needed.isdisjoint(inbound):
+                    needed.add(node)
+            self.backward[key] = needed, [node for node in reversed(self.order) if node in needed]
+        return self.backward[key]
+
+
+def plan_for(output: Node) -> Plan:
+    """The plan of an output: the one it keeps if the graph is as it was, else a new one."""
+    plan = output._plan
+    if plan is None or not plan.is_current(output):
+        order = ancestors_in_order(output)[:-1]
+        consumers: dict[Node, list[Node]] = {node: [] for node in order}
+        for node in order:
+            for source in dict.fromkeys(node.inbound_nodes):  # Mul(x, x) is one consumer of x
+                consumers[source].append(node)
+        inbound = [node.inbound_nodes[:] for node in (*order, output)]
+        plan = output._plan = Plan(order, inbound, consumers, {})
+    return plan
+
+
+def ancestors_in_order(output: Node) -> list[Node]:
+    """Every node that leads to `output`, each after its inbound nodes, `output` last; O(nodes +
+    edges).
+
+    >>> x, y = Input("x"), Input("y")
+    >>> ancestors_in_order(x * y + x)
+    [<Input 'x'>, <Input 'y'>, <Mul>, <Add>]
+    """
+    order: list[Node] = []
+    entered, finished = {output}, set[Node]()
+    stack: list[tuple[Node, Iterator[Node]]] = [(output, iter(output.inbound_nodes))]
+    while stack:
+        node, rest = stack[-1]
+        source = next(rest, None)
+        if source is None:
+            stack.pop()
+            finished.add(node)
+            order.append(node)
+        elif source not in entered:
+            entered.add(source)
+            stack.append((source, iter(source.inbound_nodes)))
+        elif source not in finished:
+            raise GraphError(f"The graph has a cycle: {source} is computed from its own value.")
+    return order
+
+
+class Pass(NamedTuple):
+    """A pass under way: what `outbound_nodes` shows, and which nodes need a gradient."""
+
+    consumers: dict[Node, list[Node]]
+    needed: set[Node]
+    tracing: bool = (
+        False  # the values are tracer arrays: they have shapes, and no numbers to validate
+    )
+
+
+_passes: list[Pass] = []  # the innermost last: a node's own forward may run a pass of another graph

@@ -1,0 +1,203 @@
+"""Arithmetic on numbers and arrays, entry by entry, broadcasting as NumPy does: `+ - * / ** -x`,
+exp, log, sqrt.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from miniflow.graph import Op
+from miniflow.operators import OPERATORS
+from miniflow.values import promoted
+
+BROADCASTING = (
+    "shapes that broadcast: from the last axis on, two sizes are equal or one of them is 1"
+)
+
+
+class Add(Op):
+    """`x + y`.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input(), mf.Input()
+    >>> mf.value_and_grad(mf.Add(x, y), {x: 2.0, y: 3.0}, [x, y])
+    (5.0, [1.0, 1.0])
+    """
+
+    expects = BROADCASTING
+
+    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, y, name=name)
+
+    def compute(self, x: Any, y: Any) -> Any:
+        return x + y
+
+    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        return grad, grad
+
+
+class Sub(Op):
+    """`x - y`.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input(), mf.Input()
+    >>> mf.value_and_grad(mf.Sub(x, y), {x: 2.0, y: 3.0}, [x, y])
+    (-1.0, [1.0, -1.0])
+    """
+
+    expects = BROADCASTING
+
+    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, y, name=name)
+
+    def compute(self, x: Any, y: Any) -> Any:
+        return x - y
+
+    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        return grad, lambda: -grad
+
+
+class Mul(Op):
+    """`x * y`, entry by entry.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input(), mf.Input()
+    >>> mf.value_and_grad(mf.Mul(x, y), {x: 2.0, y: 3.0}, [x, y])
+    (6.0, [3.0, 2.0])
+    """
+
+    expects = BROADCASTING
+
+    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, y, name=name)
+
+    def compute(self, x: Any, y: Any) -> Any:
+        return x * y
+
+    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        return lambda: grad * y, lambda: grad * x
+
+
+class Div(Op):
+    """`x / y`, entry by entry.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input(), mf.Input()
+    >>> mf.value_and_grad(mf.Div(x, y), {x: 3.0, y: 2.0}, [x, y])
+    (1.5, [0.5, -0.75])
+    """
+
+    expects = BROADCASTING
+
+    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, y, name=name)
+
+    def compute(self, x: Any, y: Any) -> Any:
+        return x / y
+
+    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        return lambda: grad / y, lambda: -grad * self.value / y
+
+
+class Neg(Op):
+    """`-x`.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.Neg(x), {x: 2.0}, [x])
+    (-2.0, [-1.0])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        return -x
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (-grad,)
+
+
+class Pow(Op):
+    """`x ** y`, entry by entry; the gradient with respect to `y` is x^y · log x, and 0 where x is
+    not positive.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.Pow(x, 3), {x: 2.0}, [x])
+    (8.0, [12.0])
+    """
+
+    expects = BROADCASTING
+
+    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, y, name=name)
+
+    def compute(self, x: Any, y: Any) -> Any:
+        return x**y
+
+    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        # Where y is 0 the derivative is 0: x**0 there, since x**-1 would make 0 · ∞ of it at x = 0.
+        exponent = y - 1 + (y == 0)
+        return (
+            lambda: grad * y * promoted(x) ** exponent,
+            lambda: grad * self.value * np.log(np.where(x > 0, promoted(x), 1.0)),
+        )
+
+
+class Exp(Op):
+    """`e ** x`.
+
+    >>> import miniflow as mf
+    >>> mf.value(mf.Exp(0.0))
+    np.float64(1.0)
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        return np.exp(x)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (grad * self.value,)
+
+
+class Log(Op):
+    """The natural logarithm of `x`.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.Log(x), {x: 1.0}, [x])
+    (np.float64(0.0), [np.float64(1.0)])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        return np.log(x)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (grad / x,)
+
+
+class Sqrt(Op):
+    """The square root of `x`.
+
+    >>> import miniflow as mf
+    >>> mf.value(mf.Sqrt(9.0))
+    np.float64(3.0)
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        return np.sqrt(x)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (0.5 * grad / self.value,)
+
+
+OPERATORS.update({"+": Add, "-": Sub, "*": Mul, "/": Div, "**": Pow, "neg": Neg})

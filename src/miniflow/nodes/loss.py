@@ -1,0 +1,239 @@
+"""Losses: one number that says how wrong the output is; and DummyGrad, for looking at gradients
+without one.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import FeedError, GraphError, ShapeError
+from miniflow.graph import Op
+from miniflow.nodes.activation import sigmoid, softmax
+from miniflow.values import promoted, shape_of
+
+
+class CrossEntropyWithSoftmax(Op):
+    """The mean over the rows of -log softmax(x)[label].
+
+        L = 1/n · Σ_i -log(softmax(x_i)[y_i]),    ∂L/∂x = (softmax(x) - onehot(y)) / n
+
+    Args:
+        x: logits, shape (n, k).
+        y: labels, integers in [0, k), shape (n,).
+        label_smoothing: ε in [0, 1): the target is 1 - ε + ε/k at the label and ε/k elsewhere; 0 by
+            default (Szegedy et al., "Rethinking the Inception Architecture", 2016).
+        class_weights: shape (k,); each class's share of the loss counts that much, and the mean is
+            over the weights of the labels; None (all 1) by default.
+        name: None by default.
+
+    The logits are shifted by their largest, so that ±1e4 is as good as ±1.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> loss = mf.CrossEntropyWithSoftmax(x, y)
+    >>> feed = {x: np.array([[0.5, 1.0, 1.5]]), y: np.array([1])}
+    >>> value, (dx,) = mf.value_and_grad(loss, feed, [x])
+    >>> round(float(value), 4), dx.round(4)
+    (1.1803, array([[ 0.1863, -0.6928,  0.5065]]))
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Any = None,
+        name: str | None = None,
+    ) -> None:
+        Op.__init__(self, x, y, name=name)
+        if not 0 <= label_smoothing < 1:
+            raise GraphError(f"{self}: label_smoothing is in [0, 1), and was {label_smoothing}.")
+        self.label_smoothing = label_smoothing
+        self.class_weights = None if class_weights is None else np.asarray(class_weights)
+
+    def _softmax(self, x: Any) -> Any:
+        """The softmax of a vector, or of each row of a matrix."""
+        return softmax(x)
+
+    def validate(self, x: Any, y: Any) -> None:
+        logits, labels = (node.label for node in self.inbound_nodes)
+        seen, given = shape_of(x), shape_of(y)
+        if len(seen) != 2 or 0 in seen:
+            raise ShapeError(f"{self}: {logits} has shape {seen}; logits have shape (n, k).")
+        if given != seen[:1]:
+            hint = ""
+            if given == (seen[0], 1):
+                hint = " Its column is y[:, 0]."
+            elif given == seen:
+                hint = " One-hot labels become numbers by y.argmax(axis=1)."
+            raise ShapeError(
+                f"{self}: {labels} has shape {given}; labels have shape {seen[:1]}, "
+                f"one for each row of {logits}, {seen}.{hint}"
+            )
+        y = np.asarray(y)
+        if y.dtype.kind not in "iu":
+            raise GraphError(
+                f"{self}: {labels} has dtype {y.dtype}; labels are integers: y.astype(int)."
+            )
+        if not 0 <= y.min() <= y.max() < seen[1]:
+            raise GraphError(
+                f"{self}: {labels} has labels from {y.min()} to {y.max()}; "
+                f"{logits} of shape {seen} has the classes 0 to {seen[1] - 1}."
+            )
+        if self.class_weights is not None and self.class_weights.shape != seen[1:]:
+            raise ShapeError(
+                f"{self}: class_weights has shape {self.class_weights.shape}; "
+                f"{logits} of shape {seen} has {seen[1]} classes."
+            )
+
+    def compute(self, x: Any, y: Any) -> Any:
+        shifted = x - np.max(x, axis=1, keepdims=True)
+        powers = np.exp(shifted)
+        totals = np.sum(powers, axis=1, keepdims=True)
+        self.cache["probabilities"] = powers / totals
+        rows = np.arange(x.shape[0])
+        if self.label_smoothing == 0 and self.class_weights is None:
+            return np.mean(np.log(totals[:, 0]) - shifted[rows, y])
+        targets, norm = self._weighted_targets(self.cache["probabilities"], y)
+        self.cache["targets"], self.cache["norm"] = targets, norm
+        return np.sum(targets * (np.log(totals) - shifted)) / norm
+
+    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        probabilities = self.cache["probabilities"]
+        n = x.shape[0]
+        if self.label_smoothing == 0 and self.class_weights is None:
+            share = grad / n
+            dx = probabilities * share
+            dx[np.arange(n), y] -= share
+            return dx, None
+        targets = self.cache["targets"]
+        totals = np.sum(targets, axis=1, keepdims=True)
+        return (probabilities * totals - targets) * (grad / self.cache["norm"]), None
+
+    def _weighted_targets(self, like: Any, y: Any) -> Any:
+        n, k = like.shape
+        targets = np.full((n, k), self.label_smoothing / k, like.dtype)
+        targets[np.arange(n), y] += 1 - self.label_smoothing
+        if self.class_weights is None:
+            return targets, n
+        weights = self.class_weights.astype(like.dtype)
+        return targets * weights, np.sum(weights[y])
+
+
+class BinaryCrossEntropy(Op):
+    """The mean of -y log σ(z) - (1 - y) log(1 - σ(z)), from logits: yes or no, entry by entry.
+
+    Args:
+        z: logits, any shape.
+        y: the probability of yes, in [0, 1], in the same shape.
+        name: None by default.
+
+    Computed as max(z, 0) - z y + log(1 + e^-|z|), which cannot overflow; ∂L/∂z = (σ(z) - y) / n.
+
+    >>> import numpy as np, miniflow as mf
+    >>> z, y = mf.Input(), mf.Input()
+    >>> loss = mf.BinaryCrossEntropy(z, y)
+    >>> float(mf.value(loss, {z: np.array([1e4, -1e4]), y: np.array([1, 1])}))
+    5000.0
+    """
+
+    def __init__(self, z: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, z, y, name=name)
+
+    def validate(self, z: Any, y: Any) -> None:
+        _check_same_shape(self, z, y)
+        y = np.asarray(y)
+        if not (y.min() >= 0 and y.max() <= 1):
+            raise GraphError(
+                f"{self}: {self.inbound_nodes[1].label} runs from {y.min()} to {y.max()}; "
+                "it holds probabilities, from 0 to 1."
+            )
+
+    def compute(self, z: Any, y: Any) -> Any:
+        z = promoted(z)
+        return np.mean(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))))
+
+    def gradient(self, grad: Any, z: Any, y: Any) -> Any:
+        share = grad / _entries(z)
+        return lambda: (sigmoid(z) - y) * share, lambda: -promoted(z) * share
+
+
+class MSE(Op):
+    """The mean squared error, `mean((prediction - target)²)`.
+
+    Args:
+        prediction: any shape.
+        target: the same shape.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> p, t = mf.Input(), mf.Input()
+    >>> mf.value_and_grad(mf.MSE(p, t), {p: np.array([1.0, 3.0]), t: np.array([1.0, 1.0])}, [p])
+    (np.float64(2.0), [array([0., 2.])])
+    """
+
+    def __init__(self, prediction: Any, target: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, prediction, target, name=name)
+
+    def validate(self, prediction: Any, target: Any) -> None:
+        _check_same_shape(self, prediction, target)
+
+    def compute(self, prediction: Any, target: Any) -> Any:
+        error = promoted(prediction) - target
+        return np.mean(error * error)
+
+    def gradient(self, grad: Any, prediction: Any, target: Any) -> Any:
+        share = (promoted(prediction) - target) * (2 * grad / _entries(prediction))
+        return share, lambda: -share
+
+
+class DummyGrad(Op):
+    """Passes its value through; its upstream gradient is fed: `feed_dict[dummy] = gradient`.
+
+    The gradient is broadcast to the shape of the value. Good for trying out a node that is not a
+    loss.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input()
+    >>> dummy = mf.DummyGrad(x * x)
+    >>> mf.value_and_grad(dummy, {x: 3, dummy: 0.5}, [x])
+    (9, [3.0])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def forward(self, gradient: Any = None) -> None:
+        self.cache["gradient"] = gradient
+        Op.forward(self)
+
+    def compute(self, x: Any) -> Any:
+        return x
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        fed, shape = self.cache["gradient"], shape_of(x)
+        if fed is None:
+            raise FeedError(f"{self} is fed its upstream gradient: feed_dict[dummy] = gradient.")
+        if shape_of(fed) == shape:
+            return (fed,)
+        try:
+            return (np.broadcast_to(fed, shape).copy(),)
+        except ValueError:
+            raise ShapeError(
+                f"{self} was fed a gradient of shape {shape_of(fed)}; its value has shape {shape}."
+            ) from None
+
+
+def _entries(x: Any) -> int:
+    return int(np.prod(shape_of(x), dtype=int))
+
+
+def _check_same_shape(loss: Op, x: Any, y: Any) -> None:
+    # NumPy would broadcast (n, 1) against (n,) to (n, n): quietly another loss.
+    if shape_of(x) != shape_of(y) or 0 in shape_of(x):
+        first, second = (node.label for node in loss.inbound_nodes)
+        raise ShapeError(
+            f"{loss}: {first} has shape {shape_of(x)} and {second} has shape {shape_of(y)}; "
+            "they must have the same shape, and at least one entry."
+        )

@@ -1,0 +1,100 @@
+"""Reductions: Sum, Mean and Max, over all entries or along axes."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from miniflow.graph import Op
+from miniflow.values import shape_of
+
+Axis = int | tuple[int, ...] | None
+
+
+class Reduction(Op):
+    """What the reductions share: an axis (None: all), keepdims, and the way back to the shape
+    before.
+
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+    """
+
+    expects = "an array that has that axis"
+
+    def __init__(
+        self, x: Any, *, axis: Axis = None, keepdims: bool = False, name: str | None = None
+    ) -> None:
+        Op.__init__(self, x, name=name)
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
+        self.keepdims = keepdims
+
+    def _kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the result had keepdims been True."""
+        axes = range(len(shape)) if self.axis is None else np.atleast_1d(self.axis)
+        reduced = {int(axis) % len(shape) for axis in axes}
+        return tuple(1 if i in reduced else n for i, n in enumerate(shape))
+
+    def _spread(self, reduced: Any, x: Any) -> Any:
+        """One entry of the result, repeated for every entry of `x` that went into it."""
+        shape = shape_of(x)
+        return np.broadcast_to(np.reshape(reduced, self._kept(shape)), shape).copy()
+
+
+class Sum(Reduction):
+    """The sum of the entries.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.Sum(x, axis=0), {x: np.ones((2, 3))}, [x])
+    (array([2., 2., 2.]), [array([[1., 1., 1.],
+           [1., 1., 1.]])])
+    """
+
+    def compute(self, x: Any) -> Any:
+        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (self._spread(grad, x),)
+
+
+class Mean(Reduction):
+    """The mean of the entries: their sum divided by their number.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.Mean(x), {x: np.array([1.0, 3.0])}, [x])
+    (np.float64(2.0), [array([0.5, 0.5])])
+    """
+
+    def compute(self, x: Any) -> Any:
+        return np.mean(x, axis=self.axis, keepdims=self.keepdims)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        shape = shape_of(x)
+        entries = math.prod(shape) // max(1, math.prod(shape_of(self.value)))
+        return (self._spread(grad, x) / max(1, entries),)
+
+
+class Max(Reduction):
+    """The largest entry; where several are equal, they share its gradient.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.Max(x), {x: np.array([1.0, 3.0, 3.0])}, [x])
+    (np.float64(3.0), [array([0. , 0.5, 0.5])])
+    """
+
+    expects = "an array that has that axis, and at least one entry along it"
+
+    def compute(self, x: Any) -> Any:
+        return np.max(x, axis=self.axis, keepdims=self.keepdims)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        largest = self._spread(self.value, x) == x
+        ties = self._spread(np.sum(largest, axis=self.axis, keepdims=True), x)
+        # The division in the dtype of the gradient: integers would promote float32 to float64.
+        spread = self._spread(grad, x)
+        return (spread * largest / ties.astype(spread.dtype),)

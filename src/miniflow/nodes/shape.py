@@ -1,0 +1,216 @@
+"""Nodes that move entries without changing them: reshape, transpose, concatenate, index, look up,
+choose.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import GraphError, ShapeError
+from miniflow.graph import Node, Op
+from miniflow.nodes.arithmetic import BROADCASTING
+from miniflow.operators import OPERATORS
+from miniflow.values import shape_of
+
+
+class Reshape(Op):
+    """The same entries in another shape.
+
+    Args:
+        x: any shape.
+        shape: the new shape; one size may be -1, to be worked out.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Reshape(np.arange(4), (2, -1)))
+    array([[0, 1],
+           [2, 3]])
+    """
+
+    def __init__(self, x: Any, shape: int | tuple[int, ...], *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.expects = f"an array whose number of entries fits the new shape, {self.shape}"
+
+    def compute(self, x: Any) -> Any:
+        return np.reshape(x, self.shape)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (np.reshape(grad, shape_of(x)),)
+
+
+class Transpose(Op):
+    """The axes in another order.
+
+    Args:
+        x: any shape.
+        axes: for each axis of the result, the axis of `x` that it was; reversed by default.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Transpose(np.array([[1, 2, 3]]))).shape
+    (3, 1)
+    """
+
+    def __init__(
+        self, x: Any, axes: tuple[int, ...] | None = None, *, name: str | None = None
+    ) -> None:
+        Op.__init__(self, x, name=name)
+        self.axes = None if axes is None else tuple(axes)
+        self.expects = f"an array with {'its' if axes is None else len(axes)} axes"
+
+    def compute(self, x: Any) -> Any:
+        return np.transpose(x, self.axes)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        if self.axes is None:
+            return (np.transpose(grad),)
+        rank = len(self.axes)
+        back = sorted(range(rank), key=lambda i: self.axes[i] % rank)  # type: ignore[index]
+        return (np.transpose(grad, back),)
+
+
+class Concat(Op):
+    """Arrays one after another along an axis; they agree along all others.
+
+    Args:
+        inputs: at least one node or array.
+        axis: 0 by default.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Concat(np.array([1, 2]), np.array([3])))
+    array([1, 2, 3])
+    """
+
+    expects = "arrays of one rank whose sizes agree along every axis but the concatenated one"
+
+    def __init__(self, *inputs: Any, axis: int = 0, name: str | None = None) -> None:
+        if not inputs:
+            raise GraphError("Concat takes at least one node.")
+        Op.__init__(self, *inputs, name=name)
+        self.axis = axis
+
+    def compute(self, *values: Any) -> Any:
+        return np.concatenate(values, axis=self.axis)
+
+    def gradient(self, grad: Any, *values: Any) -> Any:
+        axis = self.axis % len(grad.shape)
+        ends = np.cumsum([0] + [shape_of(value)[axis] for value in values]).tolist()
+        before = (slice(None),) * axis
+        return [grad[(*before, slice(start, end))] for start, end in pairwise(ends)]
+
+
+class GetItem(Op):
+    """`x[index]`, for every index that NumPy knows: numbers, slices, None, `...`, arrays of
+    integers, masks.
+
+    Args:
+        x: an array.
+        index: fixed; an index that is itself computed or fed goes through `Gather`.
+        name: None by default.
+
+    An entry that is taken several times gets the sum of its gradients.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(x[[0, 0, 2]], {x: np.array([1.0, 2.0, 3.0])}, [x])
+    (array([1., 1., 3.]), [array([2., 0., 1.])])
+    """
+
+    def __init__(self, x: Any, index: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Node) for part in parts):
+            raise GraphError(f"{self}: an index that is a node goes through Gather(x, index).")
+        self.index = tuple(np.asarray(part) if isinstance(part, list) else part for part in parts)
+        self.expects = f"an array in which [{', '.join(map(repr, self.index))}] exists"
+        self._may_repeat = any(isinstance(part, np.ndarray) for part in self.index)
+
+    def compute(self, x: Any) -> Any:
+        return x[self.index]
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        dx = np.zeros(x.shape, grad.dtype)
+        if self._may_repeat:
+            np.add.at(dx, self.index, grad)
+        else:
+            dx[self.index] = grad
+        return (dx,)
+
+
+class Gather(Op):
+    """`table[indices]`: the rows of a table that a list of integers names; an embedding look-up.
+
+    Args:
+        table: shape (k, ...).
+        indices: integers in [0, k), any shape.
+        name: None by default.
+
+    The value has shape `indices.shape + table.shape[1:]`; a row named several times gets the sum of
+    its gradients.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Gather(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 1, 0])))
+    array([[3., 4.],
+           [3., 4.],
+           [1., 2.]])
+    """
+
+    def __init__(self, table: Any, indices: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, table, indices, name=name)
+
+    def validate(self, table: Any, indices: Any) -> None:
+        rows = shape_of(table)[0] if shape_of(table) else 0
+        indices = np.asarray(indices)
+        if not shape_of(table) or indices.dtype.kind not in "iu":
+            raise ShapeError(
+                f"{self} takes a table of shape (k, ...) and integers; it got a table of shape "
+                f"{shape_of(table)} and indices of dtype {indices.dtype}."
+            )
+        if indices.size and not 0 <= indices.min() <= indices.max() < rows:
+            raise GraphError(
+                f"{self}: the indices run from {indices.min()} to {indices.max()}; "
+                f"the table of shape {shape_of(table)} has the rows 0 to {rows - 1}."
+            )
+
+    def compute(self, table: Any, indices: Any) -> Any:
+        return table[indices]
+
+    def gradient(self, grad: Any, table: Any, indices: Any) -> Any:
+        def dtable() -> Any:
+            dx = np.zeros(table.shape, grad.dtype)
+            np.add.at(dx, indices, grad)
+            return dx
+
+        return dtable, None
+
+
+class Where(Op):
+    """`x` where the condition holds, `y` elsewhere.
+
+    Args:
+        condition: booleans (or numbers, true where they are not 0).
+        x: where it holds.
+        y: where it does not.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Where(np.array([True, False]), np.array([1.0, 2.0]), -1.0))
+    array([ 1., -1.])
+    """
+
+    expects = BROADCASTING
+
+    def __init__(self, condition: Any, x: Any, y: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, condition, x, y, name=name)
+
+    def compute(self, condition: Any, x: Any, y: Any) -> Any:
+        return np.where(condition, x, y)
+
+    def gradient(self, grad: Any, condition: Any, x: Any, y: Any) -> Any:
+        return None, lambda: np.where(condition, grad, 0.0), lambda: np.where(condition, 0.0, grad)
+
+
+OPERATORS["[]"] = GetItem

@@ -1,0 +1,79 @@
+"""The numbers that nodes hold: Python numbers, NumPy numbers and arrays, and what passes do with
+any of them.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+
+from miniflow.errors import GraphError, ShapeError
+
+
+def ones_like(value: Any) -> Any:
+    """The gradient of a value with respect to itself: ones of its shape, in a floating dtype."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return 1.0
+    ones = np.ones(value.shape, dtype if dtype.kind in "fc" else np.float64)
+    return ones if value.shape else ones[()]
+
+
+def sum_to_shape(grad: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: sum a gradient over the axes along which an input of `shape` was repeated.
+
+    >>> sum_to_shape(np.ones((4, 3)), (1, 3))
+    array([[4., 4., 4.]])
+    """
+    seen = shape_of(grad)
+    if seen == shape:
+        return grad
+    extra = len(seen) - len(shape)
+    repeated = [extra + i for i, n in enumerate(shape) if n == 1]
+    if extra < 0 or any(a != b and b != 1 for a, b in zip(seen[extra:], shape, strict=True)):
+        raise ShapeError(f"a gradient of shape {seen} for an input of shape {shape}")
+    return np.sum(grad, axis=tuple(range(extra)) + tuple(repeated)).reshape(shape)
+
+
+def promoted(x: Any) -> Any:
+    """Integers as floating-point numbers; anything else as it is.
+
+    >>> promoted(3), promoted(np.float32(3)).dtype
+    (3.0, dtype('float32'))
+    """
+    dtype = getattr(x, "dtype", None)
+    return x * 1.0 if dtype is None or dtype.kind in "biu" else x
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array; () for a Python number."""
+    return cast("tuple[int, ...]", getattr(value, "shape", ()))
+
+
+def as_value(x: Any, owner: str) -> Any:
+    """What a node may hold: a Python number, a NumPy number or an array of them; lists become
+    arrays.
+    """
+    if type(x) is float or type(x) is int:
+        return x
+    value = x if type(x) is np.ndarray or isinstance(x, (np.generic, bool)) else _as_array(x, owner)
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and dtype.kind not in "biuf":
+        raise GraphError(
+            f"{owner} was given {describe(x)}: it takes real numbers and arrays of them."
+        )
+    return value
+
+
+def _as_array(x: Any, owner: str) -> Any:
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(f"{owner} was given {describe(x)}, which is no array: {error}") from None
+
+
+def describe(x: Any) -> str:
+    """A value in a message: cut short, with its type."""
+    if isinstance(x, np.ndarray) and x.size > 4:
+        return f"an array of shape {x.shape} and dtype {x.dtype}"
+    text = " ".join(repr(x).split())
+    return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(x).__name__})"
