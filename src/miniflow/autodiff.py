@@ -155,7 +155,7 @@ class TheEnd(list[Node]):
         self.output = output
 
     def __iter__(self) -> Iterator[Any]:
-        yield Seed({self.output: ones_like(self.output.value)})
+        return iter((Seed({self.output: ones_like(self.output.value)}),))
 
 
 class Seed:
@@ -204,6 +204,7 @@ def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: 
                 node.forward(feed[node])
             else:
                 node.forward()
+        for node in (*plan.order, output):
             if node.value is None:
                 raise GraphError(f"{node}: forward() did not set self.value.")
     except Exception as error:

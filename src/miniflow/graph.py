@@ -160,7 +160,7 @@ class Input(Node):
     def backward(self) -> None:
         self._gradient = upstream_gradient(self)
 
-    # A dictionary that a node keeps of itself would be a reference cycle: it is made when asked for.
+    # A dictionary that a node keeps of itself would be a reference cycle: made when asked for.
     @property
     def gradients(self) -> dict[Node, Any]:
         """`{self: gradient}` after a backward pass."""
@@ -211,6 +211,9 @@ class Parameter(Input):
     array([4., 6.])
     """
 
+    _array: Any = None
+    _fed: Any = None
+
     def __init__(self, value: Any, name: str | None = None) -> None:
         Input.__init__(self, name)
         self.value = value
@@ -222,9 +225,10 @@ class Parameter(Input):
 
     @value.setter
     def value(self, value: Any) -> None:
-        self._fed: Any = None
+        if self._array is not None and value is self._array:  # `W.value -= step` ends in this
+            return
+        self._fed = None
         if value is None:  # Node.__init__ says "no value yet"
-            self._array: Any = None
             return
         array = np.array(
             as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter"), order="C"
@@ -261,6 +265,10 @@ class Op(Node):
     """
 
     expects: str = ""  # what shapes fit, said when `compute` fails
+    _validates = False
+
+    def __init_subclass__(cls) -> None:
+        cls._validates = cls.validate is not Op.validate
 
     def __init__(self, *inputs: Any, name: str | None = None) -> None:
         Node.__init__(self, [as_node(x) for x in inputs], name)
@@ -282,36 +290,40 @@ class Op(Node):
 
     def forward(self) -> None:
         values = [node.value for node in self.inbound_nodes]
-        if not (_passes and _passes[-1].tracing):
+        if self._validates and not (_passes and _passes[-1].tracing):
             self.validate(*values)
         self.value = self.compute(*values)
 
     def backward(self) -> None:
-        values = [node.value for node in self.inbound_nodes]
+        inbound = self.inbound_nodes
+        values = [node.value for node in inbound]
         grads = self.gradient(upstream_gradient(self), *values)
-        if not isinstance(grads, (tuple, list)):
+        if type(grads) is not tuple and type(grads) is not list:
             grads = (grads,)
         if len(grads) != len(values):
             raise GradientError(
                 f"{self}: gradient() returned {len(grads)} gradients for {len(values)} inbound "
                 "nodes; it must return one for each, None where there is none."
             )
-        needed = _passes[-1].needed if _passes else self.inbound_nodes
+        needed = _passes[-1].needed if _passes else inbound
         gradients: dict[Node, Any] = {}
-        for node, value, grad in zip(self.inbound_nodes, values, grads, strict=True):
-            if node not in needed:
-                continue
-            if grad is None:
-                grad = 0.0
-            else:
-                if callable(grad):
-                    grad = grad()
-                try:
-                    grad = sum_to_shape(grad, shape_of(value))
-                except ShapeError as error:
-                    raise GradientError(f"{self}: gradient() returned {error}: {node}.") from None
-            gradients[node] = gradients[node] + grad if node in gradients else grad
+        for node, value, grad in zip(inbound, values, grads, strict=False):
+            if node in needed:
+                if grad is None:
+                    grad = 0.0
+                else:
+                    if callable(grad):
+                        grad = grad()
+                    if getattr(grad, "shape", ()) != getattr(value, "shape", ()):
+                        grad = self._summed(grad, node)
+                gradients[node] = gradients[node] + grad if node in gradients else grad
         self.gradients = gradients
+
+    def _summed(self, grad: Any, source: Node) -> Any:
+        try:
+            return sum_to_shape(grad, shape_of(source.value))
+        except ShapeError as error:
+            raise GradientError(f"{self}: gradient() returned {error}: {source}.") from None
 
 
 def upstream_gradient(node: Node) -> Any:

@@ -2,7 +2,7 @@
 any of them.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +46,8 @@ def promoted(x: Any) -> Any:
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array; () for a Python number."""
-    return cast("tuple[int, ...]", getattr(value, "shape", ()))
+    shape: tuple[int, ...] = getattr(value, "shape", ())
+    return shape
 
 
 def as_value(x: Any, owner: str) -> Any:
