@@ -1,0 +1,54 @@
+# Two commands for a fresh clone, with nothing but Python 3.11+ and make:
+#
+#   make digits    set up .venv and train the digit recogniser on MNIST
+#   make test      set up .venv and run all tests
+#
+# Everything is installed into .venv, once; it is brought up to date when pyproject.toml changes.
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+  BIN := .venv/Scripts
+else
+  BIN := .venv/bin
+endif
+
+.PHONY: help digits test lint size clean
+
+help:
+	@echo "make digits   train the digit recogniser on MNIST (about ten seconds)"
+	@echo "make test     run all tests"
+	@echo "make lint     formatting, lint and types"
+	@echo "make size     lines of code per room"
+	@echo "make clean    remove .venv and everything that was generated"
+
+digits: .venv/for-running
+	@$(BIN)/miniflow train
+
+test: .venv/for-testing
+	@$(BIN)/python -m pytest
+
+lint: .venv/for-testing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+size: .venv/for-running
+	@$(BIN)/python benchmarks/size.py
+
+# A marker file says what .venv has been set up for. The tests need more than running does.
+.venv/for-running: pyproject.toml | .venv/python-is-ready
+	@echo "Setting up .venv: installing miniflow and what it needs ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/for-testing: pyproject.toml | .venv/python-is-ready
+	@echo "Setting up .venv: installing miniflow and its tools for development ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ .venv/for-running
+
+.venv/python-is-ready:
+	@$(PYTHON) tools/create_venv.py .venv
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
