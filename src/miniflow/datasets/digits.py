@@ -1,0 +1,146 @@
+"""Handwritten digits: MNIST, which comes with the package, and sets like it from your own files.
+
+MNIST is read once in a process. Every call gets data sets of its own, so that two training runs do
+not advance each other's epochs, but the arrays behind them are the same and read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from miniflow.datasets.idx import read_idx
+from miniflow.datasets.npz import read_npz
+from miniflow.datasets.splits import Part, Splits, check_part, make_splits
+from miniflow.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+EMBEDDED = os.path.join(os.path.dirname(__file__), "data")
+
+MNIST_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+_reading = threading.Lock()
+
+
+def mnist() -> Splits:
+    """MNIST, 28 × 28 pixels a digit: 55,000 to train on, 5,000 for validation, 10,000 for the test.
+
+    `images` is (n, 784), float32, 0 for background to 1 for ink; `labels` is (n,), int64, 0 to 9.
+    Validation are the first 5,000 of the original training file, as in TensorFlow's tutorials.
+    Reading takes a fraction of a second, once in a process; any thread may call this.
+
+    (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"; CC BY-SA 3.0,
+    see `data/README.md`.)
+
+    >>> digits = mnist()
+    >>> digits.test
+    <Dataset: 10,000 examples, images uint8 (10000, 784) served as float32, labels int64 (10000,)>
+    >>> digits.test.labels[:5]
+    array([7, 2, 1, 0, 4])
+    """
+    with _reading:
+        splits = _embedded()
+    return Splits(*(dataset.fresh() for dataset in splits))
+
+
+@cache
+def _embedded() -> Splits:
+    return load_folder(EMBEDDED)
+
+
+def load(source: str | os.PathLike[str]) -> Splits:
+    """Load "mnist", a folder of IDX files, or an `.npz` file.
+
+    - "mnist" gives `mnist()`; a folder of that name is "./mnist".
+    - A folder holds MNIST's four files (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
+      `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), each plain or with `.gz`.
+    - An `.npz` file holds `images` and `labels`, and may hold `validation_images` and
+      `validation_labels`, `test_images` and `test_labels`.
+
+    Images are (n, d), (n, height, width) or (n, height, width, channels). Bytes (uint8) are served
+    as float32 in [0, 1]; floats are served as float32, unscaled. Each image becomes a row;
+    `image_shape` remembers its shape. Labels are whole numbers from 0 on, of shape (n,).
+
+    What is missing is set aside from the training images. Of 60,000 of them, the size of MNIST and
+    its kin, the first 5,000 are for validation; otherwise a tenth is drawn for the test, then a
+    tenth of the rest for validation, the same ones each time.
+
+    Raises `DataError`, with the file and what is wrong in it, if there is no such source or it does
+    not hold such arrays; `OSError` if a file cannot be opened.
+
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "noise.npz")
+    ...     np.savez(path, images=np.zeros((100, 8, 8)), labels=np.arange(100) % 3)
+    ...     train, validation, test = load(path)
+    >>> len(train), len(validation), len(test), train.image_shape, train.images.shape
+    (81, 9, 10, (8, 8), (81, 64))
+    """
+    if source == "mnist":
+        return mnist()
+    if os.path.isdir(source):
+        return load_folder(source)
+    if os.path.isfile(source):
+        return _load_npz(source)
+    raise DataError(f"{source}: no such data; give 'mnist', a folder of IDX files or an .npz file")
+
+
+def load_folder(folder: str | os.PathLike[str]) -> Splits:
+    """Load MNIST's four files from `folder`; see `load`."""
+    # Imported here because it takes longer than the whole of this package.
+    from concurrent.futures import ThreadPoolExecutor
+
+    paths = find_mnist_files(folder)
+    missing = [name for name in MNIST_FILES if name not in paths]
+    if missing:
+        raise DataError(f"{folder}: lacks {', '.join(missing)} (plain or with .gz)")
+    in_order = [paths[name] for name in MNIST_FILES]
+    with ThreadPoolExecutor() as pool:  # unpacking runs outside Python's lock
+        images, labels, test_images, test_labels = pool.map(read_idx, in_order)
+    train = check_part(images, labels, in_order[0], in_order[1])
+    test = check_part(test_images, test_labels, in_order[2], in_order[3])
+    return make_splits(os.fspath(folder), train, test=test)
+
+
+def find_mnist_files(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """The paths of those of MNIST's files that `folder` holds, by name; plain before packed."""
+    candidates = {
+        name: [os.path.join(folder, name + ending) for ending in ("", ".gz")]
+        for name in MNIST_FILES
+    }
+    return {
+        name: next(filter(os.path.isfile, paths))
+        for name, paths in candidates.items()
+        if any(map(os.path.isfile, paths))
+    }
+
+
+def _load_npz(path: str | os.PathLike[str]) -> Splits:
+    prefixes = ("", "validation_", "test_")
+    optional = [f"{prefix}{name}" for prefix in prefixes[1:] for name in ("images", "labels")]
+    arrays = read_npz(path, required=("images", "labels"), optional=optional)
+    parts = {
+        prefix: _npz_part(path, arrays, f"{prefix}images", f"{prefix}labels")
+        for prefix in prefixes
+        if f"{prefix}images" in arrays or f"{prefix}labels" in arrays
+    }
+    return make_splits(os.fspath(path), parts[""], parts.get("validation_"), parts.get("test_"))
+
+
+def _npz_part(
+    path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], images: str, labels: str
+) -> Part:
+    for present, absent in ((images, labels), (labels, images)):
+        if absent not in arrays:
+            raise DataError(f"{path}: holds {present} but lacks {absent}")
+    return check_part(arrays[images], arrays[labels], f"{path}: {images}", f"{path}: {labels}")
