@@ -23,7 +23,7 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError, ShapeError
 from miniflow.feeding import checked_feed, end_feed, explained, missing_feed, wants_a_value
-from miniflow.graph import Input, Node, Op, Pass, Plan, _passes, plan_for, upstream_gradient
+from miniflow.graph import Node, Pass, Plan, _passes, plan_for, upstream_gradient
 from miniflow.values import ones_like, shape_of
 
 _lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
@@ -98,7 +98,7 @@ def value_and_grad(
         try:
             this_pass = start_pass(node, plan, wrt)
             forward_pass(node, plan, feed, this_pass)
-            gradients = backward_pass(node, plan, wrt, this_pass)
+            gradients = backward_pass(wrt, this_pass)
             return node.value, _separate(gradients)
         finally:
             end_feed(feed)
@@ -165,9 +165,6 @@ class Seed:
         self.gradients = gradients
 
 
-_CAREFUL = (Op.backward, Input.backward)  # these see to the shapes of their gradients themselves
-
-
 def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = False) -> Pass:
     """What the nodes can know of the pass: their consumers in it, and whether their gradient is
     needed.
@@ -176,7 +173,8 @@ def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = Fa
     for source in output.inbound_nodes:
         consumers[source] = [*plan.consumers[source], output]
     consumers[output] = TheEnd(output)
-    return Pass(consumers, plan.needed_for(wrt)[0], tracing)
+    needed, order = plan.needed_for(wrt)
+    return Pass(consumers, needed, [output, *order], tracing)
 
 
 @contextmanager
@@ -217,19 +215,18 @@ def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: 
         _passes.pop()
 
 
-def backward_pass(output: Node, plan: Plan, wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
+def backward_pass(wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
     """Call `backward` of every node between the output and `wrt`, consumers first; collect the
     gradients.
     """
-    needed, order = plan.needed_for(wrt)
     _passes.append(this_pass)
-    node = output
+    node = this_pass.order[0]
     try:
-        for node in (output, *order):
+        for node in this_pass.order:
             node.backward()
-            if type(node).backward not in _CAREFUL:
-                check_gradients_of(node, needed)
-        return [_gradient_of(node) for node in wrt]
+            if not node._sees_to_shapes:
+                check_gradients_of(node, this_pass.needed)
+        return [gradient_of(node) for node in wrt]
     except GraphError:
         raise
     except Exception as error:
@@ -238,7 +235,8 @@ def backward_pass(output: Node, plan: Plan, wrt: Sequence[Node], this_pass: Pass
         _passes.pop()
 
 
-def _gradient_of(node: Node) -> Any:
+def gradient_of(node: Node) -> Any:
+    """The gradient of the output with respect to `node`, once the backward pass has reached it."""
     grad = upstream_gradient(node) if node.inbound_nodes else node.gradients[node]
     return _fitted(grad, shape_of(node.value), node)
 

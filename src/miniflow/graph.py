@@ -86,6 +86,12 @@ class Node(Operators):
             if len(node._consumers) > node._consumers_limit:
                 node._forget_dead_consumers()
 
+    _sees_to_shapes = False  # whether `backward` is one that leaves gradients of the right shape
+
+    def __init_subclass__(cls) -> None:
+        if "backward" in cls.__dict__ and "_sees_to_shapes" not in cls.__dict__:
+            cls._sees_to_shapes = False
+
     def forward(self, *value: Any) -> None:
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
         raise GraphError(f"{self} has no forward method: its class must define forward(self).")
@@ -150,6 +156,9 @@ class Input(Node):
     >>> mf.value(x * x, {x: 3})
     9
     """
+
+    _sees_to_shapes = True
+    _gradient: Any = None
 
     def __init__(self, name: str | None = None) -> None:
         Node.__init__(self, (), name)
@@ -265,9 +274,11 @@ class Op(Node):
     """
 
     expects: str = ""  # what shapes fit, said when `compute` fails
+    _sees_to_shapes = True
     _validates = False
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         cls._validates = cls.validate is not Op.validate
 
     def __init__(self, *inputs: Any, name: str | None = None) -> None:
@@ -430,10 +441,13 @@ def ancestors_in_order(output: Node) -> list[Node]:
 
 
 class Pass(NamedTuple):
-    """A pass under way: what `outbound_nodes` shows, and which nodes need a gradient."""
+    """A pass under way: what `outbound_nodes` shows, and which nodes need a gradient (`order`: in
+    which order).
+    """
 
     consumers: dict[Node, list[Node]]
     needed: set[Node]
+    order: Sequence[Node] = ()
     tracing: bool = (
         False  # the values are tracer arrays: they have shapes, and no numbers to validate
     )
