@@ -1,0 +1,242 @@
+"""The confusion matrix: for every class, what its examples were taken for.
+
+A row is a true class, a column an answer. The diagonal, what was right, is blue; the rest is
+vermilion. Both darken with the share of their row, each on its own scale: right answers are nearly
+all of a row and wrong ones a few in a hundred, so on one scale no mistake could be seen.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from miniflow.errors import DataError
+from miniflow.reports.drawing import (
+    BLUE,
+    BODY,
+    GREY,
+    INK,
+    MARGIN,
+    SMALL,
+    VERMILION,
+    WHITE,
+    Canvas,
+    Colour,
+    Point,
+    fitting,
+    readable_on,
+    text_width,
+)
+
+LARGEST_CELL, SMALLEST_CELL = 56.0, 5.0
+GRID = 640.0  # side of the whole matrix, as far as cells of these sizes allow
+LONGEST_NAME = 110.0  # a class's name is cut at this length
+SMALLEST_TYPE = 7.0  # what would need smaller letters is not written
+EMPTY = Colour(246, 246, 246)  # a cell that counts nothing
+FAINTEST = 0.08  # share of the hue in a cell that counts next to nothing
+SCALE = 96.0  # length of a scale of colours
+
+
+class _Layout(NamedTuple):
+    """Where the matrix stands: its top left corner, its side, and the side of a cell."""
+
+    left: float
+    top: float
+    side: float
+    cell: float
+    names: list[str]
+    upright: bool  # whether the columns' names fit side by side without being turned
+
+    def middle(self, k: int) -> float:
+        """Return how far the middle of row or column `k` is from the corner."""
+        return (k + 0.5) * self.cell
+
+
+def confusion_matrix(
+    matrix: ArrayLike, class_names: Sequence[str], path: str | os.PathLike[str]
+) -> None:
+    """Draw a confusion matrix as a PNG file.
+
+    Args:
+        matrix: (k, k) counts; entry [i, j] counts the examples of class i that were taken for j.
+        class_names: k names, in the order of the matrix.
+        path: the file, replaced in one step.
+
+    At the right stands each class's recall, the share of its examples that were recognised, and
+    below each answer's precision, the share of the times it was given that it was right. Numbers
+    that would be too small to read are left out.
+
+    Raises:
+        DataError: the matrix is not square, has negative or fractional entries, or k is not the
+            number of names.
+        OSError: the file cannot be written.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "confusion.png")
+    ...     confusion_matrix([[48, 2], [5, 45]], ["cat", "dog"], path)
+    ...     path.exists()
+    True
+    """
+    counts = _checked(matrix, class_names)
+    layout = _layout([str(name) for name in class_names])
+    shares = _shares(counts, axis=1)
+    wrong = ~np.eye(len(counts), dtype=bool)
+    strongest = float(np.max(np.nan_to_num(shares), where=wrong, initial=0.0))
+
+    right, bottom = layout.left + layout.side, layout.top + layout.side
+    legend = _legend(strongest)
+    legend_width = sum(_legend_width(words, scale) for words, _, scale in legend)
+    width = max(right + 56, layout.left + legend_width) + MARGIN
+    canvas = Canvas(width, bottom + 74 + MARGIN)
+    canvas.heading("Confusion matrix", _summary(counts), width - 2 * MARGIN)
+    _draw_names(canvas, layout)
+    _draw_cells(canvas, layout, counts, np.nan_to_num(shares), strongest)
+    if layout.cell >= SMALL * 1.1:
+        _draw_recall(canvas, layout, np.diag(shares))
+        _draw_precision(canvas, layout, np.diag(_shares(counts, axis=0)))
+    _draw_legend(canvas, (layout.left, bottom + 64), legend)
+    canvas.save(path)
+
+
+def _checked(matrix: ArrayLike, class_names: Sequence[str]) -> NDArray[np.int64]:
+    given = np.asarray(matrix)
+    if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
+        raise DataError(f"A confusion matrix has shape (k, k), k at least 1; saw {given.shape}.")
+    if len(class_names) != len(given):
+        raise DataError(f"A matrix of {len(given)} classes came with {len(class_names)} names.")
+    counts = np.asarray(given, np.float64)
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts % 1 == 0).all()):
+        raise DataError("A confusion matrix holds counts: whole numbers, none below zero.")
+    return counts.astype(np.int64)
+
+
+def _shares(counts: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+    """Divide counts by their sums along `axis`; shares of nothing are NaN."""
+    sums = counts.sum(axis=axis, keepdims=True)
+    return np.where(sums > 0, counts / np.maximum(sums, 1), np.nan)
+
+
+def _layout(class_names: Sequence[str]) -> _Layout:
+    names = [fitting(name, SMALL, LONGEST_NAME) for name in class_names]
+    cell = min(LARGEST_CELL, max(SMALLEST_CELL, GRID / len(names)))
+    longest = max(text_width(name, SMALL) for name in names)
+    upright = longest <= cell - 4
+    left = MARGIN + max(22 + longest, text_width("precision", SMALL)) + 8
+    top = MARGIN + 82 + (SMALL if upright else longest) + 8
+    return _Layout(left, top, cell * len(names), cell, names, upright)
+
+
+def _summary(counts: NDArray[np.int64]) -> str:
+    total = int(counts.sum())
+    right = f" · {_percent(float(np.trace(counts)) / total, 2)} right" if total else ""
+    return f"{total:,} example{'' if total == 1 else 's'}{right}"
+
+
+def _percent(share: float, places: int) -> str:
+    """Write a share rounded down, so that 100% means all; a dash if there is none."""
+    if math.isnan(share):
+        return "-"
+    scale = 10**places
+    return f"{math.floor(share * 100 * scale + 1e-6) / scale:.{places}f}%"
+
+
+def _draw_names(canvas: Canvas, at: _Layout) -> None:
+    side = (MARGIN + SMALL, at.top + at.side / 2)
+    canvas.text(side, "true class", SMALL, GREY, "centre", upwards=True)
+    canvas.text((at.left + at.side / 2, MARGIN + 72), "predicted class", SMALL, GREY, "centre")
+    every = math.ceil(SMALL * 1.1 / at.cell)  # names that would overlap are left out
+    for k in range(0, len(at.names), every):
+        low = at.middle(k) + SMALL * 0.36  # a baseline that centres the letters
+        canvas.text((at.left - 8, at.top + low), at.names[k], SMALL, INK, "right")
+        if at.upright:
+            above = (at.left + at.middle(k), at.top - 8)
+            canvas.text(above, at.names[k], SMALL, INK, "centre")
+        else:
+            canvas.text((at.left + low, at.top - 8), at.names[k], SMALL, INK, upwards=True)
+
+
+def _draw_cells(
+    canvas: Canvas,
+    at: _Layout,
+    counts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    strongest: float,
+) -> None:
+    """Draw the cells; `strongest` is the share that the darkest wrong cell stands for."""
+    size = _size_of_counts(at, counts)
+    gap = 1.0 if at.cell > 10 else 0.0
+    for (row, column), count in np.ndenumerate(counts):
+        colour = EMPTY
+        if count:
+            full, hue = (1.0, BLUE) if row == column else (strongest, VERMILION)
+            colour = _shade(hue, float(shares[row, column]) / full)
+        left, top = at.left + column * at.cell, at.top + row * at.cell
+        canvas.rectangle((left, top), at.cell - gap, at.cell - gap, colour)
+        if count and size:
+            middle = left + (at.cell - gap) / 2, top + (at.cell - gap) / 2 + size * 0.36
+            canvas.text(middle, str(count), size, readable_on(colour), "centre")
+
+
+def _shade(hue: Colour, depth: float) -> Colour:
+    return WHITE.mixed(hue, FAINTEST + (1 - FAINTEST) * depth)
+
+
+def _size_of_counts(at: _Layout, counts: NDArray[np.int64]) -> float:
+    """Return the size of type at which the widest count fits into a cell; zero if too small."""
+    widest = text_width(str(int(counts.max())), BODY) / BODY
+    size = min(BODY, (at.cell - 3) / widest, at.cell * 0.6)
+    return size if size >= SMALLEST_TYPE else 0.0
+
+
+def _draw_recall(canvas: Canvas, at: _Layout, recall: NDArray[np.float64]) -> None:
+    """Write, right of each row, the share of the class that was recognised."""
+    x = at.left + at.side + 50
+    canvas.text((x, at.top - 8), "recall", SMALL, GREY, "right")
+    for k, share in enumerate(recall):
+        y = at.top + at.middle(k) + SMALL * 0.36
+        canvas.text((x, y), _percent(share, 1), SMALL, GREY, "right")
+
+
+def _draw_precision(canvas: Canvas, at: _Layout, precision: NDArray[np.float64]) -> None:
+    """Write, below each column, the share of that answer that was right."""
+    y = at.top + at.side + 18
+    places = 1 if text_width("100.0%", SMALL) + 3 <= at.cell else 0
+    size = min(SMALL, SMALL * (at.cell - 2) / text_width("100%", SMALL))
+    if size < SMALLEST_TYPE:
+        return
+    canvas.text((at.left - 8, y), "precision", SMALL, GREY, "right")
+    for k, share in enumerate(precision):
+        canvas.text((at.left + at.middle(k), y), _percent(share, places), size, GREY, "centre")
+
+
+# --- the legend ----------------------------------------------------------------------------------
+
+
+def _legend(strongest: float) -> list[tuple[str, Colour, str]]:
+    """Return the scales of colours: a name, a hue, and what its darkest shade stands for."""
+    legend = [("right", BLUE, "100% of the class")]
+    if strongest:
+        most = _percent(strongest, 0 if strongest >= 0.1 else 1)
+        legend.append(("wrong", VERMILION, f"{most} of the class"))
+    return legend
+
+
+def _legend_width(words: str, scale: str) -> float:
+    return text_width(words, SMALL) + 8 + SCALE + 6 + text_width(scale, SMALL) + 28
+
+
+def _draw_legend(canvas: Canvas, place: Point, legend: list[tuple[str, Colour, str]]) -> None:
+    x, y = place
+    steps = 48
+    for words, hue, scale in legend:
+        canvas.text((x, y + SMALL * 0.8), words, SMALL)
+        start = x + text_width(words, SMALL) + 8
+        for step in range(steps):
+            corner = start + step * SCALE / steps, y
+            canvas.rectangle(corner, SCALE / steps, SMALL, _shade(hue, step / (steps - 1)))
+        canvas.text((start + SCALE + 6, y + SMALL * 0.8), scale, SMALL, GREY)
+        x += _legend_width(words, scale)
