@@ -9,19 +9,32 @@ Importing it imports NumPy and nothing else that is installed; whatever needs mo
 is used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import numpy as np  # `from miniflow import *` hands it on: the lab's cells rely on it
 
 from miniflow.autodiff import accuracy, value, value_and_grad
 from miniflow.checking import check_gradients, find_not_finite
-from miniflow.errors import MiniflowError
+from miniflow.errors import CompileError, MiniflowError
 from miniflow.graph import Constant, Input, Node, Op, Parameter
 from miniflow.nodes import *  # noqa: F403
 from miniflow.nodes import __all__ as _node_names
+
+if TYPE_CHECKING:
+    from miniflow import datasets as datasets
+    from miniflow.optimizers import SGD as SGD
+    from miniflow.optimizers import Adam as Adam
+    from miniflow.optimizers import AdamW as AdamW
+    from miniflow.optimizers import RMSprop as RMSprop
+    from miniflow.evaluation import evaluate as evaluate
+    from miniflow.training import fit as fit
 
 __version__ = "0.1.0"
 
 # What `from miniflow import *` gives: the lab's names, and nothing that would hide a builtin.
 __all__ = [
+    "CompileError",
     "Constant",
     "Input",
     "MiniflowError",
@@ -36,3 +49,32 @@ __all__ = [
     "value_and_grad",
 ]
 __all__ += _node_names
+
+# Loaded when first asked for: the graph and the interpreter are there at once.
+_LATER = {
+    "SGD": "optimizers",
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+    "RMSprop": "optimizers",
+    "fit": "training",
+    "evaluate": "evaluation",
+    "History": "history",
+    "EarlyStopping": "callbacks",
+    "Callback": "callbacks",
+}
+_ROOMS = ("callbacks", "datasets", "initializers", "optimizers", "schedules")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        found = getattr(import_module(f"miniflow.{_LATER[name]}"), name)
+    elif name in _ROOMS:
+        found = import_module(f"miniflow.{name}")
+    else:
+        raise AttributeError(f"module 'miniflow' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_ROOMS})

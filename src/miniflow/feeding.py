@@ -1,15 +1,39 @@
-"""What goes into a pass: `feed_dict` checked, missing values named; and what a node's failure is
-told as.
+"""What goes into a pass, checked: the output, `wrt`, `feed_dict` and what it lacks. And what a
+node's failure is told as.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from miniflow.errors import FeedError, GraphError, NodeError, ShapeError
-from miniflow.graph import Constant, Node, Op, Parameter
+from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
+from miniflow.graph import Constant, Input, Node, Op, Parameter, Plan
 from miniflow.values import as_value, describe, shape_of
+
+
+def checked_output(node: Any) -> Node:
+    """What a pass is asked for, if it is a node."""
+    if not isinstance(node, Node):
+        raise GraphError(f"The output is a node, and {describe(node)} was given.")
+    return node
+
+
+def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
+    """`wrt` as a list, if all of it are nodes that the output depends on."""
+    if isinstance(wrt, Node):
+        raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
+    if not isinstance(wrt, Iterable):
+        raise GradientError(f"wrt is a list of nodes, and {describe(wrt)} was given.")
+    nodes = list(wrt)
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise GradientError(f"wrt has {describe(node)}: it is a list of nodes.")
+        if node is not output and node not in plan.consumers:
+            raise GradientError(
+                f"{output} does not depend on {node}, so it has no gradient with respect to it."
+            )
+    return nodes
 
 
 def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
@@ -24,13 +48,15 @@ def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
     for node, fed in feed_dict.items():
         if not isinstance(node, Node):
             raise FeedError(f"feed_dict has the key {describe(node)}: its keys are nodes.")
-        if node.inbound_nodes and not wants_a_value(type(node).forward, optional=True):
+        if not isinstance(node, Input) and not wants_a_value(type(node).forward, optional=True):
             raise FeedError(
                 f"feed_dict has {node}, which is computed from its inbound nodes: feed those."
+                if node.inbound_nodes
+                else f"feed_dict has {node}, which makes its own value: its forward() takes none."
             )
         if fed is None:
             raise FeedError(f"feed_dict gives None for {node}: it takes a number or an array.")
-        feed[node] = as_value(fed, str(node)) if type(fed) not in (float, int) else fed
+        feed[node] = as_value(fed, node)
     return feed
 
 
@@ -59,13 +85,20 @@ def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError:
         for node in order
         if not node.inbound_nodes and node not in feed and wants_a_value(type(node).forward)
     ]
-    return FeedError(f"{order[-1]} needs a value for {', '.join(missing)}: add it to feed_dict.")
+    them = "it" if len(missing) == 1 else "them"
+    return FeedError(
+        f"{order[-1]} needs a value for {', '.join(missing)}: add {them} to feed_dict."
+    )
 
 
 def explained(node: Node, method: str, error: Exception) -> GraphError:
     """The error for a node whose own code raised: with the node, and the shapes that it saw."""
+    for source in node.inbound_nodes:
+        if source.value is None:  # the mistake is there, and only its consumer noticed
+            return GraphError(f"{source}: forward() did not set self.value.")
     shapes = [(source.label, shape_of(source.value)) for source in node.inbound_nodes]
-    if isinstance(node, Op) and node.expects and isinstance(error, (ValueError, IndexError)):
+    of_shapes = method == "forward" and isinstance(error, (ValueError, IndexError))
+    if of_shapes and isinstance(node, Op) and node.expects:
         seen = " and ".join(f"{label} of shape {shape}" for label, shape in shapes)
         return ShapeError(f"{node} got {seen}; it takes {node.expects}.")
     seen = ", ".join(f"{label} {shape}" for label, shape in shapes)

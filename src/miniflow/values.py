@@ -41,7 +41,29 @@ def promoted(x: Any) -> Any:
     (3.0, dtype('float32'))
     """
     dtype = getattr(x, "dtype", None)
-    return x * 1.0 if dtype is None or dtype.kind in "biu" else x
+    whole = isinstance(x, int) if dtype is None else dtype.kind in "biu"
+    return x * 1.0 if whole else x
+
+
+def in_dtype_of(x: Any, y: Any) -> Any:
+    """Integers y in the floating dtype of x: whole labels do not widen float32 logits to float64.
+
+    >>> in_dtype_of(np.float32([0.5]), np.array([1])).dtype
+    dtype('float32')
+    """
+    if hasattr(x, "dtype") and hasattr(y, "dtype") and y.dtype.kind in "biu":
+        return y.astype(x.dtype)
+    return y
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """`np.where`, which makes an array of rank 0 of numbers; here they stay numbers.
+
+    >>> where(True, 1.0, 2.0)
+    np.float64(1.0)
+    """
+    chosen = np.where(condition, x, y)
+    return chosen if chosen.shape else chosen[()]
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
@@ -50,9 +72,9 @@ def shape_of(value: Any) -> tuple[int, ...]:
     return shape
 
 
-def as_value(x: Any, owner: str) -> Any:
+def as_value(x: Any, owner: object) -> Any:
     """What a node may hold: a Python number, a NumPy number or an array of them; lists become
-    arrays.
+    arrays. `owner` is what messages call it (looked up only for them: a node's line takes time).
     """
     if type(x) is float or type(x) is int:
         return x
@@ -65,7 +87,7 @@ def as_value(x: Any, owner: str) -> Any:
     return value
 
 
-def _as_array(x: Any, owner: str) -> Any:
+def _as_array(x: Any, owner: object) -> Any:
     try:
         return np.asarray(x)
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
-from miniflow.values import promoted
+from miniflow.values import promoted, where
 
 
 def sigmoid(x: Any) -> Any:
@@ -27,6 +27,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.2, 1.0, 0.3])).round(4)
     array([0.2309, 0.5139, 0.2552])
     """
+    x = promoted(x)  # unsigned integers would wrap round below 0
     powers = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
@@ -61,7 +62,7 @@ class Tanh(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.tanh(x)
+        return np.tanh(promoted(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (grad * (1 - self.value * self.value),)
@@ -100,13 +101,13 @@ class LeakyReLU(Op):
 
     def __init__(self, x: Any, *, slope: float = 0.01, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.slope = slope
+        self.slope = float(slope)  # a NumPy number would widen float32
 
     def compute(self, x: Any) -> Any:
-        return np.where(x > 0, x, self.slope * x)
+        return where(x > 0, x, self.slope * x)
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        return (np.where(x > 0, grad, self.slope * grad),)
+        return (where(x > 0, grad, self.slope * grad),)
 
 
 class GELU(Op):
@@ -187,6 +188,7 @@ class LogSoftmax(Op):
         self.axis = axis
 
     def compute(self, x: Any) -> Any:
+        x = promoted(x)
         shifted = x - np.max(x, axis=self.axis, keepdims=True)
         return shifted - np.log(np.sum(np.exp(shifted), axis=self.axis, keepdims=True))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import GraphError
 from miniflow.graph import Op
 from miniflow.operators import OPERATORS
 from miniflow.values import promoted
@@ -33,7 +34,8 @@ class Add(Op):
         return x + y
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
-        return grad, grad
+        # Not the same array twice: a node may work on its upstream gradient in place.
+        return grad, lambda: 1 * grad
 
 
 class Sub(Op):
@@ -133,6 +135,14 @@ class Pow(Op):
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)
 
+    def validate(self, x: Any, y: Any) -> None:
+        if _is_integer_array(x) and np.asarray(y).dtype.kind in "iu" and np.any(np.less(y, 0)):
+            base, exponent = (node.label for node in self.inbound_nodes)
+            raise GraphError(
+                f"{self}: {base} holds integers and {exponent} holds negative ones; "
+                "integers have no negative integer powers: make one of them float."
+            )
+
     def compute(self, x: Any, y: Any) -> Any:
         return x**y
 
@@ -157,7 +167,7 @@ class Exp(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.exp(x)
+        return np.exp(promoted(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (grad * self.value,)
@@ -176,7 +186,7 @@ class Log(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.log(x)
+        return np.log(promoted(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (grad / x,)
@@ -194,10 +204,14 @@ class Sqrt(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.sqrt(x)
+        return np.sqrt(promoted(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (0.5 * grad / self.value,)
+
+
+def _is_integer_array(x: Any) -> bool:
+    return hasattr(x, "dtype") and x.dtype.kind in "iu"
 
 
 OPERATORS.update({"+": Add, "-": Sub, "*": Mul, "/": Div, "**": Pow, "neg": Neg})

@@ -1,5 +1,6 @@
 """Matrix products: MatMul, and Linear, which every layer of a network begins with."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ class Linear(Op):
     Args:
         X: shape (m, n): m rows of n features (or any number of leading axes: (..., n)).
         W: shape (n, p).
-        b: shape (p,), added to every row.
+        b: shape (p,) or (1, p), added to every row.
         name: None by default.
 
     With the upstream gradient G of shape (m, p): dX = G Wᵀ, dW = Xᵀ G, db = Σ_i G_ij.
@@ -37,10 +38,12 @@ class Linear(Op):
         return X @ W + b
 
     def gradient(self, grad: Any, X: Any, W: Any, b: Any) -> Any:
-        if len(X.shape) == 2:
-            return lambda: grad @ W.T, lambda: X.T @ grad, lambda: np.sum(grad, axis=0)
-        rows, G = X.reshape(-1, X.shape[-1]), grad.reshape(-1, grad.shape[-1])
-        return lambda: grad @ W.T, lambda: rows.T @ G, lambda: np.sum(G, axis=0)
+        rows, G = X, grad
+        if len(X.shape) > 2:
+            m = math.prod(X.shape[:-1])
+            rows, G = X.reshape(m, X.shape[-1]), grad.reshape(m, W.shape[1])
+        keepdims = len(b.shape) == 2
+        return lambda: grad @ W.T, lambda: rows.T @ G, lambda: np.sum(G, axis=0, keepdims=keepdims)
 
     def _check(self, X: tuple[int, ...], W: tuple[int, ...], b: tuple[int, ...]) -> None:
         x_label, w_label, b_label = (node.label for node in self.inbound_nodes)

@@ -9,7 +9,7 @@ import numpy as np
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
 from miniflow.nodes.activation import sigmoid, softmax
-from miniflow.values import promoted, shape_of
+from miniflow.values import in_dtype_of, ones_like, promoted, shape_of
 
 
 class CrossEntropyWithSoftmax(Op):
@@ -64,7 +64,7 @@ class CrossEntropyWithSoftmax(Op):
         if given != seen[:1]:
             hint = ""
             if given == (seen[0], 1):
-                hint = " Its column is y[:, 0]."
+                hint = " Take its only column: y[:, 0]."
             elif given == seen:
                 hint = " One-hot labels become numbers by y.argmax(axis=1)."
             raise ShapeError(
@@ -88,6 +88,7 @@ class CrossEntropyWithSoftmax(Op):
             )
 
     def compute(self, x: Any, y: Any) -> Any:
+        x = promoted(x)
         shifted = x - np.max(x, axis=1, keepdims=True)
         powers = np.exp(shifted)
         totals = np.sum(powers, axis=1, keepdims=True)
@@ -152,11 +153,13 @@ class BinaryCrossEntropy(Op):
 
     def compute(self, z: Any, y: Any) -> Any:
         z = promoted(z)
+        y = in_dtype_of(z, y)
         return np.mean(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))))
 
     def gradient(self, grad: Any, z: Any, y: Any) -> Any:
         share = grad / _entries(z)
-        return lambda: (sigmoid(z) - y) * share, lambda: -promoted(z) * share
+        z = promoted(z)
+        return lambda: (sigmoid(z) - in_dtype_of(z, y)) * share, lambda: -z * share
 
 
 class MSE(Op):
@@ -180,11 +183,11 @@ class MSE(Op):
         _check_same_shape(self, prediction, target)
 
     def compute(self, prediction: Any, target: Any) -> Any:
-        error = promoted(prediction) - target
+        error = _error(prediction, target)
         return np.mean(error * error)
 
     def gradient(self, grad: Any, prediction: Any, target: Any) -> Any:
-        share = (promoted(prediction) - target) * (2 * grad / _entries(prediction))
+        share = _error(prediction, target) * (2 * grad / _entries(prediction))
         return share, lambda: -share
 
 
@@ -212,17 +215,25 @@ class DummyGrad(Op):
         return x
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        fed, shape = self.cache["gradient"], shape_of(x)
+        fed, ones = self.cache["gradient"], ones_like(x)
         if fed is None:
             raise FeedError(f"{self} is fed its upstream gradient: feed_dict[dummy] = gradient.")
-        if shape_of(fed) == shape:
-            return (fed,)
-        try:
-            return (np.broadcast_to(fed, shape).copy(),)
-        except ValueError:
+        if not _broadcasts_to(shape_of(fed), shape_of(x)):
             raise ShapeError(
-                f"{self} was fed a gradient of shape {shape_of(fed)}; its value has shape {shape}."
-            ) from None
+                f"{self} was fed a gradient of shape {shape_of(fed)}; "
+                f"its value has shape {shape_of(x)}."
+            )
+        return (in_dtype_of(ones, fed) * ones,)  # an array of its own: the fed one is the caller's
+
+
+def _error(prediction: Any, target: Any) -> Any:
+    prediction = promoted(prediction)
+    return prediction - in_dtype_of(prediction, target)
+
+
+def _broadcasts_to(seen: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    fits = (a in (1, b) for a, b in zip(reversed(seen), reversed(shape), strict=False))
+    return len(seen) <= len(shape) and all(fits)
 
 
 def _entries(x: Any) -> int:

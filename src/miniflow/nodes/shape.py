@@ -11,7 +11,7 @@ from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
 from miniflow.nodes.arithmetic import BROADCASTING
 from miniflow.operators import OPERATORS
-from miniflow.values import shape_of
+from miniflow.values import ones_like, shape_of, where
 
 
 class Reshape(Op):
@@ -125,14 +125,20 @@ class GetItem(Op):
         if any(isinstance(part, Node) for part in parts):
             raise GraphError(f"{self}: an index that is a node goes through Gather(x, index).")
         self.index = tuple(np.asarray(part) if isinstance(part, list) else part for part in parts)
-        self.expects = f"an array in which [{', '.join(map(repr, self.index))}] exists"
+        self.expects = f"an array in which [{', '.join(map(_as_written, self.index))}] exists"
         self._may_repeat = any(isinstance(part, np.ndarray) for part in self.index)
+
+    def validate(self, x: Any) -> None:
+        if not hasattr(x, "shape"):
+            raise ShapeError(
+                f"{self}: {self.inbound_nodes[0].label} is the number {x}; it takes {self.expects}."
+            )
 
     def compute(self, x: Any) -> Any:
         return x[self.index]
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        dx = np.zeros(x.shape, grad.dtype)
+        dx = _zeros_for(x, grad)
         if self._may_repeat:
             np.add.at(dx, self.index, grad)
         else:
@@ -180,11 +186,26 @@ class Gather(Op):
 
     def gradient(self, grad: Any, table: Any, indices: Any) -> Any:
         def dtable() -> Any:
-            dx = np.zeros(table.shape, grad.dtype)
+            dx = _zeros_for(table, grad)
             np.add.at(dx, indices, grad)
             return dx
 
         return dtable, None
+
+
+def _zeros_for(x: Any, grad: Any) -> Any:
+    """Where gradients of single entries of `x` are added up, in the dtype of the gradients."""
+    return np.zeros(x.shape, grad.dtype if hasattr(grad, "dtype") else ones_like(x).dtype)
+
+
+def _as_written(part: Any) -> str:
+    """One part of an index as it stands between brackets: `0:2` for slice(0, 2)."""
+    if isinstance(part, slice):
+        written = ["" if n is None else str(n) for n in (part.start, part.stop, part.step)]
+        return ":".join(written if written[2] else written[:2])
+    if isinstance(part, np.ndarray):
+        return f"array of shape {part.shape}" if part.size > 8 else str(part.tolist())
+    return "..." if part is Ellipsis else str(part)
 
 
 class Where(Op):
@@ -207,10 +228,10 @@ class Where(Op):
         Op.__init__(self, condition, x, y, name=name)
 
     def compute(self, condition: Any, x: Any, y: Any) -> Any:
-        return np.where(condition, x, y)
+        return where(condition, x, y)
 
     def gradient(self, grad: Any, condition: Any, x: Any, y: Any) -> Any:
-        return None, lambda: np.where(condition, grad, 0.0), lambda: np.where(condition, 0.0, grad)
+        return None, lambda: where(condition, grad, 0.0), lambda: where(condition, 0.0, grad)
 
 
 OPERATORS["[]"] = GetItem

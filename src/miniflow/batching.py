@@ -1,0 +1,134 @@
+"""From data to feeds: which node gets what, and a minibatch at a time.
+
+Training and evaluation do not care where examples come from. They ask for batches, each a
+`feed_dict` and the number of its rows. Data come in two forms:
+
+- a data set: anything with a length and `batches(n, rng)` that yields pairs (images, labels), such
+  as `miniflow.datasets.Dataset`. The labels go to the loss's second inbound node, the images to the
+  one other input that has to be fed;
+- a dictionary {input: array}, for every other graph. All arrays have as many rows; a single number
+  is fed to every batch.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from miniflow.errors import DataError, FeedError
+from miniflow.feeding import wants_a_value
+from miniflow.graph import Constant, Node, Parameter, ancestors_in_order
+from miniflow.values import describe, shape_of
+
+
+class Batch(NamedTuple):
+    """Some examples, ready to be fed."""
+
+    feed: dict[Node, Any]
+    rows: int
+
+
+class Batches(Protocol):
+    """Examples, to be taken a batch at a time: in order, or shuffled by `rng`."""
+
+    def __len__(self) -> int: ...
+    def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]: ...
+
+
+def batches_for(loss: Node, data: Any, name: str = "data") -> Batches:
+    """`data` (a data set or a dictionary) as batches to feed `loss` with.
+
+    Raises:
+        DataError: there are no examples, no labels, or arrays of different lengths.
+        FeedError: it is not clear which node gets the images or the labels.
+    """
+    if isinstance(data, Mapping):
+        found: Batches = _from_arrays(loss, data, name)
+    elif hasattr(data, "batches") and hasattr(data, "__len__"):
+        found = _PairBatches(data, *_images_and_labels(loss, name))
+    else:
+        hint = f" Did you mean its .{name.replace('data', 'train')}?" * hasattr(data, "train")
+        raise DataError(
+            f"{name} is a data set (with `batches`) or a dictionary {{input: array}}, "
+            f"not {describe(data)}.{hint}"
+        )
+    if len(found) == 0:
+        raise DataError(f"{name} has no examples.")
+    return found
+
+
+class _PairBatches:
+    """Batches of a data set that yields (images, labels)."""
+
+    def __init__(self, data: Any, images: Node, labels: Node) -> None:
+        self._data, self._images, self._labels = data, images, labels
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+        for images, labels in self._data.batches(n, rng):
+            if labels is None:
+                raise DataError(f"The data have no labels, and {self._labels} needs them.")
+            yield Batch({self._images: images, self._labels: labels}, len(images))
+
+
+class _ArrayBatches:
+    """Batches of arrays with the same number of rows, and of numbers that go with each batch."""
+
+    def __init__(self, arrays: dict[Node, Any], numbers: dict[Node, Any]) -> None:
+        self._arrays, self._numbers = arrays, numbers
+
+    def __len__(self) -> int:
+        return len(next(iter(self._arrays.values())))
+
+    def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+        order = None if rng is None else rng.permutation(len(self))
+        for start in range(0, len(self), n):
+            if order is None:
+                feed = {node: array[start : start + n] for node, array in self._arrays.items()}
+            else:
+                rows = order[start : start + n]
+                feed = {node: np.take(array, rows, 0) for node, array in self._arrays.items()}
+            yield Batch(feed | self._numbers, min(n, len(self) - start))
+
+
+def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatches:
+    arrays: dict[Node, Any] = {}
+    numbers: dict[Node, Any] = {}
+    for node, given in data.items():
+        if not isinstance(node, Node):
+            raise FeedError(f"{name} has the key {describe(node)}: its keys are nodes.")
+        if isinstance(node, Parameter):
+            raise FeedError(f"{name} feeds {node}, which is trained: make it an Input or leave it.")
+        array = np.asarray(given)
+        (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given
+    if not arrays:
+        raise DataError(f"{name} has no array with a row for each example.")
+    if len({len(array) for array in arrays.values()}) > 1:
+        lengths = ", ".join(f"{len(array):,} for {node.label}" for node, array in arrays.items())
+        raise DataError(f"{name} has arrays of different lengths: {lengths}.")
+    return _ArrayBatches(arrays, numbers)
+
+
+def _images_and_labels(loss: Node, name: str) -> tuple[Node, Node]:
+    """The nodes to feed images and labels to."""
+    write = f"Say which input gets what: {name}={{X: images, y: labels}}."
+    labels = loss.inbound_nodes[1] if len(loss.inbound_nodes) > 1 else None
+    if labels is None or not _is_fed(labels):
+        raise FeedError(f"{loss}: its second inbound node is no input to feed labels to. {write}")
+    others = [node for node in ancestors_in_order(loss) if _is_fed(node) and node is not labels]
+    if len(others) != 1:
+        seen = ", ".join(map(str, others)) or "none"
+        raise FeedError(
+            f"{loss}: beside its labels it needs one input, for the images; it has {seen}. {write}"
+        )
+    return others[0], labels
+
+
+def _is_fed(node: Node) -> bool:
+    """Whether a node gets its value from outside: an Input of ours or of the user's own."""
+    if node.inbound_nodes or isinstance(node, (Parameter, Constant)):
+        return False
+    forward = type(node).forward
+    return wants_a_value(forward) or wants_a_value(forward, optional=True)

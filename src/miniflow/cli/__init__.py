@@ -1,0 +1,103 @@
+"""The command `miniflow`: one module a command, and here what they share.
+
+A user's mistake ends in one sentence on stderr and an exit code, never in a traceback; whatever
+does end in one is a defect of miniflow. The exit codes:
+
+    0    done
+    1    it could not be done: a file, the data or a value is not what was needed
+    2    the command line itself is wrong
+    130  interrupted by Ctrl-C
+"""
+
+import os
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from miniflow import __version__
+from miniflow.cli.evaluate import evaluate
+from miniflow.cli.info import info
+from miniflow.cli.predict import predict
+from miniflow.cli.train import train
+from miniflow.errors import MiniflowError
+
+FAILED, INTERRUPTED = 1, 130
+
+
+class Commands(TyperGroup):
+    """The group of commands; turns what they raise into a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:  # `miniflow ... | head`: nobody is listening any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(FAILED) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename is not None else ""
+            _fail(f"{name}{error.strerror or error}.")
+        except MemoryError:
+            _fail("There is not enough memory for this.")
+        except MiniflowError as error:
+            _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(FAILED) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+)
+for command in (train, evaluate, predict, info):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"miniflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _miniflow(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Train networks that recognise digits, and use them.
+
+    \b
+    Examples:
+      miniflow train
+      miniflow predict three.png
+      miniflow evaluate
+    """  # noqa: D301 (\b keeps the lines apart)
+
+
+def main() -> None:
+    """Run the command; the process ends with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a bar is not worth an error on a terminal without bars
+            stream.reconfigure(errors="replace")
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    app(prog_name="miniflow")
+
+
+def _show_warning(message: Warning | str, *rest: Any) -> None:
+    typer.echo(f"warning: {message}", err=True)

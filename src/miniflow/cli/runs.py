@@ -1,0 +1,199 @@
+"""Run folders: what a training leaves, where it leaves it, and how it is found again.
+
+A run is a folder that holds `run.json`, the options that it was started with. The other files are
+the model (of the best epoch), the checkpoint (to go on from) and what is to be looked at. No run is
+ever written over another, unless the user says so.
+"""
+
+import csv
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from miniflow.atomic import write_text
+from miniflow.errors import MiniflowError, ModelFileError
+from miniflow.options import OptionError
+
+RUNS = pathlib.Path("runs")
+
+
+class RunError(MiniflowError):
+    """A run folder is not where it is looked for, or is one that must not be touched."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was started with: everything that its result depends on."""
+
+    model: str = "mlp"
+    data: str = "mnist"
+    epochs: int = 8
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    lr: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and its files."""
+
+    folder: pathlib.Path
+
+    @property
+    def options(self) -> pathlib.Path:
+        return self.folder / "run.json"
+
+    @property
+    def model(self) -> pathlib.Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> pathlib.Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def previous_checkpoint(self) -> pathlib.Path:
+        return self.folder / "checkpoint.previous.safetensors"
+
+    @property
+    def history(self) -> pathlib.Path:
+        return self.folder / "history.csv"
+
+    @property
+    def learning_curve(self) -> pathlib.Path:
+        return self.folder / "learning_curve.png"
+
+    @property
+    def confusion_matrix(self) -> pathlib.Path:
+        return self.folder / "confusion_matrix.png"
+
+    @property
+    def mistakes(self) -> pathlib.Path:
+        return self.folder / "mistakes.png"
+
+    def files(self) -> list[pathlib.Path]:
+        """All files that a run may have, in the order in which they are removed."""
+        return [
+            self.checkpoint,
+            self.previous_checkpoint,
+            self.model,
+            self.history,
+            self.learning_curve,
+            self.confusion_matrix,
+            self.mistakes,
+            self.options,
+        ]
+
+    def exists(self) -> bool:
+        return self.options.exists()
+
+    def read_options(self) -> Options:
+        """The options that the run was started with. Raises ModelFileError if they are damaged."""
+        try:
+            found = json.loads(self.options.read_text(encoding="utf-8"))
+            kinds = {name: type(default) for name, default in asdict(Options()).items()}
+            return Options(**{name: kind(found[name]) for name, kind in kinds.items()})
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{self.options}: is damaged: {error}.") from error
+
+    def write_options(self, options: Options) -> None:
+        write_text(self.options, json.dumps(asdict(options), indent=2) + "\n")
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of the history; none if there is no history yet."""
+        if not self.history.exists():
+            return []
+        with open(self.history, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def remove_files(self) -> None:
+        for path in self.files():
+            path.unlink(missing_ok=True)
+
+
+def choose_run(out: str | None, options: Options, resume: bool, force: bool) -> Run:
+    """Where a training goes that starts now; nothing is created yet.
+
+    Without `out`: `runs/mnist-mlp`, or, where that is taken, `runs/mnist-mlp-2` and so on; with
+    `resume` the last of these.
+
+    Raises RunError if the folder has another run's files and neither `resume` nor `force` is given.
+    """
+    if out is not None:
+        run = Run(pathlib.Path(out))
+        taken = [path for path in run.files() if path.exists()]
+        if taken and not force and not (resume and run.exists()):
+            raise RunError(
+                f"{out} has a run already ({taken[-1].name} is there): --resume goes on with it, "
+                "--force starts it anew, and another --out leaves it alone."
+            )
+        return run
+    data = "mnist" if options.data == "mnist" else pathlib.Path(options.data).stem
+    last = None
+    for name in _numbered(f"{data}-{options.model}"):
+        run = Run(RUNS / name)
+        if not run.folder.exists():
+            return last if resume and last is not None else run
+        last = run if run.exists() else last
+    raise AssertionError("unreachable: names do not run out")
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1
+
+
+def settle_options(given: dict[str, Any], kept: Options | None, lrs: dict[str, float]) -> Options:
+    """The options of a run: what was given on the command line, and defaults for the rest.
+
+    Args:
+        given: those that were given.
+        kept: those of the run that is resumed, if there is one: what was given must agree.
+        lrs: optimizer → its default learning rate.
+
+    Raises OptionError if they do not agree.
+    """
+    if kept is None:
+        lr = lrs[given.get("optimizer", Options.optimizer)]
+        return Options(**{"lr": lr, **given})
+    for name, value in given.items():
+        if (then := getattr(kept, name)) != value:
+            option = "--" + name.replace("_", "-")
+            raise OptionError(
+                f"The run was started with {option} {then} and can only be resumed with that; "
+                f"to train with {option} {value}, start another run with --out."
+            )
+    return kept
+
+
+def find_model(given: str | None) -> tuple[pathlib.Path, Run | None]:
+    """The model file that a command means, and its run, if it lies in one.
+
+    Args:
+        given: a model file, a run folder, or None for the latest run under `runs`.
+
+    Raises RunError if there is none.
+    """
+    if given is None:
+        models = sorted(RUNS.glob("*/model.safetensors"), key=os.path.getmtime)
+        if not models:
+            raise RunError(
+                f"There is no trained model under {RUNS}{os.sep}: `miniflow train` makes one; "
+                "--model names one that is elsewhere."
+            )
+        path = models[-1]
+    else:
+        path = pathlib.Path(given)
+        if path.is_dir():
+            path = Run(path).model
+            if not path.exists():
+                raise RunError(f"{given} is a folder without a model: it has no {path.name}.")
+    run = Run(path.parent)
+    return path, run if path.name == run.model.name and run.exists() else None

@@ -1,0 +1,243 @@
+"""`miniflow train`: from data to a run folder with a model."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from miniflow.callbacks import Callback, KeepBest
+from miniflow.cli.runs import Options, Run, choose_run, settle_options
+from miniflow.history import History
+from miniflow.networks import Network, build, save_network, sizes_of
+from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from miniflow.schedules import CosineDecay
+from miniflow.threads import one_thread_if_small
+from miniflow.training import Training, fit
+
+if TYPE_CHECKING:
+    from miniflow.datasets import Dataset, Splits
+
+LEARNING_RATES = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "rmsprop": 0.001}
+
+
+class OptimizerName(StrEnum):
+    sgd = "sgd"
+    adam = "adam"
+    adamw = "adamw"
+    rmsprop = "rmsprop"
+
+
+def train(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|SIZES",
+            help="linear, mlp, or the sizes of all layers, as in 784-300-100-10.  [default: mlp]",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mnist|FOLDER|FILE",
+            help="mnist, a folder of IDX files, or an .npz file with images and labels.  "
+            "[default: mnist]",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How often to go through the data.  [default: 8]"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Images in a batch.  [default: 128]")
+    ] = None,
+    optimizer: Annotated[
+        OptimizerName | None,
+        typer.Option(help="How the parameters are moved.  [default: sgd]"),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="RATE",
+            help="The largest learning rate; it rises to that and falls to 0.  "
+            "[default: 0.1 for sgd, 0.002 for adam and adamw, 0.001 for rmsprop]",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Same seed, same model.  [default: 0]"),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="The run folder.  [default: runs/DATA-MODEL, numbered if taken]"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in that folder, if there is one.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the run in that folder, if there is one.")
+    ] = False,
+) -> None:
+    """Train a network and keep it in a run folder.
+
+    \b
+    Examples:
+      miniflow train
+      miniflow train --model linear --epochs 5
+      miniflow train --model 784-300-100-10 --optimizer adam --out runs/deep
+      miniflow train --data my-digits/ --seed 7
+      miniflow train --resume --out runs/deep
+
+    A run that was stopped by Ctrl-C or killed goes on with --resume, from the last complete
+    epoch, and ends with the very model that it would have had.
+
+    The folder holds model.safetensors (the best epoch's), history.csv, learning_curve.png,
+    confusion_matrix.png and mistakes.png.
+    """  # noqa: D301 (\b keeps the lines apart)
+    given: dict[str, Any] = {
+        "model": model,
+        "data": data if data in (None, "mnist") else os.path.abspath(data),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": None if optimizer is None else optimizer.value,
+        "lr": lr,
+        "seed": seed,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if resume and force:
+        raise typer.BadParameter("--resume and --force exclude each other.")
+    run = choose_run(out, settle_options(given, None, LEARNING_RATES), resume, force)
+    going_on = resume and run.exists()
+    kept = run.read_options() if going_on else None
+    train_in(run, settle_options(given, kept, LEARNING_RATES), going_on)
+
+
+def train_in(run: Run, options: Options, going_on: bool) -> None:
+    """Train with these options, in this folder: on from its checkpoint, or from the beginning."""
+    from miniflow.datasets import load
+
+    splits = load(options.data)
+    classes = 1 + max(int(part.labels.max()) for part in splits)
+    rng = np.random.default_rng(options.seed)
+    network = build(sizes_of(options.model, splits.train.images.shape[1], classes), rng)
+    optimizer = optimizer_for(options, len(splits.train))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    if not going_on:
+        run.remove_files()
+        run.write_options(options)
+    introduce(run, options, network, splits)
+    best = KeepBest("validation_accuracy", on_best=lambda _: save_network(network, run.model))
+    largest = max(inputs * outputs for inputs, outputs in pairwise(network.sizes))
+    with one_thread_if_small(2 * options.batch_size * largest):
+        try:
+            history = fit(
+                network.loss,
+                splits.train,
+                optimizer,
+                epochs=options.epochs,
+                batch_size=options.batch_size,
+                validation=splits.validation,
+                callbacks=[best, Notes(run)],
+                rng=rng,
+                checkpoint=run.checkpoint,
+                resume=going_on,
+            )
+        except KeyboardInterrupt:
+            say_how_to_go_on(run, network)
+            raise
+        save_network(network, run.model)
+        probabilities = network.probabilities(splits.test.images)
+    draw_reports(run, history, best.epoch, splits.test, probabilities)
+    accuracy = np.mean(probabilities.argmax(axis=1) == splits.test.labels)
+    typer.echo(f"test accuracy: {accuracy:.4f}")
+
+
+def optimizer_for(options: Options, examples: int) -> Optimizer:
+    """The optimizer that an option names, its learning rate rising for a tenth of the updates."""
+    steps = options.epochs * -(-examples // options.batch_size)
+    schedule = CosineDecay(options.lr, steps, warmup=steps // 10)
+    optimizers: dict[str, Callable[[], Optimizer]] = {
+        "sgd": lambda: SGD(schedule, momentum=0.9),
+        "adam": lambda: Adam(schedule),
+        "adamw": lambda: AdamW(schedule),
+        "rmsprop": lambda: RMSprop(schedule),
+    }
+    return optimizers[options.optimizer]()
+
+
+class Notes(Callback):
+    """Writes the history after each epoch, and says where a resumed run begins."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def on_train_begin(self, training: Training) -> None:
+        if training.epoch >= training.epochs:
+            typer.echo(f"{self._run.folder} is finished: {training.epochs} epochs are done.")
+        elif training.epoch:
+            typer.echo(f"Going on after epoch {training.epoch}.")
+
+    def on_epoch_end(self, training: Training) -> None:
+        training.history.to_csv(self._run.history)
+
+
+def introduce(run: Run, options: Options, network: Network, splits: Splits) -> None:
+    """Say what is going to be trained, on what, and where it goes."""
+    counts = [f"{len(part):,}" for part in splits]
+    typer.echo(
+        f"data     {options.data}: {counts[0]} images to train on, {counts[1]} for validation, "
+        f"{counts[2]} for the test\n"
+        f"network  {network}: {network.parameter_count():,} parameters\n"
+        f"folder   {run.folder}\n"
+    )
+
+
+def say_how_to_go_on(run: Run, network: Network) -> None:
+    """After Ctrl-C: the best model is there, or, before the first epoch is complete, this one."""
+    if not run.model.exists():
+        save_network(network, run.model)
+    typer.echo(
+        f"\nStopped. {run.model} has the best model so far; to go on:\n"
+        f"  miniflow train --resume --out {run.folder}",
+        err=True,
+    )
+
+
+def draw_reports(
+    run: Run, history: History, best: int, test: Dataset, probabilities: np.ndarray
+) -> None:
+    """Draw how the training went, and what the network takes for what among the test images."""
+    from miniflow.reports import confusion_matrix, learning_curve, worst_mistakes
+
+    classes = probabilities.shape[1]
+    cells = test.labels * classes + probabilities.argmax(axis=1)
+    counts = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    learning_curve(history, run.learning_curve, best=best)
+    confusion_matrix(counts, [str(k) for k in range(classes)], run.confusion_matrix)
+    names = [run.learning_curve.name, run.confusion_matrix.name]
+    shape = picture_shape(test.image_shape)
+    if shape is not None:
+        worst_mistakes(test.images, test.labels, probabilities, run.mistakes, image_shape=shape)
+        names.append(run.mistakes.name)
+    typer.echo(f"\nSaved in {run.folder}: {', '.join([run.model.name, run.history.name, *names])}")
+
+
+def picture_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Height and width of images of this shape; None if they are no grey pictures.
+
+    >>> picture_shape((28, 20)), picture_shape((784,)), picture_shape((8, 8, 3))
+    ((28, 20), (28, 28), None)
+    """
+    if len(shape) == 2 or shape[2:] == (1,):
+        return shape[0], shape[1]
+    side = math.isqrt(shape[0])
+    return (side, side) if len(shape) == 1 and side * side == shape[0] else None

@@ -1,0 +1,250 @@
+"""Training: take a batch, find the gradients, move the parameters; again and again.
+
+`fit` needs a loss, data and an optimizer, and takes care of the rest: epochs, shuffling,
+validation, callbacks, progress, checkpoints, and a loss that is no longer a number. The loss may be
+any node, of anybody's class; what is trained are the `Parameter`s that lead to it.
+
+    fit            checks what it is given, and returns the history
+    Training       the training under way: what callbacks see and checkpoints keep; its loops
+    make_step      one update, as a function of a feed: the only place that knows how it is computed
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow import autodiff
+from miniflow.batching import Batches, batches_for
+from miniflow.callbacks import Callback
+from miniflow.checking import find_not_finite
+from miniflow.checkpoints import checkpoint_exists, load_checkpoint, save_checkpoint
+from miniflow.errors import GraphError, NotFiniteError
+from miniflow.evaluation import Evaluation, count_correct, evaluate_batches, one_number
+from miniflow.feeding import checked_output
+from miniflow.graph import Node, Parameter, ancestors_in_order
+from miniflow.history import Epoch, History
+from miniflow.interrupts import Interrupts, interrupts_held_back
+from miniflow.optimizers import Optimizer
+from miniflow.options import OptionError, whole
+from miniflow.progress import Style, progress_for
+from miniflow.values import describe
+
+Feed = dict[Node, Any]
+VALIDATION_ROWS = 1000  # rows at a time
+
+
+class StepResult(NamedTuple):
+    """One update: the loss before it, and how many rows of the batch were recognised, if known."""
+
+    loss: float
+    correct: int | None
+
+
+Step = Callable[[Feed], StepResult]
+
+
+def fit(
+    loss: Node,
+    data: Any,
+    optimizer: Optimizer,
+    *,
+    epochs: int = 10,
+    batch_size: int = 128,
+    validation: Any = None,
+    callbacks: Iterable[Callback] = (),
+    rng: np.random.Generator | int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Style = "auto",
+) -> History:
+    """Train the parameters that `loss` depends on, in place.
+
+    Args:
+        loss: one number, the mean over the rows of what is fed.
+        data: a `miniflow.datasets.Dataset`, whose labels are fed to the loss's second inbound node
+            and whose images to the one other input; or a dictionary {input: array}, the arrays
+            with a row for each example.
+        optimizer: moves the parameters after each batch.
+        epochs: how often to go through the data; 10 by default.
+        batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
+        validation: data to look at after each epoch and not to train on; None by default.
+        callbacks: `Callback`s; none by default.
+        rng: a generator or a seed, for the order of the examples; by default it differs each time.
+        checkpoint: a file that is written after each epoch; None by default.
+        resume: go on from that file, if there is one, up to `epochs` in all; the bits are those of
+            a training that was never stopped. False by default.
+        progress: "bar", "lines", "none", or "auto": a bar on a terminal, lines elsewhere; "auto" by
+            default.
+
+    Returns:
+        The history: a row an epoch.
+
+    Raises:
+        GraphError: `loss` depends on no Parameter.
+        DataError, FeedError, OptionError: what was given does not fit; the message says what does.
+        NotFiniteError: the loss or a gradient is NaN or infinite. The batch is replayed with the
+            parameters as they were, and the message names the node that produced it. The update
+            is not made.
+        ModelFileError: the checkpoint is damaged, or belongs to another training.
+        OSError: its folder does not exist, or the file cannot be written.
+        KeyboardInterrupt: after Ctrl-C, between two updates.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow.optimizers import SGD
+    >>> X, y = mf.Input("X"), mf.Input("y")
+    >>> W, b = mf.Parameter(np.zeros((1, 1)), "W"), mf.Parameter([0.0], "b")
+    >>> loss = mf.MSE(mf.Linear(X, W, b), y)
+    >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
+    >>> history = fit(loss, {X: x, y: 3 * x + 1}, SGD(0.5), batch_size=16, rng=0, progress="none")
+    >>> W.value.round(2), b.value.round(2), len(history)
+    (array([[3.]]), array([1.]), 10)
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise OptionError(f"fit: the optimizer is one such as SGD(0.1), not {describe(optimizer)}.")
+    checked_output(loss)
+    parameters = [node for node in ancestors_in_order(loss) if isinstance(node, Parameter)]
+    if not parameters:
+        raise GraphError(f"{loss} depends on no Parameter: there is nothing to train.")
+    training = Training(
+        loss=loss,
+        parameters=parameters,
+        optimizer=optimizer,
+        step=make_step(loss, parameters, optimizer),
+        data=batches_for(loss, data),
+        validation=None if validation is None else batches_for(loss, validation, "validation"),
+        epochs=whole("fit", "epochs", epochs, least=0),
+        batch_size=whole("fit", "batch_size", batch_size, least=1),
+        rng=np.random.default_rng(rng),
+        callbacks=list(callbacks),
+        checkpoint=checkpoint,
+    )
+    if checkpoint is not None:
+        os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
+        if resume and checkpoint_exists(checkpoint):
+            load_checkpoint(checkpoint, training)
+    training.run(progress_for(progress))
+    return training.history
+
+
+def make_step(loss: Node, parameters: list[Parameter], optimizer: Optimizer) -> Step:
+    """One update as a function of a feed: by the interpreter."""
+
+    def step(feed: Feed) -> StepResult:
+        # No other thread's pass between this one and the look at its logits. And no warnings from
+        # NumPy: what is not finite is told below, with the node that it comes from.
+        with autodiff._lock, np.errstate(all="ignore"):
+            value, gradients = autodiff.value_and_grad(loss, feed, parameters)
+            total, correct = one_number(loss, value), count_correct(loss)
+            finite = math.isfinite(total) and all(map(_is_finite, gradients))
+        if not finite:
+            found = find_not_finite(loss, feed, parameters)
+            unknown = "A replay of the batch was finite: a node gives other values each time."
+            raise NotFiniteError(f"The loss is {total:.6g}. {found or unknown}")
+        optimizer.update(parameters, gradients)
+        return StepResult(total, correct)
+
+    return step
+
+
+def _is_finite(grad: Any) -> bool:
+    # One BLAS call tells. Only the square of a large number may overflow: then a look at each.
+    return math.isfinite(np.vdot(grad, grad)) or bool(np.isfinite(grad).all())
+
+
+@dataclass(eq=False)
+class Training:
+    """A training under way.
+
+    loss, parameters, optimizer, epochs, batch_size, rng: as given to `fit`.
+    data, validation: the examples, ready to be fed.
+    epoch: how many epochs are complete. history: their rows.
+    stop: set it to True to end the training after the epoch under way.
+    rows: examples in the latest batch. rows_done: examples of this epoch so far.
+    """
+
+    loss: Node
+    parameters: list[Parameter]
+    optimizer: Optimizer
+    step: Step
+    data: Batches
+    validation: Batches | None
+    epochs: int
+    batch_size: int
+    rng: np.random.Generator
+    callbacks: list[Callback]
+    checkpoint: str | os.PathLike[str] | None = None
+    epoch: int = 0
+    stop: bool = False
+    history: History = field(default_factory=History)
+    rows: int = 0
+    rows_done: int = 0
+    _total: float = 0.0
+    _correct: int | None = 0
+
+    def running(self) -> Evaluation:
+        """Loss and accuracy over the examples of this epoch so far."""
+        rows = max(self.rows_done, 1)
+        return Evaluation(
+            self._total / rows, None if self._correct is None else self._correct / rows
+        )
+
+    def run(self, watchers: Iterable[Callback] = ()) -> None:
+        """Train until all epochs are complete or a callback says stop.
+
+        Callbacks are called in order, and then the watchers, which see the same and are not part of
+        a checkpoint.
+        """
+        everybody = [*self.callbacks, *watchers]
+        with interrupts_held_back() as interrupts, ExitStack() as endings:
+            for callback in everybody:
+                callback.on_train_begin(self)
+                endings.callback(callback.on_train_end, self)
+            while self.epoch < self.epochs and not self.stop:
+                self._run_epoch(everybody, interrupts)
+
+    def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts) -> None:
+        started = time.perf_counter()
+        self._total, self._correct, self.rows_done = 0.0, 0, 0
+        for number, batch in enumerate(self.data.batches(self.batch_size, self.rng), 1):
+            try:
+                result = self.step(batch.feed)
+            except NotFiniteError as error:
+                raise NotFiniteError(f"Epoch {self.epoch + 1}, batch {number}: {error}") from None
+            self._count(result, batch.rows)
+            for callback in everybody:
+                callback.on_batch_end(self)
+            interrupts.raise_if_pressed()
+        trained = self.running()
+        validated = Evaluation(math.nan, None)
+        if self.validation is not None:
+            validated = evaluate_batches(self.loss, self.validation, VALIDATION_ROWS)
+        self.epoch += 1
+        self.history.rows.append(
+            Epoch(
+                epoch=self.epoch,
+                loss=trained.loss,
+                accuracy=trained.accuracy,
+                validation_loss=None if self.validation is None else validated.loss,
+                validation_accuracy=validated.accuracy,
+                seconds=time.perf_counter() - started,
+                learning_rate=self.optimizer.latest_lr(),
+            )
+        )
+        for callback in everybody:
+            callback.on_epoch_end(self)
+        if self.checkpoint is not None:
+            save_checkpoint(self.checkpoint, self)
+        interrupts.raise_if_pressed()
+
+    def _count(self, result: StepResult, rows: int) -> None:
+        self.rows = rows
+        self.rows_done += rows
+        self._total += result.loss * rows
+        if self._correct is not None:
+            self._correct = None if result.correct is None else self._correct + result.correct

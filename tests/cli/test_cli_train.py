@@ -1,0 +1,280 @@
+"""`miniflow train`."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from bars import pictures, write_bars
+
+from miniflow.cli.train import Notes
+
+QUICK = ["--data", "bars.npz", "--model", "784-8-2", "--batch-size", 16]
+FILES = {
+    "run.json",
+    "model.safetensors",
+    "checkpoint.safetensors",
+    "checkpoint.previous.safetensors",
+    "history.csv",
+    "learning_curve.png",
+    "confusion_matrix.png",
+    "mistakes.png",
+}
+
+
+def last_line(result: Any) -> str:
+    return str(result.stdout.rstrip("\n").split("\n")[-1])
+
+
+def test_a_run_ends_with_its_test_accuracy_and_a_folder(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    result = miniflow("train", *QUICK, "--epochs", 4)
+    assert result.exit_code == 0
+    assert re.fullmatch(r"test accuracy: [01]\.\d{4}", last_line(result))
+    assert float(last_line(result).split()[-1]) >= 0.9
+    assert {path.name for path in (folder / "runs" / "bars-784-8-2").iterdir()} == FILES
+    history = (folder / "runs" / "bars-784-8-2" / "history.csv").read_text()
+    assert len(history.splitlines()) == 5
+    assert result.stderr == ""
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        miniflow("train", *QUICK, "--epochs", 1, "--seed", seed, "--out", name)
+    a, b, c = ((folder / name / "model.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_a_second_run_leaves_the_first_alone(miniflow: Any, folder: pathlib.Path) -> None:
+    for _ in range(3):
+        miniflow("train", *QUICK, "--epochs", 1)
+    names = sorted(path.name for path in (folder / "runs").iterdir())
+    assert names == ["bars-784-8-2", "bars-784-8-2-2", "bars-784-8-2-3"]
+
+
+def test_a_folder_with_a_run_is_not_written_over(miniflow: Any, folder: pathlib.Path) -> None:
+    miniflow("train", *QUICK, "--epochs", 1, "--out", "mine")
+    before = {path.name: path.read_bytes() for path in (folder / "mine").iterdir()}
+    result = miniflow("train", *QUICK, "--epochs", 2, "--out", "mine")
+    assert result.exit_code == 1
+    assert "mine has a run already" in result.stderr
+    assert "--resume" in result.stderr
+    assert "--force" in result.stderr
+    assert {path.name: path.read_bytes() for path in (folder / "mine").iterdir()} == before
+    assert miniflow("train", *QUICK, "--epochs", 2, "--out", "mine", "--force").exit_code == 0
+    assert len((folder / "mine" / "history.csv").read_text().splitlines()) == 3
+
+
+def test_a_model_that_lies_in_the_folder_is_not_written_over(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    (folder / "model.safetensors").write_bytes(b"precious")
+    result = miniflow("train", *QUICK, "--epochs", 1, "--out", ".")
+    assert result.exit_code == 1
+    assert (folder / "model.safetensors").read_bytes() == b"precious"
+
+
+# --- going on
+
+
+def interrupt_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C in the epoch after so many."""
+    original = Notes.on_batch_end
+
+    def pressing(self: Notes, training: Any) -> None:
+        if training.epoch == epochs and training.rows_done == 32:
+            signal.raise_signal(signal.SIGINT)
+        original(self, training)
+
+    monkeypatch.setattr(Notes, "on_batch_end", pressing)
+
+
+def test_ctrl_c_saves_the_best_model_and_says_how_to_go_on(
+    miniflow: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = miniflow("train", *QUICK, "--epochs", 4, "--out", "straight")
+    with monkeypatch.context() as patch:
+        interrupt_after(2, patch)
+        stopped = miniflow("train", *QUICK, "--epochs", 4, "--out", "stopped")
+    assert stopped.exit_code == 130
+    assert "miniflow train --resume --out stopped" in stopped.stderr
+    assert miniflow("evaluate", "--model", "stopped").exit_code == 0
+    resumed = miniflow("train", "--resume", "--out", "stopped")
+    assert resumed.exit_code == 0
+    assert "Going on after epoch 2." in resumed.stdout
+    assert last_line(resumed) == last_line(straight)
+    model, same = (folder / name / "model.safetensors" for name in ("stopped", "straight"))
+    assert model.read_bytes() == same.read_bytes()
+
+
+def test_ctrl_c_in_the_first_epoch_leaves_a_model_too(
+    miniflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(0, patch)
+        assert miniflow("train", *QUICK, "--out", "early").exit_code == 130
+    assert miniflow("evaluate", "--model", "early").exit_code == 0
+    assert miniflow("train", "--resume", "--epochs", 8, "--out", "early").exit_code == 0
+
+
+def test_resume_on_a_missing_folder_starts_afresh(miniflow: Any, folder: pathlib.Path) -> None:
+    assert miniflow("train", *QUICK, "--epochs", 1, "--out", "new", "--resume").exit_code == 0
+    assert (folder / "new" / "model.safetensors").exists()
+
+
+def test_resume_on_a_finished_run_says_so(miniflow: Any, folder: pathlib.Path) -> None:
+    first = miniflow("train", *QUICK, "--epochs", 2, "--out", "done")
+    model = (folder / "done" / "model.safetensors").read_bytes()
+    again = miniflow("train", "--resume", "--out", "done")
+    assert again.exit_code == 0
+    assert "done is finished: 2 epochs are done." in again.stdout
+    assert last_line(again) == last_line(first)
+    assert (folder / "done" / "model.safetensors").read_bytes() == model
+
+
+def test_resume_without_a_folder_takes_the_last_run(miniflow: Any, folder: pathlib.Path) -> None:
+    for _ in range(2):
+        miniflow("train", *QUICK, "--epochs", 1)
+    result = miniflow("train", *QUICK, "--resume")
+    assert "bars-784-8-2-2 is finished" in result.stdout
+    assert len(list((folder / "runs").iterdir())) == 2
+
+
+def test_a_folder_that_is_no_run_is_left_alone(miniflow: Any, folder: pathlib.Path) -> None:
+    foreign = folder / "runs" / "bars-784-8-2" / "model.safetensors"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"precious")
+    assert miniflow("train", *QUICK, "--epochs", 1, "--resume").exit_code == 0
+    assert foreign.read_bytes() == b"precious"
+    assert (folder / "runs" / "bars-784-8-2-2" / "model.safetensors").exists()
+
+
+def test_resume_with_other_options_is_refused(miniflow: Any) -> None:
+    miniflow("train", *QUICK, "--epochs", 1, "--out", "run")
+    result = miniflow("train", "--resume", "--out", "run", "--lr", 0.5)
+    assert result.exit_code == 1
+    assert "started with --lr 0.1 and can only be resumed with that" in result.stderr
+    result = miniflow("train", "--resume", "--out", "run", "--batch-size", 8)
+    assert "started with --batch-size 16" in result.stderr
+
+
+def test_a_damaged_run_json_is_told(miniflow: Any, folder: pathlib.Path) -> None:
+    miniflow("train", *QUICK, "--epochs", 1, "--out", "run")
+    for text in ("{", "[]", json.dumps({"model": "mlp"})):
+        (folder / "run" / "run.json").write_text(text)
+        result = miniflow("train", "--resume", "--out", "run")
+        assert result.exit_code == 1
+        assert "run.json: is damaged" in result.stderr
+
+
+# --- what is wrong with what the user gave
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "huge"], 1, "There is no model 'huge'"),
+        (["--model", "100-5-2"], 1, "does not fit the data, which have 784 inputs"),
+        (["--data", "nowhere"], 1, "no such data"),
+        (["--epochs", "0"], 2, "--epochs"),
+        (["--batch-size", "-4"], 2, "--batch-size"),
+        (["--lr", "-1"], 2, "--lr"),
+        (["--lr", "inf"], 1, "lr is a number"),
+        (["--lr", "fast"], 2, "--lr"),
+        (["--optimizer", "magic"], 2, "magic"),
+        (["--resume", "--force"], 2, "exclude each other"),
+        (["--colour"], 2, "--colour"),
+        (["--out", "bars.npz"], 1, "bars.npz"),
+    ],
+)
+def test_a_mistake_gives_a_sentence_and_an_exit_code(
+    arguments: list[str], code: int, message: str, miniflow: Any, folder: pathlib.Path
+) -> None:
+    result = miniflow("train", *QUICK, *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert not (folder / "runs").exists()
+
+
+def test_a_training_that_diverges_is_told_and_can_be_looked_at(miniflow: Any) -> None:
+    result = miniflow("train", *QUICK, "--lr", 1e30, "--epochs", 2)
+    assert result.exit_code == 1
+    assert re.search(r"error: Epoch \d+, batch \d+: The loss is", result.stderr)
+    assert "Traceback" not in result.output
+
+
+def test_flat_colour_and_fractional_images_can_be_trained_on(
+    miniflow: Any, folder: pathlib.Path, real_pictures: None
+) -> None:
+    images, labels = pictures(60)
+    np.savez(folder / "flat.npz", images=images.reshape(60, 784)[:, :30], labels=labels)
+    np.savez(folder / "colour.npz", images=np.repeat(images[..., None], 3, 3), labels=labels)
+    np.savez(folder / "wide.npz", images=images.astype("f4") / 64 - 1, labels=labels)
+    for name in ("flat", "colour", "wide"):
+        result = miniflow("train", "--data", f"{name}.npz", "--model", "linear", "--epochs", 1)
+        assert result.exit_code == 0, result.output
+        assert last_line(result).startswith("test accuracy: ")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_every_optimizer_can_be_named(optimizer: str, miniflow: Any) -> None:
+    result = miniflow("train", *QUICK, "--epochs", 3, "--optimizer", optimizer)
+    assert result.exit_code == 0
+    assert float(last_line(result).split()[-1]) > 0.8
+
+
+# --- the process
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    source = str(pathlib.Path(__file__).parents[2] / "src")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, *sys.path])}
+    return subprocess.run(
+        [sys.executable, "-m", "miniflow", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def test_the_linear_network_knows_nine_in_ten_digits_after_one_epoch(tmp_path: Any) -> None:
+    result = command("train", "--model", "linear", "--epochs", "1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "\x1b" not in result.stdout
+    assert float(last_line(result).removeprefix("test accuracy: ")) >= 0.90
+    run = tmp_path / "runs" / "mnist-linear"
+    assert {path.name for path in run.iterdir()} == FILES - {"checkpoint.previous.safetensors"}
+    for path in run.glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows tells of a closed pipe in another way")
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Any) -> None:
+    write_bars(tmp_path / "bars.npz")
+    source = str(pathlib.Path(__file__).parents[2] / "src")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "miniflow", "info"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([source, *sys.path])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1

@@ -1,0 +1,249 @@
+"""Training that is stopped, or killed, and goes on to the same bits."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from blobs import Problem, problem
+
+from miniflow.callbacks import Callback, EarlyStopping, KeepBest
+from miniflow.checkpoints import previous_path
+from miniflow.errors import ModelFileError
+from miniflow.history import History
+from miniflow.optimizers import SGD, Adam, Optimizer
+from miniflow.schedules import CosineDecay
+from miniflow.training import Training, fit
+
+
+def train(p: Problem, path: Any, epochs: int, **options: Any) -> History:
+    """Some epochs, with a checkpoint at `path`, on from there if it exists."""
+    settings: dict[str, Any] = {
+        "optimizer": Adam(CosineDecay(0.05, steps=30)),
+        "batch_size": 16,
+        "validation": p.validation,
+        "callbacks": [KeepBest("validation_loss")],
+        "rng": 3,
+        "progress": "none",
+    }
+    settings.update(options)
+    return fit(p.loss, p.data, epochs=epochs, checkpoint=path, resume=True, **settings)
+
+
+def without_seconds(history: History) -> list[Any]:
+    return [row._replace(seconds=0.0) for row in history]
+
+
+OPTIMIZERS = [
+    lambda: SGD(0.1),
+    lambda: SGD(CosineDecay(0.1, steps=24), momentum=0.9),
+    lambda: Adam(0.02),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+@pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
+def test_two_and_two_epochs_are_four(make: Any, generator: Any, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    straight, parts = problem(), problem()
+    options = [{"optimizer": make(), "rng": np.random.Generator(generator(8))} for _ in range(3)]
+    history = train(straight, tmp_path / "other", 4, **options[0])
+    train(parts, path, 2, **options[1])
+    parts = problem(seed=99)  # whatever the parameters are, the checkpoint's take their place
+    resumed = train(parts, path, 4, **options[2])
+    assert parts.bytes() == straight.bytes()
+    assert without_seconds(resumed) == without_seconds(history)
+
+
+def test_parameters_come_back_even_if_the_best_ones_were_put_back_at_the_end(
+    tmp_path: pathlib.Path,
+) -> None:
+    straight, parts = problem(), problem()
+    fast: dict[str, Any] = {"callbacks": [KeepBest("validation_loss")]}
+    train(straight, tmp_path / "a", 6, optimizer=SGD(1.5, momentum=0.9), **fast)
+    for epochs in (3, 4, 6):
+        fast = {"callbacks": [KeepBest("validation_loss")]}
+        train(parts, tmp_path / "b", epochs, optimizer=SGD(1.5, momentum=0.9), **fast)
+    assert parts.bytes() == straight.bytes()
+
+
+SCRIPT = """
+import os, signal, sys
+from blobs import problem
+from miniflow.callbacks import Callback, KeepBest
+from test_checkpoints import train
+
+class Kill(Callback):
+    def on_batch_end(self, training):
+        if training.epoch == 2 and training.rows_done == 48:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+train(problem(), sys.argv[1], 4, callbacks=[KeepBest("validation_loss"), Kill()])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+    path, here = tmp_path / "checkpoint.safetensors", pathlib.Path(__file__).parent
+    source = os.pathsep.join([str(here), str(here.parent / "src"), *sys.path])
+    killed = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(path)],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    straight, resumed = problem(), problem()
+    train(straight, tmp_path / "straight", 4)
+    train(resumed, path, 4)
+    assert resumed.bytes() == straight.bytes()
+
+
+def test_a_finished_training_is_left_as_it_is(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "c"
+    first, again = problem(), problem()
+    history = train(first, path, 3)
+    written = path.read_bytes()
+    assert list(train(again, path, 3)) == list(history)
+    assert again.bytes() == first.bytes()
+    assert path.read_bytes() == written
+
+
+def test_early_stopping_remembers_how_long_it_has_waited(tmp_path: pathlib.Path) -> None:
+    def stopping() -> dict[str, Any]:
+        return {"callbacks": [EarlyStopping("validation_loss", 3)], "optimizer": SGD(4.0, 0.9)}
+
+    straight, parts = problem(), problem()
+    history = train(straight, tmp_path / "a", 30, **stopping())
+    assert len(history) < 30
+    train(parts, tmp_path / "b", len(history) - 2, **stopping())
+    assert len(train(parts, tmp_path / "b", 30, **stopping())) == len(history)
+    assert parts.bytes() == straight.bytes()
+    assert len(train(problem(), tmp_path / "b", 40, **stopping())) == len(history)  # it has stopped
+
+
+def test_a_learning_rate_that_a_callback_has_lowered_stays_lowered(tmp_path: pathlib.Path) -> None:
+    class Halve(Callback):
+        def on_epoch_end(self, training: Training) -> None:
+            training.optimizer.lr /= 2
+
+    straight, parts = problem(), problem()
+    train(straight, tmp_path / "a", 4, optimizer=SGD(0.4), callbacks=[Halve()])
+    train(parts, tmp_path / "b", 2, optimizer=SGD(0.4), callbacks=[Halve()])
+    history = train(parts, tmp_path / "b", 4, optimizer=SGD(0.4), callbacks=[Halve()])
+    assert [row.learning_rate for row in history] == [0.4, 0.2, 0.1, 0.05]
+    assert parts.bytes() == straight.bytes()
+
+
+def test_the_checkpoint_before_is_kept_and_serves_if_the_last_is_damaged(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    straight, parts = problem(), problem()
+    train(straight, tmp_path / "straight", 4)
+    train(parts, path, 3)
+    path.write_bytes(path.read_bytes()[:-100])
+    train(parts, path, 4)
+    assert parts.bytes() == straight.bytes()
+    train(parts, path, 4)
+    path.unlink()  # as if killed between moving the last one aside and writing the next
+    assert previous_path(path).exists()
+    again = problem()
+    train(again, path, 4)
+    assert again.bytes() == straight.bytes()
+
+
+def test_without_resume_a_training_starts_anew(tmp_path: pathlib.Path) -> None:
+    p, path = problem(), tmp_path / "c"
+    train(p, path, 2)
+    history = fit(p.loss, p.data, SGD(0.1), epochs=1, checkpoint=path, progress="none")
+    assert [row.epoch for row in history] == [1]
+
+
+def refusal(path: pathlib.Path, p: Problem | None = None, **options: Any) -> str:
+    p = p or problem()
+    before = p.bytes()
+    with pytest.raises(ModelFileError) as caught:
+        train(p, path, 4, **options)
+    assert p.bytes() == before
+    return str(caught.value)
+
+
+def test_another_trainings_checkpoint_is_refused_and_says_what_differs(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "c"
+    train(problem(), path, 1)
+    assert "belongs to another training. Its batch size: 16; now: 8" in refusal(path, batch_size=8)
+    assert "Its optimizer: Adam; now: SGD" in refusal(path, optimizer=SGD(0.1))
+    assert "Its schedule: CosineDecay" in refusal(path, optimizer=Adam(0.1))
+    assert "Its callbacks: ['KeepBest']; now: []" in refusal(path, callbacks=[])
+    assert "Its examples: 90; now: 60" in refusal(path, problem(count=60))
+    generator = np.random.Generator(np.random.MT19937(0))
+    assert "Its generator: PCG64; now: MT19937" in refusal(path, rng=generator)
+
+
+def test_momentum_and_none_are_not_taken_for_each_other(tmp_path: pathlib.Path) -> None:
+    train(problem(), tmp_path / "c", 1, optimizer=SGD(0.1, momentum=0.9))
+    assert "Its arrays" in refusal(tmp_path / "c", optimizer=SGD(0.1))
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: pathlib.Path) -> None:
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "c"
+    path.write_bytes(b"")
+    assert "damaged" in refusal(path)
+    path.write_bytes(b"not a checkpoint at all")
+    assert "damaged" in refusal(path)
+    save_file({"a": np.zeros(3)}, path)
+    assert "was not written by miniflow" in refusal(path)
+    save_file({"a": np.zeros(3)}, path, {"miniflow": json.dumps({"kind": "model"})})
+    assert "is a model and not a checkpoint" in refusal(path)
+    save_file({"a": np.zeros(3)}, path, {"miniflow": json.dumps({"kind": "checkpoint"})})
+    assert "belongs to another training" in refusal(path)
+
+
+@pytest.mark.parametrize("lost", ["epoch", "history", "rng", "states"])
+def test_a_checkpoint_that_lacks_something_changes_nothing(
+    lost: str, tmp_path: pathlib.Path
+) -> None:
+    from miniflow.files import read_arrays, write_arrays
+
+    path = tmp_path / "c"
+    train(problem(), path, 1)
+    arrays, about = read_arrays(path, "checkpoint")
+    del about[lost], about["kind"]
+    write_arrays(path, "checkpoint", arrays, about)
+    assert "is damaged" in refusal(path)
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_first_epoch(tmp_path: pathlib.Path) -> None:
+    p = problem()
+    before = p.bytes()
+    with pytest.raises(FileNotFoundError, match="missing"):
+        train(p, tmp_path / "missing" / "c", 1)
+    assert p.bytes() == before
+
+
+def test_user_defined_optimizers_are_kept_too(tmp_path: pathlib.Path) -> None:
+    class Mine(Optimizer):
+        slots = ("trace",)
+
+        def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
+            (trace,) = kept
+            trace *= 0.5
+            trace += grad
+            value -= lr * trace
+
+    straight, parts = problem(), problem()
+    train(straight, tmp_path / "a", 3, optimizer=Mine(0.1))
+    train(parts, tmp_path / "b", 1, optimizer=Mine(0.1))
+    train(parts, tmp_path / "b", 3, optimizer=Mine(0.1))
+    assert parts.bytes() == straight.bytes()

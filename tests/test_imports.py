@@ -1,0 +1,170 @@
+"""What importing miniflow imports, what its star import gives, and which way imports point.
+
+Rooms (a module, or a package, right under miniflow) stand in layers. A room imports rooms of its
+own layer or of one below, and there is no cycle. A new room has to be given its place here.
+"""
+
+import ast
+import builtins
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import miniflow as mf
+
+SOURCE = Path(mf.__file__).parent
+
+LAYERS = [
+    {"errors", "operators", "values", "atomic", "threads"},  # know nothing of graphs
+    {"graph"},
+    {"nodes"},
+    {"feeding", "autodiff", "checking"},
+    {"ir", "tracing"},
+    {"passes", "backends"},
+    {"compiler"},
+    {"datasets", "digit_images", "files", "options", "initializers", "optimizers", "schedules"},
+    {"history", "batching", "callbacks", "progress", "checkpoints", "evaluation", "interrupts"},
+    {"training", "networks"},
+    {"cli", "lab", "pictures", "reports", "estimator"},
+]
+PLACE = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
+FRONT_DOORS = {"__init__", "__main__"}
+
+# Rooms that run whatever nodes there are: none of them may know a node class by name.
+WITHOUT_NODE_CLASSES = {
+    "graph", "feeding", "autodiff", "checking", "ir", "tracing", "passes", "backends",
+}  # fmt: skip
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """The rooms of miniflow that a file imports at run time, wherever in the file it does so."""
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            skipped.update(inner for child in node.body for inner in ast.walk(child))
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: imports are written in full"
+            if node.module == "miniflow":
+                yield from (alias.name for alias in node.names if alias.name in PLACE)
+            elif node.module and node.module.startswith("miniflow."):
+                yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("miniflow.")
+            )
+
+
+def imports_between_rooms() -> dict[str, set[str]]:
+    rooms: dict[str, set[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        if room not in FRONT_DOORS:
+            rooms.setdefault(room, set()).update(set(imported_by(path)) - {room})
+    return rooms
+
+
+IMPORTS = imports_between_rooms()
+
+
+def test_every_room_has_its_place() -> None:
+    assert IMPORTS.keys() <= PLACE.keys(), "give the new room its layer in LAYERS"
+    assert len(IMPORTS) > 5
+
+
+@pytest.mark.parametrize("room", sorted(IMPORTS))
+def test_room_imports_nothing_from_a_layer_above_it(room: str) -> None:
+    above = {other for other in IMPORTS[room] if PLACE[other] > PLACE[room]}
+    assert not above
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    finished: set[str] = set()
+
+    def visit(room: str, path: tuple[str, ...]) -> None:
+        assert room not in path, " → ".join((*path, room))
+        if room not in finished:
+            for other in sorted(IMPORTS.get(room, ())):
+                visit(other, (*path, room))
+            finished.add(room)
+
+    for room in IMPORTS:
+        visit(room, ())
+
+
+def test_what_runs_a_graph_knows_no_node_class() -> None:
+    assert not {room for room in WITHOUT_NODE_CLASSES & IMPORTS.keys() if "nodes" in IMPORTS[room]}
+
+
+def test_node_families_import_the_graph_and_numpy_alone() -> None:
+    assert IMPORTS["nodes"] <= {"graph", "operators", "values", "errors"}
+    for path in (SOURCE / "nodes").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in names:
+                package = name.split(".")[0]
+                assert package in {"miniflow", "numpy"} | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("statement", ["import miniflow", "from miniflow import *"])
+def test_importing_miniflow_imports_numpy_and_the_standard_library_only(statement: str) -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import numpy, sys; before = set(sys.modules)\n"
+            f"{statement}\n"
+            "print(*sorted(set(sys.modules) - before))",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    packages = {name.split(".")[0] for name in told.split()}
+    assert "miniflow" in packages
+    assert packages - {"miniflow", "numpy"} <= sys.stdlib_module_names
+
+
+# --- What `from miniflow import *` gives
+
+
+def test_star_import_hides_no_builtin() -> None:
+    assert not set(mf.__all__) & set(dir(builtins))
+
+
+def test_star_import_gives_the_labs_names() -> None:
+    given: dict[str, object] = {}
+    exec("from miniflow import *", given)
+    lab = "Node Input Add Mul Linear Sigmoid CrossEntropyWithSoftmax DummyGrad value_and_grad "
+    assert {*lab.split(), "accuracy", "np"} <= given.keys()
+    import numpy
+
+    assert given["np"] is numpy
+
+
+def test_star_import_names_exist_and_come_once() -> None:
+    assert len(mf.__all__) == len(set(mf.__all__))
+    assert all(hasattr(mf, name) for name in mf.__all__)
+
+
+def test_every_node_family_is_handed_on() -> None:
+    classes = {
+        name
+        for path in (SOURCE / "nodes").glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not (name := node.name).startswith("_")
+    }
+    assert classes - {"Reduction"} <= set(mf.__all__)
+
+
+def test_version_is_a_version() -> None:
+    assert all(part.isdigit() for part in mf.__version__.split("."))
