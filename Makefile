@@ -12,12 +12,13 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits test lint size clean
+.PHONY: help digits test lint size bench clean
 
 help:
 	@echo "make digits   train the digit recogniser on MNIST (about ten seconds)"
 	@echo "make test     run all tests"
 	@echo "make lint     formatting, lint and types"
+	@echo "make bench    race against the peers (RACE=mlp-128 for one); takes a while"
 	@echo "make size     lines of code per room"
 	@echo "make clean    remove .venv and everything that was generated"
 
@@ -34,6 +35,9 @@ lint: .venv/for-testing
 
 size: .venv/for-running
 	@$(BIN)/python benchmarks/size.py
+
+bench:
+	@$(PYTHON) benchmarks/run.py $(RACE)
 
 # A marker file says what .venv has been set up for. The tests need more than running does.
 .venv/for-running: pyproject.toml | .venv/python-is-ready

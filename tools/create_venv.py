@@ -1,4 +1,4 @@
-"""Create the virtual environment that the Makefile installs into, or say in one sentence what is missing."""
+"""Create the virtual environment that the Makefile installs into, or say what is missing for it."""
 
 import sys
 

@@ -23,11 +23,11 @@ from miniflow.nodes import __all__ as _node_names
 
 if TYPE_CHECKING:
     from miniflow import datasets as datasets
+    from miniflow.evaluation import evaluate as evaluate
     from miniflow.optimizers import SGD as SGD
     from miniflow.optimizers import Adam as Adam
     from miniflow.optimizers import AdamW as AdamW
     from miniflow.optimizers import RMSprop as RMSprop
-    from miniflow.evaluation import evaluate as evaluate
     from miniflow.training import fit as fit
 
 __version__ = "0.1.0"

@@ -1,0 +1,115 @@
+"""Who races: one file a framework, and here the list of them all.
+
+A file has a function `build(variant, race, data)` that returns a runner, an object of two methods:
+
+* `run(work)` does the steps that the rows of `work` describe and returns one number, which can
+  only be known once all of it is done: the last loss, say;
+* `answer()` returns arrays by which contenders are compared: the parameters, or the last result.
+
+A framework is imported inside its own file only, and its file only in the process of a contender.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from races import Array
+
+
+class Runner(Protocol):
+    """What `build` returns."""
+
+    def run(self, work: Array) -> float: ...
+
+    def answer(self) -> list[Array]: ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a process is set up before it starts: environment variables, and whether on one core."""
+
+    name: str
+    environment: tuple[tuple[str, str], ...] = ()
+    pinned: bool = False
+
+
+ALL = Setting("all threads")
+ONE = Setting(
+    "1 thread",
+    (
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("OMP_NUM_THREADS", "1"),
+        ("MKL_NUM_THREADS", "1"),
+        ("NUMBA_NUM_THREADS", "1"),
+        ("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false"),
+    ),
+)
+# JAX uses a second thread even if told not to; on one core it does not.
+PINNED = Setting("1 core", ONE.environment, pinned=True)
+OWN = Setting("as it comes")
+EMPTY = Setting("empty cache", (("EMPTY_CACHE", "1"),))
+
+# Which variables of the user's shell could decide a race; contenders start without them.
+CLEARED = (
+    "OPENBLAS_", "GOTO_", "OMP_", "GOMP_", "KMP_", "MKL_", "NUMBA_", "XLA_", "JAX_", "TORCH",
+    "PYTORCH", "MINIFLOW_", "VECLIB_", "BLIS_", "PYTHON",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of a table.
+
+    `kind` is "miniflow", "peer" (a framework), "by hand" (what a person could write instead),
+    "rolled" (a framework that is told of a loop where the race has an unrolled graph, and is not
+    counted as a peer) or "limit". Of several `settings` the fastest takes part, but for the limit,
+    which uses them all.
+    """
+
+    name: str
+    kind: str
+    module: str
+    variant: str
+    races: tuple[str, ...]
+    settings: tuple[Setting, ...] = (ONE, ALL)
+
+
+LEARNING = ("train", "sequence", "cold")
+ANYTHING = (*LEARNING, "scalar", "infer")
+PRODUCTS = ("train", "sequence", "infer")
+XLA = (PINNED, ALL)
+
+CONTENDERS = (
+    Contender("miniflow, interpreter", "miniflow", "miniflow_", "interpreter", ANYTHING),
+    Contender("miniflow, numpy", "miniflow", "miniflow_", "numpy", ANYTHING, (OWN,)),
+    Contender("miniflow, native", "miniflow", "miniflow_", "native", ANYTHING, (OWN,)),
+    Contender("miniflow, native, anew", "miniflow", "miniflow_", "native", ("cold",), (EMPTY,)),
+    Contender("NumPy by hand", "by hand", "by_hand", "plain", ANYTHING),
+    Contender("NumPy planned", "by hand", "by_hand_planned", "numpy", ("train", "cold")),
+    Contender("NumPy planned, numba", "by hand", "by_hand_planned", "numba", ("train", "cold")),
+    Contender("PyTorch eager", "peer", "pytorch", "eager", ANYTHING),
+    Contender("PyTorch nn.RNN", "rolled", "pytorch", "nn.RNN", ("sequence",)),
+    Contender("torch.compile", "peer", "pytorch", "compile", ("train", "scalar", "infer", "cold")),
+    Contender("JAX jit", "peer", "jax_", "jit", ANYTHING, XLA),
+    Contender("JAX lax.scan", "peer", "jax_", "scan", LEARNING, XLA),
+    Contender("JAX lax.scan over time", "rolled", "jax_", "rolled", ("sequence",), XLA),
+    Contender("scikit-learn, a batch a call", "peer", "sklearn_", "batch", ("train",)),
+    Contender("scikit-learn, many a call", "peer", "sklearn_", "chunk", ("train", "cold")),
+    Contender("scikit-learn", "peer", "sklearn_", "infer", ("infer",)),
+    Contender("autograd", "peer", "autograd_", "", ("train", "sequence", "scalar")),
+    Contender("micrograd", "peer", "micrograd_", "", ("scalar",), (OWN,)),
+    Contender("products by NumPy's BLAS", "limit", "limit", "numpy", PRODUCTS),
+    Contender("products by PyTorch", "limit", "limit", "torch", PRODUCTS),
+)
+
+
+def pieces_of(runner: Any, seconds: float) -> dict[str, float]:
+    """What a round is made of, by name: one piece, unless the runner measures several itself."""
+    return getattr(runner, "pieces", None) or {"step": seconds}
+
+
+def can_pin() -> bool:
+    """Whether this system lets a process choose its cores."""
+    return sys.platform == "linux"

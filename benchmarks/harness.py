@@ -1,0 +1,239 @@
+"""Runs a race: starts the contenders, refuses unequal mathematics, interleaves the rounds.
+
+Each contender is a process of its own, and one process at a time has something to do. A race goes
+in two parts. First the heats: each contender is started in every setting that it has (one thread,
+all threads, ...), the settings take turns for a few rounds, and the fastest goes on. Then the race:
+in every round each contender takes the same number of steps, in an order that shifts from round to
+round, with a short rest between them for pools of threads to fall asleep.
+
+The race of whole processes ("cold") does the same with processes in place of rounds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contenders import CONTENDERS, Contender, Setting, can_pin
+from process import Process
+from races import Race
+
+READY_WITHIN, ROUND_WITHIN = 150.0, 60.0  # seconds: compiling takes some frameworks a minute
+HEATS = 3
+FEWEST = 3  # rounds that are raced even if time is up
+REST = 0.03  # seconds between rounds
+TOO_BUSY = 0.1  # the share of a core above which an idle contender disturbs the others
+TOLERANCE = 0.002  # of the distance that a parameter moved; see `worker.checked`
+ACCURACY, ROUNDING = 0.97, 0.005  # what whole processes reach on the test set; how far apart
+
+Say = Callable[[str], None]
+
+
+class DisagreementError(Exception):
+    """Contenders of one race compute different things."""
+
+
+@dataclass
+class Entry:
+    """A contender in one race, in one setting, and what was measured of it.
+
+    `numbers` are the worker's, for the comparison. `rounds` holds, for each round, the seconds a
+    step of each piece; most contenders have one piece.
+    """
+
+    contender: Contender
+    setting: Setting
+    numbers: list[float] = field(default_factory=list)
+    rounds: list[dict[str, float]] = field(default_factory=list)
+    unavailable: str = ""
+    note: str = ""
+    process: Process | None = None
+    idle_since: float = math.inf
+
+    @property
+    def seconds(self) -> list[float]:
+        """Seconds a step, of each round."""
+        return [sum(pieces.values()) for pieces in self.rounds]
+
+    @property
+    def least(self) -> float:
+        """The fastest round; infinite if there was none."""
+        return min(self.seconds, default=math.inf)
+
+
+def entrants(race: Race, only: str) -> list[list[Entry]]:
+    """For each contender of a race, an entry in each setting that this system allows."""
+    return [
+        [Entry(contender, s) for s in contender.settings if can_pin() or not s.pinned]
+        for contender in CONTENDERS
+        if race.kind in contender.races and only.lower() in contender.name.lower()
+    ]
+
+
+# ---------------------------------------------------------------------------------- steps a round
+
+
+def run(
+    race: Race, data: Path, *, rounds: int, seconds: float, quick: bool, only: str, say: Say
+) -> list[Entry]:
+    """Race all contenders; the entries of those that could not take part say why.
+
+    Ends after `rounds` rounds or, once there were a few, after `seconds`. `only` leaves out the
+    contenders whose names do not contain it. Raises `DisagreementError`.
+    """
+    options = ["--quick"] if quick else []
+    entries: list[Entry] = []
+    with contextlib.ExitStack() as stack:
+        for candidates in entrants(race, only):
+            started = time.monotonic()
+            for entry in heats(candidates, race, data, options):
+                entries.append(entry)
+                if entry.process:
+                    stack.callback(entry.process.quit)
+                state = entry.unavailable or f"ready, {entry.setting.name}"
+                say(f"  {entry.contender.name}: {state} ({time.monotonic() - started:.0f} s)")
+        compare(entries)
+        running = [entry for entry in entries if not entry.unavailable]
+        say(f"  racing, {rounds} rounds or {seconds:.0f} s")
+        end = time.monotonic() + seconds
+        for number in range(rounds):
+            if number >= FEWEST and time.monotonic() > end:
+                say(f"  out of time after {number} rounds")
+                break
+            shift = number % max(1, len(running))
+            for entry in running[shift:] + running[:shift]:
+                one_round(entry, number)
+    return entries
+
+
+def heats(candidates: list[Entry], race: Race, data: Path, options: list[str]) -> list[Entry]:
+    """Start a contender in its settings and keep the fastest; of the limit, keep them all."""
+    ready: list[Entry] = []
+    for entry in candidates:
+        entry.process = Process(entry.contender, entry.setting, race, data, *options)
+        answer = entry.process.ask("prepare", READY_WITHIN)
+        if "unavailable" in answer:
+            retire(entry, answer["unavailable"])
+            break  # what one setting lacks, the others lack as well
+        entry.numbers = answer["numbers"]
+        ready.append(entry)
+    if not ready:
+        return candidates[:1]
+    if ready[0].contender.kind == "limit":
+        return ready
+    if len(ready) > 1:
+        for number in range(HEATS):
+            for entry in ready:
+                one_round(entry, number)
+    ready.sort(key=lambda entry: entry.least)
+    for loser in ready[1:]:
+        retire(loser, "slower than in another setting")
+    ready[0].rounds.clear()  # the heats do not count
+    return ready[:1]
+
+
+def retire(entry: Entry, reason: str) -> None:
+    """End an entry's process."""
+    entry.unavailable = reason
+    if entry.process:
+        entry.process.quit()
+        entry.process = None
+
+
+def one_round(entry: Entry, number: int) -> None:
+    """One round of one contender, after a rest."""
+    if entry.process is None:
+        return
+    time.sleep(REST)
+    idle_for = time.monotonic() - entry.idle_since
+    answer = entry.process.ask(f"round {number}", ROUND_WITHIN)
+    if "unavailable" in answer:
+        retire(entry, answer["unavailable"])
+        return
+    entry.rounds.append(answer["pieces"])
+    if idle_for > 1 and answer["idle"] > TOO_BUSY * idle_for:
+        entry.note = "kept a core busy while others ran"
+    entry.idle_since = time.monotonic()
+
+
+# ---------------------------------------------------------------------------------- whole processes
+
+
+def run_cold(
+    race: Race, files: Path, *, rounds: int, seconds: float, only: str, say: Say
+) -> list[Entry]:
+    """The race of whole processes: the clock runs from the start of each to its end.
+
+    One process in each setting goes first: it chooses the setting, is checked, and fills those
+    caches that stay, of compiled files. Then one is raced at least, and `rounds` if time allows.
+    """
+    entries: list[Entry] = []
+    for candidates in entrants(race, only):
+        for entry in candidates:
+            whole_process(entry, race, files)
+            how = entry.unavailable or f"{entry.least:.1f} s, accuracy {entry.numbers[0]:.4f}"
+            say(f"  {entry.contender.name}, {entry.setting.name}: {how}")
+            if entry.unavailable:
+                break
+        entries.append(min(candidates, key=lambda entry: entry.least))
+    compare(entries, ROUNDING)
+    for entry in entries:
+        entry.rounds.clear()
+        if entry.numbers and entry.numbers[0] < ACCURACY:
+            name, accuracy = entry.contender.name, entry.numbers[0]
+            raise DisagreementError(f"{name} ends at an accuracy of {accuracy:.4f}")
+    end = time.monotonic() + seconds
+    for number in range(rounds):
+        if number >= 1 and time.monotonic() > end:
+            say(f"  out of time after {number} rounds")
+            break
+        for entry in entries:
+            whole_process(entry, race, files)
+    return entries
+
+
+def whole_process(entry: Entry, race: Race, files: Path) -> None:
+    """One whole process of a contender that has not failed yet."""
+    if entry.unavailable:
+        return
+    time.sleep(REST)
+    start = time.perf_counter()
+    process = Process(entry.contender, entry.setting, race, files, "--cold")
+    answer = process.answer(READY_WITHIN)
+    process.wait(READY_WITHIN)
+    took = time.perf_counter() - start
+    process.quit()
+    entry.unavailable = answer.get("unavailable", "")
+    entry.numbers = answer.get("numbers", [])
+    if not entry.unavailable:
+        entry.rounds.append({"process": took})
+
+
+# ---------------------------------------------------------------------------- the same mathematics
+
+
+def compare(entries: list[Entry], tolerance: float = TOLERANCE) -> None:
+    """Raise `DisagreementError` unless all that take part computed what the first by hand computed.
+
+    A loss that scikit-learn does not tell is passed over; one contender alone has nothing to be
+    compared with. Of a whole process it is the accuracy, which rounding moves by a few images.
+    """
+    ready = [e for e in entries if e.numbers and e.contender.kind != "limit"]
+    if not ready:
+        return
+    reference = next((e for e in ready if e.contender.kind == "by hand"), ready[0])
+    for entry in ready:
+        pair = f"{entry.contender.name} and {reference.contender.name}"
+        if len(entry.numbers) != len(reference.numbers):
+            raise DisagreementError(f"{pair} answer with different numbers of arrays")
+        for place, (mine, other) in enumerate(zip(entry.numbers, reference.numbers, strict=True)):
+            is_untold = place == 0 and math.isnan(mine) and entry.contender.module == "sklearn_"
+            if not is_untold and not abs(mine - other) <= tolerance * max(abs(other), 0.1):
+                raise DisagreementError(
+                    f"{pair} do not compute the same: {mine:.6g} and {other:.6g}, "
+                    f"number {place} of the check"
+                )
