@@ -1,4 +1,4 @@
-"""Check that every relative link in Markdown pages leads to a file, and every anchor to a heading."""
+"""Check that every relative link in Markdown pages leads to a file, every anchor to a heading."""
 
 import re
 import sys
