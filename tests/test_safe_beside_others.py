@@ -66,7 +66,7 @@ def test_a_node_may_run_a_pass_of_another_graph_in_its_forward() -> None:
 
 
 AFTER_A_FORK = """
-import os, threading, warnings
+import os, signal, threading, warnings
 import miniflow as mf
 
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads: they are the point
@@ -86,7 +86,7 @@ inside.wait()  # the thread is in the middle of a pass, and holds the lock
 
 child = os.fork()
 if child == 0:
-    os.alarm(20) if hasattr(os, "alarm") else None
+    signal.alarm(20)  # should it wait for the lock, it is not to wait for ever
     y = mf.Input()
     other = y * 3.0
     print(mf.value_and_grad(other, {y: 2.0}, [y]), flush=True)

@@ -195,7 +195,6 @@ def _compare(
     by_differences, rounding = np.array(differences, float).reshape(-1, 2).T
     errors = np.abs(by_backward - by_differences)
     finite = np.isfinite(errors)
-    errors[~finite] = np.inf
     if tolerance is None:
         tolerance = TOLERANCE.get(analytic.dtype.type, 1e-5)
     scale = np.max(np.abs(by_differences[finite]), initial=0.0)

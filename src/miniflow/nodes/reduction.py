@@ -34,13 +34,13 @@ class Reduction(Op):
     def _kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the result had keepdims been True."""
         axes = range(len(shape)) if self.axis is None else np.atleast_1d(self.axis)
-        reduced = {int(axis) % max(1, len(shape)) for axis in axes}  # a number has "axis 0", too
+        reduced = {int(axis) % len(shape) for axis in axes}
         return tuple(1 if i in reduced else n for i, n in enumerate(shape))
 
     def _spread(self, reduced: Any, x: Any) -> Any:
         """One entry of the result, repeated for every entry of `x` that went into it."""
         shape = shape_of(x)
-        if not shape:
+        if not shape:  # NumPy lets a number have an "axis 0", too
             return reduced
         return np.broadcast_to(np.reshape(reduced, self._kept(shape)), shape).copy()
 
