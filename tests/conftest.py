@@ -17,7 +17,7 @@ settings.register_profile(
     "dev",
     deadline=None,
     print_blob=True,
-    max_examples=25,
+    max_examples=15,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)

@@ -223,9 +223,10 @@ def test_lists_are_fed_as_arrays() -> None:
 def test_booleans_and_numpy_numbers_can_be_fed() -> None:
     x = mf.Input()
     assert mf.value(x * 2, {x: True}) == 2
-    value, [dx] = mf.value_and_grad(x * 2, {x: np.float32(1.5)}, [x])
-    assert (value, dx) == (3.0, 2.0)
-    assert type(value) is type(dx) is np.float32
+    for node, gradient in ((x * 2, 2.0), (x, 1.0)):
+        value, [dx] = mf.value_and_grad(node, {x: np.float32(1.5)}, [x])
+        assert (value, dx) == (1.5 * gradient, gradient)
+        assert type(value) is type(dx) is np.float32
 
 
 def test_gradients_of_broadcast_inputs_are_summed_back() -> None:

@@ -91,11 +91,18 @@ def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError:
     )
 
 
+def value_not_set(node: Node) -> GraphError:
+    """The error for a node whose `forward`, or `compute`, was run and left no value."""
+    if type(node).forward is Op.forward:
+        return GraphError(f"{node}: compute() returned nothing; it must return the value.")
+    return GraphError(f"{node}: forward() did not set self.value.")
+
+
 def explained(node: Node, method: str, error: Exception) -> GraphError:
     """The error for a node whose own code raised: with the node, and the shapes that it saw."""
     for source in node.inbound_nodes:
         if source.value is None:  # the mistake is there, and only its consumer noticed
-            return GraphError(f"{source}: forward() did not set self.value.")
+            return value_not_set(source)
     shapes = [(source.label, shape_of(source.value)) for source in node.inbound_nodes]
     of_shapes = method == "forward" and isinstance(error, (ValueError, IndexError))
     if of_shapes and isinstance(node, Op) and node.expects:

@@ -12,7 +12,7 @@ compiler's, a model file's.
 class in question. `printed.py` has the lab's own two classes, as they are printed there.
 """
 
-from conformance import elementwise, layers, losses, shapes
+from conformance import activations, elementwise, layers, losses, shapes
 from conformance.registry import CASES, Graph
 
-__all__ = ["CASES", "Graph", "elementwise", "layers", "losses", "shapes"]
+__all__ = ["CASES", "Graph", "activations", "elementwise", "layers", "losses", "shapes"]

@@ -5,7 +5,7 @@
 import numpy as np
 
 import miniflow as mf
-from conformance.elementwise import ReLU, Sigmoid
+from conformance.activations import ReLU, Sigmoid
 from conformance.printed import Input
 from conformance.registry import case, headed, numbers
 from miniflow import Node
