@@ -22,15 +22,25 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError, ShapeError
-from miniflow.feeding import checked_feed, end_feed, explained, missing_feed, wants_a_value
-from miniflow.graph import Node, Pass, Plan, _passes, plan_for, upstream_gradient
-from miniflow.values import ones_like, shape_of
+from miniflow.feeding import (
+    checked_feed,
+    checked_output,
+    checked_wrt,
+    end_feed,
+    explained,
+    missing_feed,
+    value_not_set,
+)
+from miniflow.graph import Node, Pass, Plan, _passes, plan_for
+from miniflow.values import ones_like, shape_of, zeros_like
 
 _lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
 
 
 def _new_lock() -> None:
     global _lock
+    if not _lock.acquire(blocking=False):  # the pass under way is that thread's
+        _passes.clear()
     _lock = threading.RLock()
 
 
@@ -54,7 +64,7 @@ def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
     13
     """
     with _lock:
-        plan = plan_for(node)
+        plan = plan_for(checked_output(node))
         feed = checked_feed(feed_dict)
         try:
             forward_pass(node, plan, feed, start_pass(node, plan, ()))
@@ -64,7 +74,7 @@ def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
 
 
 def value_and_grad(
-    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Sequence[Node] = ()
+    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Iterable[Node] = ()
 ) -> tuple[Any, list[Any]]:
     """The value of `node` and its gradient with respect to each node of `wrt`: a forward and a
     backward pass.
@@ -85,21 +95,15 @@ def value_and_grad(
     >>> mf.value_and_grad(x * y + x * z, {x: 3, y: 4, z: -5}, wrt=[x, y, z])
     (-3, [-1.0, 3.0, 3.0])
     """
-    if isinstance(wrt, Node):
-        raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
     with _lock:
-        plan = plan_for(node)
-        for w in wrt:
-            if w is not node and w not in plan.consumers:
-                raise GradientError(
-                    f"{node} does not depend on {w}, so it has no gradient with respect to it."
-                )
+        plan = plan_for(checked_output(node))
+        wrt = checked_wrt(node, plan, wrt)
         feed = checked_feed(feed_dict)
         try:
             this_pass = start_pass(node, plan, wrt)
             forward_pass(node, plan, feed, this_pass)
             gradients = backward_pass(wrt, this_pass)
-            return node.value, _separate(gradients)
+            return node.value, _owned(gradients, plan)
         finally:
             end_feed(feed)
 
@@ -120,7 +124,7 @@ def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
     >>> mf.accuracy(loss, {logits: np.array([[0.1, 0.9], [0.8, 0.2]]), labels: np.array([1, 1])})
     0.5
     """
-    if len(node.inbound_nodes) < 2:
+    if len(checked_output(node).inbound_nodes) < 2:
         raise GraphError(
             f"accuracy needs a loss of (logits, labels); {node} has "
             f"{len(node.inbound_nodes)} inbound nodes."
@@ -204,10 +208,11 @@ def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: 
                 node.forward()
         for node in (*plan.order, output):
             if node.value is None:
-                raise GraphError(f"{node}: forward() did not set self.value.")
+                raise value_not_set(node)
     except Exception as error:
-        if not node.inbound_nodes and node not in feed and wants_a_value(type(node).forward):
-            raise missing_feed((*plan.order, output), feed) from None
+        missing = missing_feed((*plan.order, output), feed)
+        if missing is not None:
+            raise missing from None
         if isinstance(error, GraphError):
             raise
         raise explained(node, "forward", error) from error
@@ -237,7 +242,7 @@ def backward_pass(wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
 
 def gradient_of(node: Node) -> Any:
     """The gradient of the output with respect to `node`, once the backward pass has reached it."""
-    grad = upstream_gradient(node) if node.inbound_nodes else node.gradients[node]
+    grad = node.upstream_gradient() if node.inbound_nodes else node.gradients[node]
     return _fitted(grad, shape_of(node.value), node)
 
 
@@ -251,7 +256,7 @@ def check_gradients_of(node: Node, needed: set[Node]) -> None:
                     f"{node}: backward() left no gradient for {what} in self.gradients."
                 )
             grad, shape = node.gradients[source], shape_of(source.value)
-            if shape_of(grad) != shape:
+            if grad is None or shape_of(grad) != shape:
                 node.gradients[source] = _fitted(grad, shape, source, by=node)
 
 
@@ -259,16 +264,17 @@ def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = Non
     """A gradient in the shape of the value: leading ones are dropped, and a bare 0 stands for
     zeros.
     """
+    if grad is None:
+        raise GradientError(f"{by or node}: backward() left None as the gradient for {node}.")
     seen = shape_of(grad)
     if seen == shape:
         return grad
-    if isinstance(grad, (int, float)) and grad == 0:
-        return np.zeros(
-            shape, getattr(node.value, "dtype", None) if _is_floating(node.value) else np.float64
-        )
-    extra = len(seen) - len(shape)
-    if extra > 0 and set(seen[:extra]) == {1} and seen[extra:] == shape:
-        return grad.reshape(shape)
+    if seen == () and isinstance(grad, (int, float, np.generic, np.ndarray)) and grad == 0:
+        return zeros_like(node.value)
+    longer, shorter = sorted((seen, shape), key=len, reverse=True)
+    extra = len(longer) - len(shorter)
+    if set(longer[:extra]) == {1} and longer[extra:] == shorter:
+        return np.reshape(grad, shape)
     transposed = ": it is the transpose" if seen == shape[::-1] else ""
     raise GradientError(
         f"{by or node}: backward() left a gradient of shape {seen} for {node}, "
@@ -276,18 +282,21 @@ def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = Non
     )
 
 
-def _is_floating(value: Any) -> bool:
-    return getattr(value, "dtype", np.dtype(float)).kind == "f"
-
-
-def _separate(gradients: list[Any]) -> list[Any]:
-    """The same gradients, no two of which share memory: they belong to the caller, who may write to
-    them.
+def _owned(gradients: list[Any], plan: Plan) -> list[Any]:
+    """The same gradients, none of which shares memory with another or with an input: they belong
+    to the caller, who may write to them.
     """
+    taken = {id(_memory(node.value)) for node in plan.order if not node.inbound_nodes}
     for i, grad in enumerate(gradients):
-        if isinstance(grad, np.ndarray) and any(
-            isinstance(other, np.ndarray) and np.may_share_memory(grad, other)
-            for other in gradients[:i]
-        ):
-            gradients[i] = grad.copy()
+        if isinstance(grad, np.ndarray):
+            if id(_memory(grad)) in taken:
+                gradients[i] = grad = grad.copy()
+            taken.add(id(_memory(grad)))
     return gradients
+
+
+def _memory(value: Any) -> Any:
+    """The array whose memory a value is, or looks at."""
+    while isinstance(value, np.ndarray) and isinstance(value.base, np.ndarray):
+        value = value.base
+    return value

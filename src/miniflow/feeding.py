@@ -78,17 +78,22 @@ def wants_a_value(forward: Any, optional: bool = False) -> bool:
     return optional
 
 
-def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError:
-    """The error for a pass over `order` that was fed too little."""
-    missing = [
-        str(node)
-        for node in order
-        if not node.inbound_nodes and node not in feed and wants_a_value(type(node).forward)
-    ]
+def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError | None:
+    """The error for a pass over `order` that was fed too little; None if it was fed enough."""
+    missing = [str(node) for node in order if node not in feed and _lacks_a_value(node)]
+    if not missing:
+        return None
     them = "it" if len(missing) == 1 else "them"
     return FeedError(
         f"{order[-1]} needs a value for {', '.join(missing)}: add {them} to feed_dict."
     )
+
+
+def _lacks_a_value(node: Node) -> bool:
+    forward = type(node).forward
+    if node.inbound_nodes or not wants_a_value(forward, optional=True):
+        return False
+    return node.value is None or wants_a_value(forward)
 
 
 def value_not_set(node: Node) -> GraphError:

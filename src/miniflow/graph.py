@@ -29,7 +29,7 @@ one) and `Plan`, which knows the nodes that lead to an output. `autodiff.py` run
 import os
 import sys
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -37,9 +37,14 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError, ShapeError
 from miniflow.operators import Operators
-from miniflow.values import as_value, describe, ones_like, shape_of, sum_to_shape
+from miniflow.values import as_value, describe, ones_like, shape_of, sum_to_shape, zeros_like
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def _sees_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
+    backward.sees_to_shapes = True  # type: ignore[attr-defined]
+    return backward
 
 
 class Node(Operators):
@@ -66,6 +71,11 @@ class Node(Operators):
     """
 
     def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
+        if not isinstance(inbound_nodes, Iterable):
+            raise GraphError(
+                f"{type(self).__name__}: Node.__init__ takes a list of inbound nodes: "
+                "Node.__init__(self, [x])."
+            )
         self.inbound_nodes: Sequence[Node] = list(inbound_nodes)
         self.name = name
         self.value: Any = None
@@ -86,11 +96,10 @@ class Node(Operators):
             if len(node._consumers) > node._consumers_limit:
                 node._forget_dead_consumers()
 
-    _sees_to_shapes = False  # whether `backward` is one that leaves gradients of the right shape
+    _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
 
     def __init_subclass__(cls) -> None:
-        if "backward" in cls.__dict__ and "_sees_to_shapes" not in cls.__dict__:
-            cls._sees_to_shapes = False
+        cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
 
     def forward(self, *value: Any) -> None:
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
@@ -99,6 +108,16 @@ class Node(Operators):
     def backward(self) -> None:
         """Fill `self.gradients` from the gradients of the outbound nodes."""
         raise GraphError(f"{self} has no backward method: its class must define backward(self).")
+
+    def upstream_gradient(self) -> Any:
+        """Gradient of the output with respect to this node: the sum of what its consumers hand
+        back.
+        """
+        total: Any = None
+        for consumer in self.outbound_nodes:
+            grad = consumer.gradients[self]
+            total = grad if total is None else total + grad
+        return ones_like(self.value) if total is None else total
 
     @property
     def outbound_nodes(self) -> list["Node"]:
@@ -109,7 +128,8 @@ class Node(Operators):
             during = _passes[-1].consumers.get(self)
             if during is not None:
                 return during
-        return [node for me in list(self._consumers) if (node := me()) is not None]
+        alive = (me() for me in list(self._consumers))
+        return [node for node in alive if node is not None and self in node.inbound_nodes]
 
     def _forget_dead_consumers(self) -> None:
         # Amortised: the next sweep comes after as many new consumers as have survived this one.
@@ -139,12 +159,18 @@ class Node(Operators):
         return f"<{self.label}>"
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute in ("inbound_nodes", "value", "gradients", "_consumers", "_built_at", "name"):
+        if attribute in _SET_BY_INIT:
             raise GraphError(
                 f"A {type(self).__name__} has no `{attribute}`: its __init__ must call "
                 "Node.__init__(self, [its inbound nodes])."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+
+
+_SET_BY_INIT = (
+    *("inbound_nodes", "name", "value", "gradients", "cache"),
+    *("_plan", "_consumers", "_built_at"),
+)
 
 
 class Input(Node):
@@ -157,8 +183,8 @@ class Input(Node):
     9
     """
 
-    _sees_to_shapes = True
     _gradient: Any = None
+    _gradients: dict[Node, Any] | None = None  # what a backward of a subclass has set
 
     def __init__(self, name: str | None = None) -> None:
         Node.__init__(self, (), name)
@@ -166,18 +192,21 @@ class Input(Node):
     def forward(self, value: Any) -> None:
         self.value = value
 
+    @_sees_to_shapes
     def backward(self) -> None:
-        self._gradient = upstream_gradient(self)
+        self._gradient, self._gradients = self.upstream_gradient(), None
 
     # A dictionary that a node keeps of itself would be a reference cycle: made when asked for.
     @property
     def gradients(self) -> dict[Node, Any]:
         """`{self: gradient}` after a backward pass."""
+        if self._gradients is not None:
+            return self._gradients
         return {} if self._gradient is None else {self: self._gradient}
 
     @gradients.setter
     def gradients(self, gradients: dict[Node, Any]) -> None:
-        self._gradient = gradients.get(self)
+        self._gradient, self._gradients = None, gradients or None
 
 
 class Constant(Input):
@@ -274,7 +303,6 @@ class Op(Node):
     """
 
     expects: str = ""  # what shapes fit, said when `compute` fails
-    _sees_to_shapes = True
     _validates = False
 
     def __init_subclass__(cls) -> None:
@@ -305,10 +333,13 @@ class Op(Node):
             self.validate(*values)
         self.value = self.compute(*values)
 
+    @_sees_to_shapes
     def backward(self) -> None:
         inbound = self.inbound_nodes
         values = [node.value for node in inbound]
-        grads = self.gradient(upstream_gradient(self), *values)
+        grads = self.gradient(self.upstream_gradient(), *values)
+        if grads is None:
+            raise GradientError(f"{self}: gradient() returned nothing; is there a `return`?")
         if type(grads) is not tuple and type(grads) is not list:
             grads = (grads,)
         if len(grads) != len(values):
@@ -320,14 +351,17 @@ class Op(Node):
         gradients: dict[Node, Any] = {}
         for node, value, grad in zip(inbound, values, grads, strict=False):
             if node in needed:
+                if callable(grad):
+                    grad = grad()
                 if grad is None:
-                    grad = 0.0
-                else:
-                    if callable(grad):
-                        grad = grad()
-                    if getattr(grad, "shape", ()) != getattr(value, "shape", ()):
-                        grad = self._summed(grad, node)
-                gradients[node] = gradients[node] + grad if node in gradients else grad
+                    grad = zeros_like(value)
+                elif getattr(grad, "shape", ()) != getattr(value, "shape", ()):
+                    grad = self._summed(grad, node)
+                if node in gradients:
+                    grad = gradients[node] + grad
+                elif gradients and any(grad is other for other in gradients.values()):
+                    grad = 1 * grad  # two inputs, two arrays: one may be worked on in place
+                gradients[node] = grad
         self.gradients = gradients
 
     def _summed(self, grad: Any, source: Node) -> Any:
@@ -335,15 +369,6 @@ class Op(Node):
             return sum_to_shape(grad, shape_of(source.value))
         except ShapeError as error:
             raise GradientError(f"{self}: gradient() returned {error}: {source}.") from None
-
-
-def upstream_gradient(node: Node) -> Any:
-    """Gradient of the output with respect to `node`: the sum of what its consumers hand back."""
-    total: Any = None
-    for consumer in node.outbound_nodes:
-        grad = consumer.gradients[node]
-        total = grad if total is None else total + grad
-    return ones_like(node.value) if total is None else total
 
 
 def as_node(x: Any) -> Node:
@@ -409,6 +434,9 @@ def plan_for(output: Node) -> Plan:
         for node in order:
             for source in dict.fromkeys(node.inbound_nodes):  # Mul(x, x) is one consumer of x
                 consumers[source].append(node)
+        for node in (*order, output):  # somebody may have rewired the graph
+            for source in node.inbound_nodes:
+                source._consumers[weakref.ref(node)] = None
         inbound = [node.inbound_nodes[:] for node in (*order, output)]
         plan = output._plan = Plan(order, inbound, consumers, {})
     return plan

@@ -18,6 +18,11 @@ def ones_like(value: Any) -> Any:
     return ones if value.shape else ones[()]
 
 
+def zeros_like(value: Any) -> Any:
+    """No gradient, in the shape of a value and a floating dtype."""
+    return 0.0 * ones_like(value)
+
+
 def sum_to_shape(grad: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum a gradient over the axes along which an input of `shape` was repeated.
 

@@ -214,16 +214,20 @@ class DummyGrad(Op):
     def compute(self, x: Any) -> Any:
         return x
 
-    def gradient(self, grad: Any, x: Any) -> Any:
-        fed, ones = self.cache["gradient"], ones_like(x)
+    def upstream_gradient(self) -> Any:
+        """What was fed, in the shape of the value, and in an array of its own."""
+        fed, ones = self.cache["gradient"], ones_like(self.value)
         if fed is None:
             raise FeedError(f"{self} is fed its upstream gradient: feed_dict[dummy] = gradient.")
-        if not _broadcasts_to(shape_of(fed), shape_of(x)):
+        if not _broadcasts_to(shape_of(fed), shape_of(self.value)):
             raise ShapeError(
                 f"{self} was fed a gradient of shape {shape_of(fed)}; "
-                f"its value has shape {shape_of(x)}."
+                f"its value has shape {shape_of(self.value)}."
             )
-        return (in_dtype_of(ones, fed) * ones,)  # an array of its own: the fed one is the caller's
+        return in_dtype_of(ones, fed) * ones
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (grad,)
 
 
 def _error(prediction: Any, target: Any) -> Any:
