@@ -166,7 +166,7 @@ def test_backward_of_a_mixin_is_looked_at() -> None:
             return x * 1.0
 
     x = mf.Input()
-    with pytest.raises(GradientError, match="^Mixed .* left a gradient of shape"):
+    with pytest.raises(GradientError, match=r"^Mixed .* left a gradient of shape"):
         mf.value_and_grad(Mixed(x) * 1.0, {x: np.ones(3)}, [x])
 
 
