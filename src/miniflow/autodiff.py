@@ -286,9 +286,11 @@ def _owned(gradients: list[Any], plan: Plan) -> list[Any]:
     """The same gradients, none of which shares memory with another or with an input: they belong
     to the caller, who may write to them.
     """
-    taken = {id(_memory(node.value)) for node in plan.order if not node.inbound_nodes}
+    taken: set[int] = set()
     for i, grad in enumerate(gradients):
         if isinstance(grad, np.ndarray):
+            if not taken:
+                taken = {id(_memory(node.value)) for node in plan.order if not node.inbound_nodes}
             if id(_memory(grad)) in taken:
                 gradients[i] = grad = grad.copy()
             taken.add(id(_memory(grad)))

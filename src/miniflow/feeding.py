@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
-from miniflow.graph import Constant, Input, Node, Op, Parameter, Plan
+from miniflow.graph import Input, Node, Op, Plan
 from miniflow.values import as_value, describe, shape_of
 
 
@@ -63,7 +63,7 @@ def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
 def end_feed(feed: dict[Node, Any]) -> None:
     """Let the nodes that keep a value of their own have it back."""
     for node in feed:
-        if isinstance(node, (Parameter, Constant)):
+        if node.keeps_a_value:
             node.forward()
 
 

@@ -96,6 +96,7 @@ class Node(Operators):
             if len(node._consumers) > node._consumers_limit:
                 node._forget_dead_consumers()
 
+    keeps_a_value = False  # whether forward() without a value falls back on one of its own
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
 
     def __init_subclass__(cls) -> None:
@@ -222,6 +223,8 @@ class Constant(Input):
     7
     """
 
+    keeps_a_value = True
+
     def __init__(self, value: Any, name: str | None = None) -> None:
         Input.__init__(self, name)
         self._kept = as_value(value, "a Constant")
@@ -249,6 +252,7 @@ class Parameter(Input):
     array([4., 6.])
     """
 
+    keeps_a_value = True
     _array: Any = None
     _fed: Any = None
 
@@ -359,8 +363,9 @@ class Op(Node):
                     grad = self._summed(grad, node)
                 if node in gradients:
                     grad = gradients[node] + grad
-                elif gradients and any(grad is other for other in gradients.values()):
-                    grad = 1 * grad  # two inputs, two arrays: one may be worked on in place
+                elif gradients and isinstance(grad, np.ndarray):
+                    if any(grad is other for other in gradients.values()):
+                        grad = grad.copy()  # for each input its own: it may be worked on in place
                 gradients[node] = grad
         self.gradients = gradients
 
