@@ -363,9 +363,8 @@ class Op(Node):
                     grad = self._summed(grad, node)
                 if node in gradients:
                     grad = gradients[node] + grad
-                elif gradients and isinstance(grad, np.ndarray):
-                    if any(grad is other for other in gradients.values()):
-                        grad = grad.copy()  # for each input its own: it may be worked on in place
+                elif isinstance(grad, np.ndarray) and any(grad is g for g in gradients.values()):
+                    grad = grad.copy()  # for each input its own: it may be worked on in place
                 gradients[node] = grad
         self.gradients = gradients
 
