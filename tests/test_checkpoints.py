@@ -13,7 +13,7 @@ import pytest
 from blobs import Problem, problem
 
 from miniflow.callbacks import Callback, EarlyStopping, KeepBest
-from miniflow.checkpoints import previous_path
+from miniflow.checkpoints import ThreadsWarning, previous_path
 from miniflow.errors import ModelFileError
 from miniflow.history import History
 from miniflow.optimizers import SGD, Adam, Optimizer
@@ -46,12 +46,21 @@ OPTIMIZERS = [
 ]
 
 
+BACKENDS = ["interpreter", "numpy"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("make", OPTIMIZERS)
 @pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
-def test_two_and_two_epochs_are_four(make: Any, generator: Any, tmp_path: pathlib.Path) -> None:
+def test_two_and_two_epochs_are_four(
+    make: Any, generator: Any, backend: str, tmp_path: pathlib.Path
+) -> None:
     path = tmp_path / "checkpoint.safetensors"
     straight, parts = problem(), problem()
-    options = [{"optimizer": make(), "rng": np.random.Generator(generator(8))} for _ in range(3)]
+    options = [
+        {"optimizer": make(), "rng": np.random.Generator(generator(8)), "backend": backend}
+        for _ in range(3)
+    ]
     history = train(straight, tmp_path / "other", 4, **options[0])
     train(parts, path, 2, **options[1])
     parts = problem(seed=99)  # whatever the parameters are, the checkpoint's take their place
@@ -83,16 +92,20 @@ class Kill(Callback):
         if training.epoch == 2 and training.rows_done == 48:
             os.kill(os.getpid(), signal.SIGKILL)
 
-train(problem(), sys.argv[1], 4, callbacks=[KeepBest("validation_loss"), Kill()])
+callbacks = [KeepBest("validation_loss"), Kill()]
+train(problem(), sys.argv[1], 4, callbacks=callbacks, backend=sys.argv[2])
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(
+    backend: str, tmp_path: pathlib.Path
+) -> None:
     path, here = tmp_path / "checkpoint.safetensors", pathlib.Path(__file__).parent
     source = os.pathsep.join([str(here), str(here.parent / "src"), *sys.path])
     killed = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(path)],
+        [sys.executable, "-c", SCRIPT, str(path), backend],
         env={**os.environ, "PYTHONPATH": source},
         capture_output=True,
         text=True,
@@ -100,8 +113,8 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: pathlib.P
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     straight, resumed = problem(), problem()
-    train(straight, tmp_path / "straight", 4)
-    train(resumed, path, 4)
+    train(straight, tmp_path / "straight", 4, backend=backend)
+    train(resumed, path, 4, backend=backend)
     assert resumed.bytes() == straight.bytes()
 
 
@@ -187,6 +200,27 @@ def test_another_trainings_checkpoint_is_refused_and_says_what_differs(
     assert "Its examples: 90; now: 60" in refusal(path, problem(count=60))
     generator = np.random.Generator(np.random.MT19937(0))
     assert "Its generator: PCG64; now: MT19937" in refusal(path, rng=generator)
+
+
+def test_another_backend_is_refused_and_auto_takes_the_same(tmp_path: pathlib.Path) -> None:
+    path, straight, resumed = tmp_path / "c", problem(), problem()
+    train(straight, tmp_path / "straight", 2, backend="interpreter")
+    train(problem(), path, 1, backend="interpreter")
+    assert "Its backend: interpreter; now: numpy" in refusal(path, backend="numpy")
+    train(resumed, path, 2, backend="auto")
+    assert resumed.bytes() == straight.bytes()
+
+
+def test_another_number_of_threads_is_warned_about(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, p = tmp_path / "c", problem()
+    monkeypatch.setattr("miniflow.checkpoints.thread_count", lambda: 2)
+    train(problem(), path, 1)
+    monkeypatch.setattr("miniflow.checkpoints.thread_count", lambda: 64)
+    with pytest.warns(ThreadsWarning, match="with 2 threads, and now there are 64"):
+        history = train(p, path, 2)
+    assert len(history) == 2
 
 
 def test_momentum_and_none_are_not_taken_for_each_other(tmp_path: pathlib.Path) -> None:

@@ -11,10 +11,11 @@ from miniflow.evaluation import evaluate
 from miniflow.options import OptionError
 
 
+@pytest.mark.parametrize("backend", ["interpreter", "numpy"])
 @pytest.mark.parametrize("size", [1, 7, 90, 1000])
-def test_the_size_of_the_batches_does_not_matter(size: int) -> None:
+def test_the_size_of_the_batches_does_not_matter(size: int, backend: str) -> None:
     p = problem()
-    found = evaluate(p.loss, p.data, batch_size=size)
+    found = evaluate(p.loss, p.data, batch_size=size, backend=backend)
     assert found.loss == pytest.approx(float(mf.value(p.loss, p.feed())), rel=1e-5)
     assert found.accuracy == pytest.approx(mf.accuracy(p.loss, p.feed()))
 

@@ -2,14 +2,18 @@
 
 import json
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save
 
+import miniflow as mf
 from miniflow.errors import ModelFileError
 from miniflow.files import read_arrays, write_arrays
-from miniflow.networks import build, load_network, save_network, shapes
+from miniflow.networks import Network, build
 
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -37,38 +41,56 @@ def test_the_same_contents_give_the_same_bytes_in_any_order(tmp_path: pathlib.Pa
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def save_model(path: pathlib.Path, seed: int = 1) -> Network:
+    """A model file 12-5-3."""
+    network = build((12, 5, 3), seed)
+    mf.save(network.loss, path, inputs={network.X: np.zeros((1, 12), np.float32)})
+    return network
+
+
 def test_the_same_network_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
-    save_network(build((12, 5, 3), 1), tmp_path / "a")
-    save_network(load_network(tmp_path / "a"), tmp_path / "b")
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        save_model(tmp_path / name, seed)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
 
 
 def test_a_network_comes_back_with_what_it_learned(tmp_path: pathlib.Path) -> None:
-    network = build((12, 5, 3), 1)
-    save_network(network, tmp_path / "m")
+    network = save_model(tmp_path / "m")
     images = np.random.default_rng(0).random((4, 12), np.float32)
-    again = load_network(tmp_path / "m")
-    assert again.sizes == (12, 5, 3)
-    np.testing.assert_array_equal(again.probabilities(images), network.probabilities(images))
+    again = mf.load(tmp_path / "m")
+    assert (again.inputs[0].shape, again.outputs, again.parameter_count) == ((None, 12), 3, 83)
+    logits = mf.value(network.logits, {network.X: images})
+    np.testing.assert_allclose(again(images), logits, rtol=1e-5)
 
 
 def test_a_missing_file_is_an_os_error() -> None:
     with pytest.raises(FileNotFoundError):
-        load_network("no-such-model.safetensors")
+        mf.load("no-such-model.safetensors")
 
 
 def whole(tmp_path: pathlib.Path) -> bytes:
-    save_network(build((12, 5, 3), 1), tmp_path / "whole")
+    save_model(tmp_path / "whole")
     return (tmp_path / "whole").read_bytes()
 
 
+def changed(whole: bytes, change: Callable[[Any, dict[str, np.ndarray]], object]) -> bytes:
+    """A model file whose words about itself, and whose arrays, were changed."""
+    length = int.from_bytes(whole[:8], "little")
+    about = json.loads(json.loads(whole[8 : 8 + length])["__metadata__"]["miniflow"])
+    arrays = load_arrays(whole)
+    change(about, arrays)
+    return with_about(json.dumps(about), arrays)
+
+
 def with_about(text: str, arrays: dict[str, np.ndarray] | None = None) -> bytes:
-    if arrays is None:
-        arrays = {name: np.zeros(shape, "f4") for name, shape in shapes((12, 5, 3)).items()}
-    return save(arrays, {"miniflow": text})
+    return save({"a": np.zeros(3)} if arrays is None else arrays, {"miniflow": text})
 
 
-ABOUT = {"kind": "model", "hidden": "relu", "sizes": [12, 5, 3]}
+def all_of_dtype(arrays: dict[str, np.ndarray], dtype: str) -> None:
+    arrays.update({name: array.astype(dtype) for name, array in arrays.items()})
+
+
 BROKEN = {
     "empty": lambda whole: b"",
     "text": lambda whole: b"hello, this is no model\n" * 10,
@@ -83,15 +105,26 @@ BROKEN = {
     "nested JSON": lambda whole: with_about("[" * 100_000),
     "a list": lambda whole: with_about("[1]"),
     "another kind": lambda whole: with_about(json.dumps({"kind": "checkpoint"})),
-    "no sizes": lambda whole: with_about(json.dumps({"kind": "model", "hidden": "relu"})),
-    "sizes that are none": lambda whole: with_about(json.dumps({**ABOUT, "sizes": "12-5"})),
-    "a size below zero": lambda whole: with_about(json.dumps({**ABOUT, "sizes": [12, -5, 3]})),
-    "an unknown layer": lambda whole: with_about(json.dumps({**ABOUT, "hidden": "eval"})),
-    "another network": lambda whole: with_about(json.dumps({**ABOUT, "sizes": [12, 6, 3]})),
-    "a huge network": lambda whole: with_about(json.dumps({**ABOUT, "sizes": [10**9, 10**9]})),
-    "too few arrays": lambda whole: with_about(json.dumps(ABOUT), {"W1": np.zeros((12, 5), "f4")}),
-    "another dtype": lambda whole: with_about(
-        json.dumps(ABOUT), {name: np.zeros(s, "i4") for name, s in shapes((12, 5, 3)).items()}
+    "no program": lambda whole: changed(whole, lambda about, arrays: about.pop("program")),
+    "another format": lambda whole: changed(whole, lambda about, arrays: about.update(format=2)),
+    "a program that is none": lambda whole: changed(
+        whole, lambda about, arrays: about.update(program="12-5")
+    ),
+    "a size below zero": lambda whole: changed(
+        whole, lambda about, arrays: about["program"]["inputs"][0][0][1].__setitem__(1, -12)
+    ),
+    "an unknown primitive": lambda whole: changed(
+        whole, lambda about, arrays: about["program"]["equations"][0].__setitem__(0, "eval")
+    ),
+    "another network": lambda whole: changed(
+        whole, lambda about, arrays: about["program"]["inputs"][0][0][1].__setitem__(1, 13)
+    ),
+    "a huge network": lambda whole: changed(
+        whole, lambda about, arrays: about["program"]["equations"][0][3].__setitem__(1, [10**9] * 2)
+    ),
+    "too few arrays": lambda whole: changed(whole, lambda about, arrays: arrays.popitem()),
+    "another dtype": lambda whole: changed(
+        whole, lambda about, arrays: all_of_dtype(arrays, "int32")
     ),
 }
 
@@ -101,7 +134,7 @@ def test_a_broken_or_foreign_file_gives_one_clear_error(kind: str, tmp_path: pat
     path = tmp_path / "model.safetensors"
     path.write_bytes(BROKEN[kind](whole(tmp_path)))
     with pytest.raises(ModelFileError, match=r"model\.safetensors: (is|was|holds)") as caught:
-        load_network(path)
+        mf.load(path)
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
@@ -110,4 +143,4 @@ def test_every_cut_of_a_model_file_is_noticed(tmp_path: pathlib.Path) -> None:
     for length in range(0, len(data), 37):
         path.write_bytes(data[:length])
         with pytest.raises(ModelFileError):
-            load_network(path)
+            mf.load(path)

@@ -18,14 +18,16 @@ import miniflow as mf
 SOURCE = Path(mf.__file__).parent
 
 LAYERS = [
-    {"errors", "operators", "values", "atomic", "threads"},  # know nothing of graphs
+    {"errors", "operators", "values", "atomic"},  # know nothing of graphs
     {"graph"},
     {"nodes"},
     {"feeding", "autodiff", "checking"},
     {"ir", "tracing"},
     {"passes", "backends"},
+    {"variants", "comparing", "threads", "forward_program"},
     {"compiler"},
     {"datasets", "digit_images", "files", "options", "initializers", "optimizers", "schedules"},
+    {"models", "stepping"},
     {"history", "batching", "callbacks", "progress", "checkpoints", "evaluation", "interrupts"},
     {"training", "networks"},
     {"cli", "lab", "pictures", "reports", "estimator"},

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import miniflow as mf
 from miniflow.graph import ancestors_in_order
 from miniflow.networks import build, sizes_of
 from miniflow.options import OptionError
@@ -56,14 +55,3 @@ def test_the_seed_decides_the_weights() -> None:
     first, again, other = (build((5, 4, 3), seed).parameters["W1"].value for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
-
-
-def test_probabilities_are_those_of_the_logits() -> None:
-    network = build((5, 4, 3))
-    images = np.random.default_rng(0).random((2500, 5), np.float32)  # more than one batch
-    found = network.probabilities(images)
-    assert found.shape == (2500, 3)
-    assert found.sum(axis=1) == pytest.approx(np.ones(2500), abs=1e-5)
-    logits = mf.value(network.logits, {network.X: images})
-    assert (found.argmax(axis=1) == logits.argmax(axis=1)).all()
-    assert network.probabilities(images[:0]).shape == (0, 3)

@@ -1,16 +1,23 @@
 """The number of threads of matrix products."""
 
+import ctypes
+
 import pytest
 
 from miniflow import threads
+from miniflow.backends import blas
 
 
 @pytest.fixture
 def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A library with four threads, of which the list has the current number."""
     now = [4]
-    library = (lambda: now[0], lambda n: now.__setitem__(0, n))
-    monkeypatch.setattr(threads, "_openblas", lambda: library)
+    functions = {
+        "get_num_threads": lambda: now[0],
+        "set_num_threads": lambda n: now.__setitem__(0, n.value),
+    }
+    library = blas.Library("a library", ctypes.c_int64, functions)
+    monkeypatch.setattr(blas, "find", lambda: library)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     return now
@@ -39,20 +46,13 @@ def test_what_the_user_says_counts(count: list[int], monkeypatch: pytest.MonkeyP
         assert count == [4]
 
 
-def test_the_library_that_numpy_carries_can_be_set() -> None:
-    library = threads._openblas()
-    if library is None:
-        pytest.skip("NumPy carries no OpenBLAS here")
-    get, put = library
-    before = get()
-    assert before >= 1
-    put(1)
-    assert get() == 1
-    put(before)
-    assert get() == before
+def test_the_count_is_what_a_large_product_may_use_now(count: list[int]) -> None:
+    assert threads.thread_count() == 4
+    with threads.one_thread_if_small(1):
+        assert threads.thread_count() == 1
 
 
 def test_without_such_a_library_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    monkeypatch.setattr(blas, "find", lambda: None)
     with threads.one_thread_if_small(1):
-        pass
+        assert threads.thread_count() is None

@@ -23,11 +23,16 @@ from miniflow.nodes import __all__ as _node_names
 
 if TYPE_CHECKING:
     from miniflow import datasets as datasets
+    from miniflow.compiler import compile as compile
     from miniflow.evaluation import evaluate as evaluate
+    from miniflow.models import Model as Model
+    from miniflow.models import load as load
+    from miniflow.models import save as save
     from miniflow.optimizers import SGD as SGD
     from miniflow.optimizers import Adam as Adam
     from miniflow.optimizers import AdamW as AdamW
     from miniflow.optimizers import RMSprop as RMSprop
+    from miniflow.pictures import draw as draw
     from miniflow.training import fit as fit
 
 __version__ = "0.1.0"
@@ -52,6 +57,11 @@ __all__ += _node_names
 
 # Loaded when first asked for: the graph and the interpreter are there at once.
 _LATER = {
+    "compile": "compiler",
+    "save": "models",
+    "load": "models",
+    "Model": "models",
+    "draw": "pictures",
     "SGD": "optimizers",
     "Adam": "optimizers",
     "AdamW": "optimizers",

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from miniflow.errors import DataError, FeedError
-from miniflow.feeding import wants_a_value
-from miniflow.graph import Constant, Node, Parameter, ancestors_in_order
+from miniflow.feeding import is_input
+from miniflow.graph import Node, Parameter, ancestors_in_order
 from miniflow.values import describe, shape_of
 
 
@@ -115,20 +115,12 @@ def _images_and_labels(loss: Node, name: str) -> tuple[Node, Node]:
     """The nodes to feed images and labels to."""
     write = f"Say which input gets what: {name}={{X: images, y: labels}}."
     labels = loss.inbound_nodes[1] if len(loss.inbound_nodes) > 1 else None
-    if labels is None or not _is_fed(labels):
+    if labels is None or not is_input(labels):
         raise FeedError(f"{loss}: its second inbound node is no input to feed labels to. {write}")
-    others = [node for node in ancestors_in_order(loss) if _is_fed(node) and node is not labels]
+    others = [node for node in ancestors_in_order(loss) if is_input(node) and node is not labels]
     if len(others) != 1:
         seen = ", ".join(map(str, others)) or "none"
         raise FeedError(
             f"{loss}: beside its labels it needs one input, for the images; it has {seen}. {write}"
         )
     return others[0], labels
-
-
-def _is_fed(node: Node) -> bool:
-    """Whether a node gets its value from outside: an Input of ours or of the user's own."""
-    if node.inbound_nodes or isinstance(node, (Parameter, Constant)):
-        return False
-    forward = type(node).forward
-    return wants_a_value(forward) or wants_a_value(forward, optional=True)

@@ -5,6 +5,11 @@ that shuffle, the history, and what the callbacks remember. A training that goes
 checkpoint reaches the same bits as one that was never stopped, on the same machine and with as many
 threads, if it is given the same data, optimizer and callbacks again; code is not in the file.
 
+The file says which backend the training runs on, and how many threads. Another backend, asked for
+by name, is refused: whoever wants it can start a training with it. Another number of threads is
+only warned about: it is a matter of the machine that a training moved to, where there may be no way
+back, and what is learned there is as good, though not the same to the last bit.
+
 A new checkpoint does not replace the last one but moves it aside, from `checkpoint.safetensors` to
 `checkpoint.previous.safetensors`: should a disk fail, an epoch is lost and not the training.
 """
@@ -13,6 +18,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import warnings
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +27,16 @@ import numpy as np
 from miniflow.errors import ModelFileError
 from miniflow.files import Arrays, Path, read_arrays, write_arrays
 from miniflow.history import Epoch, History
+from miniflow.stepping import BACKENDS
+from miniflow.threads import thread_count
 
 if TYPE_CHECKING:
     from miniflow.callbacks import Callback
     from miniflow.training import Training
+
+
+class ThreadsWarning(UserWarning):
+    """A training goes on with another number of threads: its last bits may come out differently."""
 
 
 def previous_path(path: Path) -> pathlib.Path:
@@ -55,6 +67,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
         states.append(state)
     about = {
         **_belongs_to(training),
+        "threads": thread_count(),
         "epoch": training.epoch,
         "stop": training.stop,
         "history": [list(row) for row in training.history],
@@ -84,11 +97,20 @@ def load_checkpoint(path: Path, training: Training) -> None:
         path = previous_path(path)
         arrays, about = read_arrays(path, "checkpoint")
     training.optimizer.prepare(training.parameters)
+    if training.step.backend == "auto" and about.get("backend") in BACKENDS:
+        training.step.settle(about["backend"])
     _check_belonging(path, about, training)
     try:
         _restore(arrays, about, training)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{path}: is damaged: {type(error).__name__}: {error}.") from error
+    if (now := thread_count()) != (then := about.get("threads")):
+        warnings.warn(
+            f"{path}: was written by a training with {then or 'an unknown number of'} threads, and "
+            f"now there are {now or 'an unknown number'}: the result may differ in its last bits.",
+            ThreadsWarning,
+            stacklevel=3,
+        )
 
 
 def _live_arrays(training: Training) -> Arrays:
@@ -114,6 +136,7 @@ def _belongs_to(training: Training) -> dict[str, Any]:
             for name, array in _live_arrays(training).items()
         },
         "callbacks": [type(callback).__name__ for callback in _remembering(training)],
+        "backend": training.step.backend,
         "batch_size": training.batch_size,
         "examples": len(training.data),
         "generator": type(training.rng.bit_generator).__name__,

@@ -78,6 +78,16 @@ def wants_a_value(forward: Any, optional: bool = False) -> bool:
     return optional
 
 
+def is_input(node: Node) -> bool:
+    """Whether a node gets its value from outside: an `Input`, or a class of the user's own that
+    does as it does.
+    """
+    if node.inbound_nodes or node.keeps_a_value:
+        return False
+    forward = type(node).forward
+    return wants_a_value(forward) or wants_a_value(forward, optional=True)
+
+
 def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError | None:
     """The error for a pass over `order` that was fed too little; None if it was fed enough."""
     missing = [str(node) for node in order if node not in feed and _lacks_a_value(node)]
@@ -90,10 +100,7 @@ def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError |
 
 
 def _lacks_a_value(node: Node) -> bool:
-    forward = type(node).forward
-    if node.inbound_nodes or not wants_a_value(forward, optional=True):
-        return False
-    return node.value is None or wants_a_value(forward)
+    return is_input(node) and (node.value is None or wants_a_value(type(node).forward))
 
 
 def value_not_set(node: Node) -> GraphError:
@@ -101,6 +108,13 @@ def value_not_set(node: Node) -> GraphError:
     if type(node).forward is Op.forward:
         return GraphError(f"{node}: compute() returned nothing; it must return the value.")
     return GraphError(f"{node}: forward() did not set self.value.")
+
+
+def not_one_number(node: Node, shape: tuple[int, ...]) -> ShapeError:
+    """The error for training that is given many numbers to make small."""
+    return ShapeError(
+        f"{node} has a value of shape {shape}; what is trained is one number: take the Mean of it."
+    )
 
 
 def explained(node: Node, method: str, error: Exception) -> GraphError:

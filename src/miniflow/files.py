@@ -16,6 +16,7 @@ from miniflow.atomic import write_bytes
 from miniflow.errors import ModelFileError
 
 KEY = "miniflow"
+MAX_TEXT = 1 << 25  # letters of JSON; what it is made into takes some ten times the memory
 Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -56,6 +57,10 @@ def read_arrays(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
         ) from error
     if KEY not in metadata:
         raise ModelFileError(f"{path}: was not written by miniflow.")
+    if len(metadata[KEY]) > MAX_TEXT:
+        raise ModelFileError(
+            f"{path}: is damaged: it says {len(metadata[KEY]):,} letters of itself."
+        )
     try:
         about = json.loads(metadata[KEY])
         found = about["kind"]

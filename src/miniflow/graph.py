@@ -30,6 +30,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -69,6 +70,8 @@ class Node(Operators):
     >>> x.outbound_nodes == [z], z.inbound_nodes == [x, y]
     (True, True)
     """
+
+    _fed_type: Any = None  # the type of what was last fed to a compiled step: a model file needs it
 
     def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
         if not isinstance(inbound_nodes, Iterable):
@@ -150,8 +153,7 @@ class Node(Operators):
         code, instruction = self._built_at
         if code is None:
             return "unknown"
-        position = next(p for i, p in enumerate(code.co_positions()) if 2 * i >= instruction)
-        return f"{os.path.basename(code.co_filename)}:{position[0] or code.co_firstlineno}"
+        return f"{os.path.basename(code.co_filename)}:{_line(code, instruction)}"
 
     def __str__(self) -> str:
         return f"{self.label} ({self.where})"
@@ -391,6 +393,12 @@ def _building_code() -> tuple[CodeType | None, int]:
             return code, frame.f_lasti
         frame = frame.f_back  # type: ignore[assignment]
     return None, 0
+
+
+@lru_cache(maxsize=4096)
+def _line(code: CodeType, instruction: int) -> int:
+    position = next(p for i, p in enumerate(code.co_positions()) if 2 * i >= instruction)
+    return position[0] or code.co_firstlineno
 
 
 # --- Which nodes lead to an output, and in what order

@@ -9,19 +9,14 @@ All of it is ordinary miniflow: what `build` does can be written at a prompt.
 """
 
 import math
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from miniflow.autodiff import value
-from miniflow.errors import ModelFileError
-from miniflow.files import Path, read_arrays, write_arrays
 from miniflow.graph import Input, Node, Parameter
 from miniflow.initializers import glorot_uniform, he_normal, zeros
 from miniflow.nodes import CrossEntropyWithSoftmax, Linear, ReLU
-from miniflow.nodes.activation import softmax
 from miniflow.options import OptionError
 
 HIDDEN = {"linear": (), "mlp": (128,)}  # the hidden layers of the networks that have a name
@@ -53,18 +48,6 @@ class Network(NamedTuple):
         101770
         """
         return sum(math.prod(shape) for shape in shapes(self.sizes).values())
-
-    def probabilities(self, images: Any) -> Any:
-        """The probability of each class for each image: (n, inputs) → (n, classes).
-
-        >>> build((4, 3)).probabilities(np.zeros((1, 4), np.float32)).round(3)
-        array([[0.333, 0.333, 0.333]], dtype=float32)
-        """
-        parts = [
-            softmax(value(self.logits, {self.X: images[start : start + 1000]}))
-            for start in range(0, max(len(images), 1), 1000)
-        ]
-        return np.concatenate(parts)
 
 
 def sizes_of(model: str, inputs: int, classes: int) -> tuple[int, ...]:
@@ -125,19 +108,11 @@ def build(sizes: tuple[int, ...], rng: np.random.Generator | int = 0) -> Network
     rng = np.random.default_rng(rng)
     last = f"W{len(sizes) - 1}"
     initial = {"b": zeros, "W": he_normal}
-    return connect(
-        sizes,
-        {
-            name: (glorot_uniform if name == last else initial[name[0]])(shape, rng)
-            for name, shape in shapes(sizes).items()
-        },
-    )
-
-
-def connect(sizes: tuple[int, ...], arrays: Mapping[str, Any]) -> Network:
-    """The network with these sizes and these values of its parameters."""
+    parameters = {
+        name: Parameter((glorot_uniform if name == last else initial[name[0]])(shape, rng), name)
+        for name, shape in shapes(sizes).items()
+    }
     X, y = Input("X"), Input("y")
-    parameters = {name: Parameter(arrays[name], name) for name in shapes(sizes)}
     layers = len(sizes) - 1
     node: Node = X
     for i in range(1, layers + 1):
@@ -146,45 +121,3 @@ def connect(sizes: tuple[int, ...], arrays: Mapping[str, Any]) -> Network:
         if i < layers:
             node = ReLU(node, name=f"hidden{i}")
     return Network(sizes, X, y, node, CrossEntropyWithSoftmax(node, y, name="loss"), parameters)
-
-
-def save_network(network: Network, path: Path) -> None:
-    """Write a network to a file, in one step; the same network gives the same bytes.
-
-    Raises OSError if it cannot be written.
-    """
-    arrays = {name: parameter.value for name, parameter in network.parameters.items()}
-    write_arrays(path, "model", arrays, {"hidden": "relu", "sizes": list(network.sizes)})
-
-
-def load_network(path: Path) -> Network:
-    """Read the network that `save_network` wrote.
-
-    Raises:
-        ModelFileError: the file is damaged or not such a file.
-        OSError: it cannot be opened.
-
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "model.safetensors")
-    ...     save_network(build((784, 32, 10)), path)
-    ...     print(load_network(path))
-    784-32-10
-    """
-    arrays, about = read_arrays(path, "model")
-    sizes = about.get("sizes")
-    if (
-        about.get("hidden") != "relu"
-        or not isinstance(sizes, list)
-        or not 2 <= len(sizes) <= len(arrays) + 1
-        or not all(type(size) is int and size > 0 for size in sizes)
-    ):
-        raise ModelFileError(f"{path}: holds a network that this version of miniflow cannot build.")
-    expected = shapes(tuple(sizes))
-    seen = {name: array.shape for name, array in arrays.items()}
-    if seen != expected or any(array.dtype != np.float32 for array in arrays.values()):
-        raise ModelFileError(
-            f"{path}: is damaged: its arrays are not those of the network "
-            f"{'-'.join(map(str, sizes))}."
-        )
-    return connect(tuple(sizes), arrays)

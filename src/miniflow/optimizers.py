@@ -75,7 +75,7 @@ class Optimizer:
             lr = lr[()]
         if isinstance(lr, numbers.Real):
             lr = number(owner, "lr", lr)
-        elif not callable(lr) and not (hasattr(lr, "dtype") and shape_of(lr) == ()):  # a tracer
+        elif not callable(lr) and not hasattr(lr, "__array_ufunc__"):  # a tracer has
             raise OptionError(
                 f"{owner}: lr is a number, or a schedule (a function of the step), "
                 f"not {describe(lr)}."
@@ -340,4 +340,4 @@ class RMSprop(Optimizer):
 
 def _cast(x: Any, dtype: Any) -> Any:
     """A scalar in the dtype of what it meets; a Python number adapts itself (NEP 50)."""
-    return x if type(x) in (float, int) else x.astype(dtype)
+    return x.astype(dtype) if hasattr(x, "dtype") else x

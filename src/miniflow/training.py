@@ -6,26 +6,25 @@ any node, of anybody's class; what is trained are the `Parameter`s that lead to 
 
     fit            checks what it is given, and returns the history
     Training       the training under way: what callbacks see and checkpoints keep; its loops
-    make_step      one update, as a function of a feed: the only place that knows how it is computed
+
+How a batch is computed, compiled or by the interpreter, is the business of `stepping`.
 """
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from miniflow import autodiff
 from miniflow.batching import Batches, batches_for
 from miniflow.callbacks import Callback
-from miniflow.checking import find_not_finite
 from miniflow.checkpoints import checkpoint_exists, load_checkpoint, save_checkpoint
 from miniflow.errors import GraphError, NotFiniteError
-from miniflow.evaluation import Evaluation, count_correct, evaluate_batches, one_number
+from miniflow.evaluation import Evaluation, evaluate_batches
 from miniflow.feeding import checked_output
 from miniflow.graph import Node, Parameter, ancestors_in_order
 from miniflow.history import Epoch, History
@@ -33,20 +32,10 @@ from miniflow.interrupts import Interrupts, interrupts_held_back
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, whole
 from miniflow.progress import Style, progress_for
+from miniflow.stepping import Look, Step, StepResult, make_look, make_step
 from miniflow.values import describe
 
-Feed = dict[Node, Any]
 VALIDATION_ROWS = 1000  # rows at a time
-
-
-class StepResult(NamedTuple):
-    """One update: the loss before it, and how many rows of the batch were recognised, if known."""
-
-    loss: float
-    correct: int | None
-
-
-Step = Callable[[Feed], StepResult]
 
 
 def fit(
@@ -62,6 +51,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: Style = "auto",
+    backend: str = "auto",
 ) -> History:
     """Train the parameters that `loss` depends on, in place.
 
@@ -81,6 +71,10 @@ def fit(
             a training that was never stopped. False by default.
         progress: "bar", "lines", "none", or "auto": a bar on a terminal, lines elsewhere; "auto" by
             default.
+        backend: "numpy" or "native" (needs llvmlite) run a compiled program, "interpreter" calls
+            node after node; "auto", the default, compiles, and leaves a graph that cannot be
+            compiled to the interpreter, with an `InterpreterWarning` that says why. A training
+            that is resumed with "auto" goes on with the backend that it was begun with.
 
     Returns:
         The history: a row an epoch.
@@ -88,10 +82,13 @@ def fit(
     Raises:
         GraphError: `loss` depends on no Parameter.
         DataError, FeedError, OptionError: what was given does not fit; the message says what does.
-        NotFiniteError: the loss or a gradient is NaN or infinite. The batch is replayed with the
-            parameters as they were, and the message names the node that produced it. The update
-            is not made.
-        ModelFileError: the checkpoint is damaged, or belongs to another training.
+        NotFiniteError: the loss is NaN or infinite. The batch is replayed with the parameters as
+            they were, and the message names the node that produced it. The update is not made. So
+            it is for a gradient too, by the interpreter; a compiled step finds an infinite gradient
+            of a finite loss by what the update has made of the parameter, and names that.
+        CompileError: the graph cannot be compiled, and the backend was named.
+        ModelFileError: the checkpoint is damaged, or belongs to another training, or to another
+            backend.
         OSError: its folder does not exist, or the file cannot be written.
         KeyboardInterrupt: after Ctrl-C, between two updates.
 
@@ -115,7 +112,8 @@ def fit(
         loss=loss,
         parameters=parameters,
         optimizer=optimizer,
-        step=make_step(loss, parameters, optimizer),
+        step=make_step(loss, parameters, optimizer, backend),
+        look=make_look(loss, backend),
         data=batches_for(loss, data),
         validation=None if validation is None else batches_for(loss, validation, "validation"),
         epochs=whole("fit", "epochs", epochs, least=0),
@@ -132,36 +130,12 @@ def fit(
     return training.history
 
 
-def make_step(loss: Node, parameters: list[Parameter], optimizer: Optimizer) -> Step:
-    """One update as a function of a feed: by the interpreter."""
-
-    def step(feed: Feed) -> StepResult:
-        # No other thread's pass between this one and the look at its logits. And no warnings from
-        # NumPy: what is not finite is told below, with the node that it comes from.
-        with autodiff._lock, np.errstate(all="ignore"):
-            value, gradients = autodiff.value_and_grad(loss, feed, parameters)
-            total, correct = one_number(loss, value), count_correct(loss)
-            finite = math.isfinite(total) and all(map(_is_finite, gradients))
-        if not finite:
-            found = find_not_finite(loss, feed, parameters)
-            unknown = "A replay of the batch was finite: a node gives other values each time."
-            raise NotFiniteError(f"The loss is {total:.6g}. {found or unknown}")
-        optimizer.update(parameters, gradients)
-        return StepResult(total, correct)
-
-    return step
-
-
-def _is_finite(grad: Any) -> bool:
-    # One BLAS call tells. Only the square of a large number may overflow: then a look at each.
-    return math.isfinite(np.vdot(grad, grad)) or bool(np.isfinite(grad).all())
-
-
 @dataclass(eq=False)
 class Training:
     """A training under way.
 
     loss, parameters, optimizer, epochs, batch_size, rng: as given to `fit`.
+    step, look: how a batch is trained on, and how one is only looked at.
     data, validation: the examples, ready to be fed.
     epoch: how many epochs are complete. history: their rows.
     stop: set it to True to end the training after the epoch under way.
@@ -172,6 +146,7 @@ class Training:
     parameters: list[Parameter]
     optimizer: Optimizer
     step: Step
+    look: Look
     data: Batches
     validation: Batches | None
     epochs: int
@@ -223,7 +198,9 @@ class Training:
         trained = self.running()
         validated = Evaluation(math.nan, None)
         if self.validation is not None:
-            validated = evaluate_batches(self.loss, self.validation, VALIDATION_ROWS)
+            if self.look.backend == "auto":  # the step's is known by now, and after a restart too
+                self.look.backend = self.step.backend
+            validated = evaluate_batches(self.look, self.validation, VALIDATION_ROWS)
         self.epoch += 1
         self.history.rows.append(
             Epoch(

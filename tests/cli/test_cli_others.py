@@ -4,11 +4,12 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
 import pytest
 from bars import draw_bar
 
 import miniflow as mf
-from miniflow.networks import build, save_network
+from miniflow.networks import build
 
 COMMANDS = ["train", "evaluate", "predict", "info"]
 
@@ -55,7 +56,9 @@ def test_evaluate_says_what_training_said(miniflow: Any, trained: pathlib.Path) 
 def test_evaluate_on_data_that_do_not_fit_says_so(
     miniflow: Any, trained: pathlib.Path, folder: pathlib.Path
 ) -> None:
-    save_network(build((64, 2)), folder / "small.safetensors")
+    network = build((64, 2))
+    example = np.zeros((1, 64), np.float32)
+    mf.save(network.loss, folder / "small.safetensors", inputs={network.X: example})
     result = miniflow("evaluate", "--model", "small.safetensors", "--data", "bars.npz")
     assert result.exit_code == 1
     assert "images of 784 pixels and 2 classes" in result.stderr
@@ -140,10 +143,12 @@ def test_a_picture_that_cannot_be_read_does_not_keep_the_others_from_it(
 
 
 def test_predict_refuses_a_network_for_other_pictures(miniflow: Any, folder: pathlib.Path) -> None:
-    save_network(build((64, 2)), folder / "small.safetensors")
+    network = build((64, 2))
+    example = np.zeros((1, 64), np.float32)
+    mf.save(network.loss, folder / "small.safetensors", inputs={network.X: example})
     result = miniflow("predict", "--model", "small.safetensors", "x.png")
     assert result.exit_code == 1
-    assert "network for 64 inputs" in result.stderr
+    assert "model for 64 pixels" in result.stderr
 
 
 # --- info
@@ -158,7 +163,59 @@ def test_info_lists_versions_and_runs(miniflow: Any, trained: pathlib.Path) -> N
 
 def test_info_on_a_run_says_what_is_in_it(miniflow: Any, trained: pathlib.Path) -> None:
     result = miniflow("info", trained)
-    for part in ("784-2: 1,570 parameters", "W1 784 × 2", "sgd, learning rate up to 0.1", "seed 0"):
+    what = ["input      X: n × 784 float32", "outputs    2", "parameters 1,570", "W1 784 × 2"]
+    for part in (*what, "sgd, learning rate up to 0.1", "seed 0", "backend auto"):
         assert part in result.stdout
     alone = miniflow("info", trained / "model.safetensors")
-    assert "784-2: 1,570 parameters" in alone.stdout
+    for part in (*what, "program(X: f32[1,784]):", "Linear 'logits'"):
+        assert part in alone.stdout
+
+
+def test_info_shows_a_long_program_if_asked_to(miniflow: Any, folder: pathlib.Path) -> None:
+    X = mf.Input("X")
+    node = X
+    for _ in range(20):
+        node = mf.Tanh(node * 2.0)
+    mf.save(node, folder / "deep.safetensors", inputs={X: np.zeros((1, 3))})
+    short = miniflow("info", "deep.safetensors").stdout
+    assert "40 equations; --program shows them" in short
+    assert "tanh" not in short
+    assert "tanh" in miniflow("info", "deep.safetensors", "--program").stdout
+
+
+# --- models of the learner's own
+
+
+class Undecided(mf.Node):
+    """Written as in the lab; the model's file knows nothing of it."""
+
+    def __init__(self, x: mf.Node) -> None:
+        mf.Node.__init__(self, [x])
+
+    def forward(self) -> None:
+        self.value = np.dot(self.inbound_nodes[0].value, np.zeros((784, 2)))
+
+    def backward(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_model_of_a_learners_own_node_classes_is_used_as_any_other(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    X = mf.Input("X")
+    mf.save(Undecided(X), folder / "own.safetensors", inputs={X: np.zeros((1, 784), np.float32)})
+    draw_bar(folder / "lying.png", standing=False)
+    result = miniflow("predict", "--model", "own.safetensors", "lying.png")
+    assert result.stdout == "lying.png: 0  0:0.5000 1:0.5000\n"
+    result = miniflow("evaluate", "--model", "own.safetensors", "--data", "bars.npz")
+    assert f"test loss: {np.log(2):.4f}" in result.stdout
+    assert "Undecided" in miniflow("info", "own.safetensors").stdout
+
+
+def test_a_model_that_is_no_classifier_is_told(miniflow: Any, folder: pathlib.Path) -> None:
+    X = mf.Input("X")
+    mf.save(mf.Sum(X), folder / "sum.safetensors", inputs={X: np.zeros((2, 784))})
+    for command in (["evaluate", "--data", "bars.npz"], ["predict", "one.png"]):
+        result = miniflow(*command, "--model", "sum.safetensors")
+        assert result.exit_code == 1
+        assert "is no classifier of images" in result.stderr

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from miniflow import __version__
+from miniflow.cli.draw import draw
 from miniflow.cli.evaluate import evaluate
 from miniflow.cli.info import info
 from miniflow.cli.predict import predict
@@ -63,7 +64,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
 )
-for command in (train, evaluate, predict, info):
+for command in (train, evaluate, predict, info, draw):
     app.command()(command)
 
 

@@ -4,12 +4,14 @@ import os
 from enum import StrEnum
 from typing import Annotated
 
+import numpy as np
 import typer
 
+from miniflow.autodiff import value
+from miniflow.cli.classifiers import load_classifier, logits_of, pixels_of
 from miniflow.cli.runs import find_model
 from miniflow.errors import DataError
-from miniflow.evaluation import evaluate as evaluate_loss
-from miniflow.networks import load_network
+from miniflow.nodes import CrossEntropyWithSoftmax
 
 
 class Part(StrEnum):
@@ -37,6 +39,8 @@ def evaluate(
 ) -> None:
     """Show a model's loss and accuracy on data.
 
+    The loss is the cross-entropy; a model's outputs are taken for logits.
+
     \b
     Examples:
       miniflow evaluate
@@ -46,20 +50,22 @@ def evaluate(
     from miniflow.datasets import load
 
     path, run = find_model(model)
-    network = load_network(path)
+    classifier = load_classifier(path)
     if data is None:
         data = run.read_options().data if run is not None else "mnist"
     images = getattr(load(data if data == "mnist" else os.path.abspath(data)), part.value)
-    inputs, classes = images.images.shape[1], int(images.labels.max()) + 1
-    if inputs != network.sizes[0] or classes > network.sizes[-1]:
+    pixels, classes = images.images.shape[1], int(images.labels.max()) + 1
+    if pixels != pixels_of(classifier) or classes > classifier.outputs:
         raise DataError(
-            f"{data} has images of {inputs} pixels and {classes} classes; "
-            f"{path} is a network for {network.sizes[0]} and {network.sizes[-1]}."
+            f"{data} has images of {pixels} pixels and {classes} classes; "
+            f"{path} is a model for {pixels_of(classifier)} and {classifier.outputs}."
         )
-    found = evaluate_loss(network.loss, images)
+    logits = logits_of(classifier, images.images)
+    loss = value(CrossEntropyWithSoftmax(logits, images.labels))
+    accuracy = np.mean(logits.argmax(axis=1) == images.labels)
     typer.echo(
-        f"model    {path}: {network}\n"
+        f"model    {path}: {classifier.parameter_count:,} parameters\n"
         f"data     {data}: {len(images):,} {part.value} images\n\n"
-        f"{part.value} loss: {found.loss:.4f}\n"
-        f"{part.value} accuracy: {found.accuracy:.4f}"
+        f"{part.value} loss: {loss:.4f}\n"
+        f"{part.value} accuracy: {accuracy:.4f}"
     )

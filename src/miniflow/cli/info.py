@@ -1,13 +1,16 @@
 """`miniflow info`: what is installed, which runs there are, and what is in a model."""
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from miniflow.cli.runs import RUNS, Run, find_model
-from miniflow.networks import load_network, shapes
+from miniflow.models import load
+
+SHORT = 12  # equations
 
 
 def info(
@@ -15,6 +18,9 @@ def info(
         str | None,
         typer.Argument(metavar="FILE|RUN", help="A model file or run folder.", show_default=False),
     ] = None,
+    program: Annotated[
+        bool, typer.Option("--program", help="Show the model's program, however long it is.")
+    ] = False,
 ) -> None:
     """Show a model; without one, what is installed and trained.
 
@@ -22,9 +28,12 @@ def info(
     Examples:
       miniflow info
       miniflow info runs/mnist-mlp
-      miniflow info model.safetensors
+      miniflow info model.safetensors --program
     """  # noqa: D301 (\b keeps the lines apart)
-    typer.echo(about_model(*find_model(model)) if model is not None else about_installation())
+    if model is None:
+        typer.echo(about_installation())
+    else:
+        typer.echo(about_model(*find_model(model), whole=program))
 
 
 def about_installation() -> str:
@@ -47,24 +56,43 @@ def about_installation() -> str:
     return "\n".join(lines)
 
 
-def about_model(path: Path, run: Run | None) -> str:
-    """A model's layers, and how it was trained if that is known."""
-    network = load_network(path)
+def about_model(path: Path, run: Run | None, whole: bool = False) -> str:
+    """A model's inputs, arrays and program, and how it was trained if that is known.
+
+    A program of more than SHORT equations is shown if the `whole` model is asked for.
+    """
+    model = load(path)
     lines = [
         f"model      {path}",
-        f"network    {network}: {network.parameter_count():,} parameters",
+        *(f"input      {i.name}: {sizes(i.shape)} {i.dtype}" for i in model.inputs),
+        f"outputs    {model.outputs}",
+        f"parameters {model.parameter_count:,}",
     ]
-    for name, shape in shapes(network.sizes).items():
-        lines.append(f"           {name} {' × '.join(map(str, shape))}")
+    for array in model.program.constants:
+        lines.append(f"           {array.variable.name or '(no name)'} {sizes(array.value.shape)}")
     if run is not None:
         options = run.read_options()
         lines += [
             f"data       {options.data}",
             f"training   {options.optimizer}, learning rate up to {options.lr:g}, "
-            f"batches of {options.batch_size}, seed {options.seed}",
+            f"batches of {options.batch_size}, seed {options.seed}, backend {options.backend}",
             f"progress   {progress_of(run)}",
         ]
+    equations = len(model.program.equations)
+    if whole or equations <= SHORT:
+        lines += ["", "The program, for one row:", "", str(model.program)]
+    else:
+        lines.append(f"program    {equations} equations; --program shows them")
     return "\n".join(lines)
+
+
+def sizes(shape: Sequence[int | None]) -> str:
+    """A shape in words.
+
+    >>> sizes((None, 784)), sizes(())
+    ('n × 784', 'one number')
+    """
+    return " × ".join("n" if size is None else str(size) for size in shape) or "one number"
 
 
 def progress_of(run: Run) -> str:

@@ -8,9 +8,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from miniflow.cli.classifiers import load_classifier, pixels_of, probabilities_of
 from miniflow.cli.runs import find_model
 from miniflow.errors import DataError
-from miniflow.networks import Network, load_network
+from miniflow.models import Model
 
 BAR = 40  # characters of a probability of one
 
@@ -47,12 +48,13 @@ def predict(
     code is 1.
     """  # noqa: D301 (\b keeps the lines apart)
     path, _ = find_model(model)
-    network = load_network(path)
-    if network.sizes[0] != 28 * 28:
+    classifier = load_classifier(path)
+    if pixels_of(classifier) != 28 * 28:
         raise DataError(
-            f"{path}: is a network for {network.sizes[0]} inputs; pictures are made into 28 × 28."
+            f"{path}: is a model for {pixels_of(classifier)} pixels; pictures are made into "
+            "28 × 28."
         )
-    predictions = [predict_one(network, image) for image in images]
+    predictions = [predict_one(classifier, image) for image in images]
     if as_json:
         typer.echo(json.dumps([as_dict(p) for p in predictions], indent=2))
     else:
@@ -66,8 +68,8 @@ def predict(
         raise typer.Exit(1)
 
 
-def predict_one(network: Network, image: str) -> Prediction:
-    """What the network sees in one picture."""
+def predict_one(classifier: Model, image: str) -> Prediction:
+    """What the model sees in one picture."""
     from miniflow.digit_images import read_digit
 
     try:
@@ -76,7 +78,7 @@ def predict_one(network: Network, image: str) -> Prediction:
         return Prediction(image, error=str(error))
     if seen.empty:
         return Prediction(image, empty=True)
-    (probabilities,) = network.probabilities(seen.pixels.reshape(1, -1))
+    (probabilities,) = probabilities_of(classifier, seen.pixels.reshape(1, -1))
     return Prediction(image, int(np.argmax(probabilities)), [float(p) for p in probabilities])
 
 

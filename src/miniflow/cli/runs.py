@@ -35,6 +35,7 @@ class Options:
     optimizer: str = "sgd"
     lr: float = 0.1
     seed: int = 0
+    backend: str = "auto"
 
 
 @dataclass(frozen=True)

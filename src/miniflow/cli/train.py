@@ -13,11 +13,15 @@ import numpy as np
 import typer
 
 from miniflow.callbacks import Callback, KeepBest
+from miniflow.cli.classifiers import probabilities_of
 from miniflow.cli.runs import Options, Run, choose_run, settle_options
 from miniflow.history import History
-from miniflow.networks import Network, build, save_network, sizes_of
+from miniflow.models import load as load_model
+from miniflow.models import save
+from miniflow.networks import Network, build, sizes_of
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.schedules import CosineDecay
+from miniflow.stepping import checked_backend
 from miniflow.threads import one_thread_if_small
 from miniflow.training import Training, fit
 
@@ -32,6 +36,13 @@ class OptimizerName(StrEnum):
     adam = "adam"
     adamw = "adamw"
     rmsprop = "rmsprop"
+
+
+class BackendName(StrEnum):
+    auto = "auto"
+    interpreter = "interpreter"
+    numpy = "numpy"
+    native = "native"
 
 
 def train(
@@ -74,6 +85,13 @@ def train(
         int | None,
         typer.Option(min=0, metavar="N", help="Same seed, same model.  [default: 0]"),
     ] = None,
+    backend: Annotated[
+        BackendName | None,
+        typer.Option(
+            help="What computes: compiled code, by NumPy or native (needs llvmlite), or the "
+            "interpreter; auto compiles what can be compiled.  [default: auto]"
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -111,6 +129,7 @@ def train(
         "optimizer": None if optimizer is None else optimizer.value,
         "lr": lr,
         "seed": seed,
+        "backend": None if backend is None else checked_backend("train", backend.value),
     }
     given = {name: value for name, value in given.items() if value is not None}
     if resume and force:
@@ -135,7 +154,7 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
         run.remove_files()
         run.write_options(options)
     introduce(run, options, network, splits)
-    best = KeepBest("validation_accuracy", on_best=lambda _: save_network(network, run.model))
+    best = KeepBest("validation_accuracy", on_best=lambda _: save_logits(network, run))
     largest = max(inputs * outputs for inputs, outputs in pairwise(network.sizes))
     with one_thread_if_small(2 * options.batch_size * largest):
         try:
@@ -150,12 +169,13 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
                 rng=rng,
                 checkpoint=run.checkpoint,
                 resume=going_on,
+                backend=options.backend,
             )
         except KeyboardInterrupt:
             say_how_to_go_on(run, network)
             raise
-        save_network(network, run.model)
-        probabilities = network.probabilities(splits.test.images)
+        save_logits(network, run)
+        probabilities = probabilities_of(load_model(run.model), splits.test.images)
     draw_reports(run, history, best.epoch, splits.test, probabilities)
     accuracy = np.mean(probabilities.argmax(axis=1) == splits.test.labels)
     typer.echo(f"test accuracy: {accuracy:.4f}")
@@ -172,6 +192,12 @@ def optimizer_for(options: Options, examples: int) -> Optimizer:
         "rmsprop": lambda: RMSprop(schedule),
     }
     return optimizers[options.optimizer]()
+
+
+def save_logits(network: Network, run: Run) -> None:
+    """Write the run's model file: from images to logits."""
+    example = np.zeros((1, network.sizes[0]), np.float32)
+    save(network.logits, run.model, inputs={network.X: example})
 
 
 class Notes(Callback):
@@ -197,6 +223,7 @@ def introduce(run: Run, options: Options, network: Network, splits: Splits) -> N
         f"data     {options.data}: {counts[0]} images to train on, {counts[1]} for validation, "
         f"{counts[2]} for the test\n"
         f"network  {network}: {network.parameter_count():,} parameters\n"
+        f"backend  {options.backend}\n"
         f"folder   {run.folder}\n"
     )
 
@@ -204,7 +231,7 @@ def introduce(run: Run, options: Options, network: Network, splits: Splits) -> N
 def say_how_to_go_on(run: Run, network: Network) -> None:
     """After Ctrl-C: the best model is there, or, before the first epoch is complete, this one."""
     if not run.model.exists():
-        save_network(network, run.model)
+        save_logits(network, run)
     typer.echo(
         f"\nStopped. {run.model} has the best model so far; to go on:\n"
         f"  miniflow train --resume --out {run.folder}",

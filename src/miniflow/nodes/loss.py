@@ -57,26 +57,13 @@ class CrossEntropyWithSoftmax(Op):
         return softmax(x)
 
     def validate(self, x: Any, y: Any) -> None:
-        logits, labels = (node.label for node in self.inbound_nodes)
-        seen, given = shape_of(x), shape_of(y)
-        if len(seen) != 2 or 0 in seen:
-            raise ShapeError(f"{self}: {logits} has shape {seen}; logits have shape (n, k).")
-        if given != seen[:1]:
-            hint = ""
-            if given == (seen[0], 1):
-                hint = " Take its only column: y[:, 0]."
-            elif given == seen:
-                hint = " One-hot labels become numbers by y.argmax(axis=1)."
-            raise ShapeError(
-                f"{self}: {labels} has shape {given}; labels have shape {seen[:1]}, "
-                f"one for each row of {logits}, {seen}.{hint}"
-            )
-        y = np.asarray(y)
-        if y.dtype.kind not in "iu":
-            raise GraphError(
-                f"{self}: {labels} has dtype {y.dtype}; labels are integers: y.astype(int)."
-            )
-        if not 0 <= y.min() <= y.max() < seen[1]:
+        seen, y = shape_of(x), np.asarray(y)
+        if len(seen) != 2 or y.shape != seen[:1] or 0 in seen or y.dtype.kind not in "iu":
+            self._refuse_labels(seen, y)
+        # Read as unsigned, a negative label is too large: one look instead of two.
+        unsigned = y.view(f"u{y.itemsize}") if y.dtype.kind == "i" else y
+        if np.maximum.reduce(unsigned) >= seen[1]:
+            logits, labels = (node.label for node in self.inbound_nodes)
             raise GraphError(
                 f"{self}: {labels} has labels from {y.min()} to {y.max()}; "
                 f"{logits} of shape {seen} has the classes 0 to {seen[1] - 1}."
@@ -84,8 +71,26 @@ class CrossEntropyWithSoftmax(Op):
         if self.class_weights is not None and self.class_weights.shape != seen[1:]:
             raise ShapeError(
                 f"{self}: class_weights has shape {self.class_weights.shape}; "
-                f"{logits} of shape {seen} has {seen[1]} classes."
+                f"{self.inbound_nodes[0].label} of shape {seen} has {seen[1]} classes."
             )
+
+    def _refuse_labels(self, seen: tuple[int, ...], y: Any) -> None:
+        logits, labels = (node.label for node in self.inbound_nodes)
+        if len(seen) != 2 or 0 in seen:
+            raise ShapeError(f"{self}: {logits} has shape {seen}; logits have shape (n, k).")
+        if y.shape != seen[:1]:
+            hint = ""
+            if y.shape == (seen[0], 1):
+                hint = " Take its only column: y[:, 0]."
+            elif y.shape == seen:
+                hint = " One-hot labels become numbers by y.argmax(axis=1)."
+            raise ShapeError(
+                f"{self}: {labels} has shape {y.shape}; labels have shape {seen[:1]}, "
+                f"one for each row of {logits}, {seen}.{hint}"
+            )
+        raise GraphError(
+            f"{self}: {labels} has dtype {y.dtype}; labels are integers: y.astype(int)."
+        )
 
     def compute(self, x: Any, y: Any) -> Any:
         x = promoted(x)
@@ -119,7 +124,7 @@ class CrossEntropyWithSoftmax(Op):
         if self.class_weights is None:
             return targets, n
         weights = self.class_weights.astype(like.dtype)
-        return targets * weights, np.sum(weights[y])
+        return targets * weights, np.sum(np.take(weights, y))
 
 
 class BinaryCrossEntropy(Op):

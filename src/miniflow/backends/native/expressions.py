@@ -1,0 +1,176 @@
+"""How the native backend writes each primitive inside a loop, in the language of kernels.
+
+`EXPRESSIONS` is the table. An entry is a template of the operands, one for floats and one for
+integers; where there is none, `can_fuse` says no and the primitive runs as a call of NumPy.
+
+The operands of a ufunc are converted first, as NumPy's own rule of promotion has it: NumPy is asked
+(`ufunc.resolve_dtypes`) which dtypes its inner loop would have, and Python numbers are weak there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable, dtype_name
+
+BAKED: Final = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that kernels hold; others are handed to them
+"""Kernels are shared by all programs in which they fit. A batch size, say, would spoil that."""
+
+
+class Expression(NamedTuple):
+    """Templates for floats, for integers, and for booleans."""
+
+    floats: str | None = None
+    integers: str | None = None
+    bools: str | None = None
+
+
+def _both(template: str) -> Expression:
+    return Expression(template, template)
+
+
+EXPRESSIONS: Final[dict[str, Expression]] = {
+    "add": _both("{0} + {1}"),
+    "subtract": _both("{0} - {1}"),
+    "multiply": _both("{0} * {1}"),
+    "divide": Expression("{0} / {1}"),
+    "power": Expression("{0} * {0}"),  # the exponent is 2, or it is no loop
+    "maximum": Expression("maximum({0}, {1})", "where({0} > {1}, {0}, {1})"),
+    "minimum": Expression("minimum({0}, {1})", "where({0} < {1}, {0}, {1})"),
+    "negative": _both("-{0}"),
+    "absolute": Expression("absolute({0})", "where({0} < 0, -{0}, {0})"),
+    "sign": Expression("where({0} > 0.0, 1.0, where({0} < 0.0, -1.0, {0} + 0.0))"),
+    "floor": Expression("floor({0})"),
+    "ceil": Expression("ceil({0})"),
+    "rint": Expression("rint({0})"),
+    "sqrt": Expression("sqrt({0})"),
+    "exp": Expression("exp({0})"),
+    "expm1": Expression("expm1({0})"),
+    "log": Expression("log({0})"),
+    "log1p": Expression("log1p({0})"),
+    "tanh": Expression("tanh({0})"),
+    "greater": _both("{0} > {1}"),
+    "greater_equal": _both("{0} >= {1}"),
+    "less": _both("{0} < {1}"),
+    "less_equal": _both("{0} <= {1}"),
+    "equal": _both("{0} == {1}"),
+    "not_equal": _both("{0} != {1}"),
+    "logical_and": Expression(*["bool_({0}) & bool_({1})"] * 3),
+    "logical_or": Expression(*["bool_({0}) | bool_({1})"] * 3),
+    "logical_not": Expression(*["~bool_({0})"] * 3),
+    "isnan": Expression("{0} != {0}"),
+    "isfinite": Expression("absolute({0}) < inf"),
+    "where": Expression(*["where({0}, {1}, {2})"] * 3),
+    "cast": Expression(*["{0}"] * 3),
+    "full": Expression(*["{0}"] * 3),
+    "broadcast_to": Expression(*["{0}"] * 3),
+    # One number of each row; the index is looked after where the loops are written.
+    "gather": Expression(*["{0}"] * 3),
+    "gather_update": Expression(*["where({column} == {label}, {1}, {0})"] * 3),
+    "scatter_add": Expression(*["where({column} == {label}, {0} + {1}, {0})"] * 2),
+}
+
+REDUCTIONS: Final = ("sum", "max", "min")
+RENAMINGS: Final = ("reshape", "slice", "transpose")
+_COMPARISONS: Final = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+_INDEXED: Final = ("gather", "gather_update", "scatter_add")
+
+
+def can_fuse(equation: Equation) -> bool:
+    """Whether a loop can compute the equation; what it indexes, and how, is not looked at."""
+    if any(type_.dtype == "f16" for type_ in (equation.result, *equation.operands)):
+        return False
+    variables = [operand for operand in equation.operands if isinstance(operand, Variable)]
+    if any(map(_is_python_int, variables)):
+        return False  # an int of any size
+    if not variables and equation.primitive != "full":
+        return False  # a constant
+    if equation.primitive in RENAMINGS:
+        return True
+    if equation.primitive in REDUCTIONS:
+        return equation.operands[0].dtype != "bool" or equation.primitive == "sum"
+    if equation.primitive not in EXPRESSIONS or not _is_square_if_power(equation):
+        return False
+    if equation.primitive in _INDEXED and equation.operands[-1].dtype == "u64":
+        return False  # the language has signed indices
+    try:
+        dtypes = loop_dtypes(equation)
+    except TypeError:
+        return False
+    fits = all(map(_converts_alike, equation.operands, dtypes))
+    if equation.primitive in _COMPARISONS and len(set(dtypes)) > 1:
+        return False  # NumPy compares i64 and u64 as they are
+    return fits and _template(equation) is not None
+
+
+def _is_python_int(operand: Operand) -> bool:
+    return operand.kind == "python" and operand.dtype == "i64"
+
+
+def _is_square_if_power(equation: Equation) -> bool:
+    if equation.primitive != "power":
+        return True
+    exponent = equation.operands[1]
+    return isinstance(exponent, Literal) and exponent.kind == "python" and exponent.value == 2
+
+
+def _converts_alike(operand: Operand, dtype: str) -> bool:
+    """Whether the conversion to `dtype` is one that C and NumPy define, and define alike."""
+    if isinstance(operand, Literal) and dtype[0] in "iu":
+        limits = np.iinfo(DTYPES[dtype])
+        return operand.dtype[0] != "f" and limits.min <= int(operand.value) <= limits.max
+    if isinstance(operand, Literal) and operand.dtype[0] == "i":
+        return abs(int(operand.value)) < 2**53
+    return not (operand.dtype[0] == "f" and dtype[0] in "iu")
+
+
+def loop_dtypes(equation: Equation) -> tuple[str, ...]:
+    """Return the dtypes to which the operands are converted first.
+
+    Raises TypeError where NumPy has no loop for them.
+    """
+    name, result = equation.primitive, equation.result.dtype
+    if name == "where":
+        return ("bool", result, result)
+    if name in ("cast", "full", "broadcast_to"):
+        return (result,)
+    if name in _INDEXED:
+        values = 1 if name == "gather" else 2
+        return (result,) * values + tuple(o.dtype for o in equation.operands[values:])
+    return _resolve(name, *map(_stand_in, equation.operands))
+
+
+def _stand_in(operand: Operand) -> Any:
+    if operand.kind == "python" and operand.dtype != "bool":
+        return {"i64": int, "f64": float}[operand.dtype]
+    return DTYPES[operand.dtype]
+
+
+@lru_cache(maxsize=4096)
+def _resolve(name: str, *operands: Any) -> tuple[str, ...]:
+    ufunc: np.ufunc = getattr(np, name)
+    resolved = ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))
+    return tuple(dtype_name(dtype) for dtype in resolved[: ufunc.nin])
+
+
+def expression(equation: Equation, operands: list[str], **words: str) -> str:
+    """Return the expression of an equation for the texts of its operands, already converted."""
+    template = _template(equation)
+    assert template is not None
+    return template.format(*operands, **words)
+
+
+def _template(equation: Equation) -> str | None:
+    entry = EXPRESSIONS[equation.primitive]
+    dtype = loop_dtypes(equation)[1 if equation.primitive == "where" else 0]
+    return {"f": entry.floats, "b": entry.bools}.get(dtype[0], entry.integers)
+
+
+def converted(text: str, of: str, to: str) -> str:
+    """Return `text`, of the dtype `of`, as a `to`."""
+    if of == to:
+        return text
+    return f"bool_({text})" if to == "bool" else f"{to}({text})"

@@ -1,0 +1,338 @@
+"""Write a step for each group of a schedule, in order.
+
+A loop becomes a kernel and its arguments, a product a call of BLAS; what neither can do, or not in
+the way that its operands lie in memory, becomes a line of Python that calls NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from miniflow.backends.blas import REALS, Library
+from miniflow.backends.native import machine
+from miniflow.backends.native.frame import (
+    assign_new_values,
+    check_value,
+    copy_old_values,
+    hand_out,
+    write_head,
+)
+from miniflow.backends.native.kernels import Kernel, write_kernel
+from miniflow.backends.native.memory import Layout, distance, plain
+from miniflow.backends.native.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
+from miniflow.backends.native.plan import Plan, make_plan
+from miniflow.backends.native.prepare import is_zero
+from miniflow.backends.native.products import (
+    ProductPlan,
+    arguments,
+    caller,
+    exact_arguments,
+    exact_kernel,
+    plan_product,
+)
+from miniflow.backends.native.step import Run
+from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
+from miniflow.passes.fuse import Schedule
+from miniflow.passes.loops import CALL, CONSTANT, ELEMENT, LOOP, NUMBER, ONE, PRODUCT, TABLE, Group
+
+_ONE, _ZERO = Literal(1.0), Literal(0.0)
+_TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")
+
+
+class Lowered(NamedTuple):
+    """A step: the function, its text, and the kernels that it runs, each with its name."""
+
+    run: Run
+    text: str
+    kernels: tuple[tuple[str, Kernel], ...]
+
+
+def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
+    """Write the step that runs `schedule`; without a library, products are NumPy's."""
+    plan = make_plan(schedule)
+    writer = _Writer(plan, library)
+    copies = copy_old_values(plan)
+    for position, group in enumerate(plan.schedule.groups):
+        writer.write(group)
+        if any(equation.result is plan.finite for equation in group.equations):
+            check_value(plan, group)
+        for variable in plan.last_reads.get(position, ()):
+            plan.memory.give_back(variable)
+    assign_new_values(plan, copies)
+    hand_out(plan, copies)
+    write_head(plan)
+    run, text = plan.step.finish(plan.memory)
+    return Lowered(run, text, tuple(writer.kernels.values()))
+
+
+class _Writer:
+    def __init__(self, plan: Plan, library: Library | None) -> None:
+        self.plan, self.library = plan, library
+        self.memory, self.step, self.values = plan.memory, plan.step, plan.values
+        self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
+
+    def write(self, group: Group) -> None:
+        """Write the step of a group, if anybody needs its results."""
+        if not any(equation.result in self.plan.needed for equation in group.equations):
+            return
+        if group.kind == LOOP:
+            self._write_loop(group)
+        elif group.kind == PRODUCT:
+            self._write_product(group.equations[0])
+        elif group.kind == CALL:
+            self._write_call(group.equations[0])
+        elif group.kind == CONSTANT:
+            self._write_constant(group.equations[0])
+        elif group.kind == NUMBER:
+            equation = group.equations[0]
+            self.step.first(f"{self.values.name(equation.result)} = {self.values.call(equation)}")
+
+    # What NumPy does.
+
+    def _write_constant(self, equation: Equation) -> None:
+        values = [o.value for o in equation.operands if isinstance(o, Literal)]
+        try:
+            with np.errstate(all="ignore"):
+                value = PRIMITIVES[equation.primitive].compute(*values, **equation.params)
+        except (ArithmeticError, ValueError):  # it shall be raised when the step runs
+            self._write_call(equation)
+        else:
+            self.memory.keep(equation.result, np.array(value, order="C"))
+
+    def _write_call(self, equation: Equation) -> None:
+        result = equation.result
+        self._allocate(result)
+        if result.kind == "scalar":
+            cell = self.step.bind(self.values.name(result), self.memory.arrays[result])
+            self.step.line(f"{cell}[()] = {self.values.call(equation)}")
+            return
+        out = self.values.text(result)
+        if _takes_out(equation):
+            self.step.line(self.values.call(equation, out))
+        else:
+            self.step.line(f"np.copyto({out}, {self.values.call(equation)})")
+
+    def _allocate(self, variable: Variable) -> None:
+        """Find memory for a value that is about to be computed, unless it has some."""
+        home = self.memory.home(variable)
+        if home in self.memory.arrays or home in self.plan.returned:
+            return
+        if home.kind == "scalar":
+            self.memory.keep(home, np.zeros((), DTYPES[home.dtype]))
+        elif home in self.plan.made_by:
+            self.memory.take_buffer(home)
+
+    # Products.
+
+    def _write_product(self, equation: Equation) -> None:
+        operands, result = equation.operands, equation.result
+        c, a, b, alpha, beta = (None, *operands, _ONE, _ZERO) if len(operands) == 2 else operands
+        if c is not None and self._is_zero(c):
+            c, beta = None, _ZERO
+        planned = self._plan_product(a, b, result)
+        where_alpha, where_beta = (self.values.number(x, result.dtype) for x in (alpha, beta))
+        if planned is None or where_alpha is None or where_beta is None:
+            self._write_product_of_numpy(equation, c)
+            return
+        self._allocate(result)
+        if c is not None:
+            self._begin_sum(c, result)
+        plan, letter, library = planned
+        scales = {"alpha": alpha, "beta": beta} if c is not None else {"alpha": alpha}
+        skips = ", ".join(name for name, x in scales.items() if _may_be_zero(x))
+        places = [(self.memory.place(x.root), x.nbytes_before) for x in plan.operands]
+        self.step.compiled(
+            machine.routine(caller(plan.routine, letter, library.integer, skips)),
+            arguments(plan, library, letter, places, where_alpha, where_beta),
+            _product_comment(equation, [self.values.shown(o) for o in (result, *operands)]),
+            _label([equation]),
+        )
+        if skips:
+            where = [self.values.address(variable) for variable in (a, b, result)]  # type: ignore[arg-type]
+            layouts = (self.values.layout(a), self.values.layout(b))  # type: ignore[arg-type]
+            self.step.compiled(
+                machine.kernel(exact_kernel(result.dtype, skips, c is not None)),
+                exact_arguments(*layouts, where, where_alpha, where_beta),
+                f"the same, if {skips.replace(', ', ' or ')} is 0",
+                _label([equation]),
+            )
+
+    def _plan_product(
+        self, a: Operand, b: Operand, result: Variable
+    ) -> tuple[ProductPlan, str, Library] | None:
+        """Return how BLAS computes a product, and the letter that it has for its dtype."""
+        assert isinstance(a, Variable)
+        assert isinstance(b, Variable)
+        real = REALS.get(DTYPES[result.dtype])
+        if self.library is None or real is None or {a.dtype, b.dtype} != {result.dtype}:
+            return None
+        if max(a.type.ndim, b.type.ndim) > 2:
+            return None
+        layouts = (self.values.layout(variable) for variable in (a, b, result))
+        plan = plan_product(*layouts)
+        return None if plan is None else (plan, real[1], self.library)
+
+    def _write_product_of_numpy(self, equation: Equation, c: Operand | None) -> None:
+        if equation.primitive == "matmul" or c is not None:
+            self._write_call(equation)
+            return
+        _, a, b, alpha, _ = equation.operands
+        self._allocate(equation.result)
+        out, alpha_text = self.values.text(equation.result), self.values.text(alpha)
+        self.step.line(f"np.matmul({self.values.text(a)}, {self.values.text(b)}, out={out})")
+        self.step.line(f"np.multiply({out}, {alpha_text}, out={out})")
+
+    def _is_zero(self, operand: Operand) -> bool:
+        group = self.plan.made_by.get(operand)  # type: ignore[arg-type]
+        made = [e for e in group.equations if e.result is operand] if group else []
+        return any(map(is_zero, made))
+
+    def _begin_sum(self, c: Operand, result: Variable) -> None:
+        """Put what the product is added to where the result will lie."""
+        assert isinstance(c, Variable)
+        if self.memory.home(c) is not self.memory.home(result):
+            self.step.line(f"np.copyto({self.values.text(result)}, {self.values.text(c)})")
+
+    # Loops.
+
+    def _write_loop(self, group: Group) -> None:
+        stored, needed = self.plan.schedule.stored, self.plan.needed
+        results = (equation.result for equation in group.equations)
+        wanted = frozenset(v for v in results if v in stored and v in needed)
+        group = self._with_rows(group)
+        layouts = {v: self._lay(v, domain, group) for v, domain in group.reads.items()}
+        for variable in wanted:
+            self._allocate(variable)
+        homes = ((v, self.memory.home(v)) for v in wanted)
+        in_place = {v: home for v, home in homes if home in group.reads}
+        finite = self.plan.finite if self.plan.finite in group.places else None
+        kernel = write_kernel(group, wanted, layouts, in_place, finite)
+        source = kernel.source
+        name, _ = self.kernels.setdefault(source, (f"kernel_{len(self.kernels) + 1}", kernel))
+        numbers = self._kernel_arguments(kernel, group)
+        comment = f"{name}({', '.join(self._shown(kernel, group))})"
+        self.step.compiled(machine.kernel(source), numbers, comment, _label(group.equations))
+
+    def _with_rows(self, group: Group) -> Group:
+        """Let a loop over all elements go row by row, if it reads a transposed array, say."""
+        if group.split or len(group.space) != 2:
+            return group
+        for variable, domain in group.reads.items():
+            layout = self.values.layout(variable)
+            if domain == ELEMENT and distance(layout.shape, layout.strides) not in (0, 1):
+                return replace(group, split=1)
+        return group
+
+    def _lay(self, variable: Variable, domain: str, group: Group) -> str:
+        """Return how an array lies; copy it, if it lies in a way that kernels do not know."""
+        if domain == ONE:
+            return BY_ROWS
+        arrangement = _arrangement(self.values.layout(variable), domain, group)
+        if arrangement is None:
+            copy = Variable(variable.type, variable.name)
+            self.memory.take_buffer(copy)
+            target, source = self.values.text(copy), self.values.text(variable)
+            self.step.line(f"np.copyto({target}, {source})")
+            self.values.move(variable, plain(copy))
+            return BY_ROWS
+        return arrangement
+
+    def _kernel_arguments(self, kernel: Kernel, group: Group) -> list[int]:
+        numbers: list[int] = []
+        scratch = 0
+        for argument in kernel.arguments.values():
+            if isinstance(argument, Size):
+                numbers.append(self._size(argument, group))
+                continue
+            if isinstance(argument, Scratch):
+                nbytes = max(group.columns, 1) * DTYPES[argument.dtype].itemsize
+                where: tuple[int, int] | None = (self.memory.scratch(scratch, nbytes), 0)
+                scratch += 1
+            elif isinstance(argument, Number):
+                where = self.values.number(Literal(argument.value), argument.dtype)
+            elif argument in group.places or argument.kind == "array":
+                where = self.values.address(argument)
+            else:
+                where = self.values.number(argument, argument.dtype)
+            assert where is not None
+            numbers += where
+        return numbers
+
+    def _size(self, size: Size, group: Group) -> int:
+        if size.array is None:
+            return group.rows if size.what == "rows" else group.columns
+        layout = self.values.layout(size.array)
+        if size.what == "length":
+            return layout.shape[0]
+        return _step(layout, group.reads[size.array], group)
+
+    def _shown(self, kernel: Kernel, group: Group) -> list[str]:
+        texts = []
+        for name, argument in kernel.arguments.items():
+            if isinstance(argument, Size):
+                text = str(self._size(argument, group))
+            elif isinstance(argument, Number):
+                text = str(argument.value)
+            elif isinstance(argument, Scratch):
+                text = "..."
+            else:
+                text = self.values.shown(argument)
+            texts.append(f"{name}={text}")
+        return texts
+
+
+def _may_be_zero(number: Operand) -> bool:
+    return not isinstance(number, Literal) or number.value == 0
+
+
+def _takes_out(equation: Equation) -> bool:
+    """Whether NumPy can write the result to an array that it is given, and will write all of it."""
+    name = equation.primitive
+    if name == "power" and equation.result.dtype[0] != "f":
+        return False  # it stops at a negative exponent
+    return isinstance(getattr(np, name, None), np.ufunc) or name in _TAKE_OUT
+
+
+def _arrangement(layout: Layout, domain: str, group: Group) -> str | None:
+    """Return how a kernel can read an array; None if it cannot."""
+    if domain not in (ELEMENT, TABLE):
+        step = distance(layout.shape, layout.strides)
+        return None if step is None else BY_ROWS if step <= 1 else APART
+    split = 1 if domain == TABLE else group.split
+    steps = layout.rows_and_columns(split)
+    if steps is None:
+        return None
+    rows, columns = prod(layout.shape[:split]), prod(layout.shape[split:])
+    if steps[1] <= 1 and (rows <= 1 or steps[0] == columns):
+        return BY_ROWS
+    if steps[1] <= 1 and steps[0] >= columns:
+        return APART
+    is_by_columns = domain == ELEMENT and steps[0] <= 1 and steps[1] == rows
+    return BY_COLUMNS if is_by_columns and split else None
+
+
+def _step(layout: Layout, domain: str, group: Group) -> int:
+    """Return the distance that a kernel asks for where rows lie apart."""
+    if domain not in (ELEMENT, TABLE):
+        return distance(layout.shape, layout.strides) or 1
+    steps = layout.rows_and_columns(1 if domain == TABLE else group.split)
+    assert steps is not None
+    return steps[0]
+
+
+def _label(equations: Sequence[Equation]) -> str:
+    nodes = dict.fromkeys(e.origin.node for e in equations if e.origin)
+    return ", ".join(nodes) or equations[0].primitive
+
+
+def _product_comment(equation: Equation, names: list[str]) -> str:
+    if equation.primitive == "matmul":
+        result, a, b = names
+        return f"{result} = {a} @ {b}"
+    result, c, a, b, alpha, beta = names
+    return f"{result} = {beta} * {c} + {alpha} * ({a} @ {b})"

@@ -1,0 +1,189 @@
+"""From a kernel's text to machine code in this process.
+
+A text is translated to LLVM's language (`translation`), optimised and compiled by LLVM, which
+the package llvmlite brings, for the very processor that this runs on; or its machine code is found
+on disk (`cache`). A process loads each kernel once and keeps it.
+
+Loops are vectorised by LLVM. No flag lets it assume that there is no NaN and no infinity; the one
+liberty that it has is the order in which `+=` adds up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import threading
+from importlib.resources import files
+from typing import Any
+
+from miniflow.backends.native import cache
+from miniflow.backends.native.translation import translate
+from miniflow.errors import CompileError
+
+# Calls steps one after the other, until one returns other than 0; gives 0, or 4 times the number of
+# that step, counted from 1, plus what it returned. What it is handed are three numbers: where the
+# table of memory lies, where the steps lie (each a function and its arguments), and how many there
+# are.
+_RUN = """
+define i64 @run(ptr %segment) nounwind {
+entry:
+  %places = load ptr, ptr %segment
+  %second = getelementptr inbounds i64, ptr %segment, i64 1
+  %steps = load ptr, ptr %second
+  %third = getelementptr inbounds i64, ptr %segment, i64 2
+  %count = load i64, ptr %third
+  br label %step
+step:
+  %number = phi i64 [0, %entry], [%next, %good]
+  %where = getelementptr inbounds {ptr, ptr}, ptr %steps, i64 %number
+  %function = load ptr, ptr %where
+  %where.arguments = getelementptr inbounds {ptr, ptr}, ptr %where, i64 0, i32 1
+  %arguments = load ptr, ptr %where.arguments
+  %status = call i64 %function(ptr %places, ptr %arguments)
+  %next = add nuw i64 %number, 1
+  %bad = icmp ne i64 %status, 0
+  br i1 %bad, label %failed, label %good
+good:
+  %more = icmp ult i64 %next, %count
+  br i1 %more, label %step, label %done
+failed:
+  %shifted = shl i64 %next, 2
+  %both = or i64 %shifted, %status
+  ret i64 %both
+done:
+  ret i64 0
+}
+"""
+
+OLDEST_LLVM = (20, 0, 0)
+_MAKE_CODE = (
+    "functions.py",
+    "translation.py",
+    "machine.py",
+)  # what the code of a kernel depends on
+
+_lock = threading.RLock()
+
+
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a thread that the child does not have may have held it
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def is_available() -> bool:
+    """Whether llvmlite can be imported, and can compile for this machine."""
+    try:
+        return bool(_machine())
+    except (ImportError, OSError, RuntimeError, CompileError):
+        return False
+
+
+def kernel(source: str) -> int:
+    """Return the address of the machine code of a kernel."""
+    return _load(source, is_llvm=False)
+
+
+def routine(text: str) -> int:
+    """Return the address of the function `run` of a text in LLVM's own language."""
+    return _load(text, is_llvm=True)
+
+
+def runner() -> Any:
+    """Return the function that runs steps, given the address of what `_RUN` asks for.
+
+    It lets go of Python's global lock meanwhile.
+    """
+    with _lock:
+        return _runner()
+
+
+@functools.cache
+def _runner() -> Any:
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(_RUN))
+
+
+def _load(source: str, is_llvm: bool) -> int:
+    with _lock:
+        return _load_once(source, is_llvm)
+
+
+@functools.cache
+def _load_once(source: str, is_llvm: bool) -> int:
+    machine = _machine()
+    key = machine.key(source)
+    code = cache.read(key)
+    if code is None:
+        text = source.replace("@run(", f"@{key}(") if is_llvm else translate(source, key)
+        code = machine.compile(text)
+        cache.write(key, code)
+    return machine.load(code, key)
+
+
+@functools.cache
+def _machine() -> _Machine:
+    with _lock:
+        return _Machine()
+
+
+class _Machine:
+    """LLVM, set up for this processor."""
+
+    def __init__(self) -> None:
+        import llvmlite  # type: ignore[import-untyped]
+        import llvmlite.binding as llvm  # type: ignore[import-untyped]
+
+        if llvm.llvm_version_info < OLDEST_LLVM:
+            raise CompileError(
+                f"The native backend needs llvmlite 0.45 or newer; this is {llvmlite.__version__}."
+            )
+        self.llvm = llvm
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
+        features = _features(llvm)
+        target = llvm.Target.from_triple(triple)
+        self.target = target.create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
+        self.head = f'target datalayout = "{self.target.target_data}"\ntarget triple = "{triple}"\n'
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(self.head), self.target)
+        # What LLVM may turn a loop into.
+        for name in ("memset", "memmove", "memcpy"):
+            function = ctypes.memset if name == "memset" else ctypes.memmove
+            llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+        ours = [(files(__package__) / name).read_bytes() for name in _MAKE_CODE]
+        versions = (llvmlite.__version__, llvm.llvm_version_info, triple, cpu, features)
+        self.fingerprint = hashlib.sha256(repr((versions, ours)).encode()).digest()
+
+    def key(self, source: str) -> str:
+        """Return a name for the code of `source`, from all that the code depends on."""
+        return "k" + hashlib.sha256(self.fingerprint + source.encode()).hexdigest()[:40]
+
+    def compile(self, text: str) -> bytes:
+        """Return the machine code of a text in LLVM's language, as an object file."""
+        module = self.llvm.parse_assembly(self.head + text)
+        module.verify()
+        options = self.llvm.create_pipeline_tuning_options(speed_level=2)
+        options.loop_vectorization, options.slp_vectorization = True, False
+        options.loop_interleaving, options.loop_unrolling = True, False
+        builder = self.llvm.create_pass_builder(self.target, options)
+        builder.getModulePassManager().run(module, builder)
+        return bytes(self.target.emit_object(module))
+
+    def load(self, code: bytes, name: str) -> int:
+        """Put an object file into memory and return the address of a function in it."""
+        self.engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+        return int(self.engine.get_function_address(name))
+
+
+def _features(llvm: Any) -> str:
+    """What the processor can do; LLVM does not know it of every one."""
+    try:
+        return str(llvm.get_host_cpu_features().flatten())
+    except RuntimeError:
+        return ""

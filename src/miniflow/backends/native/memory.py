@@ -1,0 +1,178 @@
+"""Where the values of a schedule lie while it runs.
+
+Compiled code finds memory through a table of addresses, `Memory.table`; every piece of memory has a
+place in it. What lies there:
+
+- arguments, and results that are handed out: their addresses change from call to call;
+- buffers, for what one group leaves to another; one is used again once its last reader is through;
+- cells, for single numbers;
+- constants.
+
+A value may have its home in the memory of another: the new value of a parameter in that of the old
+one. Views have no memory at all; a `Layout` says which part of what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miniflow.ir import DTYPES, Equation, Variable
+
+Array = NDArray[Any]
+
+ALIGNMENT: Final = 64  # bytes: a line of the processor's cache
+
+
+class Layout(NamedTuple):
+    """The part of `root` that a value is: where it begins, its shape and strides, in elements."""
+
+    root: Variable
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def nbytes_before(self) -> int:
+        """The offset in bytes."""
+        return self.offset * DTYPES[self.root.dtype].itemsize
+
+    def rows_and_columns(self, split: int) -> tuple[int, int] | None:
+        """Return the distances from row to row and from column to column, if these are regular.
+
+        The axes before `split` count the rows. Where there is one row, or one column, it is 0.
+        """
+        rows = distance(self.shape[:split], self.strides[:split])
+        columns = distance(self.shape[split:], self.strides[split:])
+        return None if rows is None or columns is None else (rows, columns)
+
+
+def distance(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
+    """Return at which distance the elements follow each other, in the order of rows; 0 if there are
+    fewer than two, None if there is no such distance.
+    """
+    found = expected = 0
+    if 0 in shape:
+        return 0
+    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if length == 1:
+            continue
+        if stride <= 0 or (found and stride != expected):
+            return None
+        found = found or stride
+        expected = stride * length
+    return found
+
+
+def plain(variable: Variable) -> Layout:
+    """Return the layout of a variable that has memory of its own."""
+    return Layout(variable, 0, variable.shape, _by_rows(variable.shape))
+
+
+def _by_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def look_at(x: Layout, view: Equation) -> Layout | None:
+    """Return the layout of a view of `x`; None if its elements would have to be copied."""
+    params, shape = view.params, view.result.shape
+    if view.primitive == "transpose":
+        strides = tuple(x.strides[axis] for axis in params["axes"])
+        return Layout(x.root, x.offset, shape, strides)
+    if view.primitive == "slice":
+        entries = list(zip(params["index"], x.strides, strict=True))
+        starts = (step * (e if isinstance(e, int) else e[0]) for e, step in entries)
+        strides = tuple(step * e[2] for e, step in entries if not isinstance(e, int))
+        return Layout(x.root, x.offset + sum(starts), shape, strides)
+    if view.primitive == "reshape" and distance(x.shape, x.strides) in (0, 1):
+        return Layout(x.root, x.offset, shape, _by_rows(shape))
+    return None
+
+
+class Memory:
+    """The table of addresses, and what lies behind it.
+
+    `homes` maps a value to the one in whose memory it lies; that one comes later in `homes`, if it
+    has a home itself.
+    """
+
+    def __init__(self, homes: Mapping[Variable, Variable]) -> None:
+        self.homes: dict[Variable, Variable] = {}
+        for variable in reversed(list(homes)):
+            home = homes[variable]
+            self.homes[variable] = self.homes.get(home, home)
+        self.arrays: dict[Variable, Array] = {}  # buffers, cells and constants, by value
+        self._behind: list[Array | None] = []  # None: the address is set at each call
+        self._places: dict[object, int] = {}
+        self._memory_of: dict[Variable, Array] = {}
+        self._free: dict[int, list[Array]] = {}
+        self._scratch: dict[int, int] = {}  # places of scratch memory, and bytes needed
+
+    def home(self, variable: Variable) -> Variable:
+        """Return the value in whose memory a value lies: itself, as a rule."""
+        return self.homes.get(variable, variable)
+
+    def place(self, variable: Variable) -> int:
+        """Return the place of a value's memory in the table."""
+        return self._place(self.home(variable), None)
+
+    def find(self, variable: Variable) -> int | None:
+        """Return the place of a value's own memory, None if nobody has asked for it."""
+        return self._places.get(variable)
+
+    def keep(self, variable: Variable, array: Array) -> None:
+        """Let a value lie in `array` for good."""
+        self.arrays[variable] = array
+        self._place(variable, array)
+
+    def cell(self, key: object, dtype: str) -> tuple[int, Array]:
+        """Return the place of the cell for the number that `key` names, and the cell."""
+        if key not in self._places:
+            self._place(key, np.zeros((), DTYPES[dtype]))
+        place = self._places[key]
+        cell = self._behind[place]
+        assert cell is not None
+        return place, cell
+
+    def take_buffer(self, variable: Variable) -> None:
+        """Let a value lie in a buffer."""
+        free = self._free.get(variable.type.nbytes)
+        memory = free.pop() if free else aligned(variable.type.nbytes)
+        self._memory_of[variable] = memory
+        self.keep(variable, memory.view(DTYPES[variable.dtype]).reshape(variable.shape))
+
+    def give_back(self, variable: Variable) -> None:
+        """Let the buffer of a value, if it has one, be used again."""
+        memory = self._memory_of.pop(variable, None)
+        if memory is not None:
+            self._free.setdefault(memory.nbytes, []).append(memory)
+
+    def scratch(self, number: int, nbytes: int) -> int:
+        """Return the place of a kernel's scratch memory; all kernels share it."""
+        place = self._place(("scratch", number), None)
+        self._scratch[place] = max(nbytes, self._scratch.get(place, 0))
+        return place
+
+    def table(self) -> Array:
+        """Return the addresses, those that change from call to call being 0."""
+        for place, nbytes in self._scratch.items():
+            self._behind[place] = aligned(nbytes)
+        addresses = (0 if array is None else array.ctypes.data for array in self._behind)
+        return np.fromiter(addresses, np.int64, len(self._behind))
+
+    def _place(self, key: object, array: Array | None) -> int:
+        place = self._places.setdefault(key, len(self._behind))
+        if place == len(self._behind):
+            self._behind.append(array)
+        return place
+
+
+def aligned(nbytes: int) -> Array:
+    """Return fresh memory that begins at a line of the processor's cache."""
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + nbytes]

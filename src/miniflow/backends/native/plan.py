@@ -1,0 +1,141 @@
+"""What is decided about a schedule before its first step is written.
+
+Which views can be read where they are, and which have to be copied; which values anybody needs;
+which lie in the memory of others; which are computed in the array that the caller gets; and after
+which group the memory of a value can be used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from miniflow.backends.native.memory import Layout, Memory, look_at, plain
+from miniflow.backends.native.prepare import is_zero
+from miniflow.backends.native.step import Step
+from miniflow.backends.native.updates import find_homes, value_to_check
+from miniflow.backends.native.values import Values
+from miniflow.ir import Operand, Output, Program, Variable
+from miniflow.passes.fuse import Schedule
+from miniflow.passes.loops import CALL, LOOP, PRODUCT, VIEW, Group
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A schedule on its way to a step.
+
+    `made_by` has the group of each value, `needed` what is read by something that is needed,
+    `returned` the arrays that are computed in the caller's memory, `last_reads` which memory is
+    free after the group at a position. If `finite` is NaN or infinite, nothing is updated.
+    """
+
+    schedule: Schedule
+    made_by: Mapping[Variable, Group]
+    needed: frozenset[Operand]
+    returned: frozenset[Variable]
+    last_reads: Mapping[int, list[Variable]]
+    finite: Variable | None
+    memory: Memory
+    step: Step
+    values: Values
+
+    @property
+    def program(self) -> Program:
+        """The program of the schedule."""
+        return self.schedule.program
+
+    def handed_out(self) -> list[Output]:
+        """The outputs that the caller gets, rather than a parameter."""
+        return [output for output in self.program.outputs if output.replaces is None]
+
+
+def make_plan(schedule: Schedule) -> Plan:
+    """Decide about `schedule`."""
+    schedule, layouts = _settle_views(schedule)
+    made_by = {e.result: group for group in schedule.groups for e in group.equations}
+    finite = value_to_check(schedule.program)
+    memory, step = Memory(find_homes(schedule, layouts, finite)), Step()
+    for constant in schedule.program.constants:
+        memory.keep(constant.variable, np.require(constant.value, requirements=["C", "A"]))
+    values = Values(step, memory, layouts, {v: made_by[v].equations[0] for v in layouts})
+    return Plan(
+        schedule=schedule,
+        made_by=made_by,
+        needed=_find_needed(schedule),
+        returned=_find_returned(schedule, made_by, memory),
+        last_reads=_find_last_reads(schedule, values, memory),
+        finite=finite,
+        memory=memory,
+        step=step,
+        values=values,
+    )
+
+
+def _settle_views(schedule: Schedule) -> tuple[Schedule, dict[Variable, Layout]]:
+    """Return the layouts of views; a view that NumPy could only make by copying becomes a call."""
+    layouts: dict[Variable, Layout] = {}
+    groups = []
+    for group in schedule.groups:
+        if group.kind == VIEW:
+            (equation,) = group.equations
+            x = equation.operands[0]
+            assert isinstance(x, Variable)
+            layout = look_at(layouts.get(x) or plain(x), equation) if x.kind == "array" else None
+            if layout is None or equation.result.kind != "array":
+                group = replace(group, kind=CALL)
+            else:
+                layouts[equation.result] = layout
+        groups.append(group)
+    return replace(schedule, groups=tuple(groups)), layouts
+
+
+def _find_needed(schedule: Schedule) -> frozenset[Operand]:
+    needed: set[Operand] = {output.operand for output in schedule.program.outputs}
+    zeros = {e.result for group in schedule.groups for e in group.equations if is_zero(e)}
+    for group in reversed(schedule.groups):
+        if any(equation.result in needed for equation in group.equations):
+            if group.kind == LOOP:
+                needed.update(group.reads)
+            else:
+                operands = group.equations[0].operands
+                adds_to_zero = group.equations[0].primitive == "gemm" and operands[0] in zeros
+                needed.update(operands[1:] if adds_to_zero else operands)
+    return frozenset(needed)
+
+
+def _find_returned(
+    schedule: Schedule, made_by: Mapping[Variable, Group], memory: Memory
+) -> frozenset[Variable]:
+    found = set()
+    for output in schedule.program.outputs:
+        value = output.operand
+        if output.replaces is None and isinstance(value, Variable) and value.kind == "array":
+            group = made_by.get(value)
+            is_computed = group is not None and group.kind in (LOOP, PRODUCT, CALL)
+            if is_computed and value not in memory.homes:
+                found.add(value)
+    return frozenset(found)
+
+
+def _find_last_reads(
+    schedule: Schedule, values: Values, memory: Memory
+) -> dict[int, list[Variable]]:
+    def root(variable: Variable) -> Variable:
+        return memory.home(values.layout(variable).root)
+
+    last: dict[Variable, int] = {}
+    for position, group in enumerate(schedule.groups):
+        if group.kind in (LOOP, PRODUCT, CALL):
+            for equation in group.equations:
+                for operand in (*equation.operands, equation.result):
+                    if isinstance(operand, Variable):
+                        last[root(operand)] = position
+    for output in schedule.program.outputs:
+        if isinstance(output.operand, Variable):
+            last.pop(root(output.operand), None)
+    found: dict[int, list[Variable]] = {}
+    for variable, position in last.items():
+        found.setdefault(position, []).append(variable)
+    return found

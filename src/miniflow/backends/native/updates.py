@@ -1,0 +1,165 @@
+"""Which values are computed in the memory of others: new parameters in that of the old ones.
+
+A new value may overwrite the old one at once if nobody reads the old one later, and nothing that
+comes later can fail: a step that raises leaves all parameters as they were. Otherwise it is
+computed elsewhere, and copied at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
+from miniflow.ir import Program, Variable, count_uses
+from miniflow.passes.fuse import Schedule
+from miniflow.passes.loops import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
+
+_INDEXING: Final = ("gather", "gather_update", "scatter_add")
+
+
+def find_homes(
+    schedule: Schedule, layouts: Mapping[Variable, Layout], finite: Variable | None
+) -> dict[Variable, Variable]:
+    """Return, for each value that lies in the memory of another one, that one.
+
+    Those are new values of inputs, and products that another product is added to. Nothing is
+    updated before it is known that the number `finite` is.
+    """
+    return _Homes(schedule, layouts, finite).found
+
+
+def value_to_check(program: Program) -> Variable | None:
+    """Return the value of a program that updates something, if it is a number that may turn out NaN
+    or infinite.
+    """
+    value = next((o.operand for o in program.outputs if o.replaces is None), None)
+    is_updating = any(output.replaces is not None for output in program.outputs)
+    if not (is_updating and isinstance(value, Variable)):
+        return None
+    return value if value.shape == () and value.dtype[0] == "f" else None
+
+
+def may_raise(group: Group) -> bool:
+    """Whether running a group may fail: an index out of range, an integer's negative power."""
+    if group.kind == CALL:
+        return group.equations[0].primitive in (*_INDEXING, "power")
+    return group.kind == LOOP and any(e.primitive in _INDEXING for e in group.equations)
+
+
+class _Homes:
+    def __init__(
+        self,
+        schedule: Schedule,
+        layouts: Mapping[Variable, Layout],
+        finite: Variable | None,
+    ) -> None:
+        self.groups, self.layouts, self.finite = schedule.groups, layouts, finite
+        self.found: dict[Variable, Variable] = {}
+        self.adds_to: dict[Variable, Variable] = {}  # a sum of products, and what it adds to
+        self.made_at: dict[Variable, int] = {}
+        self.read_at: dict[Variable, list[int]] = {}
+        for position, group in enumerate(self.groups):
+            self.made_at |= {e.result: position for e in group.equations}
+            for root in self._roots(group):
+                self.read_at.setdefault(root, []).append(position)
+        raising = [p for p, group in enumerate(self.groups) if may_raise(group)]
+        self.last_raising = max([*raising, self.made_at.get(finite, -1) if finite else -1])
+        self._find_sums_of_products(count_uses(schedule.program))
+        for output in schedule.program.outputs:
+            new, old = output.operand, output.replaces
+            is_new = isinstance(new, Variable) and new not in self.found
+            if is_new and old is not None and self._can_replace(new, old):  # type: ignore[arg-type]
+                self.found[new] = old  # type: ignore[index]
+
+    def _roots(self, group: Group) -> set[Variable]:
+        """The variables whose memory a group reads; looking at it is not reading."""
+        if group.kind not in (LOOP, PRODUCT, CALL):
+            return set()
+        read = [o for e in group.equations for o in e.operands if isinstance(o, Variable)]
+        own = {equation.result for equation in group.equations}
+        return {self.layouts[v].root if v in self.layouts else v for v in read if v not in own}
+
+    def _find_sums_of_products(self, uses: Mapping[Variable, int]) -> None:
+        """A product that only a `gemm` reads, to add to it, lies where the sum will lie."""
+        for group in self.groups:
+            equation = group.equations[0]
+            c = equation.operands[0] if equation.primitive == "gemm" else None
+            made = self.made_at.get(c, -1) if isinstance(c, Variable) else -1
+            if made >= 0 and self.groups[made].kind == PRODUCT and uses[c] == 1:  # type: ignore[index]
+                self.found[c] = equation.result  # type: ignore[index]
+                self.adds_to[equation.result] = c  # type: ignore[assignment]
+
+    def _can_replace(self, new: Variable, old: Variable) -> bool:
+        positions = [self.made_at.get(v, -1) for v in self._lying_in(new)]
+        first, last = min(positions), max(positions)
+        if first < 0 or self.groups[last].kind not in (LOOP, PRODUCT, CALL):
+            return False
+        if any(position > first for position in self.read_at.get(old, [])):
+            return False
+        group, place = self.groups[first], self.groups[first].places.get(new)
+        if group.kind == CALL:  # it copies a result that is complete
+            return self.last_raising <= first
+        is_column = place is not None and place == (COLUMN, AFTER)
+        if self.last_raising > first:
+            return False
+        if self.last_raising == first and not (is_column and self._comes_after_finite(group, new)):
+            return False
+        if group.kind == LOOP:
+            return _can_overwrite(group, old, new, self.layouts)
+        read = [o for o in group.equations[0].operands if isinstance(o, Variable)]
+        is_gemm = group.equations[0].primitive == "gemm"
+        factors = read[1:3] if is_gemm else read
+        return all(v is not old and self._root(v) is not old for v in factors)
+
+    def _comes_after_finite(self, group: Group, new: Variable) -> bool:
+        """Whether a column is computed after the number that has to be finite, in the same loop."""
+        if self.finite is None or self.finite not in group.places:
+            return True
+        stage = plan_stages(group, frozenset({new})).stage
+        is_one = group.places[self.finite].domain == ONE
+        return is_one and stage[self.finite] <= stage[new]
+
+    def _lying_in(self, variable: Variable) -> list[Variable]:
+        """The variable, and the products that it is the sum of, which lie in its memory."""
+        found = [variable]
+        while found[-1] in self.adds_to:
+            found.append(self.adds_to[found[-1]])
+        return found
+
+    def _root(self, variable: Variable) -> Variable:
+        return self.layouts[variable].root if variable in self.layouts else variable
+
+
+def _can_overwrite(
+    group: Group, old: Variable, new: Variable, layouts: Mapping[Variable, Layout]
+) -> bool:
+    """Whether a loop may write `new` over `old`, which it may read."""
+    place = group.places[new]
+    if any(v in layouts and layouts[v].root is old for v in group.reads):
+        return False  # it reads a view
+    if old not in group.reads or place.domain == ONE:
+        return True
+    if group.reads[old] != place.domain:
+        return False
+    plan = plan_stages(group, frozenset({new}))
+    (made,) = (equation for equation in group.equations if equation.result is new)
+    if is_over_rows(made, group):
+        return False  # it adds up there while the rows are read
+    order = {
+        equation: (plan.stage[equation.result], n) for n, equation in enumerate(group.equations)
+    }
+    for equation in group.equations:
+        if old not in equation.operands:
+            continue
+        reader = group.places[equation.result]
+        sweep = WITHIN if is_over_rows(equation, group) else reader.sweep
+        if sweep > place.sweep:
+            return False
+        if sweep == place.sweep and place.domain == ROW:  # it is written before the row's elements
+            if reader.domain != ROW or is_reduction(equation) or order[equation] > order[made]:
+                return False
+        elif sweep == place.sweep and plan.count(sweep) > 1:  # a later pass may read it again
+            return False
+    return True

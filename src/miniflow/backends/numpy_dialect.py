@@ -1,0 +1,306 @@
+"""A program as NumPy's functions want it: every conversion and copy that they would make in
+passing is written out as an equation, so that its memory can be planned.
+
+`prepare` gives a program that computes the same, in which:
+
+- the operands of an elementwise equation on arrays are arrays of the very dtype that NumPy's loop
+  works in (a mask times a gradient is cast first), and numbers among them are 0-d arrays, which
+  NumPy reads faster than numbers;
+- what is reshaped, multiplied as a matrix, or indexed by arrays lies in C order, or transposed;
+- every output that is an array is the result of an equation that has memory of its own;
+- elements are picked by their *positions*, computed and checked once: four primitives that only
+  this backend has, listed below, stand for `gather`, `gather_update` and `scatter_add` where all
+  axes are indexed, or one.
+
+    at = positions(i, j, lengths=(n, k))       # i * k + j, and IndexError if one is out of range
+    take(x, at, axis=None)                     # x[i, j]; with axis=0 and one index: x[i]
+    put(x, value, at, axis=None)               # x with x[i, j] = value
+    accumulate(x, value, at, axis=None, is_unique=False)    # x with x[i, j] += value
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType, dtype_name
+from miniflow.ir.primitives import PRIMITIVES
+from miniflow.ir.program import (
+    Equation,
+    Literal,
+    Operand,
+    Origin,
+    Output,
+    Params,
+    Program,
+    Variable,
+)
+
+PYTHON_TYPES: dict[str, Any] = {"bool": np.dtype(bool), "i64": int, "f64": float}
+INDEXING = ("gather", "gather_update", "scatter_add")
+
+
+def kind_of(equation: Equation) -> str:
+    """How a result is stored: a ``number``, a ``view`` of its first operand, a ``constant`` made
+    beforehand, or in a ``buffer``.
+    """
+    if equation.result.kind != "array":
+        return "number"
+    name = equation.primitive
+    if name in PRIMITIVES and PRIMITIVES[name].is_view:
+        return "view"
+    is_constant = name == "arange" or (name == "full" and isinstance(equation.operands[0], Literal))
+    return "constant" if is_constant else "buffer"
+
+
+def prepare(program: Program) -> Program:
+    """Return the same program in NumPy's dialect; see above."""
+    writer = _Writer()
+    for equation in program.equations:
+        writer.add(equation)
+    outputs = writer.outputs(program.outputs)
+    return Program(program.inputs, tuple(writer.equations), outputs, program.constants)
+
+
+class _Writer:
+    """Writes the equations of the new program, and remembers what it has converted already."""
+
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self._equation_of: dict[Operand, Equation] = {}
+        self._scattered: set[Variable] = set()  # what does not lie in C order
+        self._converted: dict[tuple[Variable, str], Variable] = {}
+        self._positions: dict[tuple[tuple[Operand, ...], tuple[int, ...]], Variable] = {}
+        self._origin: Origin | None = None
+
+    def add(self, equation: Equation) -> None:
+        """Write an equation and, before it, what it needs."""
+        self._origin = equation.origin
+        name, operands, result = equation.primitive, equation.operands, equation.result
+        params: Params = equation.params
+        if result.kind != "array":
+            pass
+        elif name == "where":
+            dtypes = ("bool", result.dtype, result.dtype)
+            operands = tuple(map(self._array, map(self._wrapping, operands), dtypes))
+        elif PRIMITIVES[name].category == "elementwise" and name != "cast":
+            operands = tuple(map(self._array, operands, loop_dtypes(name, operands)))
+        elif PRIMITIVES[name].is_view:
+            operands = (self._based(name, operands[0]),)
+        elif name == "matmul":
+            operands = tuple(self._factor(o, result.dtype) for o in operands)
+        elif name == "gemm":
+            operands = (
+                operands[0],
+                *(self._factor(o, result.dtype) for o in operands[1:3]),
+                *operands[3:],
+            )
+        elif name in INDEXING and _is_by_position(equation):
+            name, operands, params = self._by_position(equation)
+        self._append(name, operands, params, result)
+
+    def _append(
+        self, name: str, operands: Sequence[Operand], params: Params, result: Variable
+    ) -> Variable:
+        equation = Equation(name, tuple(operands), params, result, self._origin)
+        self.equations.append(equation)
+        self._equation_of[result] = equation
+        if self._is_scattered(equation):
+            self._scattered.add(result)
+        return result
+
+    def _is_scattered(self, equation: Equation) -> bool:
+        """Whether the result does not lie in C order."""
+        if kind_of(equation) not in ("view", "constant") or equation.result.type.size <= 1:
+            return False
+        if equation.primitive in ("full", "broadcast_to"):
+            return True  # one number that is looked at again and again
+        base = equation.operands[0] if equation.operands else None
+        if equation.primitive == "transpose" and base is not None:
+            order = [a for a in equation.params["axes"] if base.shape[a] != 1]
+            return base in self._scattered or order != sorted(order)
+        if equation.primitive == "slice" and base is not None:
+            return base in self._scattered or not _is_one_run(equation.params["index"], base.shape)
+        return False
+
+    # Conversions.
+
+    def _array(self, operand: Operand, dtype: str | None) -> Operand:
+        """The operand as an array of a dtype, or as a NumPy scalar that is written out; as it is
+        for None.
+        """
+        if dtype is None:
+            return operand
+        if isinstance(operand, Literal):
+            return _literal(operand, dtype)
+        if operand.kind != "array":
+            return self._convert(operand, dtype, "full", {"shape": (), "dtype": dtype})
+        return operand if operand.dtype == dtype else self._cast(operand, dtype)
+
+    def _wrapping(self, operand: Operand) -> Operand:
+        """A Python int as an i64 array: `where` lets it wrap around, assignment would not."""
+        is_number = isinstance(operand, Variable) and operand.kind == "python"
+        return self._array(operand, "i64") if is_number and operand.dtype == "i64" else operand
+
+    def _cast(self, x: Variable, dtype: str) -> Variable:
+        return self._convert(x, dtype, "cast", {"dtype": dtype})
+
+    def _convert(self, x: Variable, dtype: str, primitive: str, params: Params) -> Variable:
+        converted = self._converted.get((x, dtype))
+        if converted is None:
+            result = Variable(ValueType(dtype, x.shape))
+            converted = self._append(primitive, (x,), params, result)
+            self._converted[x, dtype] = converted
+        return converted
+
+    def _in_order(self, x: Operand) -> Operand:
+        """The array, or a copy that lies in C order."""
+        return self._cast(x, x.dtype) if x in self._scattered else x  # type: ignore[arg-type]
+
+    def _based(self, view: str, x: Operand) -> Operand:
+        """What a view can look at: an array, and for reshape one in C order."""
+        if x.kind == "array":
+            return self._in_order(x) if view == "reshape" else x
+        if isinstance(x, Variable):
+            return self._array(x, x.dtype)
+        result = Variable(ValueType(x.dtype))
+        return self._append("full", (x,), {"shape": (), "dtype": x.dtype}, result)
+
+    def _factor(self, x: Operand, dtype: str) -> Operand:
+        """A matrix as BLAS reads it: of the dtype of the product, in C order or transposed."""
+        if not isinstance(x, Variable) or x.dtype != dtype:
+            return self._array(x, dtype)
+        base, _ = untransposed(x, self._equation_of)
+        is_unfit = len(x.shape) == 2 and base in self._scattered
+        return self._cast(x, dtype) if is_unfit else x
+
+    # Positions.
+
+    def _by_position(self, equation: Equation) -> tuple[str, tuple[Operand, ...], Params]:
+        """`take`, `put` or `accumulate`, and what it takes."""
+        axes: tuple[int, ...] = equation.params["axes"]
+        x = equation.operands[0]
+        is_full = len(axes) == len(x.shape)
+        where: Params = {"axis": None if is_full and len(axes) > 1 else axes[0]}
+        if equation.primitive == "gather":
+            indices = equation.operands[1:]
+            at = self._at(indices, x, axes)
+            return "take", (self._in_order(x), at), where
+        value, indices = equation.operands[1], equation.operands[2:]
+        at = self._at(indices, x, axes)
+        if equation.primitive == "gather_update":
+            return "put", (x, value, at), where
+        is_unique = any(self._counts_up(index, at.shape) for index in indices)
+        return "accumulate", (x, value, at), {**where, "is_unique": is_unique}
+
+    def _at(self, indices: tuple[Operand, ...], x: Operand, axes: tuple[int, ...]) -> Variable:
+        lengths = tuple(x.shape[axis] for axis in axes)
+        at = self._positions.get((indices, lengths))
+        if at is None:
+            shape = np.broadcast_shapes(*(index.shape for index in indices))
+            result = Variable(ValueType("i64", shape), "at")
+            at = self._append("positions", indices, {"lengths": lengths}, result)
+            self._positions[indices, lengths] = at
+        return at
+
+    def _counts_up(self, index: Operand, shape: tuple[int, ...]) -> bool:
+        """Whether no two entries of an index are equal, wherever it is used: it is a range."""
+        equation = self._equation_of.get(index)
+        return index.shape == shape and equation is not None and equation.primitive == "arange"
+
+    # Outputs.
+
+    def outputs(self, outputs: Sequence[Output]) -> tuple[Output, ...]:
+        """The outputs, each array among them with an equation and memory of its own."""
+        taken: set[Operand] = set()
+        written = []
+        for output in outputs:
+            operand = output.operand
+            if operand is output.replaces:
+                continue  # it stays as it is
+            if output.replaces is not None and output.replaces.kind != "array":
+                name = output.replaces.name or "an input"
+                raise ProgramError(f"{name} is a number; only an array is given a new value")
+            if isinstance(operand, Variable) and operand.kind == "array":
+                equation = self._equation_of.get(operand)
+                if operand in taken or equation is None or kind_of(equation) != "buffer":
+                    self._origin = equation.origin if equation else None
+                    copy = Variable(operand.type, operand.name)
+                    operand = self._append("cast", (operand,), {"dtype": operand.dtype}, copy)
+                taken.add(operand)
+            written.append(Output(operand, output.role, output.name, output.replaces))
+        return tuple(written)
+
+
+def loop_dtypes(name: str, operands: Sequence[Operand]) -> list[str | None]:
+    """The dtypes that NumPy's loop reads each operand in; None for a Python int that is compared
+    with integers and may lie outside of their range.
+
+    >>> from miniflow.ir.dtypes import ValueType
+    >>> gradient, mask = Variable(ValueType("f32", (3,))), Variable(ValueType("bool", (3,)))
+    >>> loop_dtypes("multiply", (gradient, mask))
+    ['f32', 'f32']
+    """
+    read = tuple(PYTHON_TYPES[o.dtype] if o.kind == "python" else DTYPES[o.dtype] for o in operands)
+    dtypes, is_comparison = _resolve(name, read)
+    return [
+        None if is_comparison and type_ is int and not _fits(operand, dtype) else dtype
+        for operand, type_, dtype in zip(operands, read, dtypes, strict=True)
+    ]
+
+
+@functools.cache
+def _resolve(name: str, read: tuple[Any, ...]) -> tuple[list[str], bool]:
+    *loop, result = getattr(np, name).resolve_dtypes((*read, None))
+    return list(map(dtype_name, loop)), result == DTYPES["bool"]
+
+
+def _fits(number: Operand, dtype: str) -> bool:
+    if dtype[0] not in "iu":
+        return True
+    info = np.iinfo(DTYPES[dtype])
+    return isinstance(number, Literal) and bool(info.min <= int(number.value) <= info.max)
+
+
+def _literal(literal: Literal, dtype: str) -> Operand:
+    return Literal(DTYPES[dtype].type(np.asarray(literal.value).astype(DTYPES[dtype])))
+
+
+def untransposed(x: Variable, equation_of: Mapping[Operand, Equation]) -> tuple[Variable, bool]:
+    """What a matrix is a transpose of, and whether it is one; itself, if it is none."""
+    is_transposed = False
+    while (
+        (equation := equation_of.get(x)) is not None
+        and equation.primitive == "transpose"
+        and equation.params["axes"] == (1, 0)
+        and isinstance(base := equation.operands[0], Variable)
+    ):
+        x, is_transposed = base, not is_transposed
+    return x, is_transposed
+
+
+def _is_one_run(index: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a slice of an array in C order is one run of its elements: whole axes at the end, one
+    that is a run of neighbours before them, single entries in front.
+    """
+    runs = [(e, n) for e, n in zip(index, shape, strict=True)]
+    while runs and runs[-1][0] == (0, runs[-1][1], 1):
+        runs.pop()
+    if runs and isinstance(runs[-1][0], tuple) and (runs[-1][0][2] == 1 or runs[-1][0][1] == 1):
+        runs.pop()
+    return all(isinstance(e, int) or e[1] == 1 for e, _ in runs)
+
+
+def _is_by_position(equation: Equation) -> bool:
+    """Whether all axes are indexed, or one, by what can be checked beforehand."""
+    x, axes = equation.operands[0], equation.params["axes"]
+    indices = equation.operands[1 if equation.primitive == "gather" else 2 :]
+    return (
+        len(axes) in (1, len(x.shape))
+        and all(isinstance(index, Variable) and index.kind == "array" for index in indices)
+        and prod(x.shape) > 0
+    )

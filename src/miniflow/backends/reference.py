@@ -1,0 +1,47 @@
+"""The reference evaluator as a backend: one equation at a time, slow and plain; other backends are
+compared with it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from miniflow.ir.dtypes import ProgramError
+from miniflow.ir.evaluate import evaluate
+from miniflow.ir.program import Program
+
+
+class Reference:
+    """Runs a program by evaluating it."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.source = str(program)
+        self._place = {entry.variable: i for i, entry in enumerate(program.inputs)}
+
+    def run(self, arguments: Sequence[Any]) -> list[Any]:
+        """The outputs that replace no input; the others are written into their arguments."""
+        try:
+            results = evaluate(self.program, arguments)
+        except ProgramError as error:
+            raise error.__cause__ or error from None  # what NumPy or Python said
+        pairs = list(zip(self.program.outputs, results, strict=True))
+        returned = [
+            np.array(value) if isinstance(value, np.ndarray) else value
+            for output, value in pairs
+            if output.replaces is None
+        ]
+        updates = [
+            (self._place[o.replaces], np.array(v)) for o, v in pairs if o.replaces is not None
+        ]
+        if updates and returned and np.ndim(returned[0]) == 0 and not np.isfinite(returned[0]):
+            raise FloatingPointError("the value is not finite")
+        for place, value in updates:
+            arguments[place][...] = value
+        return returned
+
+
+def lower(program: Program) -> Reference:
+    """The program, ready to be evaluated."""
+    return Reference(program)

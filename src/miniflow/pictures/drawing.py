@@ -1,0 +1,156 @@
+"""`draw`, and the `Drawing` that it returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from miniflow.atomic import write_bytes
+from miniflow.errors import GraphError, MiniflowError
+from miniflow.graph import Node
+from miniflow.pictures.dot import dot
+from miniflow.pictures.elements import element_figure
+from miniflow.pictures.figure import Figure
+from miniflow.pictures.graphs import graph_figure
+from miniflow.pictures.groups import Groups, group
+from miniflow.pictures.layout import Direction
+from miniflow.pictures.mermaid import mermaid
+from miniflow.pictures.paths import light_paths
+from miniflow.pictures.png import png
+from miniflow.pictures.reading import Reading
+from miniflow.pictures.style import Theme
+from miniflow.pictures.svg import svg
+from miniflow.pictures.terminal import text
+
+
+class Drawing:
+    """A picture that is drawn when it is looked at: notebooks show it, `print` draws it in the
+    terminal.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+
+    def svg(self, theme: Theme = "auto") -> str:
+        """The picture as an SVG document; "auto" follows the reader's preference."""
+        return svg(self.figure, theme)
+
+    def text(self, width: int | None = None) -> str:
+        """The picture in box-drawing characters, a table if it is wider than `width` columns (the
+        terminal's).
+        """
+        return text(self.figure, width)
+
+    def save(self, path: str | os.PathLike[str], theme: Theme | None = None) -> None:
+        """Write the picture to a file, in the format that its name ends with.
+
+        `.svg` (for day and night unless `theme` says otherwise), `.png` (by day unless `theme` says
+        "dark"; needs the extra "png"), `.dot` (Graphviz), `.mmd` (Mermaid) or `.txt`. Raises
+        MiniflowError for any other ending.
+        """
+        ending = os.path.splitext(path)[1].lower()
+        if ending == ".png":
+            write_bytes(
+                path, png(svg(self.figure, theme if theme in ("light", "dark") else "light"))
+            )
+        elif ending == ".svg":
+            write_bytes(path, svg(self.figure, theme or "auto").encode())
+        elif ending in _TEXTS:
+            write_bytes(path, _TEXTS[ending](self.figure).encode())
+        else:
+            raise MiniflowError(
+                f"{os.fspath(path)}: a picture's name ends in .svg, .png, .dot, .mmd or .txt, "
+                f"and this one in {ending!r}."
+            )
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+
+_TEXTS: dict[str, Callable[[Figure], str]] = {
+    ".dot": dot,
+    ".mmd": mermaid,
+    ".txt": lambda figure: text(figure, 10**6) + "\n",
+}
+
+
+def draw(
+    *outputs: Any,
+    paths: Any = None,
+    elements: bool = False,
+    values: bool = True,
+    groups: Groups = "auto",
+    direction: Direction | None = None,
+    title: str | None = None,
+) -> Drawing:
+    """A picture of the graph that leads to the given nodes, or of one compiled program.
+
+    After a pass it shows values (`=`) and gradients (`∂`): small arrays in numbers, larger ones by
+    mean ± standard deviation, norm and a heat map. What has not been run is said to be so.
+
+    Args: outputs: one node or several, or a program (`step.program`). paths: `(start, end)`: light
+        every path between two nodes, with the local derivative on each edge and the sum of products
+        below. With `elements`, an end may be an entry: `((X, 0, 0), Z)`.
+        elements: draw every entry of small matrices (up to 16 entries) as a circle; needs values.
+        values: whether to show values and gradients; True by default. groups: names like
+        "block1/attention/W" make groups. "open": as frames; "closed": as one card each, and
+        repeated blocks of operations too; "none": not at all; "auto" (default): open, and closed as
+        far as it takes to get along with 60 cards.
+        direction: "right" (default; for programs "down") or "down".
+        title: for screen readers and as a tooltip; by default it names the outputs.
+
+    Raises: GraphError: `paths` names nodes between which there is no path; `elements` of a graph
+        that has not been run.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> f = mf.Mul(x, y, name="f")
+    >>> _ = mf.value_and_grad(f, {x: 3, y: 4}, wrt=[x, y])
+    >>> print(draw(f).text(width=60))
+    ╭───────╮  ╭───────╮
+    │ x     │  │ y     │
+    │ Input │  │ Input │
+    │ = 3   │  │ = 4   │
+    │ ∂ 4   │  │ ∂ 3   │
+    ╰───────╯  ╰───────╯
+        ╰───╮   ╭──╯
+            ▼   ▼
+          ╔══════╗
+          ║ f    ║
+          ║ Mul  ║
+          ║ = 12 ║
+          ║ ∂ 1  ║
+          ╚══════╝
+    """
+    if not outputs:
+        raise GraphError("draw needs something to draw: a node, several nodes, or a program.")
+    if len(outputs) == 1 and hasattr(outputs[0], "equations"):
+        from miniflow.pictures.program import compiled_figure
+
+        return Drawing(compiled_figure(outputs[0], title, direction or "down"))
+    for output in outputs:
+        if not isinstance(output, Node):
+            raise GraphError(
+                f"draw takes nodes, or a program; it was given {type(output).__name__}."
+            )
+    direction = direction or "right"
+    ends = None if paths is None else tuple(paths) if isinstance(paths, (tuple, list)) else ()
+    if ends is not None and len(ends) != 2:
+        raise GraphError(f"paths is a pair, (start, end); it was {paths!r}.")
+    if elements:
+        return Drawing(element_figure(outputs, title, direction, ends))
+    reading = Reading(outputs)
+    how: Groups = "open" if paths and groups in ("auto", "closed") else groups
+    figure = graph_figure(reading, group(reading, how), title, direction, values)
+    if ends is None:
+        return Drawing(figure)
+    for end in ends:
+        if not isinstance(end, Node):
+            raise GraphError(f"paths=(start, end): {end} is no node; entries need elements=True.")
+    return Drawing(light_paths(figure, reading, *ends))

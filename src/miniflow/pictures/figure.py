@@ -1,0 +1,109 @@
+"""What is to be drawn, as plain data: cards, the arrows between them, frames round them, notes
+below.
+
+Whoever makes pictures (of a graph, of its entries, of a program) builds a `Figure`; whoever shows
+them (SVG, terminal, DOT, Mermaid) reads one. Neither knows the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from miniflow.pictures.layout import Direction
+from miniflow.pictures.values import Seen
+
+Key = Hashable
+Kind = Literal["input", "parameter", "constant", "operation", "output", "group", "entry"]
+Ink = Literal["ink", "dim", "value", "gradient"]
+
+
+class Span(NamedTuple):
+    """A run of text in one ink."""
+
+    text: str
+    ink: Ink = "ink"
+
+
+Words = tuple[Span, ...]  # one line of text
+
+
+@dataclass(frozen=True)
+class Card:
+    """A node. `title` is its name (else its operation), `operation` what it does where the title
+    does not say so.
+
+    `code` are lines of a program; `remarks` further dim lines: "not run yet", a group's contents, a
+    cost. `members` is the number of nodes that the card stands for. `lit` is None where nothing is
+    lit, else whether this card is on a lit path.
+    """
+
+    key: Key
+    kind: Kind
+    title: str
+    operation: str = ""
+    shape: str = ""
+    value: Seen | None = None
+    gradient: Seen | None = None
+    code: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    called: str = ""  # a name that no other card has, where the title is not one
+    tooltip: str = ""
+    frame: Key | None = None
+    members: int = 1
+    lit: bool | None = None
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """An edge: the value of `source` goes into `target`; `backward` if that value is a gradient.
+
+    `label` stands on the line, e.g. the local derivative.
+    """
+
+    source: Key
+    target: Key
+    label: tuple[Words, ...] = ()
+    lit: bool | None = None
+    dashed: bool = False
+    backward: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A named group that is drawn open, around its cards; a `stack` has them in one column, in
+    their order.
+    """
+
+    key: Key
+    title: str
+    parent: Key | None = None
+    stack: bool = False
+    subtitle: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A whole picture; `description` says in words what it shows.
+
+    Below it stand `notes`, lines in which columns line up, and a `caption`, a sentence.
+    """
+
+    title: str
+    description: str
+    cards: tuple[Card, ...]
+    arrows: tuple[Arrow, ...]
+    frames: tuple[Frame, ...] = ()
+    notes: tuple[Words, ...] = ()
+    caption: str = ""
+    direction: Direction = "right"
+
+
+def plain(words: Words) -> str:
+    """The text of a line.
+
+    >>> plain((Span("∂f/∂x", "gradient"), Span(" = 4")))
+    '∂f/∂x = 4'
+    """
+    return "".join(span.text for span in words)

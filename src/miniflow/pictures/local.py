@@ -1,0 +1,141 @@
+"""Local derivatives: what one node's own `backward` says about one of its inputs.
+
+A picture has no table of derivatives. It hands the node an upstream gradient of its choice, lets it
+run `backward` on the values that the last pass left, reads what it hands back, and puts the node's
+state back as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from miniflow import autodiff
+from miniflow.autodiff import Seed, TheEnd, preserved
+from miniflow.graph import Node, Pass, _passes
+
+Array = np.ndarray[Any, Any]
+
+MOST_ENTRIES = 4096  # of a Jacobian that is worked out entry by entry
+
+
+class Local(NamedTuple):
+    """The derivative of a node with respect to one of its inputs.
+
+    `number`: both are single numbers. `row`: the node is one, the input an array; the derivative
+    has the input's shape. `elementwise`: each entry depends on one entry; it has that shape too.
+    `jacobian`: all else, a matrix of (entries of the node, entries of the input); `value` is None
+    where that would be too large to work out.
+    """
+
+    kind: Literal["number", "row", "elementwise", "jacobian"]
+    value: Array | None
+
+
+def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
+    """The gradients that the node hands its inputs if its own value's gradient is `upstream`."""
+    with autodiff._lock, preserved([node]):
+        this_pass = Pass({node: _Upstream(node, upstream)}, set(node.inbound_nodes))
+        _passes.append(this_pass)
+        try:
+            node.backward()
+            return dict(node.gradients)
+        finally:
+            _passes.pop()
+
+
+class _Upstream(TheEnd):
+    """One consumer with a gradient of our choice, on a list that seems empty (see TheEnd)."""
+
+    def __init__(self, node: Node, gradient: Any) -> None:
+        super().__init__(node)
+        self.gradient = gradient
+
+    def __iter__(self) -> Iterator[Any]:
+        yield Seed({self.output: self.gradient})
+
+
+def local_derivative(node: Node, source: Node) -> Local:
+    """The derivative of `node` with respect to `source`, at the values of the last pass."""
+    value, given = np.asarray(node.value), np.asarray(source.value)
+    if value.size == 1:
+        row = _row(node, source, np.ones(value.shape)[()])
+        return Local("number" if given.size == 1 else "row", row)
+    if value.size * given.size <= MOST_ENTRIES:
+        matrix = jacobian(node)[source]
+        if value.shape == given.shape and not np.any(matrix - np.diag(np.diag(matrix))):
+            return Local("elementwise", np.diag(matrix).reshape(given.shape))
+        return Local("jacobian", matrix)
+    if value.shape == given.shape:
+        probe = 1.5 + np.cos(np.arange(value.size, dtype=np.float64)).reshape(value.shape)
+        diagonal = _row(node, source, np.ones(value.shape))
+        if np.allclose(_row(node, source, probe), probe * diagonal):
+            return Local("elementwise", diagonal)
+    return Local("jacobian", None)
+
+
+def jacobian(node: Node) -> dict[Node, Array]:
+    """For each input the matrix of derivatives, (entries of the node, entries of the input)."""
+    shape = np.shape(node.value)
+    rows: dict[Node, list[Array]] = {source: [] for source in node.inbound_nodes}
+    for index in range(int(np.prod(shape))):
+        unit = np.zeros(shape)
+        unit.reshape(-1)[index] = 1.0
+        handed = pull_back(node, unit[()])
+        for source, found in rows.items():
+            found.append(_fitted(handed.get(source), source).ravel())
+    return {source: np.array(found) for source, found in rows.items()}
+
+
+def depends(node: Node) -> dict[Node, Array]:
+    """For each input the matrix of which entry of the node depends on which of the input, wherever
+    it does.
+
+    A derivative may happen to be 0 at the present values (a weight is 0, a unit is off), so the
+    node is asked again at others. Where it refuses them, what it says at the present ones stands.
+    """
+    found = {source: matrix != 0 for source, matrix in jacobian(node).items()}
+    sources = list(found)
+    for start in (1, 7):
+        with autodiff._lock, preserved([node, *sources]):
+            for source in sources:
+                value = np.asarray(source.value)
+                if value.dtype.kind == "f":
+                    source.value = _other_values(value, start)
+            _passes.append(Pass({node: TheEnd(node)}, set(sources)))
+            try:
+                node.forward()
+                others = jacobian(node)
+            except Exception:  # whatever a node's own code raises when it is fed strange numbers
+                continue
+            finally:
+                _passes.pop()
+        for source, matrix in others.items():
+            if matrix.shape == found[source].shape:
+                found[source] = found[source] | (matrix != 0)
+    return found
+
+
+def _other_values(value: Array, start: int) -> Array:
+    """Positive numbers without a pattern, in the shape and dtype of the value."""
+    golden = (np.arange(value.size) + start) * 0.6180339887498949
+    return (0.3 + golden % 1).reshape(value.shape).astype(value.dtype)
+
+
+def _row(node: Node, source: Node, upstream: Any) -> Array:
+    return _fitted(pull_back(node, upstream).get(source), source)
+
+
+def _fitted(gradient: Any, source: Node) -> Array:
+    """The gradient as an array of the input's shape; None and a bare 0 mean that nothing flows
+    there.
+    """
+    shape = np.shape(source.value)
+    if gradient is None:
+        return np.zeros(shape)
+    array = np.asarray(gradient, dtype=np.float64)
+    return (
+        array.reshape(shape) if array.size == int(np.prod(shape)) else np.broadcast_to(array, shape)
+    )

@@ -1,0 +1,71 @@
+"""A figure in Mermaid: for Markdown pages whose host draws it."""
+
+from __future__ import annotations
+
+from miniflow.pictures.dot import card_lines
+from miniflow.pictures.figure import Arrow, Card, Figure, Key, Kind, plain
+
+_SHAPES: dict[Kind, tuple[str, str]] = {
+    "input": ("[/", "/]"),
+    "parameter": ("{{", "}}"),
+    "constant": ("[", "]"),
+    "operation": ("(", ")"),
+    "output": ("[[", "]]"),
+    "group": ("[(", ")]"),
+    "entry": ("((", "))"),
+}
+_ENTITIES = {
+    '"': "#quot;",
+    "#": "#35;",
+    "<": "#lt;",
+    ">": "#gt;",
+    "&": "#amp;",
+    "`": "#96;",
+    "\\": "#92;",
+}
+
+
+def mermaid(figure: Figure) -> str:
+    """The figure as a Mermaid flowchart."""
+    names = {card.key: f"n{index}" for index, card in enumerate(figure.cards)}
+    dim = [names[card.key] for card in figure.cards if card.lit is False]
+    lines = [
+        f"flowchart {'TB' if figure.direction == 'down' else 'LR'}",
+        *_members(figure, None, names, "  "),
+        *(_edge(arrow, names) for arrow in figure.arrows),
+    ]
+    if dim:
+        lines += ["  classDef dim opacity:0.4", f"  class {','.join(dim)} dim"]
+    lines += [f"  %% {plain(words)}" for words in figure.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _members(figure: Figure, frame: Key | None, names: dict[Key, str], indent: str) -> list[str]:
+    lines = [_node(card, names, indent) for card in figure.cards if card.frame == frame]
+    for index, inner in enumerate(figure.frames):
+        if inner.parent == frame:
+            lines.append(f"{indent}subgraph g{index}[{escaped(inner.title)}]")
+            lines += _members(figure, inner.key, names, indent + "  ")
+            lines.append(f"{indent}end")
+    return lines
+
+
+def _node(card: Card, names: dict[Key, str], indent: str) -> str:
+    before, after = _SHAPES[card.kind]
+    return f"{indent}{names[card.key]}{before}{escaped(chr(10).join(card_lines(card)))}{after}"
+
+
+def _edge(arrow: Arrow, names: dict[Key, str]) -> str:
+    line = "-.->" if arrow.dashed else "==>" if arrow.lit else "-->"
+    label = f"|{escaped(chr(10).join(map(plain, arrow.label)))}|" if arrow.label else ""
+    return f"  {names[arrow.source]} {line}{label} {names[arrow.target]}"
+
+
+def escaped(text: str) -> str:
+    """Text in quotes, with what Mermaid would read as markup written as entities.
+
+    >>> print(escaped('a "b" <c>'))
+    "a #quot;b#quot; #lt;c#gt;"
+    """
+    marked = "".join(_ENTITIES.get(c, c) for c in text)
+    return '"' + marked.replace("\n", "<br/>") + '"'

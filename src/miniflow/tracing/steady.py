@@ -1,0 +1,94 @@
+"""Recording a graph twice: code that does something else the second time cannot be compiled.
+
+Nothing is put back between the two recordings. So a counter counts on, a random generator draws
+other numbers, a running mean meets the mean of the first recording, and each of them shows: in the
+program, or in what the node keeps.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from miniflow.errors import CompileError
+from miniflow.graph import Node
+from miniflow.ir.program import Input, Operand, Origin, Program, Variable
+from miniflow.tracing.keeping import plain_state, preserved_deeply
+from miniflow.tracing.record import Recording
+
+_INTERPRETER = "The interpreter (mf.value_and_grad) runs it as it is."
+
+
+def recorded_steadily(record_once: Callable[[], Recording], nodes: Sequence[Node]) -> Recording:
+    """What `record_once` records, if it records the same every time.
+
+    Raises CompileError, naming the node, if it does not. Code that makes something in its first
+    pass and keeps it does the same from the second pass on, and that is what counts.
+    """
+    with preserved_deeply(nodes):
+        first = record_once()
+        states = [plain_state(node) for node in nodes]
+        second = record_once()
+        for node, state in zip(nodes, states, strict=True):
+            _check_state(node, state)
+        if first_difference(first.program, second.program) is None:
+            return first
+        origin = first_difference(second.program, record_once().program)
+        if origin is None:
+            return second
+    where = f" ({origin.where})" if origin.where else ""
+    raise CompileError(
+        f"{origin.node}{where}: {origin.phase} does not do the same twice (random numbers, a "
+        f"counter, a running mean), so it cannot be compiled. Feed what changes. {_INTERPRETER}"
+    )
+
+
+def _check_state(node: Node, before: dict[str, Any]) -> None:
+    now = plain_state(node)
+    for name in now:
+        if name not in before or repr(now[name]) != repr(before[name]):  # NaN is not equal to NaN
+            raise CompileError(
+                f"{node}: it changes self.{name} from pass to pass (a counter, a list that grows), "
+                f"which a compiled step would not do. Leave it out, or feed it. {_INTERPRETER}"
+            )
+
+
+def first_difference(one: Program, other: Program) -> Origin | None:
+    """Where two recordings of the same graph differ: the origin of the first equation that
+    does; None if nowhere.
+    """
+    numbers: tuple[dict[Operand, int], dict[Operand, int]] = ({}, {})
+
+    def seen(entry: Input | Any, side: int) -> Any:
+        numbers[side][entry.variable] = len(numbers[side])
+        return entry.variable.type
+
+    for a, b in zip(one.inputs, other.inputs, strict=False):
+        if seen(a, 0) != seen(b, 1):
+            return a.origin or _UNKNOWN
+    for c, d in zip(one.constants, other.constants, strict=False):
+        if seen(c, 0) != seen(d, 1) or c.value.tobytes() != d.value.tobytes():
+            return _reader(one, c.variable)
+    for x, y in zip(one.equations, other.equations, strict=False):
+        read_x = [numbers[0].get(o, o) for o in x.operands]
+        read_y = [numbers[1].get(o, o) for o in y.operands]
+        if (x.primitive, x.params, read_x) != (y.primitive, y.params, read_y):
+            return x.origin or _UNKNOWN
+        numbers[0][x.result], numbers[1][y.result] = len(numbers[0]), len(numbers[1])
+    for few, many in ((one, other), (other, one)):
+        if len(few.equations) < len(many.equations):
+            return many.equations[len(few.equations)].origin or _UNKNOWN
+        if len(few.constants) < len(many.constants):
+            return _reader(many, many.constants[len(few.constants)].variable)
+    outputs = [
+        [numbers[side].get(output.operand, output.operand) for output in program.outputs]
+        for side, program in enumerate((one, other))
+    ]
+    return None if outputs[0] == outputs[1] else _UNKNOWN
+
+
+def _reader(program: Program, variable: Variable) -> Origin:
+    """The origin of the first equation that reads a variable."""
+    readers = (e.origin for e in program.equations if variable in e.operands)
+    return next(readers, None) or _UNKNOWN
+
+
+_UNKNOWN = Origin("the graph")

@@ -1,0 +1,219 @@
+"""What NumPy's ufuncs (`np.exp`, `np.add`, `+`, `+=`, `np.add.at`, ...) do with traced values.
+
+Most have a primitive of the same name. The others are said in terms of those, in `COMPOSITES`:
+plain NumPy expressions, which are recorded as if the user had written them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy
+
+from miniflow.ir.dtypes import DTYPES
+from miniflow.ir.primitives import PRIMITIVES
+from miniflow.tracing.arrays import (
+    TracedArray,
+    as_traced,
+    cast,
+    elementwise,
+    is_traced,
+    is_traced_array,
+    known_values,
+    operand_of,
+    wrapped,
+)
+from miniflow.tracing.trace import Refused, active
+
+np: Any = numpy  # its own types know nothing of tracers
+
+_SAME = {
+    "conjugate": "positive",
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "bitwise_xor": "not_equal",
+    "invert": "logical_not",
+}
+_OPTIONS_WITHOUT_EFFECT = {"order", "subok", "casting"}
+
+
+def _is_boolean(*values: Any) -> bool:
+    return all(operand_of(value).type.dtype == "bool" for value in values)
+
+
+def _floating(x: Any) -> Any:
+    return x if x.dtype.kind == "f" else cast(x, np.float64)
+
+
+def _reciprocal(x: Any) -> Any:
+    if x.dtype.kind != "f":
+        raise Refused("it calls np.reciprocal on integers.", "Write 1.0 / x, or 1 // x.")
+    return 1.0 / x
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    apart = np.maximum(x, y) + np.log1p(np.exp(-np.abs(x - y)))
+    return np.where(x == y, x + np.log(2.0).item(), apart)  # of two infinities too
+
+
+def _sinh(x: Any) -> Any:
+    e = np.expm1(np.abs(x))
+    return np.sign(x) * (e + np.where(np.isfinite(e), e / (e + 1), 1)) / 2
+
+
+def _hypot(x: Any, y: Any) -> Any:
+    largest = np.maximum(np.abs(x), np.abs(y))
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)  # squares may overflow
+    return scale * np.sqrt((x / scale) ** 2 + (y / scale) ** 2)
+
+
+def _heaviside(x: Any, y: Any) -> Any:
+    dtype = np.result_type(x, y, np.float16)
+    step = np.where(x > 0, 1.0, np.where(x == 0, y, np.where(np.isnan(x), np.nan, 0.0)))
+    return cast(step, dtype)
+
+
+COMPOSITES: Mapping[str, Callable[..., Any]] = {
+    "positive": lambda x: wrapped(operand_of(x), getattr(x, "contiguous", True)),
+    "fabs": lambda x: np.abs(_floating(x)),
+    "logical_xor": lambda x, y: (x != 0) != (y != 0),
+    "square": lambda x: x * x,
+    "reciprocal": _reciprocal,
+    "logaddexp": _logaddexp,
+    "exp2": lambda x: np.power(2.0, _floating(x)),
+    "log2": lambda x: np.log(x) / np.log(2.0).item(),
+    "log10": lambda x: np.log(x) / np.log(10.0).item(),
+    "tan": lambda x: np.sin(x) / np.cos(x),
+    "sinh": _sinh,
+    "cosh": lambda x: (np.exp(x) + np.exp(-x)) / 2,
+    "hypot": _hypot,
+    "isinf": lambda x: np.logical_not(np.isfinite(x)) & np.logical_not(np.isnan(x)),
+    "fmax": lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y))),
+    "fmin": lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y))),
+    "float_power": lambda x, y: np.power(cast(x, np.float64), y),
+    "heaviside": _heaviside,
+    "deg2rad": lambda x: _floating(x) * (np.pi / 180),
+    "rad2deg": lambda x: _floating(x) * (180 / np.pi),
+    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
+}
+
+
+def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Answer `ufunc(*inputs, **options)`, or one of its methods."""
+    if method == "at":
+        return _at(ufunc, *inputs)
+    out = options.pop("out", None)
+    if options.pop("where", True) is not True:
+        raise Refused(
+            f"it calls np.{ufunc.__name__} with where=.", "Use np.where(condition, a, b)."
+        )
+    if method == "reduce":
+        result = _reduce(ufunc, *inputs, **options)
+    elif method == "outer":
+        x, y = (np.asarray(value) if not is_traced(value) else value for value in inputs)
+        result = ufunc(np.reshape(x, (*np.shape(x), *(1,) * np.ndim(y))), y)
+    elif method == "__call__":
+        result = _apply(ufunc, _cast_inputs(ufunc, inputs, options))
+    else:
+        raise Refused(f"it calls np.{ufunc.__name__}.{method}.", "Use np.sum and its like.")
+    return result if out is None else _into(out[0], result, ufunc, options.get("casting"))
+
+
+def _cast_inputs(ufunc: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+    """The inputs in the dtype that `dtype=` asks to compute in."""
+    dtype = options.pop("dtype", None)
+    is_known = dtype is None or np.dtype(dtype).kind == "f"
+    if not is_known or not options.keys() <= _OPTIONS_WITHOUT_EFFECT:
+        raise Refused(
+            f"it calls np.{ufunc.__name__} with options that the compiler does not know.",
+            "Cast the arrays with x.astype(dtype).",
+        )
+    return inputs if dtype is None else tuple(cast(value, dtype) for value in inputs)
+
+
+def _apply(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
+    name = ufunc.__name__
+    is_numpys: bool = getattr(np, name, None) is ufunc
+    if not is_numpys:  # another library's, whatever its name
+        raise Refused(f"it calls {name}, which is not NumPy's.", "Say it with NumPy's functions.")
+    if name == "matmul":
+        return wrapped(active().record("matmul", [operand_of(value) for value in inputs]))
+    if name in ("bitwise_and", "bitwise_or", "bitwise_xor", "invert") and not _is_boolean(*inputs):
+        raise Refused(f"it calls np.{name} on integers.", "Only bits of booleans are recorded.")
+    name = _SAME.get(name, {"true_divide": "divide", "mod": "remainder"}.get(name, name))
+    if name not in COMPOSITES and name not in PRIMITIVES:
+        if ufunc.nout == 1 and (known := known_values(inputs)) is not None:
+            return as_traced(ufunc(*known))
+        raise Refused(
+            f"it calls np.{name}, which the compiler does not know.",
+            "Say it with + - * /, np.exp, np.log, np.where and their like.",
+        )
+    if all(operand_of(value).type.kind == "python" for value in inputs):
+        # NumPy's function makes NumPy's number of Python's; Python's own operators never come here.
+        inputs = tuple(cast(value, _default_dtype(value)) for value in inputs)
+    if name in COMPOSITES:
+        return COMPOSITES[name](*map(as_traced, inputs))
+    return elementwise(name, *inputs)
+
+
+def _default_dtype(value: Any) -> Any:
+    return DTYPES[operand_of(value).type.dtype]
+
+
+def _into(out: Any, result: Any, ufunc: Any, casting: str | None) -> Any:
+    """`ufunc(..., out=out)`, which is also what `out += ...` means."""
+    if is_traced(out) and not is_traced_array(out):
+        return result  # a NumPy number: `s += 1` makes another one
+    if not is_traced_array(out):
+        raise Refused(
+            "it writes the result into an array that it did not make in this call.",
+            "Make the array with np.zeros(...) inside the method, or return a new one.",
+        )
+    seen, wanted = result.dtype, out.dtype
+    if not np.can_cast(seen, wanted, casting or "same_kind"):
+        raise TypeError(f"Cannot cast ufunc '{ufunc.__name__}' output from {seen!r} to {wanted!r}")
+    if np.broadcast_shapes(result.shape, out.shape) != out.shape:
+        raise ValueError(
+            f"a result of shape {result.shape} does not fit an array of shape {out.shape}"
+        )
+    out.assign(result)
+    return out
+
+
+def _reduce(
+    ufunc: Any, x: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, **rest: Any
+) -> Any:
+    functions: dict[str, Callable[..., Any]] = {
+        "add": np.sum,
+        "multiply": np.prod,
+        "maximum": np.max,
+        "minimum": np.min,
+        "logical_and": np.all,
+        "logical_or": np.any,
+    }
+    if rest.get("initial") in (None, np._NoValue):
+        rest.pop("initial", None)
+    if ufunc.__name__ not in functions or rest:
+        raise Refused(
+            f"it calls np.{ufunc.__name__}.reduce.", "Use np.sum, np.prod, np.max or np.min."
+        )
+    x = x if dtype is None else cast(x, dtype)
+    return functions[ufunc.__name__](x, axis=axis, keepdims=keepdims)
+
+
+def _at(ufunc: Any, x: Any, index: Any, value: Any = None) -> None:
+    from miniflow.tracing.indexing import add_at
+
+    if not is_traced_array(x):
+        raise Refused(
+            "it writes into an array that it did not make in this call.",
+            "Make the array with np.zeros(...) inside the method.",
+        )
+    if ufunc.__name__ == "subtract":
+        add_at(x, index, -as_traced(value))
+    elif ufunc.__name__ == "add" and value is not None:
+        add_at(x, index, value)
+    else:
+        raise Refused(f"it calls np.{ufunc.__name__}.at.", "np.add.at is recorded.")
+
+
+__all__ = ["COMPOSITES", "TracedArray", "call_ufunc"]

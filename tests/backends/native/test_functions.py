@@ -1,0 +1,69 @@
+"""exp, log and their kin, as they are written for kernels, are as good as a library's.
+
+They are Python too, and are tried here as NumPy runs them: the error is measured against NumPy's
+function in a wider dtype, in units in the last place (ulp).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from miniflow.backends.native import functions
+
+NAMES = ("exp", "expm1", "log", "log1p", "tanh")
+DTYPES = {"f32": (np.float32, np.uint32, np.float64), "f64": (np.float64, np.uint64, np.longdouble)}
+HAS_WIDER = np.finfo(np.longdouble).nmant > 60
+
+
+def samples(dtype: str) -> np.ndarray:
+    """Numbers of all magnitudes, and many of ordinary ones."""
+    float_type, bits, _ = DTYPES[dtype]
+    rng = np.random.default_rng(20)
+    anything = rng.integers(0, np.iinfo(bits).max, 100_000, dtype=bits).view(float_type)
+    ordinary = rng.standard_normal(100_000) * np.exp(rng.uniform(-20, 6, 100_000))
+    return np.concatenate([anything, ordinary.astype(float_type), edges(dtype)])
+
+
+def edges(dtype: str) -> np.ndarray:
+    """Numbers where the functions turn: the last that does not overflow, the first that does."""
+    info = np.finfo(DTYPES[dtype][0])
+    some = [0.0, 1.0, np.inf, np.log(float(info.max)), np.log(float(info.smallest_subnormal)), 0.5]
+    some += [float(info.tiny), float(info.smallest_subnormal), float(info.max), 9.01, 19.06, 1e-10]
+    near = [np.nextafter(x, to) for x in some for to in (-np.inf, np.inf)]
+    both = np.array([*some, *near, np.nan])
+    with np.errstate(over="ignore"):
+        return np.concatenate([both, -both]).astype(DTYPES[dtype][0])
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_error_is_at_most_three_units_in_the_last_place(name, dtype):
+    if dtype == "f64" and not HAS_WIDER:
+        pytest.skip("this machine has nothing wider than f64 to compare with")
+    x = samples(dtype)
+    ours = getattr(functions, f"{name}_{dtype}")(x)
+    exact = getattr(np, name)(x.astype(DTYPES[dtype][2]))
+    rounded = exact.astype(ours.dtype)
+    finite = np.isfinite(rounded)
+    unit = np.spacing(np.abs(rounded[finite])).astype(exact.dtype)
+    worst = np.max(np.abs(ours[finite].astype(exact.dtype) - exact[finite]) / unit)
+    assert worst < {"exp": 1, "log": 1, "expm1": 2, "log1p": 2, "tanh": 3}[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_numbers_are_numpys(name, dtype):
+    x = samples(dtype)
+    ours, theirs = getattr(functions, f"{name}_{dtype}")(x), getattr(np, name)(x)
+    special = ~np.isfinite(theirs) | (theirs == 0) | ~np.isfinite(ours)
+    np.testing.assert_array_equal(ours[special], theirs[special])
+    number = special & ~np.isnan(theirs)
+    np.testing.assert_array_equal(np.signbit(ours[number]), np.signbit(theirs[number]))
+    assert special.sum() > 20

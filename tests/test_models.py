@@ -1,0 +1,597 @@
+"""Model files: what was saved computes the same, whoever wrote the nodes; broken ones are told."""
+
+import copy
+import json
+import random
+import tracemalloc
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conformance import CASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from properties.random_graphs import Recipe, recipes
+from safetensors.numpy import save as safetensors
+
+import miniflow as mf
+from miniflow.errors import FeedError, GraphError, ModelFileError, ShapeError
+from miniflow.files import KEY, read_arrays
+from miniflow.graph import ancestors_in_order
+from miniflow.ir.store import MAX_EQUATIONS
+
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
+RNG = np.random.default_rng(4)
+
+
+def classifier(seed: int = 0) -> tuple[mf.Node, mf.Node, mf.Node, mf.Node]:
+    """X, y, the logits and the loss of a small network."""
+    rng = np.random.default_rng(seed)
+    X, y = mf.Input("X"), mf.Input("y")
+    W1, W2 = (
+        mf.Parameter(rng.normal(size=(6, 5)), "W1"),
+        mf.Parameter(rng.normal(size=(5, 3)), "W2"),
+    )
+    b1, b2 = mf.Parameter(np.zeros(5), "b1"), mf.Parameter(np.ones(3), "b2")
+    logits = mf.Linear(mf.ReLU(mf.Linear(X, W1, b1)), W2, b2, name="logits")
+    return X, y, logits, mf.CrossEntropyWithSoftmax(logits, y, name="loss")
+
+
+def images(n: int) -> np.ndarray:
+    return np.random.default_rng(n).normal(size=(n, 6))
+
+
+def saved(node: mf.Node, folder: Path, inputs: Any = None, backend: str = "numpy") -> mf.Model:
+    path = folder / "model.safetensors"
+    mf.save(node, path, inputs)
+    return mf.load(path, backend)
+
+
+# --- There and back
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", CASES)
+def test_every_class_of_the_conformance_kit_is_saved(
+    name: str, dtype: type, tmp_path: Path
+) -> None:
+    head, feed, _, _ = CASES[name](dtype)
+    output = head.inbound_nodes[0] if isinstance(head, mf.DummyGrad) else head
+    inputs = {n: feed[n] for n in ancestors_in_order(output) if n in feed}
+    model = saved(output, tmp_path, inputs)
+    expected = mf.value(output, feed)
+    seen = model(*inputs.values())
+    assert np.shape(seen) == np.shape(expected)
+    scale = float(np.max(np.abs(expected), initial=1.0))
+    np.testing.assert_allclose(seen, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@settings(max_examples=40)
+@given(recipes(most=4), st.sampled_from(["reference", "numpy"]))
+def test_every_graph_is_saved(tmp_path_factory: Any, recipe: Recipe, backend: str) -> None:
+    built = recipe.build()
+    output = built.nodes[-1]
+    fed = {n: x for n, x in built.feed.items() if n in ancestors_in_order(output)}
+    fed = {n: np.asarray(x) for n, x in fed.items()}  # a model takes arrays
+    model = saved(output, tmp_path_factory.mktemp("models"), fed, backend)
+    with np.errstate(all="ignore"):
+        expected = np.asarray(mf.value(output, fed))
+    seen = np.asarray(model(*fed.values()))
+    assert (seen.shape, seen.dtype) == (expected.shape, expected.dtype)
+    scale = float(np.max(np.abs(expected), initial=1.0))
+    relative = 1e-3 if expected.dtype == np.float32 else 1e-7
+    np.testing.assert_allclose(seen, expected, rtol=0, atol=relative * scale)
+
+
+def test_a_classifier_takes_any_number_of_rows(tmp_path: Path) -> None:
+    X, y, logits, loss = classifier()
+    mf.value(loss, {X: images(7), y: np.zeros(7, int)})
+    model = saved(loss, tmp_path)
+    assert model.inputs == [("X", (None, 6), np.dtype(float))]
+    for n in (1, 2, 3, 7, 64, 0):
+        np.testing.assert_allclose(model(images(n)), mf.value(logits, {X: images(n)}))
+    assert model.outputs == 3
+    assert model.parameter_count == 6 * 5 + 5 + 5 * 3 + 3
+    assert (model.predict(images(9)) == mf.value(logits, {X: images(9)}).argmax(1)).all()
+    assert model.predict(images(0)).shape == (0,)
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    files = []
+    for i, n in enumerate((3, 8)):
+        X, y, _, loss = classifier()
+        step = mf.compile(loss, wrt=[], backend="numpy")
+        step({X: images(n), y: np.zeros(n, int)})
+        path = tmp_path / f"{i}.safetensors"
+        mf.save(loss, path)
+        mf.save(loss, path)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
+
+
+def test_a_loss_is_saved_as_its_logits_unless_its_labels_are_among_the_inputs(
+    tmp_path: Path,
+) -> None:
+    X, y, logits, loss = classifier()
+    feed = {X: images(4), y: np.array([0, 1, 2, 0])}
+    whole = saved(loss, tmp_path, {X: feed[X], y: feed[y]})
+    assert float(whole(*feed.values())) == pytest.approx(float(mf.value(loss, feed)))
+    only = saved(loss, tmp_path, {X: feed[X]})
+    np.testing.assert_allclose(only(feed[X]), mf.value(logits, feed))
+
+
+def test_a_product_of_two_numbers_is_no_loss(tmp_path: Path) -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    mf.value(x * y, {x: 3.0, y: 4.0})
+    assert float(saved(x * y, tmp_path, {x: 1.0, y: 1.0})(3.0, 4.0)) == 12
+    node = x * y
+    mf.value(node, {x: 3.0, y: 4.0})
+    assert float(saved(node, tmp_path)(3.0, 4.0)) == 12
+
+
+def test_inputs_come_in_the_order_that_was_asked_for(tmp_path: Path) -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    node = mf.Sub(x, 2.0 * y)
+    examples = {y: np.zeros((1, 2)), x: np.zeros((1, 2))}
+    model = saved(node, tmp_path, examples)
+    assert [entry.name for entry in model.inputs] == ["y", "x"]
+    np.testing.assert_array_equal(model([[1.0, 2.0]], [[5.0, 5.0]]), [[3.0, 1.0]])
+    mf.value(node, {x: np.zeros((3, 2)), y: np.zeros((3, 2))})
+    assert [entry.name for entry in saved(node, tmp_path, [y, x]).inputs] == ["y", "x"]
+
+
+def test_inputs_without_names_can_be_told_apart(tmp_path: Path) -> None:
+    x, y = mf.Input(), mf.Input()
+    model = saved(x + y, tmp_path, {x: np.zeros((1, 2)), y: np.zeros((1, 2))})
+    assert [entry.name for entry in model.inputs] == ["Input", "Input 2"]
+
+
+def test_an_input_that_has_not_as_many_rows_stays_as_it_is(tmp_path: Path) -> None:
+    x, mask = mf.Input("x"), mf.Input("mask")
+    model = saved(x * mask, tmp_path, {x: np.ones((2, 3)), mask: np.ones(3)})
+    assert [entry.shape for entry in model.inputs] == [(None, 3), (3,)]
+    assert model(np.ones((50, 3)), [1.0, 0.0, 2.0]).sum() == 150
+
+
+class Doing(mf.Node):
+    """Its value is what a function makes of its input's."""
+
+    def __init__(self, x: mf.Node, code: Any) -> None:
+        mf.Node.__init__(self, [x])
+        self.code = code
+
+    def forward(self) -> None:
+        self.value = self.code(self.inbound_nodes[0].value)
+
+
+FIXED = {
+    "a slice of the rows": lambda x: x[:10],
+    "all rows but the first": lambda x: x[1:] - x[:-1],
+    "every second row": lambda x: x[::2],
+    "products of all rows": lambda x: x @ x.T @ x,
+    "a loop over the rows": lambda x: np.stack([row * i for i, row in enumerate(x)]),
+    "other code for many rows": lambda x: x * 2 if len(x) > 100 else x,
+    "an array of the number of rows": lambda x: x * np.array([1.0 / len(x)]),
+    "an array as long as there are rows": lambda x: x * np.linspace(0, 1, len(x))[:, None],
+    "a number of the number of rows": lambda x: x / float(len(x)),
+    "an assertion about the rows": lambda x: [x for _ in "1" if len(x) % 4 == 0][0],  # noqa: RUF015
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_program_that_depends_on_the_rows_is_right_or_stored_for_as_many(
+    name: str, tmp_path: Path
+) -> None:
+    x = mf.Input("x")
+    node = Doing(x, FIXED[name])
+    model = saved(node, tmp_path, {x: np.ones((4, 3))})
+    for n in (4, 8, 500, 1):
+        rows = RNG.normal(size=(n, 3))
+        if model.inputs[0].shape == (None, 3) or n == 4:
+            np.testing.assert_allclose(model(rows), mf.value(node, {x: rows}))
+        else:
+            with pytest.raises(ShapeError, match=r"has shape \(4, 3\), and was given"):
+                model(rows)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: x - np.mean(x, axis=0),
+        lambda x: np.concatenate([x, x]),
+        lambda x: x.reshape(-1),
+        lambda x: x.reshape(len(x), 3, 1) * np.arange(len(x))[:, None, None],
+        lambda x: np.zeros((len(x), 2)) + x[:, :1],
+        lambda x: x[-1],
+        lambda x: x[::-1].T,
+    ],
+)
+def test_a_program_that_grows_evenly_works_for_any_number_of_rows(
+    code: Any, tmp_path: Path
+) -> None:
+    x = mf.Input("x")
+    node = Doing(x, code)
+    model = saved(node, tmp_path, {x: np.ones((4, 3))})
+    assert model.inputs[0].shape == (None, 3)
+    for n in (1, 2, 4, 9):
+        rows = RNG.normal(size=(n, 3))
+        np.testing.assert_allclose(model(rows), mf.value(node, {x: rows}))
+
+
+def test_code_that_is_not_the_same_twice_is_not_saved(tmp_path: Path) -> None:
+    x = mf.Input("x")
+    node = Doing(x, lambda value: value * np.random.rand(3))
+    with pytest.raises(mf.CompileError, match="does not do the same twice"):
+        mf.save(node, tmp_path / "model.safetensors", {x: np.ones((2, 3))})
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_leaves_the_graph_as_it_was(tmp_path: Path) -> None:
+    X, y, _, loss = classifier()
+    mf.value_and_grad(loss, {X: images(4), y: np.zeros(4, int)})
+    before = {n: (n.value, dict(n.gradients)) for n in ancestors_in_order(loss)}
+    saved(loss, tmp_path)
+    for node, (value, gradients) in before.items():
+        assert node.value is value
+        assert node.gradients.keys() == gradients.keys()
+
+
+def test_a_model_does_not_change_when_its_graph_learns_on(tmp_path: Path) -> None:
+    X, _, logits, _ = classifier()
+    model = saved(logits, tmp_path, {X: images(1)})
+    before = model(images(2))
+    for node in ancestors_in_order(logits):
+        if isinstance(node, mf.Parameter):
+            node.value += 1
+    np.testing.assert_array_equal(model(images(2)), before)
+
+
+def test_arrays_keep_their_order_however_many_there_are(tmp_path: Path) -> None:
+    x = mf.Input("x")
+    node = Doing(x, lambda value: value * np.array([2.0]) + np.array([3.0]) - np.array([4.0]))
+    model = saved(node, tmp_path, {x: np.ones(1)})
+    names = sorted(read_arrays(tmp_path / "model.safetensors", "model")[0])
+    assert [name.split(".")[0] for name in names] == ["000000", "000001", "000002"]
+    assert len(str(MAX_EQUATIONS)) <= 6  # no program has more, so this order is theirs
+    assert model(np.ones(1)) == [1.0]
+
+
+# --- What a model takes
+
+
+def test_what_is_given_is_cast_where_nothing_is_lost(tmp_path: Path) -> None:
+    x, i = mf.Input("x"), mf.Input("i")
+    table = mf.Parameter(np.arange(12.0).reshape(4, 3), "table")
+    node = mf.Gather(table, i) * x
+    model = saved(node, tmp_path, {x: np.ones((2, 1), np.float32), i: np.zeros(2, np.uint8)})
+    wanted = [[0.0, 0.5, 1.0], [9.0, 10.0, 11.0]]
+    for factors in ([[0.5], [1]], np.array([[0.5], [1.0]]), np.array([[0.5], [1]], ">f2")):
+        for rows in ([0, 3], np.array([0, 3], np.int64), np.array([0.0, 3.0])):
+            np.testing.assert_allclose(model(factors, rows), wanted)
+    model(np.full((2, 1), 1e300), [0, 0])  # too large for float32: infinite, as in NumPy
+
+
+def test_arrays_of_any_layout_are_taken(tmp_path: Path) -> None:
+    X, _, logits, _ = classifier()
+    model = saved(logits, tmp_path, {X: images(1)})
+    rows = images(5)
+    wide = np.zeros((10, 12))
+    wide[::2, ::2] = rows
+    raw = np.zeros(rows.nbytes + 1, np.uint8)[1:].view(np.float64).reshape(rows.shape)
+    raw[...] = rows
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    for given_ in (np.asfortranarray(rows), wide[::2, ::2], raw, frozen, rows.tolist()):
+        np.testing.assert_allclose(model(given_), model(rows))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        ((), FeedError, "The model takes 2 arrays (x, i), and was given 0."),
+        (
+            (np.ones(3), [0]),
+            ShapeError,
+            "Input 'x' of the model has shape (n, 1), and was given (3,).",
+        ),
+        (
+            (np.ones((3, 2)), [0]),
+            ShapeError,
+            "Input 'x' of the model has shape (n, 1), and was given (3, 2).",
+        ),
+        (
+            (np.ones((3, 1)), [[0]]),
+            ShapeError,
+            "Input 'i' of the model has shape (n,), and was given (1, 1).",
+        ),
+        (
+            (np.ones((3, 1)), [0]),
+            ShapeError,
+            "The model was given different numbers of rows: [1, 3].",
+        ),
+        (
+            (np.ones((1, 1)), [0.5]),
+            FeedError,
+            "Input 'i' of the model holds uint8, and was given float64 that does not fit.",
+        ),
+        (
+            (np.ones((1, 1)), [300]),
+            FeedError,
+            "Input 'i' of the model holds uint8, and was given int64 that does not fit.",
+        ),
+        (
+            (np.ones((1, 1)), [7]),
+            FeedError,
+            "The model was given an index that is out of range: "
+            "index 7 is out of bounds for axis 0 with size 4.",
+        ),
+        (
+            (np.ones((1, 1), complex), [0]),
+            GraphError,
+            "Input 'x' of the model was given array([[1.+0.j]]) (ndarray): "
+            "it takes real numbers and arrays of them.",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told_with_what_would(
+    arrays: Any, error: type, message: str, tmp_path: Path
+) -> None:
+    x, i = mf.Input("x"), mf.Input("i")
+    node = mf.Gather(mf.Parameter(np.arange(12.0).reshape(4, 3), "table"), i) * x
+    model = saved(node, tmp_path, {x: np.ones((2, 1)), i: np.zeros(2, np.uint8)}, "reference")
+    with pytest.raises(error) as caught:
+        model(*arrays)
+    assert str(caught.value) == message
+
+
+def test_saving_what_was_never_fed_or_is_not_among_the_inputs_is_told(tmp_path: Path) -> None:
+    X, y, logits, _ = classifier()
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(GraphError) as caught:
+        mf.save(logits, path)
+    assert str(caught.value) == (
+        f"{X} was never fed, so its shape is not known: "
+        "give an example of what is fed, save(..., inputs={node: array})."
+    )
+    with pytest.raises(GraphError, match=r"needs Input 'X' .*, which is not among the inputs: \["):
+        mf.save(logits, path, [y])
+    with pytest.raises(GraphError, match=r"write inputs=\[\.\.\.\] round Input 'X'"):
+        mf.save(logits, path, X)  # type: ignore[arg-type]
+    assert not path.exists()
+
+
+# --- Broken files
+
+
+def parts(tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays and the words of a good file."""
+    X, _, logits, _ = classifier()
+    saved(logits, tmp_path, {X: images(2)})
+    arrays, about = read_arrays(tmp_path / "model.safetensors", "model")
+    return arrays, about
+
+
+def refusal(path: Path, contents: bytes) -> str | None:
+    """The message with which a file is refused; None if it is a model after all."""
+    path.write_bytes(contents)
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = mf.load(path, "reference")
+            assert model.inputs
+            str(model.program)
+            repr(model)
+    except ModelFileError as error:
+        message = str(error)
+        assert str(path) in message
+        assert len(message) < 2_000
+        assert "\x1b" not in message
+        return message
+    else:
+        return None
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 40 * len(contents) + 30_000_000
+
+
+def written(arrays: dict[str, Any], about: dict[str, Any]) -> bytes:
+    return safetensors(arrays, {KEY: json.dumps(about)})
+
+
+def test_a_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    arrays, about = parts(tmp_path)
+    whole = written(arrays, about)
+    path = tmp_path / "model.safetensors"
+    for length in {*range(12), *range(0, len(whole), 37), len(whole) - 1}:
+        assert refusal(path, whole[:length]) is not None, length
+    assert refusal(path, whole) is None
+
+
+def test_a_file_with_another_byte_is_refused_or_a_model(tmp_path: Path) -> None:
+    arrays, about = parts(tmp_path)
+    whole = written(arrays, about)
+    draw = random.Random(20)
+    told = 0
+    for _ in range(500):
+        changed = bytearray(whole)
+        for _ in range(draw.choice((1, 1, 2, 8))):
+            changed[draw.randrange(len(whole) - 400)] = draw.randrange(256)  # the text comes first
+        told += refusal(tmp_path / "model.safetensors", bytes(changed)) is not None
+    assert 250 < told < 500
+
+
+def changed(about: dict[str, Any], *where: Any, to: Any) -> dict[str, Any]:
+    about = copy.deepcopy(about)
+    place: Any = about["program"]
+    for step in where[:-1]:
+        place = place[step]
+    place[where[-1]] = to
+    return about
+
+
+NESTED: Any = []
+for _ in range(300):
+    NESTED = [NESTED]
+
+BROKEN = [
+    (("equations", 0, 0), "launch", "there is no primitive 'launch'"),
+    (("equations", 0, 0), ["matmul"], "there is no primitive"),
+    (("equations", 0, 0), "subtract", "does not take|broadcast"),
+    (("equations", 0, 1, 0), ["v", 7], "comes later, or never"),
+    (("equations", 0, 1, 0), ["v", -1], "comes later, or never"),
+    (("equations", 0, 1, 0), ["v", 10**30], "is not a whole number"),
+    (("equations", 0, 1, 0), ["v", 1.5], "is not a whole number"),
+    (("equations", 0, 1, 0), ["n", "f64", "array", "0x1p0"], "equation 0"),
+    (("equations", 0, 1, 0), ["n", "f16", "scalar", "0x1p1000"], "needs an array"),
+    (("equations", 0, 1, 0), ["n", "i8", "scalar", "300"], "does not describe a program"),
+    (("equations", 0, 1, 0), ["n", "i64", "python", "9" * 50], "a number is too long"),
+    (("equations", 0, 1, 0), ["n", "text", "python", "1"], "does not describe a program"),
+    (("equations", 0, 1), [], "takes 2 operands, not 0"),
+    (("equations", 0, 2), {"axis": 1}, "has params"),
+    (("equations", 0, 2), {"n": [1, 1]}, "does not describe a program"),
+    (("equations", 0, 3), ["f32", [1, 5], "array"], "gives f64"),
+    (("equations", 0, 3), ["c128", [1, 5], "array"], "'c128' is not a dtype"),
+    (("equations", 0, 3), ["f64", [1, 5], "python"], "its values are arrays, not 'python'"),
+    (("equations", 0, 3), ["f64", [{"n": [1 << 70, 0]}], "array"], "is not a whole number"),
+    (("equations", 0, 3), ["f64", [{"n": [1 << 62, 0]}, 9], "array"], "too large|is not a whole"),
+    (("equations", 0, 3), ["f64", [-1, 5], "array"], "negative|gives"),
+    (("equations", 0, 5), 99, "does not describe a program"),
+    (("equations",), {"n": [1, 0]}, "does not describe a program"),
+    (("equations",), "abc", "does not describe a program"),
+    (("equations",), None, "does not describe a program"),
+    (("origins", 0), ["a", "sideways"], "its origin is not an origin"),
+    (("inputs", 0, 0), ["f64", [{"n": [2, 0]}, 6], "array"], "no number of rows|gives"),
+    (("inputs", 0, 0), ["f64", [6, {"n": [1, 0]}], "array"], "no number of rows|gives|differ"),
+    (("inputs", 0, 0), ["f64", [], "scalar"], "needs an array|not an array that is fed"),
+    (("inputs", 0, 2), "parameter", "not an array that is fed"),
+    (("inputs", 0, 2), "captain", "unknown role 'captain'"),
+    (("inputs",), [], "comes later, or never|gives|differ"),
+    (("constants", 0, 0), ["f64", [6, 6], "array"], "its value is not of that type"),
+    (("constants", 0, 0), ["f32", [6, 5], "array"], "its value is not of that type"),
+    (("constants", 0, 0), ["f64", [10**9, 10**9], "array"], "larger than|not of that type|large"),
+    (("constants",), [], "not as many arrays as its program says"),
+    (("outputs",), [], "has not one output, a value"),
+    (("outputs", 0, 1), "gradient", "has not one output, a value"),
+    (("outputs", 0, 1), "parameter", "replaces an input of that role"),
+    (("outputs", 0, 0), ["v", 99], "comes later, or never"),
+    (("outputs",), NESTED, "does not describe a program|nested"),
+    (("equations", 0, 1, 0), NESTED, "nested|does not describe"),
+]
+
+
+@pytest.mark.parametrize("place", range(len(BROKEN)))
+def test_a_program_that_is_none_is_refused_with_its_reason(place: int, tmp_path: Path) -> None:
+    where, value, reason = BROKEN[place]
+    arrays, about = parts(tmp_path)
+    message = refusal(
+        tmp_path / "model.safetensors", written(arrays, changed(about, *where, to=value))
+    )
+    assert message is not None
+    assert "is damaged: " in message
+    assert any(part in message for part in reason.split("|")), message
+
+
+def test_what_is_no_program_at_all_is_refused(tmp_path: Path) -> None:
+    arrays, about = parts(tmp_path)
+    path = tmp_path / "model.safetensors"
+    for program in (None, 3, "program", [], {}, {"equations": []}, NESTED):
+        assert "is damaged" in str(refusal(path, written(arrays, about | {"program": program})))
+    for other in ([], "model", None, {"kind": 3}, {"kind": ["model"]}):
+        text = json.dumps(other)
+        assert refusal(path, safetensors(arrays, {KEY: text})) is not None
+    deep = "[" * 1_000_000
+    assert "no JSON" in str(refusal(path, safetensors(arrays, {KEY: deep})))
+    assert "another version" in str(refusal(path, written(arrays, about | {"format": 2})))
+    assert "is a checkpoint and not" in str(refusal(path, written(arrays, {"kind": "checkpoint"})))
+
+
+def test_a_million_equations_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    arrays, about = parts(tmp_path)
+    path = tmp_path / "model.safetensors"
+    few = written(arrays, changed(about, "equations", to=[[]] * 200_001))
+    assert "more than 200000 equations" in str(refusal(path, few))
+    line = '["add",[["v",0],["v",0]],{},["f64",[1],"array"],null,-1],'
+    assert "letters of itself" in str(refusal(path, safetensors(arrays, {KEY: line * 1_000_000})))
+
+
+def program_of(*equations: Any, n: Any = None) -> dict[str, Any]:
+    """The words of a file whose program takes rows of one number; equations read the last value."""
+    rows = {"n": [1, 0]} if n is None else n
+    lines = []
+    for i, (primitive, params, shape) in enumerate(equations):
+        read = [["v", i]] if primitive != "full" else [["n", "f64", "scalar", "0x1p0"]]
+        lines.append([primitive, read, params, ["f64", shape, "array"], None, -1])
+    program = {
+        "inputs": [[["f64", [rows, 1], "array"], "x", "fed"]],
+        "constants": [],
+        "origins": [],
+        "equations": lines,
+        "outputs": [[["v", len(lines)], "value", None]],
+    }
+    return {"kind": "model", "format": 1, "program": program}
+
+
+def test_a_program_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    for shape in ([1_000_000_000], [{"n": [1_000_000_000, 0]}], [{"n": [10**9, 5 - 10**9]}]):
+        about = program_of(("full", {"shape": shape, "dtype": "f64"}, shape))
+        assert "is larger than" in str(refusal(path, safetensors({}, {KEY: json.dumps(about)})))
+
+
+def test_a_program_that_explodes_with_the_rows_is_refused_when_it_is_called(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.safetensors"
+    shape = [{"n": [30_000_000, 0]}]  # 240 MB a row
+    about = program_of(("full", {"shape": shape, "dtype": "f64"}, shape))
+    assert refusal(path, safetensors({}, {KEY: json.dumps(about)})) is None
+    model = mf.load(path, "reference")
+    tracemalloc.start()
+    with pytest.raises(ShapeError, match=r"does not work for 1000 rows: .* is larger than"):
+        model(np.ones((1000, 1)))
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_a_program_that_is_ill_formed_for_some_rows_is_refused_for_these(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    index = [[0, {"n": [-1, 9]}, 1], [0, 1, 1]]  # 8 of one row, 7 of two
+    about = program_of(
+        ("broadcast_to", {"shape": [8, 1]}, [8, 1]),
+        ("slice", {"index": index}, [{"n": [-1, 9]}, 1]),
+    )
+    about["program"]["inputs"][0][0][1][0] = 1  # one row is fed, whatever n
+    assert refusal(path, safetensors({}, {KEY: json.dumps(about)})) is None
+    rows = {"n": [1, 0]}
+    about = program_of(
+        ("reshape", {"shape": [rows]}, [rows]), ("slice", {"index": [[0, 1, 1]]}, [1])
+    )
+    about["program"]["equations"][1][2]["index"] = [[{"n": [1, -1]}, 1, {"n": [-1, 3]}]]
+    assert refusal(path, safetensors({}, {KEY: json.dumps(about)})) is None
+    model = mf.load(path, "reference")
+    assert model(np.ones((2, 1))).tolist() == [1]
+    with pytest.raises(ShapeError, match="does not work for 3 rows"):
+        model(np.ones((3, 1)))
+
+
+def test_names_that_could_command_a_terminal_are_cleaned(tmp_path: Path) -> None:
+    arrays, about = parts(tmp_path)
+    about["program"]["inputs"][0][1] = "\x1b[31mX\n\r\x07"
+    about["program"]["origins"][0][0] = "\x1b]0;title\x07" * 1000
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(written(arrays, about))
+    model = mf.load(path, "reference")
+    for text in (repr(model), str(model.program), model.inputs[0].name):
+        assert text.replace("\n", "").isprintable()
+    with pytest.raises(ShapeError) as caught:
+        model(np.ones(3))
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        mf.load(tmp_path / "none.safetensors")
