@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from miniflow.graph import _passes
+from miniflow.plans import passes_under_way
 
 # Machines are shared and slow at times: no test fails for the time that it took.
 settings.register_profile(
@@ -29,4 +29,4 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 def no_pass_stays_open() -> Iterator[None]:
     """A pass that ended, by an error or not, must leave `outbound_nodes` as it is at rest."""
     yield
-    assert _passes == []
+    assert passes_under_way == []

@@ -6,7 +6,8 @@ from conformance import CASES
 from conformance.printed import Add, Input
 
 import miniflow as mf
-from miniflow.graph import Op, ancestors_in_order
+from miniflow.graph import Op
+from miniflow.plans import ancestors_in_order
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 

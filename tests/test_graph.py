@@ -6,7 +6,7 @@ from conformance.elementwise import Mul, Square
 
 import miniflow as mf
 from miniflow.errors import GraphError
-from miniflow.graph import Plan, ancestors_in_order, plan_for
+from miniflow.plans import Plan, ancestors_in_order, plan_for
 
 # --- What a node has
 

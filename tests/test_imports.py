@@ -18,7 +18,7 @@ import miniflow as mf
 SOURCE = Path(mf.__file__).parent
 
 LAYERS = [
-    {"errors", "operators", "values", "atomic"},  # know nothing of graphs
+    {"errors", "operators", "values", "atomic", "places", "plans"},  # know no node
     {"graph"},
     {"nodes"},
     {"feeding", "autodiff", "checking"},

@@ -19,8 +19,8 @@ from safetensors.numpy import save as safetensors
 import miniflow as mf
 from miniflow.errors import FeedError, GraphError, ModelFileError, ShapeError
 from miniflow.files import KEY, read_arrays
-from miniflow.graph import ancestors_in_order
 from miniflow.ir.store import MAX_EQUATIONS
+from miniflow.plans import ancestors_in_order
 
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-10}
 RNG = np.random.default_rng(4)

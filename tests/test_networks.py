@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from miniflow.graph import ancestors_in_order
 from miniflow.networks import build, sizes_of
 from miniflow.options import OptionError
+from miniflow.plans import ancestors_in_order
 
 
 def test_names_stand_for_sizes_that_fit_the_data() -> None:

@@ -58,7 +58,7 @@ def test_node_before_one_that_has_no_gradient_for_it_gets_zeros(between) -> None
 FORK = """
 import os, threading, warnings
 import miniflow as mf
-from miniflow.graph import _passes
+from miniflow.plans import passes_under_way
 warnings.simplefilter("ignore")
 inside, leave = threading.Event(), threading.Event()
 class Slow(mf.Op):
@@ -69,7 +69,7 @@ threading.Thread(target=mf.value, args=(slow, {x: 1.0})).start()
 inside.wait()
 child = os.fork()
 if child == 0:
-    print(len(_passes), x.outbound_nodes == [slow, other], flush=True)
+    print(len(passes_under_way), x.outbound_nodes == [slow, other], flush=True)
     os._exit(0)
 os.waitpid(child, 0); leave.set()
 """

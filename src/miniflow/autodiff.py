@@ -31,7 +31,8 @@ from miniflow.feeding import (
     missing_feed,
     value_not_set,
 )
-from miniflow.graph import Node, Pass, Plan, _passes, plan_for
+from miniflow.graph import Node
+from miniflow.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.values import ones_like, shape_of, zeros_like
 
 _lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
@@ -40,7 +41,7 @@ _lock = threading.RLock()  # one pass at a time: nodes hold the values of the la
 def _new_lock() -> None:
     global _lock
     if not _lock.acquire(blocking=False):  # the pass under way is that thread's
-        _passes.clear()
+        passes_under_way.clear()
     _lock = threading.RLock()
 
 
@@ -198,7 +199,7 @@ def preserved(nodes: Iterable[Node]) -> Iterator[None]:
 
 def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: Pass) -> None:
     """Call `forward` of every node that leads to the output, in order."""
-    _passes.append(this_pass)
+    passes_under_way.append(this_pass)
     node = output
     try:
         for node in (*plan.order, output):
@@ -217,14 +218,14 @@ def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: 
             raise
         raise explained(node, "forward", error) from error
     finally:
-        _passes.pop()
+        passes_under_way.pop()
 
 
 def backward_pass(wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
     """Call `backward` of every node between the output and `wrt`, consumers first; collect the
     gradients.
     """
-    _passes.append(this_pass)
+    passes_under_way.append(this_pass)
     node = this_pass.order[0]
     try:
         for node in this_pass.order:
@@ -237,7 +238,7 @@ def backward_pass(wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
     except Exception as error:
         raise explained(node, "backward", error) from error
     finally:
-        _passes.pop()
+        passes_under_way.pop()
 
 
 def gradient_of(node: Node) -> Any:

@@ -17,7 +17,8 @@ import numpy as np
 
 from miniflow.errors import DataError, FeedError
 from miniflow.feeding import is_input
-from miniflow.graph import Node, Parameter, ancestors_in_order
+from miniflow.graph import Node, Parameter
+from miniflow.plans import ancestors_in_order
 from miniflow.values import describe, shape_of
 
 

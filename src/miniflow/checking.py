@@ -25,7 +25,8 @@ from miniflow.autodiff import (
 )
 from miniflow.errors import GradientError, GraphError
 from miniflow.feeding import checked_feed, checked_output, checked_wrt, end_feed, explained
-from miniflow.graph import Node, Parameter, Pass, Plan, _passes, plan_for
+from miniflow.graph import Node, Parameter
+from miniflow.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.values import ones_like
 
 # Entries of an input that are compared, at most: differences cost two forward calls each.
@@ -160,7 +161,7 @@ def _check_edge(
             consumers = [Seed({node: part.copy()[()]}) for part in parts]
             upstream = parts[0] + parts[1]
         # As when tracing, nothing is validated: a step may leave the range of a probability.
-        _passes.append(Pass({node: consumers}, needed, tracing=True))
+        passes_under_way.append(Pass({node: consumers}, needed, tracing=True))
         method = "backward"
         try:
             node.forward()  # once more: a backward() may use up what forward() left for it
@@ -177,7 +178,7 @@ def _check_edge(
         except Exception as error:
             raise explained(node, method, error) from error
         finally:
-            _passes.pop()
+            passes_under_way.pop()
 
 
 def _compare(

@@ -35,11 +35,12 @@ from miniflow.errors import (
     NotFiniteError,
 )
 from miniflow.feeding import checked_feed, missing_feed, not_one_number, wants_a_value
-from miniflow.graph import Constant, Node, Parameter, plan_for
+from miniflow.graph import Constant, Node, Parameter
 from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import type_of
 from miniflow.ir.program import Output, Program
 from miniflow.passes import optimize
+from miniflow.plans import plan_for
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import recorded_steadily

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
-from miniflow.graph import Input, Node, Op, Plan
+from miniflow.graph import Input, Node, Op
+from miniflow.plans import Plan
 from miniflow.values import as_value, describe, shape_of
 
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.feeding import is_input
-from miniflow.graph import Node, ancestors_in_order, plan_for
+from miniflow.graph import Node
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
 from miniflow.ir.program import Constant, Program
 from miniflow.ir.store import describe_program, generalize, parse, specialize
+from miniflow.plans import ancestors_in_order, plan_for
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import recorded_steadily

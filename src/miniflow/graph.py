@@ -22,25 +22,22 @@ whole protocol:
                 self.gradients[x] += y.value * grad
                 self.gradients[y] += x.value * grad
 
-This file has the four kinds of node (`Node`, `Input`, `Parameter` and `Op`, the tidy way to write
-one) and `Plan`, which knows the nodes that lead to an output. `autodiff.py` runs the two passes.
+This file has the four kinds of node: `Node`, `Input`, `Parameter` and `Op`, the tidy way to write
+one. `plans.py` finds the nodes that lead to an output; `autodiff.py` runs the two passes.
 """
 
 import os
-import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from types import CodeType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError, ShapeError
 from miniflow.operators import Operators
+from miniflow.places import building_code, line_of
+from miniflow.plans import Plan, passes_under_way
 from miniflow.values import as_value, describe, ones_like, shape_of, sum_to_shape, zeros_like
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def _sees_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -84,7 +81,7 @@ class Node(Operators):
         self.value: Any = None
         self.gradients: dict[Node, Any] = {}
         self.cache: dict[Any, Any] = {}
-        self._built_at = _building_code()
+        self._built_at = building_code()
         self._consumers: dict[weakref.ref[Node], None] = {}
         self._consumers_limit = 16
         self._plan: Plan | None = None
@@ -128,8 +125,8 @@ class Node(Operators):
         """The consumers: during a pass those that lead to its output, at rest all that are
         alive.
         """
-        if _passes:
-            during = _passes[-1].consumers.get(self)
+        if passes_under_way:
+            during = passes_under_way[-1].consumers.get(self)
             if during is not None:
                 return during
         alive = (me() for me in list(self._consumers))
@@ -153,7 +150,7 @@ class Node(Operators):
         code, instruction = self._built_at
         if code is None:
             return "unknown"
-        return f"{os.path.basename(code.co_filename)}:{_line(code, instruction)}"
+        return f"{os.path.basename(code.co_filename)}:{line_of(code, instruction)}"
 
     def __str__(self) -> str:
         return f"{self.label} ({self.where})"
@@ -335,7 +332,7 @@ class Op(Node):
 
     def forward(self) -> None:
         values = [node.value for node in self.inbound_nodes]
-        if self._validates and not (_passes and _passes[-1].tracing):
+        if self._validates and not (passes_under_way and passes_under_way[-1].tracing):
             self.validate(*values)
         self.value = self.compute(*values)
 
@@ -353,7 +350,7 @@ class Op(Node):
                 f"{self}: gradient() returned {len(grads)} gradients for {len(values)} inbound "
                 "nodes; it must return one for each, None where there is none."
             )
-        needed = _passes[-1].needed if _passes else inbound
+        needed = passes_under_way[-1].needed if passes_under_way else inbound
         gradients: dict[Node, Any] = {}
         for node, value, grad in zip(inbound, values, grads, strict=False):
             if node in needed:
@@ -380,117 +377,3 @@ class Op(Node):
 def as_node(x: Any) -> Node:
     """A node as it is; a number or an array as a `Constant`."""
     return x if isinstance(x, Node) else Constant(x)
-
-
-def _building_code() -> tuple[CodeType | None, int]:
-    """The code that is building a node, and where in it: the line is looked up only if it is asked
-    for.
-    """
-    frame = sys._getframe(2)
-    while frame is not None:
-        code = frame.f_code
-        if code.co_name != "__init__" and not code.co_filename.startswith(_PACKAGE):
-            return code, frame.f_lasti
-        frame = frame.f_back  # type: ignore[assignment]
-    return None, 0
-
-
-@lru_cache(maxsize=4096)
-def _line(code: CodeType, instruction: int) -> int:
-    position = next(p for i, p in enumerate(code.co_positions()) if 2 * i >= instruction)
-    return position[0] or code.co_firstlineno
-
-
-# --- Which nodes lead to an output, and in what order
-
-
-class Plan(NamedTuple):
-    """What a pass needs to know about an output: found once, kept until the graph changes.
-
-    The output itself is left out everywhere: it keeps its plan, and a plan that kept the output
-    would be a cycle.
-    """
-
-    order: list[Node]  # the nodes that lead to the output, each after its inbound nodes
-    inbound: list[Sequence[Node]]  # a copy of their inbound_nodes, and last the output's
-    consumers: dict[Node, list[Node]]  # for each of them, the consumers among them
-    backward: dict[tuple[int, ...], tuple[set[Node], list[Node]]]  # per `wrt`: see needed_for
-
-    def is_current(self, output: Node) -> bool:
-        """Whether nobody has rewired the graph since."""
-        return (
-            output.inbound_nodes == self.inbound[-1]
-            and [node.inbound_nodes for node in self.order] == self.inbound[:-1]
-        )
-
-    def needed_for(self, wrt: Sequence[Node]) -> tuple[set[Node], list[Node]]:
-        """The nodes between `wrt` and the output, as a set and last to first; all nodes if `wrt` is
-        empty.
-        """
-        key = tuple(map(id, wrt))
-        if key not in self.backward:
-            needed = set(wrt) & self.consumers.keys() if wrt else set(self.order)
-            for node, inbound in zip(self.order, self.inbound, strict=False):
-                if not needed.isdisjoint(inbound):
-                    needed.add(node)
-            self.backward[key] = needed, [node for node in reversed(self.order) if node in needed]
-        return self.backward[key]
-
-
-def plan_for(output: Node) -> Plan:
-    """The plan of an output: the one it keeps if the graph is as it was, else a new one."""
-    plan = output._plan
-    if plan is None or not plan.is_current(output):
-        order = ancestors_in_order(output)[:-1]
-        consumers: dict[Node, list[Node]] = {node: [] for node in order}
-        for node in order:
-            for source in dict.fromkeys(node.inbound_nodes):  # Mul(x, x) is one consumer of x
-                consumers[source].append(node)
-        for node in (*order, output):  # somebody may have rewired the graph
-            for source in node.inbound_nodes:
-                source._consumers[weakref.ref(node)] = None
-        inbound = [node.inbound_nodes[:] for node in (*order, output)]
-        plan = output._plan = Plan(order, inbound, consumers, {})
-    return plan
-
-
-def ancestors_in_order(output: Node) -> list[Node]:
-    """Every node that leads to `output`, each after its inbound nodes, `output` last; O(nodes +
-    edges).
-
-    >>> x, y = Input("x"), Input("y")
-    >>> ancestors_in_order(x * y + x)
-    [<Input 'x'>, <Input 'y'>, <Mul>, <Add>]
-    """
-    order: list[Node] = []
-    entered, finished = {output}, set[Node]()
-    stack: list[tuple[Node, Iterator[Node]]] = [(output, iter(output.inbound_nodes))]
-    while stack:
-        node, rest = stack[-1]
-        source = next(rest, None)
-        if source is None:
-            stack.pop()
-            finished.add(node)
-            order.append(node)
-        elif source not in entered:
-            entered.add(source)
-            stack.append((source, iter(source.inbound_nodes)))
-        elif source not in finished:
-            raise GraphError(f"The graph has a cycle: {source} is computed from its own value.")
-    return order
-
-
-class Pass(NamedTuple):
-    """A pass under way: what `outbound_nodes` shows, and which nodes need a gradient (`order`: in
-    which order).
-    """
-
-    consumers: dict[Node, list[Node]]
-    needed: set[Node]
-    order: Sequence[Node] = ()
-    tracing: bool = (
-        False  # the values are tracer arrays: they have shapes, and no numbers to validate
-    )
-
-
-_passes: list[Pass] = []  # the innermost last: a node's own forward may run a pass of another graph

@@ -26,11 +26,12 @@ from miniflow.checkpoints import checkpoint_exists, load_checkpoint, save_checkp
 from miniflow.errors import GraphError, NotFiniteError
 from miniflow.evaluation import Evaluation, evaluate_batches
 from miniflow.feeding import checked_output
-from miniflow.graph import Node, Parameter, ancestors_in_order
+from miniflow.graph import Node, Parameter
 from miniflow.history import Epoch, History
 from miniflow.interrupts import Interrupts, interrupts_held_back
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, whole
+from miniflow.plans import ancestors_in_order
 from miniflow.progress import Style, progress_for
 from miniflow.stepping import Look, Step, StepResult, make_look, make_step
 from miniflow.values import describe

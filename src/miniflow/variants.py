@@ -10,9 +10,10 @@ import numpy as np
 from miniflow import autodiff
 from miniflow.backends import Executable
 from miniflow.comparing import interpreters_feed
-from miniflow.graph import Constant, Node, Op, Parameter, ancestors_in_order
+from miniflow.graph import Constant, Node, Op, Parameter
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
+from miniflow.plans import ancestors_in_order
 from miniflow.tracing.keeping import preserved_deeply
 
 _PYTHON_TYPES = {"bool": bool, "i64": int, "f64": float}

@@ -12,11 +12,12 @@ from drawn_graphs import case_study, cross_entropy, diamonds, linear
 
 import miniflow as mf
 from miniflow.errors import GraphError
-from miniflow.graph import Input, Node, ancestors_in_order
+from miniflow.graph import Input, Node
 from miniflow.pictures import draw
 from miniflow.pictures.chain import all_paths, count_paths
 from miniflow.pictures.figure import Figure, plain
 from miniflow.pictures.local import depends, jacobian, local_derivative, pull_back
+from miniflow.plans import ancestors_in_order
 
 
 def labels(figure: Figure) -> list[str]:

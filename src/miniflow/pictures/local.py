@@ -14,7 +14,8 @@ import numpy as np
 
 from miniflow import autodiff
 from miniflow.autodiff import Seed, TheEnd, preserved
-from miniflow.graph import Node, Pass, _passes
+from miniflow.graph import Node
+from miniflow.plans import Pass, passes_under_way
 
 Array = np.ndarray[Any, Any]
 
@@ -38,12 +39,12 @@ def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
     """The gradients that the node hands its inputs if its own value's gradient is `upstream`."""
     with autodiff._lock, preserved([node]):
         this_pass = Pass({node: _Upstream(node, upstream)}, set(node.inbound_nodes))
-        _passes.append(this_pass)
+        passes_under_way.append(this_pass)
         try:
             node.backward()
             return dict(node.gradients)
         finally:
-            _passes.pop()
+            passes_under_way.pop()
 
 
 class _Upstream(TheEnd):
@@ -104,14 +105,14 @@ def depends(node: Node) -> dict[Node, Array]:
                 value = np.asarray(source.value)
                 if value.dtype.kind == "f":
                     source.value = _other_values(value, start)
-            _passes.append(Pass({node: TheEnd(node)}, set(sources)))
+            passes_under_way.append(Pass({node: TheEnd(node)}, set(sources)))
             try:
                 node.forward()
                 others = jacobian(node)
             except Exception:  # whatever a node's own code raises when it is fed strange numbers
                 continue
             finally:
-                _passes.pop()
+                passes_under_way.pop()
         for source, matrix in others.items():
             if matrix.shape == found[source].shape:
                 found[source] = found[source] | (matrix != 0)

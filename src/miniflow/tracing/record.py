@@ -20,9 +20,10 @@ import miniflow
 from miniflow.autodiff import check_gradients_of, gradient_of, start_pass
 from miniflow.errors import CompileError, GraphError
 from miniflow.feeding import explained, wants_a_value
-from miniflow.graph import Node, Parameter, Plan, _passes
+from miniflow.graph import Node, Parameter
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
+from miniflow.plans import Plan, passes_under_way
 from miniflow.tracing.arrays import (
     TracedArray,
     TracedPython,
@@ -202,7 +203,7 @@ def _forward(
     output: Node, plan: Plan, order: Sequence[Node], fed: Mapping[Node, ValueType], walk: _Walk
 ) -> None:
     this_pass = start_pass(output, plan, (), tracing=True)
-    _passes.append(this_pass)
+    passes_under_way.append(this_pass)
     try:
         for node in order:
             walk.call(node, "forward", _forward_call(node, fed, walk))
@@ -211,7 +212,7 @@ def _forward(
             value = walk.call(node, "forward", partial(_value_of, node))
             walk.trace.builder.name(value, node.name)
     finally:
-        _passes.pop()
+        passes_under_way.pop()
 
 
 def _value_of(node: Node) -> Operand:
@@ -234,7 +235,7 @@ def _forward_call(node: Node, fed: Mapping[Node, ValueType], walk: _Walk) -> Cal
 
 def _backward(output: Node, plan: Plan, wanted: Sequence[Node], walk: _Walk) -> list[Operand]:
     this_pass = start_pass(output, plan, wanted, tracing=True)
-    _passes.append(this_pass)
+    passes_under_way.append(this_pass)
     try:
         for node in this_pass.order:
             walk.call(node, "backward", node.backward)
@@ -248,7 +249,7 @@ def _backward(output: Node, plan: Plan, wanted: Sequence[Node], walk: _Walk) -> 
             walk.trace.builder.name(gradient, f"d{node.name}" if node.name else None)
         return gradients
     finally:
-        _passes.pop()
+        passes_under_way.pop()
 
 
 def _update(
