@@ -155,6 +155,9 @@ def test_movements():
         cases += [
             ("transpose", (x,), {"axes": axes}) for axes in itertools.permutations(range(ndim))
         ]
+    for x in (CUBE, CUBE.astype(np.uint8), CUBE[:, :0].copy()):
+        for axes, window in (((0,), (1,)), ((0, 2), (2, 3)), ((2,), (4,))):
+            cases.append(("windows", (x,), {"axes": axes, "window": window}))
     parts = [CUBE, CUBE[:1].astype(np.float32), np.zeros((0, 3, 4), np.int8)]
     cases += [
         ("concatenate", tuple(parts), {"axis": 0}),
@@ -205,6 +208,10 @@ def test_slices():
         cases += [("slice_update", (CUBE, value), {"index": index}) for value in values]
         cases.append(
             ("slice_update", (CUBE.astype(np.int8), np.full(place, 2.7)), {"index": index})
+        )
+        cases += [("slice_add", (CUBE, value), {"index": index}) for value in values[:-1]]
+        cases.append(
+            ("slice_add", (CUBE.astype(np.int8), np.ones(place, np.int8)), {"index": index})
         )
     assert_all_agree(cases)
 

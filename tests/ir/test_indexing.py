@@ -50,6 +50,22 @@ def test_slice_update_is_numpys_assignment(case, value):
 
 
 @settings(max_examples=50, deadline=None)
+@given(arrays_and_brackets())
+def test_slice_add_adds_to_a_part(case):
+    x, index = case
+    before, expected = x.copy(), x.copy()
+    part = np.arange(float(np.size(x[index]))).reshape(np.shape(x[index]))
+    expected[index] += part
+    assert_same(compute("slice_add", (x, part), index=slice_index(index, x.shape)), expected)
+    assert_same(x, before)
+
+
+def test_slice_add_does_not_widen():
+    with pytest.raises(ProgramError, match="widen"):
+        compute("slice_add", (np.zeros(3, np.float32), np.ones(3)), index=((0, 3, 1),))
+
+
+@settings(max_examples=50, deadline=None)
 @given(arrays_and_brackets(), st.integers(0, 2))
 def test_slice_update_broadcasts_as_assignment_does(case, extra):
     x, index = case

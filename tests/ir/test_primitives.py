@@ -322,6 +322,14 @@ def test_movements_are_numpys():
     assert compute("reshape", (np.float64(2),), shape=()).shape == ()
 
 
+def test_windows_are_numpys():
+    view = np.lib.stride_tricks.sliding_window_view
+    for x in (CUBE, CUBE.astype(np.int8)[:, ::-2], CUBE[:, :0]):
+        for axes, window in (((0,), (1,)), ((0, 2), (2, 3)), ((2,), (4,))):
+            seen = compute("windows", (x,), axes=axes, window=window)
+            assert_same(seen, view(x, window, axes))
+
+
 def test_concatenate_is_numpys():
     parts = [CUBE, CUBE[:1].astype(np.float32), np.zeros((0, 3, 4), np.int8)]
     assert_same(compute("concatenate", parts, axis=0), np.concatenate(parts, axis=0))

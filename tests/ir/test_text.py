@@ -107,6 +107,8 @@ def test_writes_print_the_place_and_the_value():
     written = b.add("slice_update", (x, 5), index, name="a")
     added = b.add("scatter_add", (written, 1.5, i), {"axes": (1,)}, name="b")
     assert lines_of(b, added) == ["a = slice_update(x[:, 1], 5)", "b = scatter_add(a[:, i], 1.5)"]
+    total = b.add("slice_add", (x, 5.0), index, name="c")
+    assert lines_of(b, total)[-1] == "c = slice_add(x[:, 1], 5.0)"
 
 
 def test_params_print_as_a_reader_of_numpy_expects():

@@ -16,6 +16,7 @@ ROW, COLUMN = ValueType("f32", (3,)), ValueType("f32", (2, 1))
 SCALAR, ZERO_D = ValueType("f32", (), "scalar"), ValueType("f32", ())
 FLOAT, INT = ValueType("f64", (), "python"), ValueType("i64", (), "python")
 INDEX = ValueType("i64", (2,))
+PART = ((0, 2, 1), (0, 1, 2))
 WHOLE = ((0, 2, 1), (0, 3, 1))
 NAN = float("nan")
 
@@ -109,6 +110,21 @@ APPLIES = [
         lambda w, x: w.slice_update(x, w.full(7, (3,)), index=(0, (0, 3, 1))),
         [F32],
         "slice_update(x, f32(7.0), index=(0, (0, 3, 1)))",
+    ),
+    (
+        lambda w, x: w.slice_update(x, w.slice(x, index=PART), index=PART),
+        [F32],
+        "x",
+    ),
+    (
+        lambda w, x: w.slice_update(x, w.add(2.0, w.slice(x, index=PART)), index=PART),
+        [F32],
+        "slice_add(x, 2.0, index=((0, 2, 1), (0, 1, 2)))",
+    ),
+    (
+        lambda w, x: w.slice(w.slice_update(x, 7.0, index=PART), index=((0, 2, 1), (1, 1, 2))),
+        [F32],
+        "slice(x, index=((0, 2, 1), (1, 1, 2)))",
     ),
     # What is known is computed.
     (lambda w, x: w.add(2, 3), [F32], "5"),

@@ -16,6 +16,7 @@ from miniflow.graph import Node
 from miniflow.pictures import Drawing, draw
 from miniflow.pictures.figure import Card, Figure
 from miniflow.pictures.groups import MOST_CARDS
+from miniflow.plans import ancestors_in_order
 
 
 def cards(drawing: Drawing) -> dict[str, Card]:
@@ -262,7 +263,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 def test_drawing_changes_nothing() -> None:
     loss = network()
-    before = {n: (n.value, dict(n.gradients)) for n in mf.graph.ancestors_in_order(loss)}
+    before = {n: (n.value, dict(n.gradients)) for n in ancestors_in_order(loss)}
     draw(loss).svg()
     draw(loss, groups="closed").text(80)
     for node, (value, gradients) in before.items():

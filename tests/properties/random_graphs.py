@@ -121,6 +121,66 @@ def weights(x: Any) -> st.SearchStrategy[Options]:
     )
 
 
+def on_images(build: Callable[..., mf.Node]) -> Callable[..., mf.Node]:
+    """A matrix is a grey image; three axes are one image with channels."""
+    return lambda x, shape, **options: build(mf.Reshape(x, shape), **options)
+
+
+def image_shape(x: Any) -> tuple[int, ...]:
+    shape = np.shape(x)
+    return (1, *shape, 1) if len(shape) == 2 else (1, *shape)
+
+
+def is_image(x: Any) -> bool:
+    return np.ndim(x) in (2, 3) and min(np.shape(x)) > 0
+
+
+def kernels(x: Any) -> st.SearchStrategy[Options]:
+    if not is_image(x):
+        return st.nothing()
+    shape, size = image_shape(x), st.integers(1, 2)
+
+    def options(size: tuple[int, int, int]) -> Options:
+        whole = (*size[:2], shape[3], size[2])
+        W = (np.arange(np.prod(whole)).reshape(whole) % 5 - 1.8) / 4
+        return {"W": W, "b": np.arange(size[2]) / 8}
+
+    return st.builds(
+        lambda size, stride, padding: options(size)
+        | {"shape": shape, "stride": stride, "padding": padding},
+        st.tuples(size, size, size), size, st.sampled_from(["valid", "same", 1]),
+    )  # fmt: skip
+
+
+def pools(x: Any) -> st.SearchStrategy[Options]:
+    if not is_image(x):
+        return st.nothing()
+    size = st.integers(1, 2)
+    return st.builds(
+        lambda size, stride, padding: {
+            "shape": image_shape(x), "size": size, "stride": stride, "padding": padding
+        },
+        size, st.none() | size, st.sampled_from(["valid", "same", 1]),
+    )  # fmt: skip
+
+
+def seeds(x: Any) -> st.SearchStrategy[Options]:
+    whole = st.integers(0, 5) | st.just(-1)
+    return st.builds(lambda seed, rate: {"seed": seed, "rate": rate}, whole, st.floats(0.1, 0.8))
+
+
+def gains(x: Any) -> st.SearchStrategy[Options]:
+    if np.ndim(x) == 0 or np.shape(x)[-1] < 2:
+        return st.nothing()
+    n = np.shape(x)[-1]
+    return st.just({"gain": 1 + np.arange(n) / 8, "shift": np.arange(n) / 4})
+
+
+def spread_out(x: Any) -> bool:
+    """Whether no row is nearly of one number, whose variance is nothing but rounding."""
+    return np.ndim(x) > 0 and bool(np.all(np.var(x, axis=-1) > 0.05))
+
+
 def exponents(x: Any) -> st.SearchStrategy[Options]:
     return st.sampled_from([2, 3, -1, 2.0, 0]).map(lambda y: {"y": y})
 
@@ -161,13 +221,19 @@ KINDS: dict[str, Kind] = {
     "Reshape": Kind(1, mf.Reshape, shapes),
     "Transpose": Kind(1, mf.Transpose, orders),
     "Where": Kind(3, mf.Where, fits=lambda c, x, y: apart(c) or np.asarray(c).dtype.kind != "f"),
+    "Flatten": Kind(1, mf.Flatten, lambda x: st.just({}) if np.ndim(x) else st.nothing()),
+    "Conv2D": Kind(1, on_images(mf.Conv2D), kernels),
+    "MaxPool": Kind(1, on_images(mf.MaxPool), pools, fits=untied),
+    "AveragePool": Kind(1, on_images(mf.AveragePool), pools),
+    "Dropout": Kind(1, mf.Dropout, seeds),
+    "LayerNorm": Kind(1, mf.LayerNorm, gains, fits=spread_out),
     "MSE": Kind(2, mf.MSE),
     "CrossEntropyWithSoftmax": Kind(
         1, lambda x, labels, **rest: mf.CrossEntropyWithSoftmax(x, labels, **rest), of_logits
     ),
     "BinaryCrossEntropy": Kind(1, mf.BinaryCrossEntropy, probabilities, fits=apart),
 }
-COVERED = {*KINDS, "DummyGrad"}  # every recipe can be given one on top
+COVERED = {*KINDS, "DummyGrad", "Seed"}  # one on top of any recipe; a number in a Dropout
 
 
 class Leaf(NamedTuple):

@@ -217,6 +217,64 @@ test_mean_squared_error = agrees_with(
 )
 
 
+# --- Images
+
+
+@st.composite
+def images(draw: Any, *, unique: bool = False) -> Drawn:
+    shape = draw(st.tuples(*[st.integers(1, 2), *[st.integers(2, 4)] * 2, st.integers(1, 2)]))
+    elements = st.integers(-500, 500).map(lambda k: k / 8) if unique else NUMBERS
+    return Drawn((draw(arrays(shape, elements, unique=unique)),))
+
+
+def convolved(x: Any, W: Any) -> Any:
+    seen = np.lib.stride_tricks.sliding_window_view(x, W.shape[:2], (1, 2))
+    return np.einsum("nyzcij,ijco->nyzo", seen, W)
+
+
+@st.composite
+def images_and_kernels(draw: Any) -> Drawn:
+    (x,), _ = draw(images())
+    sizes = st.tuples(st.integers(1, 2), st.integers(1, 2), st.just(x.shape[3]), st.integers(1, 2))
+    return Drawn((x, draw(arrays(draw(sizes)))))
+
+
+def in_windows(x: Any) -> Any:
+    n, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels)
+
+
+test_conv2d = agrees_with(mf.Conv2D, convolved, images_and_kernels())
+test_max_pool = agrees_with(
+    mf.MaxPool, lambda x: np.max(in_windows(x), axis=(2, 4)), images(unique=True)
+)
+test_average_pool = agrees_with(
+    mf.AveragePool, lambda x: np.mean(in_windows(x), axis=(2, 4)), images()
+)
+test_flatten = agrees_with(mf.Flatten, lambda x: x.reshape(len(x), -1), images())
+test_dropout = agrees_with(
+    lambda x: mf.Dropout(x, 3, 0.4, stream=0),
+    lambda x: x * mf.value(mf.Dropout(np.ones(np.shape(x)), 3, 0.4, stream=0)),
+    entrywise(),
+)
+
+
+@st.composite
+def rows_gain_and_shift(draw: Any) -> Drawn:
+    rows, n = draw(st.integers(1, 3)), draw(st.integers(2, 4))
+    x = draw(arrays((rows, n), st.integers(-24, 24).map(float), unique=True))
+    return Drawn((x, draw(arrays((n,))), draw(arrays((n,)))))
+
+
+def normalised(x: Any, gain: Any, shift: Any) -> Any:
+    deviation = x - x.mean(axis=-1, keepdims=True)
+    return gain * deviation / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5) + shift
+
+
+test_layer_norm = agrees_with(mf.LayerNorm, normalised, rows_gain_and_shift())
+
+
 def test_every_node_is_held_against_numpy() -> None:
     """DummyGrad is part of each of these tests."""
     tested = {name.removeprefix("test_").replace("_", "") for name in globals()}
@@ -224,6 +282,7 @@ def test_every_node_is_held_against_numpy() -> None:
         "crossentropywithsoftmax": "crossentropy",
         "mse": "meansquarederror",
         "dummygrad": "add",
+        "seed": "dropout",
     }
     from miniflow.nodes import __all__ as every
 

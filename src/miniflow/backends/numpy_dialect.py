@@ -117,7 +117,7 @@ class _Writer:
         """Whether the result does not lie in C order."""
         if kind_of(equation) not in ("view", "constant") or equation.result.type.size <= 1:
             return False
-        if equation.primitive in ("full", "broadcast_to"):
+        if equation.primitive in ("full", "broadcast_to", "windows"):
             return True  # one number that is looked at again and again
         base = equation.operands[0] if equation.operands else None
         if equation.primitive == "transpose" and base is not None:

@@ -22,6 +22,7 @@ from miniflow.backends.numpy_indexing import (
     positions,
     put,
     scatter_add,
+    slice_add,
     slice_update,
     take,
 )
@@ -309,6 +310,7 @@ WRITINGS: dict[str, Writing] = {
     "gemm": Writing(_gemm, overwrites=(0,)),
     "concatenate": Writing(_concatenate),
     "slice_update": Writing(slice_update, overwrites=(0,)),
+    "slice_add": Writing(slice_add, overwrites=(0,)),
     "gather": Writing(gather, may_raise=True),
     "gather_update": Writing(gather_update, overwrites=(0,), may_raise=True),
     "scatter_add": Writing(scatter_add, overwrites=(0,), may_raise=True),

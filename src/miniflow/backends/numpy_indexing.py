@@ -30,6 +30,17 @@ def slice_update(source: Source, equation: Equation, out: str) -> None:
     source.line(f"{out}[{index}] = {source.broadcast(equation.operands[1])}")
 
 
+def slice_add(source: Source, equation: Equation, out: str) -> None:
+    copy_first(source, equation, out)
+    entries, value = equation.params["index"], source.broadcast(equation.operands[1])
+    index = index_text(brackets(entries))
+    if all(isinstance(entry, int) for entry in entries):  # a number, of which there is no view
+        source.line(f"{out}[{index}] += {value}")
+        return
+    part = source.derived(equation.result, "part", f"[{index}]")
+    source.line(f"{source.function('add')}({part}, {value}, {part})")
+
+
 def gather(source: Source, equation: Equation, out: str) -> None:
     x, *indices = equation.operands
     entries = _entries(source, equation, indices)

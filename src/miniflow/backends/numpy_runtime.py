@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from miniflow.backends.blas import Array, Library, Operand, product
 
@@ -31,6 +32,14 @@ def in_block(memory: npt.NDArray[np.uint8], dtype: npt.DTypeLike, shape: tuple[i
 def moving(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Operand:
     """Return an operand of matrix products whose array is another at each run."""
     return Operand(np.empty(shape, dtype))
+
+
+def windows(x: Array, window: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """Return what is seen through a window at every place along `axes`, without a copy."""
+    lengths = dict(zip(axes, window, strict=True))
+    shape = [n - lengths.get(axis, 1) + 1 for axis, n in enumerate(x.shape)]
+    strides = (*x.strides, *(x.strides[axis] for axis in axes))
+    return as_strided(x, (*shape, *window), strides)
 
 
 def wrap(at: Array, length: int, axis: int) -> None:

@@ -27,7 +27,10 @@ from miniflow.ir.program import Equation, Literal, Operand, Program, Variable, c
 from miniflow.ir.text import Namer
 from miniflow.passes.memory import Plan, variables_read
 
-RUNTIME = {"block", "check_finite", "in_block", "moving", "python_power", "scaled_product", "wrap"}
+RUNTIME = {
+    *("block", "check_finite", "in_block", "moving", "python_power", "scaled_product"),
+    *("windows", "wrap"),
+}
 MATH = {"inf", "nan"}
 NUMPY = {
     *(name for name, p in PRIMITIVES.items() if p.category == "elementwise"),
@@ -282,6 +285,9 @@ class Source:
                 return f"{base}.T" if is_reversed else f"{base}.transpose({axes})"
             case "broadcast_to":
                 return f"{self.function('broadcast_to')}({base}, {params['shape']})"
+            case "windows":
+                windows = self.function("windows")
+                return f"{windows}({base}, {params['window']}, {params['axes']})"
         return f"{base}[{index_text(brackets(params['index']))}]"
 
     def _bind(self, base: Operand, name: str, expression: str) -> None:

@@ -2,18 +2,18 @@
 
 NumPy has one notation for two things, so there are two families:
 
-- `slice`, `slice_update` (basic indexing): param `index` has one entry per axis, either an int,
-  which drops the axis, or ``(start, count, step)``: the elements start, start + step, ..., `count`
-  of them; the step may be negative, and an empty run is ``(0, 0, 1)``. `slice_index` makes it from
-  what Python's brackets hold.
+- `slice`, `slice_update`, `slice_add` (basic indexing): param `index` has one entry per axis:
+  either an int, which drops the axis, or ``(start, count, step)``, the elements start,
+  start + step, ..., `count` of them. The step may be negative, and an empty run is ``(0, 0, 1)``.
+  `slice_index` makes it from what Python's brackets hold.
 - `gather`, `gather_update`, `scatter_add` (advanced indexing): operands are integers that index the
   axes that the param `axes` lists, in increasing order; the other axes are taken whole. ``gather(x,
   i, j, axes=(0, 2))`` is ``x[i, :, j]``, with NumPy's rule for where the indexed axes go: in place
   if they are neighbours, else first.
 
 The writing ones are functions: they return a changed copy of their first operand; the value is the
-second. `gather_update` writes (the last of several writes to one place wins), `scatter_add` adds
-(all of them, as `np.add.at`).
+second. `slice_add` adds it to what is there; `gather_update` writes (the last of several writes to
+one place wins), `scatter_add` adds (all of them, as `np.add.at`).
 """
 
 from __future__ import annotations
@@ -115,6 +115,20 @@ def _infer_slice_update(x: Operand, value: Operand, *, index: Index) -> ValueTyp
     return x.type
 
 
+def _slice_add(x: Array, value: Value, *, index: Index) -> Array:
+    result = x.copy()
+    result[brackets(index)] = result[brackets(index)] + value
+    return result
+
+
+def _infer_slice_add(x: Operand, value: Operand, *, index: Index) -> ValueType:
+    need_array(x)
+    _check_fits(value, value.shape, _slice_shape(x, index))
+    if sample(np.add, x, value).dtype != x.type.dtype:
+        raise ProgramError(f"{value.type} added to {x.type} would widen it")
+    return x.type
+
+
 def _check_assignable(value: Operand, place: tuple[int, ...]) -> None:
     """Assignment broadcasts the value to the place, and ignores axes of length one in front."""
     shape = value.shape
@@ -203,6 +217,9 @@ def _value_size(
 INDEXING: Final = (
     view("slice", "indexing", _slice, _infer_slice, {"index": INDEX}),
     Primitive("slice_update", "indexing", 2, _slice_update, _infer_slice_update, {"index": INDEX}),
+    Primitive(
+        "slice_add", "indexing", 2, _slice_add, _infer_slice_add, {"index": INDEX}, _value_size
+    ),
     Primitive("gather", "indexing", None, _gather, _infer_gather, {"axes": INTS}),
     Primitive(
         "gather_update", "indexing", None, _gather_update, _infer_gather_update, {"axes": INTS}

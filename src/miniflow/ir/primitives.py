@@ -232,6 +232,25 @@ def _infer_broadcast_to(x: Operand, *, shape: tuple[int, ...]) -> ValueType:
     return ValueType(x.type.dtype, shape)
 
 
+def _windows(x: Value, *, axes: tuple[int, ...], window: tuple[int, ...]) -> Any:
+    return np.lib.stride_tricks.sliding_window_view(x, window, axes)
+
+
+def _infer_windows(x: Operand, *, axes: tuple[int, ...], window: tuple[int, ...]) -> ValueType:
+    """Axis `axes[i]` counts the places of the window; the axes within it come last."""
+    need_array(x, 1)
+    need_axes(axes, x)
+    if len(window) != len(axes):
+        raise ProgramError(f"a window of shape {window} for the axes {axes}")
+    shape = list(x.shape)
+    for axis, length in zip(axes, window, strict=True):
+        if not 1 <= length <= shape[axis]:
+            raise ProgramError(f"a window of shape {window} does not fit {x.type} along {axes}")
+        shape[axis] -= length - 1
+    check_shape((*shape, *window), x.type.dtype)
+    return ValueType(x.type.dtype, (*shape, *window))
+
+
 def _concatenate(*values: Value, axis: int) -> Any:
     return np.concatenate(values, axis=axis)
 
@@ -345,8 +364,9 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
         view("reshape", "movement", _reshape, _infer_reshape, _SHAPE),
         view("transpose", "movement", _transpose, _infer_transpose, {"axes": INTS}),
         view("broadcast_to", "movement", _broadcast_to, _infer_broadcast_to, _SHAPE),
+        view("windows", "movement", _windows, _infer_windows, {"axes": INTS, "window": INTS}),
         Primitive("concatenate", "movement", None, _concatenate, _infer_concatenate, _AXIS),
-        # Parts of arrays: slice, slice_update, gather, gather_update, scatter_add.
+        # Parts of arrays: slice, slice_update, slice_add, gather, gather_update, scatter_add.
         *INDEXING,
         # Creation.
         Primitive("full", "creation", 1, _full, _infer_full, {**_SHAPE, "dtype": DTYPE}),

@@ -382,6 +382,7 @@ _NOTATION: Final[dict[str, Callable[[Equation, list[str], Params], str]]] = {
     "arange": _arange,
     "slice": _slice,
     "slice_update": _slice_write,
+    "slice_add": _slice_write,
     "gather": _gather,
     "gather_update": _gather_write,
     "scatter_add": _gather_write,

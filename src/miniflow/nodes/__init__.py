@@ -2,35 +2,46 @@
 
 from miniflow.nodes.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from miniflow.nodes.arithmetic import Add, Div, Exp, Log, Mul, Neg, Pow, Sqrt, Sub
+from miniflow.nodes.convolution import Conv2D
+from miniflow.nodes.dropout import Dropout, Seed
 from miniflow.nodes.linear import Linear, MatMul
 from miniflow.nodes.loss import MSE, BinaryCrossEntropy, CrossEntropyWithSoftmax, DummyGrad
+from miniflow.nodes.normalization import LayerNorm
+from miniflow.nodes.pooling import AveragePool, MaxPool
 from miniflow.nodes.reduction import Max, Mean, Sum
-from miniflow.nodes.shape import Concat, Gather, GetItem, Reshape, Transpose, Where
+from miniflow.nodes.shape import Concat, Flatten, Gather, GetItem, Reshape, Transpose, Where
 
 __all__ = [
     "GELU",
     "MSE",
     "Add",
+    "AveragePool",
     "BinaryCrossEntropy",
     "Concat",
+    "Conv2D",
     "CrossEntropyWithSoftmax",
     "Div",
+    "Dropout",
     "DummyGrad",
     "Exp",
+    "Flatten",
     "Gather",
     "GetItem",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Log",
     "LogSoftmax",
     "MatMul",
     "Max",
+    "MaxPool",
     "Mean",
     "Mul",
     "Neg",
     "Pow",
     "ReLU",
     "Reshape",
+    "Seed",
     "Sigmoid",
     "Softmax",
     "Sqrt",

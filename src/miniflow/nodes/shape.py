@@ -2,6 +2,7 @@
 choose.
 """
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -35,6 +36,33 @@ class Reshape(Op):
 
     def compute(self, x: Any) -> Any:
         return np.reshape(x, self.shape)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (np.reshape(grad, shape_of(x)),)
+
+
+class Flatten(Op):
+    """All axes but the first as one: a row for each example, as `Linear` takes them.
+
+    Args:
+        x: shape (n, ...).
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Flatten(np.zeros((2, 3, 4)))).shape
+    (2, 12)
+    """
+
+    expects = "an array with at least one axis"
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        shape = shape_of(x)
+        if not shape:
+            raise ShapeError(f"{self}: {self.inbound_nodes[0].label} is a number; {self.expects}.")
+        return np.reshape(x, (shape[0], math.prod(shape[1:])))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (np.reshape(grad, shape_of(x)),)

@@ -245,7 +245,10 @@ class _Fuser:
             self.made_at.update((e.result, target) for e in first)
 
 
-_NEVER_IN_LOOPS: Final = ("arange", "argmax", "argmin", "concatenate", "cumsum", "slice_update")
+_NEVER_IN_LOOPS: Final = (
+    *("arange", "argmax", "argmin", "concatenate", "cumsum", "slice_add"),
+    *("slice_update", "windows"),
+)
 
 
 def _is_view(equation: Equation) -> bool:

@@ -7,6 +7,7 @@ view of the same elements in the same order is a `reshape`, so that there is one
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Final, TypeAlias
 
 from miniflow.ir.program import Equation, Operand, Variable
@@ -134,7 +135,41 @@ def slice_of_update(equation: Equation, look: Rewriter) -> Expression | None:
 
 def _are_apart(one: _Index, other: _Index) -> bool:
     pairs = zip(one, other, strict=True)
-    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in pairs)
+    return any(_never_meet(_as_run(a), _as_run(b)) for a, b in pairs)
+
+
+def _as_run(entry: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    return (entry, 1, 1) if isinstance(entry, int) else entry
+
+
+def _never_meet(one: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Whether two runs along an axis have no place in common: one ends before the other begins, or
+    both go in steps and never in the same.
+    """
+    (a, m, step_a), (b, n, step_b) = one, other
+    if not m or not n:
+        return True
+    ends_a, ends_b = sorted((a, a + (m - 1) * step_a)), sorted((b, b + (n - 1) * step_b))
+    is_beside = ends_a[1] < ends_b[0] or ends_b[1] < ends_a[0]
+    return is_beside or (a - b) % gcd(step_a, step_b) != 0
+
+
+def update_by_what_is_there(equation: Equation, look: Rewriter) -> Expression | None:
+    """What is there already need not be written; a sum with what is there is added."""
+    x, new = equation.operands
+    index = equation.params["index"]
+
+    def is_there(value: Operand) -> bool:
+        part = look.definition(value, "slice")
+        return part is not None and part.operands[0] is x and part.params["index"] == index
+
+    if is_there(new):
+        return x
+    total = look.definition(new, "add")
+    for before, more in (total.operands, total.operands[::-1]) if total is not None else ():
+        if is_there(before):
+            return Call("slice_add", (x, more), {"index": index})  # refused where it would widen
+    return None
 
 
 def update_of_all(equation: Equation, look: Rewriter) -> Expression | None:

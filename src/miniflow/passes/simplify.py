@@ -94,6 +94,7 @@ _TABLE: Final = (
     ("slice", movement.slice_of_update),
     ("slice_update", movement.update_of_all),
     ("slice_update", movement.update_of_update),
+    ("slice_update", movement.update_by_what_is_there),
     ("gather", movement.gather_of_run),
     ("gather", movement.gather_of_update),
     ("gather_update", movement.update_of_update),

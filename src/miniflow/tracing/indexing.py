@@ -221,6 +221,18 @@ def broadcast_view(x: TracedArray, shape: tuple[int, ...]) -> TracedArray:
     return x.look(View("broadcast_to", {"shape": shape}, undo), contiguous=False)
 
 
+def windows_view(x: TracedArray, axes: tuple[int, ...], window: tuple[int, ...]) -> TracedArray:
+    """The same memory, seen through a window at every place; it cannot be written to."""
+
+    def undo(below: Operand, new: Operand) -> Operand:
+        raise Refused(
+            "it writes to what sliding_window_view gave, and that cannot be written to.",
+            "Write to the array itself, slice by slice: x[:, i : i + n] += part.",
+        )
+
+    return x.look(View("windows", {"axes": axes, "window": window}, undo), contiguous=False)
+
+
 def reshaped_view(x: TracedArray, shape: Sequence[int]) -> TracedArray:
     """The same memory in another shape."""
 

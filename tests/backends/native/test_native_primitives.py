@@ -156,6 +156,9 @@ def test_movements_and_creations():
     ):
         cases += [("slice", (CUBE,), {"index": index})]
         cases += [("slice_update", (CUBE, 7.0), {"index": index})]
+        cases += [("slice_add", (CUBE, CUBE.reshape(-1)[5]), {"index": index})]
+    for axes, window in (((0,), (1,)), ((0, 2), (2, 3)), ((2,), (4,))):
+        cases += [("windows", (CUBE,), {"axes": axes, "window": window})]
     for shape in ((), (2, 0, 3), (2, 3)):
         cases += [("full", (v,), {"shape": shape, "dtype": "f32"}) for v in (0, 1.5, np.float32(2))]
     cases += [("arange", (), {"start": 5, "stop": 0, "step": -2, "dtype": "i32"})]

@@ -24,6 +24,7 @@ from miniflow.backends.native.frame import (
 )
 from miniflow.backends.native.kernels import Kernel, write_kernel
 from miniflow.backends.native.memory import Layout, distance, plain
+from miniflow.backends.native.movements import Movements
 from miniflow.backends.native.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
 from miniflow.backends.native.plan import Plan, make_plan
 from miniflow.backends.native.prepare import is_zero
@@ -63,6 +64,7 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
             check_value(plan, group)
         for variable in plan.last_reads.get(position, ()):
             plan.memory.give_back(variable)
+    writer.movements.finish()
     assign_new_values(plan, copies)
     hand_out(plan, copies)
     write_head(plan)
@@ -75,11 +77,14 @@ class _Writer:
         self.plan, self.library = plan, library
         self.memory, self.step, self.values = plan.memory, plan.step, plan.values
         self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
+        self.movements = Movements(plan.memory, plan.step, plan.values)
 
     def write(self, group: Group) -> None:
         """Write the step of a group, if anybody needs its results."""
         if not any(equation.result in self.plan.needed for equation in group.equations):
             return
+        if group.kind in (LOOP, PRODUCT, CALL) and not self.movements.continues(group.equations[0]):
+            self.movements.finish()
         if group.kind == LOOP:
             self._write_loop(group)
         elif group.kind == PRODUCT:
@@ -107,6 +112,8 @@ class _Writer:
     def _write_call(self, equation: Equation) -> None:
         result = equation.result
         self._allocate(result)
+        if self.movements.write(equation):
+            return
         if result.kind == "scalar":
             cell = self.step.bind(self.values.name(result), self.memory.arrays[result])
             self.step.line(f"{cell}[()] = {self.values.call(equation)}")
@@ -236,8 +243,7 @@ class _Writer:
         if arrangement is None:
             copy = Variable(variable.type, variable.name)
             self.memory.take_buffer(copy)
-            target, source = self.values.text(copy), self.values.text(variable)
-            self.step.line(f"np.copyto({target}, {source})")
+            self.movements.copy(copy, variable, group.equations[0])
             self.values.move(variable, plain(copy))
             return BY_ROWS
         return arrangement

@@ -70,10 +70,10 @@ def distance(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
 
 def plain(variable: Variable) -> Layout:
     """Return the layout of a variable that has memory of its own."""
-    return Layout(variable, 0, variable.shape, _by_rows(variable.shape))
+    return Layout(variable, 0, variable.shape, by_rows(variable.shape))
 
 
-def _by_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
+def by_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
@@ -84,13 +84,22 @@ def look_at(x: Layout, view: Equation) -> Layout | None:
         strides = tuple(x.strides[axis] for axis in params["axes"])
         return Layout(x.root, x.offset, shape, strides)
     if view.primitive == "slice":
-        entries = list(zip(params["index"], x.strides, strict=True))
-        starts = (step * (e if isinstance(e, int) else e[0]) for e, step in entries)
-        strides = tuple(step * e[2] for e, step in entries if not isinstance(e, int))
-        return Layout(x.root, x.offset + sum(starts), shape, strides)
+        return sliced(x, params["index"])
+    if view.primitive == "windows":  # the window moves over the elements as it lies on them
+        strides = (*x.strides, *(x.strides[axis] for axis in params["axes"]))
+        return Layout(x.root, x.offset, shape, strides)
     if view.primitive == "reshape" and distance(x.shape, x.strides) in (0, 1):
-        return Layout(x.root, x.offset, shape, _by_rows(shape))
+        return Layout(x.root, x.offset, shape, by_rows(shape))
     return None
+
+
+def sliced(x: Layout, index: tuple[int | tuple[int, int, int], ...]) -> Layout:
+    """Return the layout of the part of `x` that an index of the primitive `slice` takes."""
+    entries = list(zip(index, x.strides, strict=True))
+    starts = (step * (e if isinstance(e, int) else e[0]) for e, step in entries)
+    runs = [(e[1], step * e[2]) for e, step in entries if not isinstance(e, int)]
+    shape, strides = tuple(n for n, _ in runs), tuple(step for _, step in runs)
+    return Layout(x.root, x.offset + sum(starts), shape, strides)
 
 
 class Memory:

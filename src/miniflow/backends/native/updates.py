@@ -7,12 +7,12 @@ computed elsewhere, and copied at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final
 
 from miniflow.backends.native.memory import Layout
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
-from miniflow.ir import Program, Variable, count_uses
+from miniflow.ir import Operand, Program, Variable, count_uses
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
 
@@ -24,8 +24,8 @@ def find_homes(
 ) -> dict[Variable, Variable]:
     """Return, for each value that lies in the memory of another one, that one.
 
-    Those are new values of inputs, and products that another product is added to. Nothing is
-    updated before it is known that the number `finite` is.
+    Those are new values of inputs, products that another product is added to, and arrays of which a
+    part is written. Nothing is updated before it is known that the number `finite` is.
     """
     return _Homes(schedule, layouts, finite).found
 
@@ -58,6 +58,7 @@ class _Homes:
         self.groups, self.layouts, self.finite = schedule.groups, layouts, finite
         self.found: dict[Variable, Variable] = {}
         self.adds_to: dict[Variable, Variable] = {}  # a sum of products, and what it adds to
+        self.written: set[Variable] = set()  # part by part, where something else lay
         self.made_at: dict[Variable, int] = {}
         self.read_at: dict[Variable, list[int]] = {}
         for position, group in enumerate(self.groups):
@@ -67,6 +68,7 @@ class _Homes:
         raising = [p for p, group in enumerate(self.groups) if may_raise(group)]
         self.last_raising = max([*raising, self.made_at.get(finite, -1) if finite else -1])
         self._find_sums_of_products(count_uses(schedule.program))
+        self._find_parts_written({output.operand for output in schedule.program.outputs})
         for output in schedule.program.outputs:
             new, old = output.operand, output.replaces
             is_new = isinstance(new, Variable) and new not in self.found
@@ -91,7 +93,25 @@ class _Homes:
                 self.found[c] = equation.result  # type: ignore[index]
                 self.adds_to[equation.result] = c  # type: ignore[assignment]
 
+    def _find_parts_written(self, outputs: Set[Operand]) -> None:
+        """An array that takes a part, and that nobody reads later, takes it where it lies."""
+        for position, group in enumerate(self.groups):
+            equation = group.equations[0]
+            if group.kind != CALL or equation.primitive not in ("slice_update", "slice_add"):
+                continue
+            x, value = equation.operands
+            made = self.made_at.get(x, -1) if isinstance(x, Variable) else -1
+            if made < 0 or self.groups[made].kind not in (LOOP, PRODUCT, CALL) or x in outputs:
+                continue
+            assert isinstance(x, Variable)
+            is_apart = not isinstance(value, Variable) or self._root(value) is not x
+            if is_apart and x.kind == "array" and max(self.read_at[x]) == position:
+                self.found[x] = equation.result
+                self.written.add(equation.result)
+
     def _can_replace(self, new: Variable, old: Variable) -> bool:
+        if new in self.written:  # it lies where its parts were put together
+            return False
         positions = [self.made_at.get(v, -1) for v in self._lying_in(new)]
         first, last = min(positions), max(positions)
         if first < 0 or self.groups[last].kind not in (LOOP, PRODUCT, CALL):

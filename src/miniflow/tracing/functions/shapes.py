@@ -15,7 +15,12 @@ from miniflow.tracing.arrays import (
     zero_d,
 )
 from miniflow.tracing.functions.registry import answers, axes_of, axis_of
-from miniflow.tracing.indexing import broadcast_view, reshaped_view, transposed_view
+from miniflow.tracing.indexing import (
+    broadcast_view,
+    reshaped_view,
+    transposed_view,
+    windows_view,
+)
 from miniflow.tracing.trace import Refused, Storage, active
 
 np: Any = numpy  # its own types know nothing of tracers
@@ -125,3 +130,24 @@ def _broadcast_to(x: Any, shape: Any, subok: bool = False) -> Any:
     wanted = (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
     x = as_traced(x)
     return broadcast_view(x if is_traced_array(x) else zero_d(x), wanted)
+
+
+@answers(np.lib.stride_tricks.sliding_window_view)
+def _sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    window = tuple(
+        int(n) for n in ((window_shape,) if np.ndim(window_shape) == 0 else window_shape)
+    )
+    x = as_traced(x)
+    if writeable:
+        raise Refused("it asks for windows that can be written to.", "Write to the array itself.")
+    if axis is None:
+        if len(window) != x.ndim:
+            raise ValueError(f"a window of shape {window} for an array of {x.ndim} axes")
+        axes = tuple(range(x.ndim))
+    else:
+        axes = tuple(axis_of(a, x.ndim) for a in ((axis,) if np.ndim(axis) == 0 else axis))
+    if sorted(set(axes)) != list(axes):
+        raise Refused("its windows name an axis twice, or out of order.", "Sort the axes.")
+    return windows_view(x, axes, window)

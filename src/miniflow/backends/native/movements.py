@@ -1,0 +1,126 @@
+"""The steps that move what does not lie in one piece: parts written or added, views copied.
+
+Sums into parts of one array are held back as long as one follows the other, for `strided` makes one
+kernel of many.
+"""
+
+from __future__ import annotations
+
+from miniflow.backends.native import machine
+from miniflow.backends.native.memory import Layout, Memory, by_rows, plain, sliced
+from miniflow.backends.native.step import Step
+from miniflow.backends.native.strided import (
+    Movement,
+    merged,
+    movement_arguments,
+    movement_kernel,
+    plan_movement,
+)
+from miniflow.backends.native.values import Values
+from miniflow.backends.numpy_numbers import index_text
+from miniflow.ir import DTYPES, Equation, Variable
+from miniflow.ir.indexing import brackets
+
+
+class Movements:
+    """Writes the movements of one step."""
+
+    def __init__(self, memory: Memory, step: Step, values: Values) -> None:
+        self._memory, self._step, self._values = memory, step, values
+        self._sums: list[Movement] = []  # that wait, all of them into one array, from one array
+        self._between: tuple[Variable, Variable] | None = None
+        self._adding: Equation | None = None
+
+    def write(self, equation: Equation) -> bool:
+        """Write a part of an array, or copy a view; whether this is such an equation."""
+        if equation.primitive in ("slice_update", "slice_add"):
+            self._write_part(equation)
+            return True
+        return equation.primitive == "reshape" and self._copy_reshaped(equation)
+
+    def copy(self, target: Variable, source: Variable, equation: Equation) -> None:
+        """Copy a whole array."""
+        to, of = self._values.layout(target), self._values.layout(source)
+        movement = plan_movement(to, of)
+        if movement is None:
+            text = f"np.copyto({self._values.text(target)}, {self._values.text(source)})"
+            self._step.line(text)
+        else:
+            self._move(movement, to, of, equation, f"copy {self._values.shown(source)}")
+
+    def continues(self, equation: Equation) -> bool:
+        """Whether this is one more sum into the array that the waiting ones go to."""
+        between = self._ends_of_sum(equation)
+        return between is not None and between == self._between
+
+    def finish(self) -> None:
+        """Write the sums that wait."""
+        if self._between is None or self._adding is None:
+            return
+        to, of = map(plain, self._between)
+        shown = self._values.shown(self._adding.operands[1])
+        for movement in merged(self._sums):
+            self._move(movement, to, of, self._adding, f"add {shown}", adds=True)
+        self._sums, self._between, self._adding = [], None, None
+
+    def _write_part(self, equation: Equation) -> None:
+        """Write, or add, the second operand to a part of the first, which is copied if need be."""
+        x, value = equation.operands
+        result, index = equation.result, equation.params["index"]
+        assert isinstance(x, Variable)
+        if self._memory.home(x) is not self._memory.home(result):
+            self.copy(result, x, equation)
+        part = sliced(self._values.layout(result), index)
+        movement, adds = None, equation.primitive == "slice_add"
+        is_either = adds and value.dtype == "bool"  # True + True is True
+        if isinstance(value, Variable) and value.kind == "array" and value.shape == part.shape:
+            source = self._values.layout(value)
+            movement = None if is_either else plan_movement(part, source)
+        if movement is None:
+            out, text = self._values.text(result), self._values.text(value)
+            there = f"{out}[{index_text(brackets(index))}]"
+            self._step.line(f"{there} {'+=' if adds else '='} {text}")
+        elif not adds:
+            self._move(movement, part, source, equation, f"write {self._values.shown(value)}")
+        else:
+            self._sums.append(movement)
+            self._between, self._adding = self._ends_of_sum(equation), equation
+
+    def _ends_of_sum(self, equation: Equation) -> tuple[Variable, Variable] | None:
+        """The memory that a sum goes to, and that of what is added."""
+        value = equation.operands[1] if equation.primitive == "slice_add" else None
+        if not isinstance(value, Variable) or value.kind != "array":
+            return None
+        root = self._values.layout(value).root
+        return self._memory.home(equation.result), self._memory.home(root)
+
+    def _copy_reshaped(self, equation: Equation) -> bool:
+        """Copy what a reshape cannot look at, in the order of its elements."""
+        result, (x,) = equation.result, equation.operands
+        if not isinstance(x, Variable) or x.kind != "array" or result.kind != "array":
+            return False
+        of = self._values.layout(x)
+        to = plain(result)._replace(shape=of.shape, strides=by_rows(of.shape))
+        movement = plan_movement(to, of)
+        if movement is not None:
+            self._move(movement, to, of, equation, f"copy {self._values.shown(x)}")
+        return movement is not None
+
+    def _move(
+        self,
+        movement: Movement,
+        to: Layout,
+        of: Layout,
+        equation: Equation,
+        comment: str,
+        adds: bool = False,
+    ) -> None:
+        dtype, rank = to.root.dtype, len(movement.lengths)
+        places = self._memory.place(to.root), self._memory.place(of.root)
+        nodes = [equation.origin.node] if equation.origin else []
+        self._step.compiled(
+            machine.kernel(movement_kernel(dtype, rank, movement.is_in_one_piece, adds)),
+            movement_arguments(movement, *places, DTYPES[dtype].itemsize),
+            f"{self._values.shown(equation.result)}: {comment}",
+            ", ".join(nodes) or equation.primitive,
+        )

@@ -1,0 +1,135 @@
+"""MaxPool and AveragePool: one number for each window of an image, channel by channel.
+
+Both go over the entries of the window, not over its places: the entry (i, j) of all windows at once
+is a slice of the image, and a window of four entries makes four slices.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from miniflow.graph import Op
+from miniflow.sliding import (
+    Padding,
+    Pair,
+    Places,
+    Window,
+    check_images,
+    entries,
+    entry,
+    padded,
+    padding_of,
+    pair_of,
+    places_on,
+    without_border,
+)
+from miniflow.values import promoted
+
+
+class _Pool(Op):
+    """What both have: a window, and where it lies."""
+
+    def __init__(
+        self,
+        x: Any,
+        size: int | Pair = 2,
+        *,
+        stride: int | Pair | None = None,
+        padding: Padding = "valid",
+        name: str | None = None,
+    ) -> None:
+        Op.__init__(self, x, name=name)
+        both = pair_of(size, "size")
+        step = both if stride is None else pair_of(stride, "stride")
+        self.window = Window(both, step, (1, 1), padding_of(padding))
+
+    def _places(self, x: Any) -> Places:
+        check_images(str(self), self.inbound_nodes[0].label, x)
+        return places_on(self.window, x.shape[1], x.shape[2], str(self))
+
+
+class MaxPool(_Pool):
+    """The largest number in each window: Z[n, y, x, c] = max_ij X[n, y·s+i, x·s+j, c].
+
+    Args:
+        x: images, channels last: shape (n, h, w, c).
+        size: of the window, one number or (height, width); 2 by default.
+        stride: from window to window; the size by default, so that they lie side by side.
+        padding: "valid" (none, the default), "same" or the width of a border, which is never the
+            largest.
+        name: None by default.
+
+    Where several entries of a window are the largest, the first of them, row by row, gets the
+    gradient.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
+    >>> mf.value(mf.MaxPool(x))[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]])
+    """
+
+    def compute(self, x: Any) -> Any:
+        places = self._places(x)
+        wide = self._wide(x, places)
+        first, *others = (wide[entry(self.window, places, i, j)] for i, j in entries(self.window))
+        largest = first
+        for other in others:
+            largest = np.maximum(largest, other)
+        return largest if others else np.copy(largest)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        places = self._places(x)
+        wide, largest = self._wide(x, places), self.value
+        dx = np.zeros(wide.shape, grad.dtype)
+        is_free = np.ones(largest.shape, bool)
+        for i, j in entries(self.window):
+            at = entry(self.window, places, i, j)
+            is_here = np.logical_and(is_free, wide[at] == largest)
+            dx[at] += np.where(is_here, grad, np.zeros((), grad.dtype))
+            is_free = np.logical_and(is_free, np.logical_not(is_here))
+        return (without_border(dx, places),)
+
+    def _wide(self, x: Any, places: Places) -> Any:
+        return padded(promoted(x), places, -np.inf)
+
+
+class AveragePool(_Pool):
+    """The mean of each window: Z[n, y, x, c] = (1 / kh kw) Σ_ij X[n, y·s+i, x·s+j, c].
+
+    Args:
+        x: images, channels last: shape (n, h, w, c).
+        size: of the window, one number or (height, width); 2 by default.
+        stride: from window to window; the size by default, so that they lie side by side.
+        padding: "valid" (none, the default), "same" or the width of a border of zeros, which count.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
+    >>> mf.value(mf.AveragePool(x))[0, :, :, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
+    """
+
+    def compute(self, x: Any) -> Any:
+        places = self._places(x)
+        wide = padded(promoted(x), places)
+        total: Any = None
+        for i, j in entries(self.window):
+            part = wide[entry(self.window, places, i, j)]
+            total = part if total is None else total + part
+        return total * self._share
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        places = self._places(x)
+        (top, bottom), (left, right) = places.border
+        n, height, width, channels = x.shape
+        dx = np.zeros((n, top + height + bottom, left + width + right, channels), grad.dtype)
+        share = grad * self._share
+        for i, j in entries(self.window):
+            dx[entry(self.window, places, i, j)] += share
+        return (without_border(dx, places),)
+
+    @property
+    def _share(self) -> float:
+        return 1.0 / (self.window.size[0] * self.window.size[1])
