@@ -156,7 +156,7 @@ picture = draw(loss, elements=True, paths=((x, 0, 0), loss))
         "Groups",
         'Names with slashes make groups. `groups="open"` draws them as frames, "closed" as '
         "one card each; by default a graph is closed as far as it takes to get along with "
-        "sixty cards.",
+        "sixty cards, at most thirty of them in a row.",
         """\
 def weights(*shape, name):
     return mf.Parameter(np.zeros(shape), name)
@@ -215,8 +215,10 @@ picture = draw(*heads, direction="down")
     Section(
         "A compiled program",
         "What the compiler made of a graph: the forward pass, the backward pass and the "
-        "update, with the cost of each node. What a later pass reads of an earlier one is a "
-        "line between frames.",
+        "update, with the cost of each node. Equations that are computed together are a loop, "
+        "and its parts bear its number; beside each line stands the buffer that keeps its "
+        "result. What a later pass reads of an earlier one is a line between frames, red if it "
+        "is a gradient.",
         """\
 X, y = mf.Input("X"), mf.Input("y")
 W, b = mf.Parameter(np.zeros((784, 10)), "W"), mf.Parameter(np.zeros(10), "b")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 import numpy as np
 
 import miniflow as mf
+from miniflow import ir
 from miniflow.graph import Node
 from miniflow.pictures import Drawing, draw
 from miniflow.pictures.layout import Box, Group, Link
+from miniflow.pictures.program import program_figure
 
 
 def case_study() -> tuple[Node, dict[str, Node]]:
@@ -118,6 +120,33 @@ def attention() -> Node:
     return mf.Add(x, mixed, name="sum")
 
 
+def step() -> ir.Program:
+    """The loss Σ (X W), its gradient and a step of gradient descent."""
+    b = ir.Builder()
+    f32 = ir.ValueType
+    forward, loss = ir.Origin("MatMul 'Z'", index=1), ir.Origin("Sum 'loss'", index=2)
+    backward = ir.Origin("MatMul 'Z'", phase="backward", index=1)
+    update = ir.Origin("SGD", phase="update")
+    X = b.input(f32("f32", (8, 4)), name="X")
+    W = b.input(f32("f32", (4, 2)), role="parameter", name="W")
+    Z = b.add("matmul", (X, W), origin=forward, name="Z")
+    total = b.add("sum", (Z,), {"axis": (0, 1), "keepdims": False}, origin=loss, name="loss")
+    ones = b.add("full", (1.0,), {"shape": (8, 2), "dtype": "f32"}, origin=backward)
+    transposed = b.add("transpose", (X,), {"axes": (1, 0)}, origin=backward)
+    dW = b.add("matmul", (transposed, ones), origin=backward, name="dW")
+    new = b.add("subtract", (W, dW), origin=update, name="W_new")
+    outputs = [ir.Output(total), ir.Output(new, "parameter", replaces=W)]
+    return b.program(outputs)
+
+
+def _program() -> Drawing:
+    """With two equations fused, and two buffers."""
+    program = step()
+    made = [equation.result for equation in program.equations]
+    buffers = {made[0]: 0, made[2]: 1, made[4]: 0}
+    return Drawing(program_figure(program, groups=[program.equations[:2]], buffers=buffers))
+
+
 def _chain() -> Drawing:
     x = mf.Input("x")
     return draw(mf.Exp(mf.Neg(mf.Tanh(x, name="t"))))
@@ -152,6 +181,7 @@ SNAPSHOTS: dict[str, Callable[[], Drawing]] = {
     "attention": lambda: draw(attention(), values=False),
     "linear_entries": _linear_paths,
     "cross_entropy_entries": _cross_entropy_entries,
+    "program": _program,
 }
 
 
@@ -182,3 +212,17 @@ def random_boxes(seed: int) -> tuple[list[Box], list[Link], list[Group]]:
             )
             links.append(Link(source, target, label))
     return boxes, links, groups
+
+
+def random_graph(seed: int, names: Sequence[str]) -> list[Node]:
+    """A random graph with one or two outputs; some of its nodes have one of these names."""
+    random = Random(seed)
+    nodes: list[Node] = [mf.Input(random.choice(names)), mf.Parameter(np.ones(2), "a/W")]
+    for _ in range(random.randint(0, 12)):
+        name = random.choice([None, *names])
+        kind, count = random.choice([(mf.Exp, 1), (mf.Neg, 1), (mf.Add, 2), (mf.Mul, 2)])
+        group = random.choice(["", "", "a/", "b/c/"])
+        node = kind(*random.choices(nodes, k=count))
+        node.name = group + name if name else None
+        nodes.append(node)
+    return random.sample(nodes, random.randint(1, 2))

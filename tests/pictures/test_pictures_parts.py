@@ -49,6 +49,23 @@ def test_an_order_without_crossings_is_found() -> None:
         assert [sorted(layer) for layer in ordered] == [sorted(layer) for layer in layers]
 
 
+def test_little_work_still_gives_an_order_no_worse_than_the_given_one() -> None:
+    random = Random(5)
+    layers = [list(range(start, start + 12)) for start in (0, 12, 24)]
+    after = [random.sample(range(12, 24), 3) for _ in range(12)]
+    after += [random.sample(range(24, 36), 3) for _ in range(12)] + [[] for _ in range(12)]
+    before: list[list[int]] = [[] for _ in range(36)]
+    for vertex, readers in enumerate(after):
+        for reader in readers:
+            before[reader].append(vertex)
+    given, little, much = (
+        count_crossings(order, after)
+        for order in (layers, *(order_layers(layers, before, after, share) for share in (0.01, 1)))
+    )
+    assert much <= little < given
+    assert 10 <= count_crossings(layers, after, limit=10) < given
+
+
 def test_arrowheads_keep_their_order_and_distance_and_stay_on_the_side() -> None:
     random = Random(3)
     for _ in range(200):
@@ -191,6 +208,12 @@ def test_entries_that_are_not_finite_are_counted() -> None:
     assert shown is not None
     assert shown.warning == "1 NaN, 2 infinite"
     assert "nan" not in shown.text
+
+
+def test_a_number_that_is_not_finite_says_so_itself() -> None:
+    shown = seen(np.float64("nan"))
+    assert shown is not None
+    assert (shown.text, shown.warning) == ("nan", "")
 
 
 def test_digits_of_the_mean_that_mean_nothing_are_not_shown() -> None:

@@ -15,8 +15,10 @@ from miniflow.errors import GraphError
 from miniflow.graph import Input, Node
 from miniflow.pictures import draw
 from miniflow.pictures.chain import all_paths, count_paths
+from miniflow.pictures.compose import compose
 from miniflow.pictures.figure import Figure, plain
 from miniflow.pictures.local import depends, jacobian, local_derivative, pull_back
+from miniflow.pictures.stacks import overlap
 from miniflow.plans import ancestors_in_order
 
 
@@ -256,3 +258,30 @@ def test_paths_are_found_in_any_order_of_branches() -> None:
     before = {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["c", "b"]}
     assert count_paths(before, "a", "d") == 3
     assert sorted(map("".join, all_paths(before, "a", "d"))) == ["abcd", "abd", "acd"]
+
+
+def softmax(count: int) -> tuple[Node, Node, Node]:
+    """The sum of the softmax of `count` numbers."""
+    x = mf.Input("x")
+    p = mf.Softmax(x, name="p")
+    total = mf.Sum(p, name="total")
+    mf.value_and_grad(total, {x: np.arange(float(count))[None] / count}, wrt=[x])
+    return x, p, total
+
+
+def test_labels_of_entries_cover_neither_each_other_nor_a_matrix() -> None:
+    x, p, total = softmax(16)
+    composition = compose(draw(total, elements=True, paths=((x, 0, 3), p)).figure)
+    placed = [way.label for way in composition.ways if way.label]
+    assert len(placed) >= 5
+    for index, label in enumerate(placed):
+        assert not any(overlap(label, other) for other in placed[:index])
+        assert not any(overlap(label, frame) for frame in composition.frames.values())
+
+
+def test_more_lit_arrows_than_can_be_labelled_are_counted() -> None:
+    x, p, total = softmax(16)
+    figure = draw(total, elements=True, paths=(x, p)).figure
+    assert labels(figure) == []
+    assert sum(arrow.lit is True for arrow in figure.arrows) == 256
+    assert figure.caption.startswith("256 lit arrows, too many to label")

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import numpy as np
+from drawn_graphs import step
 
-ir = pytest.importorskip("miniflow.ir")
-
-from miniflow.pictures import draw  # noqa: E402
-from miniflow.pictures.drawing import Drawing  # noqa: E402
-from miniflow.pictures.program import program_figure  # noqa: E402
-
-
-def step() -> ir.Program:
-    """The loss Σ (X W), its gradient and a step of gradient descent."""
-    b = ir.Builder()
-    f32 = ir.ValueType
-    forward, loss = ir.Origin("MatMul 'Z'", index=1), ir.Origin("Sum 'loss'", index=2)
-    backward = ir.Origin("MatMul 'Z'", phase="backward", index=1)
-    update = ir.Origin("SGD", phase="update")
-    X = b.input(f32("f32", (8, 4)), name="X")
-    W = b.input(f32("f32", (4, 2)), role="parameter", name="W")
-    Z = b.add("matmul", (X, W), origin=forward, name="Z")
-    total = b.add("sum", (Z,), {"axis": (0, 1), "keepdims": False}, origin=loss, name="loss")
-    ones = b.add("full", (1.0,), {"shape": (8, 2), "dtype": "f32"}, origin=backward)
-    transposed = b.add("transpose", (X,), {"axes": (1, 0)}, origin=backward)
-    dW = b.add("matmul", (transposed, ones), origin=backward, name="dW")
-    new = b.add("subtract", (W, dW), origin=update, name="W_new")
-    outputs = [ir.Output(total), ir.Output(new, "parameter", replaces=W)]
-    return b.program(outputs)
+import miniflow as mf
+from miniflow import ir
+from miniflow.pictures import draw
+from miniflow.pictures.cards import width_of
+from miniflow.pictures.compose import compose
+from miniflow.pictures.drawing import Drawing
+from miniflow.pictures.program import program_figure
 
 
 def test_each_pass_has_a_frame_and_each_node_a_card() -> None:
@@ -69,10 +53,88 @@ def test_fused_groups_are_one_card_and_buffers_are_named() -> None:
     fused = [program.equations[:2]]
     buffers = {program.equations[0].result: 0, program.equations[4].result: 0}
     figure = program_figure(program, groups=fused, buffers=buffers)
-    first = next(card for card in figure.cards if card.members == 2)
+    (first,) = [card for card in figure.cards if card.operation == "loop 1"]
     assert first.title == "MatMul 'Z', Sum 'loss'"
     assert first.code[0] == "Z = matmul(X, W)  # buffer 0"
-    assert figure.caption.endswith("1 buffers of 64 B.")
+    assert figure.caption.endswith("1 buffer of 64 B.")
+
+
+def test_a_loop_that_runs_through_several_passes_has_a_card_in_each() -> None:
+    program = step()
+    figure = program_figure(program, groups=[program.equations[1:4]])
+    parts = [card for card in figure.cards if card.operation == "loop 1"]
+    assert [card.frame for card in parts] == ["forward", "backward"]
+    assert figure.caption.endswith("Cards of the same loop are computed together.")
+
+
+def test_views_and_constants_stand_on_the_cards_of_their_readers() -> None:
+    b = ir.Builder()
+    X = b.input(ir.ValueType("f32", (8, 4)), name="X")
+    flipped = b.add("transpose", (X,), {"axes": (1, 0)}, name="flipped")
+    numbers = b.add("arange", (), {"start": 0, "stop": 8, "step": 1, "dtype": "f32"}, name="n")
+    first = b.add("exp", (b.add("add", (flipped, numbers)),), name="first")
+    second = b.add("tanh", (b.add("multiply", (flipped, numbers)),), name="second")
+    program = b.program([first, second, b.add("reshape", (first,), {"shape": (32,)}, name="flat")])
+    loops = [program.equations[2:4], program.equations[4:6]]
+    figure = program_figure(program, groups=loops)
+    shown = {card.title: card for card in figure.cards}
+    lines = ("flipped = transpose(X)", "n = arange(8, f32)")
+    assert shown["exp"].code == (*lines, "first = exp(add(flipped, n))")
+    assert shown["tanh"].code == (*lines, "second = tanh(multiply(flipped, n))")
+    assert shown["flat"].code == ("flat = reshape(first, (32,))",)
+    assert [card.title for card in figure.cards if card.kind == "operation"] == ["exp", "tanh"]
+    assert [card.title for card in figure.cards if card.kind == "input"] == ["X"]
+    ends = [(arrow.source, arrow.target) for arrow in figure.arrows]
+    assert len(ends) == 5  # X to both, both to their outputs, the first to the view of it
+    assert (shown["exp"].key, shown["flat"].key) in ends
+
+
+def compiled() -> ir.Program:
+    X, y = mf.Input("X"), mf.Input("y")
+    W1, b1 = mf.Parameter(np.ones((6, 5)), "W1"), mf.Parameter(np.zeros(5), "b1")
+    W2, b2 = mf.Parameter(np.ones((5, 3)), "W2"), mf.Parameter(np.zeros(3), "b2")
+    hidden = mf.ReLU(mf.Linear(X, W1, b1, name="hidden"))
+    loss = mf.CrossEntropyWithSoftmax(mf.Linear(hidden, W2, b2, name="logits"), y, name="loss")
+    step = mf.compile(loss, optimizer=mf.SGD(0.1))
+    step({X: np.ones((4, 6)), y: np.array([0, 1, 2, 0])})
+    assert isinstance(step.program, ir.Program)
+    return step.program
+
+
+def test_every_card_of_a_compiled_step_computes_something() -> None:
+    program = compiled()
+    figure = draw(program).figure
+    operations = [card for card in figure.cards if card.kind == "operation"]
+    printed = str(program)
+    for card in operations:
+        assert "nothing to compute" not in card.remarks
+        assert card.code
+        assert all(line.partition("  # ")[0] in printed for line in card.code)
+    assert [frame.title for frame in figure.frames] == ["forward", "backward", "update"]
+    assert any("  # buffer 0" in line for card in operations for line in card.code)
+    assert any(card.operation == "loop 1" for card in operations)
+
+
+def test_what_the_backward_pass_hands_on_is_drawn_as_a_gradient() -> None:
+    figure = draw(compiled()).figure
+    frame = {card.key: card.frame for card in figure.cards}
+    kind = {card.key: card.kind for card in figure.cards}
+    for arrow in figure.arrows:
+        computed = kind[arrow.source] == "operation"
+        assert arrow.backward == (computed and frame[arrow.source] == "backward")
+    assert any(arrow.backward and frame[arrow.target] == "update" for arrow in figure.arrows)
+
+
+def test_no_line_comes_down_through_the_title_of_a_frame() -> None:
+    composition = compose(draw(compiled()).figure)
+    for frame in composition.figure.frames:
+        place, start = composition.frames[frame.key], composition.headings[frame.key]
+        end = start + width_of(frame.title, "label")
+        assert place.x < start < end < place.x + place.width
+        for way in composition.ways:
+            for piece in way.pieces:
+                if piece[0][1] < place.y + 18 and place.y < piece[-1][1]:
+                    assert all(not start < x < end for x, _ in (piece[0], piece[-1]))
 
 
 def test_draw_takes_a_program() -> None:
@@ -101,3 +163,14 @@ def test_equations_shared_by_several_nodes_do_not_tangle_the_picture() -> None:
     d = b.add("add", (a, c), origin=first)  # back to the first node: it is not one box
     e = b.add("multiply", (d, c), origin=second)
     draw(b.program([e])).svg()
+
+
+def test_a_program_too_wide_for_the_terminal_is_listed_with_its_code() -> None:
+    lines = draw(step()).text(60).split("\n")
+    assert lines[:3] == ["inputs", "  X  fed  f32[8,4]", "  W  parameter  f32[4,2]"]
+    sections = [line for line in lines if line and not line.startswith(" ")]
+    assert sections[:5] == ["inputs", "forward", "backward", "update", "outputs"]
+    start = lines.index("forward")
+    assert lines[start + 1].startswith("  MatMul 'Z'  f32[8,2]  128 FLOP, 224 B")
+    assert lines[start + 2].startswith("    Z = matmul(X, W)")
+    assert all(len(line) <= 60 for line in lines[:-1])

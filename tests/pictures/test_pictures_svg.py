@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_graphs import SNAPSHOTS, case_study, network, residual
+from drawn_graphs import SNAPSHOTS, case_study, network, random_graph, residual
 
 import miniflow as mf
 from miniflow.pictures import draw
-from miniflow.pictures.cards import arrange, width_of
+from miniflow.pictures.cards import LONGEST_TITLE, arrange, width_of
 from miniflow.pictures.compose import compose
+from miniflow.pictures.metrics import shorten
 from miniflow.pictures.stacks import overlap
 from miniflow.pictures.style import _DARK, _LIGHT
 
@@ -101,6 +102,17 @@ def test_names_cannot_break_the_picture(name: str) -> None:
     ET.fromstring(draw(f, elements=True).svg())
 
 
+def test_300_random_graphs_with_such_names_are_valid_and_show_each_name() -> None:
+    for seed in range(300):
+        drawing = draw(*random_graph(seed, HOSTILE), groups=("auto", "open", "closed")[seed % 3])
+        root = ET.fromstring(drawing.svg())
+        drawn = {element.tag for element in root.iter()}
+        assert not drawn & {f"{SVG}script", f"{SVG}b"}, f"graph {seed}"
+        shown = {element.text for element in root.iter(f"{SVG}text")}
+        for card in drawing.figure.cards:
+            assert shorten(card.title, LONGEST_TITLE) in shown, f"graph {seed}"
+
+
 def test_the_name_is_shown_as_it_is() -> None:
     root = ET.fromstring(draw(mf.Neg(mf.Input("<b>&amp;"))).svg())
     assert "<b>&amp;" in [element.text for element in root.iter(f"{SVG}text")]
@@ -153,6 +165,16 @@ def test_text_stands_out_from_whatever_is_behind_it(colours: dict[str, str]) -> 
             a, b = luminance(colours[ink]), luminance(colours[ground])
             contrast = (max(a, b) + 0.05) / (min(a, b) + 0.05)
             assert contrast >= 4.5, f"{ink} on {ground}: {contrast:.2f}"
+
+
+@pytest.mark.parametrize("colours", [_LIGHT, _DARK], ids=["day", "night"])
+def test_lines_and_outlines_stand_out_from_what_they_are_drawn_on(colours: dict[str, str]) -> None:
+    kinds = ("operation", "input", "parameter", "output")
+    for line in ("line", "gradient", *(f"{kind}-line" for kind in kinds)):
+        for ground in ("paper", "frame"):
+            a, b = luminance(colours[line]), luminance(colours[ground])
+            contrast = (max(a, b) + 0.05) / (min(a, b) + 0.05)
+            assert contrast >= 3, f"{line} on {ground}: {contrast:.2f}"
 
 
 def test_kinds_of_node_differ_in_outline() -> None:

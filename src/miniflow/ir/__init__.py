@@ -33,7 +33,7 @@ from miniflow.ir.program import (
     Variable,
     count_uses,
 )
-from miniflow.ir.text import Namer, identifier
+from miniflow.ir.text import Namer, equation_lines, identifier
 
 __all__ = [
     "DTYPES",
@@ -62,6 +62,7 @@ __all__ = [
     "count_uses",
     "dtype_name",
     "equation_cost",
+    "equation_lines",
     "evaluate",
     "identifier",
     "infer",

@@ -18,12 +18,11 @@ import keyword
 import re
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import (
     Constant,
     Equation,
@@ -62,6 +61,7 @@ class Namer:
 
     `reserved` are identifiers that must not be given.
 
+    >>> from miniflow.ir import ValueType
     >>> names = Namer()
     >>> names(Variable(ValueType("f32"), "my loss")), names(Variable(ValueType("f32"), "my loss"))
     ('my_loss', 'my_loss_1')
@@ -111,7 +111,7 @@ def format_program(program: Program) -> str:
     names = Namer()
     lines = _header(program.inputs, names)
     lines += [f"  {names(c.variable)} = {_constant(c)}" for c in program.constants]
-    lines += _aligned(list(_equations(program, names)))
+    lines += _aligned(list(equation_lines(program, names)))
     lines += _return(program.outputs, names)
     return "\n".join(lines)
 
@@ -206,12 +206,11 @@ def _note(output: Output, names: Namer) -> str:
 # Equations.
 
 
-class _Line(NamedTuple):
-    """One printed line: code, the type of its value, where it comes from."""
+class Line(NamedTuple):
+    """The code of one printed line, and the equation whose result it names."""
 
     code: str
-    type: ValueType
-    origin: Origin | None
+    equation: Equation
 
 
 class _Pending(NamedTuple):
@@ -222,8 +221,20 @@ class _Pending(NamedTuple):
     equation: Equation
 
 
-def _equations(program: Program, names: Namer) -> Iterator[_Line]:
-    """Yield a line per equation, keeping back what may be written into its only reader's line."""
+def equation_lines(
+    program: Program, names: Namer, apart: Container[Variable] = ()
+) -> Iterator[Line]:
+    """Yield a line per equation, but for those that are written into the line of their only reader.
+
+    The results in `apart` get lines of their own.
+
+    >>> from miniflow.ir import Builder, ValueType
+    >>> b = Builder()
+    >>> x = b.input(ValueType("f64", (3,)), name="x")
+    >>> program = b.program([b.add("exp", (b.add("negative", (x,)),), name="y")])
+    >>> [line.code for line in equation_lines(program, Namer())]
+    ['y = exp(negative(x))']
+    """
     readers = _only_readers(program)
     pending: dict[Operand, _Pending] = {}
     for equation in program.equations:
@@ -236,22 +247,18 @@ def _equations(program: Program, names: Namer) -> Iterator[_Line]:
             if _depth(inner) <= MAX_DEPTH and len(_call(equation, read)) <= MAX_NESTED:
                 break
             waiting = inner.pop(operand)
-            yield _line(waiting.equation, waiting.text, names)
+            yield Line(f"{names(waiting.equation.result)} = {waiting.text}", waiting.equation)
         result, text = equation.result, _call(equation, read)
         reader = readers.get(result)
-        if result.name is None and reader is not None and reader.origin == equation.origin:
+        is_short = result.name is None and result not in apart
+        if is_short and reader is not None and reader.origin == equation.origin:
             pending[result] = _Pending(text, _depth(inner), equation)
         else:
-            yield _line(equation, text, names)
+            yield Line(f"{names(result)} = {text}", equation)
 
 
 def _depth(inner: dict[Operand, _Pending]) -> int:
     return 1 + max((waiting.depth for waiting in inner.values()), default=0)
-
-
-def _line(equation: Equation, text: str, names: Namer) -> _Line:
-    result = equation.result
-    return _Line(f"{names(result)} = {text}", result.type, equation.origin)
 
 
 def _only_readers(program: Program) -> dict[Operand, Equation]:
@@ -266,23 +273,23 @@ def _only_readers(program: Program) -> dict[Operand, Equation]:
     }
 
 
-def _aligned(lines: list[_Line]) -> list[str]:
+def _aligned(lines: list[Line]) -> list[str]:
     """Put the comments in a column, and a line above each phase if there are several."""
-    phases = {line.origin.phase for line in lines if line.origin}
+    phases = {line.equation.origin.phase for line in lines if line.equation.origin}
     width = min(max((len(line.code) for line in lines), default=0), WIDTH)
-    types = max((len(str(line.type)) for line in lines), default=0)
+    types = max((len(str(line.equation.result.type)) for line in lines), default=0)
     printed: list[str] = []
     last: Origin | None = None
     phase = ""
-    for line in lines:
-        origin = line.origin
+    for code, equation in lines:
+        origin = equation.origin
         if origin and origin.phase != phase and len(phases) > 1:
             phase = origin.phase
             printed.append(f"  # {phase}")
             last = None
         label = f"  {_printable(origin.node)}" if origin and origin != last else ""
-        comment = f"{line.type!s:{types}}{label}".rstrip()
-        printed.append(f"  {line.code:{width}}  # {comment}")
+        comment = f"{equation.result.type!s:{types}}{label}".rstrip()
+        printed.append(f"  {code:{width}}  # {comment}")
         last = origin
     return printed
 

@@ -112,17 +112,29 @@ class _Arranger:
             self.arranged.marks.append(self.aside._replace(x=self.arranged.width - self.side))
 
     def _heading(self, card: Card) -> None:
-        self._line(shorten(card.title, LONGEST_TITLE), "title", "ink", aside=card.shape)
+        longest = LONGEST_CODE if card.code else LONGEST_TITLE
+        self._line(shorten(card.title, longest), "title", "ink", aside=card.shape)
         if card.operation:
             self._line(shorten(card.operation, LONGEST_LINE), "label", "dim")
-        for line in card.code:
-            self._line(shorten(line, LONGEST_CODE), "number", "ink")
+        self._code(card.code)
         for remark in card.remarks:
             self._line(shorten(remark, LONGEST_LINE), "label", "dim", italic=True)
         if card.value is not None or card.gradient is not None:
             self.y += 5
             self.arranged.rules.append(self.y)
             self.y += 4
+
+    def _code(self, lines: tuple[str, ...]) -> None:
+        """Lines of code, their comments in a column."""
+        parts = [line.partition("  # ")[::2] for line in lines]
+        shown = [(shorten(code, LONGEST_CODE), comment) for code, comment in parts]
+        column = max((width_of(code, "number") for code, _ in shown), default=0) + 16
+        for code, comment in shown:
+            if comment:
+                x, y = self.side + column, self.y + 12
+                self.arranged.marks.append(Mark(x, y, comment, "number", "dim"))
+                self.right = max(self.right, x + width_of(comment, "number"))
+            self._line(code, "number", "ink")
 
     def _line(
         self, text: str, style: Style, ink: Ink, aside: str = "", italic: bool = False

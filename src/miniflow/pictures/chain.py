@@ -8,7 +8,7 @@ matrices.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from miniflow.pictures.figure import Span, Words
@@ -68,15 +68,22 @@ def times(factors: Iterable[str]) -> str:
     return " · ".join(f"({text})" if text.startswith("−") else text for text in factors)
 
 
-def sum_of_products(
-    whole: str, products: Sequence[Product], count: int, total: str | None
+def chain_rule(
+    whole: str,
+    before: Mapping[N, Sequence[N]],
+    start: N,
+    ends: Sequence[N],
+    along: Callable[[list[N]], Product],
+    total: str | None,
 ) -> tuple[Words, ...]:
-    """The chain rule in lines: `whole` is the sum of the products, which are `count` if none are
-    given.
+    """The chain rule in lines: `whole` is the sum over the paths from `start` to any of the ends,
+    of what `along` makes of each; where there are too many paths, only how many.
     """
+    count = sum(count_paths(before, start, end) for end in ends)
+    found = (path for end in ends for path in all_paths(before, start, end))
     products = [
-        Product(*(shorten(text, most) for text, most in zip(product, _MOST, strict=True)))
-        for product in products
+        Product(*(shorten(text, most) for text, most in zip(along(path), _MOST, strict=True)))
+        for path in (found if count <= MOST_PATHS else ())
     ]
     notes: list[Words] = []
     symbols, numbers, results = (max((len(p[i]) for p in products), default=0) for i in range(3))

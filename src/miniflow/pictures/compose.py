@@ -5,9 +5,10 @@ notes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from miniflow.pictures.cards import Arranged, arrange, label_size, width_of, words_width
-from miniflow.pictures.figure import Figure, Key
+from miniflow.pictures.figure import Figure, Frame, Key
 from miniflow.pictures.layered import Spacing
 from miniflow.pictures.layout import Box, Group, Layout, Link, Place, curve, lay_out
 from miniflow.pictures.mesh import Point
@@ -28,6 +29,7 @@ class Composition:
     arranged: dict[Key, Arranged]
     places: dict[Key, Place]
     frames: dict[Key, Place]
+    headings: dict[Key, float]  # where the title of a frame starts
     ways: tuple[Way, ...]
     graph: tuple[float, float]  # width and height without margins and notes
     width: float
@@ -95,7 +97,29 @@ def compose(figure: Figure) -> Composition:
         ways = straight_ways(figure, stacks, routes, places, list(frames.values()))
     else:
         ways = [Way(tuple(curve(r.points, figure.direction)), r.label) for r in layout.routes]
-    return _framed(figure, arranged, places, frames, tuple(ways), layout)
+    headings = {
+        frame.key: _heading(frame, frames[frame.key], layout)
+        for frame in figure.frames
+        if not frame.stack
+    }
+    return _framed(figure, arranged, places, frames, headings, tuple(ways), layout)
+
+
+def _heading(frame: Frame, place: Place, layout: Layout) -> float:
+    """Where a frame's title starts: as far to the left as no line comes down through it."""
+    end, bottom = place.x + place.width, place.y + _FRAME_TITLE
+    lines = [
+        x1
+        for route in layout.routes
+        for (x1, y1), (x2, y2) in pairwise(route.points)
+        if x1 == x2 and y1 < bottom and place.y < y2 and place.x < x1 < end
+    ]
+    width = width_of(frame.title, "label")
+    first = place.x + 12
+    for start in (first, *(x + 6 for x in sorted(lines))):
+        if start + width + 5 < end and not any(start - 5 < x < start + width + 5 for x in lines):
+            return start
+    return first
 
 
 def _framed(
@@ -103,6 +127,7 @@ def _framed(
     arranged: dict[Key, Arranged],
     places: dict[Key, Place],
     frames: dict[Key, Place],
+    headings: dict[Key, float],
     ways: tuple[Way, ...],
     layout: Layout,
 ) -> Composition:
@@ -113,4 +138,4 @@ def _framed(
     width = round(max(layout.width, notes) + 2 * MARGIN)
     height = round(layout.height + below + 2 * MARGIN)
     graph = (layout.width, layout.height)
-    return Composition(figure, arranged, places, frames, ways, graph, width, height)
+    return Composition(figure, arranged, places, frames, headings, ways, graph, width, height)

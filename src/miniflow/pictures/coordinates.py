@@ -41,15 +41,22 @@ def place_across(
     count = len(before)
     if not count:
         return []
-    conflicts = _conflicts(layers, before, is_bend)
+    place = [0] * count  # in the vertex's layer
+    for layer in layers:
+        for index, vertex in enumerate(layer):
+            place[vertex] = index
+    conflicts = _conflicts(layers, before, is_bend, place)
     results: list[list[float]] = []
     for backwards in (False, True):
         ordered = layers[::-1] if backwards else layers
-        neighbours = after if backwards else before
+        middles = [_middles(near, place) for near in (after if backwards else before)]
         preferred = dict(main) if backwards else {b: a for a, b in main}
+        for vertex, neighbour in preferred.items():
+            middles[vertex] = [neighbour]
         for mirrored in (False, True):
             rows = [row[::-1] for row in ordered] if mirrored else ordered
-            root, shift = _align(rows, neighbours, preferred, conflicts, slant)
+            sides = [-x for x in place] if mirrored else place
+            root, shift = _align(rows, middles, sides, preferred, conflicts, slant)
             if mirrored:
                 shift = [-x for x in shift]
             positions = _compact(rows, root, shift, separation)
@@ -57,15 +64,22 @@ def place_across(
     return _balance(results)
 
 
+def _middles(near: list[int], place: list[int]) -> list[int]:
+    """The neighbour that stands in the middle, or the two that do."""
+    if len(near) < 2:
+        return near
+    near = sorted(near, key=place.__getitem__)
+    return near[(len(near) - 1) // 2 : len(near) // 2 + 1]
+
+
 def _conflicts(
-    layers: list[list[int]], before: Adjacency, is_bend: Sequence[bool]
+    layers: list[list[int]], before: Adjacency, is_bend: Sequence[bool], place: list[int]
 ) -> set[tuple[int, int]]:
     """The pieces of edges that cross a straight piece of a long edge, and so may not be straight
-    themselves.
+    themselves; named both ways round.
     """
     found: set[tuple[int, int]] = set()
     for upper, lower in pairwise(layers):
-        place = {vertex: index for index, vertex in enumerate(upper)}
         scanned, lowest = 0, 0
         for index, vertex in enumerate(lower):
             inner = next((n for n in before[vertex] if is_bend[vertex] and is_bend[n]), None)
@@ -76,15 +90,16 @@ def _conflicts(
                 for source in before[other]:
                     outside = not lowest <= place[source] <= highest
                     if outside and not (is_bend[other] and is_bend[source]):
-                        found.add((source, other))
+                        found |= {(source, other), (other, source)}
             scanned, lowest = index + 1, highest
     return found
 
 
 def _align(
     rows: list[list[int]],
-    neighbours: Adjacency,
-    preferred: dict[int, int],
+    middles: Adjacency,
+    place: list[int],
+    preferred: Mapping[int, int],
     conflicts: set[tuple[int, int]],
     slant: Mapping[tuple[int, int], float],
 ) -> tuple[list[int], list[float]]:
@@ -92,24 +107,20 @@ def _align(
 
     Returns for each vertex the first one of its line, and how far it stands from that one.
     """
-    root = list(range(len(neighbours)))
-    shift = [0.0] * len(neighbours)
+    root = list(range(len(place)))
+    shift = [0.0] * len(place)
     taken = set(preferred.values())  # each vertex continues into one line only
-    for upper, row in pairwise(rows):
-        place = {vertex: index for index, vertex in enumerate(upper)}
-        furthest = -1
+    for row in rows[1:]:
+        furthest = -inf
         for vertex in row:
-            near = sorted(neighbours[vertex], key=place.__getitem__)
-            middle = (len(near) - 1) / 2
-            candidates = dict.fromkeys(near[int(middle) : int(middle + 1.5)])
             if vertex in preferred:
                 taken.discard(preferred[vertex])
-                candidates = {preferred[vertex]: None}
-            for candidate in candidates:
-                crossed = (candidate, vertex) in conflicts or (vertex, candidate) in conflicts
-                if place[candidate] > furthest and candidate not in taken and not crossed:
-                    root[vertex] = root[candidate]
+            for candidate in sorted(middles[vertex], key=place.__getitem__):
+                if candidate in taken or place[candidate] <= furthest:
+                    continue
+                if (candidate, vertex) not in conflicts:
                     step = slant.get((candidate, vertex), 0.0) - slant.get((vertex, candidate), 0.0)
+                    root[vertex] = root[candidate]
                     shift[vertex] = shift[candidate] + step
                     taken.add(candidate)
                     furthest = place[candidate]

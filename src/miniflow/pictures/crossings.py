@@ -21,25 +21,31 @@ _WORK = 60_000  # vertices and pieces of edges to visit: keeps thousands of node
 _MOST_STARTS = 12
 
 
-def order_layers(layers: list[list[int]], before: Adjacency, after: Adjacency) -> list[list[int]]:
+def order_layers(
+    layers: list[list[int]], before: Adjacency, after: Adjacency, share: float = 1
+) -> list[list[int]]:
     """The same layers, each in an order that makes edges cross little; equal inputs give equal
     orders.
 
     What is found depends on the order one starts from, so small graphs are begun several times.
+    `share` is the part of the work that may be spent here, where the graph is one group of many.
     """
-    size = sum(map(len, layers)) + sum(map(len, after))
-    starts = min(_MOST_STARTS, max(2, _WORK // (40 * max(1, size))))
-    rounds = max(2, min(24, _WORK // max(1, size * starts)))
+    size = max(1, sum(map(len, layers)) + sum(map(len, after)))
+    work = int(_WORK * share)
+    starts = min(_MOST_STARTS, max(2, work // (40 * size)))
+    rounds = max(2, min(24, work // (size * starts)))
+    place = [0] * len(before)  # of each vertex in its layer
     best, fewest = [list(layer) for layer in layers], count_crossings(layers, after)
     for current in islice(_starts(layers, before, after), starts):
+        _number(current, place)
         stale = 0
         for turn in range(rounds):
             if not fewest or stale > _PATIENCE:
                 break
-            _sweep(current, before if turn % 2 == 0 else after, forwards=turn % 2 == 0)
-            if size < _WORK // 4:
-                _exchange(current, before, after)
-            crossings = count_crossings(current, after)
+            _sweep(current, before if turn % 2 == 0 else after, place, forwards=turn % 2 == 0)
+            if size < work // 4:
+                _exchange(current, before, after, place)
+            crossings = count_crossings(current, after, fewest)
             stale += 1
             if crossings < fewest:
                 best, fewest, stale = [list(layer) for layer in current], crossings, 0
@@ -64,8 +70,10 @@ def _starts(
         yield shuffled
 
 
-def count_crossings(layers: list[list[int]], after: Adjacency) -> int:
+def count_crossings(layers: list[list[int]], after: Adjacency, limit: float = float("inf")) -> int:
     """How many pairs of edges cross, if the vertices of each layer stand in the given order.
+
+    Having found `limit` of them it stops.
 
     >>> count_crossings([[0, 1], [2, 3]], after=[[3], [2], [], []])
     1
@@ -73,14 +81,24 @@ def count_crossings(layers: list[list[int]], after: Adjacency) -> int:
     total = 0
     for upper, lower in pairwise(layers):
         place = {vertex: index for index, vertex in enumerate(lower)}
-        seen: list[int] = []  # ends of the edges so far, sorted: those beyond a new end are crossed
+        seen = [-1]  # ends of the edges so far, sorted: those beyond a new end are crossed
         for vertex in upper:
-            ends = sorted(place[n] for n in after[vertex])
+            near = after[vertex]
+            ends = [place[n] for n in near] if len(near) < 2 else sorted(place[n] for n in near)
             for end in ends:
-                total += len(seen) - bisect_right(seen, end)
+                if end < seen[-1]:
+                    total += len(seen) - bisect_right(seen, end)
             for end in ends:
                 insort(seen, end)
+        if total >= limit:
+            break
     return total
+
+
+def _number(layers: list[list[int]], place: list[int]) -> None:
+    for layer in layers:
+        for index, vertex in enumerate(layer):
+            place[vertex] = index
 
 
 def _by_depth(layers: list[list[int]], before: Adjacency, after: Adjacency) -> list[list[int]]:
@@ -102,25 +120,31 @@ def _by_depth(layers: list[list[int]], before: Adjacency, after: Adjacency) -> l
     return result
 
 
-def _sweep(layers: list[list[int]], neighbours: Adjacency, forwards: bool) -> None:
+def _sweep(
+    layers: list[list[int]], neighbours: Adjacency, place: list[int], forwards: bool
+) -> None:
     """Sort layer after layer by the mean position of the neighbours; vertices without any keep
     their places.
     """
-    place: dict[int, int] = {}
     for layer in layers if forwards else reversed(layers):
-        wished = {
-            vertex: sum(place[n] for n in neighbours[vertex]) / len(neighbours[vertex])
-            for vertex in layer
-            if neighbours[vertex]
-        }
-        ordered = iter(sorted(wished, key=wished.__getitem__))
-        layer[:] = [next(ordered) if vertex in wished else vertex for vertex in layer]
-        place = {vertex: index for index, vertex in enumerate(layer)}
+        wished = {}
+        for vertex in layer:
+            near = neighbours[vertex]
+            if near:
+                wished[vertex] = sum([place[n] for n in near]) / len(near)
+        ordered = sorted(wished, key=wished.__getitem__)
+        if len(ordered) < len(layer):
+            rest = iter(ordered)
+            ordered = [next(rest) if vertex in wished else vertex for vertex in layer]
+        layer[:] = ordered
+        for index, vertex in enumerate(layer):
+            place[vertex] = index
 
 
-def _exchange(layers: list[list[int]], before: Adjacency, after: Adjacency) -> None:
+def _exchange(
+    layers: list[list[int]], before: Adjacency, after: Adjacency, place: list[int]
+) -> None:
     """Let adjacent vertices change places while that removes crossings."""
-    place = {vertex: index for layer in layers for index, vertex in enumerate(layer)}
     for _ in range(8):
         improved = False
         for layer in layers:
@@ -136,7 +160,7 @@ def _exchange(layers: list[list[int]], before: Adjacency, after: Adjacency) -> N
             return
 
 
-def _surplus(left: list[int], right: list[int], place: dict[int, int]) -> int:
+def _surplus(left: list[int], right: list[int], place: list[int]) -> int:
     """How many more crossings there are with the neighbours in this order than in the other."""
     if len(left) * len(right) > 100:
         a, b = (sorted(place[n] for n in ends) for ends in (left, right))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from miniflow.pictures.figure import Arrow, Card, Figure, Key, Kind, plain
+from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Key, Kind, outline, plain
 
 _SHAPES: dict[Kind, str] = {
     "input": "ellipse",
@@ -18,13 +18,14 @@ _SHAPES: dict[Kind, str] = {
 def dot(figure: Figure) -> str:
     """The figure as a DOT digraph: `dot -Tpdf` draws it."""
     names = {card.key: f"n{index}" for index, card in enumerate(figure.cards)}
+    names |= {frame.key: f"cluster_{index}" for index, frame in enumerate(figure.frames)}
     lines = [
         "digraph {",
         f"  graph [rankdir={'TB' if figure.direction == 'down' else 'LR'}, "
         f"label={quoted(_title(figure))}, labelloc=t, fontname=Helvetica]",
         "  node [fontname=Helvetica, fontsize=11]",
         "  edge [fontname=Helvetica, fontsize=10]",
-        *_members(figure, None, names, "  "),
+        *(_part(part, names) for part in outline(figure)),
         *(_edge(arrow, names) for arrow in figure.arrows),
         *(f"  // {plain(words)}" for words in figure.notes),
         "}",
@@ -36,22 +37,15 @@ def _title(figure: Figure) -> str:
     return figure.title + (f"\n{figure.caption}" if figure.caption else "")
 
 
-def _members(figure: Figure, frame: Key | None, names: dict[Key, str], indent: str) -> list[str]:
-    """The cards of one frame, and its inner frames as clusters."""
-    lines = [_node(card, names, indent) for card in figure.cards if card.frame == frame]
-    for index, inner in enumerate(figure.frames):
-        if inner.parent == frame:
-            lines.append(f"{indent}subgraph cluster_{index} {{")
-            lines.append(f"{indent}  label={quoted(inner.title)}; labeljust=l")
-            lines += _members(figure, inner.key, names, indent + "  ")
-            lines.append(f"{indent}}}")
-    return lines
-
-
-def _node(card: Card, names: dict[Key, str], indent: str) -> str:
-    look = ", color=gray70, fontcolor=gray50" if card.lit is False else ""
-    label = quoted("\n".join(card_lines(card)))
-    return f"{indent}{names[card.key]} [label={label}, shape={_SHAPES[card.kind]}{look}]"
+def _part(part: Card | Frame | None, names: dict[Key, str]) -> str:
+    """A card, or where a cluster begins or ends."""
+    if part is None:
+        return "  }"
+    if isinstance(part, Frame):
+        return f"  subgraph {names[part.key]} {{ label={quoted(part.title)}; labeljust=l"
+    look = ", color=gray70, fontcolor=gray50" if part.lit is False else ""
+    label = quoted("\n".join(card_lines(part)))
+    return f"  {names[part.key]} [label={label}, shape={_SHAPES[part.kind]}{look}]"
 
 
 def _edge(arrow: Arrow, names: dict[Key, str]) -> str:

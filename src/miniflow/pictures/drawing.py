@@ -37,8 +37,8 @@ class Drawing:
         return svg(self.figure, theme)
 
     def text(self, width: int | None = None) -> str:
-        """The picture in box-drawing characters, a table if it is wider than `width` columns (the
-        terminal's).
+        """The picture in box-drawing characters; a table, of a program a listing, if it is wider
+        than `width` columns (the terminal's).
         """
         return text(self.figure, width)
 

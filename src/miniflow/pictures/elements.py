@@ -17,14 +17,7 @@ import numpy as np
 from miniflow.errors import GraphError
 from miniflow.graph import Node
 from miniflow.nodes import DummyGrad
-from miniflow.pictures.chain import (
-    MOST_PATHS,
-    Product,
-    all_paths,
-    count_paths,
-    sum_of_products,
-    times,
-)
+from miniflow.pictures.chain import Product, chain_rule, times
 from miniflow.pictures.entries import Entries, Entry, entry_name, open_entries, opens
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Span, Words
 from miniflow.pictures.graphs import describe, node_card, title_of
@@ -33,6 +26,7 @@ from miniflow.pictures.layout import Direction
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.values import Seen, number
 
+MOST_LABELS = 24  # derivatives that are written on arrows
 _ZERO = "Dashed: the derivative is 0, nothing flows back."
 End = Node | tuple[Any, ...]  # a node, or a node and the index of one of its entries
 
@@ -129,26 +123,31 @@ def _light(figure: Figure, reading: Reading, entries: Entries, start: End, end: 
             f"paths=(start, end): nothing flows back from {_said(end)} to {_said(start)}."
         )
     names = {entry: entry_name(reading, entry) for entry in before}
+    count = sum(map(len, before.values()))
     arrows = []
     for arrow in figure.arrows:
         entry, source = arrow.target, arrow.source
         assert isinstance(entry, Entry)
         assert isinstance(source, Entry)
         lit = entry in before and source in before[entry]
-        slope = entries.before[entry][source] if lit else None
+        slope = entries.before[entry][source] if lit and count <= MOST_LABELS else None
         label: tuple[Words, ...] = ()
         if slope is not None:
             symbol = f"∂{names[entry]}/∂{names[source]} = "
             label = ((Span(symbol), Span(number(slope), "gradient")),)
         arrows.append(replace(arrow, lit=lit, label=label))
+    caption = figure.caption
+    if count > MOST_LABELS:
+        caption = f"{count} lit arrows, too many to label; one entry has fewer. {caption}".strip()
     notes: tuple[Words, ...] = ()
     if len(starts) == 1:
-        notes = _chain_rule(reading, entries, before, names, starts[0], ends)
+        notes = _notes(reading, entries, before, names, starts[0], ends)
     return replace(
         figure,
         cards=tuple(replace(card, lit=card.key in before) for card in figure.cards),
         arrows=tuple(arrows),
         notes=notes,
+        caption=caption,
     )
 
 
@@ -197,7 +196,7 @@ def _between(entries: Entries, starts: list[Entry], ends: list[Entry]) -> dict[E
     }
 
 
-def _chain_rule(
+def _notes(
     reading: Reading,
     entries: Entries,
     before: dict[Entry, list[Entry]],
@@ -222,20 +221,21 @@ def _chain_rule(
     for entry in reversed(before):
         for source in before[entry]:
             slopes[source] += _slope(entries, entry, source) * slopes[entry]
-    products = []
-    count = sum(count_paths(before, start, end) for end in ends)
-    if count <= MOST_PATHS:
-        for path in (path for end in ends for path in all_paths(before, start, end)):
-            edges = list(pairwise(path))[::-1]
-            symbols = [f"∂{names[entry]}/∂{names[source]}" for source, entry in edges]
-            factors = [_slope(entries, entry, source) for source, entry in edges]
-            if matrix:
-                symbols.insert(0, f"∂{top}/∂{names[path[-1]]}")
-                factors.insert(0, upstream[path[-1]])
-            route = " → ".join(names[entry] for entry in path)
-            numbers = times(map(number, factors))
-            products.append(Product(" · ".join(symbols), numbers, number(prod(factors)), route))
-    return sum_of_products(f"∂{top}/∂{names[start]}", products, count, number(slopes[start]))
+
+    def product(path: list[Entry]) -> Product:
+        edges = list(pairwise(path))[::-1]
+        symbols = [f"∂{names[entry]}/∂{names[source]}" for source, entry in edges]
+        factors = [_slope(entries, entry, source) for source, entry in edges]
+        if matrix:
+            symbols.insert(0, f"∂{top}/∂{names[path[-1]]}")
+            factors.insert(0, upstream[path[-1]])
+        route = " → ".join(names[entry] for entry in path)
+        return Product(
+            " · ".join(symbols), times(map(number, factors)), number(prod(factors)), route
+        )
+
+    total = number(slopes[start])
+    return chain_rule(f"∂{top}/∂{names[start]}", before, start, ends, product, total)
 
 
 def _slope(entries: Entries, entry: Entry, source: Entry) -> float:

@@ -43,7 +43,6 @@ class Entries:
     stacks: dict[tuple[Node, str], list[Entry]] = field(default_factory=dict)
     before: dict[Entry, dict[Entry, float | None]] = field(default_factory=dict)
     values: dict[Entry, float] = field(default_factory=dict)
-    probabilities: dict[Node, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 def open_entries(reading: Reading) -> Entries:
@@ -142,7 +141,6 @@ def _add_softmax(entries: Entries, node: Node, own: list[Entry], p: np.ndarray[A
     logits, labels = node.inbound_nodes
     rows, columns = p.shape
     stage = [Entry(node, place, "softmax") for place in range(p.size)]
-    entries.probabilities[node] = p
     _add(entries, (node, "softmax"), stage, p)
     _add(entries, (node, ""), own, np.asarray(node.value))
     chosen = np.asarray(labels.value)

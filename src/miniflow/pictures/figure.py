@@ -7,7 +7,7 @@ them (SVG, terminal, DOT, Mermaid) reads one. Neither knows the other.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -34,9 +34,9 @@ class Card:
     """A node. `title` is its name (else its operation), `operation` what it does where the title
     does not say so.
 
-    `code` are lines of a program; `remarks` further dim lines: "not run yet", a group's contents, a
-    cost. `members` is the number of nodes that the card stands for. `lit` is None where nothing is
-    lit, else whether this card is on a lit path.
+    `code` are lines of a program, with comments after "  # "; `remarks` further dim lines: "not run
+    yet", a group's contents, a cost. `lit` is None where nothing is lit, else whether this card is
+    on a lit path.
     """
 
     key: Key
@@ -51,7 +51,6 @@ class Card:
     called: str = ""  # a name that no other card has, where the title is not one
     tooltip: str = ""
     frame: Key | None = None
-    members: int = 1
     lit: bool | None = None
 
 
@@ -107,3 +106,13 @@ def plain(words: Words) -> str:
     '∂f/∂x = 4'
     """
     return "".join(span.text for span in words)
+
+
+def outline(figure: Figure, frame: Key | None = None) -> Iterator[Card | Frame | None]:
+    """Cards and frames as they lie in each other: after a frame what is in it, and then None."""
+    yield from (card for card in figure.cards if card.frame == frame)
+    for inner in figure.frames:
+        if inner.parent == frame:
+            yield inner
+            yield from outline(figure, inner.key)
+            yield None

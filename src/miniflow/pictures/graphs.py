@@ -82,7 +82,6 @@ def node_card(
         called=reading.called[node],
         tooltip=statement(reading, node),
         frame=frame,
-        members=1 + len(leaves),
     )
 
 
@@ -105,7 +104,6 @@ def group_card(reading: Reading, grouping: Grouping, key: GroupKey, nodes: Seque
         tooltip="; ".join(statement(reading, node) for node in nodes[:12])
         + "; …" * (len(nodes) > 12),
         frame=grouping.frame_of.get(key),
-        members=len(nodes),
     )
 
 

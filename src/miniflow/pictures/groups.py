@@ -16,14 +16,14 @@ from typing import Literal, NamedTuple
 
 from miniflow.graph import Node
 from miniflow.pictures.figure import Frame
-from miniflow.pictures.layering import neighbours
+from miniflow.pictures.layering import Edge, assign_layers, neighbours
 from miniflow.pictures.naming import Path, group_paths
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.repeats import Repeat, find_repeats
 
 Groups = Literal["auto", "open", "closed", "none"]
 
-MOST_CARDS = 60  # that "auto" draws
+MOST_CARDS, MOST_LAYERS = 60, 30  # that "auto" draws: in all, and one after the other
 _MOST_COPIES = 12  # of a repeated block that are drawn one by one
 
 
@@ -62,19 +62,34 @@ def group(reading: Reading, how: Groups) -> Grouping:
         return Grouping({node: node for node in reading.nodes})
     paths = group_paths(reading)
     grouping = _by_name(reading, paths, None, fold=False)
-    if how == "open" or (how == "auto" and _cards(grouping) <= MOST_CARDS):
+    if how == "open" or (how == "auto" and _is_small(reading, grouping)):
         return grouping
     deepest = max(map(len, paths.values()), default=0)
     depths: list[int | None] = [1] if how == "closed" else [None, *range(deepest, 0, -1)]
     for depth in depths:
         grouping = _by_name(reading, paths, depth, fold=True)
-        if how == "auto" and _cards(grouping) <= MOST_CARDS:
+        if how == "auto" and _is_small(reading, grouping):
             return _by_repeats(reading, grouping, only_rows=True)
     return _by_repeats(reading, grouping)
 
 
-def _cards(grouping: Grouping) -> int:
-    return len(set(grouping.card_of.values()))
+def _is_small(reading: Reading, grouping: Grouping) -> bool:
+    """Whether there are few enough cards, not too many of them in a row."""
+    cards, edges = _card_graph(reading, grouping)
+    return len(cards) <= MOST_CARDS and max(assign_layers(len(cards), edges)) < MOST_LAYERS
+
+
+def _card_graph(reading: Reading, grouping: Grouping) -> tuple[list[Hashable], list[Edge]]:
+    """The cards, and the edges between them by their numbers."""
+    card_of = grouping.card_of
+    index = {card: number for number, card in enumerate(dict.fromkeys(card_of.values()))}
+    edges = [
+        (index[card_of[source]], index[card_of[node]])
+        for node in reading.nodes
+        for source in node.inbound_nodes
+        if card_of[source] != card_of[node]
+    ]
+    return list(index), edges
 
 
 def _by_name(reading: Reading, paths: dict[Node, Path], depth: int | None, fold: bool) -> Grouping:
@@ -139,7 +154,20 @@ def _by_repeats(reading: Reading, grouping: Grouping, only_rows: bool = False) -
             titles[key] = titled[copy]
             frame_of[key] = next(iter(frames))
     card_of = {node: new_card.get(card, card) for node, card in grouping.card_of.items()}
+    _take_in_inputs(reading, card_of)
     return Grouping(card_of, titles, frame_of, grouping.frames)
+
+
+def _take_in_inputs(reading: Reading, card_of: dict[Node, Hashable]) -> None:
+    """Inputs that are many, one for each copy of a repeated block, go onto the card of its row."""
+    inputs: dict[Hashable, list[Node]] = {}
+    for node, card in card_of.items():
+        readers = {card_of[reader] for reader in reading.consumers[node]}
+        if card == node and not node.inbound_nodes and len(readers) == 1:
+            inputs.setdefault(readers.pop(), []).append(node)
+    for card, own in inputs.items():
+        if isinstance(card, GroupKey) and len(own) > _MOST_COPIES:
+            card_of |= dict.fromkeys(own, card)
 
 
 def _titles(grouping: Grouping, cards: list[Hashable], repeat: Repeat, whole: bool) -> list[str]:
@@ -163,15 +191,9 @@ def _in_order(reading: Reading, grouping: Grouping) -> list[Hashable]:
     """The cards, each after those that it reads, and what belongs to one branch together (depth
     first).
     """
-    index = {card: number for number, card in enumerate(dict.fromkeys(grouping.card_of.values()))}
-    edges = [
-        (index[grouping.card_of[source]], index[grouping.card_of[node]])
-        for node in reading.nodes
-        for source in node.inbound_nodes
-        if grouping.card_of[source] != grouping.card_of[node]
-    ]
-    before, _ = neighbours(len(index), edges)
-    cards, order = list(index), list[Hashable]()
+    cards, edges = _card_graph(reading, grouping)
+    before, _ = neighbours(len(cards), edges)
+    order: list[Hashable] = []
     entered: set[int] = set()
     for start in range(len(cards)):
         stack = [(start, iter(before[start]))] if start not in entered else []

@@ -52,14 +52,15 @@ def lay_out_flat(
     spacing: Spacing,
     first: Collection[int] = (),
     last: Collection[int] = (),
+    share: float = 1,
 ) -> Flat:
     """Place boxes of these sizes and draw these lines; boxes in `first` and `last` keep to the
-    outermost layers.
+    outermost layers. `share`: see `order_layers`.
     """
     span = 2 if any(line.label for line in lines) else 1  # labels get layers of their own
     edges = [(line.source, line.target) for line in lines]
     mesh = Mesh(sizes, assign_layers(len(sizes), edges, span, first, last), lines)
-    mesh.layers = order_layers(mesh.layers, mesh.before, mesh.after)
+    mesh.layers = order_layers(mesh.layers, mesh.before, mesh.after, share)
     narrow = [index >= mesh.boxes or size.across == 0 for index, size in enumerate(mesh.sizes)]
 
     def separation(a: int, b: int) -> float:

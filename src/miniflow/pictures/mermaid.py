@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from miniflow.pictures.dot import card_lines
-from miniflow.pictures.figure import Arrow, Card, Figure, Key, Kind, plain
+from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Key, Kind, outline, plain
 
 _SHAPES: dict[Kind, tuple[str, str]] = {
     "input": ("[/", "/]"),
@@ -28,10 +28,11 @@ _ENTITIES = {
 def mermaid(figure: Figure) -> str:
     """The figure as a Mermaid flowchart."""
     names = {card.key: f"n{index}" for index, card in enumerate(figure.cards)}
+    names |= {frame.key: f"g{index}" for index, frame in enumerate(figure.frames)}
     dim = [names[card.key] for card in figure.cards if card.lit is False]
     lines = [
         f"flowchart {'TB' if figure.direction == 'down' else 'LR'}",
-        *_members(figure, None, names, "  "),
+        *(_part(part, names) for part in outline(figure)),
         *(_edge(arrow, names) for arrow in figure.arrows),
     ]
     if dim:
@@ -40,19 +41,14 @@ def mermaid(figure: Figure) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _members(figure: Figure, frame: Key | None, names: dict[Key, str], indent: str) -> list[str]:
-    lines = [_node(card, names, indent) for card in figure.cards if card.frame == frame]
-    for index, inner in enumerate(figure.frames):
-        if inner.parent == frame:
-            lines.append(f"{indent}subgraph g{index}[{escaped(inner.title)}]")
-            lines += _members(figure, inner.key, names, indent + "  ")
-            lines.append(f"{indent}end")
-    return lines
-
-
-def _node(card: Card, names: dict[Key, str], indent: str) -> str:
-    before, after = _SHAPES[card.kind]
-    return f"{indent}{names[card.key]}{before}{escaped(chr(10).join(card_lines(card)))}{after}"
+def _part(part: Card | Frame | None, names: dict[Key, str]) -> str:
+    """A card, or where a subgraph begins or ends."""
+    if part is None:
+        return "  end"
+    if isinstance(part, Frame):
+        return f"  subgraph {names[part.key]}[{escaped(part.title)}]"
+    before, after = _SHAPES[part.kind]
+    return f"  {names[part.key]}{before}{escaped(chr(10).join(card_lines(part)))}{after}"
 
 
 def _edge(arrow: Arrow, names: dict[Key, str]) -> str:

@@ -119,7 +119,8 @@ class Nest:
         for index, wire in wires:
             if ends[index][0] != ends[index][1] or ends[index][0] not in subgroups:
                 level.connect(index, wire, *ends[index])
-        return level.inside(self.margins.get(group, Margin()))
+        share = min(1.0, len(level.sizes) / len(self.sizes)) if self.sizes else 1.0
+        return level.inside(self.margins.get(group, Margin()), share)
 
 
 class _Level:
@@ -168,11 +169,10 @@ class _Level:
             return self.vertex[member], inside.ports[port] - inside.size.across / 2
         return self.vertex[member], fixed
 
-    def inside(self, margin: Margin) -> Inside:
+    def inside(self, margin: Margin, share: float) -> Inside:
         """Lay the level out, put subgroups into their places, join the pieces of wires."""
-        flat = lay_out_flat(
-            self.sizes, self.lines, self.nest.spacing, self.entries.values(), self.exits.values()
-        )
+        ends = self.entries.values(), self.exits.values()
+        flat = lay_out_flat(self.sizes, self.lines, self.nest.spacing, *ends, share)
         move, size = _fit(flat, self.sizes, self.lines, margin)
         result = Inside(size)
         corners: dict[Key, Point] = {}

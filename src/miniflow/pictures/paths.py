@@ -17,14 +17,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
-from miniflow.pictures.chain import (
-    MOST_PATHS,
-    Product,
-    all_paths,
-    count_paths,
-    sum_of_products,
-    times,
-)
+from miniflow.pictures.chain import Product, chain_rule, times
 from miniflow.pictures.figure import Figure, Span, Words
 from miniflow.pictures.local import Local, local_derivative, pull_back
 from miniflow.pictures.reading import Reading
@@ -59,7 +52,7 @@ def light_paths(figure: Figure, reading: Reading, start: Node, end: Node) -> Fig
         title=f"{figure.title}: {partial(reading, end, start)} along all paths",
         cards=tuple(replace(card, lit=card.key in on_path) for card in figure.cards),
         arrows=tuple(arrows),
-        notes=chain_rule(reading, on_path, local if ran else None),
+        notes=_notes(reading, on_path, local if ran else None),
     )
 
 
@@ -103,7 +96,7 @@ def edge_label(name: str, local: Local | None) -> tuple[Words, ...]:
     return (Span(name),), *((Span(row, "gradient"),) for row in rows)
 
 
-def chain_rule(
+def _notes(
     reading: Reading, on_path: list[Node], local: Mapping[Edge, Local | None] | None
 ) -> tuple[Words, ...]:
     """The lines below the picture: one product a path, and their sum; `local` is None if nothing
@@ -112,13 +105,12 @@ def chain_rule(
     start, end = on_path[0], on_path[-1]
     members = set(on_path)
     before = {n: [s for s in dict.fromkeys(n.inbound_nodes) if s in members] for n in on_path}
-    count = count_paths(before, start, end)
-    products = []
-    if count <= MOST_PATHS:
-        products = [_product(reading, path, local) for path in all_paths(before, start, end)]
-    whole = partial(reading, end, start)
     result = None if local is None else text_of(total(before, start, end))
-    return sum_of_products(whole, products, count, result)
+
+    def product(path: list[Node]) -> Product:
+        return _product(reading, path, local)
+
+    return chain_rule(partial(reading, end, start), before, start, [end], product, result)
 
 
 def _product(

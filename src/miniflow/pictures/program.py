@@ -3,8 +3,9 @@ frames.
 
 What several passes read, a weight for instance, is drawn in each of them: these are one and the
 same. On a card stand the equations as code, the type of what comes out and what it costs. Where the
-equations have been fused into groups, a card is a group; where buffers have been planned, each
-equation says in which its result is kept.
+equations have been fused into loops, a card is a loop, or the part of one that belongs to a pass;
+where buffers have been planned, each equation says in which its result is kept. A view of a value
+costs nothing and gets no card: it stands on the cards of those that read it, as constants do.
 """
 
 from __future__ import annotations
@@ -12,14 +13,25 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from miniflow.ir import Cost, Equation, Namer, Operand, Output, Program, Variable, equation_cost
-from miniflow.ir.text import _equations as printed_lines
+from miniflow.ir import (
+    PRIMITIVES,
+    Cost,
+    Equation,
+    Namer,
+    Operand,
+    Output,
+    Program,
+    Variable,
+    equation_cost,
+    equation_lines,
+)
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Kind
 from miniflow.pictures.layout import Direction
 from miniflow.pictures.metrics import printable
 from miniflow.pictures.naming import Path, in_one_piece
 
 MOST_LINES = 8  # of code on one card
+_LOOPS = " Cards of the same loop are computed together."
 _ROLES = {
     "fed": "fed",
     "parameter": "parameter",
@@ -68,13 +80,14 @@ def program_figure(
     names = Namer()
     for variable in _given(program):
         names(variable)
-    printed = _printed(program, names)
     flow = _Flow(program, groups)
     cards = [_given_card(program, copy, names) for copy in flow.copies]
+    code = _code(program, flow, names, buffers or {})
+    loop_of = {equation: index for index, group in enumerate(groups, 1) for equation in group}
     for part in flow.parts:
-        cards.append(_card(flow, part, printed, buffers or {}))
+        cards.append(_card(flow, part, code.get(part, []), loop_of))
     for index, output in enumerate(program.outputs):
-        cards.append(_output_card(index, output, names))
+        cards.append(_output_card(index, output, code.get(index, []), names))
     return Figure(
         title or "A compiled program",
         f"A program of {len(program.inputs)} inputs, {len(program.equations)} equations and "
@@ -82,9 +95,18 @@ def program_figure(
         tuple(cards),
         tuple(flow.arrows),
         tuple(Frame(phase, phase) for phase in flow.frames),
-        caption=_caption(program, buffers or {}),
+        caption=_caption(program, buffers or {}) + _LOOPS * _are_split(flow, groups),
         direction=direction,
     )
+
+
+class _Aside(NamedTuple):
+    """What stands behind a result that gets no card: what it reads, and the equations that make
+    it.
+    """
+
+    reads: dict[Variable, None]
+    equations: dict[Equation, None]
 
 
 class _Flow:
@@ -92,49 +114,85 @@ class _Flow:
 
     Attributes:
         parts: each card's equations, in order.
+        asides: views and constants that stand on the cards of their readers, by their keys.
         frames: the passes that are drawn as frames: all, unless there is only one.
         copies: the inputs, once for each pass that reads them.
         results: for each part what others, or the caller, read of it.
     """
 
     def __init__(self, program: Program, groups: Sequence[Sequence[Equation]]) -> None:
-        phases = dict.fromkeys(map(_phase, program.equations))
-        self._paths = _paths(program, groups, phases if len(phases) > 1 else {})
-        self.frames = [
-            phase
-            for phase in (phases if len(phases) > 1 else {})
-            if any(path[:1] == (phase,) for path in self._paths.values())
-        ]
+        phases = list(dict.fromkeys(map(_phase, program.equations)))
+        self._given = set(_given(program))
+        self._behind: dict[Operand, _Aside] = {}
+        self._paths = self._find_paths(program, groups, phases if len(phases) > 1 else [])
+        used = {path[0] for path in self._paths.values() if path}
+        self.frames = [phase for phase in phases if len(phases) > 1 and phase in used]
         self.parts: dict[_Part, list[Equation]] = {}
+        self.asides: dict[Hashable, dict[Equation, None]] = {}
         self.copies: dict[_Copy, None] = {}
         self.arrows: dict[Arrow, None] = {}
         self.results: dict[_Part, dict[Variable, None]] = {}
-        given = set(_given(program))
-        producer: dict[Operand, _Part] = {}
-        for equation in program.equations:
-            part = self._part(equation)
+        self._producer: dict[Operand, _Part] = {}
+        for equation, path in self._paths.items():
+            part = _Part(path if path and path[-1] not in self.frames else equation)
             self.parts.setdefault(part, []).append(equation)
-            for operand in equation.operands:
-                if isinstance(operand, Variable) and operand in given:
-                    copy = _Copy(operand, self.frame(part))
-                    self.copies[copy] = None
-                    self.arrows[Arrow(copy, part)] = None
-                elif isinstance(operand, Variable) and producer[operand] != part:
-                    self._connect(operand, producer[operand], part, _phase(equation))
-            producer[equation.result] = part
+            self._read(part, self.frame(part), equation.operands)
+            self._producer[equation.result] = part
         for index, output in enumerate(program.outputs):
-            if isinstance(output.operand, Variable) and output.operand in producer:
-                phase = "backward" if output.role == "gradient" else ""
-                self._connect(output.operand, producer[output.operand], index, phase)
+            self._read(index, None, [output.operand])
 
-    def _part(self, equation: Equation) -> _Part:
-        path = self._paths[equation]
-        return _Part(path if path and path[-1] not in self.frames else equation)
+    def _find_paths(
+        self, program: Program, groups: Sequence[Sequence[Equation]], phases: Sequence[str]
+    ) -> dict[Equation, Path]:
+        """For each equation its pass and its part of that, as far as these are in one piece.
 
-    def _connect(self, value: Variable, source: _Part, target: Hashable, phase: str) -> None:
-        gradient = phase == "backward" == _phase(self.parts[source][0])
-        self.arrows[Arrow(source, target, backward=gradient)] = None
-        self.results.setdefault(source, {})[value] = None
+        Equations that get no card are left out, and put behind their results.
+        """
+        group_of = {equation: index for index, group in enumerate(groups) for equation in group}
+        paths: dict[Equation, Path] = {}
+        edges: list[tuple[Equation, Equation]] = []
+        made: dict[Variable, Equation] = {}
+        for equation in program.equations:
+            origin, phase = equation.origin, _phase(equation)
+            part = f"{origin.index} {origin.node} {origin.where}" if origin and not groups else ""
+            if equation in group_of:
+                part = f"loop {group_of[equation]}"
+            behind = self._look_behind(equation.operands)
+            if not part and _is_free(equation):
+                behind.equations[equation] = None
+                self._behind[equation.result] = behind
+                continue
+            frame = (phase,) if phase in phases else ()
+            paths[equation] = (*frame, f"{part} {phase}") if part else frame
+            edges += [(made[variable], equation) for variable in behind.reads if variable in made]
+            made[equation.result] = equation
+        return in_one_piece(edges, paths)
+
+    def _look_behind(self, operands: Iterable[Operand]) -> _Aside:
+        """The values that have a card among what is read, and those behind what has none."""
+        found = _Aside({}, {})
+        for operand in operands:
+            if operand in self._behind:
+                found.reads.update(self._behind[operand].reads)
+                found.equations.update(self._behind[operand].equations)
+            elif isinstance(operand, Variable):
+                found.reads[operand] = None
+        return found
+
+    def _read(self, reader: Hashable, frame: str | None, operands: Iterable[Operand]) -> None:
+        """Draw the arrows to a reader: from inputs in its own frame, and from other parts."""
+        behind = self._look_behind(operands)
+        self.asides.setdefault(reader, {}).update(behind.equations)
+        for variable in behind.reads:
+            if variable in self._given:
+                copy = _Copy(variable, frame)
+                self.copies[copy] = None
+                self.arrows[Arrow(copy, reader)] = None
+            elif self._producer[variable] != reader:
+                source = self._producer[variable]
+                is_gradient = _phase(self.parts[source][0]) == "backward"
+                self.arrows[Arrow(source, reader, backward=is_gradient)] = None
+                self.results.setdefault(source, {})[variable] = None
 
     def frame(self, part: _Part) -> str | None:
         """The pass in whose frame a part stands."""
@@ -146,27 +204,10 @@ def _given(program: Program) -> list[Variable]:
     return [i.variable for i in program.inputs] + [c.variable for c in program.constants]
 
 
-def _paths(
-    program: Program, groups: Sequence[Sequence[Equation]], phases: Iterable[str]
-) -> dict[Equation, Path]:
-    """For each equation its pass and its part of that, as far as these are in one piece."""
-    group_of = {equation: index for index, group in enumerate(groups) for equation in group}
-    paths: dict[Equation, Path] = {}
-    for equation in program.equations:
-        origin, phase = equation.origin, _phase(equation)
-        part = f"{origin.index} {origin.node} {origin.where}" if origin else ""
-        if groups:
-            part = f"group {group_of[equation]}" if equation in group_of else ""
-        frame = (phase,) if phase in phases else ()
-        paths[equation] = (*frame, f"{part} {phase}") if part else frame
-    made = {equation.result: equation for equation in program.equations}
-    edges = [
-        (made[operand], equation)
-        for equation in program.equations
-        for operand in equation.operands
-        if isinstance(operand, Variable) and operand in made
-    ]
-    return in_one_piece(edges, paths)
+def _is_free(equation: Equation) -> bool:
+    """Whether nothing is computed: another look at a value, or a constant."""
+    is_constant = not any(isinstance(operand, Variable) for operand in equation.operands)
+    return is_constant or PRIMITIVES[equation.primitive].is_view
 
 
 def _phase(equation: Equation) -> str:
@@ -183,68 +224,85 @@ def _given_card(program: Program, copy: _Copy, names: Namer) -> Card:
     return Card(copy, kind, names(variable), role, str(variable.type), frame=copy.frame)
 
 
-def _output_card(index: int, output: Output, names: Namer) -> Card:
+def _output_card(index: int, output: Output, code: Sequence[str], names: Namer) -> Card:
     title = names(output.operand) if isinstance(output.operand, Variable) else repr(output.operand)
     role = output.role
     if output.replaces is not None:
         role = f"new value of {names(output.replaces)}"
     elif role == "gradient":
         role = f"gradient of {output.name}" if output.name else "gradient"
-    return Card(index, "output", title, role, str(output.operand.type))
+    return Card(index, "output", title, role, str(output.operand.type), code=tuple(code))
 
 
-def _printed(program: Program, names: Namer) -> dict[Equation, str]:
-    """The equations that the printed program has a line for, and the line: the others stand inside
-    one of these.
+def _code(
+    program: Program, flow: _Flow, names: Namer, buffers: Mapping[Variable, int]
+) -> dict[Hashable, list[str]]:
+    """The lines of the printed program that stand on each card, in their order, and the buffers of
+    their results.
     """
-    lines = [line.code for line in printed_lines(program, names)]
-    named = {names(equation.result): equation for equation in program.equations}
-    return {named[line.partition(" = ")[0]]: line for line in lines}
+    readers: dict[Equation, list[Hashable]] = {}
+    for key, equations in [*flow.asides.items(), *flow.parts.items()]:
+        for equation in equations:
+            readers.setdefault(equation, []).append(key)
+    for _ in equation_lines(program, names):
+        pass  # all that `print(program)` names is called the same here
+    apart = {variable for read in flow.results.values() for variable in read}
+    code: dict[Hashable, list[str]] = {}
+    for line, equation in equation_lines(program, names, apart):
+        buffer = buffers.get(equation.result)
+        for key in readers.get(equation, []):
+            code.setdefault(key, []).append(
+                line if buffer is None else f"{line}  # buffer {buffer}"
+            )
+    return code
 
 
-def _card(
-    flow: _Flow, part: _Part, printed: Mapping[Equation, str], buffers: Mapping[Variable, int]
-) -> Card:
+def _card(flow: _Flow, part: _Part, code: Sequence[str], loop_of: Mapping[Equation, int]) -> Card:
     """The equations of one part as code, and what they cost; the type of its result, if it has
     one.
     """
     equations = flow.parts[part]
-    code = []
-    for equation in equations:
-        if equation in printed:
-            place = f"  # buffer {buffers[equation.result]}" if equation.result in buffers else ""
-            code.append(printed[equation] + place)
-    tooltip = "; ".join(code)
+    shown = list(code)
     if len(code) > MOST_LINES:
-        code[MOST_LINES - 1 :] = [f"… {len(code) - MOST_LINES + 1} more"]
-    spent = Cost()
-    for equation in equations:
-        spent = spent.plus(equation_cost(equation))
+        shown[MOST_LINES - 1 :] = [f"… {len(code) - MOST_LINES + 1} more"]
+    spent = _total(equations)
     labels = dict.fromkeys(equation.origin.node for equation in equations if equation.origin)
     results = list(flow.results.get(part, {}))
     return Card(
         part,
         "operation",
         printable(", ".join(labels)) or equations[-1].primitive,
+        f"loop {loop_of[equations[0]]}" if equations[0] in loop_of else "",
         shape=str(results[0].type) if len(results) == 1 else "",
-        code=tuple(code),
-        remarks=(said(spent),),
-        tooltip=tooltip,
+        code=tuple(shown),
+        remarks=(said(spent) or "nothing to compute",),
+        tooltip="; ".join(code),
         frame=flow.frame(part),
-        members=len(equations),
     )
 
 
-def _caption(program: Program, buffers: Mapping[Variable, int]) -> str:
+def _are_split(flow: _Flow, groups: Sequence[Sequence[Equation]]) -> bool:
+    """Whether a group stands on several cards, one for each pass that it has a part in."""
+    parts = {equation: part for part, equations in flow.parts.items() for equation in equations}
+    return any(len({parts[equation] for equation in group}) > 1 for group in groups)
+
+
+def _total(equations: Iterable[Equation]) -> Cost:
     total = Cost()
-    for equation in program.equations:
+    for equation in equations:
         total = total.plus(equation_cost(equation))
-    text = f"{len(program.equations)} equations, {said(total)}"
+    return total
+
+
+def _caption(program: Program, buffers: Mapping[Variable, int]) -> str:
+    spent = said(_total(program.equations))
+    text = f"{len(program.equations)} equations" + (f", {spent}" if spent else "")
     if buffers:
         sizes: dict[int, int] = {}
         for variable, buffer in buffers.items():
             sizes[buffer] = max(sizes.get(buffer, 0), variable.type.nbytes)
-        text += f", {len(sizes)} buffers of {_scaled(sum(sizes.values()), 'B')}"
+        count = f"{len(sizes)} buffers" if len(sizes) > 1 else "1 buffer"
+        text += f", {count} of {_scaled(sum(sizes.values()), 'B')}"
     return text + "."
 
 
@@ -254,12 +312,13 @@ def said(spent: Cost) -> str:
     >>> said(Cost(flops=25_690_112, bytes=1200))
     '25.7 MFLOP, 1.2 kB'
     """
-    return f"{_scaled(spent.flops, 'FLOP')}, {_scaled(spent.bytes, 'B')}"
+    amounts = ((spent.flops, "FLOP"), (spent.bytes, "B"))
+    return ", ".join(_scaled(amount, unit) for amount, unit in amounts if amount)
 
 
 def _scaled(amount: float, unit: str) -> str:
     for prefix in ("", "k", "M", "G", "T"):
-        if amount < 1000 or prefix == "T":
+        if amount < 999.5 or prefix == "T":
             return f"{amount:.3g} {prefix}{unit}"
         amount /= 1000
     raise AssertionError

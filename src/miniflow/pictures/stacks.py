@@ -132,7 +132,7 @@ def straight_ways(
             label = put_label(
                 line, arrow, taken, [other for other in others if other is not line], frames
             )
-            taken.append(label)
+            taken += [label] if label else []
         ways.append(Way(tuple(pairwise(points)), label))
     return ways
 
@@ -143,26 +143,23 @@ def put_label(
     taken: Sequence[Place],
     others: Sequence[tuple[Point, Point]],
     frames: Sequence[Place],
-) -> Place:
-    """A place for a label by its line: off other labels, frames and lit lines, in the middle."""
+) -> Place | None:
+    """A place for a label by its line: off other lit lines, in the middle; None where every place
+    is taken by other labels and frames.
+    """
     (x1, y1), (x2, y2) = line
     width, height = label_size(arrow.label)
     lean = abs(x2 - x1) / (abs(y2 - y1) or 1.0)  # how far the line moves sideways in a row of text
     beside = width / 2 + 5 + min(20.0, lean * height / 2)
-    best: tuple[float, Place] | None = None
+    best: tuple[float, Place | None] = float("inf"), None
     shares = (0.5, 0.56, 0.44, 0.62, 0.38, 0.68, 0.32, 0.74, 0.26, 0.8, 0.2)
     for share, aside in product(shares, (0, 1, -1)):  # on the line, or to one side of it
         x = x1 + (x2 - x1) * share + aside * beside
         y = y1 + (y2 - y1) * share
         place = Place(round(x - width / 2, 2), round(y - height / 2, 2), width, height)
-        cost = 100.0 * sum(overlap(place, other) for other in taken) + abs(share - 0.5)
-        cost += 30.0 * sum(overlap(place, frame) for frame in frames)
-        cost += abs(aside) + 10.0 * sum(
-            any(_inside(place, p) for p in _samples(other)) for other in others
-        )
-        if best is None or cost < best[0]:
+        cost = abs(share - 0.5) + abs(aside) + 10 * sum(_meet(place, line) for line in others)
+        if cost < best[0] and not any(overlap(place, other) for other in (*taken, *frames)):
             best = cost, place
-    assert best is not None
     return best[1]
 
 
@@ -170,14 +167,20 @@ def _length(line: tuple[Point, Point]) -> float:
     return abs(line[1][0] - line[0][0]) + abs(line[1][1] - line[0][1])
 
 
-def _samples(line: tuple[Point, Point]) -> list[Point]:
-    (x1, y1), (x2, y2) = line
-    return [(x1 + (x2 - x1) * i / 40, y1 + (y2 - y1) * i / 40) for i in range(41)]
-
-
-def _inside(place: Place, point: Point) -> bool:
-    x, y = point
-    return place.x < x < place.x + place.width and place.y < y < place.y + place.height
+def _meet(place: Place, line: tuple[Point, Point]) -> bool:
+    """Whether a line passes through a rectangle: whether it is between both pairs of sides at
+    once.
+    """
+    enters, leaves = 0.0, 1.0  # as shares of the line
+    for axis in (0, 1):
+        start, step = line[0][axis], line[1][axis] - line[0][axis]
+        low, high = place[axis] - start, place[axis] + place[axis + 2] - start
+        if step:
+            sides = sorted((low / step, high / step))
+            enters, leaves = max(enters, sides[0]), min(leaves, sides[1])
+        elif not low < 0 < high:
+            return False
+    return enters < leaves
 
 
 def overlap(a: Place, b: Place) -> bool:

@@ -21,7 +21,7 @@ _LIGHT = {
     "dim": "#566273",
     "value": "#1a5a8c",
     "gradient": "#b23a0c",
-    "line": "#8592a2",
+    "line": "#7c899a",
     "frame": "#f5f7f9",
     "frame-line": "#c3ccd6",
     "operation": "#ffffff",
@@ -66,6 +66,7 @@ _SHAPES = {
     ".bracket": "fill:none;stroke-width:1",
     ".rule": "stroke-width:1;opacity:.4",
     ".card": "stroke-width:1.25",
+    ".card.lit": "stroke-width:2.25",
     ".thin": "fill:none;stroke-width:1",
     "image": "image-rendering:optimizeSpeed;image-rendering:pixelated",
 }
@@ -109,4 +110,5 @@ def _colours(colour: dict[str, str]) -> dict[str, str]:
     for kind in ("operation", "input", "parameter", "output"):
         rules[f".{kind}"] = f"fill:{colour[kind]};stroke:{colour[f'{kind}-line']}"
         rules[f".thin.{kind}"] = f"fill:none;stroke:{colour[f'{kind}-line']}"
+    rules[".card.lit"] = f"stroke:{colour['gradient']}"
     return rules

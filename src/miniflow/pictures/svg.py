@@ -57,7 +57,8 @@ def _body(composition: Composition) -> Iterator[str]:
         yield _rect("card frame", *composition.frames[frame.key], radius=10)
     yield from _lines(figure.arrows, composition.ways)
     for frame in figure.frames:
-        yield _heading_of(frame, composition.frames[frame.key])
+        start = composition.headings.get(frame.key, 0)
+        yield _heading_of(frame, composition.frames[frame.key], start)
     for card in figure.cards:
         yield _card(card, composition.places[card.key], composition.arranged[card.key])
     for arrow, way in zip(figure.arrows, composition.ways, strict=True):
@@ -209,10 +210,10 @@ def _mark(mark: Mark) -> str:
     )
 
 
-def _heading_of(frame: Frame, place: Place) -> str:
+def _heading_of(frame: Frame, place: Place, start: float) -> str:
     """A frame's title, legible where a line passes behind it."""
     if not frame.stack:
-        title = Mark(place.x + 12, place.y + 17, frame.title, "label", "dim")
+        title = Mark(start, place.y + 17, frame.title, "label", "dim")
         return f'<g class="heading">{_mark(title)}</g>'
     middle = place.x + place.width / 2
     title = Mark(middle, place.y + 18, frame.title, "title", "ink", "middle")

@@ -1,5 +1,5 @@
-"""A figure as text for a terminal: boxes and lines of box-drawing characters, or a table where that
-would be too wide.
+"""A figure as text for a terminal: boxes and lines of box-drawing characters, or where that would
+be too wide a table, of a program a listing.
 
 The same layout as in the other pictures, in characters instead of pixels, from top to bottom. In
 the rows between two layers a line that has to move across does so in a row of its own; lines from
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import floor
 
-from miniflow.pictures.figure import Card, Figure, Kind, plain
+from miniflow.pictures.figure import Card, Figure, Key, Kind, plain
 from miniflow.pictures.layered import Spacing
 from miniflow.pictures.layout import Box, Layout, Link, lay_out
 from miniflow.pictures.metrics import shorten
@@ -43,7 +43,8 @@ def text(figure: Figure, width: int | None = None) -> str:
         canvas = _boxes(figure)
         if canvas.width <= width:
             return "\n".join([*canvas.lines(), *_below(figure)])
-    return "\n".join([*_table(figure, width), *_below(figure)])
+    lines = _listing(figure) if any(card.code for card in figure.cards) else _table(figure)
+    return "\n".join([*(_cut(line, width) for line in lines), *_below(figure)])
 
 
 def _below(figure: Figure) -> list[str]:
@@ -182,10 +183,30 @@ def columns(line: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
 
 
-# A table, for what is too wide
+# A listing or a table, for what is too wide
 
 
-def _table(figure: Figure, width: int) -> list[str]:
+def _listing(figure: Figure) -> list[str]:
+    """A program in sections, frame by frame: of each card what it is and costs, and its code."""
+    titles = {frame.key: frame.title for frame in figure.frames}
+    sections: dict[str, dict[Key, list[str]]] = {}
+    for card in figure.cards:
+        section = titles.get(card.frame, "equations")
+        key = card.key
+        if card.kind != "operation":
+            section = "outputs" if card.kind == "output" else "inputs"
+            key = card.title  # an input that several frames show is listed once
+        facts = (card.title, card.operation, card.shape, *card.remarks)
+        lines = ["  " + "  ".join(filter(None, facts)), *(f"    {line}" for line in card.code)]
+        sections.setdefault(section, {})[key] = lines
+    return [
+        line
+        for section, cards in sections.items()
+        for line in (section, *(line for lines in cards.values() for line in lines))
+    ]
+
+
+def _table(figure: Figure) -> list[str]:
     """One line a node: its name, what it is of what, its shape, value and gradient."""
     inputs: dict[object, list[str]] = {}
     titles = {card.key: card.called or card.title for card in figure.cards}
@@ -201,8 +222,7 @@ def _table(figure: Figure, width: int) -> list[str]:
         )
     used = [index for index in range(5) if any(row[index] for row in rows[1:])]
     widths = [max(min(columns(row[index]), 40) for row in rows) for index in used]
-    lines = [_row([row[index] for index in used], widths) for row in rows]
-    return [shorten_end(line, width) for line in lines]
+    return [_row([row[index] for index in used], widths) for row in rows]
 
 
 def _brief(seen: Seen | None) -> str:
@@ -220,6 +240,6 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def shorten_end(line: str, width: int) -> str:
+def _cut(line: str, width: int) -> str:
     """The line, or its beginning and an ellipsis if it is longer than `width`."""
     return line if columns(line) <= width else line[: max(0, width - 1)] + "…"

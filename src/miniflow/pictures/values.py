@@ -60,7 +60,8 @@ def seen(value: Any) -> Seen | None:
         return Seen(shape, lines=("empty",))
     grid = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
     if array.ndim <= 2 and grid.shape[0] <= MOST_ROWS and grid.shape[1] <= MOST_COLUMNS:
-        return Seen(shape, rows=numbers(grid), warning=_warning(array))
+        warning = _warning(array) if array.size > 1 else ""
+        return Seen(shape, rows=numbers(grid), warning=warning)
     lines = _summary(array)
     picture = None if lines[0].startswith(("all", "nothing")) else heat_map(array)
     return Seen(shape, (), lines, picture, _warning(array))
