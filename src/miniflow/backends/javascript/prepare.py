@@ -1,0 +1,107 @@
+"""What is changed in a program before it is written as JavaScript.
+
+- `gemm` becomes a product, and what is added to it: the loop that reads the product adds it;
+- the factors of a product have its dtype, and lie in memory, as does what is looked up in;
+- what is reshaped although its elements do not lie in order is copied first;
+- every output that is an array has memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from miniflow.backends.javascript.layout import Views, is_view
+from miniflow.ir.primitives import infer
+from miniflow.ir.program import (
+    NO_PARAMS,
+    Equation,
+    Literal,
+    Operand,
+    Output,
+    Params,
+    Program,
+    Variable,
+)
+
+
+def prepare(program: Program) -> Program:
+    """Return a program that computes the same; see above."""
+    writer = _Writer()
+    for equation in program.equations:
+        writer.add(equation)
+    outputs = tuple(writer.outputs(program.outputs))
+    return Program(program.inputs, tuple(writer.equations), outputs, program.constants)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.equations: list[Equation] = []
+        self._views = Views()
+        self._owners: set[Operand] = set()  # results with memory of their own
+
+    def add(self, equation: Equation) -> None:
+        """Write an equation and, before it, what it needs."""
+        if equation.primitive == "gemm":
+            self._add_gemm(equation)
+            return
+        operands = equation.operands
+        if equation.primitive == "matmul":
+            operands = tuple(self._in_memory(o, equation.result.dtype, equation) for o in operands)
+        elif equation.primitive == "gather":
+            x, *indices = operands
+            operands = (self._in_memory(x, x.dtype, equation), *indices)
+        elif equation.primitive == "reshape" and self._views.view(equation) is None:
+            operands = (self._copy(operands[0], equation),)
+        self._append(equation.primitive, operands, equation.params, equation, equation.result)
+
+    def _append(
+        self,
+        primitive: str,
+        operands: tuple[Operand, ...],
+        params: Params,
+        like: Equation | None,
+        result: Variable | None = None,
+    ) -> Variable:
+        if result is None:
+            result = Variable(infer(primitive, operands, params))
+        equation = Equation(primitive, operands, params, result, like.origin if like else None)
+        self.equations.append(equation)
+        self._views.add(equation)
+        if result.kind == "array" and not is_view(equation):
+            self._owners.add(result)
+        return result
+
+    def _add_gemm(self, equation: Equation) -> None:
+        """`β c + α (a @ b)`, without the factors that are 1."""
+        c, a, b, alpha, beta = equation.operands
+        factors = tuple(self._in_memory(x, c.dtype, equation) for x in (a, b))
+        product: Operand = self._append("matmul", factors, NO_PARAMS, equation)
+        if not _is_one(alpha):
+            product = self._append("multiply", (product, alpha), NO_PARAMS, equation)
+        if not _is_one(beta):
+            c = self._append("multiply", (c, beta), NO_PARAMS, equation)
+        self._append("add", (c, product), NO_PARAMS, equation, equation.result)
+
+    def _in_memory(self, x: Operand, dtype: str, like: Equation) -> Operand:
+        """An array of a dtype, whose elements are in memory."""
+        base = self._views.of(x).base
+        if x.dtype == dtype and base.kind == "array" and base not in self._views.aranges:
+            return x
+        return self._append("cast", (x,), {"dtype": dtype}, like)
+
+    def _copy(self, x: Operand, like: Equation | None, name: str | None = None) -> Variable:
+        copy = Variable(x.type, name)
+        return self._append("cast", (x,), {"dtype": x.dtype}, like, copy)
+
+    def outputs(self, outputs: Iterable[Output]) -> Iterable[Output]:
+        """Yield the outputs; a view, an input and a constant are copied first."""
+        for output in outputs:
+            operand = output.operand
+            is_array = operand.kind == "array" and operand is not output.replaces
+            if isinstance(operand, Variable) and is_array and operand not in self._owners:
+                operand = self._copy(operand, None, operand.name)
+            yield Output(operand, output.role, output.name, output.replaces)
+
+
+def _is_one(number: Operand) -> bool:
+    return isinstance(number, Literal) and bool(number.value == 1)

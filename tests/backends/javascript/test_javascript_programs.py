@@ -1,0 +1,112 @@
+"""Whole programs as JavaScript: random ones, a training step, graphs of people's own classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conformance import CASES
+from ir.programs import two_layers
+from passes.random_programs import RandomProgram
+
+import miniflow as mf
+from miniflow.backends.numpy_backend import lower
+from miniflow.passes import optimize
+
+from ..agreement import copies, random_arguments
+from .engine import Job, assert_all_agree, needs_engine, run
+
+pytestmark = needs_engine
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+
+
+def arguments_of(compiled: mf.compiler.Compiled, feed: dict) -> list:
+    """Call a compiled graph that was called before; return what its program was given."""
+    seen = []
+    executable = compiled._last.executable
+    run = executable.run
+
+    def watched(arguments):
+        seen.extend(copies(arguments))
+        return run(arguments)
+
+    executable.run = watched
+    compiled(feed)
+    executable.run = run
+    return seen
+
+
+def test_random_programs_as_they_are_and_optimized():
+    jobs = []
+    for seed in range(250):
+        random = RandomProgram(seed)
+        jobs += [Job(p, [random.arguments] * 2) for p in (random.program, optimize(random.program))]
+    assert_all_agree(jobs, signed_zeros=False)
+
+
+def test_long_random_programs():
+    chosen = [RandomProgram(seed, length=60) for seed in range(1000, 1050)]
+    assert_all_agree((Job(r.program, [r.arguments]) for r in chosen), signed_zeros=False)
+
+
+@pytest.mark.parametrize("is_optimized", [False, True])
+def test_ten_steps_of_training_reach_the_same_parameters_as_numpy(is_optimized):
+    program = two_layers(32, 20, 17, 10)
+    program = optimize(program) if is_optimized else program
+    batches = [random_arguments(program, seed, labels=10) for seed in range(10)]
+    for batch in batches:
+        batch[2:6] = copies(batches[0][2:6])
+    (told,) = run([Job(program, batches, kept=[2, 3, 4, 5])])
+    executable, parameters = lower(program), batches[0][2:6]
+    for batch, ours in zip(batches, told, strict=True):
+        (loss,) = executable.run([*batch[:2], *parameters, batch[6]])
+        assert ours.error is None
+        np.testing.assert_allclose(ours.results[0], loss, rtol=1e-5)
+        for mine, theirs in zip(ours.arguments[2:6], parameters, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+    assert told[-1].results[0] < told[0].results[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_peoples_own_classes_agree_with_the_interpreter(dtype):
+    jobs, expected = [], []
+    for build in CASES.values():
+        output, feed, wrt, _ = build(dtype)
+        compiled = mf.compile(output, wrt, backend="reference")
+        compiled(feed)
+        jobs.append(Job(compiled.program, [arguments_of(compiled, feed)]))
+        value, gradients = mf.value_and_grad(output, feed, wrt)
+        expected.append([value, *gradients])
+    accuracy = 200 * np.finfo(dtype).eps
+    for name, (told,), wanted in zip(CASES, run(jobs), expected, strict=True):
+        assert told.error is None, f"{name}: {told.error}"
+        for ours, theirs in zip(told.results, wanted, strict=True):
+            np.testing.assert_allclose(
+                ours, np.asarray(theirs), rtol=accuracy, atol=accuracy, err_msg=name
+            )
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [mf.SGD(0.1), mf.SGD(0.1, momentum=0.9), mf.Adam(0.01)],
+    ids=["sgd", "momentum", "adam"],
+)
+def test_optimizers_of_a_compiled_graph(optimizer):
+    rng = np.random.default_rng(0)
+    X, y = mf.Input("X"), mf.Input("y")
+    W, b = mf.Parameter(rng.standard_normal((5, 3)), "W"), mf.Parameter(np.zeros(3), "b")
+    loss = mf.CrossEntropyWithSoftmax(mf.Linear(X, W, b), y)
+    step = mf.compile(loss, optimizer=optimizer, backend="reference")
+    feed = {X: rng.standard_normal((8, 5)), y: rng.integers(0, 3, 8)}
+    step(feed)
+    arguments = arguments_of(step, feed)
+    ((told,),) = run([Job(step.program, [arguments])])
+    assert told.error is None
+    names = [entry.variable.name for entry in step.program.inputs]
+    for parameter in (W, b):
+        ours = told.arguments[names.index(parameter.name)]
+        np.testing.assert_allclose(ours, parameter.value, rtol=1e-12, atol=1e-14)
