@@ -33,7 +33,8 @@ INTRODUCTION = """\
 # Pictures of graphs
 
 `draw` shows a graph in a notebook, in a terminal (`print`) or in a file: `.svg`, `.png` (with the
-extra `png`), `.dot` for Graphviz, `.mmd` for Mermaid, `.txt`. Pictures follow the reader's
+extra `png`), `.dot` for Graphviz, `.mmd` for Mermaid, `.txt`, and `.html`: the
+[explorer](explorer.md), in which one steps through the graph. Pictures follow the reader's
 preference for a light or a dark page, and the same graph always gives the same bytes.
 
 Kinds of node differ in outline: inputs are round, parameters have their corners cut, constants are

@@ -18,19 +18,28 @@ import miniflow as mf
 SOURCE = Path(mf.__file__).parent
 
 LAYERS = [
-    {"errors", "operators", "values", "atomic", "places", "plans", "sliding"},  # know no node
+    {
+        "errors",
+        "operators",
+        "values",
+        "atomic",
+        "places",
+        "plans",
+        "sliding",
+        "templates",
+    },  # know no node
     {"graph"},
     {"nodes"},
     {"feeding", "autodiff", "checking"},
     {"ir", "tracing"},
     {"passes", "backends"},
-    {"variants", "comparing", "threads", "forward_program"},
+    {"variants", "comparing", "threads", "forward_program", "backward_program"},
     {"compiler"},
     {"datasets", "digit_images", "files", "options", "initializers", "optimizers", "schedules"},
     {"models", "stepping"},
     {"history", "batching", "callbacks", "progress", "checkpoints", "evaluation", "interrupts"},
     {"training", "networks"},
-    {"cli", "lab", "pictures", "reports", "estimator"},
+    {"cli", "lab", "pictures", "reports", "estimator", "digit_page"},
 ]
 PLACE = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 FRONT_DOORS = {"__init__", "__main__"}

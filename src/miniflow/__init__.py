@@ -24,6 +24,7 @@ from miniflow.nodes import __all__ as _node_names
 if TYPE_CHECKING:
     from miniflow import datasets as datasets
     from miniflow.compiler import compile as compile
+    from miniflow.digit_page import page as page
     from miniflow.evaluation import evaluate as evaluate
     from miniflow.models import Model as Model
     from miniflow.models import load as load
@@ -62,6 +63,7 @@ _LATER = {
     "load": "models",
     "Model": "models",
     "draw": "pictures",
+    "page": "digit_page",
     "SGD": "optimizers",
     "Adam": "optimizers",
     "AdamW": "optimizers",

@@ -1,4 +1,5 @@
-"""The forward program of a graph, for any number of rows: what a model file holds.
+"""The forward program of a graph, for any number of rows: what a model file holds. (What it holds
+besides, the way back to the inputs, is in `backward_program`.)
 
 The graph is recorded for a few numbers of rows (`ROWS`). Where the programs differ only in sizes
 that grow evenly, one description serves all of them (`ir.store.generalize`); it has to describe the
@@ -7,7 +8,7 @@ does something else for another number of rows is stored for the one that its ex
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,6 @@ from miniflow.values import as_value
 ROWS = (2, 3, 5)
 MANY = 997
 
-Arrays = dict[str, np.ndarray[Any, Any]]
-
 
 def without_loss(node: Node, inputs: Any) -> Node:
     """The logits, if `node` is a loss of (logits, labels): one number, from rows of logits and
@@ -43,7 +42,9 @@ def without_loss(node: Node, inputs: Any) -> Node:
     if node.value is not None:
         shapes = np.shape(node.value), np.shape(logits.value)
     else:
-        values = _recorded(node, {source: _last_type(source) for source in _sources(node)}).values
+        values = recorded_graph(
+            node, {source: _last_type(source) for source in _sources(node)}
+        ).values
         shapes = values[node].shape, values[logits].shape
     return logits if shapes[0] == () != shapes[1] else node
 
@@ -87,11 +88,16 @@ def _last_type(node: Node) -> ValueType:
     return type_
 
 
-def _recorded(output: Node, types: Mapping[Node, ValueType], twice: bool = False) -> Recording:
+def recorded_graph(
+    output: Node, types: Mapping[Node, ValueType], wrt: Sequence[Node] = (), twice: bool = False
+) -> Recording:
+    """The recording of a graph whose inputs have these types, and of its gradients with respect to
+    `wrt`; the nodes are left as they were. If `twice`, what differs from pass to pass is refused.
+    """
     order = ancestors_in_order(output)
 
     def once() -> Recording:
-        return record(output, plan_for(output), types)
+        return record(output, plan_for(output), types, wrt)
 
     if twice:
         return recorded_steadily(once, order)
@@ -99,25 +105,46 @@ def _recorded(output: Node, types: Mapping[Node, ValueType], twice: bool = False
         return once()
 
 
-def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> tuple[Any, Arrays]:
-    """The description of the program, for any number of rows if it allows it, and its arrays by
-    name, in order.
+class Stored(NamedTuple):
+    """A program as a model file holds it.
+
+    Attributes:
+        description: what `ir.store` has made of it.
+        arrays: those that it reads, in order, each with its name in the program.
+        rows: 1 where the description is one for any number of rows; None where it is for as many
+            as the example had.
+        output: the type of its first output, for one row or for as many as the example had.
     """
+
+    description: Any
+    arrays: list[tuple[str, np.ndarray[Any, Any]]]
+    rows: int | None
+    output: ValueType
+
+
+def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
+    """The program from the inputs to `output`, for any number of rows if the graph allows it."""
     steady = _program(output, examples, None)
     try:
         programs = {n: _program(output, examples, n) for n in ROWS}
         description = generalize(programs)
         program = programs[ROWS[0]]
-        parse(description, [constant.value for constant in program.constants], 1)
+        one = parse(description, [constant.value for constant in program.constants], 1)
         if specialize(description, MANY) != _as_json(_program(output, examples, MANY)):
             raise ProgramError("the program for many rows is another one")
     except (ProgramError, GraphError):
-        program, description = steady, describe_program(steady)
-    arrays = {
-        f"{i:06d}.{constant.variable.name or 'constant'}": constant.value
-        for i, constant in enumerate(program.constants)
-    }
-    return description, arrays
+        return stored(steady, None)
+    return Stored(description, _named_arrays(program), 1, one.outputs[0].operand.type)
+
+
+def stored(program: Program, rows: int | None) -> Stored:
+    """What to store of a program for one number of rows."""
+    output = program.outputs[0].operand.type
+    return Stored(describe_program(program), _named_arrays(program), rows, output)
+
+
+def _named_arrays(program: Program) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    return [(c.variable.name or "constant", c.value) for c in program.constants]
 
 
 def _as_json(program: Program) -> Any:
@@ -125,20 +152,24 @@ def _as_json(program: Program) -> Any:
 
 
 def _program(output: Node, examples: Mapping[Node, ValueType], n: int | None) -> Program:
-    """The program for n rows, or for as many as the examples have; it is then recorded twice.
+    """The program for n rows, or for as many as the examples have; it is then recorded twice."""
+    recorded = recorded_graph(output, with_rows(examples, n), twice=n is None).program
+    return with_constants(recorded, list(examples), output)
+
+
+def with_rows(examples: Mapping[Node, ValueType], n: int | None) -> dict[Node, ValueType]:
+    """The types of the inputs for n rows; for None, as they are in the examples.
 
     The first axis of the first input is that of the rows; so is that of every input that has as
     many.
     """
     first = next((type_.shape[0] for type_ in examples.values() if type_.shape), None)
-    types = {
+    return {
         node: type_._replace(shape=(n, *type_.shape[1:]))
         if n is not None and type_.shape[:1] == (first,)
         else type_
         for node, type_ in examples.items()
     }
-    recorded = _recorded(output, types, twice=n is None).program
-    return _with_constants(recorded, list(examples), output)
 
 
 def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -147,7 +178,7 @@ def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return seen
 
 
-def _with_constants(program: Program, inputs: Sequence[Node], output: Node) -> Program:
+def with_constants(program: Program, inputs: Sequence[Node], output: Node) -> Program:
     """Parameters become constants, and the inputs stand in the order that was asked for."""
     order = ancestors_in_order(output)
     fed = {

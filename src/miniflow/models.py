@@ -6,11 +6,13 @@
     model.predict(images)                            # the class of each row
 
 A file holds no code and names none: a program over some sixty primitives and the arrays that it
-reads. So it serves node classes that the reader has never seen, and reading it runs nothing of the
-writer's. `Model` is made from a file alone; every number in it is checked before an array is made
-(`ir.store`).
+reads, and, where the nodes' `backward` can be recorded, the program of the way back, from a
+gradient of the output to those of the inputs. So it serves node classes that the reader has never
+seen, and reading it runs nothing of the writer's. `Model` is made from a file alone; every number
+in it is checked before an array is made (`ir.store`).
 """
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -20,9 +22,10 @@ import numpy as np
 
 from miniflow import autodiff
 from miniflow.backends import Executable, choose
+from miniflow.backward_program import backward_program
 from miniflow.errors import FeedError, ModelFileError, ShapeError
-from miniflow.files import Path, read_arrays, write_arrays
-from miniflow.forward_program import examples_of, forward_program, without_loss
+from miniflow.files import Arrays, Path, read_arrays, write_arrays
+from miniflow.forward_program import Stored, examples_of, forward_program, without_loss
 from miniflow.graph import Node
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Input, Program
@@ -30,6 +33,7 @@ from miniflow.ir.store import parse
 from miniflow.passes import optimize
 from miniflow.values import as_value
 
+BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
 KEPT = 8  # programs that a model keeps, one for each number of rows
 MAX_BYTES_A_ROW = 1 << 28  # of any one value of a program, besides its own arrays
 MAX_BYTES = 1 << 33
@@ -79,8 +83,31 @@ def save(node: Node, path: Path, inputs: Sequence[Node] | Mapping[Node, Any] | N
     """
     with autodiff._lock:
         output = without_loss(node, inputs)
-        description, arrays = forward_program(output, examples_of(output, inputs))
-    write_arrays(path, "model", arrays, {"format": 1, "program": description})
+        examples = examples_of(output, inputs)
+        forward = forward_program(output, examples)
+        backward = backward_program(output, examples, forward)
+    arrays = {f"{i:06d}.{name}": array for i, (name, array) in enumerate(forward.arrays)}
+    about = {"format": 1, "program": forward.description}
+    if backward is not None:
+        about["backward"] = {
+            "program": backward.description,
+            "arrays": _store_also(arrays, backward),
+        }
+    write_arrays(path, "model", arrays, about)
+
+
+def _store_also(arrays: dict[str, np.ndarray[Any, Any]], program: Stored) -> list[str]:
+    """The keys of a second program's arrays; those that are not among the first's are added."""
+    keys = {_contents(array): key for key, array in arrays.items()}
+    for i, (name, array) in enumerate(program.arrays):
+        key = keys.setdefault(_contents(array), f"{BACKWARD}{i:06d}.{name}")
+        arrays.setdefault(key, array)
+    return [keys[_contents(array)] for _, array in program.arrays]
+
+
+def _contents(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    """What two arrays share if they hold the same bits."""
+    return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
 
 
 def load(path: Path, backend: str = "auto") -> "Model":
@@ -97,11 +124,12 @@ def load(path: Path, backend: str = "auto") -> "Model":
     arrays, about = read_arrays(path, "model")
     if about.get("format") != 1:
         raise ModelFileError(f"{path}: was written by another version of miniflow.")
-    in_order = [arrays[name] for name in sorted(arrays)]
-    for array in in_order:
+    for array in arrays.values():
         array.flags.writeable = False
+    in_order = [arrays[name] for name in sorted(arrays) if not name.startswith(BACKWARD)]
     try:
-        return Model(about.get("program"), in_order, backend)
+        backward = _backward_of(about, arrays)
+        return Model(about.get("program"), in_order, backend, backward)
     except ProgramError as error:
         raise ModelFileError(f"{path}: is damaged: {error}.") from error
 
@@ -114,7 +142,11 @@ class Model:
     """
 
     def __init__(
-        self, description: Any, arrays: Sequence[np.ndarray], backend: str = "auto"
+        self,
+        description: Any,
+        arrays: Sequence[np.ndarray],
+        backend: str = "auto",
+        backward: tuple[Any, Sequence[np.ndarray]] | None = None,
     ) -> None:
         self._description = description
         self._arrays = arrays
@@ -125,6 +157,9 @@ class Model:
         self._program = one
         self._grows = [_grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
         _check_is_a_model(one)
+        self._backward = None if backward is None else parse(*backward, 1, self._limit(1))
+        if self._backward is not None:
+            _check_is_the_way_back(self._backward, one)
         self.inputs = [
             ModelInput(
                 name,
@@ -138,6 +173,14 @@ class Model:
     def program(self) -> Program:
         """The forward program, for one row; print it."""
         return self._program
+
+    @property
+    def backward_program(self) -> Program | None:
+        """The backward program, for one row: it takes the inputs and the upstream gradient, in the
+        shape of the output, and gives the gradient of each input that holds fractions, by its
+        name. It is what the nodes' own `backward` computes; None if the file has none.
+        """
+        return self._backward
 
     @property
     def outputs(self) -> int:
@@ -229,6 +272,35 @@ def _check_is_a_model(program: Program) -> None:
         raise ProgramError("an input is not an array that is fed")
     if [output.role for output in program.outputs] != ["value"]:
         raise ProgramError("it has not one output, a value")
+
+
+def _backward_of(about: Any, arrays: Arrays) -> tuple[Any, list[np.ndarray[Any, Any]]] | None:
+    """The description and the arrays of the backward program, if there is one."""
+    backward = about.get("backward")
+    if backward is None:
+        return None
+    try:
+        return backward["program"], [arrays[str(name)] for name in backward["arrays"]]
+    except (LookupError, TypeError) as error:
+        raise ProgramError("its backward program is none") from error
+
+
+def _check_is_the_way_back(backward: Program, forward: Program) -> None:
+    """Inputs and upstream gradient go in, the gradient of each input of fractions comes out, in
+    its shape. (A node may have computed it in another precision.)
+    """
+    ways_in = [entry.variable.type for entry in forward.inputs]
+    taken = [entry.variable.type for entry in backward.inputs if entry.role == "fed"]
+    given = [output.operand for output in backward.outputs if output.role == "gradient"]
+    fits = (
+        (len(taken), len(given)) == (len(backward.inputs), len(backward.outputs))
+        and taken == [*ways_in, forward.outputs[0].operand.type]
+        and all(gradient.dtype.startswith("f") for gradient in given)
+        and [gradient.shape for gradient in given]
+        == [type_.shape for type_ in ways_in if type_.dtype.startswith("f")]
+    )
+    if not fits:
+        raise ProgramError("its backward program does not belong to its forward program")
 
 
 def _names(program: Program) -> list[str]:

@@ -19,13 +19,16 @@ def real_pictures() -> None:
 
 @pytest.fixture(autouse=True)
 def pictures_are_quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than these trainings: write an empty file for each picture."""
+    """Drawing takes longer than these trainings: write an empty file for each picture, and a report
+    without the graph.
+    """
     if "real_pictures" not in request.fixturenames:
         for name, place in (("learning_curve", 1), ("confusion_matrix", 2), ("worst_mistakes", 3)):
             monkeypatch.setattr(
                 f"miniflow.reports.{name}",
                 lambda *given, place=place, **options: given[place].write_bytes(b""),
             )
+        monkeypatch.setattr("miniflow.cli.report.graph_of", lambda *given: "")
 
 
 @pytest.fixture

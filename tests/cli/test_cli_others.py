@@ -11,7 +11,7 @@ from bars import draw_bar
 import miniflow as mf
 from miniflow.networks import build
 
-COMMANDS = ["train", "evaluate", "predict", "info"]
+COMMANDS = ["train", "evaluate", "predict", "info", "draw", "page"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

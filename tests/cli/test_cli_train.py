@@ -25,6 +25,7 @@ FILES = {
     "learning_curve.png",
     "confusion_matrix.png",
     "mistakes.png",
+    "report.html",
 }
 
 

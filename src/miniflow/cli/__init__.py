@@ -21,6 +21,7 @@ from miniflow import __version__
 from miniflow.cli.draw import draw
 from miniflow.cli.evaluate import evaluate
 from miniflow.cli.info import info
+from miniflow.cli.page import page
 from miniflow.cli.predict import predict
 from miniflow.cli.train import train
 from miniflow.errors import MiniflowError
@@ -64,7 +65,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
 )
-for command in (train, evaluate, predict, info, draw):
+for command in (train, evaluate, predict, info, draw, page):
     app.command()(command)
 
 

@@ -76,6 +76,10 @@ class Run:
     def mistakes(self) -> pathlib.Path:
         return self.folder / "mistakes.png"
 
+    @property
+    def report(self) -> pathlib.Path:
+        return self.folder / "report.html"
+
     def files(self) -> list[pathlib.Path]:
         """All files that a run may have, in the order in which they are removed."""
         return [
@@ -86,6 +90,7 @@ class Run:
             self.learning_curve,
             self.confusion_matrix,
             self.mistakes,
+            self.report,
             self.options,
         ]
 

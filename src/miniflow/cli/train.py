@@ -14,6 +14,7 @@ import typer
 
 from miniflow.callbacks import Callback, KeepBest
 from miniflow.cli.classifiers import probabilities_of
+from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, settle_options
 from miniflow.history import History
 from miniflow.models import load as load_model
@@ -119,7 +120,8 @@ def train(
     epoch, and ends with the very model that it would have had.
 
     The folder holds model.safetensors (the best epoch's), history.csv, learning_curve.png,
-    confusion_matrix.png and mistakes.png.
+    confusion_matrix.png, mistakes.png and report.html, a page with all of it and, for images of
+    28 × 28 pixels, a sheet to draw digits on.
     """  # noqa: D301 (\b keeps the lines apart)
     given: dict[str, Any] = {
         "model": model,
@@ -175,9 +177,12 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
             say_how_to_go_on(run, network)
             raise
         save_logits(network, run)
-        probabilities = probabilities_of(load_model(run.model), splits.test.images)
+        trained = load_model(run.model)
+        probabilities = probabilities_of(trained, splits.test.images)
     draw_reports(run, history, best.epoch, splits.test, probabilities)
-    accuracy = np.mean(probabilities.argmax(axis=1) == splits.test.labels)
+    accuracy = float(np.mean(probabilities.argmax(axis=1) == splits.test.labels))
+    write_run_report(run, options, network, trained, splits.test, accuracy)
+    typer.echo(f"report: {run.report}")
     typer.echo(f"test accuracy: {accuracy:.4f}")
 
 

@@ -9,6 +9,8 @@ A picture goes through three rooms, each of which can be looked at by itself:
 3. `frame.fit_digit` scales the ink's box to 20 × 20 and centres it in a frame of 28 × 28. It is
    straight-line array arithmetic, with no decision in Python, so that it can be recorded and
    become a part of a network.
+
+`drawing` is the short way for what is drawn on a screen, where there is no paper to be taken away.
 """
 
 import os
@@ -19,10 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miniflow.digit_images.decode import read_grey
+from miniflow.digit_images.drawing import fit_drawing, shrink_drawing
 from miniflow.digit_images.frame import fit_digit
 from miniflow.digit_images.ink import lift_ink
 
-__all__ = ["DigitImage", "digit_from_grey", "fit_digit", "lift_ink", "read_digit", "read_grey"]
+__all__ = [
+    "DigitImage",
+    "digit_from_grey",
+    "fit_digit",
+    "fit_drawing",
+    "lift_ink",
+    "read_digit",
+    "read_grey",
+    "shrink_drawing",
+]
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,8 +48,8 @@ def fit_digit(grey: NDArray[Any]) -> Array:
     fitted_height = np.maximum(np.rint(BOX * height / side), 1)
     fitted_width = np.maximum(np.rint(BOX * width / side), 1)
 
-    by_rows = _scaling(np.shape(grey)[0], top, height, fitted_height)
-    by_columns = _scaling(np.shape(grey)[1], left, width, fitted_width)
+    by_rows = scaling(np.shape(grey)[0], top, height, fitted_height)
+    by_columns = scaling(np.shape(grey)[1], left, width, fitted_width)
     scaled = by_rows @ grey @ by_columns.T
     down = _moving(_way_to_centre(scaled.sum(axis=1), fitted_height))
     right = _moving(_way_to_centre(scaled.sum(axis=0), fitted_width))
@@ -73,16 +73,16 @@ def _extent(inked: NDArray[np.bool_]) -> tuple[Any, Any]:
     return first, np.where(np.any(inked), end - first, 1)
 
 
-def _scaling(n: int, start: Any, length: Any, fitted: Any) -> Array:
+def scaling(n: int, start: Any, length: Any, fitted: Any, margin: int = MARGIN) -> Array:
     """Return the matrix, (28, n), that scales `length` of n pixels to `fitted` of 28.
 
-    The length begins at `start` and is laid at MARGIN. A finished pixel is the average of the
+    The length begins at `start` and is laid at `margin`. A finished pixel is the average of the
     pixels that it covers, with their shares at the edges, where the picture shrinks; it is linearly
     interpolated where it grows; at equal size the matrix copies. One kernel does all three: the
     overlap of a pixel with an interval as long as the scale, or of one pixel if that is less.
     """
     scale = length / fitted
-    place = np.arange(FRAME)[:, None] - MARGIN
+    place = np.arange(FRAME)[:, None] - margin
     distance = np.abs(np.arange(n) + 0.5 - (start + (place + 0.5) * scale))
     overlap = np.clip((np.maximum(scale, 1.0) + 1.0) / 2.0 - distance, 0.0, 1.0)
     matrix: Array = overlap / _or_one(overlap.sum(axis=1, keepdims=True))

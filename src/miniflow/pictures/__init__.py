@@ -9,6 +9,9 @@ From the reader's side to the drawer's:
   array;
 - how it is shown: `svg` (with `cards`, `stacks`, `compose`, `style`, `metrics`), `png`, `terminal`
   (with `tracks`), `dot`, `mermaid`;
+- `explorer`: the page in which one steps through a graph (with `explorer_recording`,
+  `explorer_program`, `explorer_code`, `explorer_numbers`, `explorer_layouts`, `explorer_page`, and
+  in `static` its JavaScript and its style sheet);
 - `layout`: where everything goes. Plain data in, plain data out: `nesting` for groups, `layered`
   for one level, with its steps `layering`, `mesh`, `crossings` and `coordinates`.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from miniflow.atomic import write_bytes
 from miniflow.errors import GraphError, MiniflowError
@@ -23,14 +23,18 @@ from miniflow.pictures.style import Theme
 from miniflow.pictures.svg import svg
 from miniflow.pictures.terminal import text
 
+if TYPE_CHECKING:
+    from miniflow.pictures.explorer import Explorer
+
 
 class Drawing:
     """A picture that is drawn when it is looked at: notebooks show it, `print` draws it in the
     terminal.
     """
 
-    def __init__(self, figure: Figure) -> None:
+    def __init__(self, figure: Figure, outputs: Sequence[Any] = ()) -> None:
         self.figure = figure
+        self.outputs = list(outputs)
 
     def svg(self, theme: Theme = "auto") -> str:
         """The picture as an SVG document; "auto" follows the reader's preference."""
@@ -46,8 +50,8 @@ class Drawing:
         """Write the picture to a file, in the format that its name ends with.
 
         `.svg` (for day and night unless `theme` says otherwise), `.png` (by day unless `theme` says
-        "dark"; needs the extra "png"), `.dot` (Graphviz), `.mmd` (Mermaid) or `.txt`. Raises
-        MiniflowError for any other ending.
+        "dark"; needs the extra "png"), `.dot` (Graphviz), `.mmd` (Mermaid), `.txt`, or `.html`: the
+        `explorer`, a page that opens from disk. Raises MiniflowError for any other ending.
         """
         ending = os.path.splitext(path)[1].lower()
         if ending == ".png":
@@ -56,13 +60,47 @@ class Drawing:
             )
         elif ending == ".svg":
             write_bytes(path, svg(self.figure, theme or "auto").encode())
+        elif ending == ".html":
+            self.explorer().save(path)
         elif ending in _TEXTS:
             write_bytes(path, _TEXTS[ending](self.figure).encode())
         else:
             raise MiniflowError(
-                f"{os.fspath(path)}: a picture's name ends in .svg, .png, .dot, .mmd or .txt, "
-                f"and this one in {ending!r}."
+                f"{os.fspath(path)}: a picture's name ends in .svg, .png, .dot, .mmd, .txt or "
+                f".html, and this one in {ending!r}."
             )
+
+    def explorer(
+        self, feed_dict: Mapping[Node, Any] | None = None, *, optimizer: Any = None
+    ) -> Explorer:
+        """The graph as a page in which one steps forward and backward, and changes the numbers.
+
+        Args:
+            feed_dict: input → value; an input that is not in it keeps the value of the last pass.
+            optimizer: what a training step in the page does; `SGD(0.1)` by default.
+
+        Raises:
+            GraphError: the drawing is not of one node, or an input has no value.
+
+        >>> import miniflow as mf
+        >>> x = mf.Input("x")
+        >>> page = draw(mf.Mul(x, x, name="f")).explorer({x: 3.0}).html()
+        >>> page.count("<script")  # data and module: no other file is asked for
+        2
+        """
+        from miniflow.pictures.explorer import Explorer
+
+        if len(self.outputs) != 1:
+            what = f"{len(self.outputs)} outputs" if self.outputs else "a program"
+            raise GraphError(
+                f"The explorer starts its backward pass at one node, and this is a drawing of "
+                f"{what}: draw one node."
+            )
+        return Explorer(self.outputs[0], feed_dict, optimizer=optimizer, title=self.figure.title)
+
+    def explore(self, feed_dict: Mapping[Node, Any] | None = None, *, optimizer: Any = None) -> Any:
+        """The `explorer` as a widget, for Jupyter and VS Code; needs the extra "widget"."""
+        return self.explorer(feed_dict, optimizer=optimizer).widget()
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -144,13 +182,13 @@ def draw(
     if ends is not None and len(ends) != 2:
         raise GraphError(f"paths is a pair, (start, end); it was {paths!r}.")
     if elements:
-        return Drawing(element_figure(outputs, title, direction, ends))
+        return Drawing(element_figure(outputs, title, direction, ends), outputs)
     reading = Reading(outputs)
     how: Groups = "open" if paths and groups in ("auto", "closed") else groups
     figure = graph_figure(reading, group(reading, how), title, direction, values)
     if ends is None:
-        return Drawing(figure)
+        return Drawing(figure, outputs)
     for end in ends:
         if not isinstance(end, Node):
             raise GraphError(f"paths=(start, end): {end} is no node; entries need elements=True.")
-    return Drawing(light_paths(figure, reading, *ends))
+    return Drawing(light_paths(figure, reading, *ends), outputs)

@@ -170,6 +170,36 @@ def _take_in_inputs(reading: Reading, card_of: dict[Node, Hashable]) -> None:
             card_of |= dict.fromkeys(own, card)
 
 
+class Blocks(NamedTuple):
+    """Repeated blocks as groups to open and close: for each node those around it, outermost first,
+    and what the groups are called.
+    """
+
+    around: dict[Node, tuple[GroupKey, ...]]
+    titles: dict[GroupKey, str]
+
+
+def repeated_blocks(reading: Reading) -> Blocks:
+    """The repeated blocks of a graph without named groups, and around each long row of them one
+    more group.
+    """
+    grouping = _by_name(reading, dict.fromkeys(reading.nodes, ()), None, fold=True)
+    members = grouping.members()
+    order = [card for card in _in_order(reading, grouping) if not _is_leaf(members[card])]
+    around: dict[Hashable, tuple[GroupKey, ...]] = {}
+    titles: dict[GroupKey, str] = {}
+    for index, repeat in enumerate(find_repeats([type(card).__name__ for card in order])):
+        row = (GroupKey(("repeat", index, -1)),) if repeat.copies > _MOST_COPIES else ()
+        titles |= dict.fromkeys(row, f"{repeat.copies:,} blocks")
+        for copy in range(repeat.copies):
+            start = repeat.start + copy * repeat.length
+            block = (GroupKey(("repeat", index, copy)),) if repeat.length > 1 else ()
+            titles |= dict.fromkeys(block, f"block {copy + 1} of {repeat.copies}")
+            around |= dict.fromkeys(order[start : start + repeat.length], (*row, *block))
+    found = {node: around.get(card, ()) for node, card in grouping.card_of.items()}
+    return Blocks(found, titles)
+
+
 def _titles(grouping: Grouping, cards: list[Hashable], repeat: Repeat, whole: bool) -> list[str]:
     """What the copies of a repeated block are called; if drawn as a `whole`, all the same."""
     if not whole:

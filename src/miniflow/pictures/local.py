@@ -16,6 +16,7 @@ from miniflow import autodiff
 from miniflow.autodiff import Seed, TheEnd, preserved
 from miniflow.graph import Node
 from miniflow.plans import Pass, passes_under_way
+from miniflow.tracing.keeping import preserved_deeply
 
 Array = np.ndarray[Any, Any]
 
@@ -36,8 +37,12 @@ class Local(NamedTuple):
 
 
 def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
-    """The gradients that the node hands its inputs if its own value's gradient is `upstream`."""
-    with autodiff._lock, preserved([node]):
+    """The gradients that the node hands its inputs if its own value's gradient is `upstream`.
+
+    Code that is not miniflow's own may work in place on what `forward` has kept: that is put back.
+    """
+    is_ours = type(node).__module__.startswith("miniflow.")
+    with autodiff._lock, (preserved if is_ours else preserved_deeply)([node]):
         this_pass = Pass({node: _Upstream(node, upstream)}, set(node.inbound_nodes))
         passes_under_way.append(this_pass)
         try:

@@ -85,6 +85,16 @@ def css(theme: Theme) -> str:
     return f"{sheet}\n{day}\n@media (prefers-color-scheme:dark){{\n{night}\n}}"
 
 
+def variables(selector: str) -> str:
+    """The colours and fonts as CSS variables of an element, following the reader's preference."""
+
+    def rule(colours: dict[str, str]) -> str:
+        return f"{selector}{{{';'.join(f'--{name}:{colour}' for name, colour in colours.items())}}}"
+
+    fonts = {"sans": _SANS, "mono": _MONO}
+    return f"{rule(_LIGHT | fonts)}\n@media (prefers-color-scheme:dark){{{rule(_DARK)}}}"
+
+
 def class_of(theme: Theme) -> str:
     """The class of a picture's outermost element."""
     return f"miniflow-{theme}"

@@ -87,7 +87,7 @@ def _lines(arrows: Iterable[Arrow], ways: Iterable[Way]) -> Iterator[str]:
         {True: " lit", False: " off", None: ""}[a.lit] + " dashed" * a.dashed + " back" * a.backward
         for a, _ in pairs
     ]
-    paths = [(*way.pieces[:-1], _shortened(way.pieces[-1])) for _, way in pairs]
+    paths = [(*way.pieces[:-1], without_head(way.pieces[-1])) for _, way in pairs]
     chosen: dict[tuple[str, object], tuple[Point, ...]] = {}
     for look, path in zip(looks, paths, strict=True):
         for piece in path:
@@ -99,8 +99,8 @@ def _lines(arrows: Iterable[Arrow], ways: Iterable[Way]) -> Iterator[str]:
         for piece in fresh:
             chosen.pop((look, _begin(piece)), None)
         if fresh:
-            yield f'<path class="edge{look}" d="{_path(fresh)}"/>'
-        yield f'<path class="head{look}" d="{_head(way.pieces[-1])}"/>'
+            yield f'<path class="edge{look}" d="{path_data(fresh)}"/>'
+        yield f'<path class="head{look}" d="{head_data(way.pieces[-1])}"/>'
 
 
 def _begin(piece: tuple[Point, ...]) -> object:
@@ -112,7 +112,8 @@ def _length(piece: tuple[Point, ...]) -> float:
     return abs(piece[-1][0] - piece[0][0]) + abs(piece[-1][1] - piece[0][1])
 
 
-def _path(pieces: Iterable[tuple[Point, ...]]) -> str:
+def path_data(pieces: Iterable[tuple[Point, ...]]) -> str:
+    """The pieces of a line as what SVG calls path data."""
     commands: list[str] = []
     pen: Point | None = None
     for start, *rest in pieces:
@@ -123,7 +124,7 @@ def _path(pieces: Iterable[tuple[Point, ...]]) -> str:
     return "".join(commands)
 
 
-def _shortened(piece: tuple[Point, ...]) -> tuple[Point, ...]:
+def without_head(piece: tuple[Point, ...]) -> tuple[Point, ...]:
     """The last piece of a line, ending inside the arrowhead and not at its point."""
     dx, dy = _heading(piece)
     *others, (x, y) = piece
@@ -137,7 +138,8 @@ def _heading(piece: tuple[Point, ...]) -> Point:
     return (x2 - x1) / length, (y2 - y1) / length
 
 
-def _head(piece: tuple[Point, ...]) -> str:
+def head_data(piece: tuple[Point, ...]) -> str:
+    """An arrowhead at the end of a piece."""
     dx, dy = _heading(piece)
     x, y = piece[-1]
     back, half = _HEAD, _HEAD * 0.45

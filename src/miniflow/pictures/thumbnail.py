@@ -27,6 +27,16 @@ def heat_map(array: np.ndarray[Any, Any]) -> str | None:
 
     A vector is one row, as it is in a row of a matrix. Entries that are not finite count as zero.
     """
+    levels = heat_levels(array)
+    if levels is None:
+        return None
+    return "data:image/png;base64," + base64.b64encode(_png(levels + _LEVELS)).decode("ascii")
+
+
+def heat_levels(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """The squares of the heat map, whole numbers from −7 to 7: an entry, or the mean of a block of
+    entries, relative to the largest.
+    """
     grid = np.atleast_1d(np.abs(array) if array.dtype.kind == "c" else array).astype(np.float64)
     grid = grid.reshape(-1, grid.shape[-1])
     finite = np.isfinite(grid)
@@ -36,8 +46,7 @@ def heat_map(array: np.ndarray[Any, Any]) -> str | None:
     largest = float(np.abs(grid).max()) or 1.0
     grid = _blocks(_blocks(grid / largest, ROWS).T, COLUMNS).T
     largest = float(np.abs(grid).max()) or 1.0  # of what is shown: means of blocks are smaller
-    levels = np.rint(grid / largest * _LEVELS).astype(np.int64) + _LEVELS
-    return "data:image/png;base64," + base64.b64encode(_png(levels)).decode("ascii")
+    return np.rint(grid / largest * _LEVELS).astype(np.int64)
 
 
 def _blocks(grid: np.ndarray[Any, Any], most: int) -> np.ndarray[Any, Any]:

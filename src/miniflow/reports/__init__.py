@@ -1,12 +1,21 @@
-"""The pictures that a training run leaves behind: PNG files, drawn with Pillow alone.
+"""What a training run leaves to be looked at: PNG files, drawn with Pillow alone, and one page.
 
 `learning_curve` shows how loss and accuracy went, `confusion_matrix` which classes are taken for
 which, and `worst_mistakes` the very pictures that went wrong. Each is one room; what they share,
 the page, its type, its colours and its ticks, is in `drawing`. The same input gives the same bytes.
+`report` puts them, and what else there is to be shown, into one HTML file.
 """
 
 from miniflow.reports.confusion import confusion_matrix
 from miniflow.reports.curve import learning_curve
 from miniflow.reports.mistakes import worst_mistakes
+from miniflow.reports.report import Section, picture_section, write_report
 
-__all__ = ["confusion_matrix", "learning_curve", "worst_mistakes"]
+__all__ = [
+    "Section",
+    "confusion_matrix",
+    "learning_curve",
+    "picture_section",
+    "worst_mistakes",
+    "write_report",
+]

@@ -50,6 +50,10 @@ class Optimizer(Protocol):
         """Change the parameters' values in place."""
 
 
+CallNode = Callable[[Node, str, Callable[[], Any]], Any]
+"""Calls something on behalf of a node, in its "forward" or "backward"; returns what it returned."""
+
+
 class Recording(NamedTuple):
     """A program, and what its inputs and its equations have to do with the graph."""
 
@@ -66,6 +70,7 @@ def record(
     wrt: Sequence[Node] = (),
     parameters: Sequence[Parameter] = (),
     optimizer: Optimizer | None = None,
+    more: Callable[[CallNode], list[Output]] | None = None,
 ) -> Recording:
     """Record the value of `output`, its gradients, and the optimizer's update, as one program.
 
@@ -76,6 +81,8 @@ def record(
         inputs too. wrt: the nodes whose gradients are outputs of the program.
         parameters: what the optimizer updates.
         optimizer: None to update nothing.
+        more: asked for further outputs when both passes are done, while the nodes still hold their
+            traced values and gradients.
 
     The nodes are left with traced values: the caller puts their state back (`keeping`).
 
@@ -98,10 +105,12 @@ def record(
             Output(gradient, "gradient", _name(node, "input"))
             for node, gradient in zip(wrt, gradients, strict=False)
         ]
+        if more is not None:
+            outputs += more(walk.call)
         updated: list[Variable] = []
         if optimizer is not None:
-            more, updated = _update(parameters, gradients[len(wrt) :], optimizer, walk)
-            outputs += more
+            changed, updated = _update(parameters, gradients[len(wrt) :], optimizer, walk)
+            outputs += changed
         return Recording(trace.builder.program(outputs), values, gradients, updated)
 
 

@@ -1,0 +1,38 @@
+"""`miniflow page`: a page on which one draws a digit and sees what the network makes of it."""
+
+from typing import Annotated
+
+import typer
+
+from miniflow.cli.runs import find_model
+
+
+def page(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE|RUN", help="A model file or run folder.  [default: latest run]"
+        ),
+    ] = None,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="Where to.")
+    ] = "digits.html",
+) -> None:
+    """Write a page on which one draws a digit and sees what a network makes of it.
+
+    \b
+    Examples:
+      miniflow page
+      miniflow page runs/mnist-mlp -o digits.html
+      miniflow page model.safetensors -o mine.html
+
+    The page is one file: open it from disk, or send it to a phone; it needs no network. It takes
+    any model of 28 × 28 pixels, your own nodes included, and shows its answer, its hidden layers,
+    and which pixels speak for the answer and which against it.
+    """  # noqa: D301 (\b keeps the lines apart)
+    from miniflow.digit_page import page as write_page
+
+    path, run = find_model(model)
+    name = path.stem if run is None else run.folder.resolve().name
+    write_page(path, out, title=f"Draw a digit · {name}")
+    typer.echo(f"Saved {out}")

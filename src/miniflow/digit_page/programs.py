@@ -1,0 +1,136 @@
+"""The programs that the page runs, each recorded from the NumPy that defines it.
+
+    fit       a drawing → 28 × 28 pixels, as MNIST's were made (`digit_images`)
+    shrink    a drawing → 28 × 28 pixels, where it stands
+    answer    pixels → the probability of each class, and the values of the layers
+    explain   pixels, a class → the gradient of the log-probability of the class with respect to the
+              pixels; only where the model file holds a backward program
+
+None of them is a second definition of anything: the first two are recordings of the functions that
+`miniflow predict` uses, the softmax and the derivative of the cross-entropy are those of the nodes,
+and the rest is the model's own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from miniflow.digit_images import fit_drawing, shrink_drawing
+from miniflow.digit_page.layers import Layer, layers_of
+from miniflow.forward_program import recorded_graph
+from miniflow.graph import Input, Node, Op
+from miniflow.ir.build import Builder
+from miniflow.ir.dtypes import ValueType
+from miniflow.ir.program import Operand, Output, Program
+from miniflow.models import Model
+from miniflow.nodes.activation import softmax
+from miniflow.nodes.loss import CrossEntropyWithSoftmax
+from miniflow.passes import optimize
+
+SIDE = 280  # of the drawing, in pixels
+FRAME = (28, 28)
+
+
+class Programs(NamedTuple):
+    """The page's programs, and the layers whose values `answer` gives after the probabilities."""
+
+    fit: Program
+    shrink: Program
+    answer: Program
+    explain: Program | None
+    layers: list[Layer]
+
+
+def programs_for(model: Model) -> Programs:
+    """The programs of the page on which one draws for a model of 28 × 28 pixels."""
+    drawing = ValueType("f64", (SIDE, SIDE))
+    layers = layers_of(model.program)
+    return Programs(
+        fit=optimize(_recorded(fit_drawing, ink=drawing)),
+        shrink=optimize(_recorded(shrink_drawing, ink=drawing)),
+        answer=optimize(_answer(model.program, layers)),
+        explain=optimize(_explain(model.program, back))
+        if (back := model.backward_program)
+        else None,
+        layers=layers,
+    )
+
+
+def _answer(forward: Program, layers: Sequence[Layer]) -> Program:
+    builder = Builder()
+    pixels = builder.input(ValueType("f32", FRAME), name="pixels")
+    values = _inlined(builder, forward, [_as_input(builder, pixels, forward)])
+    output = forward.outputs[0].operand
+    logits = _as_logits(builder, values.get(output, output))
+    (probabilities,) = _calls(builder, _recorded(softmax, logits=logits.type), [logits])
+    shown = [values.get(layer.values, layer.values) for layer in layers]
+    outputs = [Output(probabilities, name="probabilities")]
+    return builder.program(
+        [*outputs, *(Output(v, name=n.name) for v, n in zip(shown, layers, strict=True))]
+    )
+
+
+def _explain(forward: Program, backward: Program) -> Program:
+    builder = Builder()
+    pixels = builder.input(ValueType("f32", FRAME), name="pixels")
+    label = builder.input(ValueType("i64", (1,)), name="label")
+    given = _as_input(builder, pixels, forward)
+    (raw,) = _calls(builder, forward, [given])
+    logits = _as_logits(builder, raw)
+    loss = CrossEntropyWithSoftmax(z := Input("logits"), y := Input("label"))
+    recording = recorded_graph(loss, {z: logits.type, y: label.type}, wrt=[z])
+    _, gradient = _calls(builder, recording.program, [logits, label])
+    # The loss is minus the log-probability, so the way up is against its gradient.
+    upstream = builder.add("cast", [builder.add("negative", [gradient])], {"dtype": raw.dtype})
+    (slope,) = _calls(builder, backward, [given, upstream])
+    whole = builder.add("cast", [slope], {"dtype": "f64"})
+    return builder.program([builder.add("reshape", [whole], {"shape": FRAME})])
+
+
+def _as_input(builder: Builder, pixels: Operand, forward: Program) -> Operand:
+    """The pixels, in the dtype and the shape that a model takes."""
+    wanted = forward.inputs[0].variable
+    cast = builder.add("cast", [pixels], {"dtype": wanted.dtype})
+    return builder.add("reshape", [cast], {"shape": wanted.shape})
+
+
+def _as_logits(builder: Builder, output: Operand) -> Operand:
+    """A model's output in double precision: near certainty, 1 - p is lost in less."""
+    return builder.add("cast", [output], {"dtype": "f64"})
+
+
+def _recorded(function: Callable[..., Any], **types: ValueType) -> Program:
+    """A function of arrays of these types, in NumPy, as a program."""
+    inputs: dict[Node, ValueType] = {Input(name): type_ for name, type_ in types.items()}
+    return recorded_graph(_Step(function, *inputs), inputs).program
+
+
+class _Step(Op):
+    """A function of arrays as a node, to be recorded."""
+
+    def __init__(self, function: Callable[..., Any], *inputs: Node) -> None:
+        Op.__init__(self, *inputs, name=function.__name__)
+        self._function = function
+
+    def compute(self, *values: Any) -> Any:
+        return self._function(*values)
+
+
+def _calls(builder: Builder, program: Program, operands: Sequence[Operand]) -> list[Operand]:
+    """The outputs of a program that is made a part of the one that is being built."""
+    values = _inlined(builder, program, operands)
+    return [values.get(o.operand, o.operand) for o in program.outputs]
+
+
+def _inlined(
+    builder: Builder, program: Program, operands: Sequence[Operand]
+) -> dict[Operand, Operand]:
+    """Write a program's equations into the one that is being built: its values → their new ones."""
+    values: dict[Operand, Operand] = {
+        entry.variable: operand for entry, operand in zip(program.inputs, operands, strict=True)
+    }
+    for constant in program.constants:
+        values[constant.variable] = builder.constant(constant.value, constant.variable.name)
+    for e in program.equations:
+        read = [values.get(operand, operand) for operand in e.operands]
+        values[e.result] = builder.add(e.primitive, read, e.params, e.origin, e.result.name)
+    return values
