@@ -18,6 +18,7 @@ import contextlib
 import doctest
 import importlib
 import io
+import itertools
 import os
 import pkgutil
 import re
@@ -138,7 +139,7 @@ def test_every_code_block_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     blocks = blocks_of(page.read_text(encoding="utf-8"))
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, following in itertools.zip_longest(blocks, blocks[1:]):
         assert block.info in CODE | DATA, f"{page.name}:{block.line}: a fence of {block.info!r}"
         if block.info in CODE and not block.reason_not_to_run:
             if block.info == "python":

@@ -18,16 +18,8 @@ import miniflow as mf
 SOURCE = Path(mf.__file__).parent
 
 LAYERS = [
-    {
-        "errors",
-        "operators",
-        "values",
-        "atomic",
-        "places",
-        "plans",
-        "sliding",
-        "templates",
-    },  # know no node
+    {"errors", "operators", "values", "places", "plans", "sliding"},  # know no class of nodes
+    {"atomic", "templates"},
     {"graph"},
     {"nodes"},
     {"feeding", "autodiff", "checking"},

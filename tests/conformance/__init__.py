@@ -9,10 +9,20 @@ compiler's, a model file's.
         output, feed, wrt, twin = build(np.float64)
 
 `CASES` maps a name to a function that takes a floating-point dtype and builds a `Graph` of the
-class in question. `printed.py` has the lab's own two classes, as they are printed there.
+class in question. `printed.py` has the lab's own two classes, as they are printed there, and
+`lab_solutions.py` those that a learner ends with.
 """
 
-from conformance import activations, elementwise, layers, losses, shapes
+from conformance import activations, elementwise, lab_solutions, layers, losses, shapes
 from conformance.registry import CASES, Graph
 
-__all__ = ["CASES", "Graph", "activations", "elementwise", "layers", "losses", "shapes"]
+__all__ = [
+    "CASES",
+    "Graph",
+    "activations",
+    "elementwise",
+    "lab_solutions",
+    "layers",
+    "losses",
+    "shapes",
+]

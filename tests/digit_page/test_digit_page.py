@@ -83,7 +83,7 @@ def test_the_answer_is_the_models_and_the_layers_are_the_nodes_values(tmp_path: 
         probabilities, np.exp(logits) / np.exp(logits).sum(), rtol=1e-5, atol=1e-9
     )
     for name, values in zip(("hidden1", "hidden2", "logits"), layers, strict=True):
-        node = next(n for n in mf.graph.ancestors_in_order(network.logits) if n.name == name)
+        node = next(n for n in ancestors_in_order(network.logits) if n.name == name)
         np.testing.assert_allclose(values, mf.value(node, {network.X: x}), rtol=1e-5, atol=1e-6)
 
 

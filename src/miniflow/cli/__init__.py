@@ -21,6 +21,7 @@ from miniflow import __version__
 from miniflow.cli.draw import draw
 from miniflow.cli.evaluate import evaluate
 from miniflow.cli.info import info
+from miniflow.cli.lab import lab
 from miniflow.cli.page import page
 from miniflow.cli.predict import predict
 from miniflow.cli.train import train
@@ -67,6 +68,7 @@ app = typer.Typer(
 )
 for command in (train, evaluate, predict, info, draw, page):
     app.command()(command)
+app.add_typer(lab)
 
 
 def _print_version(wanted: bool) -> None:
@@ -82,13 +84,14 @@ def _miniflow(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
     ] = False,
 ) -> None:
-    """Train networks that recognise digits, and use them.
+    """Train networks that recognise digits, and use them; or build your own, in the lab.
 
     \b
     Examples:
       miniflow train
       miniflow predict three.png
       miniflow evaluate
+      miniflow lab start
     """  # noqa: D301 (\b keeps the lines apart)
 
 

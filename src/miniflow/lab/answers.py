@@ -1,0 +1,39 @@
+"""Answers of learners: what is one, whether it is the right one, and how it is shown to them."""
+
+from typing import Any
+
+from miniflow.lab.comparing import agree, numbers_in
+
+
+def same_answer(given: Any, expected: Any, tolerance: float) -> bool:
+    """Whether two answers are the same, in the sense in which a teacher would say so.
+
+    >>> same_answer("  Chain Rule", "chain rule", 0), same_answer((1, 2), [1, 2.0], 0)
+    (True, True)
+    """
+    if isinstance(given, str) or isinstance(expected, str):
+        return " ".join(str(given).lower().split()) == " ".join(str(expected).lower().split())
+    if isinstance(given, bool) != isinstance(expected, bool):
+        return False
+    if numbers_in(given) is not None and numbers_in(expected) is not None:
+        return agree(given, expected, tolerance)
+    try:
+        return bool(given == expected)
+    except Exception:  # whatever the learner's object does when it is compared
+        return False
+
+
+def is_left_open(value: Any) -> bool:
+    """Whether a value is, or holds, the `...` of a hand-out."""
+    if isinstance(value, (list, tuple)):
+        return any(is_left_open(item) for item in value)
+    return value is ...
+
+
+def short_repr(value: Any) -> str:
+    """A value in at most eighty characters."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."

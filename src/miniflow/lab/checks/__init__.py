@@ -1,0 +1,1 @@
+"""The checks: one file an exercise, each with its `exercise`."""

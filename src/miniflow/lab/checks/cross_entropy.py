@@ -1,0 +1,421 @@
+"""The check of chapter 6: softmax, the loss, its gradient, and then what logits of ±1e4 do to
+them.
+"""
+
+from typing import Any
+
+import numpy as np
+
+import miniflow as mf
+from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.cross_entropy_mistakes import (
+    PRINTED,
+    gradient_of,
+    loss_of,
+    softmax_of,
+    wrong_gradients,
+    wrong_losses,
+    wrong_softmaxes,
+)
+from miniflow.lab.checks.recognising import numbers_that
+from miniflow.lab.comparing import numbers_in
+
+exercise = Exercise(
+    "cross_entropy",
+    title="CrossEntropyWithSoftmax: how wrong is it?",
+    chapter=6,
+    file="cross_entropy.py",
+    hints=(
+        "Softmax: np.exp, and each row divided by its own sum (axis=-1, keepdims=True). The loss "
+        "is the mean of minus the logarithm of one probability in each row. The gradient is that "
+        "of the last formula of the derivation: probabilities minus one-hot, divided by n.",
+        "forward: p = self._softmax(x); keep it in self.cache['p']; the value is "
+        "-np.mean(np.log(p[np.arange(n), y])) with n = len(y). backward: dx = np.copy(p), "
+        "subtract 1 at [np.arange(n), y], divide by n, multiply by the upstream gradient.",
+        "For logits of any size: powers = np.exp(x - np.max(x, axis=-1, keepdims=True)) in "
+        "_softmax; and in forward, with shifted = x - np.max(x, axis=1, keepdims=True), the value "
+        "is np.mean(np.log(np.sum(np.exp(shifted), axis=1)) - shifted[np.arange(n), y]).",
+    ),
+)
+
+OVERFLOW = "overflow: shift each row by its maximum before np.exp."
+
+
+def batch(work: Work, n: int = 4, k: int = 3) -> tuple[Any, Any]:
+    """Logits, and labels of which no two neighbours are the same."""
+    start = work.rng.integers(0, k)
+    return work.rng.normal(0, 1.5, (n, k)), (start + np.arange(n)) % k
+
+
+def gradient_by(
+    work: Work, node: Any, feed: dict[Any, Any], *, ran: str, at: Any, output: Any = None
+) -> Any:
+    """The gradient of `output` (by default the node itself) with respect to the logits.
+
+    It ends the part unless what the gradient is made of is there: the probabilities, a value.
+    """
+    x, y = node.inbound_nodes
+    softmax, forward = type(node)._softmax, type(node).forward
+    with work.running("_softmax(x), before any gradient", softmax):
+        p = node._softmax(feed[x])
+    sentence = "`_softmax` is not right yet, and the gradient is made of what it gives."
+    work.compare(
+        p, softmax_of(feed[x]), at=softmax, mistakes=[Mistake(sentence, when=lambda p: True)]
+    )
+    value = numbers_in(work.value(node, {x: feed[x], y: feed[y]}, at=forward))
+    if value is None or value.shape != ():
+        work.fail("forward must set self.value to one number, before any gradient.", at=forward)
+    try:
+        _, (gradient,) = work.gradients(output or node, feed, [x], ran=ran, at=at)
+    except mf.MiniflowError:
+        if not isinstance(node.gradients, dict):
+            work.fail("self.gradients must be a dictionary: inbound node → gradient.", at=at)
+        seen = numbers_in(node.gradients.get(x))
+        if seen is not None and seen.shape == feed[y].shape:
+            work.fail("only the labels' entries came back; every logit gets a gradient.", at=at)
+        raise
+    return gradient
+
+
+def built(work: Work) -> tuple[Any, mf.Input, mf.Input]:
+    """The learner's node between two inputs."""
+    Loss = work.get("CrossEntropyWithSoftmax", mf.Node)
+    x, y = mf.Input("x"), mf.Input("y")
+    return Loss(x, y), x, y
+
+
+# --- The questions
+
+
+@exercise.part("question 1: the shapes of sums", points=1)
+def shapes(work: Work) -> None:
+    work.answer(
+        "shape_along_axis_0",
+        (5,),
+        mistakes=[
+            Mistake("axis=0 is the direction that disappears: the 3 rows are added up.", (3,)),
+            Mistake("that is with keepdims=True; without it, the axis is gone.", (1, 5)),
+            Mistake("a shape is a tuple: one number is written (4,).", 5),
+            Mistake("that is the shape of X; the axis that is summed disappears.", (3, 5)),
+        ],
+    )
+    work.answer(
+        "shape_along_axis_1_kept",
+        (3, 1),
+        mistakes=[
+            Mistake("that is without keepdims: here the axis stays, with length 1.", (3,)),
+            Mistake("that is axis=0: axis=1 adds up the 5 columns of each row.", (1, 5)),
+            Mistake("the axis that is kept has length 1, and it is the one summed over.", (5, 1)),
+            Mistake("a shape is a tuple, like (2, 7).", 3),
+        ],
+    )
+
+
+@exercise.part("question 2: the loss of a banana", points=1)
+def banana(work: Work) -> None:
+    work.answer(
+        "loss_of_the_banana",
+        -np.log(0.25),
+        tolerance=4e-3,
+        mistakes=[
+            Mistake("that is -log 0.5, the apple's: it is a banana.", -np.log(0.5)),
+            Mistake("the loss is never negative: put a minus before the logarithm.", np.log(0.25)),
+            Mistake(
+                "that is with the logarithm to base 10; take the natural one, np.log.",
+                -np.log10(0.25),
+            ),
+            Mistake("that is with the logarithm to base 2; take the natural one, np.log.", 2.0),
+            Mistake("that is 1 - p: the loss is -log p.", 0.75),
+            Mistake("that is its probability: the loss is -log of it.", 0.25),
+            Mistake(
+                "you added up all three; one-hot leaves only the banana's.",
+                -np.log(0.5 * 0.25 * 0.25),
+            ),
+        ],
+    )
+
+
+@exercise.part("question 3: its gradient by hand", points=1)
+def by_hand(work: Work) -> None:
+    work.answer(
+        "gradient_of_the_banana",
+        [0.5, -0.75, 0.25],
+        mistakes=[
+            Mistake("you subtracted 1 at the apple; the label is the banana.", [-0.5, 0.25, 0.25]),
+            Mistake(
+                "those are the probabilities; the one-hot label is still to be subtracted.",
+                [0.5, 0.25, 0.25],
+            ),
+            Mistake(
+                "the sign is the other way round: probabilities minus one-hot.", [-0.5, 0.75, -0.25]
+            ),
+            Mistake("that stops at the softmax: the derivative goes on to the logits.", [0, -4, 0]),
+            Mistake(
+                "every logit has a part in the banana's probability, so none gets 0.", [0, -0.75, 0]
+            ),
+            Mistake(
+                "that is divided by 3, the classes; the mean is over examples, and here is one.",
+                [0.5 / 3, -0.25, 0.25 / 3],
+            ),
+        ],
+    )
+
+
+@exercise.part("question 4: the loss of no idea", points=1)
+def no_idea(work: Work) -> None:
+    work.answer(
+        "loss_of_no_idea",
+        np.log(10),
+        tolerance=4e-3,
+        mistakes=[
+            Mistake("that is the probability of each; the loss is -log of it.", 0.1),
+            Mistake("the loss is never negative: -log 0.1.", -np.log(10)),
+            Mistake(
+                "only logits that are right and sure cost nothing; all the same means 0.1 each.", 0
+            ),
+            Mistake("that is with the logarithm to base 10; take the natural one, np.log.", 1),
+            Mistake("that is 1 - p: the loss is -log p.", 0.9),
+        ],
+    )
+
+
+# --- The first step: the small numbers
+
+
+@exercise.part("_softmax turns each row into a distribution", points=2)
+def probabilities(work: Work) -> None:
+    node, _, _ = built(work)
+    at = type(node)._softmax
+    x = work.rng.normal(0, 1.5, (3, 3))
+    printed = np.array([0.2, 1.0, 0.3])
+    cases = [
+        (x, "_softmax(x), with x of shape (3, 3)"),
+        (work.rng.normal(0, 1.5, (4, 2)), "_softmax(x), with x of shape (4, 2)"),
+        (printed, "_softmax([0.2, 1.0, 0.3])"),
+    ]
+    for case, ran in cases:
+        with work.untouched(x=case, ran=ran, at=at):
+            try:
+                p = node._softmax(case)
+            except np.exceptions.AxisError:
+                if case.ndim == 2:
+                    raise
+                work.fail(
+                    "a single vector has one axis only: axis=-1, the last one, is right for a "
+                    "vector and for a matrix.",
+                    ran=ran,
+                    at=at,
+                )
+        work.compare(
+            p,
+            softmax_of(case),
+            ran=ran,
+            at=at,
+            what="softmax",
+            mistakes=wrong_softmaxes(case, printed),
+        )
+
+
+@exercise.part("forward: the mean of -log of the label's probability", points=2)
+def forward(work: Work) -> None:
+    node, x, y = built(work)
+    at = type(node).forward
+    cases = [
+        (*PRINTED, "value(CrossEntropyWithSoftmax(x, y), {x: [[0.5, 1.0, 1.5]], y: [1]})"),
+        (
+            *batch(work),
+            "value(CrossEntropyWithSoftmax(x, y), ...), x of shape (4, 3), y of shape (4,)",
+        ),
+        (*batch(work, 3, 3), "value(CrossEntropyWithSoftmax(x, y), ...), x of shape (3, 3)"),
+    ]
+    for logits, labels, ran in cases:
+        with work.untouched(x=logits, y=labels, ran=ran, at=at):
+            value = work.value(node, {x: logits, y: labels}, ran=ran, at=at)
+        work.compare(
+            value, loss_of(logits, labels), ran=ran, at=at, mistakes=wrong_losses(logits, labels)
+        )
+
+
+@exercise.part("backward: (p - onehot) / n", points=3)
+def backward(work: Work) -> None:
+    node, x, y = built(work)
+    at = (type(node).backward, 0)
+    cases = [
+        (
+            *batch(work),
+            "value_and_grad(CrossEntropyWithSoftmax(x, y), ..., [x]), x of shape (4, 3)",
+        ),
+        (
+            *batch(work, 3, 5),
+            "value_and_grad(CrossEntropyWithSoftmax(x, y), ..., [x]), x of shape (3, 5)",
+        ),
+        (
+            *PRINTED,
+            "value_and_grad(CrossEntropyWithSoftmax(x, y), {x: [[0.5, 1.0, 1.5]], y: [1]}, [x])",
+        ),
+    ]
+    for logits, labels, ran in cases:
+        with work.untouched(x=logits, y=labels, ran=ran, at=at):
+            dx = gradient_by(work, node, {x: logits, y: labels}, ran=ran, at=at)
+        work.compare(
+            dx,
+            gradient_of(logits, labels),
+            ran=ran,
+            at=at,
+            what="gradient of x",
+            mistakes=wrong_gradients(logits, labels),
+        )
+
+
+@exercise.part("the probabilities survive: a second backward gives the same", points=1)
+def again(work: Work) -> None:
+    node, x, y = built(work)
+    logits, labels = batch(work)
+    ran = "loss.backward() a second time, without a forward in between"
+    at = type(node).backward
+    last = mf.DummyGrad(node)  # at rest, too, a consumer that hands back its gradient
+    expected = gradient_of(logits, labels)
+    feed = {x: logits, y: labels, last: 1.0}
+    dx = gradient_by(work, node, feed, output=last, ran="loss.backward()", at=at)
+    work.compare(dx, expected, at=(at, 0), what="gradient of x")
+    with work.running(ran, at):
+        node.backward()
+    work.compare(
+        node.gradients[x],
+        expected,
+        ran=ran,
+        at=(at, 0),
+        what="gradient of x",
+        mistakes=[
+            Mistake(
+                "backward changed the kept probabilities in place: subtract from np.copy(p).",
+                when=lambda dx: np.shape(dx) == expected.shape,
+            )
+        ],
+    )
+
+
+@exercise.part("in the middle of a graph: times the upstream gradient", points=1)
+def upstream(work: Work) -> None:
+    node, x, y = built(work)
+    logits, labels = batch(work)
+    at = type(node).backward
+    half, two = mf.DummyGrad(node), mf.Add(node * 3.0, node)
+    right = gradient_of(logits, labels)
+    ran = "DummyGrad(loss), with an upstream gradient of 0.5"
+    feed = {x: logits, y: labels}
+    dx = gradient_by(work, node, feed | {half: 0.5}, output=half, ran=ran, at=at)
+    work.compare(
+        dx,
+        0.5 * right,
+        ran=ran,
+        at=(at, 0),
+        what="gradient of x",
+        mistakes=[
+            Mistake(
+                "the upstream gradient is missing: multiply by n.gradients[self] of each consumer "
+                "n.",
+                right,
+            ),
+            Mistake("zeros: nothing flows back to the logits.", np.zeros_like(right)),
+        ],
+    )
+    ran = "Add(3 * loss, loss): two consumers, which hand back 3 and 1"
+    dx = gradient_by(work, node, feed, output=two, ran=ran, at=at)
+    work.compare(
+        dx,
+        4 * right,
+        ran=ran,
+        at=(at, 0),
+        what="gradient of x",
+        mistakes=[
+            Mistake(
+                "you assigned where you must accumulate: two consumers, and the last one "
+                "overwrote the other (+=).",
+                right,
+            ),
+            Mistake(
+                "you assigned where you must accumulate: two consumers, and the last one "
+                "overwrote the other (+=).",
+                3 * right,
+            ),
+        ],
+    )
+
+
+# --- The second step: any logits
+
+
+@exercise.part("second step: the softmax of logits of ±1e4", points=1)
+def large_softmax(work: Work) -> None:
+    node, _, _ = built(work)
+    at = type(node)._softmax
+    x = np.array([[1e4, -1e4, 0.0], [1000.0, 1001.0, 999.0], [-1e4, -1e4, -1e4]])
+    ran = "_softmax([[1e4, -1e4, 0], [1000, 1001, 999], [-1e4, -1e4, -1e4]])"
+    with work.running(ran, at):
+        p = node._softmax(x)
+    work.compare(
+        p,
+        softmax_of(x),
+        ran=ran,
+        at=at,
+        what="softmax",
+        mistakes=[
+            Mistake(
+                "a row of very small logits became nan: shift each row by its own maximum, not by "
+                "that of the whole batch.",
+                when=numbers_that(lambda p: finite(p, 0) and not finite(p, 2)),
+            ),
+            Mistake(OVERFLOW, when=numbers_that(lambda p: not np.isfinite(p).all())),
+            Mistake(
+                "large logits were cut off, and their differences with them: shift instead of "
+                "clip.",
+                when=numbers_that(
+                    lambda p: np.allclose(p[1], 1 / 3) or np.allclose(p[0], [0.5, 0, 0.5])
+                ),
+            ),
+        ],
+    )
+
+
+def finite(p: Any, row: int) -> bool:
+    return bool(np.isfinite(p[row]).all())
+
+
+@exercise.part("second step: loss and gradient of logits of ±1e4", points=2)
+def large_loss(work: Work) -> None:
+    node, x, y = built(work)
+    at = type(node).forward
+    logits, labels = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 3.0]]), np.array([1, 1])
+    ran = "value_and_grad(loss, {x: [[1e4, -1e4, 0], [-1e4, 1e4, 3]], y: [1, 1]}, [x])"
+    value = work.value(node, {x: logits, y: labels}, ran=ran, at=at)
+    work.compare(
+        value,
+        loss_of(logits, labels),
+        ran=ran,
+        at=at,
+        mistakes=[
+            Mistake(OVERFLOW, when=numbers_that(lambda v: np.isnan(v).any())),
+            Mistake(
+                "log of 0: the label's probability has become 0; use log(sum) - shifted logit "
+                "instead of log(power / sum).",
+                when=numbers_that(lambda v: np.isinf(v).any()),
+            ),
+            Mistake(
+                "a small number added inside the logarithm, or a limit on p, only hides the log "
+                "of 0: the true loss here is 10000.",
+                when=numbers_that(lambda v: (v > 0) & (v < 1000)),
+            ),
+        ],
+    )
+    dx = gradient_by(work, node, {x: logits, y: labels}, ran=ran, at=at)
+    work.compare(
+        dx,
+        gradient_of(logits, labels),
+        ran=ran,
+        at=(type(node).backward, 0),
+        what="gradient of x",
+        mistakes=[Mistake(OVERFLOW, when=numbers_that(lambda d: np.isnan(d).any()))],
+    )
+    with work.no_warnings(OVERFLOW, ran=ran, at=at):
+        work.gradients(node, {x: logits, y: labels}, [x], ran=ran, at=at)

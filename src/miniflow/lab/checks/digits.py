@@ -1,0 +1,406 @@
+"""The check of chapter 8: two networks of the learner's own nodes, trained here by the learner's
+own loop and plans, and measured on MNIST's test images.
+
+What is trained takes seconds, so it is trained only once all that leads up to it is right.
+"""
+
+import weakref
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import miniflow as mf
+from miniflow.datasets import Dataset, Splits
+from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.recognising import nothing, numbers_that
+from miniflow.lab.comparing import numbers_in
+from miniflow.plans import ancestors_in_order
+from miniflow.threads import one_thread_if_small
+
+exercise = Exercise(
+    "digits",
+    title="Handwritten digits, read by your own nodes",
+    chapter=8,
+    file="digits.py",
+    needs=("linear", "sigmoid", "cross_entropy", "sgd"),
+    seconds=120.0,
+    hints=(
+        "one_layer: two Parameters, Linear(X, W, b), CrossEntropyWithSoftmax(logits, y), and a "
+        "Network of all that. accuracy_on: value(network.logits, ...), argmax(axis=1), compare "
+        "with the labels. train: next_batch, value_and_grad, sgd_step.",
+        "train, in each step: images, labels = digits.train.next_batch(batch_size); loss, "
+        "gradients = value_and_grad(network.loss, {network.X: images, network.y: labels}, "
+        "wrt=network.parameters); sgd_step([p.value for p in network.parameters], gradients, "
+        "step_size). two_layers: start both matrices with random_weights, of shapes (784, hidden) "
+        "and (hidden, 10).",
+        "BATCH_SIZE = 64, ONE_LAYER = [(1000, 0.5)] and TWO_LAYERS = [(3000, 1.5), (1000, 0.15)] "
+        "are good plans. accuracy_on: np.mean(value(network.logits, {network.X: "
+        "data.images}).argmax(axis=1) == data.labels).",
+    ),
+)
+
+IMAGES = 1_000_000  # that a plan may show, at most
+
+# Modules whose train, and then whose one layer, have been found right in this check.
+_can_train: "weakref.WeakSet[ModuleType]" = weakref.WeakSet()
+_reads_with_one: "weakref.WeakSet[ModuleType]" = weakref.WeakSet()
+
+
+# --- The questions
+
+
+@exercise.part("question 1: how many numbers", points=1)
+def numbers(work: Work) -> None:
+    work.answer(
+        "numbers_in_one_layer",
+        7850,
+        mistakes=[
+            Mistake("that is W alone; b has 10 more, one for each logit.", 7840),
+            Mistake("b has one number for each logit, not a single one.", 7841),
+            Mistake("b has one number for each logit, not for each pixel.", 7840 + 784),
+            Mistake("each of the ten logits has 784 weights of its own.", 794),
+        ],
+    )
+
+
+@exercise.part("question 2: accuracy by hand", points=1)
+def accuracy_by_hand(work: Work) -> None:
+    work.answer(
+        "accuracy_of_four",
+        0.75,
+        mistakes=[
+            Mistake("that is a count; accuracy is a share, of four images.", 3),
+            Mistake("accuracy is a share, from 0 to 1.", 75),
+            Mistake(
+                "look at the second row again: the largest of -1, -3, -2 is -1, at index 0.", 1.0
+            ),
+            Mistake("that is the share that is wrong.", 0.25),
+            Mistake(
+                "only the place of the largest logit counts: which rows have it at the label?", 0.5
+            ),
+        ],
+    )
+
+
+@exercise.part("question 3: a network that starts with zeros", points=1)
+def zeros(work: Work) -> None:
+    work.answer(
+        "different_columns",
+        1,
+        mistakes=[
+            Mistake(
+                "nothing ever makes two of them differ: same value, same gradient, same step.", 100
+            ),
+            Mistake(
+                "each of the ten logits could want another, but all hidden numbers are the same.",
+                10,
+            ),
+            Mistake("they move, but together: that is one column, 100 times.", 0),
+            Mistake("784 are its rows; its columns are the hidden numbers.", 784),
+        ],
+    )
+
+
+# --- The networks, before any training
+
+
+FIELDS = ("X", "y", "logits", "loss", "parameters")
+
+
+def network_of(work: Work, name: str) -> Any:
+    """What the learner's function builds, once it is known to be a whole network of their own
+    nodes.
+    """
+    function = work.get(name)
+    ran = f"{name}()"
+    with work.running(ran, function):
+        network = function()
+    if not all(hasattr(network, field) for field in FIELDS):
+        work.fail(
+            f"{name} must return a Network(X, y, logits, loss, parameters).", ran=ran, at=function
+        )
+    nodes = (network.X, network.y, network.logits, network.loss)
+    if not all(isinstance(node, mf.Node) for node in nodes) or not isinstance(
+        network.parameters, list | tuple
+    ):
+        sentence = "X, y, logits and loss of a Network are nodes, and parameters is a list of them."
+        work.fail(sentence, ran=ran, at=function)
+    logits, loss = network.logits, network.loss
+    work.require_own_nodes(loss, ran=ran)
+    if list(loss.inbound_nodes) != [logits, network.y]:
+        work.fail(
+            "the loss of a network must have the inbound nodes [logits, y].", ran=ran, at=function
+        )
+    images, _ = images_of(work, 5)
+    with work.running(f"value({name}().logits, {{X: 5 images}})", function):
+        seen = np.shape(mf.value(logits, {network.X: images}))
+    if seen != (5, 10):
+        work.fail(
+            f"5 images must give logits of shape (5, 10), and gave {seen}.", ran=ran, at=function
+        )
+    weights = [n for n in ancestors_in_order(loss) if isinstance(n, mf.Parameter)]
+    if not weights:
+        work.fail(
+            "the weights must be Parameters: they keep their arrays between steps.",
+            ran=ran,
+            at=function,
+        )
+    for weight in weights:
+        if not any(weight is listed for listed in network.parameters):
+            work.fail(
+                f"{weight.label} is not in parameters: it would never be trained.",
+                ran=ran,
+                at=function,
+            )
+    if len(network.parameters) != len(weights):
+        work.fail(
+            "parameters has a node twice, or one that the loss does not depend on.",
+            ran=ran,
+            at=function,
+        )
+    return network
+
+
+def layers_of(network: Any) -> list[str]:
+    """The classes of the network's own nodes, in order."""
+    return [type(n).__name__ for n in ancestors_in_order(network.loss) if n.inbound_nodes]
+
+
+def images_of(work: Work, n: int) -> tuple[Any, Any]:
+    """Random pictures and labels."""
+    return work.rng.random((n, 784)).astype(np.float32), work.rng.integers(0, 10, n)
+
+
+@exercise.part("one_layer: your Linear and your CrossEntropyWithSoftmax", points=1)
+def one(work: Work) -> None:
+    network = network_of(work, "one_layer")
+    layers = layers_of(network)
+    if layers != ["Linear", "CrossEntropyWithSoftmax"]:
+        work.fail(
+            f"one layer is a Linear and a CrossEntropyWithSoftmax; yours is {', '.join(layers)}.",
+            ran="one_layer()",
+            at=work.module.one_layer,
+        )
+
+
+@exercise.part("accuracy_on: the share of largest logits at the label", points=1)
+def measured(work: Work) -> None:
+    network, function = network_of(work, "one_layer"), work.get("accuracy_on")
+    for parameter in network.parameters:
+        parameter.value[...] = work.rng.normal(0, 1, parameter.value.shape)
+    images, _ = images_of(work, 40)
+    logits = mf.value(network.logits, {network.X: images})
+    answers = logits.argmax(axis=1)
+    labels = np.where(np.arange(40) < 27, answers, (answers + 1) % 10)
+    data = Dataset(images, labels)
+    ran = "accuracy_on(network, data), with 27 of 40 right"
+    with work.untouched(parameters=network.parameters[0].value, ran=ran, at=function):
+        share = function(network, data)
+    work.compare(
+        share,
+        27 / 40,
+        ran=ran,
+        at=function,
+        what="accuracy",
+        mistakes=[
+            Mistake("that is a count; divide it by the number of images.", 27),
+            Mistake("accuracy is a share, from 0 to 1, and this is in percent.", 67.5),
+            Mistake("that is the share that is wrong.", 13 / 40),
+            Mistake("nothing is returned: end with `return`.", when=nothing),
+            Mistake("that is a list of right and wrong; take its mean.", answers == labels),
+            Mistake(
+                "wrong axis: the largest logit of each row is argmax(axis=1).",
+                when=numbers_that(lambda a: (a == 0) | (a == np.mean(logits.argmax() == labels))),
+            ),
+        ],
+    )
+
+
+# --- The training loop, against three steps in plain NumPy
+
+
+class Watched(Dataset):
+    """A data set that counts how often it is asked for a batch."""
+
+    asked = 0
+
+    def next_batch(self, n: int) -> Any:
+        self.asked += 1
+        return super().next_batch(n)
+
+
+def plain_steps(images: Any, labels: Any, steps: int, step_size: float) -> tuple[Any, list[float]]:
+    """W after so many steps from zeros, and the losses on the way; the batch is all there is."""
+    W, b, losses = np.zeros((784, 10)), np.zeros(10), []
+    for _ in range(steps):
+        logits = images @ W + b
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p = powers / powers.sum(axis=1, keepdims=True)
+        losses.append(-np.mean(np.log(p[np.arange(len(labels)), labels])))
+        G = (p - np.eye(10)[labels]) / len(labels)
+        W -= step_size * images.T @ G
+        b -= step_size * G.sum(axis=0)
+    return W, losses
+
+
+@exercise.part("train: three steps are the right ones", points=2)
+def loop(work: Work) -> None:
+    train = work.get("train")
+    network = network_of(work, "one_layer")
+    for parameter in network.parameters:
+        parameter.value[...] = 0
+    parts = [Watched(*images_of(work, 8)) for _ in range(3)]
+    ran = "train(network, digits, steps=3, step_size=0.01, batch_size=8), with 8 training images"
+    with work.running(ran, train):
+        losses = train(network, Splits(*parts), 3, 0.01, 8, every=0)
+    after = [plain_steps(part.images, part.labels, 3, 0.01) for part in parts]
+    W, expected = after[0]
+    weights = next(p.value for p in network.parameters if p.value.shape == (784, 10))
+    single, _ = plain_steps(parts[0].images, parts[0].labels, 1, 0.01)
+    if parts[0].asked == 1 and not np.allclose(weights, single):
+        work.fail(
+            "one batch was taken for all three steps; each step takes the next one.",
+            ran=ran,
+            at=train,
+        )
+    work.compare(
+        weights,
+        W,
+        ran=ran,
+        at=train,
+        what="W",
+        tolerance=1e-6,
+        mistakes=[
+            Mistake(
+                "the weights have not moved: sgd_step takes their arrays, [p.value for p in ...].",
+                np.zeros((784, 10)),
+            ),
+            Mistake("it stopped after one step: `return` stands inside the loop.", single),
+            Mistake("it trains on the validation images; those are for choosing.", after[1][0]),
+            Mistake(
+                "it trains on the test images; those are looked at once, at the end.", after[2][0]
+            ),
+            Mistake(
+                "uphill: the weights moved the wrong way.",
+                when=numbers_that(lambda w: np.sum(w * W) < 0),
+            ),
+            Mistake(
+                "the steps are not of the size step_size.",
+                when=numbers_that(lambda w: same_way(w, W)),
+            ),
+        ],
+    )
+    seen = numbers_in(losses)
+    if seen is None or seen.shape != (3,):
+        work.fail("`train` must return the loss of each step.", ran=ran, at=train)
+    work.compare(seen, expected, ran=ran, at=train, what="losses", tolerance=1e-4)
+    _can_train.add(work.module)
+
+
+def same_way(w: Any, expected: Any) -> bool:
+    """Whether the weights went in the right direction."""
+    lengths = np.linalg.norm(w) * np.linalg.norm(expected)
+    return bool(lengths > 0 and np.sum(w * expected) / lengths > 0.9)
+
+
+# --- What it comes to
+
+
+def plan_of(work: Work, name: str) -> tuple[list[tuple[int, float]], int]:
+    """The learner's plan, once it is known to be one, and the batch size."""
+    plan, batch = getattr(work.module, name, None), getattr(work.module, "BATCH_SIZE", None)
+    if "Ellipsis" in f"{plan} {batch}" or plan is None or batch is None:
+        work.fail(f"BATCH_SIZE and {name} are not chosen yet.", kind="unsolved")
+    try:
+        steps = [(int(steps), float(size)) for steps, size in plan]
+        batch = int(batch)
+        shown = batch * sum(number for number, _ in steps)
+        assert steps
+        assert batch > 0
+        assert min(number for number, _ in steps) > 0
+    except (TypeError, ValueError, OverflowError, AssertionError):
+        work.fail(
+            f"{name} must be a list of pairs, [(steps, step size), ...], and BATCH_SIZE a number."
+        )
+    if shown > IMAGES:
+        work.fail(
+            f"{name} shows {shown:,} images, and the check has time for {IMAGES:,}: take fewer "
+            "steps, or smaller batches."
+        )
+    return steps, batch
+
+
+def learned(work: Work, name: str, plan_name: str, network: Any) -> float:
+    """Train the network by the learner's plan; the accuracy on the test images."""
+    if work.module not in _can_train:
+        work.fail("first the parts above: what they ask for is what is trained here.")
+    plan, batch = plan_of(work, plan_name)
+    digits = mf.datasets.mnist()
+    train = work.module.train
+    ran = f"train({name}(), mnist(), ...) by {plan_name} = {plan}, in batches of {batch}"
+    with work.running(ran, train), one_thread_if_small(2 * batch * 784 * 100):
+        for steps, step_size in plan:
+            losses = train(network, digits, steps, step_size, batch, every=0)
+            if not np.isfinite(np.sum(losses)):
+                work.fail(
+                    "the loss is not finite any more: the steps are too large.", ran=ran, at=train
+                )
+        logits = mf.value(network.logits, {network.X: digits.test.images})
+    return float(np.mean(logits.argmax(axis=1) == digits.test.labels))
+
+
+@exercise.part("one layer reads more than 90 % of MNIST's test images", points=2)
+def reads_with_one(work: Work) -> None:
+    share = learned(work, "one_layer", "ONE_LAYER", network_of(work, "one_layer"))
+    if share <= 0.90:
+        work.fail(
+            f"one layer reads {share:.2%} of the test images, and more than 90 % is wanted: "
+            f"{advice(share)}"
+        )
+    _reads_with_one.add(work.module)
+
+
+def advice(share: float) -> str:
+    if share < 0.5:
+        return "try a step size between 0.1 and 2, and at least some hundred steps."
+    return "take more steps, or larger ones and then some that are ten times smaller."
+
+
+@exercise.part("two_layers: Linear, your Sigmoid, Linear, and random first weights", points=1)
+def two(work: Work) -> None:
+    network, function = network_of(work, "two_layers"), work.get("two_layers")
+    layers = layers_of(network)
+    ran = "two_layers()"
+    if layers.count("Linear") < 2:
+        work.fail("two layers are two Linears, with a Sigmoid between them.", ran=ran, at=function)
+    first, last = layers.index("Linear"), len(layers) - 1 - layers[::-1].index("Linear")
+    if all(layer == "Linear" for layer in layers[first : last + 1]):
+        work.fail(
+            "nothing bends between the two Linears, so together they are one: put a Sigmoid there.",
+            ran=ran,
+            at=function,
+        )
+    for parameter in network.parameters:
+        columns = parameter.value.T if parameter.value.ndim == 2 else None
+        if columns is not None and len(columns) > 1 and np.ptp(columns, axis=0).max() == 0:
+            work.fail(
+                f"all columns of {parameter.label} are the same, and would stay so: start with "
+                f"random_weights.",
+                ran=ran,
+                at=function,
+            )
+
+
+@exercise.part("two layers read more than 97 % of MNIST's test images", points=4)
+def reads_with_two(work: Work) -> None:
+    network = network_of(work, "two_layers")
+    work.require(work.module in _reads_with_one, "first the parts above: one layer above 90 %.")
+    with work.running("two_layers()"):
+        two(work)
+    share = learned(work, "two_layers", "TWO_LAYERS", network)
+    if share <= 0.97:
+        work.fail(
+            f"two layers read {share:.2%} of the test images, and more than 97 % is wanted: "
+            f"{advice(share)}"
+        )

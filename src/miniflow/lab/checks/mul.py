@@ -1,0 +1,307 @@
+"""The check of chapter 3: Mul, alone, in f = x*y + x*z, with several consumers, and of one node."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+import miniflow as mf
+from miniflow.errors import GraphError
+from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.forward_first import forward_first
+
+exercise = Exercise(
+    "mul",
+    title="Mul: multiply two nodes",
+    chapter=3,
+    file="mul.py",
+    hints=(
+        "Read Add again: Mul has the same shape. Only the function differs, and with it the two "
+        "local derivatives.",
+        "forward: self.value is the product of the two values. backward: the derivative of x * y "
+        "with respect to x is y, so where Add has `1 * grad` for x, Mul needs the value of y.",
+        "In backward: x, y = self.inbound_nodes; self.gradients = {n: 0 for n in "
+        "self.inbound_nodes}; then for n in self.outbound_nodes: grad = n.gradients[self]; "
+        "self.gradients[x] += y.value * grad; self.gradients[y] += x.value * grad.",
+    ),
+)
+
+ACCUMULATE = (
+    "you assigned where you must accumulate: several consumers use this node, and each one's "
+    "gradient counts."
+)
+
+
+@exercise.part("the questions on consumers and upstream gradients", points=3)
+def questions(work: Work) -> None:
+    work.answer(
+        "consumers_of_x",
+        2,
+        mistakes=[
+            Mistake("not f: it uses g and h, not x itself. Only direct users are consumers.", 3),
+            Mistake("those are nodes that x uses; the question is which nodes use x.", 0),
+            Mistake("two nodes were built from x: look at g and at h.", 1),
+        ],
+    )
+    work.answer(
+        "upstream_of_g",
+        0.5,
+        mistakes=[
+            Mistake("nearly: Add hands 1 * grad on, and its own grad is what DummyGrad gave.", 1),
+            Mistake("that is what g hands on to x; the question is what it receives.", 2),
+            Mistake("that is the local derivative of g with respect to x.", 4),
+            Mistake("that is the local derivative of g with respect to y.", 3),
+            Mistake("gradients are wanted, not values.", 12),
+        ],
+    )
+    work.answer(
+        "gradient_of_x_if_assigned",
+        -2.5,
+        mistakes=[
+            Mistake("that is what g hands back; h is asked last and overwrites it.", 2),
+            Mistake("that is the right gradient; with `=` it would come out wrong.", -0.5),
+            Mistake("the upstream gradient is 0.5: h hands back 0.5 * z.", -5),
+            Mistake("the sign: h hands back 0.5 * z, and z is negative.", 2.5),
+        ],
+    )
+
+
+@exercise.part("forward multiplies", points=2)
+def forward(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+    a, b = (float(n) for n in work.rng.uniform((2, 5), (3, 6)).round(3))
+    for first, second in ((a, b), (3, 4), (-b, a)):
+        ran = f"value(Mul(x, y), {{x: {first}, y: {second}}})"
+        x, y = mf.Input("x"), mf.Input("y")
+        with set_by(work, "self.value", ran, Mul.forward):
+            value = work.value(Mul(x, y), {x: first, y: second}, ran=ran, at=Mul.forward)
+        work.compare(
+            value,
+            first * second,
+            ran=ran,
+            at=Mul.forward,
+            mistakes=[
+                Mistake("you added; Mul multiplies its two inputs.", first + second),
+                Mistake("this is the example's number whatever is fed: use the nodes' values.", 12),
+                Mistake("the first input was used twice.", first * first),
+                Mistake("the second input was used twice.", second * second),
+                Mistake("you divided; Mul multiplies its two inputs.", first / second),
+                Mistake("that is x to the power y; `*` multiplies.", float(abs(first) ** second)),
+            ],
+        )
+
+
+@contextmanager
+def set_by(work: Work, what: str, ran: str, at: Any) -> Iterator[None]:
+    """Say what a method forgot to set, if miniflow finds out that it was not set."""
+    try:
+        yield
+    except GraphError as error:
+        if "NoneType" in str(error) or "not set" in str(error):
+            work.fail(f"your method did not set {what}.", ran=ran, at=at, detail=str(error))
+        raise
+
+
+@exercise.part("backward: the gradients of one Mul", points=3)
+def backward(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+    fresh = tuple(float(n) for n in work.rng.uniform((2, -6, 1.2), (3, -5, 1.8)).round(3))
+    for a, b, grad in (fresh, (3.0, 4.0, 0.5)):
+        x, y = mf.Input("x"), mf.Input("y")
+        node = Mul(x, y)
+        forward_first(work, node, {x: a, y: b}, a * b)
+        dummy = mf.DummyGrad(node)
+        ran = f"value_and_grad(dummy, {{x: {a}, y: {b}, dummy: {grad}}}, [x, y])"
+        _, (dx, dy) = work.gradients(dummy, {x: a, y: b, dummy: grad}, [x, y], ran=ran)
+        compare_gradients(work, Mul, ran, (dx, dy), (a, b), grad)
+
+
+def compare_gradients(
+    work: Work, Mul: Any, ran: str, given: Sequence[Any], values: Sequence[Any], grad: Any
+) -> None:
+    """Compare the gradients of one Mul with the other factor times the upstream gradient."""
+    for i, name in enumerate("xy"):
+        own, other, factor = values[i], values[1 - i], "yx"[i]
+        work.compare(
+            given[i],
+            other * grad,
+            ran=ran,
+            at=(Mul.backward, i),
+            what=f"gradient of {name}",
+            mistakes=[
+                Mistake(f"the gradient of {name} stayed zero: the loop must add to it.", 0 * own),
+                Mistake(
+                    f"you used the wrong factor: the derivative of x * y with respect to {name} "
+                    f"is {factor}.",
+                    own * grad,
+                ),
+                Mistake(
+                    "the upstream gradient is missing: multiply the local derivative with grad.",
+                    other + 0 * grad,
+                ),
+                Mistake(
+                    f"that is Add's rule; the local derivative of a product is {factor}.",
+                    grad + 0 * own,
+                ),
+                Mistake("along a path, multiply; you added the local derivative.", other + grad),
+                Mistake(
+                    "along a path, multiply; you added the local derivative.",
+                    own * 0 + 1 + other * grad,
+                ),
+                Mistake(
+                    "grad was multiplied in place, so the second gradient got both factors: use a "
+                    "new name.",
+                    own * other * grad,
+                ),
+                Mistake(
+                    "that is one more factor of grad than there should be.", other * grad * grad
+                ),
+                Mistake("these are the example's numbers whatever is fed.", (2.0, 1.5)[i]),
+                Mistake("the sign is wrong.", -other * grad),
+            ],
+        )
+
+
+@exercise.part("f = x*y + x*z, as printed, with 0.5 from upstream", points=2)
+def case_study(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+    fresh = tuple(float(n) for n in work.rng.uniform((1, 3, -6, 1.2), (2, 4, -5, 1.8)).round(3))
+    for a, b, c, grad in (fresh, (3, 4, -5, 0.5)):
+        x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
+        g, h = Mul(x, y), Mul(x, z)
+        for node, value in ((g, a * b), (h, a * c)):
+            forward_first(work, node, {x: a, y: b, z: c}, value)
+        dummy = mf.DummyGrad(mf.Add(g, h))
+        ran = f"value_and_grad(dummy, {{x: {a}, y: {b}, z: {c}, dummy: {grad}}}, [x, y, z])"
+        feed = {x: a, y: b, z: c, dummy: grad}
+        with room_for_fractions(work, ran, Mul.backward):
+            _, grads = work.gradients(dummy, feed, [x, y, z], ran=ran)
+        for name, seen, expected in zip("xyz", grads, (b + c, a, a), strict=True):
+            work.compare(
+                seen,
+                expected * grad,
+                ran=ran,
+                at=Mul.backward,
+                what=f"gradient of {name}",
+                mistakes=[
+                    Mistake("the gradients stayed zero.", 0),
+                    Mistake("the upstream gradient is missing.", expected),
+                    Mistake(
+                        "these are the example's numbers whatever is fed.",
+                        {"x": -0.5}.get(name, 1.5),
+                    ),
+                ],
+            )
+
+
+@exercise.part("several consumers: the gradients are summed", points=2)
+def several_consumers(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+    a, b, u, v, w = (float(n) for n in work.rng.uniform(1.2, 3, 5).round(3))
+    x, y = mf.Input("x"), mf.Input("y")
+    node = Mul(x, y)
+    forward_first(work, node, {x: a, y: b}, a * b)
+    factors = [mf.Constant(number) for number in (u, v, w)]
+    out = mf.Add(mf.Add(mf.Mul(node, factors[0]), mf.Mul(node, factors[1])), node * factors[2])
+    ran = f"m = Mul(x, y), used three times: {u}*m + {v}*m + {w}*m, at x = {a}, y = {b}"
+    _, grads = work.gradients(out, {x: a, y: b}, [x, y], ran=ran)
+    for i, (seen, other) in enumerate(zip(grads, (b, a), strict=True)):
+        work.compare(
+            seen,
+            other * (u + v + w),
+            ran=ran,
+            at=(Mul.backward, i),
+            what=f"gradient of {'xy'[i]}",
+            mistakes=[
+                *(Mistake(ACCUMULATE, other * one) for one in (w, v, u)),
+                Mistake("the consumers' gradients were multiplied; add them.", other * u * v * w),
+                Mistake("the average of the consumers is not their sum.", other * (u + v + w) / 3),
+                Mistake("the upstream gradients were not used.", 3 * other),
+                Mistake("the upstream gradients were not used.", other),
+                Mistake(
+                    "each consumer's share is multiplied with the sum of all before it: set "
+                    "grad anew for each.",
+                    other * (u + (u + v) + (u + v + w)),
+                ),
+            ],
+        )
+
+
+@exercise.part("Mul(x, x): one node on both sides", points=1)
+def both_sides(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+    a, grad = (float(n) for n in work.rng.uniform((2.5, 1.2), (4, 1.8)).round(3))
+    x = mf.Input("x")
+    node = Mul(x, x)
+    forward_first(work, node, {x: a}, a * a)
+    dummy = mf.DummyGrad(node)
+    ran = f"value_and_grad(dummy, {{x: {a}, dummy: {grad}}}, [x]) with dummy after Mul(x, x)"
+    _, (dx,) = work.gradients(dummy, {x: a, dummy: grad}, [x], ran=ran)
+    work.compare(
+        dx,
+        2 * a * grad,
+        ran=ran,
+        at=Mul.backward,
+        what="gradient of x",
+        mistakes=[
+            Mistake(
+                "you assigned where you must accumulate: in Mul(x, x) both inputs are one key of "
+                "the dictionary, so use += for both.",
+                a * grad,
+            )
+        ],
+    )
+
+
+@exercise.part("arrays and whole numbers, entry by entry, nothing changed in place", points=2)
+def arrays(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+    for make in (lambda: work.rng.uniform(1, 2, (2, 3)), lambda: work.rng.integers(2, 9, (2, 3))):
+        a, b = make(), make()
+        grad = work.rng.uniform(1, 2, (2, 3))
+        x, y = mf.Input("x"), mf.Input("y")
+        dummy = mf.DummyGrad(Mul(x, y))
+        kind = "whole numbers" if a.dtype.kind == "i" else "decimals"
+        ran = f"Mul(x, y) of two arrays of {kind}, shape (2, 3)"
+        product, feed = a * b, {x: a, y: b, dummy: grad}
+        expected = (b * grad, a * grad)
+        values = a.copy(), b.copy()
+        with work.untouched(x=a, y=b, grad=grad, ran=ran, at=Mul):
+            value = work.value(Mul(x, y), {x: a, y: b}, ran=ran, at=Mul.forward)
+        shape = "`*` multiplies arrays entry by entry; np.dot and @ are matrix products."
+        work.compare(
+            value,
+            product,
+            ran=ran,
+            at=Mul.forward,
+            mistakes=[Mistake(shape, when=lambda seen: np.shape(seen) != (2, 3))],
+        )
+        with (
+            work.untouched(x=a, y=b, grad=grad, ran=ran, at=Mul),
+            room_for_fractions(work, ran, Mul.backward),
+        ):
+            _, grads = work.gradients(dummy, feed, [x, y], ran=ran, at=Mul.backward)
+        for i, seen in enumerate(grads):
+            if np.shape(seen) != (2, 3):
+                compare_gradients(work, Mul, ran, grads, values, grad)
+            work.compare(
+                seen, expected[i], ran=ran, at=(Mul.backward, i), what=f"gradient of {'xy'[i]}"
+            )
+
+
+@contextmanager
+def room_for_fractions(work: Work, ran: str, at: Any) -> Iterator[None]:
+    """Say what is wrong with zeros of whole numbers that gradients are added to in place."""
+    try:
+        yield
+    except GraphError as error:
+        if "Cannot cast" not in str(error):
+            raise
+        work.fail(
+            "np.zeros_like of whole numbers has no room for fractions: start from 0 instead, as "
+            "Add does.",
+            ran=ran,
+            at=at,
+            detail=str(error.__cause__),
+        )

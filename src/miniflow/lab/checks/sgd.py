@@ -1,0 +1,286 @@
+"""The check of chapter 7: steps by hand, and one step of gradient descent in place."""
+
+from typing import Any
+
+import numpy as np
+
+from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.recognising import numbers_that
+
+exercise = Exercise(
+    "sgd",
+    title="SGD: one step downhill",
+    chapter=7,
+    file="sgd.py",
+    hints=(
+        "The gradient points uphill. Go through parameters and gradients together, with zip, and "
+        "move each parameter against its gradient by step_size times as much.",
+        "In place: `parameter -= ...` or `parameter[...] = ...`. A new array, `parameter = "
+        "parameter - ...`, would be forgotten when the function ends.",
+        "for parameter, gradient in zip(parameters, gradients): and in the loop, one line: "
+        "parameter -= step_size * gradient. For the questions: L = w * w has the slope 2 * w, so "
+        "that each step multiplies w by 1 - 2 * step_size.",
+    ),
+)
+
+
+@exercise.part("question 1: one step by hand", points=1)
+def one_step(work: Work) -> None:
+    work.answer(
+        "w_after_one_step",
+        1.8,
+        mistakes=[
+            Mistake("that is uphill: put a minus before the gradient.", 4.2),
+            Mistake("the slope of w * w is 2 * w, so 6 at w = 3, and not 3.", 2.4),
+            Mistake("that is how far the step goes; subtract it from 3.", 1.2),
+            Mistake("that is the loss there; w itself was asked.", 1.8**2),
+            Mistake("that is the whole slope; a step is the step size times the slope.", -3),
+        ],
+    )
+
+
+@exercise.part("question 2: two steps that are too large", points=1)
+def two_steps(work: Work) -> None:
+    work.answer(
+        "w_after_two_large_steps",
+        12,
+        mistakes=[
+            Mistake("that is after one step: where does the next one lead from there?", -6),
+            Mistake(
+                "both steps used the slope at 3; after the first, w and its slope are others.", -15
+            ),
+            Mistake("the sign: at -6 the slope is -12, so the second step goes to the right.", -12),
+            Mistake("that is uphill: put a minus before the gradient.", 48),
+        ],
+    )
+
+
+@exercise.part("question 3: the two valleys", points=1)
+def valleys(work: Work) -> None:
+    work.answer(
+        "starts_that_reach_the_deepest",
+        3,
+        mistakes=[
+            Mistake("those are the starts that end in the other valley.", 2),
+            Mistake(
+                "start 4 is right of the hilltop, if only just: which way is down from there?", 4
+            ),
+            Mistake("look at the dots of starts 4 and 5: they end on the right.", 5),
+        ],
+    )
+
+
+@exercise.part("question 4: batches in an epoch", points=1)
+def epoch(work: Work) -> None:
+    work.answer(
+        "batches_in_an_epoch",
+        430,
+        mistakes=[
+            Mistake("429 batches are 54,912 images; the other 88 want to be seen, too.", 429),
+            Mistake(
+                "batches come whole: a part of one is one more.",
+                when=lambda given: isinstance(given, float) and 429 < given < 430,
+            ),
+            Mistake(
+                "that is for all 60,000; 5,000 of them are set aside, which leaves 55,000.", 469
+            ),
+        ],
+    )
+
+
+STEP_SIZE = 0.37
+
+
+def parameters_of(work: Work) -> list[Any]:
+    """A matrix, a vector, a single number, and one in float32: what a network may have."""
+    shapes: list[tuple[int, ...]] = [(5, 4), (4,), (), (4, 2)]
+    arrays = [np.array(work.rng.normal(0, 1, shape)) for shape in shapes]
+    return [*arrays[:-1], arrays[-1].astype(np.float32)]
+
+
+def wrong_steps(before: Any, gradient: Any, step_size: float, number: int) -> list[Mistake]:
+    """What goes wrong in a step of the parameter with this number, and where it then leads."""
+    unmoved = (
+        "nothing moved: `p = p - ...` makes a new array, and the old one stays as it was; write "
+        "`p -= ...`."
+        if number == 0
+        else f"only some of the parameters moved: number {number} did not; go through all of them."
+    )
+    return [
+        Mistake(unmoved, before),
+        Mistake(
+            "you went uphill: subtract, because the gradient points to where the loss grows.",
+            before + step_size * gradient,
+        ),
+        Mistake(
+            "the step size is squared; it is multiplied with once.",
+            before - step_size**2 * gradient,
+        ),
+        Mistake("the step size is missing: subtract step_size * gradient.", before - gradient),
+        Mistake(
+            "the step size is missing, and the sign is wrong: subtract step_size * gradient.",
+            before + gradient,
+        ),
+        Mistake("you divided by the step size; multiply with it.", before - gradient / step_size),
+        Mistake(
+            "a step must go against the gradient, and yours depends on the parameter itself.",
+            before - step_size * before,
+        ),
+        Mistake(
+            "the step replaced the parameter; subtract it from the parameter.",
+            -step_size * gradient,
+        ),
+        Mistake(
+            "the step replaced the parameter; subtract it from the parameter.", step_size * gradient
+        ),
+        Mistake(
+            "only the direction of each entry was used; the size of the gradient counts, too.",
+            before - step_size * np.sign(gradient),
+        ),
+        Mistake(
+            "you made the gradient 1 long; its own length is part of the step.",
+            lambda: before - step_size * gradient / np.linalg.norm(gradient),
+        ),
+        Mistake(
+            "you divided by the number of rows; the loss is a mean, and its gradient knows that "
+            "already.",
+            lambda: before - step_size * gradient / len(before),
+        ),
+        Mistake(
+            "you divided by the number of parameters; each one takes its whole step.",
+            before - step_size * gradient / 4,
+        ),
+        Mistake(
+            "the step size is fixed in your code; use the one that is given.",
+            when=numbers_that(lambda p: fixed_step(p, before, gradient)),
+        ),
+    ]
+
+
+def fixed_step(after: Any, before: Any, gradient: Any) -> bool:
+    """Whether a step of another size was made."""
+    if np.shape(after) != np.shape(before):
+        return False
+    sizes = np.asarray((before - after) / gradient)
+    return bool(np.ptp(sizes) < 1e-3 and abs(sizes.flat[0]) > 1e-9)
+
+
+@exercise.part("every parameter moves against its gradient, by step_size times as much", points=2)
+def moves(work: Work) -> None:
+    sgd_step = work.get("sgd_step")
+    for step_size in (STEP_SIZE, float(work.rng.uniform(0.02, 0.2))):
+        parameters = parameters_of(work)
+        gradients = [np.array(work.rng.normal(0, 1, p.shape), p.dtype) for p in parameters]
+        before = [p.copy() for p in parameters]
+        given, kept = list(parameters), [g.copy() for g in gradients]
+        ran = f"sgd_step(parameters, gradients, {step_size:.4g}), with 4 parameters"
+        with work.running(ran, sgd_step):
+            returned = sgd_step(parameters, gradients, step_size)
+        unmoved = all(np.array_equal(p, q) for p, q in zip(given, before, strict=True))
+        if unmoved and all(new is not old for new, old in zip(parameters, given, strict=True)):
+            work.fail(
+                "you put new arrays into the list; the arrays themselves must change: `p -= ...`.",
+                ran=ran,
+                at=sgd_step,
+            )
+        if unmoved and returned is not None:
+            work.fail(
+                "you returned new arrays; the ones that were given must change, in place.",
+                ran=ran,
+                at=sgd_step,
+            )
+        changed = any(not np.array_equal(g, k) for g, k in zip(gradients, kept, strict=True))
+        if unmoved and changed:
+            work.fail(
+                "you changed the gradients; it is the parameters that take the step.",
+                ran=ran,
+                at=sgd_step,
+            )
+        for number, (p, old, g) in enumerate(zip(given, before, kept, strict=True)):
+            work.compare(
+                p,
+                old - step_size * g,
+                ran=ran,
+                at=sgd_step,
+                what=f"parameter number {number}",
+                tolerance=1e-5,
+                mistakes=wrong_steps(old, g, step_size, number),
+            )
+
+
+@exercise.part("only the parameters change: the gradients stay as they are", points=1)
+def only_parameters(work: Work) -> None:
+    sgd_step = work.get("sgd_step")
+    parameters = parameters_of(work)
+    gradients = [np.array(work.rng.normal(0, 1, p.shape)) for p in parameters]
+    before, given = [p.copy() for p in parameters], list(parameters)
+    kept = [g.copy() for g in gradients]
+    ran = f"sgd_step(parameters, gradients, {STEP_SIZE})"
+    with work.running(ran, sgd_step):
+        sgd_step(parameters, gradients, STEP_SIZE)
+    for gradient, old in zip(gradients, kept, strict=True):
+        work.compare(
+            gradient,
+            old,
+            ran=ran,
+            at=sgd_step,
+            what="gradient after the step",
+            mistakes=[
+                Mistake(
+                    "you scaled the gradient in place (`*=`); write step_size * gradient.",
+                    old * STEP_SIZE,
+                ),
+                Mistake(
+                    "you changed a gradient in place; they are somebody else's.",
+                    when=lambda _: True,
+                ),
+            ],
+        )
+    for p, old in zip(given, before, strict=True):
+        if np.array_equal(p, old):
+            work.fail("nothing moved yet: first the part above.", ran=ran, at=sgd_step)
+    for new, old in zip(parameters, given, strict=True):
+        work.require(
+            new is old, "the list holds other arrays than before; leave it alone.", ran=ran
+        )
+
+
+@exercise.part("fifty steps down a bowl end where they must", points=2)
+def bowl(work: Work) -> None:
+    sgd_step = work.get("sgd_step")
+    steepness = work.rng.uniform(0.5, 1.5, 5)
+    start = work.rng.uniform(1, 2, 5)
+    w = start.copy()
+    ran = f"50 times sgd_step([w], [a * w], {STEP_SIZE})"
+    with work.running(ran, sgd_step):
+        for _ in range(50):
+            sgd_step([w], [steepness * w], STEP_SIZE)
+    work.compare(
+        w,
+        (1 - STEP_SIZE * steepness) ** 50 * start,
+        ran=ran,
+        at=sgd_step,
+        what="w",
+        mistakes=[
+            Mistake("w is where it began: nothing moved in place.", start),
+            Mistake(
+                "uphill: w has grown without end.", when=numbers_that(lambda w: np.abs(w) > start)
+            ),
+            Mistake(
+                "steps differ from one another: each must depend on its own gradient only.",
+                when=lambda w: np.shape(w) == (5,),
+            ),
+        ],
+    )
+
+
+@exercise.part("a million weights, in float32", points=1)
+def many(work: Work) -> None:
+    sgd_step = work.get("sgd_step")
+    w = np.zeros((1000, 1000), np.float32)
+    gradient = np.ones_like(w)
+    ran = "sgd_step([w], [gradient], 0.5), with w of shape (1000, 1000) in float32"
+    with work.running(ran, sgd_step):
+        sgd_step([w], [gradient], 0.5)
+    work.require(w.dtype == np.float32, "w is not float32 any more.", ran=ran, at=sgd_step)
+    work.compare(w, np.full_like(w, -0.5), ran=ran, at=sgd_step, what="w")

@@ -1,0 +1,186 @@
+"""What a check finds, as data: a `Report` of parts, each passed or with a `Finding` why not.
+
+A check runs in another process than the one that shows what it found, so all of this turns into
+JSON and back, and holds nothing but numbers and text. `showing.py` and `html.py` make it readable.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the learner's code; `caret` is the column of a syntax error, from 1."""
+
+    file: str
+    number: int
+    text: str = ""
+    caret: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an array that is not what it should be."""
+
+    index: tuple[int, ...]
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How what the learner computed differs from what was expected.
+
+    `entries` are the first differing entry and the worst; they are empty if the shapes differ.
+    """
+
+    what: str
+    expected_shape: tuple[int, ...]
+    actual_shape: tuple[int, ...]
+    differing: int = 0
+    size: int = 0
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Why a part failed.
+
+    `kind` is one of: unsolved (code that is not written yet), answer (of a question: none, or a
+    wrong one), numbers, shape, exception, provenance, missing, stopped, other, defect.
+    `sentence` is for the learner, and the most important thing on the screen.
+    """
+
+    kind: str
+    sentence: str
+    ran: str | None = None
+    line: Line | None = None
+    difference: Difference | None = None
+    detail: str | None = None  # a learner's exception, their own answer
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is wrong yet, because nothing is written yet."""
+        return self.kind == "unsolved" or (self.kind == "answer" and self.detail is None)
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """One part of a check: its text, the points it is worth, and why it failed, if it did."""
+
+    text: str
+    points: float
+    finding: Finding | None = None
+    ran: bool = True  # False if something stopped the check before it came to this part
+
+    @property
+    def passed(self) -> bool:
+        return self.ran and self.finding is None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class NotPassedError(AssertionError):
+    """Raised by `must_pass`: a notebook shows the report, and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self).strip()]
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What the check of one exercise found.
+
+    `trouble` is what kept the check from running at all (a syntax error) or from ending (an endless
+    loop); `printed` is what the learner's code printed meanwhile.
+    """
+
+    exercise: str
+    title: str
+    file: str
+    parts: tuple[PartResult, ...]
+    seed: int
+    trouble: Finding | None = None
+    printed: str = ""
+    needed_first: tuple[str, ...] = ()
+    folder: str = field(default="", compare=False)
+
+    @property
+    def passed(self) -> bool:
+        return self.trouble is None and all(part.passed for part in self.parts)
+
+    @property
+    def points(self) -> float:
+        return sum(part.points for part in self.parts if part.passed)
+
+    @property
+    def possible(self) -> float:
+        return sum(part.points for part in self.parts)
+
+    @property
+    def first_finding(self) -> Finding | None:
+        """The one to act on first: what is wrong, or else what is not written yet."""
+        every = [self.trouble, *(part.finding for part in self.parts)]
+        found = [finding for finding in every if finding is not None]
+        return next((f for f in found if not f.is_open), found[0] if found else None)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        parts = tuple(part_from_json(part) for part in data["parts"])
+        return cls(
+            **data
+            | {
+                "parts": parts,
+                "trouble": finding_from_json(data["trouble"]),
+                "needed_first": tuple(data["needed_first"]),
+            }
+        )
+
+    def grade(self) -> float:
+        """Show this report in a notebook, and return its points.
+
+        A cell that ends in this is what nbgrader takes for partial credit: a number from 0 to the
+        cell's points.
+        """
+        from IPython.display import display
+
+        display(self)  # type: ignore[no-untyped-call]
+        return float(self.points)
+
+    def must_pass(self) -> "Report":
+        """The report itself; AssertionError, with the report as its message, if not all passed."""
+        if not self.passed:
+            raise NotPassedError("\n" + str(self))
+        return self
+
+    def __str__(self) -> str:
+        from miniflow.lab.showing import as_text
+
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        return str(self)  # what a notebook without HTML shows, and a test that fails
+
+    def _repr_html_(self) -> str:
+        from miniflow.lab.html import as_html
+
+        return as_html(self)
+
+
+def part_from_json(data: dict[str, Any]) -> PartResult:
+    return PartResult(**data | {"finding": finding_from_json(data["finding"])})
+
+
+def finding_from_json(data: dict[str, Any] | None) -> Finding | None:
+    if data is None:
+        return None
+    line, difference = data["line"], data["difference"]
+    if difference is not None:
+        entries = tuple(Entry(**e | {"index": tuple(e["index"])}) for e in difference["entries"])
+        shapes = {name: tuple(difference[name]) for name in ("expected_shape", "actual_shape")}
+        difference = Difference(**difference | shapes | {"entries": entries})
+    return Finding(**data | {"line": line and Line(**line), "difference": difference})

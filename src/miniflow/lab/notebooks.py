@@ -1,0 +1,68 @@
+"""A chapter as a Jupyter notebook, nbformat 4.5, with nbgrader's metadata (schema version 3).
+
+The same cells give the same bytes: ids come from the source, and nothing is dated. The learner's
+classes are in their files; the notebook imports them, and autoreload sees to it that an edit counts
+at once.
+"""
+
+import json
+from typing import Any
+
+from miniflow.lab.source import Cell, as_handed_out, as_solved
+
+SETUP = """%load_ext autoreload
+%autoreload 2
+
+from miniflow.lab import check"""
+
+
+def notebook(cells: list[Cell], stem: str, solved: bool = False) -> str:
+    """The notebook's JSON; `solved` fills in the few exercises that are in the notebook itself."""
+    wanted = [cell for cell in cells if cell.for_notebook]
+    first_code = next((i for i, cell in enumerate(wanted) if not cell.markdown), len(wanted))
+    made = [as_cell(cell, f"{stem}-{i:02}", solved) for i, cell in enumerate(wanted, start=1)]
+    made.insert(first_code, code_cell(SETUP, f"{stem}-setup"))
+    ids = [cell["id"] for cell in made]
+    assert len(ids) == len(set(ids)), f"{stem}: two cells have the same id"
+    document = {
+        "cells": made,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def as_cell(cell: Cell, id: str, solved: bool) -> dict[str, Any]:
+    id = cell.id or id
+    if cell.markdown:
+        return {"cell_type": "markdown", "id": id, "metadata": {}, "source": lines(cell.text)}
+    if cell.check is not None:
+        metadata = nbgrader(f"check-{cell.check}", grade=True, locked=True, points=cell.points)
+        return code_cell(f'check("{cell.check}").grade()', f"check-{cell.check}", metadata)
+    text = (as_solved if solved else as_handed_out)(cell.text, id)
+    return code_cell(text, id, nbgrader(id, solution=True) if "solve" in cell.tags else {})
+
+
+def code_cell(text: str, id: str, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": id,
+        "metadata": metadata or {},
+        "outputs": [],
+        "source": lines(text),
+    }
+
+
+def nbgrader(grade_id: str, **settings: Any) -> dict[str, Any]:
+    """The metadata that make a cell one of nbgrader's."""
+    plain = {"grade": False, "locked": False, "solution": False, "task": False}
+    return {"nbgrader": {"grade_id": grade_id, "schema_version": 3} | plain | settings}
+
+
+def lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)

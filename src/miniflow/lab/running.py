@@ -1,0 +1,192 @@
+"""Running a check on a learner's folder, whatever is in it: in a process of its own, with limits.
+
+    report = run_check("mul", folder)
+
+The process may loop for ever, print without end, end itself or crash: what it had found until then
+is in the file of results, and the report says what happened, with the learner's line where it is
+known. Nothing that the learner's code prints can be taken for a result.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+import miniflow
+from miniflow.lab.checking import Exercise
+from miniflow.lab.exercises import CHAPTERS, exercise
+from miniflow.lab.findings import Finding, Line, PartResult, Report, part_from_json
+from miniflow.lab.lines import line_of
+
+KEPT = 4_000  # characters of what the learner's code prints
+MOST = 1_000_000  # bytes that it may print
+GRACE = 30.0  # seconds for Python to start and end, beyond the time that the check has
+WORKER = """\
+import sys
+package = sys.argv.pop(1)
+if package not in sys.path:
+    sys.path.insert(0, package)
+from miniflow.lab.worker import main
+main(*sys.argv[1:])
+"""  # the very miniflow that asks, wherever it was imported from
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\S\n\t ]|[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def run_check(
+    name: str, folder: Path, seed: int | None = None, seconds: float | None = None
+) -> Report:
+    """Check one exercise of a learner's folder.
+
+    Args:
+        name: the exercise.
+        folder: where the learner's files are.
+        seed: of the random numbers; drawn if None.
+        seconds: the time limit; the exercise's own if None.
+    """
+    wanted = exercise(name)
+    seed = secrets.randbits(31) if seed is None else seed
+    seconds = wanted.seconds if seconds is None else seconds
+    with tempfile.TemporaryDirectory(prefix="miniflow-lab-", ignore_cleanup_errors=True) as place:
+        results, trace = Path(place, "results"), Path(place, "trace")
+        arguments = [name, str(folder.resolve()), str(seed), str(results), str(trace)]
+        process = start_worker([*arguments, str(seconds)], folder)
+        output = Output(process)
+        try:
+            process.wait(seconds + GRACE)
+        except subprocess.TimeoutExpired:
+            output.ended = "timeout"
+        finally:
+            stop(process)  # after Ctrl-C as well
+        printed = output.text()
+        news = read_news(results)
+        lost = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+    for item in news:
+        if "report" in item:
+            return Report.from_json(item["report"] | {"printed": printed})
+    done = [part_from_json(item["part"]) for item in news if "part" in item]
+    reason = output.ended or ("timeout" if lost.startswith("Timeout") else "")
+    trouble = stopped(reason, process.returncode, seconds, line_in(lost, folder))
+    return unfinished(wanted, folder, seed, done, trouble, printed)
+
+
+def start_worker(arguments: list[str], folder: Path) -> "subprocess.Popen[bytes]":
+    # -P: a numpy.py in the learner's folder is not NumPy. No window, and no question, may open.
+    package = str(Path(miniflow.__file__).parent.parent)
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-X", "utf8", "-c", WORKER, package, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=folder,
+        env=environment,
+        start_new_session=os.name == "posix",
+    )
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a worker that has not ended, and, where the system can, what it has started."""
+    with contextlib.suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+
+
+class Output:
+    """What a process prints, read as it comes; a process that prints too much is ended."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.ended = ""
+        self._kept = b""
+        self._process = process
+        self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+        self._reader.start()
+
+    def _read(self, stream: IO[bytes]) -> None:
+        count = 0
+        with stream, contextlib.suppress(OSError, ValueError):
+            while chunk := stream.read1(65536):  # type: ignore[attr-defined]
+                count += len(chunk)
+                if len(self._kept) < 4 * KEPT:
+                    self._kept += chunk
+                if count > MOST and not self.ended:
+                    self.ended = "output"
+                    self._process.kill()
+
+    def text(self) -> str:
+        """The beginning of it, as text that a terminal can be given."""
+        self._reader.join(2)  # a process that the learner's code started may still hold the pipe
+        text = CONTROL.sub("", self._kept.decode("utf-8", "replace").replace("\r\n", "\n"))
+        return text if len(text) <= KEPT else text[:KEPT] + "\n..."
+
+
+def read_news(results: Path) -> list[dict[str, Any]]:
+    """The lines that the worker has finished writing."""
+    if not results.exists():
+        return []
+    found = []
+    for line in results.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [item for item in found if isinstance(item, dict)]
+
+
+def line_in(trace: str, folder: Path) -> Line | None:
+    """The learner's line in what faulthandler has written, the most recent call first."""
+    here = str(folder.resolve()).encode("ascii", "backslashreplace").decode()  # as it writes paths
+    for path, number in re.findall(r'File "(.+)", line (\d+)', trace):
+        folder_of_file, _, name = path.replace("/", os.sep).rpartition(os.sep)
+        if folder_of_file == here:
+            return line_of(str(folder / name), int(number))
+    return None
+
+
+def stopped(reason: str, status: int | None, seconds: float, line: Line | None) -> Finding:
+    """What to say of a worker that did not come to its end."""
+    if reason == "timeout":
+        sentence = f"stopped after {seconds:g} seconds: is there a loop that never ends?"
+    elif reason == "output":
+        sentence = "stopped because it prints without end: is there a print in an endless loop?"
+    elif status is not None and (status < 0 or status > 255):
+        sentence = "Python itself crashed while it ran your code."
+    else:
+        sentence = f"your code ended Python (os._exit, status {status}); take that out."
+    return Finding("stopped", sentence, line=line)
+
+
+def unfinished(
+    wanted: Exercise,
+    folder: Path,
+    seed: int,
+    done: list[PartResult],
+    trouble: Finding,
+    printed: str,
+) -> Report:
+    """The report of a check that was stopped: what was done counts, the rest was not run."""
+    not_run = [PartResult(part.text, part.points, ran=False) for part in wanted.parts[len(done) :]]
+    first = tuple(
+        chapter.exercise
+        for chapter in CHAPTERS
+        if trouble.line and chapter.file == trouble.line.file != wanted.file
+    )
+    return Report(
+        wanted.name,
+        wanted.title,
+        wanted.file,
+        (*done, *not_run),
+        seed,
+        trouble,
+        printed,
+        first,
+        str(folder),
+    )

@@ -1,0 +1,79 @@
+# ## Exercise 6: softmax, cross-entropy, and their gradient
+#
+# ### Questions and answers
+#
+# **What are the inputs?** `x` holds logits, of shape (n, k): n examples, k classes. `y` holds labels,
+# n integers from 0 to k - 1, not one-hot rows.
+#
+# **What is `_softmax` for?** It gives the probabilities, row by row. `forward` needs them
+# for the loss and `backward` for the gradient: compute them once, and keep them, in
+# `self.cache["p"]` for instance. It should take a single vector as well; `axis=-1`, the last axis,
+# means the right thing for both.
+#
+# **How do I pick one entry of each row?** `p[np.arange(n), y]`. To subtract 1 there:
+# `dx[np.arange(n), y] -= 1`. Do that to a copy, `dx = np.copy(p)`: the probabilities are still wanted.
+#
+# **This is the last node. Who hands it an upstream gradient?** Nobody needs to: the
+# derivative of the loss with respect to itself is 1. But write the loop over
+# `self.outbound_nodes` as you always do. At the end of the graph it meets one consumer, which hands back
+# that 1; and if somebody goes on computing with your loss (half of it, the sum of two
+# losses), it is right as well.
+#
+# **What is the gradient of the labels?** There is none: they only choose. Leave 0 for them.
+#
+# **How do I run it?** Save this file. Then `miniflow lab check cross_entropy` in a terminal, or the cell
+# `check("cross_entropy")` in the notebook. Stuck? `miniflow lab hint cross_entropy`.
+#
+# **`nan`, `inf`, `overflow`?** That is the second step. First get the small numbers right.
+
+import numpy as np
+from miniflow import Node
+
+# Question 1. X has shape (3, 5). What is the shape of np.sum(X, axis=0)? And of
+# np.sum(X, axis=1, keepdims=True)? Answer with tuples; one number is (4,).
+shape_along_axis_0 = (5,)
+shape_along_axis_1_kept = (3, 1)
+
+# Question 2. The network says apple 0.5, banana 0.25, pineapple 0.25, and it is a banana. What
+# is the loss? (Two digits after the point are enough.)
+loss_of_the_banana = 1.39
+
+# Question 3. And the gradient of that loss with respect to the three logits? A list.
+gradient_of_the_banana = [0.5, -0.75, 0.25]
+
+# Question 4. A network that has not learned anything gives all ten digits the same logit. What
+# is its loss? You will meet this number again. (Two digits.)
+loss_of_no_idea = 2.30
+
+
+# Code.
+class CrossEntropyWithSoftmax(Node):
+    """The mean over the rows of -log softmax(x)[label]."""
+
+    def __init__(self, x, y):
+        Node.__init__(self, [x, y])
+
+    def _softmax(self, x):
+        """The probabilities: of a vector, or of each row of a matrix."""
+        # Only differences between logits count. The largest becomes 0, and no power exceeds 1.
+        powers = np.exp(x - np.max(x, axis=-1, keepdims=True))
+        return powers / np.sum(powers, axis=-1, keepdims=True)
+
+    def forward(self):
+        x = self.inbound_nodes[0].value
+        y = self.inbound_nodes[1].value
+        self.cache["p"] = self._softmax(x)
+        # -log(powers / sum) = log(sum) - shifted: so it never comes to the logarithm of a 0.
+        shifted = x - np.max(x, axis=1, keepdims=True)
+        log_sums = np.log(np.sum(np.exp(shifted), axis=1))
+        self.value = np.mean(log_sums - shifted[np.arange(len(y)), y])
+
+    def backward(self):
+        self.gradients = {n: 0 for n in self.inbound_nodes}
+        y = self.inbound_nodes[1].value
+        dx = np.copy(self.cache["p"])
+        dx[np.arange(len(y)), y] -= 1
+        dx /= len(y)
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[self.inbound_nodes[0]] += dx * grad

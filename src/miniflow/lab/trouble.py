@@ -1,0 +1,85 @@
+"""A learner's exception as a finding: their line, and one sentence in plain words.
+
+No traceback is ever shown. What escapes without having passed through a line of the learner's, and
+without being about their graph, is a defect of the check: its kind says so, and tests look for it.
+"""
+
+import re
+from pathlib import Path
+
+from miniflow.errors import GraphError
+from miniflow.lab.findings import Finding, Line
+from miniflow.lab.lines import line_of_code, line_of_exception
+
+
+def finding_of(
+    error: BaseException, folder: Path, ran: str | None = None, at: object = None
+) -> Finding:
+    """What to tell a learner about an exception that their code raised, or made miniflow raise."""
+    line = line_of_exception(error, folder)
+    cause = error.__cause__ if isinstance(error, GraphError) and error.__cause__ else error
+    if isinstance(cause, NotImplementedError):
+        return Finding("unsolved", unwritten(cause, line), ran, line)
+    if isinstance(cause, TypeError) and "ellipsis" in str(cause):
+        return Finding("unsolved", "there is still a `...` to be replaced.", ran, line)
+    if isinstance(cause, GraphError):
+        return Finding(
+            "exception", without_places(str(cause), folder), ran, line or line_of_code(at)
+        )
+    if line is not None:
+        return Finding("exception", in_plain_words(cause), ran, line, None, described(cause))
+    return Finding(
+        "defect",
+        "the check cannot make sense of what your code gave. (It should have said more.)",
+        ran,
+        None,
+        None,
+        described(error),
+    )
+
+
+def without_places(text: str, folder: Path) -> str:
+    """What miniflow says of a graph, without the lines of the check that built its nodes."""
+
+    def place(found: re.Match[str]) -> str:
+        return found[0] if (folder / found[1]).is_file() else ""
+
+    return re.sub(r" \(([^()\s]+):\d+\)", place, text.replace(" (unknown)", ""))
+
+
+def unwritten(error: BaseException, line: Line | None) -> str:
+    said = str(error)
+    return (
+        said if said else f"this is not written yet ({line.file})." if line else "not written yet."
+    )
+
+
+def described(error: BaseException) -> str:
+    """Class and message of an exception, in one line."""
+    said = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {said[:300]}" if said else name
+
+
+def in_plain_words(error: BaseException) -> str:
+    """One sentence on what an exception means for the person whose code raised it."""
+    if isinstance(error, RecursionError):
+        return "your code calls itself without end."
+    if isinstance(error, SystemExit):
+        return "your code ends Python (sys.exit or quit); take that out."
+    if isinstance(error, EOFError):
+        return "your code waits for input(), and a check cannot type; take that out."
+    if isinstance(error, MemoryError):
+        return "your code asked for more memory than there is."
+    if isinstance(error, KeyboardInterrupt):
+        return "your code was interrupted."
+    if isinstance(error, UnboundLocalError):
+        return "a variable is used before it is set."
+    if isinstance(error, NameError) and error.name:
+        return f"the name {error.name} is not known here: is it spelt right, or imported?"
+    if isinstance(error, ImportError):
+        return "an import failed."
+    if isinstance(error, AssertionError):
+        return "an assert of yours does not hold."
+    name = type(error).__name__
+    return f"your code stopped with {'an' if name[0] in 'AEIOU' else 'a'} {name}."

@@ -1,0 +1,263 @@
+"""Wrong solutions of chapter 8, each with what the check must say of it.
+
+Most fail before anything is trained; the plans of the last ones are short.
+"""
+
+from bank_kit import Wrong
+
+ONE = """
+def one_layer():
+    X, y = Input("X"), Input("y")
+    W = Parameter(np.zeros((784, 10), np.float32), "W")
+    b = Parameter(np.zeros(10, np.float32), "b")
+    """
+ACCURACY = """
+def accuracy_on(network, data):
+    logits = value(network.logits, {network.X: data.images})
+    """
+TRAIN = """
+def train(network, digits, steps, step_size, batch_size, every=500):
+    losses = []
+    for step in range(1, steps + 1):
+        images, labels = digits.train.next_batch(batch_size)
+        feed = {network.X: images, network.y: labels}
+        loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
+        values = [parameter.value for parameter in network.parameters]
+        """
+TWO = """
+def two_layers(hidden=100):
+    X, y = Input("X"), Input("y")
+    W1 = Parameter(random_weights(784, hidden), "W1")
+    b1 = Parameter(np.zeros(hidden, np.float32), "b1")
+    W2 = Parameter(random_weights(hidden, 10, seed=1), "W2")
+    b2 = Parameter(np.zeros(10, np.float32), "b2")
+    """
+RETURN_TWO = """
+    loss = CrossEntropyWithSoftmax(logits, y)
+    return Network(X, y, logits, loss, [W1, b1, W2, b2])
+"""
+
+# Where the mistake is elsewhere, nothing need be trained in earnest.
+SHORT = "ONE_LAYER = [(1, 0.1)]\n"
+
+WRONG = [
+    # The questions
+    Wrong("b forgotten", says="b has 10 more", code=SHORT + "numbers_in_one_layer = 7840"),
+    Wrong(
+        "a bias for each pixel",
+        says="not for each pixel",
+        code=SHORT + "numbers_in_one_layer = 8624",
+    ),
+    Wrong(
+        "a count for a share",
+        says="accuracy is a share, of four images",
+        code=SHORT + "accuracy_of_four = 3",
+    ),
+    Wrong(
+        "-3 taken for the largest of its row",
+        says="is -1, at index 0",
+        code=SHORT + "accuracy_of_four = 1.0",
+    ),
+    Wrong(
+        "zeros thought harmless",
+        says="same value, same gradient, same step",
+        code=SHORT + "different_columns = 100",
+    ),
+    # The networks
+    Wrong(
+        "miniflow's own Linear",
+        says="miniflow's own, not yours",
+        code="import miniflow\n"
+        + ONE
+        + """
+    logits = miniflow.Linear(X, W, b)
+    return Network(X, y, logits, CrossEntropyWithSoftmax(logits, y), [W, b])
+""",
+    ),
+    Wrong(
+        "miniflow's own loss",
+        says="miniflow's own, not yours",
+        code="import miniflow\n"
+        + ONE
+        + """
+    logits = Linear(X, W, b)
+    return Network(X, y, logits, miniflow.CrossEntropyWithSoftmax(logits, y), [W, b])
+""",
+    ),
+    Wrong(
+        "b not in parameters",
+        says="it would never be trained",
+        code=ONE
+        + """
+    logits = Linear(X, W, b)
+    return Network(X, y, logits, CrossEntropyWithSoftmax(logits, y), [W])
+""",
+    ),
+    Wrong(
+        "a sigmoid on the logits",
+        says="layer is a Linear and a CrossEntropy",
+        code=ONE
+        + """
+    logits = Sigmoid(Linear(X, W, b))
+    return Network(X, y, logits, CrossEntropyWithSoftmax(logits, y), [W, b])
+""",
+    ),
+    Wrong("nothing returned", says="must return a Network", code=ONE + "Linear(X, W, b)"),
+    Wrong(
+        "weights as inputs",
+        says="weights must be Parameters",
+        code=ONE
+        + """
+    W, b = Input("W"), Input("b")
+    W.value, b.value = np.zeros((784, 10)), np.zeros(10)
+    W.forward = b.forward = lambda: None
+    logits = Linear(X, W, b)
+    return Network(X, y, logits, CrossEntropyWithSoftmax(logits, y), [])
+""",
+    ),
+    Wrong(
+        "ten outputs too many",
+        says="must give logits of shape (5, 10)",
+        code=ONE
+        + """
+    W, b = Parameter(np.zeros((784, 20)), "W"), Parameter(np.zeros(20), "b")
+    logits = Linear(X, W, b)
+    return Network(X, y, logits, CrossEntropyWithSoftmax(logits, y), [W, b])
+""",
+    ),
+    # The accuracy
+    Wrong(
+        "in percent",
+        says="this is in percent",
+        code=SHORT + ACCURACY + "return 100 * np.mean(logits.argmax(axis=1) == data.labels)",
+    ),
+    Wrong(
+        "a count",
+        says="divide it by the number of images",
+        code=SHORT + ACCURACY + "return np.sum(logits.argmax(axis=1) == data.labels)",
+    ),
+    Wrong(
+        "the share that is wrong",
+        says="the share that is wrong",
+        code=SHORT + ACCURACY + "return np.mean(logits.argmax(axis=1) != data.labels)",
+    ),
+    Wrong(
+        "the largest of all",
+        says="is argmax(axis=1)",
+        code=SHORT + ACCURACY + "return np.mean(logits.argmax() == data.labels)",
+    ),
+    Wrong(
+        "right and wrong, one by one",
+        says="take its mean",
+        code=SHORT + ACCURACY + "return logits.argmax(axis=1) == data.labels",
+    ),
+    Wrong(
+        "a number made up",
+        says="accuracy is not what it should be",
+        code=SHORT + ACCURACY + "return 0.98",
+    ),
+    # The loop
+    Wrong(
+        "no step",
+        says="weights have not moved",
+        code=TRAIN + "losses.append(loss)\n    return losses",
+    ),
+    Wrong(
+        "return inside the loop",
+        says="stands inside the loop",
+        code=TRAIN + "sgd_step(values, gradients, step_size)\n        return [loss]",
+    ),
+    Wrong(
+        "always the same batch",
+        says="batch was taken for all three steps",
+        code="""
+def train(network, digits, steps, step_size, batch_size, every=500):
+    images, labels = digits.train.next_batch(batch_size)
+    losses = []
+    for step in range(steps):
+        feed = {network.X: images, network.y: labels}
+        loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
+        sgd_step([p.value for p in network.parameters], gradients, step_size)
+        losses.append(loss)
+    return losses
+""",
+    ),
+    Wrong(
+        "trained on the test images",
+        says="looked at once, at the end",
+        code=TRAIN.replace("digits.train", "digits.test")
+        + "sgd_step(values, gradients, step_size)\n        losses.append(loss)\n    return losses",
+    ),
+    Wrong(
+        "trained on the validation images",
+        says="those are for choosing",
+        code=TRAIN.replace("digits.train", "digits.validation")
+        + "sgd_step(values, gradients, step_size)\n        losses.append(loss)\n    return losses",
+    ),
+    Wrong(
+        "step size hard-coded",
+        says="not of the size step_size",
+        code=TRAIN + "sgd_step(values, gradients, 0.002)\n"
+        "        losses.append(loss)\n    return losses",
+    ),
+    Wrong(
+        "uphill",
+        says="the weights moved the wrong way",
+        code=TRAIN + "sgd_step(values, gradients, -step_size)\n"
+        "        losses.append(loss)\n    return losses",
+    ),
+    Wrong(
+        "losses not returned",
+        says="must return the loss of each step",
+        code=TRAIN + "sgd_step(values, gradients, step_size)",
+    ),
+    # Two layers
+    Wrong(
+        "nothing bends",
+        says="bends between the two Linears",
+        code=TWO
+        + "logits = Linear(Linear(X, W1, b1), W2, b2)"
+        + RETURN_TWO
+        + "ONE_LAYER = TWO_LAYERS = [(10, 0.1)]\n",
+    ),
+    Wrong(
+        "two layers are one",
+        says="are two Linears, with a Sigmoid between",
+        code="two_layers = one_layer\nONE_LAYER = [(10, 0.1)]\n",
+    ),
+    Wrong(
+        "all weights zero",
+        says="start with random_weights",
+        code=TWO + "W1.value[...] = 0\n    W2.value[...] = 0\n"
+        "    logits = Linear(Sigmoid(Linear(X, W1, b1)), W2, b2)"
+        + RETURN_TWO
+        + "ONE_LAYER = [(10, 0.1)]\n",
+    ),
+    Wrong(
+        "miniflow's own Sigmoid",
+        says="miniflow's own, not yours",
+        code="import miniflow\n"
+        + TWO
+        + "logits = Linear(miniflow.Sigmoid(Linear(X, W1, b1)), W2, b2)"
+        + RETURN_TWO
+        + "ONE_LAYER = [(10, 0.1)]\n",
+    ),
+    # The plans
+    Wrong("too few steps", says="layer reads", code="ONE_LAYER = [(10, 0.01)]"),
+    Wrong(
+        "steps far too large",
+        says="and more than 90 % is wanted",
+        code="ONE_LAYER = [(100, 200.0)]",
+    ),
+    Wrong(
+        "more than there is time for",
+        says="the check has time for",
+        code="ONE_LAYER = [(100_000, 0.5)]",
+    ),
+    Wrong("no plan", says="ONE_LAYER are not chosen yet", code="ONE_LAYER = [(..., ...)]"),
+    Wrong(
+        "two layers, hardly trained",
+        says="and more than 97 % is wanted",
+        code="ONE_LAYER, TWO_LAYERS = [(400, 0.5)], [(200, 1.0)]",
+    ),
+]

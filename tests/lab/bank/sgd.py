@@ -1,0 +1,124 @@
+"""Wrong solutions of chapter 7, each with what the check must say of it."""
+
+from bank_kit import Wrong
+
+STEP = """
+import numpy as np
+
+
+def sgd_step(parameters, gradients, step_size):
+    for p, g in zip(parameters, gradients):
+        """
+
+WRONG = [
+    # The questions
+    Wrong("uphill by hand", says="put a minus before the gradient", code="w_after_one_step = 4.2"),
+    Wrong("slope of w", says="so 6 at w = 3, and not 3", code="w_after_one_step = 2.4"),
+    Wrong("one step instead of two", says="is after one step", code="w_after_two_large_steps = -6"),
+    Wrong(
+        "slope not asked again",
+        says="steps used the slope at 3",
+        code="w_after_two_large_steps = -15",
+    ),
+    Wrong(
+        "the other valley", says="end in the other valley", code="starts_that_reach_the_deepest = 2"
+    ),
+    Wrong(
+        "over the hilltop", says="right of the hilltop", code="starts_that_reach_the_deepest = 4"
+    ),
+    Wrong(
+        "the last batch forgotten", says="the other 88", code="batches_in_an_epoch = 55000 // 128"
+    ),
+    Wrong("a part of a batch", says="come whole", code="batches_in_an_epoch = 55000 / 128"),
+    # The code
+    Wrong(
+        "uphill",
+        says="the gradient points to where the loss grows",
+        code=STEP + "p += step_size * g",
+    ),
+    Wrong("a new array", says="makes a new array", code=STEP + "p = p - step_size * g"),
+    Wrong("nothing done", says="makes a new array", code=STEP + "pass"),
+    Wrong(
+        "returned instead of changed",
+        says="the ones that were given must change",
+        code=STEP + "pass\n    return [p - step_size * g for p, g in zip(parameters, gradients)]",
+    ),
+    Wrong(
+        "new arrays in the list",
+        says="the arrays themselves must change",
+        code=STEP + "pass\n"
+        "    parameters[:] = [p - step_size * g for p, g in zip(parameters, gradients)]",
+    ),
+    Wrong(
+        "step size squared",
+        says="it is multiplied with once",
+        code=STEP + "p -= step_size * (step_size * g)",
+    ),
+    Wrong("no step size", says="step size is missing: subtract", code=STEP + "p -= g"),
+    Wrong("no step size, and uphill", says="and the sign is wrong", code=STEP + "p += g"),
+    Wrong("divided by the step size", says="multiply with it", code=STEP + "p -= g / step_size"),
+    Wrong(
+        "the first parameter only",
+        says="some of the parameters moved",
+        code=STEP + "p -= step_size * g\n        break",
+    ),
+    Wrong(
+        "the last parameter only",
+        says="makes a new array",
+        code=STEP + "pass\n    p -= step_size * g",
+    ),
+    Wrong(
+        "the gradients updated",
+        says="it is the parameters that take the step",
+        code=STEP + "g -= step_size * g",
+    ),
+    Wrong(
+        "the gradients scaled in place",
+        says="scaled the gradient in place",
+        code=STEP + "g *= step_size\n        p -= g",
+    ),
+    Wrong(
+        "the step itself", says="step replaced the parameter", code=STEP + "p[...] = -step_size * g"
+    ),
+    Wrong(
+        "the parameter for its gradient",
+        says="yours depends on the parameter itself",
+        code=STEP + "p -= step_size * p",
+    ),
+    Wrong(
+        "direction only",
+        says="the direction of each entry",
+        code=STEP + "p -= step_size * np.sign(g)",
+    ),
+    Wrong(
+        "gradient made 1 long",
+        says="own length is part of the step",
+        code=STEP + "p -= step_size * g / np.linalg.norm(g)",
+    ),
+    Wrong(
+        "divided by rows",
+        says="its gradient knows that already",
+        code=STEP + "p -= step_size * g / (len(p) if p.ndim else 1)",
+    ),
+    Wrong(
+        "divided by the number of parameters",
+        says="takes its whole step",
+        code=STEP + "p -= step_size * g / len(parameters)",
+    ),
+    Wrong("the step size hard-coded", says="is fixed in your code", code=STEP + "p -= 0.1 * g"),
+    Wrong(
+        "a memory",
+        says="each must depend on its own gradient only",
+        code="""
+class Memory:
+    velocity = {}
+
+
+def sgd_step(parameters, gradients, step_size):
+    for p, g in zip(parameters, gradients):
+        before = Memory.velocity.get(id(p), 0)
+        Memory.velocity = {id(p): 0.9 * before + g}
+        p -= step_size * Memory.velocity[id(p)]
+""",
+    ),
+]

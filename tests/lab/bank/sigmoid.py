@@ -1,0 +1,137 @@
+"""Wrong solutions of chapter 5, each with what the check must say of it."""
+
+from bank_kit import Wrong
+
+
+def forward(body: str) -> str:
+    """The solution with another forward."""
+    return f"""\
+class Sigmoid(Sigmoid):
+    def forward(self):
+        x = self.inbound_nodes[0].value
+        {body}
+"""
+
+
+def backward(slope: str, sign: str = "+=", after: str = "") -> str:
+    """The solution with another gradient; s is the value."""
+    return f"""\
+class Sigmoid(Sigmoid):
+    def backward(self):
+        x = self.inbound_nodes[0]
+        s = self.value
+        self.gradients = {{x: 0}}
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[x] {sign} {slope}
+            {after}
+"""
+
+
+WRONG = [
+    Wrong("exp(0) taken for 0", says="is 1, not 0", code="sigmoid_at_0 = 1"),
+    Wrong("value for slope", says="is the value; the slope is", code="slope_at_0 = 0.5"),
+    Wrong("a negative sigmoid", says="never negative", code="sigmoid_at_minus_2 = -0.88"),
+    Wrong("a scalar with an axis", says="no axes at all", code="shape_of_scalar = (1,)"),
+    Wrong("columns first", says="come first", code="shape_of_matrix = (4, 3)"),
+    Wrong("paths to all", says="on its own entry of x", code="paths_from_an_entry = 12"),
+    Wrong(
+        "the sign of x",
+        says="sign in the exponent is missing",
+        code=forward("self.value = 1 / (1 + np.exp(x))"),
+    ),
+    Wrong(
+        "brackets", says="and not 1 / 1 + exp(-x)", code=forward("self.value = 1 / 1 + np.exp(-x)")
+    ),
+    Wrong(
+        "no 1 below",
+        says="1 below the line is missing",
+        code=forward("self.value = 1 / np.exp(-x)"),
+    ),
+    Wrong("tanh", says="is tanh; the sigmoid", code=forward("self.value = np.tanh(x)")),
+    Wrong("softmax", says="is softmax", code=forward("self.value = np.exp(x) / np.sum(np.exp(x))")),
+    Wrong(
+        "rounded",
+        says="takes the slope away",
+        code=forward("self.value = np.round(1 / (1 + np.exp(-x)))"),
+    ),
+    Wrong(
+        "summed",
+        says="is summed: the value has the shape",
+        code=forward("self.value = np.sum(1 / (1 + np.exp(-x)))"),
+    ),
+    Wrong(
+        "the example's value",
+        says="example's numbers whatever is fed",
+        code=forward("self.value = np.array([0.0, 0.5, 1.0])"),
+    ),
+    Wrong(
+        "overflow",
+        says="inf divided by inf is nan",
+        code=forward("self.value = np.exp(x) / (1 + np.exp(x))"),
+    ),
+    Wrong(
+        "input changed in place",
+        says="changed x in place",
+        code=forward("x = np.asarray(x); x *= -1; self.value = 1 / (1 + np.exp(x))"),
+    ),
+    Wrong("zeros", says="gradient stayed zero", code=backward("0 * grad")),
+    Wrong(
+        "upstream gradient missing",
+        says="upstream gradient is missing",
+        code=backward("s * (1 - s)"),
+    ),
+    Wrong("slope missing", says="slope is missing", code=backward("grad")),
+    Wrong("half a slope", says="factor (1 - s) is missing", code=backward("s * grad")),
+    Wrong("the other half", says="factor s is missing", code=backward("(1 - s) * grad")),
+    Wrong(
+        "gradient of the wrong thing",
+        says="is taken of x, not of s",
+        code=backward("x.value * (1 - x.value) * grad"),
+    ),
+    Wrong(
+        "sigmoid twice",
+        says="is the sigmoid already",
+        code=backward("(1 / (1 + np.exp(-s))) * (1 - 1 / (1 + np.exp(-s))) * grad"),
+    ),
+    Wrong("slope of tanh", says="is the slope of tanh", code=backward("(1 - s ** 2) * grad")),
+    Wrong("falls", says="S rises everywhere", code=backward("s * (s - 1) * grad")),
+    Wrong(
+        "a dot product",
+        says="has its own path, so use `*`",
+        code=backward("np.vdot(s * (1 - s), grad)"),
+    ),
+    Wrong(
+        "the example's gradient",
+        says="example's numbers whatever is fed",
+        code=backward("np.array([0.0, 0.125, 0.0])"),
+    ),
+    Wrong(
+        "overwritten, not accumulated",
+        says="assigned where you must accumulate",
+        code=backward("s * (1 - s) * grad", sign="="),
+    ),
+    Wrong(
+        "the first consumer only",
+        says="assigned where you must accumulate",
+        code=backward("s * (1 - s) * grad", after="break"),
+    ),
+    Wrong(
+        "upstream changed in place",
+        says="changed a consumer's gradient in place",
+        code=backward("np.multiply(grad, s * (1 - s), out=np.asarray(grad))"),
+    ),
+    Wrong(
+        "own value changed in place",
+        says="changed self.value in place",
+        code=backward("s * (1 - s) * grad", after="s *= 1 - s"),
+    ),
+    Wrong(
+        "slope by exponentials",
+        says="slope from exp(-x) is inf divided by inf",
+        code=backward("np.exp(-x.value) / (1 + np.exp(-x.value)) ** 2 * grad"),
+    ),
+    Wrong(
+        "miniflow's own", says="is miniflow's own, not yours", code="from miniflow import Sigmoid"
+    ),
+]

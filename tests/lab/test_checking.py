@@ -1,0 +1,374 @@
+"""What a check says of a learner's file: numbers, shapes, lines, mistakes, whose code it is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_exercise import SOLUTION, exercise
+
+import miniflow as mf
+from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.findings import Finding, Report
+from miniflow.lab.inside import check_inside, check_with_needs
+
+
+def check(text: str, folder: Path, wanted: Exercise = exercise, seed: int = 1) -> Report:
+    (folder / wanted.file).write_text(text, encoding="utf-8")
+    return check_inside(wanted, folder, seed)
+
+
+def first(report: Report) -> Finding:
+    finding = report.first_finding
+    assert finding is not None
+    return finding
+
+
+def exercise_of(check: object, **options: object) -> Exercise:
+    one = Exercise("one", title="One", chapter=1, file="one.py", hints=("a", "b", "c"), **options)  # type: ignore[arg-type]
+    one.part("the part", points=1)(check)  # type: ignore[arg-type]
+    return one
+
+
+def test_solution_passes_every_part(tmp_path: Path) -> None:
+    report = check(SOLUTION, tmp_path)
+    assert report.passed
+    assert (report.points, report.possible) == (6, 6)
+    assert str(report).startswith("✓ mul.py  Mul")
+
+
+def test_report_survives_json(tmp_path: Path) -> None:
+    for text in (SOLUTION, SOLUTION.replace("x.value *", "x.value +"), "x = (", ""):
+        report = check(text, tmp_path)
+        assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+
+
+def test_wrong_numbers_are_shown_with_the_line_the_mistake_and_the_seed(tmp_path: Path) -> None:
+    report = check(SOLUTION.replace("x.value * y.value", "x.value + y.value"), tmp_path, seed=77)
+    finding = first(report)
+    assert finding.sentence == "you added; Mul multiplies."
+    assert finding.line is not None
+    assert (finding.line.file, finding.line.number) == ("mul.py", 12)
+    assert finding.line.text == "self.value = x.value + y.value"
+    seen = finding.difference
+    assert seen is not None
+    assert (seen.expected_shape, seen.differing, seen.size) == ((2, 3), 6, 6)
+    assert seen.entries[0].index == (0, 0)
+    text = str(report)
+    assert "You added; Mul multiplies." in text
+    assert "value(Mul(x, y), {x: a, y: b})" in text
+    assert "6 of 6 numbers differ" in text
+    assert "77" in text
+    assert [part.passed for part in report.parts] == [False, True, True]
+    assert report.points == 4
+
+
+def test_first_and_worst_index_are_named_with_both_numbers(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        expected = np.zeros((2, 3))
+        actual = expected.copy()
+        actual[0, 1], actual[1, 2] = 1e-3, 5
+        work.compare(actual, expected)
+
+    seen = first(run(part, tmp_path)).difference
+    assert seen is not None
+    assert [(e.index, e.expected, e.actual) for e in seen.entries] == [
+        ((0, 1), "0", "0.001"),
+        ((1, 2), "0", "5"),
+    ]
+
+
+def run(part: object, folder: Path, text: str = "one = 1\n", **options: object) -> Report:
+    return check(text, folder, exercise_of(part, **options))
+
+
+def test_nan_is_the_worst(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        work.compare(np.array([0.0, 9.0, np.nan]), np.zeros(3))
+
+    seen = first(run(part, tmp_path)).difference
+    assert seen is not None
+    assert seen.entries[-1].actual == "nan"
+
+
+def test_wrong_shape_says_both_shapes_and_sees_a_transpose(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        work.compare(np.ones((3, 2)), np.ones((2, 3)), what="gradient of W")
+
+    finding = first(run(part, tmp_path))
+    assert finding.kind == "shape"
+    assert finding.sentence == (
+        "the gradient of W has shape (3, 2), not (2, 3): it is the transpose."
+    )
+
+
+def test_mistake_may_have_another_shape_and_may_be_a_function(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        work.compare(
+            np.ones((4, 2)),
+            np.full(2, 4.0),
+            mistakes=[
+                Mistake("not this one.", lambda: np.zeros(3)),
+                Mistake("sum over the rows.", lambda: np.ones((4, 2))),
+            ],
+        )
+
+    assert first(run(part, tmp_path)).sentence == "sum over the rows."
+
+
+def test_mistake_that_gives_what_is_expected_is_no_mistake(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        work.compare(3.0, 4.0, mistakes=[Mistake("never.", 4.0), Mistake("three.", 3.0)])
+        raise AssertionError
+
+    assert first(run(part, tmp_path)).sentence == "three."
+
+
+@pytest.mark.parametrize("value", [None, "text", [1, [2]], object(), {}], ids=str)
+def test_anything_can_be_compared(tmp_path: Path, value: object) -> None:
+    finding = first(run(lambda work: work.compare(value, 1.0), tmp_path))
+    assert finding.kind == "numbers"
+    assert "must be numbers" in finding.sentence
+
+
+def test_gradient_line_is_the_one_of_the_input_in_question(tmp_path: Path) -> None:
+    finding = first(check(SOLUTION.replace("+= x.value *", "= x.value *"), tmp_path))
+    assert finding.line is not None
+    assert finding.line.text == "self.gradients[y] = x.value * n.gradients[self]"
+    assert finding.difference is not None
+    assert finding.difference.what == "gradient of y"
+
+
+# --- Exceptions
+
+
+def test_exception_shows_the_learners_line_and_one_sentence(tmp_path: Path) -> None:
+    report = check(SOLUTION.replace("y.value\n", "z.value\n"), tmp_path)
+    finding = first(report)
+    assert finding.sentence == "the name z is not known here: is it spelt right, or imported?"
+    assert finding.line is not None
+    assert finding.line.number == 12
+    assert finding.ran == "value(Mul(x, y), {x: a, y: b})"
+    assert "Traceback" not in str(report)
+
+
+def test_stub_is_not_written_yet_rather_than_an_error(tmp_path: Path) -> None:
+    stub = SOLUTION.replace(
+        "self.value = x.value * y.value", 'raise NotImplementedError("`forward` is to be written.")'
+    )
+    finding = first(check(stub, tmp_path))
+    assert (finding.kind, finding.sentence) == ("unsolved", "`forward` is to be written.")
+
+
+def test_ellipsis_left_anywhere_is_not_written_yet(tmp_path: Path) -> None:
+    finding = first(check(SOLUTION.replace("* y.value\n", "* ...\n"), tmp_path))
+    assert finding.kind == "unsolved"
+
+
+def test_refused_gradient_is_said_in_miniflows_words_without_the_checks_lines(
+    tmp_path: Path,
+) -> None:
+    broken = SOLUTION.replace("self.gradients[y] += x", "other = x")
+    broken = broken.replace("{n: 0 for n in self.inbound_nodes}", "{x: 0}")
+    finding = first(check(broken, tmp_path))
+    assert finding.sentence == (
+        "Mul: backward() left no gradient for its input Input 'y' in self.gradients."
+    )
+    assert finding.line is not None
+    assert finding.line.file == "mul.py"
+
+
+def test_error_of_the_check_itself_is_a_defect_and_shows_no_traceback(tmp_path: Path) -> None:
+    report = run(lambda work: 1 / 0, tmp_path)
+    assert first(report).kind == "defect"
+    assert "Traceback" not in str(report)
+
+
+def test_mistake_is_shown_in_full_before_what_is_not_written_yet(tmp_path: Path) -> None:
+    text = SOLUTION.replace("x.value * y.value", 'exec("raise NotImplementedError")')
+    report = check(text.replace("paths_from_x = 2", "paths_from_x = 3"), tmp_path)
+    assert first(report).sentence == "that is the number of nodes."
+
+
+# --- Files that are no Python
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "mul.py is empty"),
+        (b"\n  \n", "mul.py is empty"),
+        ("über = 1".encode("latin-1"), "not UTF-8 text"),
+        (b"x = (1\n", "mul.py is not Python yet: '(' was never closed"),
+        (b"def f():\nreturn 1\n", "expected an indented block"),
+        (b"a = 1\x00", "null bytes"),
+        (b"import nothing_of_this_name\n", "an import failed"),
+        (b"def f():\n    return f()\nf()\n", "calls itself without end"),
+        (b"import sys\nsys.exit()\n", "ends Python"),
+        (b"raise KeyboardInterrupt\n", "was interrupted"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_file_that_cannot_be_imported_is_survived_with_a_sentence(
+    tmp_path: Path, data: bytes, says: str
+) -> None:
+    (tmp_path / "mul.py").write_bytes(data)
+    report = check_inside(exercise, tmp_path, 1)
+    assert report.trouble is not None
+    assert says in report.trouble.sentence
+    assert "mul.py" in str(report.trouble)
+    assert report.points == 0
+    assert not any(part.ran for part in report.parts)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    report = check_inside(exercise, tmp_path, 1)
+    assert report.trouble is not None
+    assert report.trouble.sentence.startswith("mul.py is not in ")
+
+
+def test_syntax_error_is_shown_with_its_line_and_a_caret_under_the_place(tmp_path: Path) -> None:
+    report = check("a = 1\n    b = 2 +* 3\n".replace("    ", ""), tmp_path)
+    lines = str(report).splitlines()
+    (shown,) = [i for i, line in enumerate(lines) if "b = 2 +* 3" in line]
+    assert "mul.py:2" in lines[shown]
+    assert lines[shown][lines[shown + 1].index("^")] == "*"
+
+
+def test_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mul.py").write_text(SOLUTION, encoding="utf-8-sig")
+    assert check_inside(exercise, tmp_path, 1).passed
+
+
+def test_edit_within_the_same_second_and_of_the_same_length_is_seen(tmp_path: Path) -> None:
+    assert check(SOLUTION, tmp_path).passed
+    wrong = SOLUTION.replace("x.value * y.value", "x.value + y.value")
+    assert len(wrong) == len(SOLUTION)
+    assert not check(wrong, tmp_path).passed
+
+
+# --- Whose code it is
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("from miniflow import Mul\n", "`Mul` is miniflow's own, not yours"),
+        ("import miniflow as mf\nclass Mul(mf.Mul): pass\n", "`Mul` uses Mul, which is miniflow's"),
+        (
+            "import miniflow as mf\nclass Mul(mf.Node):\n    def __init__(self, x, y):\n"
+            "        mf.Node.__init__(self, [x, y])\n    forward = mf.Mul.forward\n"
+            "    backward = mf.Mul.backward\n",
+            "miniflow's own, not yours",
+        ),
+        ("class Mul: pass\n", "`Mul` must be a class: class Mul(Node)"),
+        ("def Mul(x, y): return x * y\n", "`Mul` must be a class"),
+        ("Mul = ...\n", "`Mul` is not written yet"),
+        ("", "does not define `Mul`"),
+    ],
+)
+def test_library_never_stands_in_for_the_learner(tmp_path: Path, text: str, says: str) -> None:
+    report = check("paths_from_x = 2\n" + text, tmp_path)
+    assert says in first(report).sentence
+    assert report.points == 1
+
+
+def test_class_from_another_file_of_the_learner_is_theirs(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SOLUTION, encoding="utf-8")
+    assert check("from mine import *\n", tmp_path).passed
+
+
+def test_graph_of_learners_nodes_with_one_of_the_librarys_is_refused(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        Mul = work.get("Mul", mf.Node)
+        x = mf.Input("x")
+        work.require_own_nodes(mf.DummyGrad(Mul(x, x)), library=[mf.DummyGrad])
+        work.require_own_nodes(mf.Sigmoid(Mul(x, x)))
+
+    finding = first(run(part, tmp_path, SOLUTION))
+    assert finding.sentence.startswith("`Sigmoid` is miniflow's own")
+
+
+# --- Answers
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ("2", True),
+        ("2.0", True),
+        ("True", False),
+        ("'two'", False),
+        ("[2]", False),
+        ("3", False),
+        ("...", False),
+        ("object()", False),
+    ],
+)
+def test_answer_is_compared_as_a_teacher_would(tmp_path: Path, given: str, right: bool) -> None:
+    report = run(lambda work: work.answer("one", 2), tmp_path, f"one = {given}\n")
+    assert report.passed == right
+
+
+def test_wrong_answer_never_shows_the_right_one(tmp_path: Path) -> None:
+    report = run(lambda work: work.answer("one", 98765), tmp_path, "one = 4\n")
+    assert "98765" not in str(report)
+    assert "one = 4" in str(report)
+
+
+def test_texts_agree_whatever_their_case_and_spaces(tmp_path: Path) -> None:
+    text = 'one = " The  loss "\n'
+    assert run(lambda work: work.answer("one", "the loss"), tmp_path, text).passed
+
+
+def test_list_with_an_open_place_has_no_answer_yet(tmp_path: Path) -> None:
+    report = run(lambda work: work.answer("one", [1, 2]), tmp_path, "one = [1, ...]\n")
+    assert first(report).is_open
+
+
+# --- Damage, warnings
+
+
+def test_array_changed_in_place_is_found(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        x = np.ones(3)
+        with work.untouched(X=x, ran="f(X)"):
+            work.get("f")(x)
+
+    assert run(part, tmp_path, "def f(x): return x + 1\n").passed
+    finding = first(run(part, tmp_path, "def f(x): x += 1\n"))
+    assert finding.sentence.startswith("your code changed X in place")
+    assert finding.ran == "f(X)"
+
+
+def test_warning_of_numpy_is_found_where_it_matters(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        f = work.get("f")
+        f(1e4)
+        with work.no_warnings("overflow: shift by the maximum."):
+            f(1e4)
+
+    finding = first(run(part, tmp_path, "import numpy as np\ndef f(x): return np.exp(x)\n"))
+    assert finding.sentence == "overflow: shift by the maximum."
+    assert "overflow encountered in exp" in str(finding.detail)
+
+
+# --- Exercises that build on others
+
+
+def test_exercise_that_is_needed_first_is_named(tmp_path: Path) -> None:
+    def part(work: Work) -> None:
+        work.fail("it does not learn.")
+
+    wanted = exercise_of(part, needs=("networks",))
+    (tmp_path / "one.py").write_text("one = 1\n", encoding="utf-8")
+    (tmp_path / "networks.py").write_text("raise NotImplementedError\n", encoding="utf-8")
+    report = check_with_needs(wanted, tmp_path, 1)
+    assert report.needed_first == ("networks",)
+    assert "First: miniflow lab check networks" in str(report)
+
+
+def test_seed_gives_each_part_the_same_numbers_again(tmp_path: Path) -> None:
+    wrong = SOLUTION.replace("x.value * y.value", "x.value - y.value")
+    assert check(wrong, tmp_path, seed=5) == check(wrong, tmp_path, seed=5)
+    assert check(wrong, tmp_path, seed=5) != check(wrong, tmp_path, seed=6)
