@@ -18,6 +18,7 @@ from miniflow.digit_page.programs import SIDE, programs_for
 from miniflow.errors import DataError
 from miniflow.ir.evaluate import evaluate
 from miniflow.networks import Network, build
+from miniflow.plans import ancestors_in_order
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.random((28, 28)).astype(np.float32)
