@@ -5,6 +5,8 @@
     import        `import miniflow` against `import numpy`, in fresh processes
     data          the first and the second loading of MNIST, in fresh processes
     compile       recording and passes of a two-layer network; growth from 1,000 to 10,000 nodes
+    memory        new memory in a compiled step, at batch 128 and 8,192
+    overhead      what an equation costs on tiny arrays, and a call without any
 
 Name some of them to have only those. What is compared takes turns; minimum and median are shown.
 """
@@ -42,6 +44,8 @@ def main() -> None:
         "import": importing,
         "data": data,
         "compile": compiling,
+        "memory": memory,
+        "overhead": overhead,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("figures", nargs="*", help=f"of {', '.join(figures)}")
@@ -186,15 +190,6 @@ def compiling() -> None:
         step(feed)
         return (between - start) - (time.perf_counter() - between)
 
-    def network(backend: str) -> tuple[Any, dict[Any, Any]]:
-        race = races.find("mlp-128")[0]
-        parameters = [mf.Parameter(array) for array in races.first_parameters(race)]
-        X, y = mf.Input("X"), mf.Input("y")
-        hidden = mf.Sigmoid(mf.Linear(X, *parameters[:2]))
-        loss = mf.CrossEntropyWithSoftmax(mf.Linear(hidden, *parameters[2:]), y)
-        feed = {X: np.zeros((128, 784), np.float32), y: np.zeros(128, np.int64)}
-        return mf.compile(loss, optimizer=mf.SGD(0.1), backend=backend), feed
-
     def chain(nodes: int, backend: str) -> tuple[Any, dict[Any, Any]]:
         x, w = mf.Input("x"), mf.Input("w")
         h = x
@@ -204,9 +199,9 @@ def compiling() -> None:
         feed = {x: np.full(8, 0.5, np.float32), w: np.full(8, 0.9, np.float32)}
         return mf.compile(loss, wrt=[x, w], backend=backend), feed
 
-    for backend in ("reference", "numpy"):
+    for backend in ("reference", "numpy", "native"):
         makers: dict[str, Callable[[], tuple[Any, dict[Any, Any]]]] = {
-            "two layers": lambda backend=backend: network(backend),
+            "two layers": lambda backend=backend: two_layers(backend, 128),
             "1,000 nodes": lambda backend=backend: chain(1_000, backend),
             "10,000 nodes": lambda backend=backend: chain(10_000, backend),
         }
@@ -216,6 +211,74 @@ def compiling() -> None:
                 times[name].append(first_call(make))
         title = f"compile: the first call less the second, backend {backend!r}"
         show(title, times, "ms", base="1,000 nodes")
+
+
+def two_layers(backend: str, batch: int) -> tuple[Any, dict[Any, Any]]:
+    """A compiled step of the network 784-128-10, and a feed for it."""
+    import numpy as np
+
+    import miniflow as mf
+
+    parameters = [mf.Parameter(array) for array in races.first_parameters(races.find("mlp-128")[0])]
+    X, y = mf.Input("X"), mf.Input("y")
+    hidden = mf.Sigmoid(mf.Linear(X, *parameters[:2]))
+    loss = mf.CrossEntropyWithSoftmax(mf.Linear(hidden, *parameters[2:]), y)
+    feed = {X: np.zeros((batch, 784), np.float32), y: np.zeros(batch, np.int64)}
+    return mf.compile(loss, optimizer=mf.SGD(0.1), backend=backend), feed
+
+
+def memory() -> None:
+    """What `tracemalloc` sees at the peak of a step, less what was there before."""
+    import tracemalloc
+
+    print("memory: new memory at the peak of a step of 784-128-10 with SGD")
+    for backend in ("numpy", "native"):
+        for batch in (128, 8_192):
+            step, feed = two_layers(backend, batch)
+            step(feed)
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            step(feed)
+            new = tracemalloc.get_traced_memory()[1] - before
+            tracemalloc.stop()
+            print(f"  {backend:7} batch {batch:5,}  {new / 1e3:8.1f} KB")
+    print(flush=True)
+
+
+def overhead() -> None:
+    """How much longer a program takes for each equation, in the NumPy backend, arrays of 2 × 2."""
+    import numpy as np
+
+    import miniflow as mf
+
+    def program(node: Callable[[Any], Any], count: int) -> Callable[[], object]:
+        x = mf.Input("x")
+        last: Any = x
+        for _ in range(count):
+            last = node(last)
+        feed = {x: np.eye(2, dtype=np.float32)}
+        step = mf.compile(last, backend="numpy")
+        step(feed)
+        return lambda: [step(feed) for _ in range(50)]
+
+    few, many = 20, 220
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "tanh": mf.Tanh,
+        "multiply": lambda x: x * x,
+        "product": lambda x: x @ x,
+        "sum over rows, and add": lambda x: x + mf.Sum(x, axis=0),
+    }
+    for name, node in kinds.items():
+        functions = {str(n): program(node, n) for n in (few, many)}
+        least = {n: min(seconds) for n, seconds in alternate(functions, 15, per=50).items()}
+        each = (least[str(many)] - least[str(few)]) / (many - few) * 1e6
+        print(f"overhead: {name:24} {each:6.2f} µs a node")
+    empty, feed = two_layers("numpy", 2)
+    empty(feed)
+    empty._last.run = lambda arguments: [0.0]
+    functions = {"call": lambda: [empty(feed) for _ in range(1000)]}
+    show("overhead: a call of a step that does nothing", alternate(functions, 15, per=1000))
 
 
 def run_python(statement: str) -> str:

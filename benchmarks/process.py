@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from contenders import CLEARED, CONTENDERS, EMPTY, Contender, Setting
+from contenders import ANEW, CLEARED, CONTENDERS, Contender, Setting
 from races import Race
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +30,7 @@ class Process:
     def __init__(
         self, contender: Contender, setting: Setting, race: Race, data: Path, *options: str
     ) -> None:
-        self.cache = tempfile.TemporaryDirectory() if setting == EMPTY else None
+        self.cache = tempfile.TemporaryDirectory() if ANEW in setting.environment else None
         index = str(CONTENDERS.index(contender))
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py"), index, race.name, str(data), *options],

@@ -6,6 +6,7 @@ import pytest
 
 from miniflow import threads
 from miniflow.backends import blas
+from miniflow.ir import Builder, Program, ValueType
 
 
 @pytest.fixture
@@ -56,3 +57,50 @@ def test_without_such_a_library_nothing_happens(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(blas, "find", lambda: None)
     with threads.one_thread_if_small(1):
         assert threads.thread_count() is None
+
+
+def product(m: int, k: int, n: int) -> Program:
+    b = Builder()
+    x, w = (b.input(ValueType("f32", shape)) for shape in ((m, k), (k, n)))
+    return b.program([b.add("matmul", (x, w))])
+
+
+def test_programs_with_small_products_run_on_one_thread(count: list[int]) -> None:
+    seen: list[int] = []
+
+    def run(arguments: object) -> list[int]:
+        seen.extend(count)
+        return [7]
+
+    small = threads.on_one_thread_if_small(product(32, 784, 64), run)
+    large = threads.on_one_thread_if_small(product(128, 784, 128), run)
+    assert (small([]), large([]), small([])) == ([7], [7], [7])
+    assert seen == [1, 4, 1]
+    assert count == [4]
+
+
+def test_programs_whose_products_openblas_never_splits_are_left_alone(count: list[int]) -> None:
+    run = list
+    assert threads.on_one_thread_if_small(product(16, 32, 32), run) is run
+    assert threads.on_one_thread_if_small(Builder().program([1.0]), run) is run
+
+
+def test_programs_run_as_the_user_says(count: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    run = list
+    assert threads.on_one_thread_if_small(product(32, 784, 64), run) is run
+
+
+def test_the_number_is_put_back_when_the_last_program_has_ended(count: list[int]) -> None:
+    program = product(32, 784, 64)
+
+    def fails(arguments: object) -> list[int]:
+        raise ZeroDivisionError
+
+    def nested(arguments: object) -> list[int]:
+        with pytest.raises(ZeroDivisionError):
+            threads.on_one_thread_if_small(program, fails)([])
+        return list(count)  # one is still running
+
+    assert threads.on_one_thread_if_small(program, nested)([]) == [1]
+    assert count == [4]

@@ -17,7 +17,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,8 +58,8 @@ def compile(
         optimizer: what updates every `Parameter` that the node depends on, at each call; None by
             default.
         backend: "numpy", "native" (needs llvmlite), "reference" (slow, for comparison), or "auto",
-            which takes native where llvmlite is installed and the program is worth its compile
-            time, by a rule of the program alone.
+            which takes native where llvmlite is installed, the program computes arrays and does not
+            have too many different equations, a rule of the program alone.
 
     Returns:
         A `Compiled`: called with a `feed_dict` it returns what `value_and_grad` would. What is
@@ -114,6 +114,7 @@ class Compiled:
     ) -> None:
         self._node = node
         self._wrt = list(wrt)
+        self._end = 1 + len(self._wrt)
         self._also = list(also)
         self._optimizer = optimizer
         self.backend = backend
@@ -139,6 +140,7 @@ class Compiled:
         ]
         self._variants: dict[Any, Variant] = {}
         self._last: Variant | None = None
+        self._quick: Callable[[Any], list[Any] | None] | None = None
         self._why = "It was recorded once."
         self._lock = threading.RLock()
         _all_compiled.add(self)
@@ -147,8 +149,10 @@ class Compiled:
         """Run the program; record it first, if it is the first call with these shapes and
         dtypes.
         """
-        results = self.run(feed_dict)
-        return (results[0], results[1 : 1 + len(self._wrt)]) if self._wrt else results[0]
+        results = None if self._quick is None else self._quick(feed_dict)
+        if results is None:
+            results = self.run(feed_dict)
+        return (results[0], results[1 : self._end]) if self._wrt else results[0]
 
     def run(self, feed_dict: Mapping[Node, Any] | None = None) -> list[Any]:
         """As a call, with everything in one list: the value, the gradients with respect to `wrt`,
@@ -156,28 +160,21 @@ class Compiled:
         """
         with self._lock:
             given: Any = {} if feed_dict is None else feed_dict
-            if type(given) is not dict:  # then it may be anything
-                given = self._checked(given)
             own = self._own_values(given) if self._sources else {}
             feed = {**own, **given} if own else given
             variant = self._last
-            arguments = variant.arguments(feed) if variant is not None else None
+            arguments = None if variant is None else variant.arguments(feed)
             if arguments is None or variant is None:
                 feed = {**own, **self._checked(given)}
                 variant = self._last = self._variant_for(feed)
+                is_free = not variant.needs_lock and not self._sources
+                self._quick = variant.run_without_lock if is_free else None
                 arguments = variant.arguments(feed)
                 assert arguments is not None, "a variant fits the feed that it was made for"
-            for check in variant.checks:
-                check(feed)
             try:
-                if variant.is_python:
-                    results = variant.executable.run(arguments)
-                else:
-                    with np.errstate(all="ignore"):
-                        results = variant.executable.run(arguments)
+                return variant.run(arguments)
             except (ArithmeticError, IndexError) as error:
                 raise self._explained(feed, error) from error
-            return results
 
     # --- What can be looked at
 
@@ -217,16 +214,17 @@ class Compiled:
 
     # --- Programs, one for each combination of shapes and dtypes
 
-    def _own_values(self, feed: Mapping[Node, Any]) -> dict[Node, Any]:
+    def _own_values(self, given: Any) -> dict[Node, Any]:
         """The values that the sources which are not fed make themselves, for this call."""
-        own = {}
-        with autodiff._lock:
-            for node in self._sources:
-                if node not in feed:
-                    node.forward()
-                    if node.value is None:
-                        raise GraphError(f"{node}: forward() did not set self.value.")
-                    own[node] = node.value
+        own: dict[Node, Any] = {}
+        if isinstance(given, Mapping):  # what is none will be refused
+            with autodiff._lock:
+                for node in self._sources:
+                    if node not in given:
+                        node.forward()
+                        if node.value is None:
+                            raise GraphError(f"{node}: forward() did not set self.value.")
+                        own[node] = node.value
         return own
 
     def _checked(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
@@ -251,6 +249,7 @@ class Compiled:
             if self._last is not None:
                 self._why = difference(self._last.key, key)
             variant.key = key
+        variant.follow()
         return variant
 
     def _make(self, feed: dict[Node, Any]) -> Variant:
@@ -370,9 +369,10 @@ _all_compiled: "weakref.WeakSet[Compiled]" = weakref.WeakSet()
 def _new_locks() -> None:
     for compiled in list(_all_compiled):
         compiled._lock = threading.RLock()
+        for variant in compiled._variants.values():
+            variant.renew()
 
 
-if hasattr(
-    os, "register_at_fork"
-):  # a thread of the parent may have held a lock; it is not in the child
+# A thread of the parent may have held a lock, or run a program; it is not in the child.
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_locks)

@@ -38,13 +38,26 @@ def planned(program: Program) -> Plan:
 def assert_nothing_is_overwritten_too_early(program: Program, result: Plan) -> None:
     """Follow the plan: whenever a value is read, its memory still holds it."""
     assert sorted(map(id, result.equations)) == sorted(map(id, program.equations))
-    holds: dict[object, Variable] = {v.variable: v.variable for v in program.inputs}
-    place_of: dict[Variable, object] = {v.variable: v.variable for v in program.inputs}
+    inputs = [entry.variable for entry in program.inputs]
+    owners = {place: [None] * size for place, size in enumerate(result.blocks)}  # of each byte
+    owners |= {x: [x] * x.type.nbytes for x in inputs}
+    part_of = {part: result.root(part) for part in result.offset_of}
+    range_of = {x: (x, 0, x.type.nbytes) for x in inputs}
+
+    def own(variable: Variable, place: object, start: int, nbytes: int) -> None:
+        assert start + nbytes <= len(owners[place])
+        owners[place][start : start + nbytes] = [variable] * nbytes
+        range_of[variable] = place, start, nbytes
 
     def read(variable: Variable) -> None:
-        root = result.root(variable)
-        if root in place_of:
-            assert holds[place_of[root]] is root, f"{root} is gone"
+        root = variable if variable in part_of else result.root(variable)
+        if root not in range_of:  # a number, or a view of parts of what is not yet complete
+            root = next((part for part, whole in part_of.items() if whole is root), None)
+        if root is not None:
+            place, start, nbytes = range_of[root]
+            whole = part_of.get(root, root)
+            for owner in owners[place][start : start + nbytes]:
+                assert owner is root or owner is whole, f"{root} is gone"
 
     for equation in result.equations:
         kind = storage(equation).kind
@@ -52,12 +65,13 @@ def assert_nothing_is_overwritten_too_early(program: Program, result: Plan) -> N
             if isinstance(operand, Variable) and kind != "view":
                 read(operand)
         for block in result.scratch.get(equation, ()):
-            holds[block] = equation.result
+            owners[block] = [equation.result] * len(owners[block])
         variable = equation.result
         if kind == "buffer":
             place = result.block_of.get(variable, result.updated.get(variable, variable))
-            assert isinstance(place, Variable) or result.blocks[place] >= variable.type.nbytes
-            holds[place], place_of[variable] = variable, place
+            if place is variable:  # it is returned
+                owners[place] = [None] * variable.type.nbytes
+            own(variable, place, result.offset_of.get(variable, 0), variable.type.nbytes)
     for output in program.outputs:
         if isinstance(output.operand, Variable):
             read(output.operand)
@@ -294,6 +308,29 @@ def test_the_update_of_two_layers_takes_no_memory_of_its_own():
     assert not result.copies
 
 
+def test_the_parts_of_a_concatenation_are_computed_in_their_places():
+    b = Builder()
+    x, y = vectors(b, "x", "y")
+    parts = [b.add("add", (x, y)), b.add("multiply", (x, y))]
+    whole = b.add("concatenate", parts, {"axis": 0})
+    total = b.add("sum", (whole,), {"axis": (0,), "keepdims": False})
+    result = planned(b.program([total]))
+    assert result.offset_of == {parts[0]: 0, parts[1]: 64}
+    assert len({result.block_of[v] for v in (*parts, whole)}) == 1
+
+
+def test_parts_that_must_lie_elsewhere_are_copied():
+    b = Builder()
+    x, y = vectors(b, "x", "y")
+    returned, twice = b.add("add", (x, y)), b.add("multiply", (x, y))
+    wholes = [
+        b.add("concatenate", parts, {"axis": 0})
+        for parts in ([x, twice], [returned, twice], [twice, twice])
+    ]
+    ends = [b.add("sum", (w,), {"axis": (0,), "keepdims": False}) for w in wholes]
+    assert planned(b.program([returned, *ends])).offset_of == {}
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_random_programs_never_read_what_was_overwritten(seed):
     rng, b = random.Random(seed), Builder()
@@ -314,6 +351,9 @@ def test_random_programs_never_read_what_was_overwritten(seed):
                     b.add("slice", (rng.choice(recent),), {"index": ((0, 2, 1),)}),
                 )
                 values.append(b.add("slice_update", (base, value), {"index": ((3, 2, 2),)}))
+            case 3:
+                whole = b.add("concatenate", rng.choices(values[-3:], k=2), {"axis": 0})
+                values.append(b.add("slice", (whole,), {"index": ((4, 8, 1),)}))
             case _:
                 values.append(b.add(rng.choice(POINTWISE[:4]), rng.choices(recent, k=2)))
     stored = [

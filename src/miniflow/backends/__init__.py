@@ -18,7 +18,7 @@ from miniflow.ir.program import Program
 
 _MODULES = {"numpy": "numpy_backend", "native": "native", "reference": "reference"}
 BACKENDS = tuple(_MODULES)
-MOST_EQUATIONS = 1000  # that `auto` has compiled to machine code
+MOST_KINDS = 300  # of equations in a program that `auto` has compiled to machine code
 
 
 class Executable(Protocol):
@@ -51,12 +51,12 @@ def automatic(program: Program) -> str:
     """Which backend `auto` takes: a function of the program and of what is installed, never of
     timing.
 
-    The native backend has to compile before it runs. That is worth it for what runs many times, a
-    training step over arrays; not for a forward program, nor for one so long that it takes seconds.
+    Native code is faster for whatever computes arrays, and has to be compiled first. Loops that are
+    alike are compiled once, and kept on disk. So what counts is not how long a program is, but how
+    many different equations it has: a network unrolled over two hundred time steps has few.
     """
-    is_repeated = any(output.role != "value" for output in program.outputs)
-    has_arrays = any(equation.result.shape for equation in program.equations)
-    is_short = len(program.equations) <= MOST_EQUATIONS
-    if is_repeated and has_arrays and is_short and find_spec("llvmlite") is not None:
+    kinds = {(e.primitive, e.result.type) for e in program.equations}
+    has_arrays = any(type_.shape for _, type_ in kinds)
+    if has_arrays and len(kinds) <= MOST_KINDS and find_spec("llvmlite") is not None:
         return "native"
     return "numpy"

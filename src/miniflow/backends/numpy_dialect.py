@@ -21,7 +21,9 @@ passing is written out as an equation, so that its memory can be planned.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -41,6 +43,7 @@ from miniflow.ir.program import (
 )
 
 PYTHON_TYPES: dict[str, Any] = {"bool": np.dtype(bool), "i64": int, "f64": float}
+VIEW, FEWEST_VIEWS = 4096, 4  # bytes that are copied in the time that it takes to make a view
 INDEXING = ("gather", "gather_update", "scatter_add")
 
 
@@ -59,11 +62,39 @@ def kind_of(equation: Equation) -> str:
 
 def prepare(program: Program) -> Program:
     """Return the same program in NumPy's dialect; see above."""
+    program = _with_much_viewed_inputs_copied(program)
     writer = _Writer()
     for equation in program.equations:
         writer.add(equation)
     outputs = writer.outputs(program.outputs)
     return Program(program.inputs, tuple(writer.equations), outputs, program.constants)
+
+
+def _with_much_viewed_inputs_copied(program: Program) -> Program:
+    """The program that looks at copies of those fed arrays that it makes many views of.
+
+    A fed array lies elsewhere at each call, so its views have to be made anew. A view takes as long
+    as copying four kilobytes, and views of a copy are made once and for all.
+    """
+    views = [e for e in program.equations if e.primitive in ("slice", "reshape")]
+    counts = Counter(e.operands[0] for e in views)
+    copies: dict[Operand, Variable] = {
+        entry.variable: Variable(entry.variable.type, entry.variable.name)
+        for entry in program.inputs
+        if entry.role == "fed" and (count := counts[entry.variable]) >= FEWEST_VIEWS
+        if entry.variable.type.nbytes < count * VIEW
+    }
+    if not copies:
+        return program
+    origins = {e.operands[0]: e.origin for e in reversed(views)}
+    made = [
+        Equation("cast", (x,), {"dtype": x.dtype}, copy, origins[x]) for x, copy in copies.items()
+    ]
+    instead = {
+        e: replace(e, operands=(copies[x],)) for e in views if (x := e.operands[0]) in copies
+    }
+    changed = (instead.get(e, e) for e in program.equations)
+    return replace(program, equations=(*made, *changed))
 
 
 class _Writer:

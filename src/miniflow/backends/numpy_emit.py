@@ -289,6 +289,10 @@ def _text(source: Source, a: Operand, b: Operand) -> str:
 
 
 def _concatenate(source: Source, equation: Equation, out: str) -> None:
+    if equation.operands[0] in source.plan.offset_of:
+        first = source.plan.root(equation.operands[0])  # type: ignore[arg-type]
+        if first is equation.result:
+            return  # every part was computed in its place
     parts = ", ".join(source.read(operand) for operand in equation.operands)
     function, axis = source.function("concatenate"), equation.params["axis"]
     source.line(f"{function}(({parts},), axis={axis}, out={out})")

@@ -24,9 +24,11 @@ def block(nbytes: int) -> npt.NDArray[np.uint8]:
     return memory[start : start + nbytes]
 
 
-def in_block(memory: npt.NDArray[np.uint8], dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Array:
-    """Return an array that lies at the beginning of a block."""
-    return np.ndarray(shape, dtype, buffer=memory)
+def in_block(
+    memory: npt.NDArray[np.uint8], dtype: npt.DTypeLike, shape: tuple[int, ...], offset: int = 0
+) -> Array:
+    """Return an array that lies in a block, so many bytes from its beginning."""
+    return np.ndarray(shape, dtype, memory, offset)
 
 
 def moving(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> Operand:

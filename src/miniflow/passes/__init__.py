@@ -5,6 +5,7 @@
   `rewriting` and `patterns`;
 - `dedupe`: what is computed twice is computed once;
 - `prune`: what no output needs is not computed;
+- `batch`: many small matrix products that could be one large one become that;
 - `contract`: a matrix product and what is added to it become one `gemm`.
 
 `optimize` runs them in a fixed order, and contracting is followed by tidying up. Every pass is
@@ -16,15 +17,16 @@ from __future__ import annotations
 from typing import Final
 
 from miniflow.ir.program import Program
+from miniflow.passes.batch import batch
 from miniflow.passes.contract import contract
 from miniflow.passes.dedupe import dedupe
 from miniflow.passes.prune import prune
 from miniflow.passes.simplify import simplify
 
-PASSES: Final = (simplify, dedupe, prune, contract, simplify, dedupe, prune)
+PASSES: Final = (simplify, dedupe, prune, batch, contract, simplify, dedupe, prune)
 """What `optimize` runs, in order."""
 
-__all__ = ["PASSES", "contract", "dedupe", "optimize", "prune", "simplify", "stages"]
+__all__ = ["PASSES", "batch", "contract", "dedupe", "optimize", "prune", "simplify", "stages"]
 
 
 def optimize(program: Program) -> Program:
@@ -49,7 +51,7 @@ def stages(program: Program) -> list[tuple[str, Program]]:
 
     >>> from miniflow.ir import Builder
     >>> [name for name, _ in stages(Builder().program([1.0]))]
-    ['traced', 'simplify', 'dedupe', 'prune', 'contract', 'simplify', 'dedupe', 'prune']
+    ['traced', 'simplify', 'dedupe', 'prune', 'batch', 'contract', 'simplify', 'dedupe', 'prune']
     """
     seen = [("traced", program)]
     for improve in PASSES:

@@ -56,7 +56,10 @@ class Plan:
     - `updated` maps results to the inputs in whose memory they are computed;
     - `copies` are new values that have to be copied into an input at the end: (input, value);
     - `returned` are the results that are made in fresh memory;
-    - `roots` maps each view to the variable whose memory it shows.
+    - `roots` maps each view to the variable whose memory it shows;
+    - `offset_of` has the parts that are computed where a concatenation will need them: each is
+      `offset_of` bytes from the start of the block of the whole, which is its root, and the
+      concatenation has nothing to do.
     """
 
     equations: tuple[Equation, ...]
@@ -68,6 +71,7 @@ class Plan:
     copies: tuple[tuple[Variable, Variable], ...]
     returned: frozenset[Variable]
     roots: Mapping[Variable, Variable]
+    offset_of: Mapping[Variable, int]
 
     def root(self, variable: Variable) -> Variable:
         """The variable whose memory this one shows; itself, unless it is a view."""
@@ -82,6 +86,7 @@ def plan(program: Program, storage: Callable[[Equation], Storage]) -> Plan:
     """
     facts = _Facts(program, storage)
     updates = _Updates(facts)
+    offset_of = _join(facts, updates)
     blocks = _assign_blocks(facts, updates)
     returned = (o for o in program.outputs if o.replaces is None)
     return Plan(
@@ -94,6 +99,7 @@ def plan(program: Program, storage: Callable[[Equation], Storage]) -> Plan:
         copies=tuple(updates.copies),
         returned=frozenset(_arrays(returned)),
         roots=facts.roots,
+        offset_of=offset_of,
     )
 
 
@@ -265,6 +271,36 @@ class _Updates:
                 return
 
 
+def _join(facts: _Facts, updates: _Updates) -> dict[Variable, int]:
+    """Let the parts of concatenations have their roots in the whole, where all of them can be
+    computed there; return how many bytes after its start.
+    """
+    offset_of: dict[Variable, int] = {}
+    elsewhere = {*facts.outputs, *updates.places, *_copied(updates)}
+    for equation in updates.order:
+        whole, parts = equation.result, variables_read(equation)
+        if equation.primitive != "concatenate" or equation.params["axis"] != 0:
+            continue
+        if whole in elsewhere or len(set(parts)) < len(equation.operands):
+            continue
+        if all(
+            part.dtype == whole.dtype
+            and part in facts.equation_of
+            and facts.storage[facts.equation_of[part]].kind == "buffer"
+            and part not in elsewhere
+            for part in parts
+        ):
+            offset = 0
+            for part in parts:
+                offset_of[part], facts.roots[part] = offset, whole
+                offset += part.type.nbytes
+            elsewhere.update(parts)
+            elsewhere.add(whole)
+    for view, base in facts.roots.items():
+        facts.roots[view] = facts.roots.get(base, base)
+    return offset_of
+
+
 class _Blocks:
     """Blocks of memory, and which are free."""
 
@@ -307,7 +343,14 @@ def _assign_blocks(facts: _Facts, updates: _Updates) -> _Blocks:
         if scratch:
             blocks.scratch[equation] = scratch
         taken_over = None
-        if stored.kind == "buffer" and result not in updates.places and result not in kept:
+        whole = facts.roots.get(result) if stored.kind == "buffer" else None
+        if whole is not None:
+            if whole not in blocks.block_of:
+                blocks.block_of[whole] = blocks.take(whole.type.nbytes)
+            blocks.block_of[result] = blocks.block_of[whole]
+        elif result in blocks.block_of:  # its parts are there
+            pass
+        elif stored.kind == "buffer" and result not in updates.places and result not in kept:
             taken_over = _dying_operand(facts, blocks, equation, last_use, now)
             blocks.block_of[result] = (
                 blocks.take(result.type.nbytes)
@@ -316,7 +359,7 @@ def _assign_blocks(facts: _Facts, updates: _Updates) -> _Blocks:
             )
         for block in scratch:
             blocks.give(block)
-        for root in {*facts.roots_read(equation), result}:
+        for root in {*facts.roots_read(equation), whole or result}:
             is_over = last_use.get(root, now) <= now
             if is_over and root in blocks.block_of and root is not taken_over:
                 blocks.give(blocks.block_of[root])

@@ -27,16 +27,16 @@ def quiet():
 def arguments_of(compiled: mf.compiler.Compiled, feed: dict) -> list:
     """Call a compiled graph that was called before; return what its program was given."""
     seen = []
-    executable = compiled._last.executable
-    run = executable.run
+    variant = compiled._last
+    run, quick = variant.run, compiled._quick
 
     def watched(arguments):
-        seen.extend(copies(arguments))
+        seen.extend(copies(arguments))  # before anything is updated
         return run(arguments)
 
-    executable.run = watched
+    variant.run, compiled._quick = watched, None
     compiled(feed)
-    executable.run = run
+    variant.run, compiled._quick = run, quick
     return seen
 
 

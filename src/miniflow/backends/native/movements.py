@@ -1,4 +1,4 @@
-"""The steps that move what does not lie in one piece: parts written or added, views copied.
+"""The steps that move what does not lie in one piece: parts written, added or joined, views copied.
 
 Sums into parts of one array are held back as long as one follows the other, for `strided` makes one
 kernel of many.
@@ -32,10 +32,12 @@ class Movements:
         self._adding: Equation | None = None
 
     def write(self, equation: Equation) -> bool:
-        """Write a part of an array, or copy a view; whether this is such an equation."""
+        """Write a part of an array, join arrays, copy a view; whether this is such an equation."""
         if equation.primitive in ("slice_update", "slice_add"):
             self._write_part(equation)
             return True
+        if equation.primitive == "concatenate":
+            return self._copy_parts(equation)
         return equation.primitive == "reshape" and self._copy_reshaped(equation)
 
     def copy(self, target: Variable, source: Variable, equation: Equation) -> None:
@@ -85,6 +87,26 @@ class Movements:
         else:
             self._sums.append(movement)
             self._between, self._adding = self._ends_of_sum(equation), equation
+
+    def _copy_parts(self, equation: Equation) -> bool:
+        """Copy each operand of a concatenation to its place in the result."""
+        result, axis = equation.result, equation.params["axis"]
+        whole, at = self._values.layout(result), 0
+        moves: list[tuple[Movement, Layout, Layout, str]] = []
+        for x in equation.operands:
+            index = [(0, n, 1) for n in result.shape]
+            index[axis] = (at, x.shape[axis], 1)
+            at += x.shape[axis]
+            if not isinstance(x, Variable) or x.kind != "array":
+                return False
+            part, source = sliced(whole, tuple(index)), self._values.layout(x)
+            movement = plan_movement(part, source)
+            if movement is None:
+                return False
+            moves.append((movement, part, source, f"copy {self._values.shown(x)}"))
+        for movement, part, source, comment in moves:
+            self._move(movement, part, source, equation, comment)
+        return True
 
     def _ends_of_sum(self, equation: Equation) -> tuple[Variable, Variable] | None:
         """The memory that a sum goes to, and that of what is added."""

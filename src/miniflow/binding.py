@@ -1,0 +1,199 @@
+"""From a feed to the arguments of a program: a function written for that program, since it runs at
+every call.
+
+What a general loop would ask at every call (which inputs there are, of what type, which of them are
+updated) is known once the program is. So `Binding` writes it out, line by line:
+
+    def arguments(feed):
+        if type(feed) is not dict or len(feed) != 2:
+            return None
+        a0 = feed.get(node_0)  # Input 'X'
+        if type(a0) is not ndarray or a0.dtype != dtype_0 or a0.shape != (128, 784):
+            return None
+        ...
+        return [a0, a1, a2, a3, float(a4)]
+
+It gives None wherever anything is not as it was: another shape, dtype or type in the feed, another
+array of a parameter or of the optimizer's state, another setting of the optimizer. Then the caller
+looks for the program that fits (`compiler`), and lets its binding `follow` what has changed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.errors import CompileError
+from miniflow.graph import Node
+from miniflow.ir.dtypes import DTYPES, ValueType, type_of
+from miniflow.ir.program import Program
+
+ARRAY_IN_ORDER = 0x0001 | 0x0100  # NumPy's flags C_CONTIGUOUS and ALIGNED
+_PYTHON_TYPES = {"bool": bool, "i64": int, "f64": float}
+
+
+class Check(NamedTuple):
+    """A function that refuses values which would go wrong, and its arguments: nodes that are fed,
+    functions of the feed, or anything else as it is.
+    """
+
+    validate: Callable[..., None]
+    values: tuple[Any, ...]
+
+
+class Binding:
+    """The arguments of one program.
+
+    Attributes:
+        arguments: a function of the feed; None where anything differs from what it knows. Raises
+            what the checks raise.
+        source: its code.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        order: Sequence[Node],
+        fed_count: int,
+        optimizer: Any,
+        checks: Sequence[Check],
+    ) -> None:
+        self._optimizer = optimizer
+        self._settings = settings(optimizer)
+        self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copied": copied}
+        self._arrays: list[tuple[int, ValueType, Callable[[], Any]]] = []  # and where to look
+        self._fed: dict[Node, str] = {}
+        self._lines: list[str] = []
+        replaced = {output.replaces for output in program.outputs}
+        self._updated = [i for i, e in enumerate(program.inputs) if e.variable in replaced]
+        self._write(f"if type(feed) is not dict or len(feed) != {fed_count}:", "    return None")
+        self._expect_settings()
+        for place, entry in enumerate(program.inputs):
+            node = order[entry.origin.index] if entry.origin else None
+            if entry.role == "fed":
+                self._take_from_feed(place, entry.variable.type, node)
+            elif entry.role == "parameter":
+                self._expect_parameter(place, entry.variable.type, node)
+            elif entry.role == "state":
+                self._expect_state(place, entry.variable.type, str(entry.variable.name))
+            else:
+                self._take_learning_rate(place)
+        for check in checks:
+            values = ", ".join(map(self._value, check.values))
+            self._write(f"{self._bind('validate', check.validate)}({values})")
+        places = range(len(program.inputs))
+        self._write(f"return [{', '.join(f'a{place}' for place in places)}]")
+        self.source = "\n".join(["def arguments(feed):", *self._lines]) + "\n"
+        self._scope |= {"updated": [], "updated_ids": set()}
+        exec(compile(self.source, "<arguments of a program>", "exec"), self._scope)
+        # Taken out of its own scope, the function is in no cycle, and freed as soon as the program.
+        self.arguments: Callable[[Any], list[Any] | None] = self._scope.pop("arguments")
+        self.follow()
+
+    def follow(self) -> None:
+        """Expect the arrays and the settings that there are now.
+
+        Raises CompileError if an array is of another type than the program's input.
+        """
+        scope = self._scope
+        for place, type_, look in self._arrays:
+            array = look()
+            seen = type_of(array) if isinstance(array, np.ndarray) else type(array).__name__
+            if seen != type_:
+                raise CompileError(
+                    f"An array of {type(self._optimizer).__name__}.state or of a parameter was "
+                    f"{type_} and is {seen} now: compile it again."
+                )
+            scope[f"kept_{place}"] = array
+        updated = [scope[f"kept_{place}"] for place in self._updated]
+        scope["updated"][:] = updated
+        scope["updated_ids"].clear()
+        scope["updated_ids"].update(map(id, updated))
+        for number, name in enumerate(self._settings):
+            scope[f"setting_{number}"] = vars(self._optimizer)[name]
+
+    # One kind of input each.
+
+    def _expect_settings(self) -> None:
+        """What of the optimizer is written into the program must be the same object."""
+        if self._settings:
+            self._write(f"now = {self._bind('settings', vars(self._optimizer))}.get")
+        for number, name in enumerate(self._settings):
+            self._write(f"if now({name!r}) is not setting_{number}:", "    return None")
+
+    def _take_from_feed(self, place: int, type_: ValueType, node: Any) -> None:
+        name = self._fed[node] = f"a{place}"
+        self._write(f"{name} = feed.get({self._bind('node', node)})  # {node.label!a}")
+        if type_.kind != "array":
+            is_python = type_.kind == "python"
+            kind: type = _PYTHON_TYPES[type_.dtype] if is_python else DTYPES[type_.dtype].type
+            self._write(f"if type({name}) is not {self._bind('type', kind)}:", "    return None")
+            return
+        dtype = self._bind("dtype", DTYPES[type_.dtype])
+        differs = f"{name}.dtype != {dtype} or {name}.shape != {type_.shape}"
+        self._write(f"if type({name}) is not ndarray or {differs}:", "    return None")
+        in_order = f"{name}.flags.num & {ARRAY_IN_ORDER} != {ARRAY_IN_ORDER}"
+        if not self._updated:
+            self._write(f"if {in_order}:", f"    {name} = {name}.copy()")
+            return
+        # What looks at nobody else's memory can only be an updated array as a whole.
+        shares = f"({name}.base is not None or id({name}) in updated_ids)"
+        self._write(f"if {in_order} or {shares}:", f"    {name} = copied({name}, updated)")
+
+    def _expect_parameter(self, place: int, type_: ValueType, node: Any) -> None:
+        self._write(f"a{place} = {self._bind('node', node)}._array  # {node.label!a}")
+        self._expect(place, type_, lambda: node._array)
+
+    def _expect_state(self, place: int, type_: ValueType, key: str) -> None:
+        optimizer = self._optimizer
+        self._write(f"a{place} = {self._bind('optimizer', optimizer)}.state.get({key!r})")
+        self._expect(place, type_, lambda: optimizer.state.get(key))
+
+    def _expect(self, place: int, type_: ValueType, look: Callable[[], Any]) -> None:
+        self._write(f"if a{place} is not kept_{place}:", "    return None")
+        self._arrays.append((place, type_, look))
+
+    def _take_learning_rate(self, place: int) -> None:
+        self._write(
+            f"a{place} = {self._bind('optimizer', self._optimizer)}.lr",
+            f"if type(a{place}) is not float:",
+            f"    if not isinstance(a{place}, (int, float)):",
+            "        return None",
+            f"    a{place} = float(a{place})",
+        )
+
+    # Text.
+
+    def _value(self, value: Any) -> str:
+        if isinstance(value, Node):
+            return self._fed.get(value) or f"feed[{self._bind('node', value)}]"
+        return self._bind("value", value) + "(feed)" * callable(value)
+
+    def _bind(self, hint: str, value: Any) -> str:
+        """Let lines refer to `value`, and return the name for it."""
+        number = 0
+        while self._scope.setdefault(f"{hint}_{number}", value) is not value:
+            number += 1
+        return f"{hint}_{number}"
+
+    def _write(self, *lines: str) -> None:
+        self._lines += [f"    {line}" for line in lines]
+
+
+def copied(array: Any, updated: Sequence[Any]) -> Any:
+    """The array, or a copy of it in C order if it is not, or if it may share memory with others."""
+    in_order = array.flags.num & ARRAY_IN_ORDER == ARRAY_IN_ORDER
+    if in_order and not any(np.may_share_memory(array, other) for other in updated):
+        return array
+    return np.array(array, order="C")
+
+
+def settings(optimizer: Any) -> list[str]:
+    """What of an optimizer is written into a program: all but its arrays, and a learning rate that
+    is a number, which are inputs.
+    """
+    return [
+        name
+        for name, value in ({} if optimizer is None else vars(optimizer)).items()
+        if name != "state" and not (name in ("lr", "_lr") and isinstance(value, (int, float)))
+    ]
