@@ -79,6 +79,7 @@ FUNCTIONS = {
         np.moveaxis(x[None], 0, 2),
         np.transpose(x[None], (2, 0, 1)),
     ),
+    "squares_of_booleans": lambda x: (x > 0) ** 2 + np.square(x > 0) + (x > 0) ** 3,
     "joining": lambda x: (
         np.concatenate([x, x], 1),
         np.stack([x, x]),

@@ -412,6 +412,12 @@ class TracedArray(_NumPyMethods):
         """`self[...] = value`."""
         self.assign(value)
 
+    def __pow__(self, exponent: Any) -> Any:
+        # NumPy's `**` squares where it can, and the square of booleans has a dtype of its own.
+        if type(exponent) is int and exponent == 2 and self.type.dtype == "bool":
+            return np.square(self)
+        return super().__pow__(exponent)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")

@@ -60,6 +60,11 @@ def _sinh(x: Any) -> Any:
     return np.sign(x) * (e + np.where(np.isfinite(e), e / (e + 1), 1)) / 2
 
 
+def _square(x: Any) -> Any:
+    x = cast(x, np.int8) if operand_of(x).type.dtype == "bool" else x
+    return x * x
+
+
 def _hypot(x: Any, y: Any) -> Any:
     largest = np.maximum(np.abs(x), np.abs(y))
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)  # squares may overflow
@@ -76,7 +81,7 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "positive": lambda x: wrapped(operand_of(x), getattr(x, "contiguous", True)),
     "fabs": lambda x: np.abs(_floating(x)),
     "logical_xor": lambda x, y: (x != 0) != (y != 0),
-    "square": lambda x: x * x,
+    "square": _square,
     "reciprocal": _reciprocal,
     "logaddexp": _logaddexp,
     "exp2": lambda x: np.power(2.0, _floating(x)),
