@@ -1,15 +1,33 @@
-"""Keeping the best epoch, and stopping when it does not get better."""
+"""Callbacks: keeping the best epoch, stopping or slowing down when it does not get better, files,
+and losses that are no number.
+"""
 
+import csv
+import math
+import pathlib
 from typing import Any
 
 import numpy as np
 import pytest
-from blobs import problem
+from blobs import clouds, problem
 
-from miniflow.callbacks import Callback, EarlyStopping, KeepBest
+import miniflow as mf
+from miniflow.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    KeepBest,
+    ModelCheckpoint,
+    NotFiniteWarning,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
+from miniflow.datasets import Dataset
+from miniflow.errors import NotFiniteError
 from miniflow.history import Epoch, History
 from miniflow.optimizers import SGD
 from miniflow.options import OptionError
+from miniflow.schedules import CosineDecay
 from miniflow.training import Training, fit
 
 
@@ -19,6 +37,7 @@ class Scripted:
     def __init__(self) -> None:
         self.parameters = [type("P", (), {"value": np.zeros(())})()]
         self.history = History()
+        self.optimizer = SGD(1.0)
         self.stop = False
 
     def play(self, callback: Callback, column: str, values: list[float]) -> None:
@@ -129,3 +148,184 @@ def test_a_monitor_that_has_nothing_to_look_at_is_refused() -> None:
         KeepBest("val_loss")
     with pytest.raises(OptionError, match="patience"):
         EarlyStopping(patience=0)
+
+
+# --- a learning rate that falls when nothing gets better
+
+
+def rates(callback: ReduceLROnPlateau, values: list[float]) -> list[float]:
+    """The learning rate after each epoch."""
+    training = Scripted()
+    seen = []
+    for value in values:
+        training.play(callback, "loss", [value])
+        seen.append(training.optimizer.lr)
+    return seen
+
+
+def test_the_learning_rate_falls_after_patience_epochs_without_a_better_one() -> None:
+    plateau = ReduceLROnPlateau("loss", 0.5, patience=2, min_delta=0.1)
+    assert rates(plateau, [5.0, 4.0, 3.95, 4.0, 3.0, 3.0, 3.0, 3.0, 3.0]) == [
+        *(1.0, 1.0, 1.0, 0.5),
+        *(0.5, 0.5, 0.25, 0.25, 0.125),
+    ]
+
+
+def test_after_a_drop_the_cooldown_is_not_counted() -> None:
+    plateau = ReduceLROnPlateau("loss", 0.5, patience=1, cooldown=2)
+    assert rates(plateau, [1.0, 1.0, 1.0, 1.0, 1.0]) == [1.0, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_the_learning_rate_falls_no_lower_than_the_least_and_never_rises() -> None:
+    plateau = ReduceLROnPlateau("loss", 0.1, patience=1, min_lr=0.05)
+    assert rates(plateau, [1.0, 1.0, 1.0, 1.0]) == [1.0, 0.1, 0.05, 0.05]
+    assert rates(ReduceLROnPlateau("loss", patience=1, min_lr=2.0), [1.0, 1.0]) == [1.0, 1.0]
+
+
+def test_a_plateau_lowers_the_rate_of_a_compiled_step_without_compiling_it_again() -> None:
+    p = problem(count=64)
+    compiled: list[Any] = []
+
+    class Programs(Callback):
+        def on_epoch_end(self, training: Training) -> None:
+            compiled.append(training.step._compiled.program)  # type: ignore[union-attr]
+
+    history = fit(
+        p.loss,
+        p.data,
+        SGD(0.1),
+        epochs=4,
+        batch_size=16,
+        callbacks=[ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=1e9), Programs()],
+        backend="numpy",
+        progress="none",
+    )
+    assert [row.learning_rate for row in history] == [0.1, 0.1, 0.05, 0.025]
+    assert all(program is compiled[0] for program in compiled)
+
+
+def test_a_plateau_and_a_schedule_exclude_each_other() -> None:
+    p = problem()
+    with pytest.raises(OptionError, match="follows a schedule: use one of the two"):
+        fit(p.loss, p.data, SGD(CosineDecay(0.1, 9)), callbacks=[ReduceLROnPlateau("loss")])
+
+
+# --- files
+
+
+def test_a_checkpoint_of_the_best_epoch_is_the_best_model(tmp_path: pathlib.Path) -> None:
+    p, path = problem(), tmp_path / "best.safetensors"
+    best = ModelCheckpoint(path, "validation_loss", save_best_only=True)
+    keep = KeepBest("validation_loss")
+    fit(
+        p.loss,
+        p.data,
+        SGD(2.0, momentum=0.9),
+        epochs=6,
+        validation=p.validation,
+        callbacks=[best, keep],
+        rng=0,
+        progress="none",
+    )
+    assert 1 <= best.epoch == keep.epoch < 6
+    logits = mf.value(p.loss.inbound_nodes[0], {p.X: p.validation.images})  # the best are put back
+    np.testing.assert_allclose(mf.load(path)(p.validation.images), logits, rtol=1e-5, atol=1e-6)
+
+
+def test_every_second_epoch_gets_a_file_of_its_own_and_the_last_one_its_own(
+    tmp_path: pathlib.Path,
+) -> None:
+    p = problem()
+    some = ModelCheckpoint(tmp_path / "{epoch:02}-{loss:.0e}.safetensors", every=2)
+    last = ModelCheckpoint(tmp_path / "last.safetensors")
+    callbacks = [some, last]
+    fit(p.loss, p.data, SGD(0.0), epochs=5, callbacks=callbacks, rng=0, progress="none")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [name[:3] for name in names] == ["02-", "04-", "las"]
+    assert (some.saved, last.saved) == (str(tmp_path / names[1]), str(tmp_path / names[2]))
+    assert mf.load(last.saved).predict(p.data.images[:5]).shape == (5,)
+
+
+def test_a_checkpoint_whose_name_or_folder_cannot_be_is_refused_at_once(
+    tmp_path: pathlib.Path,
+) -> None:
+    with pytest.raises(OptionError, match=r"'{when}' cannot be filled in \(KeyError: 'when'\)"):
+        ModelCheckpoint("{when}")
+    p = problem()
+    before = p.bytes()
+    for callback in (ModelCheckpoint(tmp_path / "no" / "m"), CSVLogger(tmp_path / "no" / "h.csv")):
+        with pytest.raises(FileNotFoundError, match="no"):
+            fit(p.loss, p.data, SGD(0.1), callbacks=[callback], progress="none")
+    assert p.bytes() == before
+    with pytest.raises(OptionError, match="has no value for cannot be formatted"):
+        fit(
+            p.loss,
+            p.data,
+            SGD(0.1),
+            epochs=1,
+            callbacks=[ModelCheckpoint(str(tmp_path / "{validation_loss:.3f}"))],
+            progress="none",
+        )
+
+
+def test_the_csv_has_the_epochs_before_a_restart_too(tmp_path: pathlib.Path) -> None:
+    p, path = problem(), tmp_path / "history.csv"
+    for epochs in (2, 5):
+        history = fit(
+            p.loss,
+            p.data,
+            SGD(0.1),
+            epochs=epochs,
+            callbacks=[CSVLogger(path)],
+            checkpoint=tmp_path / "c",
+            resume=True,
+            progress="none",
+        )
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["epoch"]) for row in rows] == list(range(1, epochs + 1))
+        assert [float(row["loss"]) for row in rows] == [row.loss for row in history]
+
+
+# --- losses that are no number
+
+
+def spoiled(row: int) -> Dataset:
+    data = clouds(90, 1)
+    images = data.images.copy()
+    images[row] = math.nan
+    return Dataset(images, data.labels)
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "numpy"])
+def test_terminate_on_nan_names_the_node_and_keeps_the_history(backend: str) -> None:
+    p = problem()
+    calls = 0
+
+    def batches() -> Any:
+        nonlocal calls
+        calls += 1
+        yield from (p.data if calls < 3 else spoiled(0)).batches(30)
+
+    with pytest.warns(NotFiniteWarning, match=r"Epoch 3, batch 1: .*'loss'.*Input 'X'"):
+        history = fit(
+            p.loss,
+            batches,
+            SGD(0.1),
+            epochs=9,
+            callbacks=[TerminateOnNaN(), KeepBest("loss")],
+            backend=backend,
+            progress="none",
+        )
+    assert [row.epoch for row in history] == [1, 2]
+    assert all(np.isfinite(parameter.value).all() for parameter in p.parameters)
+
+
+def test_a_callback_that_wanted_to_stop_anyway_does_not_hide_the_error() -> None:
+    class Stop(Callback):
+        def on_batch_end(self, training: Training) -> None:
+            training.stop = True
+
+    p = problem()
+    with pytest.raises(NotFiniteError, match="Epoch 1, batch 2"):
+        fit(p.loss, lambda: spoiled(40).batches(30), SGD(0.1), callbacks=[Stop()], progress="none")

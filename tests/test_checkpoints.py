@@ -12,12 +12,19 @@ import numpy as np
 import pytest
 from blobs import Problem, problem
 
-from miniflow.callbacks import Callback, EarlyStopping, KeepBest
+from miniflow.callbacks import (
+    Callback,
+    EarlyStopping,
+    KeepBest,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
 from miniflow.checkpoints import ThreadsWarning, previous_path
 from miniflow.errors import ModelFileError
 from miniflow.history import History
-from miniflow.optimizers import SGD, Adam, Optimizer
-from miniflow.schedules import CosineDecay
+from miniflow.optimizers import SGD, Adam, Optimizer, RMSprop
+from miniflow.schedules import CosineDecay, OneCycle, StepDecay
 from miniflow.training import Training, fit
 
 
@@ -67,6 +74,75 @@ def test_two_and_two_epochs_are_four(
     resumed = train(parts, path, 4, **options[2])
     assert parts.bytes() == straight.bytes()
     assert without_seconds(resumed) == without_seconds(history)
+
+
+EVERYTHING: dict[str, Any] = {
+    "step decay": lambda: {"optimizer": SGD(StepDecay(0.2, every=9), momentum=0.9)},
+    "cosine with warm-up": lambda: {"optimizer": Adam(CosineDecay(0.05, steps=30, warmup=8))},
+    "one cycle": lambda: {"optimizer": SGD(OneCycle(0.3, steps=24), momentum=0.9)},
+    "on plateau": lambda: {
+        "optimizer": SGD(0.1, momentum=0.9),
+        "callbacks": [ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=0.2, cooldown=1)],
+    },
+    "clipnorm": lambda: {"optimizer": Adam(0.02, clipnorm=0.01)},
+    "global_clipnorm": lambda: {"optimizer": RMSprop(0.02, global_clipnorm=0.1)},
+    "clipvalue": lambda: {"optimizer": SGD(0.2, momentum=0.9, clipvalue=0.02)},
+    "early stopping": lambda: {
+        "optimizer": SGD(1.5, momentum=0.9),
+        "callbacks": [EarlyStopping("validation_loss", patience=2), TerminateOnNaN()],
+    },
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("what", EVERYTHING)
+def test_a_training_goes_on_to_the_same_bits_with(
+    what: str, backend: str, tmp_path: pathlib.Path
+) -> None:
+    straight, parts = problem(), problem()
+    history = train(straight, tmp_path / "a", 5, backend=backend, **EVERYTHING[what]())
+    for epochs in (1, 2, 5):
+        parts = problem(seed=epochs - 1)  # what a checkpoint has takes its place
+        resumed = train(parts, tmp_path / "b", epochs, backend=backend, **EVERYTHING[what]())
+    assert without_seconds(resumed) == without_seconds(history)
+    assert parts.bytes() == straight.bytes()
+
+
+def test_a_model_checkpoint_remembers_the_best_over_a_restart(tmp_path: pathlib.Path) -> None:
+    options: dict[str, Any] = {"optimizer": SGD(1.5, momentum=0.9)}
+    for name, stops in (("straight", [6]), ("parts", [1, 3, 6])):
+        for epochs in stops:
+            best = ModelCheckpoint(tmp_path / f"{name}.safetensors", save_best_only=True)
+            options = {"optimizer": SGD(1.5, momentum=0.9), "callbacks": [best]}
+            train(problem(), tmp_path / f"{name}.checkpoint", epochs, **options)
+    models = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("straight", "parts")]
+    assert models[0] == models[1]
+    assert best.saved == str(tmp_path / "parts.safetensors")
+
+
+def test_another_clipping_is_another_training(tmp_path: pathlib.Path) -> None:
+    train(problem(), tmp_path / "c", 1, optimizer=SGD(0.1, clipnorm=1.0))
+    told = refusal(tmp_path / "c", optimizer=SGD(0.1))
+    assert "Its clipping: {'clipnorm': 1.0}; now: {}" in told
+
+
+def test_data_that_a_function_makes_go_on_to_the_same_bits(tmp_path: pathlib.Path) -> None:
+    def run(path: pathlib.Path, *stops: int) -> Problem:
+        for epochs in stops:
+            p = problem()
+            fit(
+                p.loss,
+                lambda rng, p=p: p.data.batches(16, rng),
+                SGD(0.1, momentum=0.9),
+                epochs=epochs,
+                rng=3,
+                checkpoint=path,
+                resume=True,
+                progress="none",
+            )
+        return p
+
+    assert run(tmp_path / "a", 4).bytes() == run(tmp_path / "b", 1, 4).bytes()
 
 
 def test_parameters_come_back_even_if_the_best_ones_were_put_back_at_the_end(

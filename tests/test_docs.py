@@ -46,6 +46,11 @@ MODULES = sorted(
     }
 )
 
+NEEDS = {  # what an optional extra brings: page or module → package
+    "scikit-learn.md": "sklearn",
+    "miniflow.estimator": "sklearn",
+}
+
 CODE = {"python", "console"}
 DATA = {"text", "text output", "text error", "json", "toml", "yaml", "html", "mermaid", "bibtex"}
 NOT_RUN = re.compile(r"# not run: \S.*")
@@ -136,6 +141,7 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
 def test_every_code_block_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip(NEEDS.get(page.name, "miniflow"), reason="the extra is not installed")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     blocks = blocks_of(page.read_text(encoding="utf-8"))
@@ -158,6 +164,8 @@ def test_fences_of_the_page_are_closed(page: Path) -> None:
 def test_examples_in_docstrings_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    package = NEEDS.get(".".join(name.split(".")[:2]), "miniflow")
+    pytest.importorskip(package, reason="the extra is not installed")
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(verbose=False)

@@ -17,7 +17,7 @@ from properties.random_graphs import Recipe, recipes
 from safetensors.numpy import save as safetensors
 
 import miniflow as mf
-from miniflow.errors import FeedError, GraphError, ModelFileError, ShapeError
+from miniflow.errors import FeedError, GraphError, MiniflowError, ModelFileError, ShapeError
 from miniflow.files import KEY, read_arrays
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.store import MAX_EQUATIONS
@@ -687,3 +687,22 @@ def test_names_that_could_command_a_terminal_are_cleaned(tmp_path: Path) -> None
 def test_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         mf.load(tmp_path / "none.safetensors")
+
+
+def test_notes_are_kept_and_change_no_other_byte(tmp_path: Path) -> None:
+    X, W = mf.Input("X"), mf.Parameter(np.eye(2), "W")
+    notes = {"class_names": ["cat", "dog"], "size": (2, 3)}
+    mf.save(X @ W, tmp_path / "a", inputs={X: np.zeros((1, 2))}, notes=notes)
+    assert mf.load(tmp_path / "a").notes == {"class_names": ["cat", "dog"], "size": [2, 3]}
+    for name, kept in (("b", None), ("c", {})):
+        mf.save(X @ W, tmp_path / name, inputs={X: np.zeros((1, 2))}, notes=kept)
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+    assert mf.load(tmp_path / "b").notes == {}
+
+
+def test_notes_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
+    X, W = mf.Input("X"), mf.Parameter(np.eye(2), "W")
+    for notes in ({"array": np.eye(2)}, {"number": float("nan")}):
+        with pytest.raises(MiniflowError, match="save: notes hold names and what JSON can hold"):
+            mf.save(X @ W, tmp_path / "a", inputs={X: np.zeros((1, 2))}, notes=notes)
+    assert not (tmp_path / "a").exists()

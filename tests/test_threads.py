@@ -36,6 +36,16 @@ def test_the_number_is_put_back_after_an_error(count: list[int]) -> None:
     assert count == [4]
 
 
+def test_blocks_may_end_in_another_order_than_they_began(count: list[int]) -> None:
+    first, second = threads.one_thread_if_small(1), threads.one_thread_if_small(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert count == [1]
+    second.__exit__(None, None, None)
+    assert count == [4]
+
+
 def test_large_products_take_all(count: list[int]) -> None:
     with threads.one_thread_if_small(2 * 512 * 784 * 1024):
         assert count == [4]

@@ -23,8 +23,16 @@ from miniflow.nodes import __all__ as _node_names
 
 if TYPE_CHECKING:
     from miniflow import datasets as datasets
+    from miniflow.callbacks import Callback as Callback
+    from miniflow.callbacks import CSVLogger as CSVLogger
+    from miniflow.callbacks import EarlyStopping as EarlyStopping
+    from miniflow.callbacks import ModelCheckpoint as ModelCheckpoint
+    from miniflow.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from miniflow.callbacks import TerminateOnNaN as TerminateOnNaN
     from miniflow.compiler import compile as compile
     from miniflow.digit_page import page as page
+    from miniflow.estimator import MiniflowClassifier as MiniflowClassifier
+    from miniflow.estimator import MiniflowRegressor as MiniflowRegressor
     from miniflow.evaluation import evaluate as evaluate
     from miniflow.models import Model as Model
     from miniflow.models import load as load
@@ -72,7 +80,13 @@ _LATER = {
     "evaluate": "evaluation",
     "History": "history",
     "EarlyStopping": "callbacks",
+    "ReduceLROnPlateau": "callbacks",
+    "ModelCheckpoint": "callbacks",
+    "CSVLogger": "callbacks",
+    "TerminateOnNaN": "callbacks",
     "Callback": "callbacks",
+    "MiniflowClassifier": "estimator",
+    "MiniflowRegressor": "estimator",
 }
 _ROOMS = ("callbacks", "datasets", "initializers", "optimizers", "schedules")
 

@@ -130,6 +130,7 @@ def _belongs_to(training: Training) -> dict[str, Any]:
     return {
         "optimizer": type(training.optimizer).__name__,
         "schedule": repr(lr) if callable(lr) else None,
+        "clipping": training.optimizer.clipping,
         "parameters": [parameter.name for parameter in training.parameters],
         "arrays": {
             name: f"{array.dtype}{list(array.shape)}"
@@ -138,7 +139,7 @@ def _belongs_to(training: Training) -> dict[str, Any]:
         "callbacks": [type(callback).__name__ for callback in _remembering(training)],
         "backend": training.step.backend,
         "batch_size": training.batch_size,
-        "examples": len(training.data),
+        "examples": training.data.examples,
         "generator": type(training.rng.bit_generator).__name__,
     }
 

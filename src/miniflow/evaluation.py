@@ -21,7 +21,8 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
 
     Args:
         loss: a loss, the mean over the rows of what it is fed.
-        data: a `miniflow.datasets.Dataset`, or a dictionary {input: array}; as for `fit`.
+        data: a `miniflow.datasets.Dataset`, a dictionary {input: array}, or a function that yields
+            batches; as for `fit`.
         batch_size: rows at a time; 1000 by default. Only the memory that is used depends on it.
         backend: what runs it, as for `fit`; "auto" by default.
 

@@ -13,6 +13,7 @@ in it is checked before an array is made (`ir.store`).
 """
 
 import hashlib
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from miniflow.graph import Node
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Input, Program
 from miniflow.ir.store import parse
+from miniflow.options import OptionError
 from miniflow.passes import optimize
 from miniflow.values import as_value
 
@@ -49,7 +51,13 @@ class ModelInput(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def save(node: Node, path: Path, inputs: Sequence[Node] | Mapping[Node, Any] | None = None) -> None:
+def save(
+    node: Node,
+    path: Path,
+    inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
+    *,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
     """Write the forward program of `node` and its arrays to a file, in one step.
 
     Args:
@@ -60,6 +68,8 @@ def save(node: Node, path: Path, inputs: Sequence[Node] | Mapping[Node, Any] | N
         inputs: the inputs of the model in the order in which it takes them, or input → an example
             of what is fed, which says shape and dtype. By default all inputs that must be fed, as
             they were fed last.
+        notes: what else to keep in the file, for `Model.notes`: names → what JSON can hold. None by
+            default. `miniflow train` notes the names of the classes.
 
     The same model gives the same bytes. The first axis of the first input is taken to be that of
     the rows, and of every input that has as many; a model whose program grows evenly with their
@@ -69,6 +79,7 @@ def save(node: Node, path: Path, inputs: Sequence[Node] | Mapping[Node, Any] | N
         GraphError: an input was never fed, so that its shape is not known, or is missing in
             `inputs`.
         CompileError: a node does what cannot be recorded.
+        OptionError: JSON cannot hold the notes.
         OSError: the file cannot be written.
 
     >>> import pathlib, tempfile, numpy as np, miniflow as mf
@@ -93,6 +104,8 @@ def save(node: Node, path: Path, inputs: Sequence[Node] | Mapping[Node, Any] | N
             "program": backward.description,
             "arrays": _store_also(arrays, backward),
         }
+    if notes:
+        about["notes"] = _checked_notes(notes)
     write_arrays(path, "model", arrays, about)
 
 
@@ -129,7 +142,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
     in_order = [arrays[name] for name in sorted(arrays) if not name.startswith(BACKWARD)]
     try:
         backward = _backward_of(about, arrays)
-        return Model(about.get("program"), in_order, backend, backward)
+        notes = about.get("notes", {})
+        return Model(about.get("program"), in_order, backend, backward, notes)
     except ProgramError as error:
         raise ModelFileError(f"{path}: is damaged: {error}.") from error
 
@@ -139,6 +153,7 @@ class Model:
 
     Attributes:
         inputs: name, shape and dtype of each input.
+        notes: what `save` was given to keep: names → what JSON can hold.
     """
 
     def __init__(
@@ -147,7 +162,11 @@ class Model:
         arrays: Sequence[np.ndarray],
         backend: str = "auto",
         backward: tuple[Any, Sequence[np.ndarray]] | None = None,
+        notes: Any = None,
     ) -> None:
+        if not isinstance(notes or {}, dict):
+            raise ProgramError("its notes are no dictionary")
+        self.notes: dict[str, Any] = notes or {}
         self._description = description
         self._arrays = arrays
         self._backend = backend
@@ -254,6 +273,14 @@ class Model:
             for entry in self.inputs
         )
         return f"<Model of {inputs.replace(chr(39), '')}, {len(self._program.equations)} equations>"
+
+
+def _checked_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        held: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"save: notes hold names and what JSON can hold: {error}.") from error
+    return held
 
 
 def _grows(one: Input, two: Input) -> bool:

@@ -13,22 +13,26 @@ Whatever an optimizer remembers from update to update is an array in its flat di
 these arrays keeps the optimizer. `"step"`, a 0-d int64 array, counts the updates; it is there where
 something needs the count: a schedule, or Adam's correction.
 
+Gradients may be clipped before they are used: `SGD(0.1, clipnorm=1.0)`. That, too, is NumPy that
+`update` runs, and becomes a part of a compiled step (`clipping`).
+
 A Python float times a float32 array is float32; a learning rate that a schedule computed from
 `"step"` is float64, and is cast to each parameter's dtype first. So float32 stays float32.
 """
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from miniflow.clipping import Clipping, checked_clipping, clipped
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Parameter
 from miniflow.options import OptionError, number
 from miniflow.values import describe, shape_of
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "Adam", "AdamW", "Clipping", "Optimizer", "RMSprop"]
 
 Schedule = Callable[[Any], Any]
 
@@ -36,10 +40,15 @@ Schedule = Callable[[Any], Any]
 class Optimizer:
     """What all optimizers share: the learning rate, the state, the checks; a subclass has `_move`.
 
+    Args:
+        lr: the learning rate, a number or a schedule.
+        clipping: `clipnorm`, `global_clipnorm` or `clipvalue`, by keyword: see `Clipping`.
+
     Attributes:
         lr: the learning rate: a number, or a schedule (a function of the step; see
             `miniflow.schedules`). Assigning it takes effect at the next update.
         state: what is remembered: name → array.
+        clipping: the bound that was given, if any: {"clipnorm": 1.0}.
 
     A subclass names the arrays that it keeps for each parameter in `slots` and gets them, in that
     order, after the gradient:
@@ -59,8 +68,12 @@ class Optimizer:
     slots: tuple[str, ...] = ()
     counts = False  # whether the formula itself needs state["step"]
 
-    def __init__(self, lr: float | Schedule) -> None:
+    clipping: dict[str, float] = {}  # noqa: RUF012 (never written to: an instance has its own)
+
+    def __init__(self, lr: float | Schedule, **clipping: Unpack[Clipping]) -> None:
         self.lr = lr
+        if bounds := checked_clipping(type(self).__name__, clipping):
+            self.clipping = bounds
         self.state: dict[str, np.ndarray[Any, Any]] = {}
 
     @property
@@ -132,6 +145,7 @@ class Optimizer:
         """
         self._check(parameters, gradients)
         self.prepare(parameters)
+        gradients = clipped(gradients, self.clipping)
         lr = self._lr
         if "step" in self.state:
             step = self.state["step"]
@@ -163,7 +177,8 @@ class Optimizer:
                 )
 
     def __repr__(self) -> str:
-        settings = {k: v for k, v in vars(self).items() if k not in ("state", "slots", "_lr")}
+        hidden = ("state", "slots", "_lr", "clipping")
+        settings = {k: v for k, v in vars(self).items() if k not in hidden} | self.clipping
         options = ", ".join(f"{name}={value!r}" for name, value in settings.items())
         return f"{type(self).__name__}(lr={self._lr!r}{', ' * bool(options)}{options})"
 
@@ -180,6 +195,7 @@ class SGD(Optimizer):
         momentum: in [0, 1); 0 by default.
         nesterov: look ahead along the momentum; False by default.
         weight_decay: pulls every weight towards 0 in proportion to its size; 0 by default.
+        clipping: as for every optimizer; see `Clipping`.
 
     Without momentum and with a number for `lr` it keeps no state at all.
 
@@ -201,8 +217,9 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        Optimizer.__init__(self, lr)
+        Optimizer.__init__(self, lr, **clipping)
         self.momentum = number("SGD", "momentum", momentum, below=1.0)
         self.nesterov = bool(nesterov)
         self.weight_decay = number("SGD", "weight_decay", weight_decay)
@@ -235,6 +252,7 @@ class Adam(Optimizer):
         beta_1: how much of the mean gradient is kept, in [0, 1); 0.9 by default.
         beta_2: how much of the mean square is kept, in [0, 1); 0.999 by default.
         epsilon: keeps the quotient finite; 1e-8 by default.
+        clipping: as for every optimizer; see `Clipping`.
 
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, Algorithm 1.
 
@@ -253,8 +271,9 @@ class Adam(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        Optimizer.__init__(self, lr)
+        Optimizer.__init__(self, lr, **clipping)
         owner = type(self).__name__
         self.beta_1 = number(owner, "beta_1", beta_1, below=1.0)
         self.beta_2 = number(owner, "beta_2", beta_2, below=1.0)
@@ -276,7 +295,7 @@ class AdamW(Adam):
     """Adam with weight decay that is not scaled: w ← w - lr · weight_decay · w, then Adam's step.
 
     Args:
-        lr, beta_1, beta_2, epsilon: as for `Adam`.
+        lr, beta_1, beta_2, epsilon, clipping: as for `Adam`.
         weight_decay: 0.01 by default.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
@@ -294,8 +313,9 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        Adam.__init__(self, lr, beta_1, beta_2, epsilon)
+        Adam.__init__(self, lr, beta_1, beta_2, epsilon, **clipping)
         self.weight_decay = number("AdamW", "weight_decay", weight_decay)
 
     def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
@@ -313,6 +333,7 @@ class RMSprop(Optimizer):
         lr: the learning rate, a number or a schedule; 0.001 by default.
         rho: how much of the mean square is kept, in [0, 1); 0.9 by default.
         epsilon: keeps the quotient finite; 1e-7 by default.
+        clipping: as for every optimizer; see `Clipping`.
 
     Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine Learning, 2012.
 
@@ -325,9 +346,13 @@ class RMSprop(Optimizer):
     slots = ("square",)
 
     def __init__(
-        self, lr: float | Schedule = 0.001, rho: float = 0.9, epsilon: float = 1e-7
+        self,
+        lr: float | Schedule = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        **clipping: Unpack[Clipping],
     ) -> None:
-        Optimizer.__init__(self, lr)
+        Optimizer.__init__(self, lr, **clipping)
         self.rho = number("RMSprop", "rho", rho, below=1.0)
         self.epsilon = number("RMSprop", "epsilon", epsilon)
 

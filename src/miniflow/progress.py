@@ -120,23 +120,29 @@ class ProgressBar(ProgressLines):
 
     def _update(self, training: Training) -> None:
         self._drawn = time.perf_counter()
-        size = len(training.data)
-        done, whole = training.epoch * size + training.rows_done, training.epochs * size
         per_second = self._examples / (self._drawn - self._started)
+        size = training.data.examples
+        if size is None:  # nobody knows yet how long an epoch is
+            share, left = training.epoch / training.epochs, None
+        else:
+            done, whole = training.epoch * size + training.rows_done, training.epochs * size
+            share, left = done / whole, whole - done
         self._progress.update(
             self._task,
-            completed=done / whole,
+            completed=share,
             description=f"epoch {training.epoch + 1}/{training.epochs}",
-            numbers=self._numbers(training.running(), per_second, whole - done),
+            numbers=self._numbers(training.running(), per_second, left),
         )
 
-    def _numbers(self, running: Evaluation, per_second: float, left: int) -> str:
+    def _numbers(self, running: Evaluation, per_second: float, left: int | None) -> str:
         if not per_second:
             return ""
         numbers = [f"loss {running.loss:.4f}"]
         if running.accuracy is not None:
             numbers.append(f"accuracy {running.accuracy:.4f}")
-        numbers += [f"{per_second:,.0f} examples/s", f"{clock(left / per_second)} left"]
+        numbers.append(f"{per_second:,.0f} examples/s")
+        if left is not None:
+            numbers.append(f"{clock(left / per_second)} left")
         return "  ".join(numbers)
 
 

@@ -17,8 +17,8 @@ run, and put back when the last of them has ended.
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from miniflow.backends import blas
@@ -37,10 +37,11 @@ def one_thread_if_small(operations: float) -> AbstractContextManager[None]:
     Args:
         operations: of the largest product: 2 · m · n · p for (m, n) times (n, p).
 
-    It holds for the whole process.
+    It holds for the whole process. Blocks that several threads of the process are in at once may
+    end in any order: the last puts the number back.
     """
     library = None if _is_said() or operations > WORTH_SPLITTING else blas.find()
-    return nullcontext() if library is None else library.threads(1)
+    return nullcontext() if library is None else _limit_of(library).block()
 
 
 def thread_count() -> int | None:
@@ -110,6 +111,15 @@ class _Limit:
             self._wanting -= 1
             if self._wanting == 0 and self._before != 1:
                 self._library.set_threads(self._before)
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Want it inside a `with` block."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
 
     def renew(self) -> None:
         """Forget the threads of the parent, which a forked child does not have."""

@@ -60,7 +60,9 @@ def fit(
         loss: one number, the mean over the rows of what is fed.
         data: a `miniflow.datasets.Dataset`, whose labels are fed to the loss's second inbound node
             and whose images to the one other input; or a dictionary {input: array}, the arrays
-            with a row for each example.
+            with a row for each example; or a function that is called for each epoch and yields its
+            batches, (images, labels) or {input: array}, of any size: a generator function, say. If
+            it takes an argument, that is `rng`.
         optimizer: moves the parameters after each batch.
         epochs: how often to go through the data; 10 by default.
         batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
@@ -86,7 +88,8 @@ def fit(
         NotFiniteError: the loss is NaN or infinite. The batch is replayed with the parameters as
             they were, and the message names the node that produced it. The update is not made. So
             it is for a gradient too, by the interpreter; a compiled step finds an infinite gradient
-            of a finite loss by what the update has made of the parameter, and names that.
+            of a finite loss by what the update has made of the parameter, and names that. With the
+            callback `TerminateOnNaN` it is a warning, and the training ends in good order.
         CompileError: the graph cannot be compiled, and the backend was named.
         ModelFileError: the checkpoint is damaged, or belongs to another training, or to another
             backend.
@@ -191,7 +194,10 @@ class Training:
             try:
                 result = self.step(batch.feed)
             except NotFiniteError as error:
-                raise NotFiniteError(f"Epoch {self.epoch + 1}, batch {number}: {error}") from None
+                told = NotFiniteError(f"Epoch {self.epoch + 1}, batch {number}: {error}")
+                if self._is_settled(told, everybody):
+                    return
+                raise told from None
             self._count(result, batch.rows)
             for callback in everybody:
                 callback.on_batch_end(self)
@@ -219,6 +225,14 @@ class Training:
         if self.checkpoint is not None:
             save_checkpoint(self.checkpoint, self)
         interrupts.raise_if_pressed()
+
+    def _is_settled(self, error: NotFiniteError, everybody: list[Callback]) -> bool:
+        """Whether a callback answers the error by ending the training."""
+        would_stop, self.stop = self.stop, False
+        for callback in everybody:
+            callback.on_not_finite(self, error)
+        is_settled, self.stop = self.stop, self.stop or would_stop
+        return is_settled
 
     def _count(self, result: StepResult, rows: int) -> None:
         self.rows = rows

@@ -1,6 +1,5 @@
 """`miniflow evaluate`: how good is a model, on data that it has or has not seen?"""
 
-import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -8,8 +7,8 @@ import numpy as np
 import typer
 
 from miniflow.autodiff import value
-from miniflow.cli.classifiers import load_classifier, logits_of, pixels_of
-from miniflow.cli.runs import find_model
+from miniflow.cli.classifiers import class_names_of, load_classifier, logits_of, pixels_of
+from miniflow.cli.runs import data_source, find_model
 from miniflow.errors import DataError
 from miniflow.nodes import CrossEntropyWithSoftmax
 
@@ -28,7 +27,7 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="mnist|FOLDER|FILE",
+            metavar="NAME|FOLDER|FILE",
             help="As for `miniflow train`.  [default: what the model was trained on]",
         ),
     ] = None,
@@ -37,7 +36,7 @@ def evaluate(
         typer.Option(help="Which of the data's images."),
     ] = Part.test,
 ) -> None:
-    """Show a model's loss and accuracy on data.
+    """Show a model's loss and accuracy on data; for classes that have names, each one's accuracy.
 
     The loss is the cross-entropy; a model's outputs are taken for logits.
 
@@ -53,19 +52,45 @@ def evaluate(
     classifier = load_classifier(path)
     if data is None:
         data = run.read_options().data if run is not None else "mnist"
-    images = getattr(load(data if data == "mnist" else os.path.abspath(data)), part.value)
+    images = getattr(load(data_source(data)), part.value)
     pixels, classes = images.images.shape[1], int(images.labels.max()) + 1
     if pixels != pixels_of(classifier) or classes > classifier.outputs:
         raise DataError(
             f"{data} has images of {pixels} pixels and {classes} classes; "
             f"{path} is a model for {pixels_of(classifier)} and {classifier.outputs}."
         )
+    names = class_names_of(classifier)
+    found = list(images.class_names or ())
+    if names and found and names != found:
+        raise DataError(
+            f"{data} has the classes {', '.join(found)}; {path} is a model for {', '.join(names)}."
+        )
     logits = logits_of(classifier, images.images)
     loss = value(CrossEntropyWithSoftmax(logits, images.labels))
-    accuracy = np.mean(logits.argmax(axis=1) == images.labels)
+    hits = logits.argmax(axis=1) == images.labels
     typer.echo(
         f"model    {path}: {classifier.parameter_count:,} parameters\n"
         f"data     {data}: {len(images):,} {part.value} images\n\n"
         f"{part.value} loss: {loss:.4f}\n"
-        f"{part.value} accuracy: {accuracy:.4f}"
+        f"{part.value} accuracy: {np.mean(hits):.4f}"
     )
+    if names is not None:
+        typer.echo("\n" + by_class(names, images.labels, hits))
+
+
+def by_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> str:
+    """A table of the classes: how many images each has, and the share that was recognised.
+
+    >>> print(by_class(["cat", "dog"], np.array([0, 1, 1, 1]), np.array([1, 1, 1, 0])))
+    class  images  accuracy
+    cat         1    1.0000
+    dog         3    0.6667
+    """
+    width = max(len("class"), *map(len, names))
+    images = np.bincount(labels, minlength=len(names))
+    right = np.bincount(labels, hits, len(names))
+    lines = [f"{'class':{width}}  images  accuracy"]
+    for name, count, number in zip(names, images, right, strict=True):
+        share = f"{number / count:.4f}" if count else "-"
+        lines.append(f"{name:{width}}  {count:>6,}  {share:>8}")
+    return "\n".join(lines)

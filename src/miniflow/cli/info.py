@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from miniflow.cli.classifiers import class_names_of
 from miniflow.cli.runs import RUNS, Run, find_model
 from miniflow.models import load
 
@@ -70,6 +71,8 @@ def about_model(path: Path, run: Run | None, whole: bool = False) -> str:
     ]
     for array in model.program.constants:
         lines.append(f"           {array.variable.name or '(no name)'} {sizes(array.value.shape)}")
+    if (names := class_names_of(model)) is not None:
+        lines.append(f"classes    {', '.join(names)}")
     if run is not None:
         options = run.read_options()
         lines += [

@@ -1,4 +1,6 @@
-"""`miniflow predict`: which digit is in this picture?"""
+"""`miniflow predict`: which digit, or which of the classes that it was trained on, is in this
+picture?
+"""
 
 import json
 import sys
@@ -8,7 +10,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from miniflow.cli.classifiers import load_classifier, pixels_of, probabilities_of
+from miniflow.cli.classifiers import (
+    class_names_of,
+    load_classifier,
+    picture_size_of,
+    pixels_of,
+    probabilities_of,
+)
 from miniflow.cli.runs import find_model
 from miniflow.errors import DataError
 from miniflow.models import Model
@@ -18,24 +26,33 @@ BAR = 40  # characters of a probability of one
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is known of a picture; `digit` and `probabilities` are None if it is empty or unread."""
+    """What is known of a picture; `digit` (the number of the class), `probabilities` and `name` are
+    None if it is empty or unread. `names` are those of all classes, where they have some.
+    """
 
     image: str
     digit: int | None = None
     probabilities: list[float] | None = None
+    names: list[str] | None = None
     empty: bool = False
     error: str | None = None
 
+    def name_of(self, digit: int) -> str:
+        """What a class is called: by its name, or by its number if it has none."""
+        return str(digit) if self.names is None else self.names[digit]
+
 
 def predict(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures of a digit.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Pictures of a digit, or of a class.")
+    ],
     model: Annotated[
         str | None,
         typer.Option(metavar="FILE|RUN", help="A model file or run folder.  [default: latest run]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list.")] = False,
 ) -> None:
-    """Say which digit a picture shows, and how probable each digit is.
+    """Say which digit (or which class) a picture shows, and how probable each is.
 
     \b
     Examples:
@@ -44,12 +61,13 @@ def predict(
       miniflow predict --json three.png
 
     A picture may be a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM of any size, dark on light or light
-    on dark. If one cannot be read, that is said, the others are still looked at, and the exit
-    code is 1.
+    on dark. A model that was trained on a folder of pictures reads them as it did then, and says
+    the name of the class. If one cannot be read, that is said, the others are still looked at, and
+    the exit code is 1.
     """  # noqa: D301 (\b keeps the lines apart)
     path, _ = find_model(model)
     classifier = load_classifier(path)
-    if pixels_of(classifier) != 28 * 28:
+    if picture_size_of(classifier) is None and pixels_of(classifier) != 28 * 28:
         raise DataError(
             f"{path}: is a model for {pixels_of(classifier)} pixels; pictures are made into "
             "28 × 28."
@@ -70,30 +88,52 @@ def predict(
 
 def predict_one(classifier: Model, image: str) -> Prediction:
     """What the model sees in one picture."""
-    from miniflow.digit_images import read_digit
-
     try:
-        seen = read_digit(image)
+        pixels = read_pixels(image, picture_size_of(classifier))
     except (DataError, OSError) as error:
         return Prediction(image, error=str(error))
-    if seen.empty:
+    if pixels is None:
         return Prediction(image, empty=True)
-    (probabilities,) = probabilities_of(classifier, seen.pixels.reshape(1, -1))
-    return Prediction(image, int(np.argmax(probabilities)), [float(p) for p in probabilities])
+    (probabilities,) = probabilities_of(classifier, pixels.reshape(1, -1))
+    return Prediction(
+        image,
+        int(np.argmax(probabilities)),
+        [float(p) for p in probabilities],
+        class_names_of(classifier),
+    )
+
+
+def read_pixels(image: str, size: tuple[int, int] | None) -> np.ndarray | None:
+    """A picture of this size as training saw it, or of a digit; None if there is no digit in it."""
+    from miniflow.datasets.class_folders import read_picture
+    from miniflow.digit_images import read_digit
+
+    if size is not None:
+        return np.divide(read_picture(image, size), 255, dtype=np.float32)
+    seen = read_digit(image)
+    return None if seen.empty else seen.pixels
 
 
 def as_dict(prediction: Prediction) -> dict[str, object]:
-    """A prediction for JSON: the error is left out where there is none."""
-    found = {name: value for name, value in vars(prediction).items() if name != "error"}
+    """A prediction for JSON: the error is left out where there is none, and so are the names.
+
+    >>> as_dict(Prediction("a.png", 1, [0.25, 0.75], ["cat", "dog"]))["name"]
+    'dog'
+    """
+    left_out = {"error", "names"}
+    found = {name: value for name, value in vars(prediction).items() if name not in left_out}
+    if prediction.names is not None and prediction.digit is not None:
+        found |= {"name": prediction.name_of(prediction.digit), "names": prediction.names}
     return found if prediction.error is None else found | {"error": prediction.error}
 
 
 def line(prediction: Prediction) -> str:
     """A prediction in one line, for files and other programs."""
-    if prediction.probabilities is None:
+    if prediction.probabilities is None or prediction.digit is None:
         return f"{prediction.image}: empty"
-    each = " ".join(f"{digit}:{p:.4f}" for digit, p in enumerate(prediction.probabilities))
-    return f"{prediction.image}: {prediction.digit}  {each}"
+    name = prediction.name_of
+    each = " ".join(f"{name(digit)}:{p:.4f}" for digit, p in enumerate(prediction.probabilities))
+    return f"{prediction.image}: {name(prediction.digit)}  {each}"
 
 
 def bars(prediction: Prediction) -> str:
@@ -105,11 +145,13 @@ def bars(prediction: Prediction) -> str:
       1  75.00 %  ██████████████████████████████
     <BLANKLINE>
     """
-    if prediction.probabilities is None:
+    if prediction.probabilities is None or prediction.digit is None:
         return f"{prediction.image}: empty, nothing stands out from the background\n"
-    lines = [f"{prediction.image}: {prediction.digit}"]
-    for digit, p in enumerate(prediction.probabilities):
-        lines.append(f"  {digit} {100 * p:6.2f} %  {bar(p)}".rstrip())
+    names = [prediction.name_of(digit) for digit in range(len(prediction.probabilities))]
+    width = max(map(len, names))
+    lines = [f"{prediction.image}: {names[prediction.digit]}"]
+    for name, p in zip(names, prediction.probabilities, strict=True):
+        lines.append(f"  {name:{width}} {100 * p:6.2f} %  {bar(p)}".rstrip())
     return "\n".join([*lines, ""])
 
 

@@ -121,6 +121,13 @@ class Run:
             path.unlink(missing_ok=True)
 
 
+def data_source(given: str) -> str:
+    """What `--data` means, wherever it is said: the name of a set as it is, a path in full."""
+    from miniflow.datasets import is_name
+
+    return given if is_name(given) else os.path.abspath(given)
+
+
 def choose_run(out: str | None, options: Options, resume: bool, force: bool) -> Run:
     """Where a training goes that starts now; nothing is created yet.
 
@@ -138,7 +145,7 @@ def choose_run(out: str | None, options: Options, resume: bool, force: bool) -> 
                 "--force starts it anew, and another --out leaves it alone."
             )
         return run
-    data = "mnist" if options.data == "mnist" else pathlib.Path(options.data).stem
+    data = pathlib.Path(options.data).stem
     last = None
     for name in _numbered(f"{data}-{options.model}"):
         run = Run(RUNS / name)

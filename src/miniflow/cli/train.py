@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from itertools import pairwise
@@ -13,9 +12,9 @@ import numpy as np
 import typer
 
 from miniflow.callbacks import Callback, KeepBest
-from miniflow.cli.classifiers import probabilities_of
+from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
-from miniflow.cli.runs import Options, Run, choose_run, settle_options
+from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
 from miniflow.history import History
 from miniflow.models import load as load_model
 from miniflow.models import save
@@ -57,9 +56,10 @@ def train(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="mnist|FOLDER|FILE",
-            help="mnist, a folder of IDX files, or an .npz file with images and labels.  "
-            "[default: mnist]",
+            metavar="NAME|FOLDER|FILE",
+            help="mnist, fashion-mnist, kmnist, emnist (or emnist-letters, -digits, ...); a folder "
+            "of IDX files; a folder with a subfolder of pictures for each class; or an .npz file "
+            "with images and labels.  [default: mnist]",
         ),
     ] = None,
     epochs: Annotated[
@@ -114,6 +114,7 @@ def train(
       miniflow train --model linear --epochs 5
       miniflow train --model 784-300-100-10 --optimizer adam --out runs/deep
       miniflow train --data my-digits/ --seed 7
+      miniflow train --data fashion-mnist
       miniflow train --resume --out runs/deep
 
     A run that was stopped by Ctrl-C or killed goes on with --resume, from the last complete
@@ -125,7 +126,7 @@ def train(
     """  # noqa: D301 (\b keeps the lines apart)
     given: dict[str, Any] = {
         "model": model,
-        "data": data if data in (None, "mnist") else os.path.abspath(data),
+        "data": None if data is None else data_source(data),
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": None if optimizer is None else optimizer.value,
@@ -147,7 +148,8 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
     from miniflow.datasets import load
 
     splits = load(options.data)
-    classes = 1 + max(int(part.labels.max()) for part in splits)
+    classes = len(splits.train.class_names or ())
+    classes = max([classes, *(1 + int(part.labels.max()) for part in splits)])
     rng = np.random.default_rng(options.seed)
     network = build(sizes_of(options.model, splits.train.images.shape[1], classes), rng)
     optimizer = optimizer_for(options, len(splits.train))
@@ -156,7 +158,8 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
         run.remove_files()
         run.write_options(options)
     introduce(run, options, network, splits)
-    best = KeepBest("validation_accuracy", on_best=lambda _: save_logits(network, run))
+    notes = notes_for(options.data, splits.train)
+    best = KeepBest("validation_accuracy", on_best=lambda _: save_logits(network, run, notes))
     largest = max(inputs * outputs for inputs, outputs in pairwise(network.sizes))
     with one_thread_if_small(2 * options.batch_size * largest):
         try:
@@ -174,9 +177,9 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
                 backend=options.backend,
             )
         except KeyboardInterrupt:
-            say_how_to_go_on(run, network)
+            say_how_to_go_on(run, network, notes)
             raise
-        save_logits(network, run)
+        save_logits(network, run, notes)
         trained = load_model(run.model)
         probabilities = probabilities_of(trained, splits.test.images)
     draw_reports(run, history, best.epoch, splits.test, probabilities)
@@ -199,10 +202,10 @@ def optimizer_for(options: Options, examples: int) -> Optimizer:
     return optimizers[options.optimizer]()
 
 
-def save_logits(network: Network, run: Run) -> None:
+def save_logits(network: Network, run: Run, notes: dict[str, Any]) -> None:
     """Write the run's model file: from images to logits."""
     example = np.zeros((1, network.sizes[0]), np.float32)
-    save(network.logits, run.model, inputs={network.X: example})
+    save(network.logits, run.model, inputs={network.X: example}, notes=notes)
 
 
 class Notes(Callback):
@@ -233,10 +236,10 @@ def introduce(run: Run, options: Options, network: Network, splits: Splits) -> N
     )
 
 
-def say_how_to_go_on(run: Run, network: Network) -> None:
+def say_how_to_go_on(run: Run, network: Network, notes: dict[str, Any]) -> None:
     """After Ctrl-C: the best model is there, or, before the first epoch is complete, this one."""
     if not run.model.exists():
-        save_logits(network, run)
+        save_logits(network, run, notes)
     typer.echo(
         f"\nStopped. {run.model} has the best model so far; to go on:\n"
         f"  miniflow train --resume --out {run.folder}",
@@ -253,12 +256,21 @@ def draw_reports(
     classes = probabilities.shape[1]
     cells = test.labels * classes + probabilities.argmax(axis=1)
     counts = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    known = test.class_names or ()  # a network may have more outputs than there are classes
+    class_names = [*known, *(str(k) for k in range(len(known), classes))]
     learning_curve(history, run.learning_curve, best=best)
-    confusion_matrix(counts, [str(k) for k in range(classes)], run.confusion_matrix)
+    confusion_matrix(counts, class_names, run.confusion_matrix)
     names = [run.learning_curve.name, run.confusion_matrix.name]
     shape = picture_shape(test.image_shape)
     if shape is not None:
-        worst_mistakes(test.images, test.labels, probabilities, run.mistakes, image_shape=shape)
+        worst_mistakes(
+            test.images,
+            test.labels,
+            probabilities,
+            run.mistakes,
+            image_shape=shape,
+            class_names=class_names,
+        )
         names.append(run.mistakes.name)
     typer.echo(f"\nSaved in {run.folder}: {', '.join([run.model.name, run.history.name, *names])}")
 

@@ -8,6 +8,9 @@ tutorials, one shuffled epoch after another.
 Pixels come as bytes and stay bytes until somebody asks for numbers: a program that only needs the
 test images should not wait for, nor hold, four times the memory of the training images. The
 conversion then happens once for all `Dataset`s made from the same images.
+
+Arrays that are mapped from a file (`np.load(path, mmap_mode="r")`) may be larger than memory. They
+are never read as a whole: batches are taken, and bytes made numbers, a batch at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import numpy as np
 from miniflow.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -42,7 +45,8 @@ class Dataset:
     Numbers with a fraction (a regression's targets, one-hot rows) are served as they are.
 
     `image_shape` is the shape of one example before it was made a row, (28, 28) for MNIST; by
-    default `images.shape[1:]`. `rng`, a seed or a generator, is what shuffles for `next_batch`. Its
+    default `images.shape[1:]`. `class_names` are what the labels 0, 1, ... stand for, if that is
+    known; None by default. `rng`, a seed or a generator, is what shuffles for `next_batch`. Its
     default makes the same program see the same batches each time that it runs.
 
     The arrays `images` and `labels` are read-only and are not copied from what was given.
@@ -65,10 +69,12 @@ class Dataset:
         labels: ArrayLike | None = None,
         *,
         image_shape: tuple[int, ...] | None = None,
+        class_names: Sequence[str] | None = None,
         rng: np.random.Generator | int = 0,
     ) -> None:
         given = _real_numbers(images, "images")
         self._images = _Images(given)
+        self.class_names = None if class_names is None else tuple(map(str, class_names))
         self._labels = _checked_labels(labels, len(given))
         self.image_shape = given.shape[1:] if image_shape is None else tuple(image_shape)
         self._start(rng)
@@ -94,7 +100,7 @@ class Dataset:
 
     @property
     def images(self) -> NDArray[Any]:
-        """All images, shape (n, ...); the first use turns bytes into float32."""
+        """All images, shape (n, ...); the first use turns bytes into float32, all of them."""
         return self._images.numbers
 
     @property
@@ -121,7 +127,8 @@ class Dataset:
         return twin
 
     def with_labels(self, labels: ArrayLike | None, rng: np.random.Generator | int = 0) -> Dataset:
-        """The same images, sharing their memory, with other labels; `next_batch` starts anew.
+        """The same images, sharing their memory, with other labels, whose classes have no names;
+        `next_batch` starts anew.
 
         Raises `DataError` as the constructor does.
 
@@ -131,6 +138,7 @@ class Dataset:
         """
         twin = self.fresh(rng)
         twin._labels = _checked_labels(labels, len(self))
+        twin.class_names = None
         return twin
 
     def next_batch(self, n: int) -> tuple[NDArray[Any], Any]:
@@ -181,11 +189,11 @@ class Dataset:
 
     def _slice(self, start: int, stop: int) -> tuple[NDArray[Any], Any]:
         labels = None if self._labels is None else self._labels[start:stop]
-        return self.images[start:stop], labels
+        return self._images.slice(start, stop), labels
 
     def _gather(self, index: NDArray[np.intp]) -> tuple[NDArray[Any], Any]:
         labels = None if self._labels is None else np.take(self._labels, index, axis=0)
-        return np.take(self.images, index, axis=0), labels
+        return self._images.take(index), labels
 
 
 class _Images:
@@ -195,18 +203,47 @@ class _Images:
         self.given = given
         self._numbers = None if given.dtype == np.uint8 else given
 
+        self._is_mapped = _is_mapped(given)
+
     @property
     def numbers(self) -> NDArray[Any]:
         if self._numbers is None:
             with _converting:
                 if self._numbers is None:  # no other thread has been faster
-                    self._numbers = _read_only(self.given / np.float32(255))
+                    self._numbers = _read_only(_as_numbers(self.given))
         return self._numbers
+
+    def slice(self, start: int, stop: int) -> NDArray[Any]:
+        """Some rows as numbers."""
+        if self._numbers is None and self._is_mapped:
+            return _as_numbers(self.given[start:stop])
+        return self.numbers[start:stop]
+
+    def take(self, index: NDArray[np.intp]) -> NDArray[Any]:
+        """The rows with these numbers, as numbers."""
+        if self._numbers is None and self._is_mapped:
+            return _as_numbers(np.take(self.given, index, axis=0))
+        return np.take(self.numbers, index, axis=0)
 
     def __str__(self) -> str:
         return _describe(self.given) + (
             " served as float32" if self.given.dtype == np.uint8 else ""
         )
+
+
+def _as_numbers(pixels: NDArray[Any]) -> NDArray[Any]:
+    numbers: NDArray[Any] = pixels / np.float32(255)
+    return numbers
+
+
+def _is_mapped(array: NDArray[Any]) -> bool:
+    """Whether an array, or what it is a view of, lies in a file."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return False
 
 
 def _describe(array: NDArray[Any]) -> str:

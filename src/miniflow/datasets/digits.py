@@ -1,4 +1,5 @@
-"""Handwritten digits: MNIST, which comes with the package, and sets like it from your own files.
+"""Handwritten digits: MNIST, which comes with the package; and `load`, which reads that, the sets
+that are known by name, and your own files.
 
 MNIST is read once in a process. Every call gets data sets of its own, so that two training runs do
 not advance each other's epochs, but the arrays behind them are the same and read-only.
@@ -11,6 +12,8 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from miniflow.datasets.class_folders import class_names_in, load_class_folders
+from miniflow.datasets.fetched import NAMES
 from miniflow.datasets.idx import read_idx
 from miniflow.datasets.npz import read_npz
 from miniflow.datasets.splits import Part, Splits, check_part, make_splits
@@ -58,11 +61,15 @@ def _embedded() -> Splits:
 
 
 def load(source: str | os.PathLike[str]) -> Splits:
-    """Load "mnist", a folder of IDX files, or an `.npz` file.
+    """Load a set by its name, a folder of IDX files or of pictures, or an `.npz` file.
 
-    - "mnist" gives `mnist()`; a folder of that name is "./mnist".
+    - "mnist" gives `mnist()`; a folder of that name is "./mnist". "fashion-mnist", "kmnist",
+      "emnist" and "emnist-letters" (or another of its splits) give `fashion_mnist()` and so on,
+      which are fetched once.
     - A folder holds MNIST's four files (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
       `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), each plain or with `.gz`.
+    - Another folder holds a subfolder of pictures for each class, which has the name of that: see
+      `class_folders.load_class_folders`. The names are the data sets' `class_names`.
     - An `.npz` file holds `images` and `labels`, and may hold `validation_images` and
       `validation_labels`, `test_images` and `test_labels`.
 
@@ -88,11 +95,48 @@ def load(source: str | os.PathLike[str]) -> Splits:
     """
     if source == "mnist":
         return mnist()
+    if isinstance(source, str) and source in NAMES:
+        splits: Splits = NAMES[source]()
+        return splits
     if os.path.isdir(source):
-        return load_folder(source)
+        return _load_either_folder(source)
     if os.path.isfile(source):
         return _load_npz(source)
-    raise DataError(f"{source}: no such data; give 'mnist', a folder of IDX files or an .npz file")
+    raise DataError(
+        f"{source}: no such data; give 'mnist', {', '.join(map(repr, NAMES))}, a folder of IDX "
+        "files or of pictures, or an .npz file"
+    )
+
+
+def is_name(source: str) -> bool:
+    """Whether `load` takes this for the name of a set, and not for a path.
+
+    >>> is_name("mnist"), is_name("./mnist")
+    (True, False)
+    """
+    return source == "mnist" or source in NAMES
+
+
+def is_class_folder(source: str | os.PathLike[str]) -> bool:
+    """Whether `load` takes this for a folder with a subfolder of pictures for each class."""
+    named = isinstance(source, str) and is_name(source)
+    return (
+        not named
+        and os.path.isdir(source)
+        and not find_mnist_files(source)
+        and bool(class_names_in(source))
+    )
+
+
+def _load_either_folder(folder: str | os.PathLike[str]) -> Splits:
+    if find_mnist_files(folder):
+        return load_folder(folder)
+    if is_class_folder(folder):
+        return load_class_folders(folder)
+    raise DataError(
+        f"{folder}: holds neither MNIST's four files ({', '.join(MNIST_FILES)}, plain or with .gz) "
+        "nor a subfolder of pictures for each class"
+    )
 
 
 def load_folder(folder: str | os.PathLike[str]) -> Splits:

@@ -1,0 +1,172 @@
+"""A folder of pictures with one subfolder a class, as a data set.
+
+    pets/cat/1.png  pets/cat/2.jpg  ...  pets/dog/1.png  ...
+
+The names of the subfolders are the names of the classes, and label 0 is the first in the order of
+the alphabet (of numbers, in the order of their size).
+
+The rule by which a picture becomes numbers is that of `read_picture`, for training and prediction
+alike: it is made grey and, unless it has the size already, scaled to fit into it with its
+proportions kept, centred, and the margins filled with the grey of its border. The size is that of
+all pictures, if they have one and it is at most 64 × 64, else 28 × 28.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miniflow.datasets.splits import Part, Splits, make_splits
+from miniflow.digit_images.decode import read_grey
+from miniflow.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+LARGEST_KEPT = 64  # pixels a side; pictures of one size up to this are left as they are
+DEFAULT_SIZE = (28, 28)  # height and width that all others are made into
+PARTS = ("train", "validation", "test")
+
+
+def read_picture(
+    path: str | os.PathLike[str], size: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """A picture as grey pixels, 0 black to 255 white: (height, width).
+
+    Args:
+        path: a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM. Colours become grey by their luma (ITU-R
+            BT.601); transparency is laid on white; the camera's note of how it was held is
+            followed.
+        size: height and width to make it fit into; None, the default, leaves it as it is. Scaling
+            is bilinear, averaging what is made smaller, and keeps the proportions; the margins get
+            the mean of the picture's outermost pixels.
+
+    Raises DataError, with the file's name, if it cannot be opened, is no picture or is damaged.
+
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "wide.png")
+    ...     Image.new("L", (40, 20), 51).save(path)
+    ...     read_picture(path).shape, read_picture(path, (8, 8)).shape
+    ((20, 40), (8, 8))
+    """
+    return _as_pixels(read_grey(path), size)
+
+
+def load_class_folders(folder: str | os.PathLike[str]) -> Splits:
+    """The pictures in the subfolders of `folder`; see `miniflow.datasets.load`.
+
+    If all its subfolders are called train, validation and test (train at least), the classes are
+    the subfolders of those; else test and validation are set aside, a tenth each, by
+    `make_splits`. Hidden files (.DS_Store) are passed over; every other one must be a picture.
+
+    Raises DataError if there are not two classes, a class has no picture (of `train`), another part
+    has other classes, or a file is no picture: the message names it.
+    """
+    top = class_names_in(folder)
+    if "train" in top and set(top) <= set(PARTS):
+        folders = {part: os.path.join(folder, part) for part in PARTS if part in top}
+    else:
+        folders = {"train": os.fspath(folder)}
+    names = class_names_in(folders["train"])
+    if len(names) < 2:
+        raise DataError(
+            f"{folders['train']}: has {len(names)} subfolder{'s' * (len(names) != 1)}, and needs "
+            "one for each class, at least two."
+        )
+    files = {
+        part: _files_of(where, names, every_class=part == "train")
+        for part, where in folders.items()
+    }
+    images = _read_pictures([path for part in files.values() for path, _ in part])
+    parts, start = {}, 0
+    for part, found in files.items():
+        labels = np.array([label for _, label in found], np.int64)
+        parts[part] = Part(images[start : start + len(found)], labels)
+        start += len(found)
+    splits = make_splits(
+        os.fspath(folder), parts["train"], parts.get("validation"), parts.get("test")
+    )
+    for dataset in splits:
+        dataset.class_names = tuple(names)
+    return splits
+
+
+def class_names_in(folder: str | os.PathLike[str]) -> list[str]:
+    """The subfolders of a folder, hidden ones left out, in the order of their labels.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("10", "9", ".hidden"):
+    ...         pathlib.Path(folder, name).mkdir()
+    ...     class_names_in(folder)
+    ['9', '10']
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    if all(name.isdecimal() for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)
+
+
+def _files_of(folder: str, names: Sequence[str], every_class: bool) -> list[tuple[str, int]]:
+    """The pictures of a part, each with its label."""
+    if unknown := [name for name in class_names_in(folder) if name not in names]:
+        raise DataError(
+            f"{os.path.join(folder, unknown[0])}: there is no such class to train on; there are "
+            f"{', '.join(names)}."
+        )
+    files = []
+    for label, name in enumerate(names):
+        where = os.path.join(folder, name)
+        found = sorted(os.listdir(where)) if os.path.isdir(where) else []
+        visible = [os.path.join(where, file) for file in found if file[0] != "."]
+        if every_class and not visible:
+            raise DataError(f"{where}: holds no pictures.")
+        files += [(path, label) for path in visible]
+    if not files:
+        raise DataError(f"{folder}: holds no pictures.")
+    return files
+
+
+def _read_pictures(paths: Sequence[str]) -> NDArray[np.uint8]:
+    """All pictures, in the size that they have if it is one and small; else in the default."""
+    size, images = DEFAULT_SIZE, []
+    for i, path in enumerate(paths):
+        grey = read_grey(path)
+        if i == 0 and max(grey.shape) <= LARGEST_KEPT:
+            size = (grey.shape[0], grey.shape[1])
+        if grey.shape != size != DEFAULT_SIZE:  # not one size, after all
+            size = DEFAULT_SIZE
+            images = [read_picture(before, size) for before in paths[:i]]
+        images.append(_as_pixels(grey, size))
+    return np.stack(images)
+
+
+def _as_pixels(grey: NDArray[np.float64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    if size is not None and grey.shape != size:
+        grey = _fitted(grey, size)
+    pixels: NDArray[np.uint8] = np.rint(grey * 255).astype(np.uint8)
+    return pixels
+
+
+def _fitted(grey: NDArray[np.float64], size: tuple[int, int]) -> Any:
+    """A picture scaled into a frame, its proportions kept, in the middle."""
+    from PIL import Image
+
+    height, width = grey.shape
+    scale = min(size[0] / height, size[1] / width)
+    inner = tuple(max(1, round(scale * side)) for side in grey.shape)
+    image = Image.fromarray(grey.astype(np.float32))
+    scaled = np.asarray(image.resize(inner[::-1], Image.Resampling.BILINEAR), np.float64)
+    edge = np.ones(grey.shape, bool)
+    edge[1:-1, 1:-1] = False
+    frame = np.full(size, grey[edge].mean())
+    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    frame[top : top + inner[0], left : left + inner[1]] = np.clip(scaled, 0.0, 1.0)
+    return frame

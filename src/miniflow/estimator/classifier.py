@@ -1,0 +1,226 @@
+"""`MiniflowClassifier`: labels of any kind, probabilities of the classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin  # type: ignore[import-untyped]
+from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
+from sklearn.utils.validation import column_or_1d  # type: ignore[import-untyped]
+
+from miniflow.estimator.perceptron import Perceptron
+from miniflow.nodes.activation import softmax
+from miniflow.options import OptionError
+
+
+class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+    """A multilayer perceptron that tells classes apart, fitted by a compiled graph.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        How many units each hidden layer has; () is a linear model.
+    activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
+        What follows a hidden layer.
+    solver : {"adam", "adamw", "rmsprop", "sgd"}, default="adam"
+        The optimizer.
+    alpha : float, default=0.0001
+        The strength of the penalty ½ Σ ‖W‖², which is divided by the weights of a batch.
+    batch_size : int or "auto", default="auto"
+        Examples in a batch; "auto" is 200, or all if there are fewer.
+    learning_rate_init : float or schedule, default=0.001
+        The learning rate, or a function of the step: see `miniflow.schedules`.
+    max_iter : int, default=200
+        How often to go through the data at most.
+    shuffle : bool, default=True
+        Whether each iteration goes through the data in another order.
+    random_state : int, RandomState instance or None, default=None
+        What the first weights, the order and the validation data are drawn with: the same int gives
+        the same bits, on the same machine.
+    tol : float, default=1e-4
+        An iteration is better if the loss falls, or the validation score rises, by at least this.
+    verbose : bool, default=False
+        Print a line for each iteration.
+    warm_start : bool, default=False
+        `fit` goes on from what the last `fit` has learned.
+    momentum : float, default=0.9
+        Of "sgd", in [0, 1).
+    nesterovs_momentum : bool, default=True
+        Of "sgd".
+    early_stopping : bool, default=False
+        Set `validation_fraction` of the data aside, with the same shares of the classes; stop by
+        the accuracy on them, and put the best weights back.
+    validation_fraction : float, default=0.1
+        In (0, 1).
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of "adam" and "adamw".
+    n_iter_no_change : int, default=10
+        More iterations than this in a row that are not better end the training.
+    backend : {"auto", "interpreter", "numpy", "native"}, default="auto"
+        What runs the steps, as for `miniflow.fit`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    coefs_, intercepts_ : list of ndarray
+        The weights (inputs, outputs) and the biases of each layer, of float32 if the data were.
+    loss_, best_loss_ : float
+        The last loss, and the least (None with early stopping).
+    loss_curve_ : list of float
+        The mean loss of each iteration.
+    validation_scores_, best_validation_score_
+        The accuracy on the validation data after each iteration, and the best; None without early
+        stopping.
+    n_iter_ : int
+        Iterations.
+    t_ : int
+        Examples seen.
+    n_features_in_ : int
+        Features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names; only if X was a table whose columns are all named by strings.
+    n_layers_, n_outputs_, out_activation_
+        Layers, with the input's; outputs; "softmax".
+
+    See Also
+    --------
+    MiniflowRegressor : The same for numbers.
+
+    Notes
+    -----
+    Examples with the weight 0 are left out, and a weight of 2 is the same as the example twice as
+    long as all examples are in one batch; in smaller batches they fall out differently.
+
+    Examples
+    --------
+    >>> import numpy as np, miniflow as mf
+    >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]] * 10)
+    >>> y = np.where(X[:, 0] == X[:, 1], "same", "different")
+    >>> clf = mf.MiniflowClassifier((8,), learning_rate_init=0.05, random_state=0, backend="numpy")
+    >>> clf.fit(X, y).predict([[1.0, 1.0], [1.0, 0.0]])
+    array(['same', 'different'], dtype='<U9')
+    """
+
+    _is_classifier = True
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MiniflowClassifier:
+        """Fit to examples X, (n, features), and their labels y, (n,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The examples.
+        y : array-like of shape (n_samples,)
+            Their labels: numbers, strings, anything that can be sorted.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each example counts; 1 by default.
+
+        Returns
+        -------
+        self : MiniflowClassifier
+            The fitted estimator.
+        """
+        fitted: MiniflowClassifier = self._fit(X, y, sample_weight)
+        return fitted
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> MiniflowClassifier:
+        """Go once through these examples, on from what has been learned so far.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call, unless y has them all.
+
+        Returns
+        -------
+        self : MiniflowClassifier
+            The estimator.
+        """
+        fitted: MiniflowClassifier = self._partial_fit(X, y, sample_weight, classes)
+        return fitted
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable label of each example.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The examples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
+        output = self._output(X)
+        labels: NDArray[Any] = self.classes_[output.argmax(axis=1)]
+        return labels
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """The probability of each class for each example.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The examples.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        probabilities: NDArray[Any] = softmax(self._output(X))
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """The logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The examples.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        output = self._output(X)
+        shifted = output - output.max(axis=1, keepdims=True)
+        logs: NDArray[Any] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return logs
+
+    def _targets(self, y: Any, first: bool, classes: Any = None) -> NDArray[Any]:
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        if first:
+            self.classes_ = np.unique(y if classes is None else classes)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise OptionError(
+                f"partial_fit: classes is {np.unique(classes).tolist()}, and was "
+                f"{self.classes_.tolist()} in the first call."
+            )
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise OptionError(
+                f"{type(self).__name__}: y has the labels {unknown.tolist()}, which are not among "
+                f"its classes, {self.classes_.tolist()}."
+            )
+        targets: NDArray[Any] = np.searchsorted(self.classes_, y)
+        return targets
+
+    def _outputs(self, targets: NDArray[Any]) -> int:
+        return len(self.classes_)
+
+    def _score_of(self, output: Any, targets: Any, weights: Any) -> float:
+        return float(np.average(output.argmax(axis=1) == targets, weights=weights))
+
+    def _notes(self) -> dict[str, Any]:
+        return {"class_names": [str(label) for label in self.classes_.tolist()]}
