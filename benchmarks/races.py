@@ -1,11 +1,12 @@
 """What is raced: the networks, their first parameters, their data and the order of the batches.
 
 A `Race` is a record. Everything that contenders must have in common is computed here, from the
-race and a fixed seed, in NumPy: the same numbers therefore reach every framework. There are five
+race and a fixed seed, in NumPy: the same numbers therefore reach every framework. There are six
 kinds of race:
 
 * "train": steps of SGD on a network of layers, from a shuffled data set; gathering a minibatch,
   the loss and the update are part of each step.
+* "convolution": the same for a network that convolves before.
 * "sequence": the same for a recurrent network, unrolled over the pixels of an image.
 * "scalar": x·y + x·z on Python numbers, with its three gradients.
 * "infer": class probabilities of a trained network's shape.
@@ -31,7 +32,8 @@ class Race:
 
     `steps` is how many steps a contender takes in a round; of them, `chunk` at a time where a
     framework can be handed several (the check before the race is one chunk, too). `layers` are the
-    widths, inputs first; of a sequence: pixels a time step, hidden units, classes.
+    widths, inputs first; of a sequence: pixels a time step, hidden units, classes. `kernels` are
+    the side and the number of each convolution's; a ReLU and the maximum of 2 × 2 pixels follow it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Race:
     lr: float = 0.1
     epochs: int = 0
     rounds: int = 15
+    kernels: tuple[tuple[int, int], ...] = ()
 
     @property
     def time_steps(self) -> int:
@@ -66,6 +69,19 @@ RACES = (
         50,
         activation="relu",
         lr=0.02,
+    ),
+    Race(
+        "cnn",
+        "conv 5×5×16, ReLU, pool, conv 5×5×32, ReLU, pool, 512-128-10; batch 128",
+        "convolution",
+        (512, 128, 10),
+        batch=128,
+        steps=30,
+        chunk=10,
+        activation="relu",
+        lr=0.02,
+        rounds=11,
+        kernels=((5, 16), (5, 32)),
     ),
     Race("tiny", "x·y + x·z and its three gradients, scalars", "scalar", steps=1000, chunk=100),
     Race(
@@ -128,8 +144,10 @@ def shortened(race: Race) -> Race:
 def first_parameters(race: Race) -> list[Array]:
     """The parameters that every contender starts from: W and b of each layer, float32.
 
-    Glorot's normal initialisation for sigmoid and tanh, He's for ReLU; biases are zero. A sequence
-    has Wx (pixels × units), Wh (units × units, orthogonal), b, and the output layer's W and b.
+    Glorot's normal initialisation for sigmoid and tanh, He's for ReLU; biases are zero, and 0.1 for
+    kernels. A sequence has Wx (pixels × units), Wh (units × units, orthogonal), b, and the output
+    layer's W and b. The kernels of convolutions come first, (side, side, channels, kernels); the
+    layer after them takes images that were flattened with their channels last.
     """
     rng = np.random.default_rng(SEED)
 
@@ -143,15 +161,23 @@ def first_parameters(race: Race) -> list[Array]:
         Wx, b = layer(pixels, units)
         Wh = np.linalg.qr(rng.normal(size=(units, units)))[0].astype(np.float32)
         return [Wx, np.ascontiguousarray(0.9 * Wh, np.float32), b, *layer(units, classes)]
-    widths = zip(race.layers, race.layers[1:], strict=False)
-    return [array for inputs, outputs in widths for array in layer(inputs, outputs)]
+    found, channels = list[Array](), 1
+    for side, count in race.kernels:
+        W, b = layer(side * side * channels, count)
+        # With a bias of 0, rounding alone would decide which side of the ReLU empty paper is on.
+        found += [W.reshape(side, side, channels, count), b + np.float32(0.1)]
+        channels = count
+    for inputs, outputs in zip(race.layers, race.layers[1:], strict=False):
+        found += layer(inputs, outputs)
+    return found
 
 
 def work(race: Race, examples: int) -> Array:
     """What a contender is given to do, one row a step, enough for a check and a few rounds.
 
-    Rows of indices into the training set, shuffled anew for each epoch ("train", "sequence"), rows
-    of x, y, z ("scalar"), or the first image of a slice of the test set ("infer").
+    Rows of indices into the training set, shuffled anew for each epoch ("train", "convolution",
+    "sequence"), rows of x, y, z ("scalar"), or the first image of a slice of the test set
+    ("infer").
     """
     rng = np.random.default_rng(SEED)
     rows = race.chunk + 4 * race.steps
@@ -229,13 +255,21 @@ def products(race: Race) -> list[Product]:
             add("Xᵀ·G", inputs, batch, outputs, left=True, count=count)
             if not is_first:
                 add("G·Wᵀ", batch, outputs, inputs, right=True, count=count)
-    elif race.kind in ("train", "infer"):
-        for index, (inputs, outputs) in enumerate(zip(race.layers, race.layers[1:], strict=False)):
-            add("X·W", batch, inputs, outputs)
-            if race.kind == "train":
-                add("Xᵀ·G", inputs, batch, outputs, left=True)
+    elif race.kind in ("train", "convolution", "infer"):
+        width, channels = 28, 1
+        factors = []
+        for side, count in race.kernels:  # each place of each image is a row
+            width = width - side + 1
+            factors.append((batch * width**2, side**2 * channels, count))
+            width, channels = width // 2, count
+        widths = zip(race.layers, race.layers[1:], strict=False)
+        factors += [(batch, inputs, outputs) for inputs, outputs in widths]
+        for index, (rows, inputs, outputs) in enumerate(factors):
+            add("X·W", rows, inputs, outputs)
+            if race.kind != "infer":
+                add("Xᵀ·G", inputs, rows, outputs, left=True)
                 if index > 0:
-                    add("G·Wᵀ", batch, outputs, inputs, right=True)
+                    add("G·Wᵀ", rows, outputs, inputs, right=True)
     return [product._replace(count=count) for product, count in found.items()]
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from miniflow.networks import build, sizes_of
+import miniflow as mf
+from miniflow.networks import build, build_cnn, network_for, sizes_of
 from miniflow.options import OptionError
 from miniflow.plans import ancestors_in_order
 
@@ -18,7 +19,7 @@ def test_names_stand_for_sizes_that_fit_the_data() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("big", "no model 'big'; there are linear, mlp, and sizes such as 784-300-100-10"),
+        ("big", "no model 'big'; there are linear, mlp, cnn, and sizes such as 784-300-100-10"),
         ("784", "no model '784'"),
         ("784--10", "no model"),
         ("784-1e3-10", "no model"),
@@ -55,3 +56,25 @@ def test_the_seed_decides_the_weights() -> None:
     first, again, other = (build((5, 4, 3), seed).parameters["W1"].value for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_the_convolutional_network_takes_images_as_rows() -> None:
+    network = network_for("cnn", 784, (784,), 10, 0)
+    assert str(network) == "conv 5×5×16, pool, conv 5×5×32, pool, 512-128-10"
+    assert network.parameter_count() == 80202
+    images = np.random.default_rng(0).random((3, 784)).astype(np.float32)
+    assert mf.value(network.logits, {network.X: images}).shape == (3, 10)
+    assert network.work == 2 * 64 * 400 * 32  # the products of the second convolution
+
+
+def test_the_convolutional_network_fits_images_of_other_sizes() -> None:
+    network = build_cnn((17, 20, 3), 4)
+    images = np.zeros((2, 17 * 20 * 3), np.float32)
+    assert mf.value(network.logits, {network.X: images}).shape == (2, 4)
+    assert "dense1/W" in network.parameters
+
+
+@pytest.mark.parametrize("shape", [(30,), (15, 40), (2, 3, 4, 5)])
+def test_what_is_no_image_or_a_small_one_cannot_be_convolved(shape: tuple[int, ...]) -> None:
+    with pytest.raises(OptionError, match="'cnn' takes images of at least 16 × 16 pixels"):
+        network_for("cnn", int(np.prod(shape)), shape, 10)

@@ -83,9 +83,9 @@ class Contender:
     settings: tuple[Setting, ...] = (ONE, ALL)
 
 
-LEARNING = ("train", "sequence", "cold")
+LEARNING = ("train", "convolution", "sequence", "cold")
 ANYTHING = (*LEARNING, "scalar", "infer")
-PRODUCTS = ("train", "sequence", "infer")
+PRODUCTS = ("train", "convolution", "sequence", "infer")
 XLA = (PINNED, ALL)
 COMPILED = (OWN, ONE, SAID)
 
@@ -98,8 +98,15 @@ CONTENDERS = (
     Contender("NumPy planned", "by hand", "by_hand_planned", "numpy", ("train", "cold")),
     Contender("NumPy planned, numba", "by hand", "by_hand_planned", "numba", ("train", "cold")),
     Contender("PyTorch eager", "peer", "pytorch", "eager", ANYTHING),
+    Contender("PyTorch eager, channels last", "peer", "pytorch", "channels last", ("convolution",)),
     Contender("PyTorch nn.RNN", "rolled", "pytorch", "nn.RNN", ("sequence",)),
-    Contender("torch.compile", "peer", "pytorch", "compile", ("train", "scalar", "infer", "cold")),
+    Contender(
+        "torch.compile",
+        "peer",
+        "pytorch",
+        "compile",
+        ("train", "convolution", "scalar", "infer", "cold"),
+    ),
     Contender("JAX jit", "peer", "jax_", "jit", ANYTHING, XLA),
     Contender("JAX lax.scan", "peer", "jax_", "scan", LEARNING, XLA),
     Contender("JAX lax.scan over time", "rolled", "jax_", "rolled", ("sequence",), XLA),

@@ -10,6 +10,10 @@ from contenders import Runner
 
 def build(variant: str, race: Race, data: Data) -> Runner:
     """The runner of the race's kind."""
+    if race.kind == "convolution":
+        from contenders.by_hand_convolution import Convolutional
+
+        return Convolutional(race, data)
     kinds = {"sequence": Sequence, "scalar": Scalar, "infer": Inference}
     return kinds.get(race.kind, Network)(race, data)
 

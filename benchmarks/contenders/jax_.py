@@ -41,6 +41,28 @@ def layered(race: Race) -> Callable[..., Any]:
     return logits
 
 
+def convolutional(race: Race) -> Callable[..., Any]:
+    """The logits of the network that convolves.
+
+    Images have their channels last, and pools are a maximum over two axes of a reshaped array: XLA
+    ran that in half the time that it took with the channels first or with `reduce_window`.
+    """
+    count, head = 2 * len(race.kernels), layered(race)
+
+    def logits(parameters: list[Any], X: Any) -> Any:
+        X = X.reshape(-1, 28, 28, 1)
+        for W, b in zip(parameters[:count:2], parameters[1:count:2], strict=True):
+            X = lax.conv_general_dilated(
+                X, W, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            X = jax.nn.relu(X + b)
+            n, height, width, channels = X.shape
+            X = X.reshape(n, height // 2, 2, width // 2, 2, channels).max((2, 4))
+        return head(parameters[count:], X.reshape(len(X), -1))
+
+    return logits
+
+
 def recurrent(race: Race, unrolled: bool) -> Callable[..., Any]:
     """The logits of the recurrent network."""
     pixels, units, _ = race.layers
@@ -71,7 +93,10 @@ class Training:
         self.parameters = [jnp.asarray(array) for array in first_parameters(race)]
         self.is_scan, self.chunk, lr = variant != "jit", race.chunk, race.lr
         is_sequence, is_rolled = race.kind == "sequence", variant == "rolled"
-        logits = recurrent(race, not is_rolled) if is_sequence else layered(race)
+        if is_sequence:
+            logits = recurrent(race, not is_rolled)
+        else:
+            logits = convolutional(race) if race.kind == "convolution" else layered(race)
 
         def loss_of(parameters: list[Any], X: Any, y: Any) -> Any:
             scores = jax.nn.log_softmax(logits(parameters, X))

@@ -27,6 +27,15 @@ def layered(race: Race, X: mf.Node, parameters: list[mf.Node]) -> mf.Node:
     return mf.Linear(X, V, c)
 
 
+def convolutional(race: Race, X: mf.Node, parameters: list[mf.Node]) -> mf.Node:
+    """The logits of the network that convolves; its images come as rows."""
+    X = mf.Reshape(X, (-1, 28, 28, 1))
+    count = 2 * len(race.kernels)
+    for W, b in zip(parameters[:count:2], parameters[1:count:2], strict=True):
+        X = mf.MaxPool(mf.ReLU(mf.Conv2D(X, W, b)))
+    return layered(race, mf.Flatten(X), parameters[count:])
+
+
 def recurrent(race: Race, X: mf.Node, parameters: list[mf.Node]) -> mf.Node:
     """The logits of the recurrent network, unrolled."""
     Wx, Wh, b, V, c = parameters
@@ -44,7 +53,8 @@ class Training:
         self.images, self.labels = data.images, data.labels
         self.X, self.y = mf.Input("X"), mf.Input("y")
         self.parameters = [mf.Parameter(array) for array in first_parameters(race)]
-        network = recurrent if race.kind == "sequence" else layered
+        kinds = {"sequence": recurrent, "convolution": convolutional}
+        network = kinds.get(race.kind, layered)
         loss = mf.CrossEntropyWithSoftmax(network(race, self.X, self.parameters), self.y)
         optimizer = mf.SGD(race.lr)
         if variant != "interpreter":

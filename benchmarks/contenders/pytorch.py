@@ -1,7 +1,8 @@
 """PyTorch: eager, as its tutorials write it, and a whole training step under torch.compile.
 
 For the compiled variant the loss, its gradients (`torch.func`), the gather and the update are one
-function: compiling the model alone, the usual way, was slower in every race.
+function: compiling the model alone, the usual way, was slower in every race. "channels last" is
+eager with images and kernels in that memory format; what is computed is the same.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from races import Array, Data, Race, first_parameters
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import conv2d, cross_entropy, linear, max_pool2d
 
 from contenders import Runner
 
@@ -31,11 +33,57 @@ def build(variant: str, race: Race, data: Data) -> Runner:
 def stack(race: Race) -> nn.Sequential:
     """The layers, with the first parameters; torch keeps weights transposed."""
     activation = nn.ReLU if race.activation == "relu" else nn.Sigmoid
-    modules: list[nn.Module] = []
-    parameters = first_parameters(race)
-    for W, b in zip(parameters[::2], parameters[1::2], strict=True):
+    parameters, count = stored(race), 2 * len(race.kernels)
+    modules: list[nn.Module] = [AsImages()] if count else []
+    for kernels, b in zip(parameters[:count:2], parameters[1:count:2], strict=True):
+        conv = nn.Conv2d(kernels.shape[1], kernels.shape[0], kernels.shape[2])
+        with torch.no_grad():
+            conv.weight.copy_(kernels)
+            conv.bias.copy_(b)
+        modules += [conv, activation(), nn.MaxPool2d(2)]
+    modules += [nn.Flatten()] if count else []
+    for weights, bias in zip(parameters[count::2], parameters[count + 1 :: 2], strict=True):
+        W, b = weights.T.numpy(), bias.numpy()
         modules += [layer(W, b), activation()]
     return nn.Sequential(*modules[:-1])
+
+
+class AsImages(nn.Module):
+    """Rows as grey images; images as they are."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X if X.ndim == 4 else X.view(-1, 1, 28, 28)
+
+
+def stored(race: Race) -> list[Tensor]:
+    """The first parameters as torch keeps them: weights transposed, channels before the pixels.
+
+    The layer after the convolutions has its inputs in torch's order: channel by channel.
+    """
+    found = []
+    for place, array in enumerate(first_parameters(race)):
+        if race.kernels and place == 2 * len(race.kernels):
+            array = by_channel(race, array)
+        found.append(torch.from_numpy(array.transpose(*range(array.ndim)[::-1]).copy()))
+    # (kernels, channels, width, height): torch has the height first.
+    return [p.transpose(2, 3).contiguous() if p.ndim == 4 else p for p in found]
+
+
+def by_channel(race: Race, W: Array, back: bool = False) -> Array:
+    """Rows in the order (channel, pixel) that were in the order (pixel, channel), or back again."""
+    channels = race.kernels[-1][1]
+    order = np.arange(len(W)).reshape(-1, channels).T.ravel()
+    return W[np.argsort(order)] if back else W[order]
+
+
+def as_raced(race: Race, tensors: list[Tensor]) -> list[Array]:
+    """The parameters as the race has them."""
+    arrays = [p.permute(2, 3, 1, 0) if p.ndim == 4 else p.T if p.ndim == 2 else p for p in tensors]
+    found = [array.detach().numpy().copy() for array in arrays]
+    if race.kernels:
+        place = 2 * len(race.kernels)
+        found[place] = by_channel(race, found[place], back=True)
+    return found
 
 
 def layer(W: Array, b: Array) -> nn.Linear:
@@ -99,12 +147,16 @@ class Eager:
     """Model, criterion, optimizer, and the loop of every tutorial."""
 
     def __init__(self, race: Race, data: Data, variant: str) -> None:
+        self.race = race
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
         self.model: nn.Module
         if race.kind == "sequence":
             self.model = Recurrent(race) if variant == "nn.RNN" else Unrolled(race)
         else:
             self.model = stack(race)
+        if variant == "channels last":
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.images = self.images.view(-1, 1, 28, 28).to(memory_format=torch.channels_last)
         self.criterion = nn.CrossEntropyLoss()
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(trained, lr=race.lr)
@@ -121,24 +173,27 @@ class Eager:
 
     def answer(self) -> list[Array]:
         if isinstance(self.model, Unrolled | Recurrent):
-            tensors: list[Any] = self.model.arrays()
-        else:
-            tensors = [p.T if p.ndim == 2 else p for p in self.model.parameters()]
-        return [tensor.detach().numpy().copy() for tensor in tensors]
+            return [tensor.detach().numpy().copy() for tensor in self.model.arrays()]
+        return as_raced(self.race, list(self.model.parameters()))
 
 
 class CompiledStep:
     """Gather, loss, gradients and update as one compiled function."""
 
     def __init__(self, race: Race, data: Data) -> None:
+        self.race, count = race, 2 * len(race.kernels)
         self.images, self.labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
-        arrays = first_parameters(race)
-        self.parameters = [torch.from_numpy(a.T.copy() if a.ndim == 2 else a) for a in arrays]
+        self.parameters = stored(race)
         activation = torch.relu if race.activation == "relu" else torch.sigmoid
         lr = race.lr
 
         def loss_of(parameters: list[Tensor], X: Tensor, y: Tensor) -> Tensor:
-            *hidden, (W, b) = zip(parameters[::2], parameters[1::2], strict=True)
+            X = X.view(-1, 1, 28, 28) if count else X
+            pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
+            for kernels, biases in pairs[: count // 2]:
+                X = max_pool2d(activation(conv2d(X, kernels, biases)), 2)
+            X = X.flatten(1)
+            *hidden, (W, b) = pairs[count // 2 :]
             for weights, biases in hidden:
                 X = activation(linear(X, weights, biases))
             return cross_entropy(linear(X, W, b), y)
@@ -161,7 +216,7 @@ class CompiledStep:
         return loss.item()
 
     def answer(self) -> list[Array]:
-        return [(p.T if p.ndim == 2 else p).numpy().copy() for p in self.parameters]
+        return as_raced(self.race, self.parameters)
 
 
 class Scalar:

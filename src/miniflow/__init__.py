@@ -23,6 +23,8 @@ from miniflow.nodes import __all__ as _node_names
 
 if TYPE_CHECKING:
     from miniflow import datasets as datasets
+    from miniflow import layers as layers
+    from miniflow.augmentation import augmented as augmented
     from miniflow.callbacks import Callback as Callback
     from miniflow.callbacks import CSVLogger as CSVLogger
     from miniflow.callbacks import EarlyStopping as EarlyStopping
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from miniflow.optimizers import AdamW as AdamW
     from miniflow.optimizers import RMSprop as RMSprop
     from miniflow.pictures import draw as draw
+    from miniflow.summaries import summary as summary
     from miniflow.training import fit as fit
 
 __version__ = "0.1.0"
@@ -78,6 +81,8 @@ _LATER = {
     "RMSprop": "optimizers",
     "fit": "training",
     "evaluate": "evaluation",
+    "summary": "summaries",
+    "augmented": "augmentation",
     "History": "history",
     "EarlyStopping": "callbacks",
     "ReduceLROnPlateau": "callbacks",
@@ -88,7 +93,7 @@ _LATER = {
     "MiniflowClassifier": "estimator",
     "MiniflowRegressor": "estimator",
 }
-_ROOMS = ("callbacks", "datasets", "initializers", "optimizers", "schedules")
+_ROOMS = ("callbacks", "datasets", "initializers", "layers", "optimizers", "schedules")
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,10 @@ How a batch is computed, compiled or by the interpreter, is the business of `ste
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from miniflow.feeding import checked_output
 from miniflow.graph import Node, Parameter
 from miniflow.history import Epoch, History
 from miniflow.interrupts import Interrupts, interrupts_held_back
+from miniflow.nodes import Seed
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, whole
 from miniflow.plans import ancestors_in_order
@@ -37,6 +39,7 @@ from miniflow.stepping import Look, Step, StepResult, make_look, make_step
 from miniflow.values import describe
 
 VALIDATION_ROWS = 1000  # rows at a time
+MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for an epoch's above it
 
 
 def fit(
@@ -56,6 +59,11 @@ def fit(
 ) -> History:
     """Train the parameters that `loss` depends on, in place.
 
+    A `Seed` that `loss` depends on, and that `data` do not feed, is fed another whole number at
+    each step, drawn from `rng`: what is random in the graph, such as `Dropout`, is in training. No
+    number is fed for the validation, which is inference. So the loss and the accuracy of an epoch
+    are those of a network with holes in it, and may be worse than the validation's.
+
     Args:
         loss: one number, the mean over the rows of what is fed.
         data: a `miniflow.datasets.Dataset`, whose labels are fed to the loss's second inbound node
@@ -68,7 +76,8 @@ def fit(
         batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
         validation: data to look at after each epoch and not to train on; None by default.
         callbacks: `Callback`s; none by default.
-        rng: a generator or a seed, for the order of the examples; by default it differs each time.
+        rng: a generator or a seed, for the order of the examples and for every `Seed`; by default
+            it differs each time.
         checkpoint: a file that is written after each epoch; None by default.
         resume: go on from that file, if there is one, up to `epochs` in all; the bits are those of
             a training that was never stopped. False by default.
@@ -112,6 +121,7 @@ def fit(
     parameters = [node for node in ancestors_in_order(loss) if isinstance(node, Parameter)]
     if not parameters:
         raise GraphError(f"{loss} depends on no Parameter: there is nothing to train.")
+    fed = data if isinstance(data, Mapping) else ()
     training = Training(
         loss=loss,
         parameters=parameters,
@@ -125,6 +135,7 @@ def fit(
         rng=np.random.default_rng(rng),
         callbacks=list(callbacks),
         checkpoint=checkpoint,
+        seeds=[n for n in ancestors_in_order(loss) if isinstance(n, Seed) and n not in fed],
     )
     if checkpoint is not None:
         os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
@@ -141,6 +152,7 @@ class Training:
     loss, parameters, optimizer, epochs, batch_size, rng: as given to `fit`.
     step, look: how a batch is trained on, and how one is only looked at.
     data, validation: the examples, ready to be fed.
+    seeds: the `Seed`s that are fed a number at each step.
     epoch: how many epochs are complete. history: their rows.
     stop: set it to True to end the training after the epoch under way.
     rows: examples in the latest batch. rows_done: examples of this epoch so far.
@@ -158,6 +170,7 @@ class Training:
     rng: np.random.Generator
     callbacks: list[Callback]
     checkpoint: str | os.PathLike[str] | None = None
+    seeds: list[Seed] = field(default_factory=list)
     epoch: int = 0
     stop: bool = False
     history: History = field(default_factory=History)
@@ -190,11 +203,15 @@ class Training:
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts) -> None:
         started = time.perf_counter()
         self._total, self._correct, self.rows_done = 0.0, 0, 0
+        seeded = self._seeded()
         for number, batch in enumerate(self.data.batches(self.batch_size, self.rng), 1):
+            numbers = next(seeded)
             try:
-                result = self.step(batch.feed)
+                result = self.step({**batch.feed, **numbers})
             except NotFiniteError as error:
-                told = NotFiniteError(f"Epoch {self.epoch + 1}, batch {number}: {error}")
+                fed = "".join(f", {seed.label} = {value}" for seed, value in numbers.items())
+                at = f"Epoch {self.epoch + 1}, batch {number}{fed}"
+                told = NotFiniteError(f"{at}: {error}")
                 if self._is_settled(told, everybody):
                     return
                 raise told from None
@@ -233,6 +250,19 @@ class Training:
             callback.on_not_finite(self, error)
         is_settled, self.stop = self.stop, self.stop or would_stop
         return is_settled
+
+    def _seeded(self) -> Iterator[dict[Node, int]]:
+        """What the seeds are fed at each step of an epoch.
+
+        One number for each of them is drawn now, and counted up from batch to batch. Where there is
+        no seed nothing is drawn, so that a graph without randomness sees the examples in the same
+        order whether this exists or not.
+        """
+        first = self.rng.integers(MOST_SEEDS, size=len(self.seeds)).tolist() if self.seeds else []
+        return (
+            {seed: start + batch for seed, start in zip(self.seeds, first, strict=True)}
+            for batch in count()
+        )
 
     def _count(self, result: StepResult, rows: int) -> None:
         self.rows = rows

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bars import pictures, write_bars
+from bars import draw_bar, pictures, write_bars
 
 from miniflow.cli.train import Notes
+from miniflow.files import read_arrays
 
 QUICK = ["--data", "bars.npz", "--model", "784-8-2", "--batch-size", 16]
 FILES = {
@@ -187,6 +188,86 @@ def test_a_damaged_run_json_is_told(miniflow: Any, folder: pathlib.Path) -> None
         result = miniflow("train", "--resume", "--out", "run")
         assert result.exit_code == 1
         assert "run.json: is damaged" in result.stderr
+
+
+# --- the convolutional network, and augmentation
+
+
+def write_small_bars(folder: pathlib.Path) -> None:
+    """Bars of 16 × 16 pixels, to be quick."""
+    images, labels = pictures(120)
+    np.savez(folder / "small.npz", images=images[:, 6:22, 6:22], labels=labels)
+
+
+def test_cnn_is_trained_evaluated_shown_and_asked(miniflow: Any, folder: pathlib.Path) -> None:
+    write_small_bars(folder)
+    arguments = ["--data", "small.npz", "--model", "cnn", "--batch-size", 16]
+    result = miniflow("train", *arguments, "--epochs", 3)
+    assert result.exit_code == 0, result.output
+    assert "augment  shift 2 pixels, rotate 12°, scale 0.1" in result.stdout
+    assert "network  conv 5×5×16, pool, conv 5×5×32, pool, 32-128-2" in result.stdout
+    assert float(last_line(result).split()[-1]) >= 0.9
+    run = folder / "runs" / "small-cnn"
+    assert json.loads((run / "run.json").read_text())["augment"] is True
+    told = miniflow("evaluate", "--model", run, "--data", "small.npz")
+    assert told.exit_code == 0
+    assert last_line(result).split()[-1] == last_line(told).split()[-1]
+    about = miniflow("info", run)
+    assert about.exit_code == 0
+    assert "input      X: n × 256 float32" in about.stdout
+    assert "conv1/W 5 × 5 × 1 × 16" in about.stdout
+    assert "training   sgd, learning rate up to 0.1" in about.stdout
+
+
+def test_cnn_predicts_pictures(miniflow: Any, folder: pathlib.Path) -> None:
+    result = miniflow("train", "--data", "bars.npz", "--model", "cnn", "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    picture = draw_bar(folder / "bar.png", standing=True)
+    told = miniflow("predict", picture, "--model", folder / "runs" / "bars-cnn")
+    assert told.exit_code == 0, told.output
+
+
+def test_defaults_are_the_models_own_and_can_be_changed(miniflow: Any, folder: Any) -> None:
+    write_small_bars(folder)
+    for model, augment, options in (
+        ("cnn", True, []),
+        ("cnn", False, ["--no-augment"]),
+        ("linear", False, []),
+        ("linear", True, ["--augment"]),
+    ):
+        arguments = ["--data", "small.npz", "--model", model, "--epochs", 1, *options]
+        result = miniflow("train", *arguments, "--out", "run", "--force")
+        assert result.exit_code == 0, result.output
+        assert ("augment" in result.stdout) is augment
+    resumed = miniflow("train", "--resume", "--out", "run", "--no-augment")
+    assert resumed.exit_code == 1
+    assert "started with --augment and can only be resumed with that" in resumed.stderr
+
+
+def test_an_augmented_run_with_dropout_is_resumed_to_the_same_bits(
+    miniflow: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_small_bars(folder)
+    arguments = ["--data", "small.npz", "--model", "cnn", "--batch-size", 16, "--epochs", 3]
+    miniflow("train", *arguments, "--out", "straight")
+    with monkeypatch.context() as patch:
+        interrupt_after(1, patch)
+        assert miniflow("train", *arguments, "--out", "stopped").exit_code == 130
+    assert miniflow("train", "--resume", "--out", "stopped").exit_code == 0
+    model, same = (folder / name / "checkpoint.safetensors" for name in ("stopped", "straight"))
+    before, after = (read_arrays(path, "checkpoint")[0] for path in (model, same))
+    for name, array in before.items():
+        assert array.tobytes() == after[name].tobytes(), name
+
+
+def test_data_that_are_no_images_are_refused_by_cnn(miniflow: Any, folder: pathlib.Path) -> None:
+    images, labels = pictures(60)
+    np.savez(folder / "flat.npz", images=images.reshape(60, 784)[:, :30], labels=labels)
+    for option in (["--model", "cnn"], ["--model", "linear", "--augment"]):
+        result = miniflow("train", "--data", "flat.npz", *option)
+        assert result.exit_code == 1
+        assert "(30,)" in result.stderr
+        assert not (folder / "runs").exists()
 
 
 # --- what is wrong with what the user gave

@@ -20,6 +20,13 @@ def test_nothing_is_dropped_where_no_seed_is_fed() -> None:
     assert np.array_equal(mf.value(mf.Dropout(x, seed), {x: values}), values)
 
 
+def test_inference_is_compiled_without_any_randomness() -> None:
+    x = mf.Input("x")
+    compiled = mf.compile(mf.Dropout(x, mf.Seed()) * 2.0, backend="numpy")
+    assert np.array_equal(compiled({x: np.arange(4.0)}), [0, 2, 4, 6])
+    assert len(compiled.program.equations) == 1
+
+
 def test_same_seed_drops_the_same_and_another_one_others() -> None:
     assert np.array_equal(dropped(7), dropped(7))
     for other in (dropped(8), dropped(7 + 2**31), dropped(7, stream=1)):

@@ -36,6 +36,7 @@ class Options:
     lr: float = 0.1
     seed: int = 0
     backend: str = "auto"
+    augment: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,27 +164,42 @@ def _numbered(name: str) -> Iterator[str]:
         number += 1
 
 
-def settle_options(given: dict[str, Any], kept: Options | None, lrs: dict[str, float]) -> Options:
+def settle_options(
+    given: dict[str, Any],
+    kept: Options | None,
+    lrs: dict[str, float],
+    own: dict[str, dict[str, Any]],
+) -> Options:
     """The options of a run: what was given on the command line, and defaults for the rest.
 
     Args:
         given: those that were given.
         kept: those of the run that is resumed, if there is one: what was given must agree.
         lrs: optimizer → its default learning rate.
+        own: model → defaults of its own.
 
     Raises OptionError if they do not agree.
     """
     if kept is None:
+        defaults = own.get(given.get("model", Options.model), {})
         lr = lrs[given.get("optimizer", Options.optimizer)]
-        return Options(**{"lr": lr, **given})
+        return Options(**{"lr": lr, **defaults, **given})
     for name, value in given.items():
         if (then := getattr(kept, name)) != value:
-            option = "--" + name.replace("_", "-")
+            then_said, now_said = _as_typed(name, then), _as_typed(name, value)
             raise OptionError(
-                f"The run was started with {option} {then} and can only be resumed with that; "
-                f"to train with {option} {value}, start another run with --out."
+                f"The run was started with {then_said} and can only be resumed with that; "
+                f"to train with {now_said}, start another run with --out."
             )
     return kept
+
+
+def _as_typed(name: str, value: Any) -> str:
+    """An option as it stands on the command line."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {value}"
 
 
 def find_model(given: str | None) -> tuple[pathlib.Path, Run | None]:

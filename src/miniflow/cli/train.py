@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from enum import StrEnum
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from miniflow.augmentation import Augmented, augmented
 from miniflow.callbacks import Callback, KeepBest
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
+from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.history import History
 from miniflow.models import load as load_model
 from miniflow.models import save
-from miniflow.networks import Network, build, sizes_of
+from miniflow.networks import CNN, Network, network_for
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.schedules import CosineDecay
 from miniflow.stepping import checked_backend
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from miniflow.datasets import Dataset, Splits
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "rmsprop": 0.001}
+OWN_DEFAULTS: dict[str, dict[str, Any]] = {CNN: {"epochs": 12, "augment": True}}
 
 
 class OptimizerName(StrEnum):
@@ -50,7 +51,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|SIZES",
-            help="linear, mlp, or the sizes of all layers, as in 784-300-100-10.  [default: mlp]",
+            help="linear, mlp, cnn (which convolves), or the sizes of all layers, as in "
+            "784-300-100-10.  [default: mlp]",
         ),
     ] = None,
     data: Annotated[
@@ -64,7 +66,11 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="How often to go through the data.  [default: 8]"),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How often to go through the data.  [default: 8, and 12 for cnn]",
+        ),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Images in a batch.  [default: 128]")
@@ -80,6 +86,13 @@ def train(
             metavar="RATE",
             help="The largest learning rate; it rises to that and falls to 0.  "
             "[default: 0.1 for sgd, 0.002 for adam and adamw, 0.001 for rmsprop]",
+        ),
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Shift, turn and scale each image a little, anew each time.  [default: for cnn]",
         ),
     ] = None,
     seed: Annotated[
@@ -111,6 +124,7 @@ def train(
     \b
     Examples:
       miniflow train
+      miniflow train --model cnn
       miniflow train --model linear --epochs 5
       miniflow train --model 784-300-100-10 --optimizer adam --out runs/deep
       miniflow train --data my-digits/ --seed 7
@@ -131,16 +145,17 @@ def train(
         "batch_size": batch_size,
         "optimizer": None if optimizer is None else optimizer.value,
         "lr": lr,
+        "augment": augment,
         "seed": seed,
         "backend": None if backend is None else checked_backend("train", backend.value),
     }
     given = {name: value for name, value in given.items() if value is not None}
     if resume and force:
         raise typer.BadParameter("--resume and --force exclude each other.")
-    run = choose_run(out, settle_options(given, None, LEARNING_RATES), resume, force)
+    run = choose_run(out, settle_options(given, None, LEARNING_RATES, OWN_DEFAULTS), resume, force)
     going_on = resume and run.exists()
     kept = run.read_options() if going_on else None
-    train_in(run, settle_options(given, kept, LEARNING_RATES), going_on)
+    train_in(run, settle_options(given, kept, LEARNING_RATES, OWN_DEFAULTS), going_on)
 
 
 def train_in(run: Run, options: Options, going_on: bool) -> None:
@@ -151,21 +166,22 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
     classes = len(splits.train.class_names or ())
     classes = max([classes, *(1 + int(part.labels.max()) for part in splits)])
     rng = np.random.default_rng(options.seed)
-    network = build(sizes_of(options.model, splits.train.images.shape[1], classes), rng)
-    optimizer = optimizer_for(options, len(splits.train))
+    train = splits.train
+    network = network_for(options.model, train.images.shape[1], train.image_shape, classes, rng)
+    examples = augmented(train) if options.augment else train
+    optimizer = optimizer_for(options, len(train))
     run.folder.mkdir(parents=True, exist_ok=True)
     if not going_on:
         run.remove_files()
         run.write_options(options)
-    introduce(run, options, network, splits)
+    introduce(run, options, network, splits, examples)
     notes = notes_for(options.data, splits.train)
     best = KeepBest("validation_accuracy", on_best=lambda _: save_logits(network, run, notes))
-    largest = max(inputs * outputs for inputs, outputs in pairwise(network.sizes))
-    with one_thread_if_small(2 * options.batch_size * largest):
+    with one_thread_if_small(options.batch_size * network.work):
         try:
             history = fit(
                 network.loss,
-                splits.train,
+                examples,
                 optimizer,
                 epochs=options.epochs,
                 batch_size=options.batch_size,
@@ -204,7 +220,7 @@ def optimizer_for(options: Options, examples: int) -> Optimizer:
 
 def save_logits(network: Network, run: Run, notes: dict[str, Any]) -> None:
     """Write the run's model file: from images to logits."""
-    example = np.zeros((1, network.sizes[0]), np.float32)
+    example = np.zeros((1, network.inputs), np.float32)
     save(network.logits, run.model, inputs={network.X: example}, notes=notes)
 
 
@@ -224,12 +240,16 @@ class Notes(Callback):
         training.history.to_csv(self._run.history)
 
 
-def introduce(run: Run, options: Options, network: Network, splits: Splits) -> None:
+def introduce(
+    run: Run, options: Options, network: Network, splits: Splits, examples: Dataset | Augmented
+) -> None:
     """Say what is going to be trained, on what, and where it goes."""
     counts = [f"{len(part):,}" for part in splits]
+    varied = f"augment  {examples.limits}\n" if isinstance(examples, Augmented) else ""
     typer.echo(
         f"data     {options.data}: {counts[0]} images to train on, {counts[1]} for validation, "
         f"{counts[2]} for the test\n"
+        f"{varied}"
         f"network  {network}: {network.parameter_count():,} parameters\n"
         f"backend  {options.backend}\n"
         f"folder   {run.folder}\n"
@@ -281,7 +301,5 @@ def picture_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:
     >>> picture_shape((28, 20)), picture_shape((784,)), picture_shape((8, 8, 3))
     ((28, 20), (28, 28), None)
     """
-    if len(shape) == 2 or shape[2:] == (1,):
-        return shape[0], shape[1]
-    side = math.isqrt(shape[0])
-    return (side, side) if len(shape) == 1 and side * side == shape[0] else None
+    found = height_width_channels(shape)
+    return found[:2] if found is not None and found[2] == 1 else None

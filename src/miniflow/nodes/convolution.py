@@ -114,7 +114,7 @@ class Conv2D(Op):
             parts = [np.reshape(seen.T @ Gg, shape) for seen, Gg in zip(columns, Gs, strict=True)]
             return parts[0] if self.groups == 1 else np.concatenate(parts, axis=3)
 
-        return (dx, dW) if b is None else (dx, dW, lambda: np.sum(G, axis=0))
+        return (dx, dW) if b is None else (dx, dW, lambda: np.sum(grad, axis=(0, 1, 2)))
 
     def _matrices(self, W: Any) -> list[Any]:
         """The kernels of each group as a matrix (kh · kw · c, o)."""

@@ -93,7 +93,7 @@ class Dropout(Op):
         shape, dtype = shape_of(x), getattr(x, "dtype", np.dtype(np.float64))
         stays = uniform(shape, seed, self.stream) >= self.rate
         mask = np.where(stays, 1.0 / (1.0 - self.rate), 0.0)
-        return np.where(seed < 0, 1.0, mask).astype(dtype)
+        return np.where(seed < 0, np.ones(shape), mask).astype(dtype)
 
 
 def uniform(shape: tuple[int, ...], seed: Any, stream: int) -> Any:

@@ -77,7 +77,7 @@ class _Writer:
         self.plan, self.library = plan, library
         self.memory, self.step, self.values = plan.memory, plan.step, plan.values
         self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
-        self.movements = Movements(plan.memory, plan.step, plan.values)
+        self.movements = Movements(plan.memory, plan.step, plan.values, self._is_zero)
 
     def write(self, group: Group) -> None:
         """Write the step of a group, if anybody needs its results."""

@@ -1,16 +1,19 @@
 """The steps that move what does not lie in one piece: parts written, added or joined, views copied.
 
 Sums into parts of one array are held back as long as one follows the other, for `strided` makes one
-kernel of many.
+kernel of many. A write to a part of zeros is held back too: if sums follow, it is the first.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from miniflow.backends.native import machine
 from miniflow.backends.native.memory import Layout, Memory, by_rows, plain, sliced
 from miniflow.backends.native.step import Step
 from miniflow.backends.native.strided import (
     Movement,
+    fixed_lengths,
     merged,
     movement_arguments,
     movement_kernel,
@@ -18,15 +21,18 @@ from miniflow.backends.native.strided import (
 )
 from miniflow.backends.native.values import Values
 from miniflow.backends.numpy_numbers import index_text
-from miniflow.ir import DTYPES, Equation, Variable
+from miniflow.ir import DTYPES, Equation, Operand, Variable
 from miniflow.ir.indexing import brackets
 
 
 class Movements:
-    """Writes the movements of one step."""
+    """Writes the movements of one step; `is_zero` says whether a value is full of zeros."""
 
-    def __init__(self, memory: Memory, step: Step, values: Values) -> None:
+    def __init__(
+        self, memory: Memory, step: Step, values: Values, is_zero: Callable[[Operand], bool]
+    ) -> None:
         self._memory, self._step, self._values = memory, step, values
+        self._is_zero = is_zero
         self._sums: list[Movement] = []  # that wait, all of them into one array, from one array
         self._between: tuple[Variable, Variable] | None = None
         self._adding: Equation | None = None
@@ -52,7 +58,7 @@ class Movements:
 
     def continues(self, equation: Equation) -> bool:
         """Whether this is one more sum into the array that the waiting ones go to."""
-        between = self._ends_of_sum(equation)
+        between = self._ends(equation) if equation.primitive == "slice_add" else None
         return between is not None and between == self._between
 
     def finish(self) -> None:
@@ -60,9 +66,10 @@ class Movements:
         if self._between is None or self._adding is None:
             return
         to, of = map(plain, self._between)
-        shown = self._values.shown(self._adding.operands[1])
+        adds = self._adding.primitive == "slice_add"  # else it is a write that nothing followed
+        comment = f"{'add' if adds else 'write'} {self._values.shown(self._adding.operands[1])}"
         for movement in merged(self._sums):
-            self._move(movement, to, of, self._adding, f"add {shown}", adds=True)
+            self._move(movement, to, of, self._adding, comment, adds)
         self._sums, self._between, self._adding = [], None, None
 
     def _write_part(self, equation: Equation) -> None:
@@ -82,11 +89,11 @@ class Movements:
             out, text = self._values.text(result), self._values.text(value)
             there = f"{out}[{index_text(brackets(index))}]"
             self._step.line(f"{there} {'+=' if adds else '='} {text}")
-        elif not adds:
-            self._move(movement, part, source, equation, f"write {self._values.shown(value)}")
-        else:
+        elif adds or self._is_zero(x):
             self._sums.append(movement)
-            self._between, self._adding = self._ends_of_sum(equation), equation
+            self._between, self._adding = self._ends(equation), equation
+        else:
+            self._move(movement, part, source, equation, f"write {self._values.shown(value)}")
 
     def _copy_parts(self, equation: Equation) -> bool:
         """Copy each operand of a concatenation to its place in the result."""
@@ -108,9 +115,9 @@ class Movements:
             self._move(movement, part, source, equation, comment)
         return True
 
-    def _ends_of_sum(self, equation: Equation) -> tuple[Variable, Variable] | None:
-        """The memory that a sum goes to, and that of what is added."""
-        value = equation.operands[1] if equation.primitive == "slice_add" else None
+    def _ends(self, equation: Equation) -> tuple[Variable, Variable] | None:
+        """The memory that a part is written or added to, and that of what is moved."""
+        value = equation.operands[1]
         if not isinstance(value, Variable) or value.kind != "array":
             return None
         root = self._values.layout(value).root
@@ -139,9 +146,11 @@ class Movements:
     ) -> None:
         dtype, rank = to.root.dtype, len(movement.lengths)
         places = self._memory.place(to.root), self._memory.place(of.root)
+        one_piece = movement.is_in_one_piece
+        kernel = movement_kernel(dtype, rank, fixed_lengths(movement), one_piece, adds)
         nodes = [equation.origin.node] if equation.origin else []
         self._step.compiled(
-            machine.kernel(movement_kernel(dtype, rank, movement.is_in_one_piece, adds)),
+            machine.kernel(kernel),
             movement_arguments(movement, *places, DTYPES[dtype].itemsize),
             f"{self._values.shown(equation.result)}: {comment}",
             ", ".join(nodes) or equation.primitive,

@@ -15,7 +15,7 @@ import numpy as np
 from miniflow.backends.native.memory import Layout, Memory, look_at, plain
 from miniflow.backends.native.prepare import is_zero
 from miniflow.backends.native.step import Step
-from miniflow.backends.native.updates import find_homes, value_to_check
+from miniflow.backends.native.updates import find_homes, find_written_over, value_to_check
 from miniflow.backends.native.values import Values
 from miniflow.ir import Operand, Output, Program, Variable
 from miniflow.passes.fuse import Schedule
@@ -63,7 +63,7 @@ def make_plan(schedule: Schedule) -> Plan:
     return Plan(
         schedule=schedule,
         made_by=made_by,
-        needed=_find_needed(schedule),
+        needed=_find_needed(schedule, memory),
         returned=_find_returned(schedule, made_by, memory),
         last_reads=_find_last_reads(schedule, values, memory),
         finite=finite,
@@ -91,9 +91,10 @@ def _settle_views(schedule: Schedule) -> tuple[Schedule, dict[Variable, Layout]]
     return replace(schedule, groups=tuple(groups)), layouts
 
 
-def _find_needed(schedule: Schedule) -> frozenset[Operand]:
+def _find_needed(schedule: Schedule, memory: Memory) -> frozenset[Operand]:
     needed: set[Operand] = {output.operand for output in schedule.program.outputs}
     zeros = {e.result for group in schedule.groups for e in group.equations if is_zero(e)}
+    written_over = find_written_over(schedule.program) & memory.homes.keys()
     for group in reversed(schedule.groups):
         if any(equation.result in needed for equation in group.equations):
             if group.kind == LOOP:
@@ -101,7 +102,8 @@ def _find_needed(schedule: Schedule) -> frozenset[Operand]:
             else:
                 operands = group.equations[0].operands
                 adds_to_zero = group.equations[0].primitive == "gemm" and operands[0] in zeros
-                needed.update(operands[1:] if adds_to_zero else operands)
+                is_unread = adds_to_zero or (bool(operands) and operands[0] in written_over)
+                needed.update(operands[1:] if is_unread else operands)
     return frozenset(needed)
 
 

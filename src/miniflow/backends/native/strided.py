@@ -3,7 +3,8 @@
 What NumPy does in one general loop is done here by a few nested loops whose bounds and strides are
 arguments, so that one kernel serves all arrays of a dtype and rank. Axes that can be counted as one
 are, which leaves the innermost loop as long as it can be; where both sides lie in one piece along
-it, the kernel is written for that, and LLVM vectorises it.
+it, the kernel is written for that, and LLVM vectorises it. Only short loops have their lengths in
+the kernel.
 
 A convolution lives on this: the windows of an image are copied to the rows of a matrix, and the
 gradients of those rows added back to the image.
@@ -12,12 +13,14 @@ gradients of those rows added back to the image.
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.backends.native.memory import Layout
 
 MAX_RANK: Final = 7  # of what is left when axes are counted as one
+MAX_UNROLLED: Final = 32  # elements
 
 
 class Movement(NamedTuple):
@@ -64,12 +67,13 @@ def merged(movements: list[Movement]) -> list[Movement]:
     """Return fewer movements that do the same in the same order.
 
     Those that follow each other at equal distances become one with one more loop, twice over: what
-    the 25 entries of a kernel of 5 × 5 add to an image is two loops of 5. If the targets of the
-    loop that was outermost lie apart, it stays outermost: an image is done with before the next.
+    the 25 entries of a kernel of 5 × 5 add to an image is two loops of 5. Then the loops are put in
+    order, the longest steps outermost: an image is done with before the next, and what a row of the
+    kernel adds, all its channels, is one piece.
     """
     for _ in range(2):
         movements = _merged_once(movements)
-    return [_with_apart_outermost(m) for m in movements]
+    return [_in_order(m) if len(m.lengths) > 1 else m for m in movements]
 
 
 def _merged_once(movements: list[Movement]) -> list[Movement]:
@@ -99,22 +103,38 @@ def _apart(one: Movement, other: Movement) -> tuple[int, int]:
     return other.offsets[0] - one.offsets[0], other.offsets[1] - one.offsets[1]
 
 
-def _with_apart_outermost(movement: Movement) -> Movement:
-    """Bring the loop with the largest stride to the front, if its targets never meet."""
-    lengths, target, source, offsets = movement
-    axis = max(range(len(lengths)), key=lambda a: abs(target[a]))
-    others = [a for a in range(len(lengths)) if a != axis]
-    if abs(target[axis]) <= sum((lengths[a] - 1) * abs(target[a]) for a in others):
-        return movement
-    order = [axis, *others]
-    lengths, target, source = (tuple(x[a] for a in order) for x in (lengths, target, source))
-    return Movement(lengths, target, source, offsets)
+def _in_order(movement: Movement) -> Movement:
+    """The same sum with its loops by the size of their steps; those that can be one are."""
+    steps = zip(movement.lengths, movement.target, movement.source, strict=True)
+    axes: list[tuple[int, int, int]] = []
+    for length, to, of in sorted(steps, key=lambda axis: (-abs(axis[1]), -abs(axis[2]))):
+        if axes and axes[-1][1] == length * to and axes[-1][2] == length * of:
+            axes[-1] = (axes[-1][0] * length, to, of)
+        else:
+            axes.append((length, to, of))
+    lengths, target, source = zip(*axes, strict=True)
+    return Movement(lengths, target, source, movement.offsets)
+
+
+def fixed_lengths(movement: Movement) -> tuple[int, ...]:
+    """The lengths of the innermost loops that are short: they are written into the kernel, so that
+    LLVM unrolls these loops. Such are the window of a small kernel, and the channels of an image.
+    """
+    fixed: tuple[int, ...] = ()
+    for length in reversed(movement.lengths[1:]):
+        if length * prod(fixed) > MAX_UNROLLED:
+            break
+        fixed = (length, *fixed)
+    return fixed
 
 
 @cache
-def movement_kernel(dtype: str, rank: int, is_in_one_piece: bool, adds: bool) -> str:
+def movement_kernel(
+    dtype: str, rank: int, fixed: tuple[int, ...], is_in_one_piece: bool, adds: bool
+) -> str:
     """Return the text of the kernel: `target[...] = source[...]`, or `+=` if it adds."""
-    lengths = [f"n{axis}" for axis in range(rank)]
+    free = rank - len(fixed)
+    lengths = [f"n{axis}" for axis in range(free)] + list(map(str, fixed))
     last = rank - 1
     sides = {
         side: [f"{side}{axis}" for axis in range(rank) if axis != last or not is_in_one_piece]
@@ -127,14 +147,14 @@ def movement_kernel(dtype: str, rank: int, is_in_one_piece: bool, adds: bool) ->
         )
         for side in sides
     }
-    sizes = ", ".join(f"{name}: size" for name in lengths)
+    sizes = ", ".join(f"{name}: size" for name in lengths[:free])
     arrays = ", ".join(
-        ", ".join([f"{side}: {dtype}[n{last}]", *(f"{step}: size" for step in steps)])
+        ", ".join([f"{side}: {dtype}[{lengths[last]}]", *(f"{step}: size" for step in steps)])
         for side, steps in sides.items()
     )
     to, of = f"target[{places['target']}]", f"source[{places['source']}]"
     lines = [f"def kernel({sizes}, {arrays}):"]
-    lines += [f"{'    ' * (axis + 1)}for i{axis} in range(n{axis}):" for axis in range(rank)]
+    lines += [f"{'    ' * (axis + 1)}for i{axis} in range({n}):" for axis, n in enumerate(lengths)]
     lines.append(f"{'    ' * (rank + 1)}{to} = {f'{to} + {of}' if adds else of}")
     return "\n".join(lines) + "\n"
 
@@ -144,7 +164,7 @@ def movement_arguments(movement: Movement, target: int, source: int, itemsize: i
     inner = -1 if movement.is_in_one_piece else len(movement.lengths)
     to, of = (itemsize * offset for offset in movement.offsets)
     return [
-        *movement.lengths,
+        *movement.lengths[: len(movement.lengths) - len(fixed_lengths(movement))],
         *(target, to, *movement.target[:inner]),
         *(source, of, *movement.source[:inner]),
     ]

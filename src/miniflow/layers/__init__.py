@@ -1,0 +1,51 @@
+"""Layers: nodes together with the parameters that they need, named and of the right shape.
+
+    from miniflow import layers
+
+    X, y, seed = layers.Input((784,), name="X"), mf.Input("y"), mf.Seed()
+    network = layers.Sequential([
+        layers.Reshape((28, 28, 1)),
+        layers.Conv2D(16, 5, activation="relu"),
+        layers.MaxPool(),
+        layers.Flatten(),
+        layers.Dropout(0.5, seed),
+        layers.Dense(10, name="logits"),
+    ], rng=0)
+    loss = mf.CrossEntropyWithSoftmax(network(X), y)
+
+A layer is a description. Called on a node, it makes its parameters in the shapes that fit there and
+returns an ordinary node; called again, it makes another node of the same parameters. Nothing is
+hidden: `mf.Linear(X, W, b)` is what a `Dense` comes to, and layers and nodes can be mixed at will.
+
+A layer has to know how many features it gets. An `Input` is told, and what follows from it is found
+by a forward pass over an example of zeros (`example_shapes`).
+
+Names: the first `Dense` on the way from the inputs is "dense1", its parameters are "dense1/W" and
+"dense1/b", its activation is "dense1/relu"; pictures draw these four as one group. Two branches
+that meet again may so get the same names: give names there.
+
+Nothing is switched between training and inference. A `Dropout` drops where its seed is fed, as
+`fit` does, and does nothing elsewhere.
+
+Here: `base` has what all layers share, `Input` and `Sequential`; `weighted` the layers that learn,
+`plain` those that do not; `named` the activations and initialisers that go by a name.
+"""
+
+from miniflow.layers.base import Input, Layer, Sequential
+from miniflow.layers.plain import Activation, AveragePool, Dropout, Flatten, MaxPool, Reshape
+from miniflow.layers.weighted import Conv2D, Dense, LayerNorm
+
+__all__ = [
+    "Activation",
+    "AveragePool",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "Layer",
+    "LayerNorm",
+    "MaxPool",
+    "Reshape",
+    "Sequential",
+]

@@ -1,0 +1,138 @@
+"""What all layers share; and the two that are not like the others, the beginning and the row."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from miniflow import graph
+from miniflow.example_shapes import Row, declare, names_above, row_of
+from miniflow.graph import Node, Parameter
+from miniflow.layers.named import Initializer, NodeFunction, initializer_of
+from miniflow.options import OptionError, whole
+from miniflow.values import describe
+
+Rng = np.random.Generator | int | None
+
+
+def Input(
+    shape: Sequence[int], *, name: str | None = None, dtype: DTypeLike = np.float32
+) -> graph.Input:
+    """An `Input` that layers can be built on: a plain `mf.Input`, whose shape is known.
+
+    Args:
+        shape: that of one example, without the axis of the rows: (784,), (28, 28, 1).
+        name: None by default.
+        dtype: what is going to be fed; the layers' parameters get the same. float32 by default.
+
+    >>> from miniflow import layers
+    >>> layers.Input((784,), name="X")
+    <Input 'X'>
+    """
+    sizes = tuple(whole("Input", "each size of the shape", size, least=1) for size in shape)
+    node = graph.Input(name)
+    declare(node, Row(sizes, np.dtype(dtype)))
+    return node
+
+
+class Layer:
+    """What all layers have. Subclass it and write `build(x, name)`, which returns a node.
+
+    Attributes:
+        name: what the nodes are called by; None, the default, numbers them: "dense1", "dense2".
+        rng: what first values are drawn from; None differs each time.
+        parameters: name → Parameter, in order; empty before the layer is called.
+    """
+
+    kind = "layer"  # what numbered names begin with
+
+    def __init__(self, name: str | None = None, rng: Rng = None) -> None:
+        self.name = name
+        self.rng = rng
+        self.parameters: dict[str, Parameter] = {}
+
+    def __call__(self, x: Node) -> Node:
+        """Build the layer on a node.
+
+        Raises GraphError, or ShapeError, if the node's value is not what the layer takes.
+        """
+        if not isinstance(x, Node):
+            raise OptionError(f"{self!r} is built on a node, not on {describe(x)}.")
+        before = self.name, dict(self.parameters)
+        try:
+            if self.name is None:
+                self.name = _numbered(self.kind, x)
+            node = self.build(x, self.name)
+            row_of(node)  # what does not fit is told here, and not at the first batch
+        except Exception:
+            self.name, self.parameters = before  # it may be called on another node
+            raise
+        return node
+
+    def build(self, x: Node, name: str) -> Node:
+        """The node, and what leads from `x` to it."""
+        raise NotImplementedError
+
+    def parameter(
+        self, key: str, shape: Sequence[int], initializer: Initializer | str, dtype: DTypeLike
+    ) -> Parameter:
+        """The parameter of that name in this layer: a new one at the first call."""
+        if not isinstance(self.rng, np.random.Generator):
+            self.rng = np.random.default_rng(self.rng)
+        if key not in self.parameters:
+            value = initializer_of(initializer)(shape, self.rng, dtype)
+            self.parameters[key] = Parameter(value, f"{self.name}/{key}")
+        return self.parameters[key]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}{f' {self.name!r}' if self.name else ''}>"
+
+
+class Sequential(Layer):
+    """Layers one after the other.
+
+    Args:
+        layers: layers, and anything else that takes a node and returns one: a node class of your
+            own, a function.
+        rng: what the layers that have none of their own draw from: a generator or a seed; None by
+            default: it differs each time.
+
+    >>> import miniflow as mf
+    >>> from miniflow import layers
+    >>> network = layers.Sequential([layers.Dense(3, "tanh"), mf.Exp, layers.Dense(2)], rng=0)
+    >>> network(layers.Input((4,)))
+    <Linear 'dense2'>
+    >>> list(network.parameters)
+    ['dense1/W', 'dense1/b', 'dense2/W', 'dense2/b']
+    """
+
+    def __init__(self, layers: Iterable[NodeFunction], *, rng: Rng = None) -> None:
+        Layer.__init__(self, "sequential", rng)
+        self.layers = list(layers)
+        for layer in self.layers:
+            if not callable(layer):
+                raise OptionError(f"Sequential takes layers, and was given {describe(layer)}.")
+
+    def build(self, x: Node, name: str) -> Node:
+        if not isinstance(self.rng, np.random.Generator):
+            self.rng = np.random.default_rng(self.rng)
+        for layer in self.layers:
+            if isinstance(layer, Layer) and layer.rng is None:
+                layer.rng = self.rng
+            x = layer(x)
+            for parameter in layer.parameters.values() if isinstance(layer, Layer) else ():
+                if self.parameters.setdefault(str(parameter.name), parameter) is not parameter:
+                    raise OptionError(
+                        f"Two layers of a Sequential have a parameter '{parameter.name}': "
+                        "give them names of their own."
+                    )
+        return x
+
+
+def _numbered(kind: str, x: Node) -> str:
+    """The kind with a number that no node before `x` has."""
+    taken = {name.split("/")[0] for name in names_above(x)}
+    number = 1
+    while f"{kind}{number}" in taken:
+        number += 1
+    return f"{kind}{number}"

@@ -1,0 +1,100 @@
+"""The layers that learn nothing: pooling, other shapes, Dropout, an activation by itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from miniflow import nodes
+from miniflow.graph import Node
+from miniflow.layers.base import Layer
+from miniflow.layers.named import NodeFunction, activation_of
+from miniflow.sliding import Padding, Pair
+
+
+class MaxPool(Layer):
+    """The largest number of each window; see `mf.MaxPool`. The name is "pool1", ... by default."""
+
+    kind = "pool"
+    node: Any = nodes.MaxPool
+
+    def __init__(
+        self,
+        size: int | Pair = 2,
+        *,
+        stride: int | Pair | None = None,
+        padding: Padding = "valid",
+        name: str | None = None,
+    ) -> None:
+        Layer.__init__(self, name)
+        self.size = size
+        self.options: dict[str, Any] = {"stride": stride, "padding": padding}
+
+    def build(self, x: Node, name: str) -> Node:
+        made: Node = self.node(x, self.size, name=name, **self.options)
+        return made
+
+
+class AveragePool(MaxPool):
+    """The mean of each window; see `mf.AveragePool`. The name is "pool1", ... by default."""
+
+    node = nodes.AveragePool
+
+
+class Flatten(Layer):
+    """All axes but the first as one: images as rows of numbers."""
+
+    kind = "flatten"
+
+    def build(self, x: Node, name: str) -> Node:
+        return nodes.Flatten(x, name=name)
+
+
+class Reshape(Layer):
+    """Each example in another shape: rows of 784 numbers as images (28, 28, 1).
+
+    Args:
+        shape: that of one example.
+        name: "reshape1", ... by default.
+    """
+
+    kind = "reshape"
+
+    def __init__(self, shape: Sequence[int], *, name: str | None = None) -> None:
+        Layer.__init__(self, name)
+        self.shape = tuple(shape)
+
+    def build(self, x: Node, name: str) -> Node:
+        return nodes.Reshape(x, (-1, *self.shape), name=name)
+
+
+class Dropout(Layer):
+    """Entries set to 0 at random where the seed is fed; see `mf.Dropout`.
+
+    Args:
+        rate: the probability that an entry is dropped.
+        seed: a `mf.Seed`, of which a graph needs one. `fit` feeds it; where it is not fed, nothing
+            is dropped.
+        name: "dropout1", ... by default.
+    """
+
+    kind = "dropout"
+
+    def __init__(self, rate: float, seed: Any, *, name: str | None = None) -> None:
+        Layer.__init__(self, name)
+        self.rate, self.seed = rate, seed
+
+    def build(self, x: Node, name: str) -> Node:
+        return nodes.Dropout(x, self.seed, self.rate, name=name)
+
+
+class Activation(Layer):
+    """An activation by itself: `Activation("relu")`; named "relu1", ... by default."""
+
+    def __init__(self, activation: str | NodeFunction, *, name: str | None = None) -> None:
+        Layer.__init__(self, name)
+        self.activation = activation_of(activation)
+        self.kind = activation if isinstance(activation, str) else "activation"
+
+    def build(self, x: Node, name: str) -> Node:
+        node = x if self.activation is None else self.activation(x)
+        node.name = name if node.name is None else node.name
+        return node
