@@ -131,6 +131,6 @@ def explained(node: Node, method: str, error: Exception) -> GraphError:
     seen = ", ".join(f"{label} {shape}" for label, shape in shapes)
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return NodeError(
-        f"{node}: {method}() failed with {reason}."
+        f"{node}: {method}() failed with {reason.rstrip('.')}."
         + (f" Shapes of its inputs: {seen}." if seen else "")
     )

@@ -124,6 +124,11 @@ def test_exercise_knows_its_chapter_and_its_file(chapter: object) -> None:
     assert all(part.points > 0 for part in wanted.parts)
 
 
+@pytest.mark.parametrize("name", COURSE)
+def test_text_of_each_part_fits_into_a_terminal_of_eighty_columns(name: str) -> None:
+    assert [part.text for part in exercise(name).parts if len(part.text) > 64] == []
+
+
 def test_check_can_be_tried_on_any_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert try_check.main(["mul", str(SOLUTIONS / "mul.py"), "5"]) == 0
     assert try_check.main(["mul", str(HANDOUT / "mul.py")]) == 1

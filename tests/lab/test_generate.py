@@ -96,6 +96,22 @@ def read_everything(source: str) -> None:
         list(regions(cell.text, f"c1.py:{cell.line}"))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("It is $1 + 1 =\n2$, as you know.", "a formula runs over the end of a line"),
+        ("A step from 0 to\n1. The weights say where.", "begins like a list"),
+    ],
+)
+def test_what_would_not_be_shown_as_it_is_meant_is_refused(text: str, says: str) -> None:
+    assert says in next(generate.misrendered(text))
+
+
+def test_what_is_shown_as_it_is_meant_is_not_refused() -> None:
+    text = "Costs `$5` and $x$:\n\n1. one,\n   $y$\n2. two\n\n$$ a\nb $$\n\n```text\n$HOME\n```\n"
+    assert list(generate.misrendered(text)) == []
+
+
 @every_chapter
 def test_handed_out_file_is_python_without_a_solution(chapter: Chapter) -> None:
     handed_out = (HANDOUT / chapter.file).read_text(encoding="utf-8")
@@ -137,6 +153,14 @@ def test_notebook_has_setup_reading_runs_and_a_locked_check() -> None:
         "solution": False,
         "task": False,
     }
+
+
+@every_chapter
+def test_notebook_says_in_which_file_the_exercise_is_written(chapter: Chapter) -> None:
+    cells = json.loads((HANDOUT / chapter.notebook).read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    (exercise_cell,) = [text for text in texts if text.startswith("## Exercise")]
+    assert f"[{chapter.file}]({chapter.file}): write there." in exercise_cell
 
 
 def test_exercise_inside_a_notebook_is_a_solution_cell_of_nbgrader() -> None:

@@ -145,7 +145,7 @@ def test_gradient_line_is_the_one_of_the_input_in_question(tmp_path: Path) -> No
 def test_exception_shows_the_learners_line_and_one_sentence(tmp_path: Path) -> None:
     report = check(SOLUTION.replace("y.value\n", "z.value\n"), tmp_path)
     finding = first(report)
-    assert finding.sentence == "the name z is not known here: is it spelt right, or imported?"
+    assert finding.sentence == "the name `z` is not known here: is it spelt right, or imported?"
     assert finding.line is not None
     assert finding.line.number == 12
     assert finding.ran == "value(Mul(x, y), {x: a, y: b})"
@@ -176,6 +176,84 @@ def test_refused_gradient_is_said_in_miniflows_words_without_the_checks_lines(
     )
     assert finding.line is not None
     assert finding.line.file == "mul.py"
+
+
+@pytest.mark.parametrize(
+    ("gradients", "says"),
+    [
+        ("[y.value, x.value]", "self.gradients is a list; it must be a dictionary"),
+        ("__import__('numpy').zeros(2)", "self.gradients is a ndarray; it must be a dictionary"),
+        ("None", "self.gradients is None; it must be a dictionary"),
+        ("{'x': y.value, 'y': x.value}", "the keys of self.gradients are texts"),
+        ("{x.value: y.value, y.value: x.value}", "the keys of self.gradients are numbers"),
+    ],
+)
+def test_gradients_that_are_not_by_inbound_node_are_called_so_on_the_line_that_set_them(
+    tmp_path: Path, gradients: str, says: str
+) -> None:
+    start, _, _ = SOLUTION.partition("        self.gradients = ")
+    finding = first(check(f"{start}        self.gradients = {gradients}\n", tmp_path))
+    assert finding.sentence.startswith(says)
+    assert finding.line is not None
+    assert finding.line.text == f"self.gradients = {gradients}"
+    assert finding.ran == "value_and_grad(p + p * 2, {x: 3, y: 4}, [x, y])"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("self.value = x * y", "the value is a node; compute with values: x.value"),
+        ("import numpy as np; self.value = np.exp(x)", "a node was given to NumPy"),
+        ("del x; self.value = x.value * y.value", "a variable is used before it is set."),
+        ("self.value = [1, 2] + x.value", "your code stopped with a"),
+        ("self.value = {}[x]", "a dictionary has no entry for Input 'x'"),
+    ],
+)
+def test_node_in_the_place_of_its_value_is_recognised(tmp_path: Path, line: str, says: str) -> None:
+    text = SOLUTION.replace("self.value = x.value * y.value", line)
+    assert first(check(text, tmp_path)).sentence.startswith(says)
+
+
+def test_name_that_only_the_constructor_knows_is_told_from_one_that_is_misspelt(
+    tmp_path: Path,
+) -> None:
+    unpacked = "    def forward(self):\n        x, y = self.inbound_nodes\n"
+    text = SOLUTION.replace(unpacked, "    def forward(self):\n")
+    assert "`x` is known in __init__ only" in first(check(text, tmp_path)).sentence
+    text = SOLUTION.replace("x.value * y.value", "x.value * yy.value")
+    assert "the name `yy` is not known here" in first(check(text, tmp_path)).sentence
+
+
+def test_wrong_answer_does_not_hide_the_numbers_of_wrong_code(tmp_path: Path) -> None:
+    def asked(work: Work) -> None:
+        work.answer("paths_from_x", 2)
+
+    two = Exercise("two", title="Two", chapter=1, file="two.py", hints=("a", "b", "c"))
+    two.part("the question", points=1)(asked)
+    two.part("the code", points=1)(lambda work: work.compare(1.0, 2.0, ran="f()"))
+    text = str(check("paths_from_x = 3", tmp_path, two))
+    assert "your answer    3" in text
+    assert "expected 2, yours 1" in text
+
+
+def test_exception_that_is_not_the_first_finding_still_says_what_python_said(
+    tmp_path: Path,
+) -> None:
+    text = SOLUTION.replace("paths_from_x = 2", "paths_from_x = 3")
+    text = text.replace("x.value * y.value", "x.value + y.value")
+    text = text.replace(
+        "        self.gradients = {", "        int('mul')\n        self.gradients = {"
+    )
+    assert "stopped with a ValueError: invalid literal for int() with base 10: 'mul'" in " ".join(
+        str(check(text, tmp_path)).replace("│", " ").split()
+    )
+
+
+def test_condition_of_a_mistake_may_meet_anything(tmp_path: Path) -> None:
+    mistake = Mistake("never.", when=lambda given: given.no_such_thing[0] > 1)
+    assert not mistake.made(None, 1.0, 1e-6)
+    report = run(lambda work: work.compare("text", 1.0, mistakes=[mistake]), tmp_path)
+    assert first(report).kind == "numbers"
 
 
 def test_error_of_the_check_itself_is_a_defect_and_shows_no_traceback(tmp_path: Path) -> None:
@@ -314,6 +392,10 @@ def test_wrong_answer_never_shows_the_right_one(tmp_path: Path) -> None:
     report = run(lambda work: work.answer("one", 98765), tmp_path, "one = 4\n")
     assert "98765" not in str(report)
     assert "one = 4" in str(report)
+
+
+def test_number_in_quotation_marks_is_a_number(tmp_path: Path) -> None:
+    assert check(SOLUTION.replace("paths_from_x = 2", 'paths_from_x = "2.0"'), tmp_path).passed
 
 
 def test_texts_agree_whatever_their_case_and_spaces(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """The checks in a notebook's cell: readable in light and dark, and worth its points."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 from small_exercise import SOLUTION, exercise
 
-from miniflow.lab.findings import Report
+import miniflow as mf
+from miniflow.errors import NodeError
+from miniflow.lab.findings import Points, Report
 from miniflow.lab.folder import SOLUTIONS, handed_out
 from miniflow.lab.html import COLOURS, as_html
 from miniflow.lab.inside import check_inside
+from miniflow.lab.notebook import unwritten_in
 
 
 def report(folder: Path, text: str) -> Report:
@@ -56,6 +60,36 @@ def test_html_shows_what_the_text_shows_and_escapes_the_learners_code(tmp_path: 
     assert "(1 &lt; 2)" in text
     assert "forward multiplies" in text
     assert "<script" not in html
+
+
+def test_grade_is_a_number_for_nbgrader_and_words_for_a_reader(tmp_path: Path) -> None:
+    points = Points(report(tmp_path, SOLUTION).points)
+    assert repr(points) == "6.0"
+    assert points._repr_html_() == "<small>6 points</small>"
+
+
+def test_rows_fit_into_a_cell_beside_jupyterlabs_folder(tmp_path: Path) -> None:
+    html = as_html(report(tmp_path, SOLUTION))
+    text = re.sub(r"<style>.*?</style>|<[^>]+>", "", html)
+    assert max(map(len, text.splitlines())) <= 76
+
+
+def test_unwritten_code_is_said_in_a_sentence_and_other_errors_are_left_alone(
+    tmp_path: Path,
+) -> None:
+    stub = 'raise NotImplementedError("Mul.forward is not written yet.")'
+    (tmp_path / "mul.py").write_text(
+        SOLUTION.replace("self.value = x.value * y.value", stub), encoding="utf-8"
+    )
+    found = runpy.run_path(str(tmp_path / "mul.py"))
+    x, y = mf.Input("x"), mf.Input("y")
+    with pytest.raises(NodeError) as raised:
+        mf.value(found["Mul"](x, y), {x: 1.0, y: 2.0})
+    sentence = unwritten_in(raised.value, tmp_path)
+    assert sentence is not None
+    assert sentence.startswith("Mul.forward is not written yet: mul.py, line 12.\n")
+    assert unwritten_in(raised.value, tmp_path / "elsewhere") is None
+    assert unwritten_in(ValueError("x"), tmp_path) is None
 
 
 @pytest.mark.parametrize(("ground", "which"), [("#ffffff", 0), ("#111111", 1)])

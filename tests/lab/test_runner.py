@@ -223,6 +223,14 @@ def test_each_hint_says_more_and_the_earlier_ones_stay(lab: Lab) -> None:
     assert "miniflow lab solution mul" in shown
 
 
+def test_after_passing_it_is_said_where_the_chapter_goes_on(lab: Lab) -> None:
+    lab.right = {"mul", "digits"}
+    lab.runner.check("mul")
+    assert "The chapter goes on: 03_nodes.ipynb, “f on your own nodes”" in lab.shown()
+    lab.runner.check("digits")
+    assert "The chapter goes on" not in lab.shown()
+
+
 def test_solution_is_shown_after_passing(lab: Lab) -> None:
     lab.right = {"mul"}
     lab.runner.check("mul")

@@ -81,6 +81,13 @@ class PartResult:
         return asdict(self)
 
 
+class Points(float):
+    """Points, as the last line of a cell: a plain number for nbgrader, words for who reads it."""
+
+    def _repr_html_(self) -> str:
+        return f"<small>{self:g} points</small>"
+
+
 class NotPassedError(AssertionError):
     """Raised by `must_pass`: a notebook shows the report, and no traceback."""
 
@@ -125,6 +132,17 @@ class Report:
         found = [finding for finding in every if finding is not None]
         return next((f for f in found if not f.is_open), found[0] if found else None)
 
+    @property
+    def in_full(self) -> tuple[Finding, ...]:
+        """What to show with all that is known: the first, and the first in the code.
+
+        A wrong answer to a question does not hide the numbers and the line of wrong code.
+        """
+        first = self.first_finding
+        every = (part.finding for part in self.parts)
+        of_code = next((f for f in every if f and not f.is_open and f.kind != "answer"), None)
+        return tuple(finding for finding in (first, of_code) if finding is not None)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -149,7 +167,7 @@ class Report:
         from IPython.display import display
 
         display(self)  # type: ignore[no-untyped-call]
-        return float(self.points)
+        return Points(self.points)
 
     def must_pass(self) -> "Report":
         """The report itself; AssertionError, with the report as its message, if not all passed."""

@@ -14,7 +14,7 @@ It goes one way only, and what is made is committed, so that a reader of the rep
 import ast
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from miniflow.atomic import write_bytes
@@ -26,6 +26,8 @@ from miniflow.lab.source import Cell, file_text, read_cells
 LAB = Path(__file__).parent
 COURSE = LAB / "course"
 HEADING = re.compile(r"# (.+)")
+NO_INLINE_MATHS = re.compile(r"^```.*?^```|`[^`]*`|\$\$.*?\$\$", re.DOTALL | re.MULTILINE)
+LIST_ITEM = re.compile(r"([-+*]|\d[.)]) ")
 PICTURE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(pictures/(?P<name>[\w-]+)\.svg\)")
 
 
@@ -60,9 +62,22 @@ def refuse_mistakes(chapter: Chapter, cells: list[Cell], source: str) -> None:
         raise LabError(f"{source}: its check cells are {checks} and must be {expected}.")
     figures = all_figures()
     for cell in cells:
+        for what in misrendered(cell.text) if cell.markdown else ():
+            raise LabError(f"{source}:{cell.line}: {what}")
         for picture in PICTURE.finditer(cell.text):
             if picture["name"] not in figures or not picture["alt"]:
                 raise LabError(f"{source}:{cell.line}: no such figure, or no words: {picture[0]}")
+
+
+def misrendered(text: str) -> Iterator[str]:
+    """What a notebook, an editor or GitHub would not show as it is meant."""
+    before = ""
+    for line in NO_INLINE_MATHS.sub("", text).splitlines():
+        if line.count("$") % 2:
+            yield f"a formula runs over the end of a line: {line!r}"
+        if LIST_ITEM.match(line) and before and not LIST_ITEM.match(before) and before[0] != " ":
+            yield f"a line of a paragraph begins like a list: {line!r}"
+        before = line
 
 
 def made_from_figures() -> dict[str, str]:

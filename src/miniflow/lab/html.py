@@ -11,7 +11,7 @@ from miniflow.lab.findings import Report
 from miniflow.lab.screen import Row
 from miniflow.lab.showing import rows_of
 
-WIDTH = 92
+WIDTH = 76  # columns: what a cell has room for beside the folder in a window 1100 pixels wide
 COLOURS = {  # style → (in light, in dark); contrast is at least 4.5 to 1 on white and on #111
     "good": ("#1a7f37", "#4ac26b"),
     "bad": ("#c0252d", "#ff8178"),

@@ -82,9 +82,10 @@ def setting_statement(function: ast.stmt, which: int | None) -> ast.stmt:
             s for s in gradients if sets(s, lambda t: is_gradient(t) and key_of(t) in names)
         ]
         gradients = of_input or gradients
+    whole = [s for s in statements if sets(s, lambda t: ast.unparse(t) == "self.gradients")]
     values = [s for s in statements if sets(s, lambda t: ast.unparse(t) == "self.value")]
     returns = [s for s in statements if isinstance(s, ast.Return) and s.value is not None]
-    for found in (gradients, values, returns):
+    for found in (gradients, whole, values, returns):
         if found:
             return found[-1]
     return function

@@ -21,6 +21,10 @@ def notebook(cells: list[Cell], stem: str, solved: bool = False) -> str:
     wanted = [cell for cell in cells if cell.for_notebook]
     first_code = next((i for i, cell in enumerate(wanted) if not cell.markdown), len(wanted))
     made = [as_cell(cell, f"{stem}-{i:02}", solved) for i, cell in enumerate(wanted, start=1)]
+    file = next((f"{cell.check}.py" for cell in cells if cell.check), "")
+    for cell, source in zip(made, wanted, strict=True):
+        if source.markdown and source.for_file and source.text.startswith("#"):
+            cell["source"] = lines(with_place(source.text, file))
     made.insert(first_code, code_cell(SETUP, f"{stem}-setup"))
     ids = [cell["id"] for cell in made]
     assert len(ids) == len(set(ids)), f"{stem}: two cells have the same id"
@@ -34,6 +38,14 @@ def notebook(cells: list[Cell], stem: str, solved: bool = False) -> str:
         "nbformat_minor": 5,
     }
     return json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def with_place(text: str, file: str) -> str:
+    """The text of an exercise, with a line on where its questions and its code are to be written:
+    what stands here in the notebook are only other people's questions.
+    """
+    heading, _, rest = text.partition("\n")
+    return f"{heading}\n\nThe questions and the code are in [{file}]({file}): write there.\n{rest}"
 
 
 def as_cell(cell: Cell, id: str, solved: bool) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A report as rows of text: what passed, and of what did not, first what a learner can act on.
 
-Every failing part gets its sentence; the first gets everything that is known: the learner's line,
-what was run, shapes, and both numbers at the first and at the worst index.
+Every failing part gets its sentence; the first, and the first that is of code and not of a
+question, get everything that is known: the learner's line, what was run, shapes, and both numbers
+at the first and at the worst index.
 """
 
 from collections.abc import Iterator
@@ -50,7 +51,8 @@ def rows_of_parts(report: Report, width: int) -> Iterator[Row]:
         got = f"{number(part.points)}" if part.passed else f"0 of {number(part.points)}"
         text = cut(part.text, width - len(got) - 6)
         yield spread(row("  ", mark_of(part), f" {text}"), row((got, "dim")), width)
-        if part.finding is not None and part.finding is report.first_finding:
+        if any(part.finding is finding for finding in report.in_full):
+            assert part.finding is not None
             yield from details(part.finding, report.seed, width)
         elif part.finding is not None and part.finding.sentence not in told:
             yield from indented(wrapped(in_short(part.finding), width - 4), BAR)

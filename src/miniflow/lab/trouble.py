@@ -9,7 +9,10 @@ from pathlib import Path
 
 from miniflow.errors import GraphError
 from miniflow.lab.findings import Finding, Line
-from miniflow.lab.lines import line_of_code, line_of_exception
+from miniflow.lab.lines import line_of_code, line_of_exception, walk
+
+# What NumPy says if one of its functions is given a node.
+NODE_FOR_NUMPY = re.compile(r"operand '\w+' does not support ufuncs \(__array_ufunc__=None\)")
 
 
 def finding_of(
@@ -27,7 +30,9 @@ def finding_of(
             "exception", without_places(str(cause), folder), ran, line or line_of_code(at)
         )
     if line is not None:
-        return Finding("exception", in_plain_words(cause), ran, line, None, described(cause))
+        sentence = in_plain_words(cause)
+        told = described(cause)
+        return Finding("exception", sentence, ran, line, None, None if told in sentence else told)
     return Finding(
         "defect",
         "the check cannot make sense of what your code gave. (It should have said more.)",
@@ -49,9 +54,9 @@ def without_places(text: str, folder: Path) -> str:
 
 def unwritten(error: BaseException, line: Line | None) -> str:
     said = str(error)
-    return (
-        said if said else f"this is not written yet ({line.file})." if line else "not written yet."
-    )
+    if not said:
+        return f"this is not written yet ({line.file})." if line else "not written yet."
+    return re.sub(r"^([\w.]+) (?=is not written yet)", r"`\1` ", said)
 
 
 def described(error: BaseException) -> str:
@@ -76,10 +81,27 @@ def in_plain_words(error: BaseException) -> str:
     if isinstance(error, UnboundLocalError):
         return "a variable is used before it is set."
     if isinstance(error, NameError) and error.name:
-        return f"the name {error.name} is not known here: is it spelt right, or imported?"
+        if error.name in names_given_at_start(error):
+            return (
+                f"`{error.name}` is known in __init__ only; here, take the nodes out of "
+                "self.inbound_nodes first."
+            )
+        return f"the name `{error.name}` is not known here: is it spelt right, or imported?"
+    if isinstance(error, KeyError) and error.args:
+        return f"a dictionary has no entry for {error.args[0]}; += needs a 0 there to start with."
     if isinstance(error, ImportError):
         return "an import failed."
     if isinstance(error, AssertionError):
         return "an assert of yours does not hold."
-    name = type(error).__name__
-    return f"your code stopped with {'an' if name[0] in 'AEIOU' else 'a'} {name}."
+    if isinstance(error, TypeError) and NODE_FOR_NUMPY.search(str(error)):
+        return "a node was given to NumPy, which wants its value: x.value, where x is a node."
+    said = described(error).rstrip(".")
+    return f"your code stopped with {'an' if said[0] in 'AEIOU' else 'a'} {said}."
+
+
+def names_given_at_start(error: BaseException) -> set[str]:
+    """The parameters of `__init__` of the object in whose method an error was raised."""
+    last = [frame for frame, _ in walk(error.__traceback__)][-1:]
+    thing = last[0].f_locals.get("self") if last else None
+    code = getattr(type(thing).__init__, "__code__", None) if thing is not None else None
+    return set(code.co_varnames[1 : code.co_argcount]) if code is not None else set()

@@ -1,10 +1,12 @@
 """The other screens of the runner: what is next, the list, a hint, the start."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from miniflow.lab.exercises import CHAPTERS, exercise
-from miniflow.lab.folder import Started, fingerprint
+from miniflow.lab.exercises import CHAPTERS, Chapter, exercise
+from miniflow.lab.folder import HANDOUT, Started, fingerprint
 from miniflow.lab.screen import Row, cut, indented, row, spread, wrapped
 from miniflow.lab.showing import number
 from miniflow.lab.state import State
@@ -103,6 +105,17 @@ def relative(folder: Path, here: Path) -> str:
         return str(folder)
 
 
+def heading_after_check(chapter: Chapter) -> str | None:
+    """The first heading of a chapter's notebook after the cell that checks: there the learner's own
+    code is put to use, and who checks in a terminal would not know.
+    """
+    cells = json.loads((HANDOUT / chapter.notebook).read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    place = next(i for i, text in enumerate(texts) if text.startswith("check("))
+    headings = (re.match(r"## (.+)", text) for text in texts[place + 1 :])
+    return next((heading[1].replace("`", "") for heading in headings if heading), None)
+
+
 def rows_of_after(name: str, state: State, passed: bool) -> Iterator[Row]:
     """What a learner can do after a check."""
     if not passed:
@@ -114,6 +127,10 @@ def rows_of_after(name: str, state: State, passed: bool) -> Iterator[Row]:
             (" helps.", "dim"),
         )
         return
+    (chapter,) = [chapter for chapter in CHAPTERS if chapter.exercise == name]
+    rest = heading_after_check(chapter)
+    if rest is not None:
+        yield row(("  The chapter goes on: ", "dim"), f"{chapter.notebook}, “{rest}”")
     yield row(("  Another way to write it: ", "dim"), (f"miniflow lab solution {name}", "code"))
     yield []
     yield from rows_of_next(state)

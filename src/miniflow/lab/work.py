@@ -19,6 +19,7 @@ from miniflow.errors import GradientError
 from miniflow.lab.answers import is_left_open, same_answer, short_repr
 from miniflow.lab.comparing import TOLERANCE, agree, difference, numbers_in
 from miniflow.lab.findings import Difference, Finding
+from miniflow.lab.leaving import unusable_gradients
 from miniflow.lab.lines import line_of_code, line_of_name
 from miniflow.lab.trouble import without_places
 from miniflow.lab.whose import foreign_part
@@ -32,7 +33,8 @@ class Mistake:
     Args:
         sentence: one sentence for the learner.
         value: what the mistake computes: an array, or a function of no arguments that gives it.
-        when: or else a function that says whether what the learner computed shows this mistake.
+        when: or else a function that says whether what the learner computed shows this mistake; if
+            it raises, what was computed is something else altogether.
     """
 
     sentence: str
@@ -42,9 +44,16 @@ class Mistake:
     def made(self, actual: Any, expected: Any, tolerance: float) -> bool:
         """Whether `actual` is what this mistake computes, and not what is expected anyway."""
         if self.when is not None:
-            return bool(self.when(actual))
+            return self.shown_by(actual)
         value = self.value() if callable(self.value) else self.value
         return agree(actual, value, tolerance) and not agree(value, expected, tolerance)
+
+    def shown_by(self, given: Any) -> bool:
+        """Whether `when` holds for what a learner gave, which may be of any kind and shape."""
+        try:
+            return self.when is not None and bool(self.when(given))
+        except Exception:
+            return False
 
 
 class Failed(Exception):  # noqa: N818 - nothing went wrong in the check
@@ -180,6 +189,9 @@ class Work:
             return
         if is_left_open(actual):
             self.fail("there is still a `...` to be replaced.", ran=ran, at=at, kind="unsolved")
+        if isinstance(actual, mf.Node):
+            sentence = f"the {what} is a node; compute with values: x.value, where x is a node."
+            self.fail(sentence, ran=ran, at=at, kind="numbers")
         found = next((m.sentence for m in mistakes if m.made(actual, expected, tolerance)), None)
         if actual is None or numbers_in(actual) is None:
             sentence = found or f"the {what} is {short_repr(actual)}, and must be numbers."
@@ -225,7 +237,7 @@ class Work:
         if right:
             return
         for mistake in mistakes:
-            if mistake.when is not None and not mistake.when(given):
+            if mistake.when is not None and not mistake.shown_by(given):
                 continue
             if mistake.when is None and not same_answer(given, mistake.value, tolerance):
                 continue
@@ -244,7 +256,7 @@ class Work:
         at: Any = None,
         mistakes: Sequence[Mistake] = (),
     ) -> tuple[Any, list[Any]]:
-        """`value_and_grad(node, feed, wrt)`; a refusal of miniflow's becomes a finding.
+        """`value_and_grad(node, feed, wrt)`; what is wrong with `self.gradients` becomes a finding.
 
         Args:
             node: the output.
@@ -259,10 +271,14 @@ class Work:
         with self.running(ran, at):
             try:
                 return mf.value_and_grad(node, feed, wrt)
-            except GradientError as error:
-                for mistake in mistakes:
-                    if mistake.when is not None and mistake.when(error):
-                        self.fail(mistake.sentence, kind="shape", detail=str(error))
+            except Exception as error:
+                if isinstance(error, GradientError):
+                    for mistake in mistakes:
+                        if mistake.shown_by(error):
+                            self.fail(mistake.sentence, kind="shape", detail=str(error))
+                unusable = unusable_gradients(node, self.folder)
+                if unusable is not None:
+                    self.fail(unusable[0], at=unusable[1])
                 raise
 
     def value(

@@ -163,5 +163,44 @@ WRONG = [
         self.gradients = {x: sum(y.value * n.gradients[self] for n in self.outbound_nodes)}
 """,
     ),
+    Wrong(
+        "gradients as a list",
+        says="self.gradients is a list; it must be a dictionary",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        self.gradients = [0, 0]
+        for n in self.outbound_nodes:
+            self.gradients[0] += y.value * n.gradients[self]
+            self.gradients[1] += x.value * n.gradients[self]
+""",
+    ),
+    Wrong(
+        "names as keys",
+        says="the keys of self.gradients are texts",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        self.gradients = {"x": 0, "y": 0}
+        for n in self.outbound_nodes:
+            self.gradients["x"] += y.value * n.gradients[self]
+            self.gradients["y"] += x.value * n.gradients[self]
+""",
+    ),
+    Wrong(
+        "nodes for values",
+        says="the value is a node; compute with values",
+        code=INIT
+        + """
+    def forward(self):
+        x, y = self.inbound_nodes
+        self.value = x * y
+
+    def backward(self):
+        pass
+""",
+    ),
     Wrong("miniflow's own", says="is miniflow's own, not yours", code="from miniflow import Mul"),
 ]

@@ -69,7 +69,7 @@ def at_zero(work: Work) -> None:
                 "that is the sigmoid's slope; swish is x times the sigmoid (product rule).", 0.25
             ),
             Mistake("that is the slope far to the right.", 1),
-            Mistake("x is 0, so the second half of the product rule is, too.", 0.75),
+            Mistake("`x` is 0, so the second half of the product rule is, too.", 0.75),
         ],
     )
 
@@ -147,12 +147,13 @@ def gradient(work: Work) -> None:
                 grad * s * (1 - s),
             ),
             Mistake(
-                "x is missing in the second half of the product rule.", grad * (s + s * (1 - s))
+                "`x` is missing in the second half of the product rule.", grad * (s + s * (1 - s))
             ),
             Mistake("the product rule adds its two halves.", grad * (s - values * s * (1 - s))),
             Mistake("the derivative of s is s * (1 - s).", grad * (s + values * (1 - s))),
             Mistake(
-                "grad and x are the other way round: gradient(self, grad, x).", values * slope(grad)
+                "`grad` and `x` are the other way round: gradient(self, grad, x).",
+                values * slope(grad),
             ),
             Mistake("zeros: nothing flows back to x.", np.zeros_like(values)),
             Mistake("that is the value times grad; the derivative is wanted.", grad * values * s),

@@ -41,7 +41,7 @@ def along_a_path(work: Work) -> None:
         mistakes=[
             Mistake(
                 "a factor is missing or wrong: f3 multiplies by w3 = 1.5, and the derivative of "
-                "x * w1 with respect to w1 is x = 3.",
+                "`x * w1` with respect to w1 is x = 3.",
                 -12,
             ),
             Mistake("that is dL/df1; one more factor, df1/dw1.", -6),
@@ -94,7 +94,7 @@ def paths(work: Work) -> None:
         "paths_from_x",
         2,
         mistakes=[
-            Mistake("x is used twice: trace back from f, once through g and once through h.", 1),
+            Mistake("`x` is used twice: trace back from f, once through g and once through h.", 1),
             Mistake("that is the number of inputs of the graph.", 3),
             Mistake("that is the number of edges on the paths; two edges make one path.", 4),
         ],
@@ -163,7 +163,7 @@ def of_copies(y: float, z: float, n: int) -> list[Mistake]:
         ("over the two ways through a copy, add; you multiplied them.", (y * z) ** n),
         ("that is the number of paths; each path counts with its product.", 2.0**n),
         (
-            "grad was changed between its two uses: both products need the one handed back.",
+            "`grad` was changed between its two uses: both products need the one handed back.",
             (y + y * z) ** n,
         ),
         (

@@ -153,8 +153,8 @@ def forward(work: Work) -> None:
             value = work.value(Linear(X, W, B), {X: x, W: w, B: b}, ran=ran, at=Linear.forward)
         square = x.shape == w.shape
         mistakes = [
-            Mistake("b is missing: it is added to every row.", x @ w),
-            Mistake("b is subtracted where it should be added.", x @ w - b),
+            Mistake("`b` is missing: it is added to every row.", x @ w),
+            Mistake("`b` is subtracted where it should be added.", x @ w - b),
             Mistake("these are the example's numbers whatever is fed.", lambda: X_ @ W_ + B_),
         ]
         if square:
@@ -165,7 +165,9 @@ def forward(work: Work) -> None:
                 Mistake(
                     "`*` multiplies entry by entry; np.dot(X, W) is the matrix product.", x * w + b
                 ),
-                Mistake("b went down the columns; it is added along each row.", x @ w + b[:, None]),
+                Mistake(
+                    "`b` went down the columns; it is added along each row.", x @ w + b[:, None]
+                ),
             ]
         work.compare(value, expected, ran=ran, at=Linear.forward, mistakes=mistakes)
 
@@ -309,7 +311,7 @@ def shapes(node: Any, x: Any, w: Any, g: Any) -> Sequence[Mistake]:
     ]
 
 
-@exercise.part("several consumers: the gradients are summed, and nothing else is changed", points=3)
+@exercise.part("several consumers: their shares are summed, nothing else changed", points=3)
 def several_consumers(work: Work) -> None:
     Linear = work.get("Linear", mf.Node)
     x, w, b, g = numbers(work, 4, 3, 2)

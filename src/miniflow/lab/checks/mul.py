@@ -150,8 +150,8 @@ def compare_gradients(
                     own * 0 + 1 + other * grad,
                 ),
                 Mistake(
-                    "grad was multiplied in place, so the second gradient got both factors: use a "
-                    "new name.",
+                    "`grad` was multiplied in place, so the second gradient got both factors: use "
+                    "a new name.",
                     own * other * grad,
                 ),
                 Mistake(
@@ -254,7 +254,7 @@ def both_sides(work: Work) -> None:
     )
 
 
-@exercise.part("arrays and whole numbers, entry by entry, nothing changed in place", points=2)
+@exercise.part("arrays and whole numbers: entry by entry, nothing changed", points=2)
 def arrays(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
     for make in (lambda: work.rng.uniform(1, 2, (2, 3)), lambda: work.rng.integers(2, 9, (2, 3))):

@@ -40,7 +40,7 @@ def by_hand(work: Work) -> None:
             Mistake("that is only the first function: three more follow.", 4),
             Mistake("that is the prediction at x = 3, the one in the picture.", 10),
             Mistake("the shift by b came before the scaling by w3; f4 comes last.", 7.5),
-            Mistake("x is the degrees above 20: at 22 degrees, x is 2.", 67),
+            Mistake("`x` is the degrees above 20: at 22 degrees, x is 2.", 67),
         ],
     )
     work.answer(
@@ -60,7 +60,7 @@ def bent(work: Work) -> None:
         "prediction_at_minus_1",
         1,
         mistakes=[
-            Mistake("f2 is missing: below zero, max(0, ·) gives 0.", -2),
+            Mistake("`f2` is missing: below zero, max(0, ·) gives 0.", -2),
             Mistake("after the bend it is 0, but f4 still adds b.", 0),
         ],
     )

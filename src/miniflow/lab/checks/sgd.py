@@ -165,7 +165,7 @@ def fixed_step(after: Any, before: Any, gradient: Any) -> bool:
     return bool(np.ptp(sizes) < 1e-3 and abs(sizes.flat[0]) > 1e-9)
 
 
-@exercise.part("every parameter moves against its gradient, by step_size times as much", points=2)
+@exercise.part("every parameter moves by -step_size times its gradient", points=2)
 def moves(work: Work) -> None:
     sgd_step = work.get("sgd_step")
     for step_size in (STEP_SIZE, float(work.rng.uniform(0.02, 0.2))):
@@ -260,12 +260,13 @@ def bowl(work: Work) -> None:
         (1 - STEP_SIZE * steepness) ** 50 * start,
         ran=ran,
         at=sgd_step,
-        what="w",
+        what="value of w",
         mistakes=[
-            Mistake("w is where it began: nothing moved in place.", start),
+            Mistake("`w` is where it began: nothing moved in place.", start),
             Mistake(
-                "uphill: w has grown without end.", when=numbers_that(lambda w: np.abs(w) > start)
+                "uphill: `w` has grown without end.", when=numbers_that(lambda w: np.abs(w) > start)
             ),
+            Mistake("the step size is missing.", (1 - steepness) ** 50 * start),
             Mistake(
                 "steps differ from one another: each must depend on its own gradient only.",
                 when=lambda w: np.shape(w) == (5,),
@@ -282,5 +283,9 @@ def many(work: Work) -> None:
     ran = "sgd_step([w], [gradient], 0.5), with w of shape (1000, 1000) in float32"
     with work.running(ran, sgd_step):
         sgd_step([w], [gradient], 0.5)
-    work.require(w.dtype == np.float32, "w is not float32 any more.", ran=ran, at=sgd_step)
-    work.compare(w, np.full_like(w, -0.5), ran=ran, at=sgd_step, what="w")
+    work.require(w.dtype == np.float32, "`w` is not float32 any more.", ran=ran, at=sgd_step)
+    mistakes = [
+        Mistake("the step size is missing.", -gradient),
+        Mistake("nothing moved in place.", np.zeros_like(w)),
+    ]
+    work.compare(w, -0.5 * gradient, ran=ran, at=sgd_step, what="value of w", mistakes=mistakes)

@@ -16,9 +16,9 @@ is trained. The learner writes a forward pass and a loss, and nudges a weight.
 # able to add a function of your own to it. At the end of the course, the classes that you wrote
 # read handwritten digits, and get more than 97 of 100 right.
 #
-# What you need: some Python, some NumPy, and that you have met the derivative of $x^2$ before. The
-# first chapters take a quarter of an hour each, later ones longer. You write in plain files (the first is
-# `networks.py`, beside this notebook); the notebook imports them and shows what they do.
+# What you need: some Python, some NumPy, and that you have met the derivative of $x^2$ before. Plan
+# half an hour for this chapter, and up to an hour and a half for the longest. You write in plain files
+# (the first is `networks.py`, beside this notebook); the notebook imports them and shows what they do.
 
 # %%
 from networks import bend, difference_squared, scale, shift
@@ -167,7 +167,7 @@ prediction_at_minus_1 = 1
 ### END SOLUTION
 
 # Question 4. Which of these are the network's state, and so can be trained? Give a list
-# of their names, out of "x", "w1", "w3", "b", "prediction", "label", "loss".
+# of their names, in quotes, out of "x", "w1", "w3", "b", "prediction", "label", "loss".
 ### BEGIN SOLUTION
 # stub: state = ...
 state = ["w1", "w3", "b"]

@@ -49,8 +49,8 @@ print(
 #
 # ![A chain: the feature 3, times w1, max(0, ·), times w3, plus b gives the prediction 10; L compares it with the label 12: the loss is 4.](pictures/composition.svg)
 #
-# - $L$ is $(f_4 - 12)^2$. Its derivative with respect to $f_4$ is $2 (f_4 - 12) = 2 (10 - 12) =
-#   -4$.
+# - $L$ is $(f_4 - 12)^2$. Its derivative with respect to $f_4$ is
+#   $2 (f_4 - 12) = 2 (10 - 12) = -4$.
 # - $f_4$ is $f_3 + b$: an addition, so $1$.
 # - $f_3$ is $f_2 \cdot w_3$: the derivative with respect to $w_3$ is the other factor, $f_2 = 6$.
 #

@@ -120,10 +120,10 @@ value_and_grad(s, {x: 3}, [x])
 # ## Who calls all this?
 #
 # `value_and_grad(output, feed_dict, wrt)`. It sorts the nodes that lead to the output so that
-# each comes after its inbound nodes, and then
+# each comes after its inbound nodes, and then (an input's `forward` gets its value from `feed_dict`)
 #
 # ```text
-# for node in order:            node.forward()     # an input gets its value from feed_dict
+# for node in order:            node.forward()
 # for node in reversed(order):  node.backward()
 # ```
 #
@@ -139,7 +139,7 @@ value_and_grad(s, {x: 3}, [x])
 #
 # ### Questions and answers
 #
-# **What do I write?** `forward` and `backward` of `Mul`, below. `Input` and `Add` are given: read
+# **What do I write?** `forward` and `backward` of `Mul`, in `mul.py`. `Input` and `Add` are given: read
 # them first, yours will look like `Add`.
 #
 # **What is a consumer?** A node in `self.outbound_nodes`: one that uses this node's value.

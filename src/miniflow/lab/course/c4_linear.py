@@ -133,8 +133,8 @@ print("two layers and one agree:", np.allclose(twice, once))
 # ## Which paths lead to one entry?
 #
 # Let $L$ be the loss, somewhere behind $Z$, and suppose that it has handed back one upstream
-# gradient for each entry of $Z$. Call that matrix $G$; it has the shape of $Z$, and $G_{ij} =
-# \partial L / \partial Z_{ij}$. In our example
+# gradient for each entry of $Z$. Call that matrix $G$; it has the shape of $Z$, and
+# $G_{ij} = \partial L / \partial Z_{ij}$. In our example
 #
 # $$ G = \begin{pmatrix} 1 & 2 \cr 3 & 4 \end{pmatrix} $$
 #
@@ -143,8 +143,8 @@ print("two layers and one agree:", np.allclose(twice, once))
 #
 # ![Lit: two paths from X11, to Z11 with derivative 2 and to Z12 with derivative −3; 1 · 2 + 2 · (−3) = −4.](pictures/linear_entries_paths.svg)
 #
-# Two paths. Along each, multiply; then add: $G_{11} W_{11} + G_{12} W_{12} = 1 \cdot 2 + 2 \cdot
-# (-3) = -4$.
+# Two paths. Along each, multiply; then add:
+# $G_{11} W_{11} + G_{12} W_{12} = 1 \cdot 2 + 2 \cdot (-3) = -4$.
 #
 # **How many paths would there be if the matrices were larger?** $X_{11}$ belongs to the first
 # example, and has a part in each output of that example: in the whole first row of $Z$. That is

@@ -13,8 +13,8 @@ approximation shown on the learner's own nodes.
 # ![The sigmoid rises from 0 through ½ at 0 to 1; its slope is a hill of height ¼ at 0.](pictures/sigmoid.svg)
 #
 # For a large positive $x$, $e^{-x}$ is next to nothing and the result next to 1. For a large
-# negative one it is huge, and the result next to 0. In the middle, at 0, it is $1 / (1 + 1) =
-# 1/2$. One may read it as a soft yes-or-no: how sure am I?
+# negative one it is huge, and the result next to 0. In the middle, at 0, it is
+# $1 / (1 + 1) = 1/2$. One may read it as a soft yes-or-no: how sure am I?
 #
 # ## Of a scalar, a vector, a matrix
 #
@@ -47,8 +47,8 @@ print(np.exp(np.array([0.0, 1.0, -1.0])))
 # The derivative needs only the *value*, which forward has already computed. No exponential is
 # computed twice: dynamic programming again. (And `self.value` is where you find it.)
 #
-# In the picture the slope is the dashed hill. Its top is $\frac{1}{2} \cdot \frac{1}{2} =
-# \frac{1}{4}$. What does that do to a gradient that passes through many sigmoids, one after
+# In the picture the slope is the dashed hill. Its top is
+# $\frac{1}{2} \cdot \frac{1}{2} = \frac{1}{4}$. What does that do to a gradient that passes through many sigmoids, one after
 # another?
 
 
@@ -203,9 +203,9 @@ draw(output)
 #
 # ## Any curve
 #
-# The same trick goes further. $sigmoid(c (x - t))$ with a large $c$ is a step at $t$, from 0 to
-# 1. The weights of the first layer say where the steps are and how steep, those of the second how
-#    high. Add up enough steps, and you can climb along any curve:
+# The same trick goes further. $sigmoid(c (x - t))$ with a large $c$ is a step from 0 to 1, at
+# $t$. The weights of the first layer say where the steps are and how steep, those of the second
+# how high. Add up enough steps, and you can climb along any curve:
 #
 # ![Three plots: a wavy curve and its imitation by 5, 10 and 40 sigmoids, off by at most 0.74, 0.20 and 0.03.](pictures/sums_of_sigmoids.svg)
 #

@@ -260,8 +260,8 @@ loss_of_no_idea = 2.30
 class CrossEntropyWithSoftmax(Node):
     """The mean over the rows of -log softmax(x)[label]."""
 
-    def __init__(self, x, y):
-        Node.__init__(self, [x, y])
+    def __init__(self, x, y, name=None):
+        Node.__init__(self, [x, y], name)
 
     def _softmax(self, x):
         """The probabilities: of a vector, or of each row of a matrix."""
@@ -308,7 +308,7 @@ class CrossEntropyWithSoftmax(Node):
 from cross_entropy import CrossEntropyWithSoftmax
 
 x, y = mf.Input("x"), mf.Input("y")
-loss = CrossEntropyWithSoftmax(x, y)
+loss = CrossEntropyWithSoftmax(x, y, "L")
 feed = {x: np.array([[0.5, 1.0, 1.5]]), y: np.array([1])}
 value, (dx,) = mf.value_and_grad(loss, feed, wrt=[x])
 

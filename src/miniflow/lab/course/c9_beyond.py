@@ -10,6 +10,7 @@ same classes compiled, looked at and timed; the model on an image, on a page, an
 # write a node the short way, and then turns the classes that you wrote into a program that races.
 
 # %%
+import re
 import subprocess
 import sys
 import time
@@ -254,10 +255,12 @@ print(step.program)
 # threw it away. It also saw that the update of a weight matrix can be done by the very product that computes its
 # gradient (`gemm`).
 #
-# A *backend* turns the program into code. This is the Python that the NumPy backend wrote:
+# A *backend* turns the program into code. This is the step that the NumPy backend wrote, in Python. (Before
+# it stand some sixty lines that set its memory up, once: `print(step.source)` shows them, too.)
 
 # %%
-print(step.source)
+source = step.source[step.source.index("def step") :]
+print(re.sub(r"(?<=\S) +#", "  #", source))
 
 # %% [markdown]
 # ## A race
@@ -267,20 +270,17 @@ print(step.source)
 # them down.)
 
 # %%
+import importlib.util
+import timeit
+
 from miniflow.threads import one_thread_if_small
 
 from sgd import sgd_step
 
 
-def milliseconds(run, times=20, rounds=5):
-    """The time of one call, the best of some rounds."""
-    best = np.inf
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(times):
-            run()
-        best = min(best, (time.perf_counter() - start) / times)
-    return 1000 * best
+def milliseconds(run):
+    """The time of one call: the best of five rounds of twenty."""
+    return 1000 / 20 * min(timeit.repeat(run, number=20, repeat=5))
 
 
 def interpreted_step():
@@ -289,13 +289,11 @@ def interpreted_step():
 
 
 def torch_step():
-    """The same step in PyTorch, as its tutorials write it; None if it is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
+    """The same step in PyTorch, as its tutorials write it."""
+    import torch
+    from torch import nn
+
     torch.set_num_threads(1)
-    nn = torch.nn
     layers = nn.Sequential(nn.Linear(784, 128), nn.SiLU(), nn.Linear(128, 10))
     optimizer = torch.optim.SGD(layers.parameters(), lr=0.1)
     data, target = torch.tensor(images), torch.tensor(labels)
@@ -313,13 +311,10 @@ with one_thread_if_small(2 * 64 * 784 * 128):
     fastest({X: images, y: labels})  # the first call makes the program
     interpreted = milliseconds(interpreted_step)
     compiled = milliseconds(lambda: fastest({X: images, y: labels}))
-    in_torch = torch_step()
-    print(f"interpreter                 {interpreted:7.3f} ms a step")
-    print(f"compiled ({fastest.backend:6})           {compiled:7.3f} ms a step")
-    if in_torch is None:
-        print("PyTorch                     not installed: nothing to compare with")
-    else:
-        print(f"PyTorch                     {milliseconds(in_torch):7.3f} ms a step")
+    print(f"interpreter        {interpreted:7.3f} ms a step")
+    print(f"compiled ({fastest.backend:6})  {compiled:7.3f} ms a step")
+    if importlib.util.find_spec("torch"):
+        print(f"PyTorch            {milliseconds(torch_step()):7.3f} ms a step")
     print(f"compiled is {interpreted / compiled:.1f} times as fast as interpreted")
 
 # %% [markdown]

@@ -2,6 +2,8 @@
 cannot separate, and the network of the end of the course.
 """
 
+import re
+
 import numpy as np
 
 import miniflow as mf
@@ -61,14 +63,26 @@ def entries() -> str:
     """Every entry of X, W, b and Z of the chapter's example is a circle."""
     inputs, Z, _ = _example()
     mf.value(Z, {node: node.value for node in inputs})
-    return mf.draw(Z, elements=True, title="Z = XW + b, entry by entry").svg()
+    return without_answers(mf.draw(Z, elements=True, title="Z = XW + b, entry by entry").svg())
 
 
 def entries_paths() -> str:
     """What remains when only the paths from X11 to Z are kept: two."""
     (X, *_), Z, dummy = _example()
     title = "The two paths from the first entry of X to Z"
-    return mf.draw(dummy, elements=True, paths=((X, 0, 0), Z), title=title).svg()
+    picture = mf.draw(dummy, elements=True, paths=((X, 0, 0), Z), title=title).svg()
+    return without_answers(picture, "X₁₁|Z..")
+
+
+def without_answers(svg: str, gradients_of: str = "none") -> str:
+    """The picture without what the exercise asks for: the values of Z but for the first, and the
+    gradients but for those of some entries.
+    """
+    text = r'<text class="{}"[^>]*>'
+    label = "(?<=>)({})</text>" + text.format("number value")
+    svg = re.sub(f"({label.format('Z(?!₁₁)..')})[^<]*", r"\1?", svg)
+    entry = f"({label.format(f'(?!{gradients_of})[XWbZ][^<]+')}[^<]*</text>)"
+    return re.sub(entry + text.format("small gradient") + "[^<]*</text>", r"\1", svg)
 
 
 def separability() -> str:

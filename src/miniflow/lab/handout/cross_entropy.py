@@ -50,8 +50,8 @@ loss_of_no_idea = ...
 class CrossEntropyWithSoftmax(Node):
     """The mean over the rows of -log softmax(x)[label]."""
 
-    def __init__(self, x, y):
-        Node.__init__(self, [x, y])
+    def __init__(self, x, y, name=None):
+        Node.__init__(self, [x, y], name)
 
     def _softmax(self, x):
         """The probabilities: of a vector, or of each row of a matrix."""

@@ -2,7 +2,7 @@
 #
 # ### Questions and answers
 #
-# **What do I write?** `forward` and `backward` of `Mul`, below. `Input` and `Add` are given: read
+# **What do I write?** `forward` and `backward` of `Mul`, in `mul.py`. `Input` and `Add` are given: read
 # them first, yours will look like `Add`.
 #
 # **What is a consumer?** A node in `self.outbound_nodes`: one that uses this node's value.

@@ -44,7 +44,7 @@ loss_at_2 = 1
 prediction_at_minus_1 = 1
 
 # Question 4. Which of these are the network's state, and so can be trained? Give a list
-# of their names, out of "x", "w1", "w3", "b", "prediction", "label", "loss".
+# of their names, in quotes, out of "x", "w1", "w3", "b", "prediction", "label", "loss".
 state = ["w1", "w3", "b"]
 
 # Question 5. "regression" or "classification": the ice cream stall? Telling a 7 from a 1?
