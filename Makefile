@@ -12,13 +12,16 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits test lint size bench clean
+.PHONY: help digits test lint size bench kills fuzz memory clean
 
 help:
 	@echo "make digits   train the digit recogniser on MNIST (about ten seconds)"
 	@echo "make test     run all tests"
 	@echo "make lint     formatting, lint and types"
 	@echo "make bench    race against the peers (RACE=mlp-128 for one); takes a while"
+	@echo "make kills    kill a training 200 times and compare the bits; a minute"
+	@echo "make fuzz     100,000 nearly right files and command lines; a quarter of an hour"
+	@echo "make memory   a million training steps, and the memory; some minutes"
 	@echo "make size     lines of code per room"
 	@echo "make clean    remove .venv and everything that was generated"
 
@@ -38,6 +41,16 @@ size: .venv/for-running
 
 bench:
 	@$(PYTHON) benchmarks/run.py $(RACE)
+
+kills: .venv/for-testing
+	@$(BIN)/python tests/faults/kill_and_resume.py --kills 200
+
+fuzz: .venv/for-testing
+	@$(BIN)/python tests/faults/fuzz.py --inputs 100000
+
+memory: .venv/for-testing
+	@$(BIN)/python tests/faults/memory.py --steps 1000000
+	@$(BIN)/python tests/faults/memory.py --steps 100000 --backend interpreter
 
 # A marker file says what .venv has been set up for. The tests need more than running does.
 .venv/for-running: pyproject.toml | .venv/python-is-ready

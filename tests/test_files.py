@@ -1,6 +1,7 @@
 """Arrays and a few words about them in one file, and files that are something else."""
 
 import json
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save
 
 import miniflow as mf
-from miniflow.errors import ModelFileError
-from miniflow.files import read_arrays, write_arrays
+from miniflow.errors import ModelFileError, shown
+from miniflow.files import read_arrays, sealed, write_arrays
 from miniflow.networks import Network, build
 
 ARRAYS = {
@@ -80,7 +81,7 @@ def changed(whole: bytes, change: Callable[[Any, dict[str, np.ndarray]], object]
     about = json.loads(json.loads(whole[8 : 8 + length])["__metadata__"]["miniflow"])
     arrays = load_arrays(whole)
     change(about, arrays)
-    return with_about(json.dumps(about), arrays)
+    return sealed(arrays, about)
 
 
 def with_about(text: str, arrays: dict[str, np.ndarray] | None = None) -> bytes:
@@ -105,6 +106,11 @@ BROKEN = {
     "nested JSON": lambda whole: with_about("[" * 100_000),
     "a list": lambda whole: with_about("[1]"),
     "another kind": lambda whole: with_about(json.dumps({"kind": "checkpoint"})),
+    "no checksum": lambda whole: with_about(json.dumps({"kind": "model"})),
+    "another checksum": lambda whole: with_about(json.dumps({"kind": "model", "sha256": "0" * 64})),
+    "a checksum that is none": lambda whole: with_about(
+        json.dumps({"kind": "model", "sha256": {"a": [1]}})
+    ),
     "no program": lambda whole: changed(whole, lambda about, arrays: about.pop("program")),
     "another format": lambda whole: changed(whole, lambda about, arrays: about.update(format=2)),
     "a program that is none": lambda whole: changed(
@@ -144,3 +150,51 @@ def test_every_cut_of_a_model_file_is_noticed(tmp_path: pathlib.Path) -> None:
         path.write_bytes(data[:length])
         with pytest.raises(ModelFileError):
             mf.load(path)
+
+
+def test_a_flipped_bit_in_every_byte_of_a_file_is_noticed(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "f"
+    write_arrays(path, "note", {"odd\x1fname": np.arange(3.0)}, {"text": "σ\n", "\x1b": [1e-9]})
+    data = path.read_bytes()
+    for place in range(len(data)):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(ModelFileError):
+            read_arrays(path, "note")
+    path.write_bytes(data)
+    assert read_arrays(path, "note")[1]["text"] == "σ\n"
+
+
+def test_a_changed_array_is_noticed_though_all_sizes_are_right(tmp_path: pathlib.Path) -> None:
+    data, path = whole(tmp_path), tmp_path / "m"
+    path.write_bytes(data[:-4] + b"\0\0\0\1")
+    with pytest.raises(ModelFileError, match="its checksum is not that of its contents"):
+        mf.load(path)
+
+
+def test_words_that_look_like_the_checksum_do_not_confuse_it(tmp_path: pathlib.Path) -> None:
+    path, zeros = tmp_path / "f", "0" * 64
+    about = {"a": f'"sha256":"{zeros}"', "b": {"sha256": zeros}, "~": zeros}
+    write_arrays(path, "note", {f'"sha256":"{zeros}"': np.zeros(2)}, about)
+    assert read_arrays(path, "note")[1] == {"kind": "note", **about}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", pathlib.Path("/dev/zero")):
+        with pytest.raises(ModelFileError, match="is a pipe or a device"):
+            read_arrays(path, "note")
+    with pytest.raises(IsADirectoryError):
+        read_arrays(tmp_path, "note")
+
+
+def test_what_a_file_says_of_itself_cannot_command_a_terminal(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "f"
+    write_arrays(path, "\x1b[31mnote\n" * 100, {}, {})
+    with pytest.raises(ModelFileError) as caught:
+        read_arrays(path, "model")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200 + len(str(path))
+    assert shown("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"

@@ -18,7 +18,7 @@ from safetensors.numpy import save as safetensors
 
 import miniflow as mf
 from miniflow.errors import FeedError, GraphError, MiniflowError, ModelFileError, ShapeError
-from miniflow.files import KEY, read_arrays
+from miniflow.files import KEY, read_arrays, sealed
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.store import MAX_EQUATIONS
 from miniflow.plans import ancestors_in_order
@@ -491,7 +491,7 @@ def refusal(path: Path, contents: bytes) -> str | None:
 
 
 def written(arrays: dict[str, Any], about: dict[str, Any]) -> bytes:
-    return safetensors(arrays, {KEY: json.dumps(about)})
+    return sealed(arrays, about)
 
 
 def test_a_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
@@ -503,17 +503,35 @@ def test_a_file_that_ends_too_early_is_refused(tmp_path: Path) -> None:
     assert refusal(path, whole) is None
 
 
-def test_a_file_with_another_byte_is_refused_or_a_model(tmp_path: Path) -> None:
+def test_a_flipped_bit_anywhere_is_told(tmp_path: Path) -> None:
     arrays, about = parts(tmp_path)
-    whole = written(arrays, about)
+    whole, path = written(arrays, about), tmp_path / "model.safetensors"
     draw = random.Random(20)
-    told = 0
-    for _ in range(500):
-        changed = bytearray(whole)
+    for _ in range(600):
+        place = draw.randrange(8 * len(whole))
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        assert refusal(path, bytes(flipped)) is not None, place
+    assert refusal(path, whole) is None
+
+
+def test_changed_words_with_a_right_checksum_are_refused_or_a_model(tmp_path: Path) -> None:
+    arrays, about = parts(tmp_path)
+    text = json.dumps(about["program"])
+    draw = random.Random(20)
+    told = tried = 0
+    while tried < 300:
+        letters = list(text)
         for _ in range(draw.choice((1, 1, 2, 8))):
-            changed[draw.randrange(len(whole) - 400)] = draw.randrange(256)  # the text comes first
-        told += refusal(tmp_path / "model.safetensors", bytes(changed)) is not None
-    assert 250 < told < 500
+            letters[draw.randrange(len(text))] = chr(draw.randrange(32, 127))
+        try:
+            program = json.loads("".join(letters))
+        except ValueError:
+            continue
+        tried += 1
+        contents = written(arrays, about | {"program": program})
+        told += refusal(tmp_path / "model.safetensors", contents) is not None
+    assert 30 < told < 300
 
 
 def changed(about: dict[str, Any], *where: Any, to: Any) -> dict[str, Any]:
@@ -631,7 +649,7 @@ def test_a_program_that_asks_for_much_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for shape in ([1_000_000_000], [{"n": [1_000_000_000, 0]}], [{"n": [10**9, 5 - 10**9]}]):
         about = program_of(("full", {"shape": shape, "dtype": "f64"}, shape))
-        assert "is larger than" in str(refusal(path, safetensors({}, {KEY: json.dumps(about)})))
+        assert "is larger than" in str(refusal(path, written({}, about)))
 
 
 def test_a_program_that_explodes_with_the_rows_is_refused_when_it_is_called(
@@ -640,7 +658,7 @@ def test_a_program_that_explodes_with_the_rows_is_refused_when_it_is_called(
     path = tmp_path / "model.safetensors"
     shape = [{"n": [30_000_000, 0]}]  # 240 MB a row
     about = program_of(("full", {"shape": shape, "dtype": "f64"}, shape))
-    assert refusal(path, safetensors({}, {KEY: json.dumps(about)})) is None
+    assert refusal(path, written({}, about)) is None
     model = mf.load(path, "reference")
     tracemalloc.start()
     with pytest.raises(ShapeError, match=r"does not work for 1000 rows: .* is larger than"):
@@ -657,13 +675,13 @@ def test_a_program_that_is_ill_formed_for_some_rows_is_refused_for_these(tmp_pat
         ("slice", {"index": index}, [{"n": [-1, 9]}, 1]),
     )
     about["program"]["inputs"][0][0][1][0] = 1  # one row is fed, whatever n
-    assert refusal(path, safetensors({}, {KEY: json.dumps(about)})) is None
+    assert refusal(path, written({}, about)) is None
     rows = {"n": [1, 0]}
     about = program_of(
         ("reshape", {"shape": [rows]}, [rows]), ("slice", {"index": [[0, 1, 1]]}, [1])
     )
     about["program"]["equations"][1][2]["index"] = [[{"n": [1, -1]}, 1, {"n": [-1, 3]}]]
-    assert refusal(path, safetensors({}, {KEY: json.dumps(about)})) is None
+    assert refusal(path, written({}, about)) is None
     model = mf.load(path, "reference")
     assert model(np.ones((2, 1))).tolist() == [1]
     with pytest.raises(ShapeError, match="does not work for 3 rows"):

@@ -277,6 +277,14 @@ def test_a_diverging_training_ends_with_a_sentence() -> None:
         quiet(mf.MSE(X @ w, y, name="error"), {X: x, y: 2 * x}, SGD(1e3), epochs=999, batch_size=16)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_learning_rate_beyond_float32_ends_with_a_sentence(backend: str, momentum: float) -> None:
+    p = problem()
+    with pytest.raises(NotFiniteError, match=r"Epoch 1, batch \d"):  # and no RuntimeWarning
+        quiet(p.loss, p.data, SGD(1e308, momentum), batch_size=16, backend=backend)
+
+
 # --- what is refused
 
 

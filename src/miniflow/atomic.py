@@ -11,16 +11,24 @@ temporary one.
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import stat
+import zlib
+
+Path = str | os.PathLike[str]
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, old_to: Path | None = None) -> None:
     r"""Replace the file at `path` by one that holds `data`, in one step.
 
     The folder must exist. A file that is replaced keeps its permissions; a new one gets those that
     the user's umask gives. A symbolic link stays, and the file that it points to is replaced.
+
+    With `old_to` the old file is kept under that name, in the same folder. It is moved when the new
+    one is already on the disk, so that these are two steps: a process that is killed between them
+    leaves the old file there.
 
     Raises `OSError` (or the subclass that fits: `FileNotFoundError` for a missing folder,
     `PermissionError`, ...), whose `filename` is `path`, if the file cannot be written; then the old
@@ -35,12 +43,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     b'epoch,loss\n'
     """
     try:
-        _replace(os.path.realpath(path), data)
+        _replace(os.path.realpath(path), data, old_to)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Replace the file at `path` by one that holds `text` in UTF-8, as `write_bytes` does.
 
     Line ends are written as they are.
@@ -55,10 +63,26 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def _replace(target: str, data: bytes) -> None:
-    folder = os.path.dirname(target)
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes were writing when they meant to replace the file at `path`.
+
+    Nobody else may be writing that file now.
+    """
+    target = os.path.realpath(path)
+    for leftover in glob.glob(f"{glob.escape(_temporary(target))}*.part", include_hidden=True):
+        with contextlib.suppress(OSError):
+            os.unlink(leftover)
+
+
+def _temporary(target: str) -> str:
+    """How temporary files for `target` begin: names of one length, however long the target's is."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".miniflow-{zlib.crc32(os.fsencode(name)):08x}-")
+
+
+def _replace(target: str, data: bytes, old_to: Path | None) -> None:
     permissions = _permissions_of_regular_file(target)
-    temporary = os.path.join(folder, f".miniflow-{secrets.token_hex(8)}.part")
+    temporary = f"{_temporary(target)}{secrets.token_hex(8)}.part"
     try:
         with open(temporary, "xb") as file:
             file.write(data)
@@ -66,11 +90,23 @@ def _replace(target: str, data: bytes) -> None:
             os.fsync(file.fileno())
         if permissions is not None:
             os.chmod(temporary, permissions)
-        os.replace(temporary, target)
+        if old_to is None or permissions is None:
+            os.replace(temporary, target)
+        else:
+            _replace_both(temporary, target, os.fspath(old_to))
     finally:  # after a success there is nothing left to remove
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-    _flush_folder(folder)
+    _flush_folder(os.path.dirname(target))
+
+
+def _replace_both(temporary: str, target: str, old_to: str) -> None:
+    os.replace(target, old_to)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.replace(old_to, target)
+        raise
 
 
 def _permissions_of_regular_file(path: str) -> int | None:

@@ -49,3 +49,14 @@ class ModelFileError(MiniflowError, ValueError):
 
 class CompileError(MiniflowError, TypeError):
     """A node does something that cannot be recorded; the interpreter still runs it."""
+
+
+def shown(text: object, most: int = 200) -> str:
+    """What a file says, for a message: short, and without what could command a terminal.
+
+    >>> shown("weights and more weights", 12), shown("Adam" + chr(27) + "[31m")
+    ('weights a...', 'Adam�[31m')
+    """
+    letters = str(text)[: most + 1]
+    letters = letters if len(letters) <= most else f"{letters[: most - 3]}..."
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in letters)

@@ -169,7 +169,8 @@ class Step(Look):
             raise NotFiniteError(
                 f"{what} is no longer finite, and nothing was updated. {found or unknown}"
             )
-        self.optimizer.update(self.parameters, gradients)
+        with np.errstate(all="ignore"):
+            self.optimizer.update(self.parameters, gradients)
         return result
 
 

@@ -21,9 +21,15 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.atomic import remove_leftovers
 from miniflow.batching import Batches, batches_for
 from miniflow.callbacks import Callback
-from miniflow.checkpoints import checkpoint_exists, load_checkpoint, save_checkpoint
+from miniflow.checkpoints import (
+    checkpoint_exists,
+    load_checkpoint,
+    save_checkpoint,
+    with_what_is_left,
+)
 from miniflow.errors import GraphError, NotFiniteError
 from miniflow.evaluation import Evaluation, evaluate_batches
 from miniflow.feeding import checked_output
@@ -80,7 +86,8 @@ def fit(
             it differs each time.
         checkpoint: a file that is written after each epoch; None by default.
         resume: go on from that file, if there is one, up to `epochs` in all; the bits are those of
-            a training that was never stopped. False by default.
+            a training that was never stopped. If the file is damaged, the one of the epoch before
+            is used, with a `CheckpointWarning`. False by default.
         progress: "bar", "lines", "none", or "auto": a bar on a terminal, lines elsewhere; "auto" by
             default.
         backend: "numpy" or "native" (needs llvmlite) run a compiled program, "interpreter" calls
@@ -102,7 +109,8 @@ def fit(
         CompileError: the graph cannot be compiled, and the backend was named.
         ModelFileError: the checkpoint is damaged, or belongs to another training, or to another
             backend.
-        OSError: its folder does not exist, or the file cannot be written.
+        OSError: its folder does not exist, or the file cannot be written; the checkpoints written
+            before are as they were, and the message says so.
         KeyboardInterrupt: after Ctrl-C, between two updates.
 
     >>> import numpy as np, miniflow as mf
@@ -139,9 +147,15 @@ def fit(
     )
     if checkpoint is not None:
         os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
+        remove_leftovers(checkpoint)
         if resume and checkpoint_exists(checkpoint):
             load_checkpoint(checkpoint, training)
-    training.run(progress_for(progress))
+    try:
+        training.run(progress_for(progress))
+    except OSError as error:
+        if checkpoint is None:
+            raise
+        raise with_what_is_left(error, checkpoint) from error
     return training.history
 
 

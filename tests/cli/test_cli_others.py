@@ -219,3 +219,33 @@ def test_a_model_that_is_no_classifier_is_told(miniflow: Any, folder: pathlib.Pa
         result = miniflow(*command, "--model", "sum.safetensors")
         assert result.exit_code == 1
         assert "is no classifier of images" in result.stderr
+
+
+# --- what is damaged, or meant to do damage
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff\xfe",
+        b"epoch,loss\n1,0.5\n",
+        b"a,b,c,d,e,f,g\n1,x,,,,1,1\n",
+        b"a\n" + b'"' * 200_000,
+    ],
+)
+def test_a_damaged_history_is_told(text: bytes, miniflow: Any, trained: pathlib.Path) -> None:
+    (trained / "history.csv").write_bytes(text)
+    for arguments in (["info"], ["info", trained]):
+        result = miniflow(*arguments)
+        assert result.exit_code == 1
+        assert "history.csv: is damaged" in result.stderr
+
+
+def test_a_message_that_quotes_a_name_cannot_command_a_terminal(
+    miniflow: Any, trained: pathlib.Path
+) -> None:
+    for arguments in (["info", "a\x1b[31m"], ["predict", "--model", trained, "a\x1b[31m"]):
+        result = miniflow(*arguments)
+        assert result.exit_code == 1
+        assert "a\N{REPLACEMENT CHARACTER}[31m" in result.stderr
+        assert "\x1b" not in result.stderr

@@ -1,5 +1,6 @@
 """`miniflow train`."""
 
+import errno
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from bars import draw_bar, pictures, write_bars
 
+from miniflow.atomic import _temporary
 from miniflow.cli.train import Notes
 from miniflow.files import read_arrays
 
@@ -188,6 +190,88 @@ def test_a_damaged_run_json_is_told(miniflow: Any, folder: pathlib.Path) -> None
         result = miniflow("train", "--resume", "--out", "run")
         assert result.exit_code == 1
         assert "run.json: is damaged" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("optimizer", "linear", "There is no optimizer 'linear'"),
+        ("batch_size", 0, "run.json: is damaged: The run: batch_size"),
+        ("seed", -1, "run.json: is damaged: The run: seed"),
+        ("epochs", -1, "run.json: is damaged: The run: epochs"),
+        ("epochs", 1e400, "run.json: is damaged"),
+        ("lr", -1.0, "lr"),
+        ("lr", float("nan"), "lr"),
+        ("backend", "gpu", "backend is one of"),
+        ("model", "784-2\x1b[1m", "There is no model"),
+        ("data", "\0", "no such data"),
+    ],
+)
+def test_options_that_make_no_sense_in_run_json_are_told(
+    option: str, value: Any, message: str, miniflow: Any, folder: pathlib.Path
+) -> None:
+    miniflow("train", *QUICK, "--epochs", 1, "--out", "run")
+    path = folder / "run" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {option: value}))
+    result = miniflow("train", "--resume", "--out", "run")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("failing", ["checkpoint.safetensors", "history.csv", "model.safetensors"])
+def test_a_full_disk_is_told_with_the_checkpoint_that_is_left(
+    failing: str, miniflow: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = miniflow("train", *QUICK, "--epochs", 4, "--out", "straight")
+    replace, written = os.replace, []
+
+    def third_time_full(source: Any, target: Any) -> None:
+        written.append(pathlib.Path(target).name)
+        if written.count(failing) == (3 if failing != "model.safetensors" else 1):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", third_time_full)
+        stopped = miniflow("train", *QUICK, "--epochs", 4, "--out", "run")
+    assert stopped.exit_code == 1
+    left = {"model.safetensors": "there is no checkpoint"}.get(
+        failing, "the checkpoint of epoch 2 is as it was"
+    )
+    path = os.path.join("run", failing)
+    assert stopped.stderr == f"error: {path}: No space left on device; {left}.\n"
+    resumed = miniflow("train", "--resume", "--out", "run")
+    assert resumed.exit_code == 0
+    assert last_line(resumed) == last_line(straight)
+    models = [(folder / name / "model.safetensors").read_bytes() for name in ("run", "straight")]
+    assert models[0] == models[1]
+
+
+def test_a_damaged_checkpoint_is_told_in_a_line_and_the_one_before_is_used(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    straight = miniflow("train", *QUICK, "--epochs", 3, "--out", "run")
+    checkpoint = folder / "run" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    result = command("train", "--resume", "--out", "run", cwd=folder)
+    assert result.returncode == 0
+    (line,) = result.stderr.splitlines()
+    assert re.fullmatch(
+        r"warning: .*checkpoint\.safetensors: is damaged.* of epoch 2, is used\.", line
+    )
+    assert "Going on after epoch 2." in result.stdout
+    assert last_line(result) == last_line(straight)
+
+
+def test_what_a_killed_run_left_half_written_is_removed(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    miniflow("train", *QUICK, "--epochs", 1, "--out", "run")
+    for name in ("model.safetensors", "checkpoint.safetensors", "history.csv"):
+        pathlib.Path(f"{_temporary(str(folder / 'run' / name))}ab.part").write_bytes(b"half")
+    miniflow("train", "--resume", "--out", "run")
+    assert {path.name for path in (folder / "run").iterdir()} <= FILES
 
 
 # --- the convolutional network, and augmentation

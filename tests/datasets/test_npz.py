@@ -134,3 +134,14 @@ def test_damaged_file_gives_arrays_or_a_data_error_and_nothing_else(tmp_path: Pa
             np.testing.assert_array_equal(array, np.arange(40))
     assert all(message.startswith(f"{path}: ") for message in refusals)
     assert len(refusals) > 100
+
+
+def test_what_a_damaged_file_says_is_quoted_in_few_letters(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    write_zip(path, a=b"\x93NUMPY\x01\x00\xff\x20" + b"(" * 9000)
+    assert len(refused(path)) < 300
+    write_zip(path, **{f"\x1b[31m{i}": npy(1) for i in range(100)})
+    told = refused(path)
+    assert told.startswith("lacks a; it holds \N{REPLACEMENT CHARACTER}[31m")
+    assert len(told) < 300
+    assert told.isprintable()

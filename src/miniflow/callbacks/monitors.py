@@ -10,9 +10,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from miniflow.callbacks.callback import Callback
+from miniflow.errors import ModelFileError
 from miniflow.history import Epoch
 from miniflow.options import OptionError, number, whole
+from miniflow.values import describe
 
 if TYPE_CHECKING:
     from miniflow.training import Training
@@ -56,7 +60,10 @@ class Monitor(Callback):
         return {"best": self.best, "epoch": self.epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.best, self.epoch = state["best"], state["epoch"]
+        best, epoch = state["best"], whole(type(self).__name__, "epoch", state["epoch"], least=0)
+        if best is not None and type(best) not in (int, float):
+            raise OptionError(f"{type(self).__name__}: the best value is {describe(best)}.")
+        self.best, self.epoch = None if best is None else float(best), epoch
 
     def _value(self, row: Epoch) -> float:
         value: float | None = getattr(row, self.monitor)
@@ -99,6 +106,14 @@ class KeepBest(Monitor):
         self.on_best = on_best
         self._arrays: list[Any] = []
 
+    def on_train_begin(self, training: Training) -> None:
+        wanted = [(p.value.shape, p.value.dtype) for p in training.parameters]
+        if self._arrays and [(array.shape, array.dtype) for array in self._arrays] != wanted:
+            raise ModelFileError(
+                f"{training.checkpoint or type(self).__name__}: the parameters of the best epoch "
+                "are not those of this training."
+            )
+
     def on_epoch_end(self, training: Training) -> None:
         if not self.improves(training.history[-1]):
             return
@@ -117,7 +132,10 @@ class KeepBest(Monitor):
 
     def restore(self, state: dict[str, Any]) -> None:
         Monitor.restore(self, state)
-        self._arrays = [state[str(i)] for i in range(len(state) - 2)]
+        arrays = [state[str(i)] for i in range(len(state) - 2)]
+        if not all(isinstance(array, np.ndarray) for array in arrays):
+            raise OptionError(f"{type(self).__name__}: the best parameters are no arrays.")
+        self._arrays = arrays
 
 
 class EarlyStopping(KeepBest):

@@ -16,6 +16,7 @@ from miniflow.graph import Node
 from miniflow.history import Epoch
 from miniflow.models import save
 from miniflow.options import OptionError, whole
+from miniflow.values import describe
 
 if TYPE_CHECKING:
     from miniflow.training import Training
@@ -85,7 +86,10 @@ class ModelCheckpoint(Monitor):
 
     def restore(self, state: dict[str, Any]) -> None:
         Monitor.restore(self, state)
-        self.saved = state["saved"]
+        saved = state["saved"]
+        if saved is not None and not isinstance(saved, str):
+            raise OptionError(f"ModelCheckpoint: what was saved last is {describe(saved)}.")
+        self.saved = saved
 
     def _path_after(self, row: Epoch) -> str:
         try:

@@ -25,9 +25,10 @@ from miniflow.cli.lab import lab
 from miniflow.cli.page import page
 from miniflow.cli.predict import predict
 from miniflow.cli.train import train
-from miniflow.errors import MiniflowError
+from miniflow.errors import MiniflowError, shown
 
 FAILED, INTERRUPTED = 1, 130
+MOST_LETTERS = 2000  # of a line of a message, which may quote what was given
 
 
 class Commands(TyperGroup):
@@ -53,7 +54,8 @@ class Commands(TyperGroup):
 
 
 def _fail(message: str) -> None:
-    typer.echo(f"error: {message}", err=True)
+    lines = (shown(line, MOST_LETTERS) for line in message.split("\n"))
+    typer.echo("error: " + "\n".join(lines), err=True)
     raise typer.Exit(FAILED) from None
 
 

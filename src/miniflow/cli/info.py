@@ -102,5 +102,5 @@ def progress_of(run: Run) -> str:
     """How far a run has come, and how good it is."""
     rows = run.rows()
     done = f"{len(rows)} of {run.read_options().epochs} epochs"
-    accuracies = [float(row["validation_accuracy"]) for row in rows if row["validation_accuracy"]]
+    accuracies = [row.validation_accuracy for row in rows if row.validation_accuracy is not None]
     return done + (f", validation accuracy {max(accuracies):.4f}" if accuracies else "")

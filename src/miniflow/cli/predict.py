@@ -18,7 +18,7 @@ from miniflow.cli.classifiers import (
     probabilities_of,
 )
 from miniflow.cli.runs import find_model
-from miniflow.errors import DataError
+from miniflow.errors import DataError, shown
 from miniflow.models import Model
 
 BAR = 40  # characters of a probability of one
@@ -79,7 +79,7 @@ def predict(
         show = bars if sys.stdout.isatty() else line
         for prediction in predictions:
             if prediction.error is not None:
-                typer.echo(f"error: {prediction.error}", err=True)
+                typer.echo(f"error: {shown(prediction.error, 2000)}", err=True)
             else:
                 typer.echo(show(prediction))
     if any(prediction.error is not None for prediction in predictions):

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from miniflow.atomic import write_text
-from miniflow.errors import MiniflowError, ModelFileError
-from miniflow.options import OptionError
+from miniflow.atomic import remove_leftovers, write_text
+from miniflow.errors import MiniflowError, ModelFileError, shown
+from miniflow.history import Epoch
+from miniflow.options import OptionError, whole
 
 RUNS = pathlib.Path("runs")
 
@@ -103,23 +104,41 @@ class Run:
         try:
             found = json.loads(self.options.read_text(encoding="utf-8"))
             kinds = {name: type(default) for name, default in asdict(Options()).items()}
-            return Options(**{name: kind(found[name]) for name, kind in kinds.items()})
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(f"{self.options}: is damaged: {error}.") from error
+            options = Options(**{name: kind(found[name]) for name, kind in kinds.items()})
+            for name, least in (("epochs", 0), ("batch_size", 1), ("seed", 0)):
+                whole("The run", name, getattr(options, name), least=least)
+            return options
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            raise ModelFileError(f"{self.options}: is damaged: {shown(error)}.") from error
 
     def write_options(self, options: Options) -> None:
         write_text(self.options, json.dumps(asdict(options), indent=2) + "\n")
 
-    def rows(self) -> list[dict[str, str]]:
-        """The rows of the history; none if there is no history yet."""
+    def rows(self) -> list[Epoch]:
+        """The rows of the history; none if there is no history yet.
+
+        Raises ModelFileError if they are damaged.
+        """
         if not self.history.exists():
             return []
-        with open(self.history, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            text = self.history.read_text(encoding="utf-8")
+            return [Epoch(*map(_number, row)) for row in list(csv.reader(text.splitlines()))[1:]]
+        except (ValueError, TypeError, csv.Error) as error:
+            raise ModelFileError(f"{self.history}: is damaged: {shown(error)}.") from error
 
     def remove_files(self) -> None:
         for path in self.files():
             path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what this run was writing when it was killed."""
+        for path in self.files():
+            remove_leftovers(path)
+
+
+def _number(text: str) -> Any:
+    return float(text) if text else None
 
 
 def data_source(given: str) -> str:

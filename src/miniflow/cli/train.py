@@ -15,11 +15,13 @@ from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
 from miniflow.datasets.image_shapes import height_width_channels
+from miniflow.errors import shown
 from miniflow.history import History
 from miniflow.models import load as load_model
 from miniflow.models import save
 from miniflow.networks import CNN, Network, network_for
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from miniflow.options import OptionError
 from miniflow.schedules import CosineDecay
 from miniflow.stepping import checked_backend
 from miniflow.threads import one_thread_if_small
@@ -171,6 +173,7 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
     examples = augmented(train) if options.augment else train
     optimizer = optimizer_for(options, len(train))
     run.folder.mkdir(parents=True, exist_ok=True)
+    run.remove_leftovers()
     if not going_on:
         run.remove_files()
         run.write_options(options)
@@ -215,6 +218,8 @@ def optimizer_for(options: Options, examples: int) -> Optimizer:
         "adamw": lambda: AdamW(schedule),
         "rmsprop": lambda: RMSprop(schedule),
     }
+    if options.optimizer not in optimizers:  # a run.json may say anything
+        raise OptionError(f"There is no optimizer '{shown(options.optimizer, 40)}'.")
     return optimizers[options.optimizer]()
 
 

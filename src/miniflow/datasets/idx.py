@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from miniflow.atomic import write_bytes
-from miniflow.errors import DataError
+from miniflow.errors import DataError, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -160,5 +160,7 @@ def _take(stream: BinaryIO | gzip.GzipFile, count: int, trouble: str) -> bytearr
         while piece := stream.read(min(_PIECE, count - len(taken))):
             taken += piece
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{trouble} its gzip data are damaged or cut short ({error})") from error
+        raise DataError(
+            f"{trouble} its gzip data are damaged or cut short ({shown(error)})"
+        ) from error
     return taken

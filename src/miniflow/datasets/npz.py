@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniflow.errors import DataError
+from miniflow.errors import DataError, shown
 
 if TYPE_CHECKING:
     import zipfile
@@ -46,13 +46,15 @@ def read_npz(
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # see below
-            raise DataError(f"{path}: not an .npz file, a zip of arrays ({error})") from error
+            raise DataError(
+                f"{path}: not an .npz file, a zip of arrays ({shown(error)})"
+            ) from error
         with archive:
             members = archive.namelist()
             found = [name[: -len(".npy")] for name in members if name.endswith(".npy")]
             missing = [name for name in required if name not in found]
             if missing:
-                holds = ", ".join(sorted(found)) or "nothing"
+                holds = shown(", ".join(sorted(found))) or "nothing"
                 raise DataError(f"{path}: lacks {' and '.join(missing)}; it holds {holds}")
             wanted = [*required, *(name for name in optional if name in found)]
             return {name: _read_member(archive, name, path) for name in wanted}
@@ -69,7 +71,7 @@ def _read_member(archive: zipfile.ZipFile, name: str, path: str | os.PathLike[st
     except Exception as error:
         # A damaged zip or header makes these libraries raise a dozen kinds of exception, none of
         # them documented, and all of them mean the same to the user.
-        raise DataError(f"{path}: {name} cannot be read ({error})") from error
+        raise DataError(f"{path}: {name} cannot be read ({shown(error)})") from error
     return array
 
 

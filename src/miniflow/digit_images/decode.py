@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from miniflow.errors import DataError
+from miniflow.errors import DataError, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,7 +54,8 @@ def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
             image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # a JPEG may be decoded at 1/2, 1/4, 1/8
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            return _brightness(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _brightness(image)
     except UnidentifiedImageError as error:
         formats = ", ".join(FORMATS[:-1]) + " or " + FORMATS[-1]
         raise DataError(f"{name}: is not a {formats} picture.") from error
@@ -63,14 +64,13 @@ def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
             f"{name}: claims to hold more than {MOST_PIXELS:,} pixels, the most that are read."
         ) from error
     except Exception as error:  # on a damaged file a decoder raises nearly anything
-        raise DataError(f"{name}: the picture is damaged: {str(error).rstrip('.')}.") from error
+        raise DataError(f"{name}: the picture is damaged: {shown(error).rstrip('.')}.") from error
 
 
 def _brightness(image: "Image.Image") -> NDArray[np.float64]:
     """Return the brightness of `image`, in any of Pillow's modes, reduced to the working size."""
     deep = image.mode.startswith(("I", "F"))  # 16 or 32 bits a pixel
-    grey = image.convert("F") if deep else _on_paper(image)
-    grey = grey.reduce(max(1, max(grey.size) // WORKING_SIDE))
+    grey = _reduced(image.convert("F") if deep else _on_paper(image))
     numbers = np.nan_to_num(np.asarray(grey, np.float64), posinf=0.0, neginf=0.0)
     scales = (1.0, 255.0, 65535.0) if deep else (255.0,)
     brightest = float(numbers.max())
@@ -84,10 +84,16 @@ def _on_paper(image: "Image.Image") -> "Image.Image":
 
     if not image.has_transparency_data:
         return image.convert("L")
-    ink = image.convert("RGBA")
+    # It is reduced now, for fifty million pixels take 200 MB, and it is needed several times.
+    ink = _reduced(image if image.mode == "RGBA" else image.convert("RGBA"))
 
     def laid_on(colour: str) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", ink.size, colour), ink).convert("L")
 
     on_white = laid_on("white")
     return laid_on("black") if on_white.getextrema() == (255, 255) else on_white
+
+
+def _reduced(image: "Image.Image") -> "Image.Image":
+    factor = max(image.size) // WORKING_SIDE
+    return image.reduce(factor) if factor > 1 else image
