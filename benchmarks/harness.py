@@ -27,7 +27,6 @@ HEATS = 3
 FEWEST = 3  # rounds that are raced even if time is up
 REST = 0.03  # seconds between rounds
 TOO_BUSY = 0.1  # the share of a core above which an idle contender disturbs the others
-TOLERANCE = 0.002  # of the distance that a parameter moved; see `worker.checked`
 ACCURACY, ROUNDING = 0.97, 0.005  # what whole processes reach on the test set; how far apart
 
 Say = Callable[[str], None]
@@ -96,7 +95,7 @@ def run(
                     stack.callback(entry.process.quit)
                 state = entry.unavailable or f"ready, {entry.setting.name}"
                 say(f"  {entry.contender.name}: {state} ({time.monotonic() - started:.0f} s)")
-        compare(entries)
+        compare(entries, race.tolerance)
         running = [entry for entry in entries if not entry.unavailable]
         say(f"  racing, {rounds} rounds or {seconds:.0f} s")
         end = time.monotonic() + seconds
@@ -216,7 +215,7 @@ def whole_process(entry: Entry, race: Race, files: Path) -> None:
 # ---------------------------------------------------------------------------- the same mathematics
 
 
-def compare(entries: list[Entry], tolerance: float = TOLERANCE) -> None:
+def compare(entries: list[Entry], tolerance: float) -> None:
     """Raise `DisagreementError` unless all that take part computed what the first by hand computed.
 
     A loss that scikit-learn does not tell is passed over; one contender alone has nothing to be

@@ -34,6 +34,7 @@ class Race:
     framework can be handed several (the check before the race is one chunk, too). `layers` are the
     widths, inputs first; of a sequence: pixels a time step, hidden units, classes. `kernels` are
     the side and the number of each convolution's; a ReLU and the maximum of 2 × 2 pixels follow it.
+    `tolerance` is how far two may be apart after the check.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Race:
     epochs: int = 0
     rounds: int = 15
     kernels: tuple[tuple[int, int], ...] = ()
+    tolerance: float = 0.002  # of the distance that a parameter moved; see `worker.checked`
 
     @property
     def time_steps(self) -> int:
@@ -82,6 +84,9 @@ RACES = (
         lr=0.02,
         rounds=11,
         kernels=((5, 16), (5, 32)),
+        # Which of four pixels of blank paper is the largest, rounding decides: another thread count
+        # alone moves an entry of the first kernel by half a percent in ten steps.
+        tolerance=0.02,
     ),
     Race("tiny", "x·y + x·z and its three gradients, scalars", "scalar", steps=1000, chunk=100),
     Race(
