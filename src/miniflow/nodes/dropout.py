@@ -82,9 +82,13 @@ class Dropout(Op):
             )
 
     def compute(self, x: Any, seed: Any) -> Any:
+        if _is_not_fed(seed):
+            return +promoted(x)
         return promoted(x) * self._mask(x, seed)
 
     def gradient(self, grad: Any, x: Any, seed: Any) -> Any:
+        if _is_not_fed(seed):
+            return grad, None
         return grad * self._mask(x, seed), None
 
     def _mask(self, x: Any, seed: Any) -> Any:
@@ -94,6 +98,11 @@ class Dropout(Op):
         stays = uniform(shape, seed, self.stream) >= self.rate
         mask = np.where(stays, 1.0 / (1.0 - self.rate), 0.0)
         return np.where(seed < 0, np.ones(shape), mask).astype(dtype)
+
+
+def _is_not_fed(seed: Any) -> bool:
+    """Whether the seed is known to be none: then a recording, and a model file, has no dropout."""
+    return type(seed) is int and seed < 0
 
 
 def uniform(shape: tuple[int, ...], seed: Any, stream: int) -> Any:
