@@ -121,16 +121,21 @@ def network(sizes: tuple[int, int, int], data: Dataset) -> mf.Node:
     return mf.CrossEntropyWithSoftmax(mf.Linear(mf.Sigmoid(mf.Linear(X, W, b)), V, c), y)
 
 
+SETTINGS = {"mlp-32": mlp_32, "tiny": tiny}
+
+
 def main() -> None:
     """The command; its exit code is 1 if the memory grew."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--backend", default="numpy")
+    parser.add_argument("--setting", default="mlp-32", choices=SETTINGS)
+    parser.add_argument("--leak", type=int, default=0, help="bytes to leak at each step")
     given = parser.parse_args()
     if resident_bytes() is None:
         sys.exit("This system does not tell how much memory a process has.")
-    seen = growth(given.steps, given.backend, mlp_32)
-    print(f"mlp-32, {given.backend}\n{seen.text()}")
+    seen = growth(given.steps, given.backend, SETTINGS[given.setting], given.leak)
+    print(f"{given.setting}, {given.backend}\n{seen.text()}")
     sys.exit(seen.a_step > MOST_A_STEP)
 
 
