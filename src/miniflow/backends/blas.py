@@ -26,7 +26,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,16 +82,6 @@ class Library:
         if count < 1:
             raise ValueError(f"a product needs at least one thread; got {count}")
         self.functions["set_num_threads"](ctypes.c_int(count))
-
-    @contextmanager
-    def threads(self, count: int) -> Iterator[None]:
-        """Use `count` threads inside a `with` block: in the whole process, not one thread of it."""
-        before = self.get_threads()
-        self.set_threads(count)
-        try:
-            yield
-        finally:
-            self.set_threads(before)
 
 
 def find() -> Library | None:
