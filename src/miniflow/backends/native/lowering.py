@@ -37,6 +37,7 @@ from miniflow.backends.native.products import (
     plan_product,
 )
 from miniflow.backends.native.step import Run
+from miniflow.backends.native.tiling import Tiling, find_tilings
 from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import CALL, CONSTANT, ELEMENT, LOOP, NUMBER, ONE, PRODUCT, TABLE, Group
@@ -58,12 +59,19 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     plan = make_plan(schedule)
     writer = _Writer(plan, library)
     copies = copy_old_values(plan)
-    for position, group in enumerate(plan.schedule.groups):
-        writer.write(group)
-        if any(equation.result is plan.finite for equation in group.equations):
-            check_value(plan, group)
-        for variable in plan.last_reads.get(position, ()):
-            plan.memory.give_back(variable)
+    tilings = find_tilings(plan, writer.is_compiled)
+    position, end = 0, len(plan.schedule.groups)
+    while position < end:
+        tiling = tilings.get(position)
+        positions = tiling.positions if tiling else [position]
+        if tiling:
+            writer.write_tiles(tiling)
+        else:
+            writer.write_at(position)
+        for read_last in positions:
+            for variable in plan.last_reads.get(read_last, ()):
+                plan.memory.give_back(variable)
+        position = positions[-1] + 1
     writer.movements.finish()
     assign_new_values(plan, copies)
     hand_out(plan, copies)
@@ -78,6 +86,40 @@ class _Writer:
         self.memory, self.step, self.values = plan.memory, plan.step, plan.values
         self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
         self.movements = Movements(plan.memory, plan.step, plan.values, self._is_zero)
+        self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
+
+    def write_at(self, position: int) -> None:
+        """Write the step of the group at a position of the schedule, and what has to be checked."""
+        group = self.plan.schedule.groups[position]
+        self.write(group)
+        if any(equation.result is self.plan.finite for equation in group.equations):
+            check_value(self.plan, group)
+
+    def write_tiles(self, tiling: Tiling) -> None:
+        """Write the steps of some groups, again for each tile."""
+        self.movements.finish()
+        for position in tiling.before:
+            self.write_at(position)
+        title = f"for each {tiling.count} of {tiling.items}:"
+        for tile in tiling.tiles():
+            self.values.look_at(tile)
+            with self.step.below(title) if tile.first == 0 else self.step.again():
+                for position in tiling.groups:
+                    self.write(tile.group(self.plan.schedule.groups[position]))
+                self.movements.finish()
+        self.values.look_at(None)
+        for copy in self.copies.values():
+            self.memory.give_back(copy)
+        self.copies = {}
+        for position in tiling.after:
+            self.write_at(position)
+
+    def is_compiled(self, equation: Equation) -> bool:
+        """Whether compiled code does all of a product, or of a movement."""
+        if equation.primitive == "matmul":
+            a, b = equation.operands
+            return self._plan_product(a, b, equation.result) is not None
+        return self.movements.is_compiled(equation)
 
     def write(self, group: Group) -> None:
         """Write the step of a group, if anybody needs its results."""
@@ -132,7 +174,7 @@ class _Writer:
         if home.kind == "scalar":
             self.memory.keep(home, np.zeros((), DTYPES[home.dtype]))
         elif home in self.plan.made_by:
-            self.memory.take_buffer(home)
+            self.memory.take_buffer(home, self.values.room(home))
 
     # Products.
 
@@ -241,12 +283,22 @@ class _Writer:
             return BY_ROWS
         arrangement = _arrangement(self.values.layout(variable), domain, group)
         if arrangement is None:
-            copy = Variable(variable.type, variable.name)
-            self.memory.take_buffer(copy)
+            copy = self._new_copy(variable)
             self.movements.copy(copy, variable, group.equations[0])
             self.values.move(variable, plain(copy))
             return BY_ROWS
         return arrangement
+
+    def _new_copy(self, variable: Variable) -> Variable:
+        """Find memory for a copy of an array, or of the part in this tile and the next."""
+        shape = self.values.layout(variable).shape
+        copy = None if self.values.is_whole else self.copies.get((variable, shape))
+        if copy is None:
+            copy = Variable(variable.type._replace(shape=shape), variable.name)
+            self.memory.take_buffer(copy)
+        if not self.values.is_whole:
+            self.copies[variable, shape] = copy
+        return copy
 
     def _kernel_arguments(self, kernel: Kernel, group: Group) -> list[int]:
         numbers: list[int] = []

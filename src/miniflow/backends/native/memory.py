@@ -147,12 +147,14 @@ class Memory:
         assert cell is not None
         return place, cell
 
-    def take_buffer(self, variable: Variable) -> None:
-        """Let a value lie in a buffer."""
-        free = self._free.get(variable.type.nbytes)
-        memory = free.pop() if free else aligned(variable.type.nbytes)
+    def take_buffer(self, variable: Variable, shape: tuple[int, ...] | None = None) -> None:
+        """Let a value lie in a buffer, or one part of it at a time, if that is the `shape`."""
+        shape, dtype = variable.shape if shape is None else shape, DTYPES[variable.dtype]
+        nbytes = prod(shape) * dtype.itemsize
+        free = self._free.get(nbytes)
+        memory = free.pop() if free else aligned(nbytes)
         self._memory_of[variable] = memory
-        self.keep(variable, memory.view(DTYPES[variable.dtype]).reshape(variable.shape))
+        self.keep(variable, memory.view(dtype).reshape(shape))
 
     def give_back(self, variable: Variable) -> None:
         """Let the buffer of a value, if it has one, be used again."""

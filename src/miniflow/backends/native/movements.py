@@ -22,7 +22,7 @@ from miniflow.backends.native.strided import (
 from miniflow.backends.native.values import Values
 from miniflow.backends.numpy_numbers import index_text
 from miniflow.ir import DTYPES, Equation, Operand, Variable
-from miniflow.ir.indexing import brackets
+from miniflow.ir.indexing import Index, brackets
 
 
 class Movements:
@@ -45,6 +45,24 @@ class Movements:
         if equation.primitive == "concatenate":
             return self._copy_parts(equation)
         return equation.primitive == "reshape" and self._copy_reshaped(equation)
+
+    def is_compiled(self, equation: Equation) -> bool:
+        """Whether `write` leaves nothing of an equation to Python."""
+        layout = self._values.layout
+        arrays = [o for o in equation.operands if isinstance(o, Variable) and o.kind == "array"]
+        if len(arrays) < len(equation.operands) or equation.result.kind != "array":
+            return False
+        if equation.primitive == "reshape":
+            of = layout(arrays[0])
+            return plan_movement(_unfolded(layout(equation.result), of), of) is not None
+        if equation.primitive not in ("slice_update", "slice_add"):
+            return False
+        result, part = layout(equation.result), arrays[1]
+        is_either = equation.primitive == "slice_add" and part.dtype == "bool"
+        there = sliced(result, equation.params["index"])
+        if is_either or there.shape != part.shape:
+            return False
+        return bool(plan_movement(there, layout(part)) and plan_movement(result, layout(arrays[0])))
 
     def copy(self, target: Variable, source: Variable, equation: Equation) -> None:
         """Copy a whole array."""
@@ -79,12 +97,13 @@ class Movements:
         assert isinstance(x, Variable)
         if self._memory.home(x) is not self._memory.home(result):
             self.copy(result, x, equation)
-        part = sliced(self._values.layout(result), index)
+        whole = self._values.layout(result)
+        part = sliced(whole, _fitted(index, whole))
         movement, adds = None, equation.primitive == "slice_add"
         is_either = adds and value.dtype == "bool"  # True + True is True
-        if isinstance(value, Variable) and value.kind == "array" and value.shape == part.shape:
+        if isinstance(value, Variable) and value.kind == "array" and not is_either:
             source = self._values.layout(value)
-            movement = None if is_either else plan_movement(part, source)
+            movement = plan_movement(part, source) if source.shape == part.shape else None
         if movement is None:
             out, text = self._values.text(result), self._values.text(value)
             there = f"{out}[{index_text(brackets(index))}]"
@@ -129,7 +148,7 @@ class Movements:
         if not isinstance(x, Variable) or x.kind != "array" or result.kind != "array":
             return False
         of = self._values.layout(x)
-        to = plain(result)._replace(shape=of.shape, strides=by_rows(of.shape))
+        to = _unfolded(self._values.layout(result), of)
         movement = plan_movement(to, of)
         if movement is not None:
             self._move(movement, to, of, equation, f"copy {self._values.shown(x)}")
@@ -155,3 +174,15 @@ class Movements:
             f"{self._values.shown(equation.result)}: {comment}",
             ", ".join(nodes) or equation.primitive,
         )
+
+
+def _unfolded(result: Layout, like: Layout) -> Layout:
+    """An array that lies in one piece, with the shape of what is copied to it."""
+    return result._replace(shape=like.shape, strides=by_rows(like.shape))
+
+
+def _fitted(index: Index, whole: Layout) -> Index:
+    """The index for as many items as there are: in a tile, fewer than in the batch."""
+    if not index or isinstance(index[0], int) or index[0][1] <= whole.shape[0]:
+        return index
+    return ((0, whole.shape[0], 1), *index[1:])

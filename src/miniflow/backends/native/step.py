@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,11 +31,11 @@ Run = Callable[[Sequence[Any]], list[Any]]
 
 
 class _Compiled(NamedTuple):
-    """A compiled step: the address of its function, its arguments, and what it says it is."""
+    """A compiled step: the address of its function, its arguments, and what is said of it."""
 
     function: int
     arguments: list[int]
-    comment: str
+    comments: list[str]
     label: str
 
 
@@ -56,6 +57,8 @@ class Step:
         self._segments: list[tuple[int, int]] = []  # of compiled steps
         self._open = 0  # the first compiled step that is in no segment yet
         self._alive: list[object] = []  # what compiled code uses, by address
+        self._title = self._margin = ""  # of comments
+        self._is_repeating = False
 
     def head(self, text: str) -> None:
         """Add a line to those before all others."""
@@ -70,9 +73,27 @@ class Step:
         self._close()
         self._lines.append(f"    {text}")
 
+    @contextmanager
+    def below(self, title: str) -> Iterator[None]:
+        """Let the comments of the compiled steps that are added meanwhile stand below a title."""
+        self._title, self._margin = title, "  "
+        yield
+        self._title, self._margin = "", ""
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Let the compiled steps that are added meanwhile have no comments: they have been said."""
+        self._is_repeating = True
+        yield
+        self._is_repeating = False
+
     def compiled(self, function: int, arguments: list[int], comment: str, label: str) -> None:
         """Add a compiled step; `label` says, in errors, which node it belongs to."""
-        self._compiled.append(_Compiled(function, arguments, comment, label))
+        comments = [self._title, self._margin + comment]
+        if self._is_repeating:
+            comments = []
+        self._title = ""
+        self._compiled.append(_Compiled(function, arguments, list(filter(None, comments)), label))
 
     def bind(self, name: str, value: Any) -> str:
         """Let lines refer to `value`, and return the name for it."""
@@ -101,7 +122,8 @@ class Step:
             return
         self._open = last
         self._segments.append((first, last))
-        self._lines += [f"    # {step.comment}" for step in self._compiled[first:last]]
+        steps = self._compiled[first:last]
+        self._lines += [f"    # {comment}" for step in steps for comment in step.comments]
         self._lines += [
             f"    failed = run[{len(self._segments) - 1}]()",
             "    if failed:",

@@ -15,6 +15,7 @@ import numpy as np
 
 from miniflow.backends.native.memory import Layout, Memory, plain
 from miniflow.backends.native.step import Step
+from miniflow.backends.native.tiles import Tile
 from miniflow.ir import PRIMITIVES, Equation, Literal, Namer, Operand, Variable
 
 _OPERATORS: Final = {  # of Python numbers
@@ -46,6 +47,8 @@ class Values:
         self._names = Namer(Step.RESERVED)
         self._written: set[Variable] = set()  # numbers and views that a line has computed
         self._filled: dict[tuple[Operand, str], int] = {}  # cells
+        self._tile: Tile | None = None
+        self._moved: dict[Variable, Layout] = {}  # within the tile
 
     def name(self, operand: Operand) -> str:
         """Return the name of a variable, the text of a literal."""
@@ -94,14 +97,33 @@ class Values:
 
     def layout(self, variable: Variable) -> Layout:
         """Return which part of which memory a value is."""
+        if variable in self._moved:
+            return self._moved[variable]
         layout = self._layouts.get(variable)
         if layout is None:
             layout = self._layouts[variable] = plain(variable)
-        return layout
+        if self._tile is None:
+            return layout
+        return self._tile.part(layout, self._memory.home(layout.root))
 
     def move(self, variable: Variable, layout: Layout) -> None:
-        """Let a value be found elsewhere from now on."""
-        self._layouts[variable] = layout
+        """Let a value be found elsewhere from now on; within a tile, to its end."""
+        layouts = self._layouts if self._tile is None else self._moved
+        layouts[variable] = layout
+
+    def look_at(self, tile: Tile | None) -> None:
+        """Let the layouts of values be those of their parts in a tile; None: of them all."""
+        self._tile, self._moved = tile, {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether values are looked at as a whole, not tile by tile."""
+        return self._tile is None
+
+    def room(self, variable: Variable) -> tuple[int, ...]:
+        """The shape of the memory that a value needs: that of a tile, if it lives in one."""
+        is_local = self._tile is not None and variable in self._tile.local
+        return self.layout(variable).shape if is_local else variable.shape
 
     def address(self, variable: Variable) -> tuple[int, int]:
         """Return where compiled code finds an array: its place, and an offset in bytes."""

@@ -1,0 +1,281 @@
+"""Groups that go through the items of a batch tile by tile, so that what they hand on stays in
+the processor's cache.
+
+A convolution copies what its windows see to the rows of a matrix, many times as large as the images
+were. Computed one after the other for the whole batch, each group writes megabytes that the next
+one has to fetch again:
+
+    columns = copy windows(images)          columns = copy windows(images[0:8])
+    z       = columns @ W                   z       = columns @ W
+    a, mask = bias and ReLU of z            a, mask[0:8] = bias and ReLU of z
+    ...                                     ...
+                                            columns = copy windows(images[8:16])
+                                            ...
+
+On the right, `columns`, `z` and `a` are as large as one tile, if nobody else reads them, and are
+there when they are read. The order of the groups in a tile stays what it was.
+
+A group can be cut if its results for some items depend on those items alone: a loop whose rows are
+whole items, a product of rows that are, a copy, a part written or added. In memory, the i-th item
+of an array is the i-th of equal parts of it; a value that does not lie so is not cut. Sums over the
+batch, and all else that cannot be cut, come after the tiles, unless a tile needs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from miniflow.backends.native.llvm import LLVM_TYPES
+from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.plan import Plan
+from miniflow.backends.native.stages import is_over_rows
+from miniflow.backends.native.strided import MAX_RANK
+from miniflow.backends.native.tiles import Tile
+from miniflow.backends.native.updates import may_raise
+from miniflow.ir import Equation, Operand, Variable
+from miniflow.passes.loops import (
+    AFTER,
+    CALL,
+    COLUMN,
+    CONSTANT,
+    ELEMENT,
+    LOOP,
+    NUMBER,
+    ONE,
+    PRODUCT,
+    ROW,
+    VIEW,
+    Group,
+)
+
+CACHE: Final = 1 << 20  # bytes of the largest array of a tile
+FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, BLAS does better with all of them
+MOST_POSTPONED: Final = 8  # groups, before the search for one more that can be cut ends
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Groups, by their positions in the schedule, that run tile by tile, and those between them
+    that come before all tiles, or after.
+    """
+
+    before: tuple[int, ...]
+    groups: tuple[int, ...]
+    after: tuple[int, ...]
+    items: int
+    count: int  # of items in a tile
+    cut: frozenset[Variable]
+    local: frozenset[Variable]
+
+    @property
+    def positions(self) -> list[int]:
+        """All of them, which follow each other in the schedule."""
+        return sorted([*self.before, *self.groups, *self.after])
+
+    def tiles(self) -> Iterator[Tile]:
+        """The tiles, of which the last may be smaller."""
+        for first in range(0, self.items, self.count):
+            count = min(self.count, self.items - first)
+            yield Tile(first, count, self.items, self.cut, self.local)
+
+
+def find_tilings(plan: Plan, is_compiled: Callable[[Equation], bool]) -> dict[int, Tiling]:
+    """Return the tilings that are worth it, by the position of their first group.
+
+    `is_compiled` says whether a product or a movement is one for compiled code, which alone sees
+    tiles.
+    """
+    found: dict[int, Tiling] = {}
+    for items in _lengths(plan):
+        position = 0
+        while position < len(plan.schedule.groups):
+            search = _Search(plan, items, is_compiled)
+            tiling = None if position in found else search.run(position)
+            if tiling is not None:
+                found[position] = tiling
+            position = max(found[position].positions) + 1 if position in found else position + 1
+    return found
+
+
+def _lengths(plan: Plan) -> list[int]:
+    """The numbers of items that a batch may have: the first axes of what is copied."""
+    lengths = Counter(
+        operand.shape[0]
+        for group in plan.schedule.groups
+        if group.kind == CALL
+        for operand in group.equations[0].operands
+        if len(operand.shape) > 1 and operand.shape[0] > 1
+    )
+    return [length for length, _ in lengths.most_common(1)]
+
+
+class _Search:
+    """Collects the groups of a tiling, from one position on."""
+
+    def __init__(self, plan: Plan, items: int, is_compiled: Callable[[Equation], bool]) -> None:
+        self.plan, self.items, self.is_compiled = plan, items, is_compiled
+        self.inputs = {entry.variable for entry in plan.program.inputs}
+        self.cut: dict[Variable, None] = {}  # memory, of what the groups read and make
+        self.whole: set[Variable] = set()
+        self.before: list[int] = []
+        self.taken: list[int] = []
+        self.after: list[int] = []
+        self.after_reads: set[Variable] = set()
+        self.after_makes: set[Variable] = set()
+
+    def run(self, start: int) -> Tiling | None:
+        """Return the tiling that begins with the group at `start`; None if it is not worth it."""
+        groups = self.plan.schedule.groups
+        for position in range(start, len(groups)):
+            group = groups[position]
+            if group.kind in (VIEW, NUMBER, CONSTANT) or not self._is_needed(group):
+                self.before.append(position)
+            elif self._take(group):
+                self.taken.append(position)
+            elif not self.taken or len(self.after) == MOST_POSTPONED:
+                break
+            else:
+                self.after.append(position)
+                self.after_reads |= self._memory(o for e in group.equations for o in e.operands)
+                self.after_reads |= self._memory(group.reads)
+                self.after_makes |= self._memory(e.result for e in group.equations)
+        return self._tiling() if self._is_worth_it() else None
+
+    def _is_needed(self, group: Group) -> bool:
+        return any(equation.result in self.plan.needed for equation in group.equations)
+
+    def _is_worth_it(self) -> bool:
+        groups = [self.plan.schedule.groups[position] for position in self.taken]
+        if len(groups) < 2 or all(group.kind != CALL for group in groups):
+            return False
+        return self._tile_size() < self.items
+
+    def _tile_size(self) -> int:
+        largest = max(v.type.nbytes for v in self.cut) // self.items
+        most = max(CACHE // max(largest, 1), 1)
+        even = (count for count in range(most, most // 2, -1) if self.items % count == 0)
+        return next(even, most)
+
+    def _tiling(self) -> Tiling:
+        last = self.taken[-1]
+        return Tiling(
+            before=tuple(p for p in self.before if p < last),
+            groups=tuple(self.taken),
+            after=tuple(p for p in self.after if p < last),
+            items=self.items,
+            count=self._tile_size(),
+            cut=frozenset(self.cut),
+            local=frozenset(self._find_local()),
+        )
+
+    def _find_local(self) -> Iterator[Variable]:
+        """Yield the memory that nothing but the tiles reads or writes."""
+        taken = set(self.taken)
+        freed = {
+            root
+            for position in self.taken
+            for root in self.plan.last_reads.get(position, ())
+            if root not in self.after_reads
+        }
+        for root in freed & self.cut.keys():
+            makers = {
+                position
+                for position, group in enumerate(self.plan.schedule.groups)
+                if self._is_needed(group)
+                for equation in group.equations
+                if self.plan.memory.home(equation.result) is root
+            }
+            if makers and makers <= taken:
+                yield root
+
+    def _take(self, group: Group) -> bool:
+        """Take a group if it can be cut; say whether it can."""
+        if may_raise(group) or any(e.result is self.plan.finite for e in group.equations):
+            return False
+        operands = {
+            LOOP: self._operands_of_loop,
+            PRODUCT: self._operands_of_product,
+            CALL: self._operands_of_movement,
+        }[group.kind](group)
+        if operands is None:
+            return False
+        cut, whole = operands
+        made = [v for v in self._results(group) if v in self.plan.needed]
+        if not all(self._is_laid_by_items(self.plan.values.layout(v)) for v in (*cut, *made)):
+            return False
+        results, reads = self._memory(made), self._memory(cut)
+        if self.after and not reads & self.cut.keys():
+            return False  # what has been put off should not wait for it
+        if results & (self.inputs | self.after_reads | self.after_makes | self.whole):
+            return False
+        if (reads & self.whole) or (self._memory(whole) & (self.cut.keys() | results)):
+            return False
+        if (reads | self._memory(whole)) & self.after_makes:
+            return False
+        self.cut |= dict.fromkeys((*reads, *results))
+        self.whole |= self._memory(whole)
+        return True
+
+    def _results(self, group: Group) -> list[Variable]:
+        results = [equation.result for equation in group.equations]
+        return [v for v in results if group.kind != LOOP or v in self.plan.schedule.stored]
+
+    def _operands_of_loop(self, group: Group) -> tuple[list[Variable], list[Variable]] | None:
+        """Return what a loop reads by items, and what it reads whole; None if it cannot be cut."""
+        if not group.space or group.space[0] % self.items:
+            return None
+        by_items = {ELEMENT, ROW} if group.split else {ELEMENT}
+        if any(is_over_rows(equation, group) for equation in group.equations):
+            return None
+        if any(place.sweep == AFTER for place in group.places.values()):
+            return None
+        if any(group.places[v].domain not in by_items for v in self._results(group)):
+            return None
+        if not group.split and any(p.domain != ELEMENT for p in group.places.values()):
+            return None
+        cut = [v for v, domain in group.reads.items() if domain in by_items]
+        whole = [v for v, domain in group.reads.items() if domain not in by_items]
+        is_known = all(group.reads[v] in (COLUMN, ONE) for v in whole)
+        return (cut, whole) if is_known else None
+
+    def _operands_of_product(self, group: Group) -> tuple[list[Variable], list[Variable]] | None:
+        equation = group.equations[0]
+        if equation.primitive != "matmul" or not self.is_compiled(equation):
+            return None
+        a, b = equation.operands
+        rows = equation.result.shape[0]
+        if len(a.shape) != 2 or len(b.shape) != 2 or rows < FEWEST_ROWS * self.items:
+            return None
+        return [a], [b]  # type: ignore[list-item]
+
+    def _operands_of_movement(self, group: Group) -> tuple[list[Variable], list[Variable]] | None:
+        equation = group.equations[0]
+        if not self.is_compiled(equation):
+            return None
+        if equation.primitive in ("slice_update", "slice_add"):
+            whole = equation.operands[0].shape[0] if equation.operands[0].shape else 0
+            if equation.params["index"][0] != (0, whole, 1):
+                return None
+        return [o for o in equation.operands if isinstance(o, Variable)], []
+
+    def _is_laid_by_items(self, layout: Layout) -> bool:
+        """Whether each item of a value lies in the item of the memory that the value is part of."""
+        size, length = layout.root.type.size, layout.shape[0] if layout.shape else 0
+        if not size or not length or size % self.items or length % self.items:
+            return False
+        if len(layout.shape) > MAX_RANK or layout.root.dtype not in LLVM_TYPES:
+            return False  # it may have to be copied
+        rows = length // self.items
+        lengths = (rows, *layout.shape[1:])
+        if min(layout.strides) < 0 or layout.strides[0] * rows != size // self.items:
+            return False
+        last = sum((n - 1) * step for n, step in zip(lengths, layout.strides, strict=True))
+        return layout.offset + last < size // self.items
+
+    def _memory(self, values: Iterable[Operand]) -> set[Variable]:
+        """The memory that these values lie in."""
+        home, layout = self.plan.memory.home, self.plan.values.layout
+        return {home(layout(value).root) for value in values if isinstance(value, Variable)}
