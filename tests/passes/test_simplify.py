@@ -58,6 +58,10 @@ APPLIES = [
     (lambda w, x: w.power(x, -1.0), [F32], "divide(1, x)"),
     # Choices.
     (lambda w, c, x, y: w.where(True, x, y), [BOOL, F32, F32], "y"),
+    (lambda w, x: w.logical_and(x, True), [BOOL], "x"),
+    (lambda w, x: w.logical_and(True, x), [BOOL], "x"),
+    (lambda w, x: w.logical_or(x, False), [BOOL], "x"),
+    (lambda w, x: w.logical_and(x, True), [F32], "logical_and(x, True)"),
     (lambda w, c, x, y: w.where(w.full(0, (2, 3), "bool"), x, y), [BOOL, F32, F32], "z"),
     (lambda w, c, x: w.where(c, x, x), [BOOL, F32], "y"),
     (lambda w, c, x, y: w.where(w.logical_not(c), x, y), [BOOL, F32, F32], "where(x, z, y)"),

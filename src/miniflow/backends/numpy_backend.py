@@ -4,10 +4,10 @@
     print(executable.source)
     outputs = executable.run(arguments)
 
-The way there: `numpy_shortcuts` saves exponentials, `numpy_batches` calls, `numpy_dialect` writes
-out the conversions that NumPy would make in passing, `passes.memory` plans where every array lies,
-`numpy_emit` writes each equation, `numpy_source` collects the text. That text is what runs, and
-what a traceback shows.
+The way there: `numpy_shortcuts` saves exponentials, `numpy_batches` calls, `numpy_convolutions`
+makes long runs of short ones, `numpy_dialect` writes out the conversions that NumPy would make in
+passing, `passes.memory` plans where every array lies, `numpy_emit` writes each equation,
+`numpy_source` collects the text. That text is what runs, and what a traceback shows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from miniflow.backends import blas
 from miniflow.backends.numpy_batches import batch_parts
+from miniflow.backends.numpy_convolutions import prefer_long_runs
 from miniflow.backends.numpy_dialect import prepare
 from miniflow.backends.numpy_emit import emit, storage
 from miniflow.backends.numpy_shortcuts import share_exponentials
@@ -66,7 +67,7 @@ def lower(program: Program) -> Executable:
     >>> executable.run([3.0])
     [12.0]
     """
-    program = prepare(batch_parts(share_exponentials(program)))
+    program = prepare(prefer_long_runs(batch_parts(share_exponentials(program))))
     planned, library = plan(program, storage), blas.find()
     source = Source(program, planned, has_blas=library is not None)
     _write_body(source, program, planned)

@@ -102,6 +102,9 @@ def _elementwise(source: Source, equation: Equation, out: str) -> None:
         for place, operand in enumerate(operands):
             if isinstance(operand, Literal):
                 parts[place] = source.filled(operand, equation.result.shape)
+    for place, operand in enumerate(operands):
+        if source.is_short(operand, equation.result):
+            parts[place] = source.repeated(operand, equation.result.shape)
     source.line(f"{source.function(name)}({', '.join(parts)}, out={out})")
 
 

@@ -19,8 +19,9 @@ MAX_LOOKED_UP, MAX_TABLE = 2**10, 2**14  # indices, and the lengths of axes, tha
 
 
 def copy_first(source: Source, equation: Equation, out: str) -> None:
-    """Copy the first operand into the result, unless it lies there already."""
-    if not source.share_memory(equation.result, equation.operands[0]):
+    """Copy the first operand into the result, unless it lies there already, or nobody sees it."""
+    x = equation.operands[0]
+    if x not in source.written_over and not source.share_memory(equation.result, x):
         source.line(f"{out}[...] = {source.broadcast(equation.operands[0])}")
 
 

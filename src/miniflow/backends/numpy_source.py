@@ -26,6 +26,7 @@ from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Program, Variable, count_uses
 from miniflow.ir.text import Namer
 from miniflow.passes.memory import Plan, variables_read
+from miniflow.passes.written_over import find_written_over
 
 RUNTIME = {
     *("block", "check_finite", "in_block", "moving", "python_power", "scaled_product"),
@@ -42,7 +43,8 @@ OTHERS = {"abs", "arguments", "constants", "library", "product", "slice", "step"
 
 COMMENT_COLUMN = 68
 MAX_INLINE = 48  # characters of a number that is written where it is read
-MAX_FILLED = 2**15  # elements of a constant that is written out in full
+MAX_FILLED = 2**15  # elements of a constant, or a repeated row, that is written out in full
+SHORT, MANY = 64, 2**10  # elements of a row that is repeated, and how many of the longest
 
 
 class Source:
@@ -56,6 +58,7 @@ class Source:
         self.equation_of: dict[Operand, Equation] = {e.result: e for e in plan.equations}
         self._roles = {entry.variable: entry.role for entry in program.inputs}
         self._constants = {c.variable: i for i, c in enumerate(program.constants)}
+        self.written_over = find_written_over(program)
         self._uses = count_uses(program)
         self._imports: dict[str, set[str]] = {}
         self._setup: list[str] = []
@@ -202,14 +205,30 @@ class Source:
         return self.read(operand)
 
     def filled(self, literal: Literal, shape: tuple[int, ...]) -> str:
-        """Write a number as an array of a shape, or of its last axis where that is large."""
-        shape = shape if prod(shape) <= MAX_FILLED else shape[-1:]
+        """Write a number as an array of a shape, or of its last axes where that is large."""
+        shape = _last_axes(shape)
         text, hint = self._literal(literal)
         sizes = "x".join(map(str, shape))
         dtype = self.dtype(literal.dtype)
         return self.prepared(
             f"{hint}_{sizes}", f"{self.function('full')}({shape}, {text}, {dtype})"
         )
+
+    def is_short(self, operand: Operand, result: Variable) -> bool:
+        """Whether an operand is a row so short that NumPy, adding it to each row of something
+        large, is busy with going from row to row.
+        """
+        is_row = isinstance(operand, Variable) and operand.kind == "array"
+        is_row = is_row and operand.shape == result.shape[-1:] and len(result.shape) > 1
+        return is_row and 1 < operand.type.size <= SHORT and result.type.size >= MANY * SHORT
+
+    def repeated(self, operand: Operand, shape: tuple[int, ...]) -> str:
+        """Write a row as an array of the last axes of a shape, each row of it the same."""
+        name, shape = self.read(operand), _last_axes(shape)
+        empty = f"{self.function('empty')}({shape}, {self.dtype(operand.dtype)})"
+        rows = self.prepared(f"{name}_rows", empty, ("repeated", operand, shape))
+        self.line(f"{rows}[...] = {name}")
+        return rows
 
     def array(self, variable: Variable) -> str:
         """Return the name of a value, and see to it that it exists: first what it is a view of."""
@@ -390,3 +409,10 @@ class Source:
         """Let no array be kept alive that is the caller's."""
         for operand in self._callers:
             self.line(f"{operand}.release()")
+
+
+def _last_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """As many of the last axes as `MAX_FILLED` allows; one at least."""
+    while prod(shape) > MAX_FILLED and len(shape) > 1:
+        shape = shape[1:]
+    return shape

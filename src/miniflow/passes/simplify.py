@@ -78,6 +78,8 @@ _TABLE: Final = (
     algebra("power(x, 0.5)", "sqrt(x)", _is_array),
     algebra("power(x, -1)", "divide(1, x)", _is_array),
     # Choices.
+    algebra("logical_and(x, True)", "x"),
+    algebra("logical_or(x, False)", "x"),
     algebra("where(True, x, y)", "x"),
     algebra("where(False, x, y)", "y"),
     algebra("where(c, x, x)", "x"),

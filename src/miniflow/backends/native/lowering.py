@@ -27,7 +27,6 @@ from miniflow.backends.native.memory import Layout, distance, plain
 from miniflow.backends.native.movements import Movements
 from miniflow.backends.native.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
 from miniflow.backends.native.plan import Plan, make_plan
-from miniflow.backends.native.prepare import is_zero
 from miniflow.backends.native.products import (
     ProductPlan,
     arguments,
@@ -41,6 +40,7 @@ from miniflow.backends.native.tiling import Tiling, find_tilings
 from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import CALL, CONSTANT, ELEMENT, LOOP, NUMBER, ONE, PRODUCT, TABLE, Group
+from miniflow.passes.written_over import is_zero
 
 _ONE, _ZERO = Literal(1.0), Literal(0.0)
 _TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from miniflow.backends.native.memory import Layout, Memory, look_at, plain
-from miniflow.backends.native.prepare import is_zero
 from miniflow.backends.native.step import Step
-from miniflow.backends.native.updates import find_homes, find_written_over, value_to_check
+from miniflow.backends.native.updates import find_homes, value_to_check
 from miniflow.backends.native.values import Values
 from miniflow.ir import Operand, Output, Program, Variable
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import CALL, LOOP, PRODUCT, VIEW, Group
+from miniflow.passes.written_over import find_written_over, is_zero
 
 
 @dataclass(frozen=True, eq=False)

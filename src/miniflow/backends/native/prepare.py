@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from miniflow.backends.numpy_shortcuts import share_exponentials
 from miniflow.ir import Equation, Literal, Operand, Params, Program, Variable, count_uses, infer
 from miniflow.ir.program import NO_PARAMS
+from miniflow.passes.written_over import is_zero
 
 
 def prepare(program: Program) -> Program:
@@ -55,12 +56,6 @@ def _chains(program: Program, uses: Mapping[Variable, int]) -> Iterable[list[Equ
             chain.append(equation)
             chains[equation.result] = chain
     return chains.values()
-
-
-def is_zero(equation: Equation) -> bool:
-    """Whether the result is full of zeros."""
-    (value,) = equation.operands if equation.primitive == "full" else (None,)
-    return isinstance(value, Literal) and value.value == 0
 
 
 def _is_one(operand: Operand) -> bool:

@@ -7,21 +7,15 @@ computed elsewhere, and copied at the end.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from typing import Final
 
-import numpy as np
-
 from miniflow.backends.native.memory import Layout
-from miniflow.backends.native.prepare import is_zero
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import Operand, Program, Variable, count_uses
-from miniflow.ir.indexing import Index, brackets
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
 
-MAX_LOOKED_AT: Final = 1 << 16  # elements of an array whose parts are looked at one by one
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")
 
 
@@ -45,39 +39,6 @@ def value_to_check(program: Program) -> Variable | None:
     if not (is_updating and isinstance(value, Variable)):
         return None
     return value if value.shape == () and value.dtype[0] == "f" else None
-
-
-def find_written_over(program: Program) -> frozenset[Variable]:
-    """Return the zeros that nobody will see: all of them are written over, part by part, before
-    anything is read, as the gradient of a pool is. They need not be there.
-    """
-    uses = count_uses(program)
-    first = {e.operands[0]: e for e in program.equations if e.primitive == "slice_update"}
-    found = set()
-    for made in program.equations:
-        parts = [first[made.result]] if is_zero(made) and made.result in first else []
-        while parts and uses[parts[-1].operands[0]] == 1:  # type: ignore[index]
-            if _is_covered(made.result.shape, [part.params["index"] for part in parts]):
-                found.add(made.result)
-                break
-            following = first.get(parts[-1].result)
-            parts = [*parts, following] if following else []
-    return frozenset(found)
-
-
-def _is_covered(shape: tuple[int, ...], indices: Sequence[Index]) -> bool:
-    """Whether these parts of an array are all of it."""
-    cut = [
-        axis
-        for axis, length in enumerate(shape)
-        if any(index[axis] != (0, length, 1) for index in indices)
-    ]
-    if math.prod(shape[axis] for axis in cut) > MAX_LOOKED_AT:
-        return False
-    is_written = np.zeros([shape[axis] for axis in cut], bool)
-    for index in indices:
-        is_written[brackets(tuple(index[axis] for axis in cut))] = True
-    return bool(is_written.all())
 
 
 def may_raise(group: Group) -> bool:

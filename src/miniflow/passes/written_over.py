@@ -1,0 +1,57 @@
+"""Zeros that nobody will see, because an array is put together on them, part by part.
+
+The gradient of a pool is zeros, into which a part is written for each entry of the window. Where
+these parts are all there is, the zeros need not be there: backends save the time to write them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from miniflow.ir.indexing import Index, brackets
+from miniflow.ir.program import Equation, Literal, Program, Variable, count_uses
+
+MAX_LOOKED_AT: Final = 1 << 16  # elements of an array whose parts are looked at one by one
+
+
+def is_zero(equation: Equation) -> bool:
+    """Whether the result is full of zeros."""
+    (value,) = equation.operands if equation.primitive == "full" else (None,)
+    return isinstance(value, Literal) and value.value == 0
+
+
+def find_written_over(program: Program) -> frozenset[Variable]:
+    """Return the zeros that nobody will see: all of them are written over, part by part, before
+    anything is read, as the gradient of a pool is. They need not be there.
+    """
+    uses = count_uses(program)
+    first = {e.operands[0]: e for e in program.equations if e.primitive == "slice_update"}
+    found = set()
+    for made in program.equations:
+        parts = [first[made.result]] if is_zero(made) and made.result in first else []
+        while parts and uses[parts[-1].operands[0]] == 1:  # type: ignore[index]
+            if _is_covered(made.result.shape, [part.params["index"] for part in parts]):
+                found.add(made.result)
+                break
+            following = first.get(parts[-1].result)
+            parts = [*parts, following] if following else []
+    return frozenset(found)
+
+
+def _is_covered(shape: tuple[int, ...], indices: Sequence[Index]) -> bool:
+    """Whether these parts of an array are all of it."""
+    cut = [
+        axis
+        for axis, length in enumerate(shape)
+        if any(index[axis] != (0, length, 1) for index in indices)
+    ]
+    if math.prod(shape[axis] for axis in cut) > MAX_LOOKED_AT:
+        return False
+    is_written = np.zeros([shape[axis] for axis in cut], bool)
+    for index in indices:
+        is_written[brackets(tuple(index[axis] for axis in cut))] = True
+    return bool(is_written.all())
