@@ -5,8 +5,9 @@ refuses, and remembers:
 
 - starting a process, opening a socket, loading a library, unpickling a class;
 - writing, renaming or removing anything outside the folder that it was given;
-- executing code, unless it comes from a file of Python itself or of an installed package, or is
-  the text that the NumPy backend wrote, which `is_generated` holds to the backend's vocabulary.
+- executing code, unless it comes from a file of Python itself or of an installed package, or is a
+  text that miniflow wrote: the NumPy backend's, which `is_generated` holds to the backend's
+  vocabulary, or the function that finds a program's arguments in a feed (`is_binding`).
 
 It also ends what takes too long, where there are alarms, and measures the memory that was taken,
 where the system tells (`peak_bytes`).
@@ -16,6 +17,7 @@ import ast
 import faulthandler
 import os
 import pathlib
+import re
 import signal
 import sys
 import sysconfig
@@ -33,7 +35,6 @@ ON_FILES = {
     *("os.symlink", "os.truncate", "os.utime", "shutil.rmtree", "shutil.move", "shutil.copyfile"),
 }  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-GENERATED = "<miniflow program"
 CODE_FOLDERS = tuple(
     str(pathlib.Path(folder).resolve()) + os.sep
     for folder in {*sysconfig.get_paths().values(), pathlib.Path(miniflow.__file__).parent}
@@ -41,6 +42,10 @@ CODE_FOLDERS = tuple(
 MODULES = {"math", "numpy", "miniflow.backends.blas", "miniflow.backends.numpy_runtime"}
 PLAIN = {"abs", "slice", "int", "float", "bool", "True", "False"}
 NEVER_WRITTEN = (ast.Import, ast.ImportFrom, ast.Lambda, ast.ClassDef, ast.Global)
+NUMBERED = re.compile(r"a\d+|(kept|node|optimizer|setting|settings|dtype|type|value|validate)_\d+")
+BOUND = {"feed", "now", "ndarray", "copied", "updated", "updated_ids", "type", "dict", "len", "id"}
+BOUND |= {"isinstance", "int", "float"}
+LOOKED_AT = {"get", "dtype", "shape", "flags", "num", "copy", "base", "_array", "state", "lr"}
 
 
 class ForbiddenError(BaseException):
@@ -70,6 +75,29 @@ def is_generated(source: str) -> bool:
                 return False  # a name is read after it was given: it is none of Python's own
             bound.add(node.id)
     return True
+
+
+def is_binding(source: str) -> bool:
+    r"""Whether a text is what `miniflow.binding` writes.
+
+    >>> is_binding("def arguments(feed):\n    a0 = feed.get(node_0)\n    return [a0]")
+    True
+    >>> is_binding("def arguments(feed):\n    return [feed.__class__]")
+    False
+    """
+    module = ast.parse(source)
+    is_function = len(module.body) == 1 and isinstance(module.body[0], ast.FunctionDef)
+    for node in ast.walk(module):
+        if isinstance(node, NEVER_WRITTEN):
+            return False
+        if isinstance(node, ast.Name) and node.id not in BOUND and not NUMBERED.fullmatch(node.id):
+            return False
+        if isinstance(node, ast.Attribute) and node.attr not in LOOKED_AT:
+            return False
+    return is_function
+
+
+WRITTEN = {"<miniflow program": is_generated, "<arguments of a program>": is_binding}
 
 
 def _is_private(node: ast.AST) -> bool:
@@ -136,11 +164,13 @@ class Guard:
             return bool(flags & WRITING) and not isinstance(path, int) and not self._inside(path)
         if event == "compile":
             source, filename = given
-            if _text(filename).startswith(GENERATED):
-                self._checked.discard(_text(filename))
-                if source is not None and not is_generated(_text(source)):
-                    return True
-                self._checked.add(_text(filename))
+            name = _text(filename)
+            self._checked.discard(name)
+            for prefix, is_ours in WRITTEN.items():
+                if name.startswith(prefix):
+                    if source is not None and not is_ours(_text(source)):
+                        return True
+                    self._checked.add(name)
             return False
         if event == "exec":
             return not self._is_known(given[0].co_filename)
