@@ -12,18 +12,19 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits test lint size bench kills fuzz memory clean
+.PHONY: help digits page-model test lint size bench kills fuzz memory clean
 
 help:
-	@echo "make digits   train the digit recogniser on MNIST (about ten seconds)"
-	@echo "make test     run all tests"
-	@echo "make lint     formatting, lint and types"
-	@echo "make bench    race against the peers (RACE=mlp-128 for one); takes a while"
-	@echo "make kills    kill a training 200 times and compare the bits; a minute"
-	@echo "make fuzz     100,000 nearly right files and command lines; a quarter of an hour"
-	@echo "make memory   a million training steps, and the memory; some minutes"
-	@echo "make size     lines of code per room"
-	@echo "make clean    remove .venv and everything that was generated"
+	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
+	@echo "make test        run all tests"
+	@echo "make page-model  train the model that comes with miniflow anew; some five minutes"
+	@echo "make lint        formatting, lint and types"
+	@echo "make bench       race against the peers (RACE=mlp-128 for one); takes a while"
+	@echo "make kills       kill a training 200 times and compare the bits; a minute"
+	@echo "make fuzz        100,000 nearly right files and command lines; a quarter of an hour"
+	@echo "make memory      a million training steps, and the memory; some minutes"
+	@echo "make size        lines of code per room"
+	@echo "make clean       remove .venv and everything that was generated"
 
 digits: .venv/for-running
 	@$(BIN)/miniflow train
@@ -35,6 +36,12 @@ lint: .venv/for-testing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+# The model that `miniflow page` takes where nothing has been trained: seed and options say all.
+page-model: .venv/for-testing
+	@$(BIN)/miniflow train --model cnn --augment --epochs 30 --seed 0 --backend native \
+		--out build/page-model --force
+	@cp build/page-model/model.safetensors src/miniflow/shipped/digits.safetensors
 
 size: .venv/for-running
 	@$(BIN)/python benchmarks/size.py

@@ -19,7 +19,7 @@ SOURCE = Path(mf.__file__).parent
 
 LAYERS = [
     {"errors", "operators", "values", "places", "plans", "sliding"},  # know no class of nodes
-    {"atomic", "templates"},
+    {"atomic", "templates", "shipped"},
     {"graph"},
     {"nodes"},
     {"feeding", "autodiff", "checking"},

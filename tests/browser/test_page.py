@@ -1,7 +1,7 @@
 """The digit page in a real browser: what is drawn on it is read, explained, and said.
 
 Strokes go through the page's own pointer handlers: a few by the browser's mouse and finger, the
-hundred of the test digits by events that a script sends, which is quicker.
+hundred of the test digits by `drawing`.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from drawing import DRAW, SEVEN, answers_to_test_digits, blank_canvases, draw, latest
 from own_nodes import OwnNetwork
 from PIL import Image
 from strokes import strokes_of
@@ -20,35 +21,6 @@ from miniflow.networks import Network, build
 from miniflow.schedules import CosineDecay
 from miniflow.threads import one_thread_if_small
 
-DRAW = """
-const canvas = document.querySelector(".sheet"), root = canvas.closest(".mf-digits");
-const box = canvas.getBoundingClientRect();
-const send = (type, [x, y]) => canvas.dispatchEvent(new PointerEvent(type, {
-  bubbles: true, pointerId: 7, isPrimary: true, clientX: box.left + x * box.width,
-  clientY: box.top + y * box.height,
-}));
-const draw = (strokes) => {
-  root.querySelector(".clear").click();
-  for (const stroke of strokes) {
-    send("pointerdown", stroke[0]);
-    for (const point of stroke.slice(1)) send("pointermove", point);
-    send("pointerup", stroke[stroke.length - 1]);
-  }
-  const { digit, milliseconds } = root.digits.latest;
-  return [digit, milliseconds];
-};
-return arguments[0].map(draw);
-"""
-LATEST = """
-const { latest } = document.querySelector(".mf-digits").digits;
-const listed = (numbers) => numbers && Array.from(numbers);
-return {
-  ...latest, ink: listed(latest.ink), pixels: listed(latest.pixels),
-  probabilities: listed(latest.probabilities), gradient: listed(latest.gradient),
-  layers: latest.layers.map(listed),
-};
-"""
-SEVEN = [[(0.25, 0.2), (0.7, 0.2), (0.42, 0.8)]]
 LITTLE_SEVEN = [[(0.06, 0.06), (0.2, 0.06), (0.12, 0.26)]]
 
 
@@ -76,32 +48,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(network, folder / "digits.safetensors", folder / "digits.html")
 
 
-def draw(browser: Any, strokes: Any) -> dict[str, Any]:
-    """Draw one digit, and say what the page has made of it."""
-    browser.script(DRAW, [strokes])
-    return latest(browser)
-
-
-def latest(browser: Any) -> dict[str, Any]:
-    found = browser.script(LATEST)
-    found["layers"] = [np.array(values) for values in found["layers"]]
-    for name in ("ink", "pixels", "probabilities", "gradient"):
-        if found.get(name) is not None:
-            found[name] = np.array(found[name])
-    return dict(found)
-
-
 # --- The answer
 
 
 def test_drawn_digits_are_recognised(browser: Any, trained: Trained) -> None:
     test = mf.datasets.mnist().test
     browser.open(trained.page)
-    answers = []
-    for start in range(0, 100, 10):
-        strokes = [strokes_of(image.reshape(28, 28)) for image in test.images[start : start + 10]]
-        answers += [digit for digit, _ in browser.script(DRAW, strokes)]
-    assert np.sum(np.array(answers) == test.labels[:100]) >= 95
+    assert np.sum(answers_to_test_digits(browser, 100) == test.labels[:100]) >= 95
 
 
 def test_a_digit_drawn_with_the_mouse_is_read_while_it_is_drawn(
@@ -318,12 +271,7 @@ def test_the_page_fits_and_everything_on_it_is_drawn(
     browser.open(trained.page, getattr(browser, size), dark)
     draw(browser, SEVEN)
     assert browser.script("return document.documentElement.scrollWidth - innerWidth") <= 0
-    blank = browser.script(
-        "return Array.from(document.querySelectorAll('canvas')).filter((canvas) => {"
-        " const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
-        " return !data.some((x) => x > 0); }).length"
-    )
-    assert blank == 0
+    assert blank_canvases(browser) == 0
     names = browser.script(
         "return Array.from(document.querySelectorAll('button, canvas[role]')).filter((e) =>"
         " !(e.getAttribute('aria-label') || e.textContent.trim())).length"

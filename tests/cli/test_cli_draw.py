@@ -99,11 +99,10 @@ def test_an_unknown_ending_is_refused_and_nothing_written(
         ("missing.safetensors", "missing.safetensors: No such file"),
         ("bars.npz", "bars.npz: is damaged, or no safetensors file"),
         (".", "is a folder without a model"),
-        (None, "`miniflow train` makes one"),
     ],
 )
-def test_what_is_no_model_is_refused(given: str | None, message: str, miniflow: Any) -> None:
-    result = miniflow("draw", given) if given else miniflow("draw")
+def test_what_is_no_model_is_refused(given: str, message: str, miniflow: Any) -> None:
+    result = miniflow("draw", given)
     assert result.exit_code == 1
     assert message in result.stderr
     assert result.stdout == ""

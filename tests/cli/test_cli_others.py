@@ -64,13 +64,6 @@ def test_evaluate_on_data_that_do_not_fit_says_so(
     assert "images of 784 pixels and 2 classes" in result.stderr
 
 
-@pytest.mark.parametrize("command", [["evaluate"], ["predict", "one.png"]])
-def test_without_a_model_it_is_said_how_to_get_one(command: list[str], miniflow: Any) -> None:
-    result = miniflow(*command)
-    assert result.exit_code == 1
-    assert "`miniflow train` makes one" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -169,6 +162,25 @@ def test_info_on_a_run_says_what_is_in_it(miniflow: Any, trained: pathlib.Path) 
     alone = miniflow("info", trained / "model.safetensors")
     for part in (*what, "program(X: f32[1,784]):", "Linear 'logits'"):
         assert part in alone.stdout
+
+
+def test_info_on_a_model_file_alone_says_how_it_was_trained(
+    miniflow: Any, trained: pathlib.Path, folder: pathlib.Path
+) -> None:
+    (trained / "model.safetensors").rename(folder / "alone.safetensors")
+    told = miniflow("info", "alone.safetensors").stdout
+    assert "data       bars.npz\n" in told  # and not the folder in which it lay
+    assert "training   linear, 3 epochs of sgd, learning rate up to 0.1, batches of 128," in told
+    assert "augment" not in told
+    assert str(folder).encode() not in (folder / "alone.safetensors").read_bytes()
+
+
+def test_info_says_whether_there_was_augmentation(miniflow: Any, folder: pathlib.Path) -> None:
+    arguments = ("--data", "bars.npz", "--model", "linear", "--epochs", 1, "--augment")
+    assert miniflow("train", *arguments, "--out", "run").exit_code == 0
+    for given in ("run", "run/model.safetensors"):
+        told = miniflow("info", given).stdout
+        assert "augment    shift 2 pixels, rotate 12°, scale 0.1\n" in told
 
 
 def test_info_shows_a_long_program_if_asked_to(miniflow: Any, folder: pathlib.Path) -> None:

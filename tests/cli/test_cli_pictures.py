@@ -100,18 +100,34 @@ def test_a_set_by_name_that_cannot_be_fetched_is_one_sentence(
 
 def test_notes_of_a_strangers_model_are_not_believed(miniflow: Any, folder: pathlib.Path) -> None:
     import miniflow as mf
-    from miniflow.cli.classifiers import class_names_of, picture_size_of
+    from miniflow.cli.classifiers import (
+        augmentation_of,
+        class_names_of,
+        picture_size_of,
+        training_of,
+    )
+    from miniflow.cli.runs import Options
 
     X, W = mf.Input("X"), mf.Parameter(np.zeros((784, 2), np.float32), "W")
-    for names, size in (
-        (["a\x1b[31m", "b"], {"height": 28, "width": 29}),
-        (["a"], {"height": -28, "width": -28}),
-        ("ab", [28, 28]),
-        ([1, 2], {"height": 28.0, "width": 28}),
+    options = vars(Options())
+    for names, size, training, augmentation in (
+        (["a\x1b[31m", "b"], {"height": 28, "width": 29}, {}, {}),
+        (["a"], {"height": -28, "width": -28}, options | {"data": "a\x1b[31m"}, {"shift": 1}),
+        ("ab", [28, 28], options | {"epochs": "many"}, [2, 12, 0.1]),
+        ([1, 2], {"height": 28.0, "width": 28}, options | {"seed": -1}, "shift 2 pixels"),
+        (None, None, list(options), {"shift": "far", "rotate": 12, "scale": 0.1}),
     ):
-        notes = {"class_names": names, "picture": size}
+        notes = {
+            "class_names": names,
+            "picture": size,
+            "training": training,
+            "augmentation": augmentation,
+        }
         mf.save(X @ W, "m.safetensors", inputs={X: np.zeros((1, 784), "f4")}, notes=notes)
         model = mf.load("m.safetensors")
         assert model.notes == notes
         assert class_names_of(model) is None
         assert picture_size_of(model) is None
+        assert training_of(model) is None
+        assert augmentation_of(model) is None
+        assert miniflow("info", "m.safetensors").exit_code == 0

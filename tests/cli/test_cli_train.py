@@ -300,7 +300,7 @@ def test_cnn_is_trained_evaluated_shown_and_asked(miniflow: Any, folder: pathlib
     assert about.exit_code == 0
     assert "input      X: n × 256 float32" in about.stdout
     assert "conv1/W 5 × 5 × 1 × 16" in about.stdout
-    assert "training   sgd, learning rate up to 0.1" in about.stdout
+    assert "training   cnn, 3 epochs of sgd, learning rate up to 0.1" in about.stdout
 
 
 def test_cnn_predicts_pictures(miniflow: Any, folder: pathlib.Path) -> None:

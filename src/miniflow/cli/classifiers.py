@@ -3,21 +3,27 @@
 A model file may hold the program of any graph, of anybody's node classes. It classifies images if
 it has one input, of any number of rows, and several outputs for each: the logits of the classes.
 
-What `miniflow train` knows of the classes and of the pictures stands in the file's notes:
+What `miniflow train` knows of the classes, of the pictures and of the training stands in the file's
+notes:
 
     class_names   a name for each class
     picture       {"height": h, "width": w}: the model takes pictures that `read_picture` makes fit
                   into that; without it, pictures of digits, as MNIST has them
+    training      the run's options; of data that have no name, that of their file or folder alone
+    augmentation  {"shift": pixels, "rotate": degrees, "scale": share}, if there was any
 """
 
 from __future__ import annotations
 
 import math
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniflow.augmentation import Augmented, Limits
+from miniflow.cli.runs import UNREADABLE, Options, options_from
 from miniflow.errors import DataError
 from miniflow.models import Model, load
 from miniflow.nodes.activation import softmax
@@ -51,17 +57,39 @@ def pixels_of(model: Model) -> int:
     return math.prod(size or 1 for size in model.inputs[0].shape[1:])
 
 
-def notes_for(data: str, images: Dataset) -> dict[str, Any]:
-    """What to note in a model that is trained on these images, loaded from `data`."""
-    from miniflow.datasets import is_class_folder
+def notes_for(options: Options, examples: Dataset | Augmented) -> dict[str, Any]:
+    """What to note in a model that is trained with these options, on these examples."""
+    from miniflow.datasets import is_class_folder, is_name
 
-    notes: dict[str, Any] = {}
+    images = examples.data if isinstance(examples, Augmented) else examples
+    data = options.data if is_name(options.data) else os.path.basename(options.data)
+    notes: dict[str, Any] = {"training": asdict(options) | {"data": data}}
+    if isinstance(examples, Augmented):
+        notes["augmentation"] = examples.limits._asdict()
     if images.class_names is not None:
         notes["class_names"] = list(images.class_names)
-    if is_class_folder(data):
+    if is_class_folder(options.data):
         height, width = images.image_shape
         notes["picture"] = {"height": height, "width": width}
     return notes
+
+
+def training_of(model: Model) -> Options | None:
+    """The options that the model was trained with, if it says so; its file may be a stranger's."""
+    try:
+        options = options_from(model.notes.get("training"))
+    except UNREADABLE:
+        return None
+    words = (word for word in asdict(options).values() if isinstance(word, str))
+    return options if all(map(str.isprintable, words)) else None
+
+
+def augmentation_of(model: Model) -> Limits | None:
+    """How far the images were varied that the model was trained on, if it says so."""
+    try:
+        return Limits(*(float(model.notes["augmentation"][name]) for name in Limits._fields))
+    except UNREADABLE:
+        return None
 
 
 def class_names_of(model: Model) -> list[str] | None:

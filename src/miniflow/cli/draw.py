@@ -11,7 +11,9 @@ def draw(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="FILE|RUN", help="A model file or run folder.  [default: latest run]"
+            metavar="FILE|RUN|digits",
+            help="A model file or run folder, or digits, which comes with miniflow.  "
+            "[default: latest run, else digits]",
         ),
     ] = None,
     out: Annotated[

@@ -22,7 +22,11 @@ class Part(StrEnum):
 def evaluate(
     model: Annotated[
         str | None,
-        typer.Option(metavar="FILE|RUN", help="A model file or run folder.  [default: latest run]"),
+        typer.Option(
+            metavar="FILE|RUN|digits",
+            help="A model file or run folder, or digits, which comes with miniflow.  "
+            "[default: latest run, else digits]",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -43,6 +47,7 @@ def evaluate(
     \b
     Examples:
       miniflow evaluate
+      miniflow evaluate --model digits
       miniflow evaluate --model runs/mnist-linear --part validation
       miniflow evaluate --model model.safetensors --data my-digits/
     """  # noqa: D301 (\b keeps the lines apart)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from miniflow.cli.classifiers import class_names_of
-from miniflow.cli.runs import RUNS, Run, find_model
+from miniflow.cli.classifiers import augmentation_of, class_names_of, training_of
+from miniflow.cli.runs import RUNS, Options, Run, find_model
 from miniflow.models import load
+from miniflow.shipped import DIGITS
 
 SHORT = 12  # equations
 
@@ -17,7 +18,11 @@ SHORT = 12  # equations
 def info(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="FILE|RUN", help="A model file or run folder.", show_default=False),
+        typer.Argument(
+            metavar="FILE|RUN|digits",
+            help="A model file or run folder, or digits, which comes with miniflow.",
+            show_default=False,
+        ),
     ] = None,
     program: Annotated[
         bool, typer.Option("--program", help="Show the model's program, however long it is.")
@@ -28,6 +33,7 @@ def info(
     \b
     Examples:
       miniflow info
+      miniflow info digits
       miniflow info runs/mnist-mlp
       miniflow info model.safetensors --program
     """  # noqa: D301 (\b keeps the lines apart)
@@ -47,6 +53,7 @@ def about_installation() -> str:
         f"miniflow  {__version__}",
         f"Python    {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"NumPy     {np.__version__}",
+        f"model     {DIGITS}, which comes with miniflow: `miniflow info {DIGITS}`",
     ]
     runs = [Run(path.parent) for path in sorted(RUNS.glob("*/run.json"))]
     width = max((len(str(run.folder)) for run in runs), default=0)
@@ -73,20 +80,32 @@ def about_model(path: Path, run: Run | None, whole: bool = False) -> str:
         lines.append(f"           {array.variable.name or '(no name)'} {sizes(array.value.shape)}")
     if (names := class_names_of(model)) is not None:
         lines.append(f"classes    {', '.join(names)}")
+    options = training_of(model) if run is None else run.read_options()
+    if options is not None:
+        lines += [f"data       {options.data}", f"training   {training(options)}"]
+    if (limits := augmentation_of(model)) is not None:
+        lines.append(f"augment    {limits}")
     if run is not None:
-        options = run.read_options()
-        lines += [
-            f"data       {options.data}",
-            f"training   {options.optimizer}, learning rate up to {options.lr:g}, "
-            f"batches of {options.batch_size}, seed {options.seed}, backend {options.backend}",
-            f"progress   {progress_of(run)}",
-        ]
+        lines.append(f"progress   {progress_of(run)}")
     equations = len(model.program.equations)
     if whole or equations <= SHORT:
         lines += ["", "The program, for one row:", "", str(model.program)]
     else:
         lines.append(f"program    {equations} equations; --program shows them")
     return "\n".join(lines)
+
+
+def training(options: Options) -> str:
+    """How a model was trained, in words.
+
+    >>> training(Options(model="cnn"))
+    'cnn, 8 epochs of sgd, learning rate up to 0.1, batches of 128, seed 0, backend auto'
+    """
+    return (
+        f"{options.model}, {options.epochs} epochs of {options.optimizer}, learning rate up to "
+        f"{options.lr:g}, batches of {options.batch_size}, seed {options.seed}, "
+        f"backend {options.backend}"
+    )
 
 
 def sizes(shape: Sequence[int | None]) -> str:

@@ -48,7 +48,11 @@ def predict(
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="FILE|RUN", help="A model file or run folder.  [default: latest run]"),
+        typer.Option(
+            metavar="FILE|RUN|digits",
+            help="A model file or run folder, or digits, which comes with miniflow.  "
+            "[default: latest run, else digits]",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list.")] = False,
 ) -> None:
@@ -57,6 +61,7 @@ def predict(
     \b
     Examples:
       miniflow predict three.png
+      miniflow predict --model digits three.png
       miniflow predict --model runs/mnist-mlp photos/*.jpg
       miniflow predict --json three.png
 

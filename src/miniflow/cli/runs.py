@@ -3,6 +3,8 @@
 A run is a folder that holds `run.json`, the options that it was started with. The other files are
 the model (of the best epoch), the checkpoint (to go on from) and what is to be looked at. No run is
 ever written over another, unless the user says so.
+
+Where no run is, there is still a model: the one that comes with miniflow.
 """
 
 import csv
@@ -13,12 +15,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import typer
+
 from miniflow.atomic import remove_leftovers, write_text
 from miniflow.errors import MiniflowError, ModelFileError, shown
 from miniflow.history import Epoch
 from miniflow.options import OptionError, whole
+from miniflow.shipped import DIGITS, DIGITS_FILE
 
 RUNS = pathlib.Path("runs")
+UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)  # what kept options may raise
 
 
 class RunError(MiniflowError):
@@ -102,13 +108,8 @@ class Run:
     def read_options(self) -> Options:
         """The options that the run was started with. Raises ModelFileError if they are damaged."""
         try:
-            found = json.loads(self.options.read_text(encoding="utf-8"))
-            kinds = {name: type(default) for name, default in asdict(Options()).items()}
-            options = Options(**{name: kind(found[name]) for name, kind in kinds.items()})
-            for name, least in (("epochs", 0), ("batch_size", 1), ("seed", 0)):
-                whole("The run", name, getattr(options, name), least=least)
-            return options
-        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            return options_from(json.loads(self.options.read_text(encoding="utf-8")))
+        except (*UNREADABLE, RecursionError) as error:
             raise ModelFileError(f"{self.options}: is damaged: {shown(error)}.") from error
 
     def write_options(self, options: Options) -> None:
@@ -135,6 +136,18 @@ class Run:
         """Remove what this run was writing when it was killed."""
         for path in self.files():
             remove_leftovers(path)
+
+
+def options_from(kept: Any) -> Options:
+    """The options that were kept, as a dictionary, in a run or in a model file.
+
+    Raises one of UNREADABLE if they are none.
+    """
+    kinds = {name: type(default) for name, default in asdict(Options()).items()}
+    options = Options(**{name: kind(kept[name]) for name, kind in kinds.items()})
+    for name, least in (("epochs", 0), ("batch_size", 1), ("seed", 0)):
+        whole("The run", name, getattr(options, name), least=least)
+    return options
 
 
 def _number(text: str) -> Any:
@@ -225,18 +238,24 @@ def find_model(given: str | None) -> tuple[pathlib.Path, Run | None]:
     """The model file that a command means, and its run, if it lies in one.
 
     Args:
-        given: a model file, a run folder, or None for the latest run under `runs`.
+        given: a model file, a run folder, or "digits", the model that comes with miniflow, unless
+            there is a file or a run folder of that name; None for the latest run under `runs` or,
+            if there is none, the model that comes with miniflow, which is then said on stderr.
 
     Raises RunError if there is none.
     """
+    shipped = pathlib.Path(DIGITS_FILE)
     if given is None:
-        models = sorted(RUNS.glob("*/model.safetensors"), key=os.path.getmtime)
-        if not models:
-            raise RunError(
-                f"There is no trained model under {RUNS}{os.sep}: `miniflow train` makes one; "
-                "--model names one that is elsewhere."
+        latest = _latest_model()
+        if latest is None:
+            _say_shipped(
+                f"There is no trained model under {RUNS}{os.sep}; `miniflow train` makes one"
             )
-        path = models[-1]
+        path = latest or shipped
+    elif given == DIGITS and not _is_somebodys(path := pathlib.Path(given)):
+        if path.is_dir():
+            _say_shipped(f"The folder {given} has no model")
+        path = shipped
     else:
         path = pathlib.Path(given)
         if path.is_dir():
@@ -245,3 +264,18 @@ def find_model(given: str | None) -> tuple[pathlib.Path, Run | None]:
                 raise RunError(f"{given} is a folder without a model: it has no {path.name}.")
     run = Run(path.parent)
     return path, run if path.name == run.model.name and run.exists() else None
+
+
+def _say_shipped(why: str) -> None:
+    """Say which model is used, beside the output, which may be for programs."""
+    typer.echo(f"{why}: this is '{DIGITS}', the one that comes with miniflow.", err=True)
+
+
+def _latest_model() -> pathlib.Path | None:
+    models = sorted(RUNS.glob("*/model.safetensors"), key=os.path.getmtime)
+    return models[-1] if models else None
+
+
+def _is_somebodys(path: pathlib.Path) -> bool:
+    """Whether this is a file, or the folder of a run."""
+    return path.is_file() or Run(path).exists() or Run(path).model.exists()

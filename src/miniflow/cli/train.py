@@ -178,7 +178,7 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
         run.remove_files()
         run.write_options(options)
     introduce(run, options, network, splits, examples)
-    notes = notes_for(options.data, splits.train)
+    notes = notes_for(options, examples)
     best = KeepBest("validation_accuracy", on_best=lambda _: save_logits(network, run, notes))
     with one_thread_if_small(options.batch_size * network.work):
         try:

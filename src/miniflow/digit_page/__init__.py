@@ -1,6 +1,7 @@
 """The page on which one draws a digit and sees what a network makes of it: one file, no network.
 
-- `layers` finds what there is to be shown in a model's forward program;
+- `facts` says what can be known of the values of a forward program, whoever wrote the nodes;
+- `layers` finds with that what there is to be shown: layers, their weights, feature maps;
 - `programs` records what the page computes, from the NumPy that defines it;
 - `document` puts programs, arrays and the static parts together, `static/` has these: a template, a
   style sheet, and scripts that draw and show, and compute nothing that Python defines.

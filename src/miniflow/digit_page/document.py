@@ -20,7 +20,7 @@ from miniflow.models import Model
 from miniflow.templates import filled, static
 
 PACKAGE = "miniflow.digit_page"
-SCRIPTS = ("sheet.js", "pictures.js", "layers.js", "page.js")
+SCRIPTS = ("sheet.js", "pictures.js", "layers.js", "maps.js", "page.js")
 PROGRAMS = ("fit", "shrink", "answer", "explain")
 
 
@@ -77,17 +77,24 @@ class _Arrays:
 def _layer(layer: Layer, number: int, is_output: bool, arrays: _Arrays) -> dict[str, Any]:
     """What the page has to know of a layer."""
     title = "What each answer looks for" if is_output else f"Hidden layer {number}"
-    told: dict[str, Any] = {
-        "title": title,
-        "subtitle": " · ".join(filter(None, [layer.name, f"{layer.units} units"])),
-        "units": layer.units,
-        "isOutput": is_output,
-    }
+    told: dict[str, Any] = {"title": title, "units": layer.units, "isOutput": is_output}
+    size = f"{layer.units} units"
     if layer.weights is not None:
         by_rows = bool(layer.weights.flags.c_contiguous)
         stored = layer.weights if by_rows else layer.weights.T  # as the program reads them
         told["weights"] = {"array": arrays.place(stored), "byRows": by_rows}
-    return told
+    elif layer.maps is not None:
+        rows, columns, count = layer.maps.shape
+        size = f"{count} maps of {rows}\u00a0×\u00a0{columns}"
+        told["maps"] = {"rows": rows, "columns": columns, "count": count, "kernels": None}
+        if (kernels := layer.maps.kernels) is not None:
+            _, height, width = kernels.shape
+            told["maps"]["kernels"] = {
+                "array": arrays.place(kernels),
+                "rows": height,
+                "columns": width,
+            }
+    return told | {"subtitle": " · ".join(filter(None, [layer.name, size]))}
 
 
 def _script(programs: Programs) -> str:

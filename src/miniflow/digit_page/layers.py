@@ -1,36 +1,54 @@
 """What there is to be shown inside a network: its layers, found in the forward program.
 
-A program says what is computed, not what its author calls a layer. Two things can be told from it,
-whoever wrote the nodes:
+A program says what is computed, not what its author calls a layer. Some things can be told from it,
+whoever wrote the nodes (`facts` does):
 
 - a *hidden layer* is what goes into a later product of activations and weights: between two
   products stands what the network has made of its input on the way;
 - where a product is of the pixels themselves, the weights of a unit are a picture: one number for
-  each pixel.
+  each pixel;
+- where a product is of *windows*, as in a convolution, it is computed at each place of a picture.
+  What goes into it is a stack of pictures, called feature maps; if these are the pixels, the
+  weights are small pictures, called kernels, and what comes out are feature maps.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.ir.primitives import PRIMITIVES
-from miniflow.ir.program import Equation, Literal, Operand, Program
+from miniflow.digit_page.facts import NOWHERE, Facts, Product
+from miniflow.ir.program import Operand, Program
 
 MOST_UNITS = 2048  # a layer of more is not shown
+MOST_MAPS, MOST_IN_MAPS = 64, 16_384  # nor are more feature maps, or more numbers in them
+SIDE = 28  # of the pixels
 
 Array = np.ndarray[Any, Any]
 
 
+class Maps(NamedTuple):
+    """How a layer's values are feature maps.
+
+    axes: of the values: that of the rows, that of the columns, and the one that tells the maps
+    apart. shape: how many rows, columns and maps. kernels: (maps, height, width), the weights over
+    a window of pixels, if the maps are of the pixels.
+    """
+
+    axes: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    kernels: Array | None = None
+
+
 class Layer(NamedTuple):
-    """A layer: its name, its values in the program, and the weights of its units over the pixels,
-    (units, pixels), if it has such.
+    """A layer: its name, its values in the program, the weights of its units over the pixels,
+    (units, pixels), if it has such, and how its values are feature maps, if they are.
     """
 
     name: str
     values: Operand
     weights: Array | None = None
+    maps: Maps | None = None
 
     @property
     def units(self) -> int:
@@ -40,103 +58,113 @@ class Layer(NamedTuple):
 
 def layers_of(program: Program) -> list[Layer]:
     """The layers of a model's forward program for one row, in order; the output is the last."""
-    facts = _Facts(program)
+    facts = Facts(program)
     output = program.outputs[0].operand
-    shown = [
-        values
-        for values in dict.fromkeys(activations for _, activations, _ in facts.products())
-        if not facts.are_pixels(values)
-        and values is not facts.source_of(output)
-        and 1 < math.prod(values.shape) <= MOST_UNITS
-    ]
-    layers = [Layer(facts.name_of(values), values) for values in (*shown, output)]
-    for units, weights in facts.pictures():
-        for i, layer in enumerate(layers):
-            if layer.units == units and layer.weights is None:
-                layers[i] = layer._replace(weights=weights)
-                break
+    products = list(facts.products())
+    of_pixels = [p for p in products if facts.are_pixels(p.source) and p.matrix.ndim == 2]
+    all_kernels = [kernels for p in of_pixels if (kernels := _kernels(p)) is not None]
+    counts = set(map(len, all_kernels))
+    first_uses: dict[Operand, Product] = {}
+    for product in products:
+        first_uses.setdefault(product.source, product)
+    layers: list[Layer] = []
+    sides: tuple[int, int] | None = None
+    for values, product in first_uses.items():
+        if facts.are_pixels(values) or values is facts.source_of(output):
+            continue
+        # What is not seen through windows lies as the last layer did that was.
+        sides = _sides(product) or sides or _sides_beside(values, counts)
+        maps = _maps(values, sides)
+        if maps is not None or 1 < math.prod(values.shape) <= MOST_UNITS:
+            layers.append(Layer(facts.name_of(values), values, maps=maps))
+    layers.append(Layer(facts.name_of(output), output))
+    for kernels in all_kernels:
+        _give_kernels(layers, kernels)
+    for product in of_pixels:
+        if (weights := _weights(product)) is not None:
+            _give_weights(layers, weights)
     return layers
 
 
-class _Facts:
-    """What is known of a program's values: which depend on the pixels, and which are the pixels."""
-
-    def __init__(self, program: Program) -> None:
-        self._pixels: Operand = program.inputs[0].variable
-        self._program = program
-        self._definitions: dict[Operand, Equation] = {e.result: e for e in program.equations}
-        self._fixed: dict[Operand, Array] = {c.variable: c.value for c in program.constants}
-        self._sources: dict[Operand, Operand] = {}
-        self._of_pixels: set[Operand] = {self._pixels}
-        for equation in program.equations:
-            self._learn(equation)
-
-    def _learn(self, equation: Equation) -> None:
-        given, result = equation.operands, equation.result
-        if all(self._is_fixed(operand) for operand in given):
-            self._fixed[result] = self._computed(equation)
-        elif _keeps_places(equation):
-            self._sources[result] = self.source_of(given[0])
-            if given[0] in self._of_pixels:
-                self._of_pixels.add(result)
-        elif PRIMITIVES[equation.primitive].category == "elementwise":
-            varying = [operand for operand in given if not self._is_fixed(operand)]
-            if (
-                len(varying) == 1
-                and varying[0] in self._of_pixels
-                and result.shape == varying[0].shape
-            ):
-                self._of_pixels.add(result)  # pixels on another scale
-
-    def _is_fixed(self, operand: Operand) -> bool:
-        return isinstance(operand, Literal) or operand in self._fixed
-
-    def _value(self, operand: Operand) -> Any:
-        return operand.value if isinstance(operand, Literal) else self._fixed[operand]
-
-    def _computed(self, equation: Equation) -> Any:
-        with np.errstate(all="ignore"):
-            compute = PRIMITIVES[equation.primitive].compute
-            return compute(*map(self._value, equation.operands), **equation.params)
-
-    def are_pixels(self, values: Operand) -> bool:
-        """Whether these are the pixels, perhaps on another scale, each in its place."""
-        return values in self._of_pixels
-
-    def source_of(self, operand: Operand) -> Operand:
-        """What a value is only another form of: itself, in another shape or dtype."""
-        return self._sources.get(operand, operand)
-
-    def name_of(self, values: Operand) -> str:
-        """The label of the node that computes a value."""
-        equation = self._definitions.get(self.source_of(values))
-        return "" if equation is None or equation.origin is None else equation.origin.node
-
-    def products(self) -> Iterator[tuple[Equation, Operand, Operand]]:
-        """The products of activations and weights: the equation, and the two."""
-        for equation in self._program.equations:
-            if equation.primitive == "matmul":
-                left, right = equation.operands
-                if not self._is_fixed(left) and self._is_fixed(right):
-                    yield equation, self.source_of(left), right
-                elif self._is_fixed(left) and not self._is_fixed(right):
-                    yield equation, self.source_of(right), left
-
-    def pictures(self) -> Iterator[tuple[int, Array]]:
-        """For each product of all pixels and weights: how many units, and their weights."""
-        count = math.prod(self._pixels.shape)
-        for equation, _, weights in self.products():
-            left, right = equation.operands
-            matrix = self._value(weights)
-            if right is weights and self.are_pixels(left) and matrix.shape[:-1] == (count,):
-                yield matrix.shape[-1], matrix.T
-            elif left is weights and self.are_pixels(right) and matrix.shape[1:] == (count,):
-                yield matrix.shape[0], matrix
+def _give_kernels(layers: list[Layer], kernels: Array) -> None:
+    """Give kernels over the pixels to the first layer that has as many maps."""
+    for i, layer in enumerate(layers):
+        maps = layer.maps
+        if maps is not None and maps.kernels is None and maps.shape[2] == len(kernels):
+            layers[i] = layer._replace(maps=maps._replace(kernels=kernels))
+            return
 
 
-def _keeps_places(equation: Equation) -> bool:
-    """Whether the result has the numbers of its only operand in their order."""
-    if equation.primitive in ("reshape", "cast", "broadcast_to"):
-        return math.prod(equation.operands[0].shape) == math.prod(equation.result.shape)
-    is_vector = sum(size > 1 for size in equation.result.shape) <= 1
-    return equation.primitive == "transpose" and is_vector
+def _give_weights(layers: list[Layer], weights: Array) -> None:
+    """Give weights over all pixels to the first layer that has as many units."""
+    for i, layer in enumerate(layers):
+        if layer.weights is None and layer.maps is None and layer.units == len(weights):
+            layers[i] = layer._replace(weights=weights)
+            return
+
+
+def _weights(product: Product) -> Array | None:
+    """The weights of units that see all pixels, once: (units, pixels)."""
+    order = product.places[0] - 1
+    if len(product.places) > 1 or not np.array_equal(np.sort(order), np.arange(SIDE**2)):
+        return None
+    is_sorted = np.array_equal(order, np.arange(SIDE**2))
+    return product.matrix if is_sorted else product.matrix[:, np.argsort(order)]
+
+
+def _kernels(product: Product) -> Array | None:
+    """The weights over a window of pixels, (units, height, width), if all windows are alike.
+
+    Where a window leaves pixels out, as with dilation, the weight is 0.
+    """
+    windows = _whole_windows(product)
+    if len(windows) < 2:
+        return None
+    y, x = np.divmod(windows - 1, SIDE)
+    y, x = y - y.min(axis=1, keepdims=True), x - x.min(axis=1, keepdims=True)
+    if (y != y[0]).any() or (x != x[0]).any() or len(np.unique(windows[0])) < len(windows[0]):
+        return None
+    kernels = np.zeros((len(product.matrix), y.max() + 1, x.max() + 1), product.matrix.dtype)
+    kernels[:, y[0], x[0]] = product.matrix
+    return kernels
+
+
+def _sides(product: Product) -> tuple[int, int] | None:
+    """The axes of the rows and the columns of what a product sees through windows."""
+    windows = _whole_windows(product)
+    if len(windows) < 2:
+        return None
+    places = np.unravel_index(windows - 1, product.source.shape)
+    moving = [axis for axis, at in enumerate(places) if np.ptp(at.min(axis=1)) > 0]
+    return (moving[0], moving[1]) if len(moving) == 2 else None
+
+
+def _sides_beside(values: Operand, counts: set[int]) -> tuple[int, int] | None:
+    """The two axes beside the one that has an entry for each kernel."""
+    longer = [axis for axis, size in enumerate(values.shape) if size > 1]
+    which = [axis for axis in longer if values.shape[axis] in counts]
+    if len(longer) != 3 or len(which) != 1:
+        return None
+    rows, columns = (axis for axis in longer if axis not in which)
+    return rows, columns
+
+
+def _whole_windows(product: Product) -> Array:
+    """The places in each window that has no part of a border."""
+    whole: Array = product.places[(product.places != NOWHERE).all(axis=1)]
+    return whole
+
+
+def _maps(values: Operand, sides: tuple[int, int] | None) -> Maps | None:
+    """How values are feature maps whose rows and columns lie along these axes."""
+    shape = values.shape
+    if sides is None or len(shape) <= max(sides):
+        return None
+    others = [axis for axis in range(len(shape)) if axis not in sides]
+    which = max(others, key=lambda axis: (shape[axis], axis))
+    rows, columns, count = shape[sides[0]], shape[sides[1]], shape[which]
+    if rows * columns * count != math.prod(shape) or rows * columns < 2:
+        return None
+    if count > MOST_MAPS or rows * columns * count > MOST_IN_MAPS:
+        return None
+    return Maps((*sides, which), (rows, columns, count))

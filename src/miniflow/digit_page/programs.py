@@ -2,7 +2,8 @@
 
     fit       a drawing → 28 × 28 pixels, as MNIST's were made (`digit_images`)
     shrink    a drawing → 28 × 28 pixels, where it stands
-    answer    pixels → the probability of each class, and the values of the layers
+    answer    pixels → the probability of each class, and the values of the layers; of feature maps,
+              one map after the other
     explain   pixels, a class → the gradient of the log-probability of the class with respect to the
               pixels; only where the model file holds a backward program
 
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from miniflow.digit_images import fit_drawing, shrink_drawing
-from miniflow.digit_page.layers import Layer, layers_of
+from miniflow.digit_page.layers import Layer, Maps, layers_of
 from miniflow.forward_program import recorded_graph
 from miniflow.graph import Input, Node, Op
 from miniflow.ir.build import Builder
@@ -62,7 +63,9 @@ def _answer(forward: Program, layers: Sequence[Layer]) -> Program:
     output = forward.outputs[0].operand
     logits = _as_logits(builder, values.get(output, output))
     (probabilities,) = _calls(builder, _recorded(softmax, logits=logits.type), [logits])
-    shown = [values.get(layer.values, layer.values) for layer in layers]
+    shown = [
+        _by_maps(builder, values.get(layer.values, layer.values), layer.maps) for layer in layers
+    ]
     outputs = [Output(probabilities, name="probabilities")]
     return builder.program(
         [*outputs, *(Output(v, name=n.name) for v, n in zip(shown, layers, strict=True))]
@@ -91,6 +94,17 @@ def _as_input(builder: Builder, pixels: Operand, forward: Program) -> Operand:
     wanted = forward.inputs[0].variable
     cast = builder.add("cast", [pixels], {"dtype": wanted.dtype})
     return builder.add("reshape", [cast], {"shape": wanted.shape})
+
+
+def _by_maps(builder: Builder, values: Operand, maps: Maps | None) -> Operand:
+    """The values of a layer; of feature maps, one map after the other, each row by row."""
+    if maps is None:
+        return values
+    rows, columns, which = maps.axes
+    others = [axis for axis in range(len(values.shape)) if axis not in maps.axes]
+    turned = builder.add("transpose", [values], {"axes": (*others, which, rows, columns)})
+    rows, columns, count = maps.shape
+    return builder.add("reshape", [turned], {"shape": (count, rows, columns)})
 
 
 def _as_logits(builder: Builder, output: Operand) -> Operand:

@@ -2,7 +2,7 @@
 //
 // Where the units' weights are over the pixels, each unit is a tile, its weights as an image, with its
 // activation as a bar below; one unit, the most active or the one that was chosen, is shown large.
-// Other layers are a strip of bars.
+// Other layers are a strip of bars. (Feature maps are in `maps.js`.)
 
 // A group of buttons of which one is chosen; the arrow keys move the choice, as in any such group.
 function radios(group, buttons, choose) {
@@ -33,17 +33,31 @@ function element(tag, className = "", text = "") {
   return made;
 }
 
+// What a layer is shown in: a section with a heading, and the place inside for the rest.
+function section(layer, hasPanel) {
+  const root = element("div", "layer"), heading = element("h2", "", layer.title);
+  const inside = element("div", hasPanel ? "inside with-unit" : "inside");
+  heading.append(element("small", "", layer.subtitle));
+  root.append(heading, inside);
+  return [root, inside];
+}
+
+// Where one unit is shown large: its picture, and a sentence.
+function unitPanel(inside) {
+  const panel = element("div", "unit"), picture = element("canvas", "picture"), about = element("p", "note");
+  picture.setAttribute("role", "img");
+  panel.append(picture, about);
+  inside.append(panel);
+  return [picture, about];
+}
+
 class LayerView {
   constructor(layer, weights, colours) {
     this.layer = layer;
     this.weights = weights; // one array of 784 for each unit, or null
     this.colours = colours;
     this.chosen = null;
-    this.root = element("div", "layer");
-    const heading = element("h2", "", layer.title);
-    heading.append(element("small", "", layer.subtitle));
-    this.inside = element("div", weights ? "inside with-unit" : "inside");
-    this.root.append(heading, this.inside);
+    [this.root, this.inside] = section(layer, weights !== null);
     if (weights) this.makeTiles();
     else this.inside.append((this.strip = element("canvas", "strip")));
     this.strip?.setAttribute("role", "img");
@@ -69,20 +83,16 @@ class LayerView {
       this.chosen = unit === this.chosen && !byKey ? null : unit;
       this.refresh();
     });
-    const unit = element("div", "unit");
-    this.large = element("canvas", "picture");
-    this.large.setAttribute("role", "img");
-    this.about = element("p", "note");
-    unit.append(this.large, this.about);
-    this.inside.append(grid, unit);
+    this.inside.append(grid);
+    [this.large, this.about] = unitPanel(this.inside);
     this.most = this.weights.map(largest);
   }
 
   // The tiles have the colours of day or night.
   paint() {
-    const scale = this.colours.scale;
     this.tiles?.forEach((tile, unit) => {
-      drawTile(tile.firstChild, this.weights[unit], this.most[unit], scale);
+      const share = shareOfScale(this.colours.scale);
+      drawTile(tile.firstChild, this.weights[unit], FRAME, FRAME, 0.77 * this.most[unit], share);
     });
   }
 

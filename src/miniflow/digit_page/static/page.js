@@ -41,7 +41,9 @@ const markBar = radios(find(".bars"), bars, (digit, byKey) => {
 });
 
 const views = data.layers.map((layer) => {
-  const view = new LayerView(layer, layer.weights && rowsOf(layer), colours);
+  const view = layer.maps
+    ? new MapsView(layer, layer.maps.kernels && kernelsOf(layer.maps), colours)
+    : new LayerView(layer, (layer.weights && rowsOf(layer)) ?? null, colours);
   find(".layers").append(view.root);
   return view;
 });
@@ -51,6 +53,11 @@ function rowsOf({ units, weights: { array, byRows } }) {
   return Array.from({ length: units }, (_, unit) =>
     Float32Array.from({ length: pixels }, (_, i) => all[byRows ? unit * pixels + i : i * units + unit]),
   );
+}
+
+function kernelsOf({ count, kernels: { array, rows, columns } }) {
+  const size = rows * columns;
+  return Array.from({ length: count }, (_, map) => arrays[array].slice(map * size, (map + 1) * size));
 }
 
 find(".undo").addEventListener("click", () => sheet.undo());
@@ -214,7 +221,8 @@ function spoken() {
 function readColours() {
   const style = getComputedStyle(root), colour = (name) => style.getPropertyValue(`--${name}`).trim();
   for (const name of ["ink", "up", "down"]) colours[name] = colour(name);
-  for (const name of ["most", "none", "least"]) colours.scale[name] = channels(colour(name));
+  for (const name of ["most", "none", "least", "ink", "down"]) colours.scale[name] = channels(colour(name));
+  colours.scale.paper = channels(colour("soft"));
   views.forEach((view) => view.paint());
   show();
 }
@@ -229,7 +237,6 @@ function resize() {
   show();
 }
 
-update(false);
 readColours();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColours);
 new ResizeObserver(resize).observe(root);

@@ -1,4 +1,4 @@
-// Pictures of 28 × 28 numbers: pixels, signed numbers as + and −, and small tiles.
+// Pictures of numbers: 28 × 28 pixels, signed numbers as + and −, small tiles, and bars.
 
 const FRAME = 28;
 
@@ -9,12 +9,13 @@ function sharpen(canvas) {
   canvas.height = Math.round(canvas.clientHeight * devicePixelRatio);
 }
 
-// A canvas made ready to be drawn on in units of one pixel of 28; null while it is not on the page.
-function framed(canvas) {
+// A canvas made ready to be drawn on in units of one pixel of 28, or of so many; null while it is not
+// on the page.
+function framed(canvas, across = FRAME) {
   if (canvas.width === 0) return null;
-  const context = canvas.getContext("2d"), scale = canvas.width / FRAME;
+  const context = canvas.getContext("2d"), scale = canvas.width / across;
   context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, FRAME, FRAME);
+  context.clearRect(0, 0, across, across);
   return context;
 }
 
@@ -50,12 +51,12 @@ function drawGuides(context, colour) {
 }
 
 // Each number as + or −, the larger the more it matters; what is next to nothing is left out.
-function drawSigns(context, numbers, most, up, down) {
+function drawSigns(context, numbers, most, up, down, across = FRAME) {
   context.lineCap = "round";
   for (let i = 0; i < numbers.length; i++) {
     const size = (Math.abs(numbers[i]) / most) ** 0.7;
     if (!(size > 0.16)) continue;
-    const x = (i % FRAME) + 0.5, y = Math.floor(i / FRAME) + 0.5, reach = 0.44 * size;
+    const x = (i % across) + 0.5, y = Math.floor(i / across) + 0.5, reach = 0.44 * size;
     context.strokeStyle = numbers[i] > 0 ? up : down;
     context.globalAlpha = 0.3 + 0.7 * size;
     context.lineWidth = 0.06 + 0.24 * size;
@@ -71,20 +72,26 @@ function drawSigns(context, numbers, most, up, down) {
   context.globalAlpha = 1;
 }
 
-// Weights as a tile of 28 × 28 dots, from the colour for the least through none to the most.
-function drawTile(canvas, weights, most, scale) {
-  canvas.width = canvas.height = FRAME;
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(FRAME, FRAME);
-  for (let i = 0; i < weights.length; i++) {
-    const share = Math.max(-1, Math.min(1, (1.3 * weights[i]) / most || 0));
-    const [from, to] = [scale.none, share < 0 ? scale.least : scale.most];
-    for (let c = 0; c < 3; c++) {
-      image.data[4 * i + c] = from[c] + (to[c] - from[c]) * Math.abs(share);
-    }
-    image.data[4 * i + 3] = 255;
+// Numbers as a tile of dots. Each is a share of `most`, from -1 to 1, and has the colour that
+// `colourOf` gives for it.
+function drawTile(canvas, numbers, rows, columns, most, colourOf) {
+  if (canvas.width !== columns) canvas.width = columns; // giving it a size clears it, which takes time
+  if (canvas.height !== rows) canvas.height = rows;
+  const context = canvas.getContext("2d"), image = context.createImageData(columns, rows);
+  for (let i = 0; i < numbers.length; i++) {
+    image.data.set(colourOf(Math.max(-1, Math.min(1, numbers[i] / most || 0))), 4 * i);
   }
   context.putImageData(image, 0, 0);
+}
+
+// For weights: from the colour for the least through none to the most.
+const shareOfScale = ({ least, none, most }) => (share) => mixed(none, share < 0 ? least : most, Math.abs(share));
+
+// For activations: from paper to ink; to another colour where they are negative.
+const shareOfInk = ({ paper, ink, down }) => (share) => mixed(paper, share < 0 ? down : ink, Math.abs(share));
+
+function mixed(from, to, share) {
+  return [0, 1, 2].map((c) => from[c] + (to[c] - from[c]) * share).concat(255);
 }
 
 // The numbers of a layer as upright bars; below the line where they are negative.
