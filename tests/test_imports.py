@@ -30,6 +30,7 @@ LAYERS = [
     {"compiler"},
     {"options", "clipping"},
     {"datasets", "digit_images", "files", "initializers", "optimizers", "schedules"},
+    {"rewinding"},
     {"models", "stepping", "example_shapes", "augmentation"},
     {"layers", "summaries"},
     {"history", "batching", "callbacks", "progress", "checkpoints", "evaluation", "interrupts"},

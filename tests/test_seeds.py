@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from blobs import clouds
+from own_nodes import Sigmoid as OwnSigmoid
 
 import miniflow as mf
 from miniflow.callbacks import Callback
@@ -66,6 +67,7 @@ class Watch(Callback):
             return step(feed)
 
         noted.backend = step.backend  # type: ignore[attr-defined]
+        noted.begin_epoch = step.begin_epoch  # type: ignore[attr-defined]
         training.step = noted
 
 
@@ -112,6 +114,23 @@ def test_a_training_is_compiled_once_for_all_its_seeds() -> None:
 
     train(p, epochs=3, callbacks=[Keep()], backend="numpy")
     assert steps[0]._compiled.why_retraced() == "It was recorded once."
+
+
+def test_a_seed_beside_a_hand_written_node_is_compiled() -> None:
+    seed, w, x = mf.Seed(), mf.Parameter(np.ones((3, 4)), "w"), mf.Input("x")
+    loss = mf.Sum(OwnSigmoid(mf.Dropout(x * w, seed)))
+    feed = {x: np.ones((3, 4)), seed: 5}
+    value, gradients = mf.compile(loss, wrt=[w], backend="numpy")(feed)
+    expected, others = mf.value_and_grad(loss, feed, [w])
+    assert value == pytest.approx(expected)
+    assert gradients[0] == pytest.approx(others[0])
+
+
+def test_a_parameter_that_is_fed_beside_a_hand_written_node_is_compiled() -> None:
+    w = mf.Parameter(np.zeros(4), "w")
+    feed = {w: np.linspace(-1, 1, 4)}
+    own = OwnSigmoid(w)
+    assert mf.compile(own, backend="numpy")(feed) == pytest.approx(mf.value(own, feed))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -246,18 +246,15 @@ def test_a_nan_in_the_data_is_named_with_epoch_and_batch(backend: str) -> None:
     assert p.bytes() == before  # the update was not made
 
 
-def test_a_gradient_that_is_infinite_is_named_while_the_loss_is_still_finite() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_gradient_that_is_infinite_is_named_while_the_loss_is_still_finite(backend: str) -> None:
     X, y = mf.Input("X"), mf.Input("y")
     w = mf.Parameter([0.0], "w")
     loss = mf.MSE(mf.Sqrt(X * w, name="root"), y)
-    data = {X: np.ones(4), y: np.ones(4)}
-    with np.errstate(all="ignore"), pytest.raises(NotFiniteError, match="root") as caught:
-        quiet(loss, data, SGD(0.1), backend="interpreter")
-    assert "The gradient that" in str(caught.value)
+    told = r"Epoch 1, batch 1: A gradient of .* nothing was updated\. The gradient that Sqrt 'root'"
+    with np.errstate(all="ignore"), pytest.raises(NotFiniteError, match=told):
+        quiet(loss, {X: np.ones(4), y: np.ones(4)}, SGD(0.1), backend=backend)
     assert w.value[0] == 0.0
-    # Compiled, it is found by what it did, in the same batch.
-    with pytest.raises(NotFiniteError, match=r"Epoch 1, batch 1: Parameter 'w' .*its gradient was"):
-        quiet(loss, data, SGD(0.1), backend="numpy")
 
 
 def test_large_gradients_are_not_taken_for_infinite_ones() -> None:

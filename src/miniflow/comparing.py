@@ -40,7 +40,9 @@ def compare_with_interpreter(
         else:
             autodiff.value(output, fed)
             gradients = []
-        interpreted = [(f"{node}: its value", node.value) for node in order]
+        # What keeps a value of its own, a Seed for one, has it back by now.
+        values = [fed[n] if n in fed and n.keeps_a_value else n.value for n in order]
+        interpreted = [(f"{n}: its value", value) for n, value in zip(order, values, strict=True)]
         interpreted += [
             (f"{output}: the gradient with respect to {node}", gradient)
             for node, gradient in zip(wanted, gradients, strict=True)

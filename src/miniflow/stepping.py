@@ -14,7 +14,7 @@ goes on elsewhere asks for it by name and reaches the same bits.
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from miniflow import autodiff
 from miniflow.checking import find_not_finite
+from miniflow.comparing import interpreters_feed
 from miniflow.compiler import Compiled
 from miniflow.errors import CompileError, NotFiniteError
 from miniflow.feeding import not_one_number, wants_a_value
@@ -29,6 +30,9 @@ from miniflow.graph import Node, Parameter
 from miniflow.nodes.loss import BinaryCrossEntropy
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
+from miniflow.plans import ancestors_in_order
+from miniflow.rewinding import Rewinder
+from miniflow.tracing.keeping import preserved_deeply
 from miniflow.values import describe
 
 BACKENDS = ("auto", "interpreter", "numpy", "native")
@@ -138,22 +142,56 @@ class Step(Look):
         Look.__init__(self, loss, backend)
         self.parameters = parameters
         self.optimizer = optimizer
+        self._rewinder = Rewinder(parameters, optimizer)
+
+    def begin_epoch(self, feeds_again: Callable[[], Iterable[Feed]]) -> None:
+        """Prepare for an epoch, in which an update that spoils the parameters can be taken back.
+
+        Args:
+            feeds_again: makes all feeds of the epoch once more, from the first.
+        """
+        self._rewinder.begin_epoch(feeds_again)
+
+    def forget(self) -> None:
+        """Let go of what was kept for that: the last epoch is over."""
+        self._rewinder.forget()
 
     def _compile(self) -> Compiled:
         return Compiled(self.loss, (), self.optimizer, self.backend, also=self._put_out())
 
     def _run_compiled(self, feed: Feed) -> StepResult:
+        self._rewinder.before()
         result = Look._run_compiled(self, feed)
+        self._rewinder.after(result.loss)
         # A loss that is not finite updates nothing. Gradients are not looked at by themselves: in
         # the program they are part of the update, and often exist nowhere else.
-        for parameter in self.parameters:
+        for parameter in reversed(self.parameters):  # backward, as gradients flow
             if not _is_finite(parameter.value):
-                raise NotFiniteError(
-                    f"{parameter} is no longer finite after the update, though the loss before it "
-                    f"was ({result.loss:.6g}): its gradient was infinite or NaN. With "
-                    "backend='interpreter' the node is named, and the update is not made."
-                )
+                raise self._spoiled(parameter, feed, result.loss)
         return result
+
+    def _spoiled(self, parameter: Parameter, feed: Feed, loss: float) -> NotFiniteError:
+        """What to say of an update that left a parameter NaN or infinite. It is taken back, if that
+        is possible.
+        """
+        order = ancestors_in_order(self.loss)
+        consumers = " and ".join(str(node) for node in order if parameter in node.inbound_nodes)
+        if not self._rewinder.take_back(lambda fed: Look._run_compiled(self, {**fed}).loss):
+            return NotFiniteError(
+                f"{parameter} is no longer finite after the update, though the loss before it "
+                f"was ({loss:.6g}): its gradient, from {consumers}, was infinite or NaN. The "
+                "epoch cannot be repeated to see where that began. With backend='interpreter' "
+                "the node is named, and the update is not made."
+            )
+        with autodiff._lock, preserved_deeply(order):
+            found = find_not_finite(self.loss, interpreters_feed(feed), self.parameters)
+        if found is None:
+            return NotFiniteError(
+                f"{parameter} would not be finite after the update, and nothing was updated. By "
+                f"the interpreter its gradient, from {consumers}, is finite: the step of "
+                f"{self.optimizer} is beyond the limit of {parameter.value.dtype}."
+            )
+        return self._not_finite("A gradient of ", found)
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No warnings from NumPy: what is not finite is told here, with the node it comes from.
@@ -163,15 +201,18 @@ class Step(Look):
             result = StepResult(total, self._count({n: n.value for n in self._pair}))
             finite = math.isfinite(total) and all(map(_is_finite, gradients))
         if not finite:
-            what = self.loss if not math.isfinite(total) else f"A gradient of {self.loss}"
+            what = "A gradient of " if math.isfinite(total) else ""
             found = find_not_finite(self.loss, feed, self.parameters)
             unknown = "A replay of the batch was finite: a node gives other values each time."
-            raise NotFiniteError(
-                f"{what} is no longer finite, and nothing was updated. {found or unknown}"
-            )
+            raise self._not_finite(what, found or unknown)
         with np.errstate(all="ignore"):
             self.optimizer.update(self.parameters, gradients)
         return result
+
+    def _not_finite(self, what: str, found: str) -> NotFiniteError:
+        return NotFiniteError(
+            f"{what}{self.loss} is no longer finite, and nothing was updated. {found}"
+        )
 
 
 def make_step(

@@ -10,19 +10,20 @@ any node, of anybody's class; what is trained are the `Parameter`s that lead to 
 How a batch is computed, compiled or by the interpreter, is the business of `stepping`.
 """
 
+import copy
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from miniflow.atomic import remove_leftovers
-from miniflow.batching import Batches, batches_for
+from miniflow.batching import Batch, Batches, batches_for
 from miniflow.callbacks import Callback
 from miniflow.checkpoints import (
     checkpoint_exists,
@@ -101,11 +102,13 @@ def fit(
     Raises:
         GraphError: `loss` depends on no Parameter.
         DataError, FeedError, OptionError: what was given does not fit; the message says what does.
-        NotFiniteError: the loss is NaN or infinite. The batch is replayed with the parameters as
-            they were, and the message names the node that produced it. The update is not made. So
-            it is for a gradient too, by the interpreter; a compiled step finds an infinite gradient
-            of a finite loss by what the update has made of the parameter, and names that. With the
-            callback `TerminateOnNaN` it is a warning, and the training ends in good order.
+        NotFiniteError: the loss, or a gradient, is NaN or infinite. The update is not made (a
+            compiled one whose loss is finite is taken back), the batch is replayed by the
+            interpreter, and the message names the node that produced it. For that the batches of
+            the epoch are made again. Where that makes others, or a callback moved the parameters
+            in the same epoch, or they and the optimizer's arrays take more than 256 MiB, a compiled
+            update stays, and the parameter is named in place of the node. With the callback
+            `TerminateOnNaN` it is a warning, and the training ends in good order.
         CompileError: the graph cannot be compiled, and the backend was named.
         ModelFileError: the checkpoint is damaged, or belongs to another training, or to another
             backend.
@@ -208,6 +211,7 @@ class Training:
         """
         everybody = [*self.callbacks, *watchers]
         with interrupts_held_back() as interrupts, ExitStack() as endings:
+            endings.callback(self.step.forget)
             for callback in everybody:
                 callback.on_train_begin(self)
                 endings.callback(callback.on_train_end, self)
@@ -217,13 +221,14 @@ class Training:
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts) -> None:
         started = time.perf_counter()
         self._total, self._correct, self.rows_done = 0.0, 0, 0
-        seeded = self._seeded()
-        for number, batch in enumerate(self.data.batches(self.batch_size, self.rng), 1):
-            numbers = next(seeded)
+        batches = partial(_seeded_batches, self.data, self.batch_size, self.seeds)
+        same_again = partial(_generator_in, self.rng, self.rng.bit_generator.state)
+        self.step.begin_epoch(lambda: (batch.feed for batch in batches(same_again())))
+        for number, batch in enumerate(batches(self.rng), 1):
             try:
-                result = self.step({**batch.feed, **numbers})
+                result = self.step(batch.feed)
             except NotFiniteError as error:
-                fed = "".join(f", {seed.label} = {value}" for seed, value in numbers.items())
+                fed = "".join(f", {seed.label} = {batch.feed[seed]}" for seed in self.seeds)
                 at = f"Epoch {self.epoch + 1}, batch {number}{fed}"
                 told = NotFiniteError(f"{at}: {error}")
                 if self._is_settled(told, everybody):
@@ -265,22 +270,31 @@ class Training:
         is_settled, self.stop = self.stop, self.stop or would_stop
         return is_settled
 
-    def _seeded(self) -> Iterator[dict[Node, int]]:
-        """What the seeds are fed at each step of an epoch.
-
-        One number for each of them is drawn now, and counted up from batch to batch. Where there is
-        no seed nothing is drawn, so that a graph without randomness sees the examples in the same
-        order whether this exists or not.
-        """
-        first = self.rng.integers(MOST_SEEDS, size=len(self.seeds)).tolist() if self.seeds else []
-        return (
-            {seed: start + batch for seed, start in zip(self.seeds, first, strict=True)}
-            for batch in count()
-        )
-
     def _count(self, result: StepResult, rows: int) -> None:
         self.rows = rows
         self.rows_done += rows
         self._total += result.loss * rows
         if self._correct is not None:
             self._correct = None if result.correct is None else self._correct + result.correct
+
+
+def _seeded_batches(
+    data: Batches, batch_size: int, seeds: Sequence[Seed], rng: np.random.Generator
+) -> Iterator[Batch]:
+    """The batches of an epoch, with what the seeds are fed.
+
+    One number for each of them is drawn first, and counted up from batch to batch. Where there is
+    no seed nothing is drawn, so that a graph without randomness sees the examples in the same order
+    whether this exists or not.
+    """
+    first = rng.integers(MOST_SEEDS, size=len(seeds)).tolist() if seeds else []
+    for number, batch in enumerate(data.batches(batch_size, rng)):
+        numbers = (start + number for start in first)
+        yield Batch({**batch.feed, **dict(zip(seeds, numbers, strict=True))}, batch.rows)
+
+
+def _generator_in(rng: np.random.Generator, state: Any) -> np.random.Generator:
+    """Another generator of the same kind, in a state that this one was in."""
+    other = copy.deepcopy(rng)
+    other.bit_generator.state = state
+    return other

@@ -3,18 +3,22 @@
 `browser` is a fresh window on a browser that is started once for all tests. A test opens a file,
 works the page as a person would (`keys`, `click`, `touch`), reads it with `script`, and ends with a
 look at `errors`, which nobody has to call: a page that said something on the console fails its
-test. Where Chromium or its driver is missing, the tests are skipped, and say so.
+test. `explore` opens a graph's explorer in it. Where Chromium or its driver is missing, the tests
+are skipped, and say so.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import miniflow as mf
+from miniflow.pictures.explorer import Explorer
 
 FLAGS = (
     "--headless=new",
@@ -134,3 +138,18 @@ def browser(chromium: Browser) -> Iterator[Browser]:
     chromium.errors()
     yield chromium
     assert chromium.errors() == []
+
+
+@pytest.fixture
+def explore(browser: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Open the explorer of a graph in the browser."""
+
+    def open_(graph: Any, **how: Any) -> Any:
+        mf.value_and_grad(graph.output, graph.feed)
+        size = how.pop("size", browser.DESKTOP)
+        page = tmp_path / "graph.html"
+        Explorer(graph.output, graph.feed, **how).save(page)
+        browser.open(page, size)
+        return browser
+
+    return open_

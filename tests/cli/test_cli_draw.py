@@ -86,10 +86,23 @@ def test_an_unknown_ending_is_refused_and_nothing_written(
     before = set(folder.iterdir())
     result = miniflow("draw", model, "-o", "net.pdf")
     assert result.exit_code == 1
-    assert "ends in .svg, .png, .dot, .mmd, .txt or .html" in result.stderr
+    assert "ends in .svg, .png, .dot, .mmd or .txt, and this one in '.pdf'" in result.stderr
     result = miniflow("draw", model, "-o", "nowhere/net.svg")
     assert result.exit_code == 1
     assert "nowhere" in result.stderr
+    assert set(folder.iterdir()) == before
+
+
+def test_a_page_of_a_model_is_refused_with_what_would_work(
+    miniflow: Any, model: str, folder: pathlib.Path
+) -> None:
+    before = set(folder.iterdir())
+    result = miniflow("draw", model, "-o", "net.html")
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "steps through the nodes of a graph" in said
+    assert 'mf.draw(loss).save("loss.html") writes the page' in said
+    assert "can be saved as .svg, .png, .dot, .mmd or .txt." in said
     assert set(folder.iterdir()) == before
 
 

@@ -43,6 +43,11 @@ class Doing(mf.Node):
         self.gradients = {x: grad}
 
 
+def do(*values: Any) -> Any:
+    """The last of several values: for code of several steps in one lambda."""
+    return values[-1]
+
+
 def outcome(
     code: Code,
     feeds: Sequence[Any] = FEEDS,

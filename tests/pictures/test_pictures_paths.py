@@ -19,6 +19,7 @@ from miniflow.pictures.compose import compose
 from miniflow.pictures.figure import Figure, plain
 from miniflow.pictures.local import depends, jacobian, local_derivative, pull_back
 from miniflow.pictures.stacks import overlap
+from miniflow.pictures.values import number
 from miniflow.plans import ancestors_in_order
 
 
@@ -141,6 +142,102 @@ def test_node_classes_in_the_labs_style_are_asked_like_any_other() -> None:
     figure = draw(loss, paths=(x, loss)).figure
     assert notes(figure)[-1].endswith("= [18 64] x → LabMul → LabLoss")
     assert dx.tolist() == [18, 64]
+
+
+class InPlaceLoss(Node):
+    """Cross-entropy whose backward works in place on the probabilities, as the lab's does."""
+
+    def __init__(self, x: Node, y: Node) -> None:
+        Node.__init__(self, [x, y], "loss")
+
+    def forward(self) -> None:
+        x, y = (node.value for node in self.inbound_nodes)
+        p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        self.cache["p"] = p
+        self.value = -np.log(p[range(len(y)), y]).mean()
+
+    def backward(self) -> None:
+        x, y = self.inbound_nodes
+        p = self.cache["p"]
+        p[range(len(y.value)), y.value] -= 1
+        p /= len(y.value)
+        self.gradients = {x: p, y: np.zeros(np.shape(y.value))}
+
+
+class InPlaceSigmoid(Node):
+    """Works in place on what is its value, too."""
+
+    def __init__(self, x: Node) -> None:
+        Node.__init__(self, [x], "s")
+
+    def forward(self) -> None:
+        self.value = self.cache["s"] = 1 / (1 + np.exp(-self.inbound_nodes[0].value))
+
+    def backward(self) -> None:
+        (x,) = self.inbound_nodes
+        s = self.cache["s"]
+        s *= 1 - s
+        self.gradients = {x: s * sum(n.gradients[self] for n in self.outbound_nodes)}
+
+
+class OwnDropout(Node):
+    """Draws another mask at each forward."""
+
+    def __init__(self, x: Node) -> None:
+        Node.__init__(self, [x], "dropped")
+
+    def forward(self) -> None:
+        x = self.inbound_nodes[0].value
+        self.cache["mask"] = np.random.uniform(1, 2, np.shape(x))
+        self.value = x * self.cache["mask"]
+
+    def backward(self) -> None:
+        (x,) = self.inbound_nodes
+        grad = sum(n.gradients[self] for n in self.outbound_nodes)
+        self.gradients = {x: grad * self.cache["mask"]}
+
+
+def test_a_backward_that_works_in_place_gives_the_derivatives_of_the_pass() -> None:
+    x, y = Input("x"), Input("y")
+    loss = InPlaceLoss(InPlaceSigmoid(x), y)
+    feed = {x: np.array([[0.5, 1.0, 1.5]]), y: np.array([1])}
+    mf.value(loss, feed)
+    before = draw(loss, paths=(x, loss)).figure
+    _, (dx,) = mf.value_and_grad(loss, feed, wrt=[x])
+    for _ in range(2):
+        after = draw(loss, paths=(x, loss)).figure
+        assert labels(after) == labels(before)
+        assert notes(after) == notes(before)
+    total = notes(after)[-1].split("= ")[-1].split("]")[0].strip("[").replace("−", "-")
+    assert [float(t) for t in total.split()] == pytest.approx(dx.ravel(), abs=1e-4)
+
+
+def test_a_gradient_that_is_an_array_of_the_cache_is_what_backward_made_of_it() -> None:
+    x, y = Input("x"), Input("y")
+    loss = InPlaceLoss(x, y)
+    _, (dx,) = mf.value_and_grad(loss, {x: np.array([[0.5, 1.0]]), y: np.array([1])}, wrt=[x])
+    mf.value(loss, {x: np.array([[0.5, 1.0]]), y: np.array([1])})
+    for _ in range(2):
+        assert np.allclose(pull_back(loss, 1.0)[x], dx)
+
+
+def test_entries_of_a_backward_that_works_in_place_are_those_of_the_pass() -> None:
+    x = Input("x")
+    node = InPlaceSigmoid(x)
+    mf.value_and_grad(node, {x: np.array([0.0, 1.0])}, wrt=[x])
+    figure = draw(node, elements=True, paths=((x, 1), node)).figure
+    assert labels(figure) == ["∂s₂/∂x₂ = 0.1966"]
+
+
+def test_a_node_that_is_random_keeps_what_it_drew_in_the_last_pass() -> None:
+    x = Input("x")
+    node = OwnDropout(x)
+    _, (dx,) = mf.value_and_grad(node, {x: np.array(2.0)}, wrt=[x])
+    state = np.random.get_state()[1].copy()
+    figure = draw(node, paths=(x, node)).figure
+    assert labels(figure) == [f"∂dropped/∂x = {number(float(dx))}"]
+    assert np.array_equal(np.random.get_state()[1], state)
+    assert node.cache["mask"] == dx
 
 
 def test_asking_for_derivatives_leaves_no_trace() -> None:

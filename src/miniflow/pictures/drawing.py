@@ -51,8 +51,10 @@ class Drawing:
 
         `.svg` (for day and night unless `theme` says otherwise), `.png` (by day unless `theme` says
         "dark"; needs the extra "png"), `.dot` (Graphviz), `.mmd` (Mermaid), `.txt`, or `.html`: the
-        `explorer`, a page that opens from disk. Raises MiniflowError for any other ending.
+        `explorer`, a page that opens from disk. Raises MiniflowError for any other ending, and
+        GraphError for `.html` where there is no explorer, as of a program.
         """
+        path = os.fspath(path)
         ending = os.path.splitext(path)[1].lower()
         if ending == ".png":
             write_bytes(
@@ -65,9 +67,10 @@ class Drawing:
         elif ending in _TEXTS:
             write_bytes(path, _TEXTS[ending](self.figure).encode())
         else:
+            endings = [*PICTURES, *([".html"] if len(self.outputs) == 1 else [])]
             raise MiniflowError(
-                f"{os.fspath(path)}: a picture's name ends in .svg, .png, .dot, .mmd, .txt or "
-                f".html, and this one in {ending!r}."
+                f"{path}: a picture's name ends in {', '.join(endings[:-1])} or {endings[-1]}, "
+                f"and this one in {ending!r}."
             )
 
     def explorer(
@@ -90,11 +93,17 @@ class Drawing:
         """
         from miniflow.pictures.explorer import Explorer
 
-        if len(self.outputs) != 1:
-            what = f"{len(self.outputs)} outputs" if self.outputs else "a program"
+        if not self.outputs:
+            raise GraphError(
+                "The explorer, a .html page, steps through the nodes of a graph, and this is a "
+                "drawing of a program, which has none (nor has a model file). With the nodes at "
+                'hand, mf.draw(loss).save("loss.html") writes the page; a program can be saved as '
+                f"{', '.join(PICTURES[:-1])} or {PICTURES[-1]}."
+            )
+        if len(self.outputs) > 1:
             raise GraphError(
                 f"The explorer starts its backward pass at one node, and this is a drawing of "
-                f"{what}: draw one node."
+                f"{len(self.outputs)} outputs: draw one node."
             )
         return Explorer(self.outputs[0], feed_dict, optimizer=optimizer, title=self.figure.title)
 
@@ -111,6 +120,7 @@ class Drawing:
     __repr__ = __str__
 
 
+PICTURES = (".svg", ".png", ".dot", ".mmd", ".txt")
 _TEXTS: dict[str, Callable[[Figure], str]] = {
     ".dot": dot,
     ".mmd": mermaid,

@@ -23,6 +23,7 @@ from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Span, Words
 from miniflow.pictures.graphs import describe, node_card, title_of
 from miniflow.pictures.groups import Grouping
 from miniflow.pictures.layout import Direction
+from miniflow.pictures.local import as_forward_left_them
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.values import Seen, number
 
@@ -45,7 +46,8 @@ def element_figure(
             raise GraphError(
                 f"{node} has no value yet: elements=True shows numbers, so run a pass first."
             )
-    entries = open_entries(reading)
+    with as_forward_left_them(reading.nodes):
+        entries = open_entries(reading)
     figure = Figure(
         title or f"{title_of(reading)}, entry by entry",
         describe(reading),

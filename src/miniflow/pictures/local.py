@@ -7,7 +7,9 @@ state back as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -41,15 +43,57 @@ def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
 
     Code that is not miniflow's own may work in place on what `forward` has kept: that is put back.
     """
-    is_ours = type(node).__module__.startswith("miniflow.")
-    with autodiff._lock, (preserved if is_ours else preserved_deeply)([node]):
+    with autodiff._lock, (preserved if _is_ours(node) else preserved_deeply)([node]):
         this_pass = Pass({node: _Upstream(node, upstream)}, set(node.inbound_nodes))
         passes_under_way.append(this_pass)
         try:
             node.backward()
-            return dict(node.gradients)
+            # Copied: a gradient may be an array of the cache, to which its contents come back.
+            return {n: g.copy() if type(g) is np.ndarray else g for n, g in node.gradients.items()}
         finally:
             passes_under_way.pop()
+
+
+@contextmanager
+def as_forward_left_them(nodes: Sequence[Node]) -> Iterator[None]:
+    """Have these nodes, which are in the graph's order, as `forward` left them; for a while.
+
+    After a backward pass a node of somebody's own class may hold other numbers than that: code that
+    works in place on what `forward` has kept (`p = self.cache["p"]; p[rows, y] -= 1`) would give
+    other derivatives the second time. So `forward` is run again, unless it does not do the same
+    twice: then what is there tells more of the last pass.
+    """
+    own = [node for node in nodes if node.inbound_nodes and not _is_ours(node)]
+    with autodiff._lock, preserved_deeply(own), np.errstate(all="ignore"):
+        passes_under_way.append(Pass({node: TheEnd(node) for node in own}, set(nodes)))
+        try:
+            for node in own:
+                if _does_the_same_twice(node):
+                    node.forward()
+        finally:
+            passes_under_way.pop()
+        yield
+
+
+def _does_the_same_twice(node: Node) -> bool:
+    values = []
+    numpys, pythons = np.random.get_state(), random.getstate()
+    with preserved_deeply([node]):
+        try:
+            for _ in range(2):
+                node.forward()
+                values.append(np.copy(node.value))
+        except Exception:  # whatever a node's own code raises outside of a training
+            return False
+        finally:
+            np.random.set_state(numpys)
+            random.setstate(pythons)
+    one, other = values
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def _is_ours(node: Node) -> bool:
+    return type(node).__module__.startswith("miniflow.")
 
 
 class _Upstream(TheEnd):

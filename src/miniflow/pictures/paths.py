@@ -19,7 +19,7 @@ from miniflow.errors import GraphError
 from miniflow.graph import Node
 from miniflow.pictures.chain import Product, chain_rule, times
 from miniflow.pictures.figure import Figure, Span, Words
-from miniflow.pictures.local import Local, local_derivative, pull_back
+from miniflow.pictures.local import Local, as_forward_left_them, local_derivative, pull_back
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.values import number, seen
 
@@ -32,6 +32,12 @@ def light_paths(figure: Figure, reading: Reading, start: Node, end: Node) -> Fig
     Raises GraphError if `end` does not depend on `start` or one of them is not in the picture.
     """
     on_path = between(reading, start, end)
+    with as_forward_left_them([node for node in on_path if node.value is not None]):
+        return _lit(figure, reading, on_path)
+
+
+def _lit(figure: Figure, reading: Reading, on_path: list[Node]) -> Figure:
+    start, end = on_path[0], on_path[-1]
     ran = all(node.value is not None for node in on_path)
     local: dict[Edge, Local | None] = {}
     for node in on_path:

@@ -7,141 +7,21 @@ stands for an array, which can. A `TracedArray` is a `Storage` seen through view
 transposes, reshapes): it is read by applying the views to the contents of the storage, and written
 by undoing them, so that a write through one view is seen through all.
 
-What NumPy's functions do with traced values is in `ufuncs.py` and `functions.py`.
+What the three share is in `traced.py`, and what NumPy's numbers share with its arrays in
+`methods.py`. What NumPy's functions do with traced values is in `ufuncs.py` and `functions/`. At
+the end of this file: from values to operands and back.
 """
 
-import operator
 from collections.abc import Callable, Iterator
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from miniflow.ir.dtypes import DTYPES, PYTHON_DTYPES, ValueType
-from miniflow.ir.program import Literal, Operand, Params
-from miniflow.tracing.trace import (
-    Refused,
-    Storage,
-    Trace,
-    active,
-    is_recording,
-    literal_or_constant,
-    outlived,
-)
-
-
-class Traced:
-    """What the three kinds share: they answer NumPy's functions, and refuse to say which number
-    they are.
-
-    A traced value that has outlived its recording (a helper with a cache made it, say) stands for
-    the number or array that it is, if no input has a part in it; other uses of one are errors.
-    """
-
-    def own_trace(self) -> Trace:
-        """The recording that it belongs to."""
-        raise NotImplementedError
-
-    def own(self) -> Operand:
-        """The operand that holds this value now, in the recording that it belongs to."""
-        raise NotImplementedError
-
-    def read(self) -> Operand:
-        """The operand that holds this value now, in the recording under way."""
-        return self.own() if self.own_trace() is active() else literal_or_constant(settled(self))
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from miniflow.tracing.functions import call_function
-
-        if not is_recording():
-            return function(*settled(args), **{name: settled(x) for name, x in kwargs.items()})
-        return call_function(function, args, kwargs)
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        from miniflow.tracing.ufuncs import call_ufunc
-
-        if not is_recording() and "out" not in options:
-            return getattr(ufunc, method)(*settled(inputs), **options)
-        return call_ufunc(ufunc, method, inputs, options)
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        if not is_recording():
-            return np.array(settled(self), dtype)
-        known = self.own_trace().known_value(self.own())
-        if known is None:
-            raise Refused(
-                "it hands an array to code that needs its numbers.",
-                "Call NumPy's functions as np.name(...); cast with x.astype(dtype); "
-                "pick from a fixed array with np.take(table, indices, axis=0).",
-            )
-        return np.array(known, dtype)
-
-    def _number(self, asked: str) -> Any:
-        value = self.own_trace().known_value(self.own())
-        if value is None and not is_recording():
-            raise outlived("it uses")
-        if value is None:
-            raise Refused(
-                f"it asks for the number in an array ({asked}), which differs from call to call.",
-                _INSTEAD.get(asked, "Leave it in its array: np.exp(x) instead of math.exp(x)."),
-            )
-        return value
-
-    def __repr__(self) -> str:
-        # Two that read alike are equal: a node's code may take the text for a key.
-        operand = self.own()
-        return f"<traced {operand.type} {operand if isinstance(operand, Literal) else id(operand)}>"
-
-    def __format__(self, spec: str) -> str:
-        return repr(self)
-
-    def __hash__(self) -> int:
-        raise Refused(
-            "it uses a number as a key (of a dictionary, a set, a cache).",
-            "Keys are made of what does not change, such as shapes.",
-        )
-
-    def __copy__(self) -> Any:
-        return fresh(self.read())
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return fresh(self.read())
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise Refused("it stores an array outside of the graph (pickle).", "Store it afterwards.")
-
-    def __bool__(self) -> bool:
-        return bool(self._number(_CONDITION))
-
-    def __int__(self) -> int:
-        return int(self._number("int(x)"))
-
-    def __float__(self) -> float:
-        return float(self._number("float(x)"))
-
-    def __index__(self) -> int:
-        return operator.index(self._number(_COUNT))
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return round(self._number("round(x)"), digits)
-
-    def _unknown(self, attribute: str, class_: type) -> Exception:
-        """The error for an attribute that tracers lack: NumPy's have it, or lack it too."""
-        if attribute.startswith("__") or not hasattr(class_, attribute):
-            return AttributeError(f"{class_.__name__!r} object has no attribute {attribute!r}")
-        return Refused(
-            f"it uses `.{attribute}` of an array, which the compiler does not know.",
-            "Say it with sums, products, np.exp, np.where, slices and their like.",
-        )
-
-
-_CONDITION, _COUNT = "a condition", "as a count or an index"
-_INSTEAD = {
-    _CONDITION: "Choose with np.where(condition, a, b) instead of `if`, with np.maximum(a, b) "
-    "instead of max(a, b); leave out what only checks.",
-    _COUNT: "Counts follow from shapes (len(x)); an array picks entries by itself: x[i].",
-}
+from miniflow.ir.dtypes import PYTHON_DTYPES, dtype_name
+from miniflow.ir.program import Operand, Params
+from miniflow.tracing.methods import NumPyMethods
+from miniflow.tracing.trace import Storage, Trace, active, is_recording, literal_or_constant
+from miniflow.tracing.traced import Traced, is_traced, settled
 
 
 class _Number(Traced):
@@ -208,111 +88,7 @@ class TracedPython(_Number):
 _PYTHON_CLASSES = {name: class_ for class_, name in PYTHON_DTYPES.items()}
 
 
-class _NumPyMethods(Traced, NDArrayOperatorsMixin):
-    """The methods that NumPy's numbers and arrays share; each is NumPy's function of that name."""
-
-    __hash__ = Traced.__hash__
-
-    @property
-    def type(self) -> ValueType:
-        """The type in the program."""
-        return self.own().type
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The NumPy dtype."""
-        return DTYPES[self.type.dtype]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape."""
-        return self.type.shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of entries."""
-        return prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes that the entries take."""
-        return self.type.nbytes
-
-    @property
-    def itemsize(self) -> int:
-        """The bytes that one entry takes."""
-        return self.dtype.itemsize
-
-    @property
-    def T(self) -> Any:
-        """The axes in reverse."""
-        return np.transpose(self)
-
-    @property
-    def real(self) -> Any:
-        """The value itself: there are no complex numbers here."""
-        return self
-
-    def item(self, *where: int) -> Any:
-        """Refused unless the number is known."""
-        return self._number("x.item()").item(*where)
-
-    def tolist(self) -> Any:
-        """Refused unless the numbers are known."""
-        return self._number("x.tolist()").tolist()
-
-    def astype(self, dtype: Any, copy: bool = True, **options: Any) -> Any:
-        """A copy in another dtype."""
-        if not is_recording():
-            return settled(self).astype(dtype)
-        if not copy and np.dtype(dtype) == self.dtype:
-            return self
-        return cast(self, dtype)
-
-    def reshape(self, *shape: Any, order: str = "C") -> Any:
-        """The entries in another shape."""
-        given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        return self._call("reshape", tuple(given), order=order)
-
-    def transpose(self, *axes: Any) -> Any:
-        """The axes in another order."""
-        given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        return np.transpose(self, given or None)
-
-    def copy(self, order: str = "C") -> Any:
-        """A copy, with memory of its own."""
-        return fresh(self.read()) if is_recording() else np.copy(settled(self))
-
-    def flatten(self, order: str = "C") -> Any:
-        """A copy with one axis."""
-        return self._call("ravel", order).copy()
-
-    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        return getattr(np, name)(self, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _METHODS:
-            function = getattr(np, name)
-            return lambda *args, **kwargs: function(self, *args, **kwargs)
-        raise self._unknown(name, self.__class__)
-
-
-# The methods of arrays that are functions of NumPy by the same name, with the array first.
-_METHODS = frozenset(
-    (
-        *("all", "any", "argmax", "argmin", "clip", "cumsum", "diagonal", "dot", "max", "mean"),
-        *("min", "nonzero", "prod", "ptp", "put", "ravel", "repeat", "round", "sort", "squeeze"),
-        *("std", "sum", "swapaxes", "take", "trace", "var"),
-    )
-)
-
-
-class TracedScalar(_Number, _NumPyMethods):
+class TracedScalar(_Number, NumPyMethods):
     """A NumPy number, such as `np.sum(x)`: `+=` on it makes another one."""
 
     __iter__ = None  # has __getitem__, and is no sequence
@@ -339,7 +115,7 @@ class View(NamedTuple):
     operands: tuple[Operand, ...] = ()  # of the primitive, after the array below
 
 
-class TracedArray(_NumPyMethods):
+class TracedArray(NumPyMethods):
     """An array: its storage, or a view of another array that shares the storage.
 
     `contiguous` is False where NumPy's own memory layout is not known to be C order, so that a
@@ -440,28 +216,7 @@ class TracedArray(_NumPyMethods):
         set_item(self, index, value)
 
 
-def is_traced(value: Any) -> bool:
-    """Whether a value is a tracer."""
-    return issubclass(type(value), Traced)
-
-
-def settled(value: Any) -> Any:
-    """What a traced value is, whose recording is not under way; in tuples and lists too."""
-    known: Any = known_values(value)
-    if known is None and value is not None:
-        raise outlived("it uses")
-    return known
-
-
-def known_values(value: Any) -> Any:
-    """A value with the traced ones in it as real ones; None if an input has a part in one."""
-    if is_traced(value):
-        return value.own_trace().known_value(value.own())
-    if type(value) in (tuple, list):
-        entries = [known_values(entry) for entry in value]
-        unknown = any(a is None and b is not None for a, b in zip(entries, value, strict=True))
-        return None if unknown else type(value)(entries)
-    return value
+# --- From values to operands, and back
 
 
 def is_traced_array(value: Any) -> bool:
@@ -523,13 +278,8 @@ def elementwise(primitive: str, *values: Any) -> Any:
 
 def cast(value: Any, dtype: Any) -> Any:
     """A value in another dtype."""
-    from miniflow.ir.dtypes import dtype_name
-
     operand, name = operand_of(value), dtype_name(dtype)
     contiguous = getattr(value, "contiguous", True)
     if operand.type.dtype == name and operand.type.kind != "python":
         return wrapped(operand, contiguous)
     return wrapped(active().record("cast", [operand], {"dtype": name}), contiguous)
-
-
-__all__ = ["Literal", "Traced", "TracedArray", "TracedPython", "TracedScalar", "View"]

@@ -22,7 +22,6 @@ from miniflow.tracing.arrays import (
     as_traced,
     cast,
     fresh,
-    is_traced,
     is_traced_array,
     is_traced_list,
     operand_of,
@@ -31,6 +30,7 @@ from miniflow.tracing.arrays import (
 )
 from miniflow.tracing.functions import full
 from miniflow.tracing.trace import Refused, Trace, active
+from miniflow.tracing.traced import is_traced
 
 
 def _zeros(shape: Any, dtype: Any = float, order: str = "C", **rest: Any) -> Any:

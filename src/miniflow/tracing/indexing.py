@@ -15,15 +15,9 @@ import numpy as np
 
 from miniflow.ir.indexing import slice_index
 from miniflow.ir.program import Operand
-from miniflow.tracing.arrays import (
-    TracedArray,
-    View,
-    is_traced,
-    is_traced_list,
-    operand_of,
-    wrapped,
-)
+from miniflow.tracing.arrays import TracedArray, View, is_traced_list, operand_of, wrapped
 from miniflow.tracing.trace import Refused, active
+from miniflow.tracing.traced import is_traced
 
 
 def get_item(x: TracedArray, index: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Node
-from miniflow.tracing.arrays import is_traced
+from miniflow.tracing.traced import is_traced
 
 # Written by every pass, or not a node's own to write to: nothing in them is put back one by one.
 OURS = frozenset(

@@ -24,17 +24,11 @@ from miniflow.graph import Node, Parameter
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
 from miniflow.plans import Plan, passes_under_way
-from miniflow.tracing.arrays import (
-    TracedArray,
-    TracedPython,
-    is_traced,
-    is_traced_array,
-    operand_of,
-    wrapped,
-)
+from miniflow.tracing.arrays import TracedArray, TracedPython, is_traced_array, operand_of, wrapped
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.keeping import OURS
 from miniflow.tracing.trace import OutsideStorage, Refused, Storage, Trace, recording
+from miniflow.tracing.traced import is_traced
 from miniflow.values import describe
 
 

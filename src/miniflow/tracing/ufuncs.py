@@ -16,13 +16,12 @@ from miniflow.tracing.arrays import (
     as_traced,
     cast,
     elementwise,
-    is_traced,
     is_traced_array,
-    known_values,
     operand_of,
     wrapped,
 )
 from miniflow.tracing.trace import Refused, active
+from miniflow.tracing.traced import is_traced, known_values
 
 np: Any = numpy  # its own types know nothing of tracers
 

@@ -5,18 +5,11 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import (
-    _COUNT,
-    as_traced,
-    cast,
-    is_traced,
-    is_traced_array,
-    operand_of,
-    wrapped,
-)
+from miniflow.tracing.arrays import as_traced, cast, is_traced_array, operand_of, wrapped
 from miniflow.tracing.functions.making import full
 from miniflow.tracing.functions.registry import answers, axes_of, axis_of, returned
 from miniflow.tracing.trace import Refused, active
+from miniflow.tracing.traced import _COUNT, is_traced
 
 np: Any = numpy  # its own types know nothing of tracers
 

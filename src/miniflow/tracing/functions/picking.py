@@ -4,17 +4,11 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import (
-    TracedArray,
-    as_traced,
-    is_traced,
-    is_traced_array,
-    operand_of,
-    wrapped,
-)
+from miniflow.tracing.arrays import TracedArray, as_traced, is_traced_array, operand_of, wrapped
 from miniflow.tracing.functions.making import full
 from miniflow.tracing.functions.registry import answers, axis_of, returned
 from miniflow.tracing.trace import Refused, Storage, active
+from miniflow.tracing.traced import is_traced
 
 np: Any = numpy  # its own types know nothing of tracers
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy
 
 from miniflow.ir.dtypes import DTYPES
-from miniflow.tracing.arrays import is_traced, is_traced_array, operand_of
+from miniflow.tracing.arrays import is_traced_array, operand_of
 from miniflow.tracing.functions.registry import answers
+from miniflow.tracing.traced import is_traced
 
 np: Any = numpy  # its own types know nothing of tracers
 

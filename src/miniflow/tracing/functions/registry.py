@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import as_traced, is_traced_array, known_values
+from miniflow.tracing.arrays import as_traced, is_traced_array
 from miniflow.tracing.einsum import einsum
 from miniflow.tracing.trace import Refused
+from miniflow.tracing.traced import known_values
 
 np: Any = numpy  # its own types know nothing of tracers
 
