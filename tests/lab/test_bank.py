@@ -4,20 +4,22 @@ solution of the bank (`bank/`) fails with the message that is meant for it.
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bank_kit import Wrong
 
 from miniflow.lab import try_check
+from miniflow.lab.checking import Exercise
 from miniflow.lab.exercises import CHAPTERS, COURSE, exercise
 from miniflow.lab.findings import Report
 from miniflow.lab.folder import HANDOUT, SOLUTIONS
-from miniflow.lab.inside import check_with_needs
+from miniflow.lab.inside import check_inside, check_with_needs
 
 BANK = Path(__file__).parent / "bank"
-CODED = ("chain_rule", "mul", "linear", "sigmoid", "cross_entropy", "sgd", "digits", "beyond")
 AT_LEAST = 8
 
 
@@ -97,11 +99,50 @@ def test_wrong_solution_fails_with_its_own_message(name: str, wrong: Wrong, fold
     assert flat(wrong.says) in flat(str(report)), str(report)
 
 
-@pytest.mark.parametrize("name", CODED)
-def test_bank_has_enough_wrong_solutions_each_with_another_message(name: str) -> None:
+@pytest.mark.parametrize("name", COURSE)
+def test_bank_has_enough_wrong_solutions_under_names_of_their_own(name: str) -> None:
     bank = wrong_solutions(name)
     assert len(bank) >= AT_LEAST
     assert len({wrong.name for wrong in bank}) == len(bank)
+
+
+def questions_of(name: str) -> Exercise:
+    """The exercise with the parts that ask alone, which take no time."""
+    whole = exercise(name)
+    return replace(whole, parts=[part for part in whole.parts if "question" in part.text])
+
+
+def answers_in(name: str) -> list[str]:
+    """The names that the hand-out of an exercise leaves open for an answer."""
+    handed_out = (HANDOUT / exercise(name).file).read_text(encoding="utf-8")
+    questions = handed_out[handed_out.index("Question 1") :]
+    found = re.findall(r"^([a-z]\w*) = \.\.\.$", questions, re.MULTILINE)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_right_answers_may_be_in_quotation_marks(name: str, folder: Path) -> None:
+    quoted = [answer for answer in answers_in(name) if answer != "state"]
+    path = folder / exercise(name).file
+    code = "\n".join(f"{answer} = str({answer})" for answer in quoted)
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{code}\n", encoding="utf-8")
+    report = check_inside(questions_of(name), folder, 1)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("name", COURSE)
+@pytest.mark.parametrize("odd", ["__import__('numpy').zeros(10)", "object()", "{1: int}"])
+def test_whatever_is_given_for_an_answer_is_only_a_wrong_answer(
+    name: str, odd: str, folder: Path
+) -> None:
+    path = folder / exercise(name).file
+    solution = path.read_text(encoding="utf-8")
+    for answer in answers_in(name):
+        path.write_text(f"{solution}\n{answer} = {odd}\n", encoding="utf-8")
+        report = check_inside(questions_of(name), folder, 1)
+        kinds = {part.finding.kind for part in report.parts if part.finding is not None}
+        assert kinds == {"answer"}, str(report)
 
 
 @pytest.mark.parametrize("name", COURSE)

@@ -11,7 +11,7 @@ from miniflow.lab import generate
 from miniflow.lab.exercises import CHAPTERS, Chapter, LabError, exercise
 from miniflow.lab.folder import HANDOUT, SOLUTIONS
 from miniflow.lab.notebooks import notebook
-from miniflow.lab.source import BEGIN, END, file_text, read_cells, regions
+from miniflow.lab.source import BEGIN, END, Cell, file_text, read_cells, regions
 
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: c.exercise)
 
@@ -36,12 +36,6 @@ class Mul:
 
 # %%
 from mul import Mul
-
-# %% tags=["solve"] id="apple"
-### BEGIN SOLUTION
-# stub: loss = ...
-loss = 0.5
-### END SOLUTION
 
 # %% check="mul" points=10
 check("mul")
@@ -140,11 +134,11 @@ def test_file_and_solution_differ_and_say_the_same_around_it(chapter: Chapter) -
 
 def test_notebook_has_setup_reading_runs_and_a_locked_check() -> None:
     cells = json.loads(notebook(read_cells(SOURCE, "c3.py"), "03_nodes"))["cells"]
-    assert [cell["cell_type"] for cell in cells] == ["markdown"] * 2 + ["code"] * 4
+    assert [cell["cell_type"] for cell in cells] == ["markdown"] * 2 + ["code"] * 3
     assert "".join(cells[2]["source"]).startswith("%load_ext autoreload\n%autoreload 2\n")
     assert cells[3]["source"] == ["from mul import Mul"]
-    assert cells[5]["source"] == ['check("mul").grade()']
-    assert cells[5]["metadata"]["nbgrader"] == {
+    assert cells[4]["source"] == ['check("mul").grade()']
+    assert cells[4]["metadata"]["nbgrader"] == {
         "grade": True,
         "grade_id": "check-mul",
         "locked": True,
@@ -163,12 +157,11 @@ def test_notebook_says_in_which_file_the_exercise_is_written(chapter: Chapter) -
     assert f"[{chapter.file}]({chapter.file}): write there." in exercise_cell
 
 
-def test_exercise_inside_a_notebook_is_a_solution_cell_of_nbgrader() -> None:
-    for solved, text in ((False, "loss = ..."), (True, "loss = 0.5")):
-        cells = json.loads(notebook(read_cells(SOURCE, "c3.py"), "03_nodes", solved))["cells"]
-        (cell,) = [cell for cell in cells if cell["id"] == "apple"]
-        assert cell["source"] == [text]
-        assert cell["metadata"]["nbgrader"]["solution"] is True
+def test_solution_in_a_cell_of_the_notebook_alone_is_refused() -> None:
+    cells = generate.cells_of(CHAPTERS[0])
+    leaked = Cell(markdown=False, text=f"{BEGIN}\nn = 2\n{END}", line=99)
+    with pytest.raises(LabError, match=r"c1\.py:99: a solution outside of the learner's file"):
+        generate.refuse_mistakes(CHAPTERS[0], [*cells, leaked], "c1.py")
 
 
 @every_chapter
@@ -231,6 +224,11 @@ def test_command_writes_what_is_out_of_date_and_its_check_only_says_so(
     assert (tmp_path / "handout" / "a.py").read_bytes() == b"1\n"
     assert not (tmp_path / "handout" / "old.py").exists()
     assert generate.main(["--check"]) == 0
+
+
+def test_chapter_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate.main(["--check", "mull", "mul"]) == 1
+    assert capsys.readouterr().err == "error: There is no chapter mull.\n"
 
 
 def test_what_nothing_makes_any_more_is_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:

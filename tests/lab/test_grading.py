@@ -7,6 +7,7 @@ import pytest
 from test_runner import command
 
 from miniflow.lab import grading
+from miniflow.lab.checks.mul import ACCUMULATE
 from miniflow.lab.exercises import COURSE, LabError, exercise
 from miniflow.lab.findings import Finding, PartResult, Report
 from miniflow.lab.grading import as_json, grade, own_checks
@@ -51,6 +52,19 @@ def test_json_has_points_and_a_sentence_for_each_part(tmp_path: Path, run_check:
         "possible": 3,
         "message": "you added.",
     }
+
+
+def test_example_on_the_teachers_page_has_the_points_and_the_words_of_the_checks() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "teaching.md").read_text(encoding="utf-8")
+    (submission,) = json.loads(page.split("```json")[1].split("```")[0])["submissions"]
+    assert submission["possible"] == sum(exercise(name).points for name in COURSE)
+    (mul,) = submission["exercises"]
+    assert mul["possible"] == exercise("mul").points
+    (part,) = mul["parts"]
+    assert (part["text"], part["possible"]) in [(p.text, p.points) for p in exercise("mul").parts]
+    assert part["message"] == ACCUMULATE
+    for told in (submission, mul):
+        assert told["possible"] - told["points"] == part["possible"]
 
 
 def test_teachers_own_checks_are_run_as_well(tmp_path: Path, run_check: list[str]) -> None:

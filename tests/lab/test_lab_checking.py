@@ -186,6 +186,7 @@ def test_refused_gradient_is_said_in_miniflows_words_without_the_checks_lines(
         ("None", "self.gradients is None; it must be a dictionary"),
         ("{'x': y.value, 'y': x.value}", "the keys of self.gradients are texts"),
         ("{x.value: y.value, y.value: x.value}", "the keys of self.gradients are numbers"),
+        ("{(x, y): 1.0}", "the keys of self.gradients are of type tuple"),
     ],
 )
 def test_gradients_that_are_not_by_inbound_node_are_called_so_on_the_line_that_set_them(
@@ -207,6 +208,7 @@ def test_gradients_that_are_not_by_inbound_node_are_called_so_on_the_line_that_s
         ("del x; self.value = x.value * y.value", "a variable is used before it is set."),
         ("self.value = [1, 2] + x.value", "your code stopped with a"),
         ("self.value = {}[x]", "a dictionary has no entry for Input 'x'"),
+        ("self.value = x.value[0] * 1; self.value += x.value", "what you add with += is larger"),
     ],
 )
 def test_node_in_the_place_of_its_value_is_recognised(tmp_path: Path, line: str, says: str) -> None:
@@ -256,6 +258,12 @@ def test_condition_of_a_mistake_may_meet_anything(tmp_path: Path) -> None:
     assert first(report).kind == "numbers"
 
 
+def test_value_of_a_mistake_need_not_exist_for_every_shape(tmp_path: Path) -> None:
+    mistake = Mistake("never.", lambda: np.ones((4, 2)) / np.ones(4))
+    report = run(lambda work: work.compare(2.0, 1.0, mistakes=[mistake]), tmp_path)
+    assert first(report).kind == "numbers"
+
+
 def test_error_of_the_check_itself_is_a_defect_and_shows_no_traceback(tmp_path: Path) -> None:
     report = run(lambda work: 1 / 0, tmp_path)
     assert first(report).kind == "defect"
@@ -280,7 +288,8 @@ def test_mistake_is_shown_in_full_before_what_is_not_written_yet(tmp_path: Path)
         (b"x = (1\n", "mul.py is not Python yet: '(' was never closed"),
         (b"def f():\nreturn 1\n", "expected an indented block"),
         (b"a = 1\x00", "null bytes"),
-        (b"import nothing_of_this_name\n", "an import failed"),
+        (b"import nothing_of_this_name\n", "there is no module `nothing_of_this_name`"),
+        (b"from json import nothing_of_this_name\n", "an import failed"),
         (b"def f():\n    return f()\nf()\n", "calls itself without end"),
         (b"import sys\nsys.exit()\n", "ends Python"),
         (b"raise KeyboardInterrupt\n", "was interrupted"),
@@ -375,7 +384,9 @@ def test_graph_of_learners_nodes_with_one_of_the_librarys_is_refused(tmp_path: P
     [
         ("2", True),
         ("2.0", True),
+        ("' 2 '", True),
         ("True", False),
+        ("__import__('numpy').zeros(2)", False),
         ("'two'", False),
         ("[2]", False),
         ("3", False),

@@ -337,6 +337,12 @@ def test_unknown_exercise_is_refused_with_the_names_that_there_are(folder: Path)
     assert "There is no exercise 'relu'. There are: networks, chain_rule, mul" in shown
 
 
+def test_negative_seed_is_refused(folder: Path) -> None:
+    for words in (("check", "mul"), ("grade",)):
+        status, shown = command("--folder", str(folder), *words, "--seed", "-4")
+        assert (status, shown) == (1, "error: A seed is a number from 0 on; this one is -4.\n")
+
+
 def test_notebook_says_how_where_there_is_no_jupyterlab(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

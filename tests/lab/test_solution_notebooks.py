@@ -37,7 +37,7 @@ def test_solved_notebook_runs_from_top_to_bottom(
     monkeypatch.setenv("PYTHONPATH", str(Path(miniflow.__file__).parent.parent))
     monkeypatch.setenv("IPYTHONDIR", str(folder / ".ipython"))
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    text = notebook(cells_of(chapter), chapter.source, solved=True)
+    text = notebook(cells_of(chapter), chapter.source)
     document = nbformat.reads(text, as_version=4)
     nbclient.NotebookClient(
         document, timeout=SECONDS, resources={"metadata": {"path": str(folder)}}

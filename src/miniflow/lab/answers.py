@@ -1,5 +1,6 @@
 """Answers of learners: what is one, whether it is the right one, and how it is shown to them."""
 
+import ast
 import contextlib
 from typing import Any
 
@@ -7,17 +8,17 @@ from miniflow.lab.comparing import agree, numbers_in
 
 
 def same_answer(given: Any, expected: Any, tolerance: float) -> bool:
-    """Whether two answers are the same, in the sense in which a teacher would say so: a number may
-    be in quotation marks.
+    """Whether two answers are the same, in the sense in which a teacher would say so: a number, a
+    tuple or a list of numbers may be in quotation marks.
 
     >>> same_answer("  Chain Rule", "chain rule", 0), same_answer((1, 2), [1, 2.0], 0)
     (True, True)
-    >>> same_answer("-4", -4.0, 0), same_answer("minus 4", -4.0, 0)
-    (True, False)
+    >>> same_answer("-4", -4.0, 0), same_answer("(3,4)", (3, 4), 0), same_answer("minus 4", -4, 0)
+    (True, True, False)
     """
     if isinstance(given, str) and numbers_in(expected) is not None:
-        with contextlib.suppress(ValueError):
-            given = float(given)
+        with contextlib.suppress(ValueError, SyntaxError):
+            given = ast.literal_eval(given.strip())
     if isinstance(given, str) or isinstance(expected, str):
         return " ".join(str(given).lower().split()) == " ".join(str(expected).lower().split())
     if isinstance(given, bool) != isinstance(expected, bool):

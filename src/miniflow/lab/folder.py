@@ -38,7 +38,7 @@ def handed_out() -> dict[str, bytes]:
 
 
 def is_lab(folder: Path) -> bool:
-    """Whether a folder has files of the course (and is not the package's own)."""
+    """Whether a folder has at least three of the course's files."""
     return sum((folder / chapter.file).is_file() for chapter in CHAPTERS) >= ENOUGH
 
 

@@ -8,7 +8,7 @@
 
 It goes one way only, and what is made is committed, so that a reader of the repository sees it;
 `--check` compares instead of writing, and ends with 1 if anything is out of date. Naming chapters
-(`mul c4_linear`) makes those alone.
+(`mul c4_linear 5`) makes those alone, and the pictures.
 """
 
 import ast
@@ -21,7 +21,7 @@ from miniflow.atomic import write_bytes
 from miniflow.lab.exercises import CHAPTERS, Chapter, LabError, exercise
 from miniflow.lab.figures import all_figures
 from miniflow.lab.notebooks import notebook
-from miniflow.lab.source import Cell, file_text, read_cells
+from miniflow.lab.source import BEGIN, Cell, file_text, read_cells
 
 LAB = Path(__file__).parent
 COURSE = LAB / "course"
@@ -62,6 +62,8 @@ def refuse_mistakes(chapter: Chapter, cells: list[Cell], source: str) -> None:
         raise LabError(f"{source}: its check cells are {checks} and must be {expected}.")
     figures = all_figures()
     for cell in cells:
+        if BEGIN in cell.text and not cell.for_file:
+            raise LabError(f"{source}:{cell.line}: a solution outside of the learner's file.")
         for what in misrendered(cell.text) if cell.markdown else ():
             raise LabError(f"{source}:{cell.line}: {what}")
         for picture in PICTURE.finditer(cell.text):
@@ -105,14 +107,22 @@ def made_readme() -> dict[str, str]:
 def all_made(wanted: Iterable[str] = ()) -> dict[str, bytes]:
     """Everything, or what the chapters in `wanted` become: path under lab/ → bytes."""
     names = set(wanted)
+    unknown = names - {name for chapter in CHAPTERS for name in names_of(chapter)}
+    if unknown:
+        raise LabError(f"There is no chapter {', '.join(sorted(unknown))}.")
     made: dict[str, str] = {}
     for chapter in CHAPTERS:
-        if not names or names & {chapter.exercise, chapter.source, str(chapter.number)}:
+        if not names or names & names_of(chapter):
             made |= made_from(chapter)
     made |= made_from_figures()
     if not names:
         made |= made_readme()
     return {path: text.encode("utf-8") for path, text in made.items()}
+
+
+def names_of(chapter: Chapter) -> set[str]:
+    """What a chapter is called on the command line."""
+    return {chapter.exercise, chapter.source, str(chapter.number)}
 
 
 def on_disk() -> dict[str, bytes]:

@@ -5,6 +5,7 @@ keys are names or values instead of nodes would end in an error of miniflow's, o
 does not say so.
 """
 
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -41,5 +42,6 @@ def wrong_kind(gradients: Any) -> str | None:
     key = next((key for key in gradients if not isinstance(key, mf.Node)), None)
     if key is None:
         return None
-    kind = "texts" if isinstance(key, str) else "numbers"
+    kind = "numbers" if isinstance(key, Number) else f"of type {type(key).__name__}"
+    kind = "texts" if isinstance(key, str) else kind
     return f"the keys of self.gradients are {kind}; they must be the inbound nodes themselves."

@@ -8,7 +8,7 @@ at once.
 import json
 from typing import Any
 
-from miniflow.lab.source import Cell, as_handed_out, as_solved
+from miniflow.lab.source import Cell
 
 SETUP = """%load_ext autoreload
 %autoreload 2
@@ -16,18 +16,16 @@ SETUP = """%load_ext autoreload
 from miniflow.lab import check"""
 
 
-def notebook(cells: list[Cell], stem: str, solved: bool = False) -> str:
-    """The notebook's JSON; `solved` fills in the few exercises that are in the notebook itself."""
+def notebook(cells: list[Cell], stem: str) -> str:
+    """The notebook's JSON; the ids of its cells begin with `stem`."""
     wanted = [cell for cell in cells if cell.for_notebook]
     first_code = next((i for i, cell in enumerate(wanted) if not cell.markdown), len(wanted))
-    made = [as_cell(cell, f"{stem}-{i:02}", solved) for i, cell in enumerate(wanted, start=1)]
+    made = [as_cell(cell, f"{stem}-{i:02}") for i, cell in enumerate(wanted, start=1)]
     file = next((f"{cell.check}.py" for cell in cells if cell.check), "")
     for cell, source in zip(made, wanted, strict=True):
         if source.markdown and source.for_file and source.text.startswith("#"):
             cell["source"] = lines(with_place(source.text, file))
     made.insert(first_code, code_cell(SETUP, f"{stem}-setup"))
-    ids = [cell["id"] for cell in made]
-    assert len(ids) == len(set(ids)), f"{stem}: two cells have the same id"
     document = {
         "cells": made,
         "metadata": {
@@ -48,15 +46,13 @@ def with_place(text: str, file: str) -> str:
     return f"{heading}\n\nThe questions and the code are in [{file}]({file}): write there.\n{rest}"
 
 
-def as_cell(cell: Cell, id: str, solved: bool) -> dict[str, Any]:
-    id = cell.id or id
+def as_cell(cell: Cell, id: str) -> dict[str, Any]:
     if cell.markdown:
         return {"cell_type": "markdown", "id": id, "metadata": {}, "source": lines(cell.text)}
     if cell.check is not None:
-        metadata = nbgrader(f"check-{cell.check}", grade=True, locked=True, points=cell.points)
-        return code_cell(f'check("{cell.check}").grade()', f"check-{cell.check}", metadata)
-    text = (as_solved if solved else as_handed_out)(cell.text, id)
-    return code_cell(text, id, nbgrader(id, solution=True) if "solve" in cell.tags else {})
+        id = f"check-{cell.check}"
+        return code_cell(f'check("{cell.check}").grade()', id, nbgrader(id, cell.points))
+    return code_cell(cell.text, id)
 
 
 def code_cell(text: str, id: str, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -70,10 +66,10 @@ def code_cell(text: str, id: str, metadata: dict[str, Any] | None = None) -> dic
     }
 
 
-def nbgrader(grade_id: str, **settings: Any) -> dict[str, Any]:
-    """The metadata that make a cell one of nbgrader's."""
-    plain = {"grade": False, "locked": False, "solution": False, "task": False}
-    return {"nbgrader": {"grade_id": grade_id, "schema_version": 3} | plain | settings}
+def nbgrader(grade_id: str, points: int) -> dict[str, Any]:
+    """The metadata that make a cell one that nbgrader grades, and that learners cannot edit."""
+    kind = {"grade": True, "locked": True, "solution": False, "task": False}
+    return {"nbgrader": {"grade_id": grade_id, "points": points, "schema_version": 3} | kind}
 
 
 def lines(text: str) -> list[str]:

@@ -111,7 +111,9 @@ class Runner:
         return True
 
     def last_passed(self) -> str:
-        """Whose solution is meant where none is named: of what was solved last, or of the next."""
+        """Whose solution is meant where none is named: the last chapter's that is solved, or the
+        next one's.
+        """
         passed = [name for name in COURSE if name in self.state.passed]
         return passed[-1] if passed else self.current(None)
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import miniflow
 from miniflow.lab.checking import Exercise
-from miniflow.lab.exercises import CHAPTERS, exercise
+from miniflow.lab.exercises import CHAPTERS, LabError, exercise
 from miniflow.lab.findings import Finding, Line, PartResult, Report, part_from_json
 from miniflow.lab.lines import line_of
 
@@ -48,10 +48,14 @@ def run_check(
     Args:
         name: the exercise.
         folder: where the learner's files are.
-        seed: of the random numbers; drawn if None.
+        seed: of the random numbers, not negative; drawn if None.
         seconds: the time limit; the exercise's own if None.
+
+    Raises LabError if there is no such exercise, or if the seed is negative.
     """
     wanted = exercise(name)
+    if seed is not None and seed < 0:
+        raise LabError(f"A seed is a number from 0 on; this one is {seed}.")
     seed = secrets.randbits(31) if seed is None else seed
     seconds = wanted.seconds if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="miniflow-lab-", ignore_cleanup_errors=True) as place:

@@ -5,11 +5,10 @@ r"""The source of a chapter: a Python file in percent format, read into cells.
     # %%                              code for the notebook
     # %% tags=["file"]                code for the learner's file
     # %% check="mul" points=10        the notebook's cell that checks and grades
-    # %% tags=["solve"] id="apple"    code for the notebook, with a region to be filled in
 
-What comes before the first cell is a note to maintainers. In code, what stands between
-`### BEGIN SOLUTION` and `### END SOLUTION` is the solution; a learner gets, in its place, the lines
-that begin with `# stub: `.
+What comes before the first cell is a note to maintainers. In code for the learner's file, what
+stands between `### BEGIN SOLUTION` and `### END SOLUTION` is the solution; a learner gets, in its
+place, the lines that begin with `# stub: `.
 """
 
 import re
@@ -32,7 +31,6 @@ class Cell:
     text: str
     line: int
     tags: tuple[str, ...] = ()
-    id: str | None = None
     check: str | None = None
     points: int = 0
 
@@ -68,10 +66,10 @@ def read_cells(source: str, name: str) -> list[Cell]:
 
 
 def options_of(text: str, name: str, start: int) -> dict[str, Any]:
-    """The options of a header, `tags=["file"] id="x"`."""
+    """The options of a header, `check="mul" points=10`."""
     found: dict[str, Any] = {}
     for key, value in OPTION.findall(text):
-        if key not in ("tags", "id", "check", "points"):
+        if key not in ("tags", "check", "points"):
             raise LabError(f"{name}:{start + 1}: a cell has no option {key!r}.")
         if value.startswith("["):
             found[key] = tuple(re.findall(r'"([^"]*)"', value))

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from miniflow.errors import GraphError
+from miniflow.graph import Node
 from miniflow.lab.findings import Finding, Line
 from miniflow.lab.lines import line_of_code, line_of_exception, walk
 
@@ -88,15 +89,25 @@ def in_plain_words(error: BaseException) -> str:
             )
         return f"the name `{error.name}` is not known here: is it spelt right, or imported?"
     if isinstance(error, KeyError) and error.args:
-        return f"a dictionary has no entry for {error.args[0]}; += needs a 0 there to start with."
+        return no_entry_for(error.args[0])
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"an import failed: there is no module `{error.name}`."
     if isinstance(error, ImportError):
         return "an import failed."
     if isinstance(error, AssertionError):
         return "an assert of yours does not hold."
+    if isinstance(error, ValueError) and "non-broadcastable output" in str(error):
+        return "what you add with += is larger than the array that it goes into: print both shapes."
     if isinstance(error, TypeError) and NODE_FOR_NUMPY.search(str(error)):
         return "a node was given to NumPy, which wants its value: x.value, where x is a node."
     said = described(error).rstrip(".")
-    return f"your code stopped with {'an' if said[0] in 'AEIOU' else 'a'} {said}."
+    return f"your code stopped with {'an' if said[0] in 'AEIO' else 'a'} {said}."
+
+
+def no_entry_for(key: object) -> str:
+    if isinstance(key, Node):
+        return f"a dictionary has no entry for {key.label}; += needs a 0 there to start with."
+    return f"a dictionary has no entry {key!r}: it is read before anything is written there."
 
 
 def names_given_at_start(error: BaseException) -> set[str]:

@@ -1,8 +1,7 @@
 """Try a check on any file: `python -m miniflow.lab.try_check mul path/to/mul.py [SEED]`.
 
 For those who write exercises. The file is copied into an empty folder under the exercise's own
-name, beside the solutions of all the others (or the course's sources, as solved, where there are
-none yet), and checked in this very process.
+name, beside the solutions of all the others, and checked in this very process.
 """
 
 import secrets

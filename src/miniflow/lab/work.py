@@ -33,8 +33,9 @@ class Mistake:
     Args:
         sentence: one sentence for the learner.
         value: what the mistake computes: an array, or a function of no arguments that gives it.
-        when: or else a function that says whether what the learner computed shows this mistake; if
-            it raises, what was computed is something else altogether.
+        when: or else a function that says whether what the learner computed shows this mistake.
+
+    If `when` or a function for the `value` raises (shapes may not fit), it is not this mistake.
     """
 
     sentence: str
@@ -45,7 +46,10 @@ class Mistake:
         """Whether `actual` is what this mistake computes, and not what is expected anyway."""
         if self.when is not None:
             return self.shown_by(actual)
-        value = self.value() if callable(self.value) else self.value
+        try:
+            value = self.value() if callable(self.value) else self.value
+        except Exception:
+            return False
         return agree(actual, value, tolerance) and not agree(value, expected, tolerance)
 
     def shown_by(self, given: Any) -> bool:
@@ -214,12 +218,13 @@ class Work:
     ) -> None:
         """Fail unless the learner's variable `name` is the answer to its question.
 
-        Numbers and arrays agree within the tolerance; texts agree whatever their case and spaces.
-        The expected answer is never shown.
+        Numbers and arrays agree within the tolerance, in quotation marks or not; texts agree
+        whatever their case and spaces. The expected answer is never shown.
 
         Args:
             name: the variable in the learner's file.
-            expected: the answer; or else give `accepts`, which says whether an answer is right.
+            expected: the answer; or else give `accepts`, which says whether an answer is right. (An
+                answer at which it raises is wrong.)
             mistakes: answers that deserve a sentence of their own.
             tolerance: 1e-6 by default.
             accepts: a function of the answer.
@@ -233,7 +238,10 @@ class Work:
         if given is None or is_left_open(given):
             self.fail(f"`{name}` has no answer yet.", at=line, kind="answer")
         tolerance = TOLERANCE if tolerance is None else tolerance
-        right = accepts(given) if accepts is not None else same_answer(given, expected, tolerance)
+        try:
+            right = accepts(given) if accepts else same_answer(given, expected, tolerance)
+        except Exception:
+            right = False
         if right:
             return
         for mistake in mistakes:

@@ -75,6 +75,12 @@ WRONG = [
         code=SOFTMAX + "return np.exp(x) / np.sum(np.exp(x), axis=-1)",
     ),
     Wrong(
+        "keepdims missing, after a shift",
+        says="keepdims=True makes them a column",
+        code=SOFTMAX + "powers = np.exp(x - np.max(x, axis=-1, keepdims=True))\n"
+        "        return powers / np.sum(powers, axis=-1)",
+    ),
+    Wrong(
         "matrices only",
         says="axis=-1, the last one, is right",
         code=SOFTMAX + "return np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True)",
@@ -202,6 +208,11 @@ WRONG = [
         "        p[np.arange(n), y] -= 1\n"
         "        self.gradients[x] = p / n * grad",
     ),
+    Wrong(
+        "probabilities not kept",
+        says="has no entry 'p': it is read before anything is written there",
+        code=FORWARD + "del self.cache['p']\n        self.value = -np.mean(np.log(p[n, y]))",
+    ),
     Wrong("missing upstream", says="upstream gradient is missing", code=BACKWARD + "(p - hot) / n"),
     Wrong(
         "assigned where it accumulates",
@@ -232,6 +243,13 @@ WRONG = [
         "logarithm of zero",
         says="the label's probability has become 0",
         code=FORWARD + "self.value = -np.mean(np.log(p[n, y]))",
+    ),
+    Wrong(
+        "loss shifted by the batch's maximum",
+        says="have all become 0: shift each row by its own maximum",
+        code=FORWARD + "shifted = x - np.max(x)\n"
+        "        sums = np.log(np.sum(np.exp(shifted), axis=1))\n"
+        "        self.value = np.mean(sums - shifted[n, y])",
     ),
     Wrong(
         "a small number added",

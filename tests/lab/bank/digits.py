@@ -164,7 +164,7 @@ WRONG = [
     ),
     Wrong(
         "return inside the loop",
-        says="stands inside the loop",
+        says="is `return` inside the loop",
         code=TRAIN + "sgd_step(values, gradients, step_size)\n        return [loss]",
     ),
     Wrong(
@@ -198,6 +198,12 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         "step size hard-coded",
         says="not of the size step_size",
         code=TRAIN + "sgd_step(values, gradients, 0.002)\n"
+        "        losses.append(loss)\n    return losses",
+    ),
+    Wrong(
+        "one step too many",
+        says="or not as many as were asked for",
+        code=TRAIN.replace("steps + 1", "steps + 2") + "sgd_step(values, gradients, step_size)\n"
         "        losses.append(loss)\n    return losses",
     ),
     Wrong(

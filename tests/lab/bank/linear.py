@@ -52,6 +52,12 @@ WRONG = [
     Wrong("paths over the outputs", says="once for each example", code="paths_to_W_11 = 10"),
     Wrong("one path to b", says="in every row", code="paths_to_b_1 = 1"),
     Wrong("one of two paths by hand", says="used by both examples", code="dL_dW_11 = -1"),
+    Wrong("G_12 taken for G_21", says="G_12 was taken for G_21", code="dL_dW_11 = -3"),
+    Wrong(
+        "rows not summed, into zeros of b's shape",
+        says="is larger than the array that it goes into",
+        code=backward(before="self.gradients[b] = np.zeros_like(b.value)", b="grad"),
+    ),
     Wrong(
         "no b",
         says="is missing: it is added to every row",

@@ -202,5 +202,20 @@ WRONG = [
         pass
 """,
     ),
+    Wrong(
+        "an Input that assigns, as in the chapter's last experiment",
+        says="`Input` and `Add` were given, and do not work any more",
+        code="""\
+class Input(Input):
+    def backward(self):
+        for n in self.outbound_nodes:
+            self.gradients = {self: n.gradients[self]}
+""",
+    ),
+    Wrong(
+        "Add turned into Mul",
+        says="`Input` and `Add` were given, and do not work any more",
+        code="Add = Mul",
+    ),
     Wrong("miniflow's own", says="is miniflow's own, not yours", code="from miniflow import Mul"),
 ]

@@ -21,6 +21,11 @@ WRONG = [
         code="w_after_two_large_steps = -15",
     ),
     Wrong(
+        "the sign of the second slope",
+        says="second step goes right",
+        code="w_after_two_large_steps = -24",
+    ),
+    Wrong(
         "the other valley", says="end in the other valley", code="starts_that_reach_the_deepest = 2"
     ),
     Wrong(

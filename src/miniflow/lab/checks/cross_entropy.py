@@ -29,7 +29,8 @@ exercise = Exercise(
     hints=(
         "Softmax: np.exp, and each row divided by its own sum (axis=-1, keepdims=True). The loss "
         "is the mean of minus the logarithm of one probability in each row. The gradient is that "
-        "of the last formula of the derivation: probabilities minus one-hot, divided by n.",
+        "of the last formula of the derivation: probabilities minus one-hot, divided by n. "
+        "Questions 2 and 4 ask for -log of a single probability, 3 for that formula with n = 1.",
         "forward: p = self._softmax(x); keep it in self.cache['p']; the value is "
         "-np.mean(np.log(p[np.arange(n), y])) with n = len(y). backward: dx = np.copy(p), "
         "subtract 1 at [np.arange(n), y], divide by n, multiply by the upstream gradient.",
@@ -318,6 +319,21 @@ def large_loss(work: Work) -> None:
                 "of 0: the true loss here is 10000.",
                 when=numbers_that(lambda v: (v > 0) & (v < 1000)),
             ),
+        ],
+    )
+    apart = {x: np.array([[1e4, 0.0, 0.0], [-1e4, -1e4, -1e4]]), y: np.array([0, 0])}
+    far = "value(loss, {x: [[1e4, 0, 0], [-1e4, -1e4, -1e4]], y: [0, 0]})"
+    work.compare(
+        work.value(node, apart, ran=far, at=at),
+        loss_of(apart[x], apart[y]),
+        ran=far,
+        at=at,
+        mistakes=[
+            Mistake(
+                "the powers of the row of very small logits have all become 0: shift each row by "
+                "its own maximum, not by that of the whole batch.",
+                when=numbers_that(lambda v: ~np.isfinite(v)),
+            )
         ],
     )
     dx = gradient_by(work, node, {x: logits, y: labels}, ran=ran, at=at)

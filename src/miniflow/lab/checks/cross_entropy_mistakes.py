@@ -36,22 +36,10 @@ PRINTED = np.array([[0.5, 1.0, 1.5]]), np.array([1])
 
 def wrong_softmaxes(case: Any, printed: Any) -> list[Mistake]:
     """What goes wrong in `_softmax`, and what it then computes."""
-    powers = np.exp(case)
+    shifted = case - case.max(axis=-1, keepdims=True)
     return [
         Mistake("nothing is returned: end with `return`.", when=nothing),
-        Mistake("these do not sum to 1: divide the powers by their sum.", powers),
-        Mistake(
-            "you divided by the sum of all entries; each row has a sum of its own (axis).",
-            powers / powers.sum(),
-        ),
-        Mistake(
-            "wrong axis: the columns sum to 1, and it is the rows that must.",
-            powers / powers.sum(axis=0),
-        ),
-        Mistake(
-            "the sums are lined up with the columns: keepdims=True makes them a column.",
-            lambda p=powers: p / p.sum(axis=-1),
-        ),
+        *(mistake for x in (case, shifted) for mistake in wrong_sums(np.exp(x))),
         Mistake(
             "np.exp is missing: you divided the logits themselves.",
             lambda x=case: x / x.sum(axis=-1, keepdims=True),
@@ -69,6 +57,25 @@ def wrong_softmaxes(case: Any, printed: Any) -> list[Mistake]:
         Mistake(
             "that is a sigmoid of each logit; a softmax divides by the row's sum.",
             1 / (1 + np.exp(-case)),
+        ),
+    ]
+
+
+def wrong_sums(powers: Any) -> list[Mistake]:
+    """What goes wrong when powers are divided by their sum."""
+    return [
+        Mistake("these do not sum to 1: divide the powers by their sum.", powers),
+        Mistake(
+            "you divided by the sum of all entries; each row has a sum of its own (axis).",
+            powers / powers.sum(),
+        ),
+        Mistake(
+            "wrong axis: the columns sum to 1, and it is the rows that must.",
+            powers / powers.sum(axis=0),
+        ),
+        Mistake(
+            "the sums are lined up with the columns: keepdims=True makes them a column.",
+            lambda: powers / powers.sum(axis=-1),
         ),
     ]
 

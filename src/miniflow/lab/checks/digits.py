@@ -28,7 +28,8 @@ exercise = Exercise(
     hints=(
         "one_layer: two Parameters, Linear(X, W, b), CrossEntropyWithSoftmax(logits, y), and a "
         "Network of all that. accuracy_on: value(network.logits, ...), argmax(axis=1), compare "
-        "with the labels. train: next_batch, value_and_grad, sgd_step.",
+        "with the labels. train: next_batch, value_and_grad, sgd_step. For question 1: W has a row "
+        "for each pixel and a column for each logit; b has a number for each logit.",
         "train, in each step: images, labels = digits.train.next_batch(batch_size); loss, "
         "gradients = value_and_grad(network.loss, {network.X: images, network.y: labels}, "
         "wrt=network.parameters); sgd_step([p.value for p in network.parameters], gradients, "
@@ -209,7 +210,7 @@ def loop(work: Work) -> None:
                 "the weights have not moved: sgd_step takes their arrays, [p.value for p in ...].",
                 np.zeros((784, 10)),
             ),
-            Mistake("it stopped after one step: `return` stands inside the loop.", single),
+            Mistake("it stopped after one step: is `return` inside the loop?", single),
             Mistake("it trains on the validation images; those are for choosing.", after[1][0]),
             Mistake(
                 "it trains on the test images; those are looked at once, at the end.", after[2][0]
@@ -219,7 +220,7 @@ def loop(work: Work) -> None:
                 when=numbers_that(lambda w: np.sum(w * W) < 0),
             ),
             Mistake(
-                "the steps are not of the size step_size.",
+                "the steps are not of the size step_size, or not as many as were asked for.",
                 when=numbers_that(lambda w: same_way(w, W)),
             ),
         ],
@@ -248,14 +249,13 @@ def plan_of(work: Work, name: str) -> tuple[list[tuple[int, float]], int]:
     try:
         steps = [(int(steps), float(size)) for steps, size in plan]
         batch = int(batch)
-        shown = batch * sum(number for number, _ in steps)
-        assert steps
-        assert batch > 0
-        assert min(number for number, _ in steps) > 0
-    except (TypeError, ValueError, OverflowError, AssertionError):
+    except (TypeError, ValueError, OverflowError):
+        steps = []
+    if not steps or batch < 1 or min(number for number, _ in steps) < 1:
         work.fail(
             f"{name} must be a list of pairs, [(steps, step size), ...], and BATCH_SIZE a number."
         )
+    shown = batch * sum(number for number, _ in steps)
     if shown > IMAGES:
         work.fail(
             f"{name} shows {shown:,} images, and the check has time for {IMAGES:,}: take fewer "

@@ -9,6 +9,7 @@ import numpy as np
 
 import miniflow as mf
 from miniflow.errors import GraphError
+from miniflow.lab.answers import same_answer
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.forward_first import forward_first
 
@@ -19,7 +20,8 @@ exercise = Exercise(
     file="linear.py",
     hints=(
         "forward is one matrix product and one addition. For backward, write down the sum over the "
-        "paths for one entry, as the chapter does for X, and see which indices are summed.",
+        "paths for one entry, as the chapter does for X, and see which indices are summed. For "
+        "the questions on paths, count the arrows that leave W_11 in the picture of all entries.",
         "For W_kj the paths go through Z_ij for every example i: the sum over i of X_ik * G_ij. "
         "The first index of both is summed, so X has to be turned over. For b_j it is the sum over "
         "i of G_ij alone. The shapes check you: each gradient has the shape of its input.",
@@ -59,7 +61,7 @@ def entries_and_shapes(work: Work) -> None:
         work.answer(f"shape_of_{name}", shape, mistakes=mistakes)
     work.answer(
         "shape_of_b",
-        accepts=lambda given: given in ((10,), [10], (1, 10), [1, 10]),
+        accepts=lambda given: any(same_answer(given, shape, 0) for shape in ((10,), (1, 10))),
         mistakes=[
             Mistake("a tuple of one number needs a comma: (10,).", 10),
             Mistake("there is one bias for each output, whatever the batch.", (50,)),
@@ -84,7 +86,7 @@ def partials(work: Work) -> None:
         )
     work.answer(
         "dZ_db",
-        accepts=lambda given: str(given).strip() in ("1", "1.0"),
+        1,
         mistakes=[
             Mistake("b_j is added: if it grows by 1, so does Z_ij.", "b_j"),
             Mistake("that would mean that it has no part in Z_ij, but it has.", "0"),
@@ -126,8 +128,11 @@ def paths(work: Work) -> None:
         -4,
         mistakes=[
             Mistake("only the path through Z_11 was counted; W_11 is used by both examples.", -1),
-            Mistake("only the path through Z_21 was counted; W_11 is used by both examples.", -3),
-            Mistake("that takes G_12 for G_21; W_11 leads to the first column of Z.", -3.0),
+            Mistake(
+                "only the path through Z_21 was counted (W_11 is used by both examples), or G_12 "
+                "was taken for G_21 (W_11 leads to the first column of Z).",
+                -3,
+            ),
             Mistake("without the upstream gradients, 1 and 3.", -2),
             Mistake("the sign: X_11 and X_21 are -1.", 4),
         ],

@@ -10,6 +10,7 @@ import miniflow as mf
 from miniflow.errors import GraphError
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.forward_first import forward_first
+from miniflow.lab.comparing import agree
 
 exercise = Exercise(
     "mul",
@@ -20,7 +21,9 @@ exercise = Exercise(
         "Read Add again: Mul has the same shape. Only the function differs, and with it the two "
         "local derivatives.",
         "forward: self.value is the product of the two values. backward: the derivative of x * y "
-        "with respect to x is y, so where Add has `1 * grad` for x, Mul needs the value of y.",
+        "with respect to x is y, so where Add has `1 * grad` for x, Mul needs the value of y. For "
+        "the questions: x's consumers are the nodes that were built from x; and follow the 0.5 "
+        "from the DummyGrad back through Add.",
         "In backward: x, y = self.inbound_nodes; self.gradients = {n: 0 for n in "
         "self.inbound_nodes}; then for n in self.outbound_nodes: grad = n.gradients[self]; "
         "self.gradients[x] += y.value * grad; self.gradients[y] += x.value * grad.",
@@ -166,13 +169,14 @@ def compare_gradients(
 @exercise.part("f = x*y + x*z, as printed, with 0.5 from upstream", points=2)
 def case_study(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
+    Input, Add = given(work)
     fresh = tuple(float(n) for n in work.rng.uniform((1, 3, -6, 1.2), (2, 4, -5, 1.8)).round(3))
     for a, b, c, grad in (fresh, (3, 4, -5, 0.5)):
-        x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
+        x, y, z = Input("x"), Input("y"), Input("z")
         g, h = Mul(x, y), Mul(x, z)
         for node, value in ((g, a * b), (h, a * c)):
             forward_first(work, node, {x: a, y: b, z: c}, value)
-        dummy = mf.DummyGrad(mf.Add(g, h))
+        dummy = mf.DummyGrad(Add(g, h))
         ran = f"value_and_grad(dummy, {{x: {a}, y: {b}, z: {c}, dummy: {grad}}}, [x, y, z])"
         feed = {x: a, y: b, z: c, dummy: grad}
         with room_for_fractions(work, ran, Mul.backward):
@@ -193,6 +197,25 @@ def case_study(work: Work) -> None:
                     ),
                 ],
             )
+
+
+def given(work: Work) -> tuple[Any, Any]:
+    """The Input and the Add of the learner's file, once they are known to be as they were given."""
+    Input, Add = work.get("Input", mf.Node), work.get("Add", mf.Node)
+    try:
+        x, y = Input("x"), Input("y")
+        s = Add(x, y)
+        dummy = mf.DummyGrad(Add(Add(s, x), s))  # 3x + 2y: x and s have two consumers each
+        value, grads = mf.value_and_grad(dummy, {x: 5.0, y: 7.0, dummy: 0.5}, [x, y])
+        works = agree(value, 29.0) and agree(grads, [1.5, 1.0])
+    except Exception:
+        works = False
+    work.require(
+        works,
+        "`Input` and `Add` were given, and do not work any more: `miniflow lab reset mul` writes "
+        "the file anew, and keeps a copy of yours.",
+    )
+    return Input, Add
 
 
 @exercise.part("several consumers: the gradients are summed", points=2)

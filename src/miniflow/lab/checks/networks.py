@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.recognising import numbers_that
 
 exercise = Exercise(
     "networks",
@@ -213,27 +216,20 @@ def loss_by_their_predict(work: Work, case: tuple[float, ...]) -> Any:
 
 @exercise.part("question 6: the slope of b", points=1)
 def slope(work: Work) -> None:
-    def near(number: float) -> Any:
-        return lambda given: is_number(given) and abs(given - number) < 0.05
-
     work.answer(
         "slope_of_b",
-        accepts=near(-4),
+        -4,
+        tolerance=0.01,
         mistakes=[
             Mistake(
-                "the size is right, and the sign is not: does the loss rise or fall as b grows?",
-                when=near(4),
+                "the size is right, and the sign is not: does the loss rise or fall as b grows?", 4
             ),
             Mistake(
                 "that is the change of the loss; divide it by the nudge.",
-                when=lambda given: is_number(given) and abs(abs(given) - 0.004) < 0.0001,
+                when=numbers_that(lambda given: np.abs(np.abs(given) - 0.004) < 0.0001),
             ),
-            Mistake("that is the slope of w3; nudge b.", when=near(-24)),
-            Mistake("that is the slope of w1; nudge b.", when=near(-18)),
-            Mistake("that is the change of the prediction; the loss was asked.", when=near(1)),
+            Mistake("that is the slope of w3; nudge b.", -24),
+            Mistake("that is the slope of w1; nudge b.", -18),
+            Mistake("that is the change of the prediction; the loss was asked.", 1),
         ],
     )
-
-
-def is_number(given: Any) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool)

@@ -49,7 +49,10 @@ def two_steps(work: Work) -> None:
             Mistake(
                 "both steps used the slope at 3; after the first, w and its slope are others.", -15
             ),
-            Mistake("the sign: at -6 the slope is -12, so the second step goes to the right.", -12),
+            *(
+                Mistake("the sign: at -6 the slope is -12, so the second step goes right.", w)
+                for w in (-24, -12)
+            ),
             Mistake("that is uphill: put a minus before the gradient.", 48),
         ],
     )

@@ -99,9 +99,9 @@ print("before", before, " after", after, " change per unit of w3:", (after - bef
 #
 # ![The loss as a curve over w3: we stand at 1.5, where the slope is −24; the bottom is at 11/6.](pictures/loss_of_a_weight.svg)
 #
-# The slope says both what we asked: downhill is to the right (it is negative, so raise $w_3$),
-# and the loss listens to this weight (24 is much). A weight with a large slope had a large part
-# in the error and is changed much; one with a slope near 0 would make no difference now and is
+# The slope answers both questions: downhill is to the right (it is negative, so raise $w_3$),
+# and the loss listens to this weight (24 is a lot). A weight with a large slope had a large part
+# in the error and is changed a lot; one with a slope near 0 would make no difference now and is
 # left nearly alone.
 #
 # All slopes together, one per weight, are the **gradient**. A network of a million weights has a

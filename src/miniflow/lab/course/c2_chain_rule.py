@@ -89,8 +89,9 @@ print(
 #
 # $$ \frac{\partial L}{\partial f_1} = \frac{\partial L}{\partial f_4} \frac{\partial f_4}{\partial f_3} \frac{\partial f_3}{\partial f_2} \frac{\partial f_2}{\partial f_1} $$
 #
-# Leave one out and the gradient is wrong. In the stall, forgetting that $f_3$ multiplies by 1.5
-# would give $-12$ where the nudge says $-18$. (You will do this product in the exercise.)
+# Leave one out and the gradient is wrong (unless that one happens to be 1). In the stall,
+# forgetting that $f_3$ multiplies by 1.5 would give $-12$ where the nudge says $-18$. (You will do
+# this product in the exercise.)
 #
 # ## Over several paths, add
 #

@@ -306,7 +306,7 @@ value_and_grad(Add(Mul(x, y), Mul(x, z)), {x: 3, y: 4, z: -5}, [x])
 
 # %% [markdown]
 # $-5$: what the last consumer said. A network with this slip still learns, only badly, and may
-# keep its secret for weeks. That is why every check in this course has a node with several
+# keep its secret for weeks. That is why the check of each class that you write gives it several
 # consumers; and why there is `check_gradients`, which nudges for you and compares:
 
 # %%

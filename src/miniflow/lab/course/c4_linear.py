@@ -166,7 +166,7 @@ print("two layers and one agree:", np.allclose(twice, once))
 # $$ \frac{\partial L}{\partial X_{ik}} = \sum_{j=1}^p G_{ij} (W^T)_{jk} \qquad \text{so} \qquad \frac{\partial L}{\partial X} = G W^T $$
 #
 # Check it by the shapes: $G$ is $m$ by $p$, $W^T$ is $p$ by $n$, so the product is $m$ by $n$:
-# the shape of $X$, as it must be. A gradient has always the shape of what it is the gradient of.
+# the shape of $X$, as it must be. A gradient always has the shape of what it is the gradient of.
 # That rule alone nearly tells you the other two; write down the sum over the paths first, and let
 # the shapes check you.
 

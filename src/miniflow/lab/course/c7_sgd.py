@@ -66,7 +66,8 @@ for step_size in (0.01, 0.1, 0.5, 1.0, 1.1):
 #
 # ## To the lake?
 #
-# Not always. Where the ground is flat the dog does not pull, and flat it is in every valley:
+# Not always. Where the ground is flat the dog does not pull, and flat it is at the bottom of every
+# valley:
 #
 # ![A curve with a deep valley on the left and a shallow one on the right, and descents from five starts.](pictures/local_optima.svg)
 #
@@ -79,7 +80,7 @@ for step_size in (0.01, 0.1, 0.5, 1.0, 1.1):
 #
 # The loss is a mean over all examples, and so is its gradient. For MNIST, one honest step would mean 55,000
 # images. But to know roughly where downhill is, do you have to ask all of them? A random handful of
-# examples gives a mean, too: not exact, but unbiased, and cheap. That is the *stochastic* in
+# examples gives a mean, too: not exact, but right on average, and cheap. That is the *stochastic* in
 # **stochastic gradient descent (SGD)**: each step takes its gradient from a fresh random **batch**. One
 # walk through all examples is an **epoch**.
 #
@@ -221,8 +222,9 @@ for step_size in (0.01, 0.5, 50):
     print(f"step size {step_size:5}: loss {course}   {share_right:.1%} right")
 
 # %% [markdown]
-# It starts at $\log 3 = 1.0986$, the loss of no idea about three kinds. A good step size brings it near
-# zero. The small one is on its way. With the large one the loss is far *above* that of no
-# idea: the weights jump about, and the network is very sure of itself, and often wrong.
+# It starts at $\log 3 = 1.0986$, the loss of no idea about three kinds. A good step size brings it down
+# to a quarter of that; not to zero, since the kinds overlap: some apples look like bananas. The small
+# step size is on its way. With the large one the loss stays *above* that of no idea: the weights jump
+# about, and the network is very sure of itself, also where it is wrong.
 #
 # That is all there is to training: everything from here on is more data, and more layers. The next chapter has both.

@@ -12,8 +12,8 @@ went wrong.
 #
 # ## The data
 #
-# MNIST is 70,000 digits, written by some hundreds of people, scanned at 28 × 28 pixels. It comes with
-# miniflow. An image is a row of 784 numbers, 0 for paper to 1 for ink, and a label an integer from 0 to 9.
+# MNIST is 70,000 digits, written by some hundreds of people, scanned and reduced to 28 × 28 pixels. It
+# comes with miniflow. An image is a row of 784 numbers, 0 for paper to 1 for ink, and a label an integer from 0 to 9.
 
 # %%
 import numpy as np
@@ -40,8 +40,8 @@ sheet(digits.train.images[:20], 10)
 # %% [markdown]
 # Why three parts? A network is made to fit the *training* images, so of course it does well there.
 # The *validation* images say, while you try step sizes and layers, whether it understands digits it was not
-# shown. But you choose by them, and what was chosen by them flatters them. So the *test* images are looked at
-# once, at the end, and nothing is decided by them.
+# shown. But you choose by them, so what you chose does a little better on them than on others. So the *test*
+# images are looked at once, at the end, and nothing is decided by them.
 #
 # The training loop takes a batch at a time, from an endless walk in which each epoch has a new random order:
 
@@ -81,7 +81,7 @@ mf.draw(CrossEntropyWithSoftmax(logits, y), values=False)
 # if all columns of $W^1$ are the same, all hidden numbers are the same, so they get the same gradient, take
 # the same step, and stay the same for ever. A hundred hidden numbers, and the network has *one*. Random first
 # weights make them different. How large? A hidden number is a sum over 784 pixels; random weights of
-# size $1/\sqrt{784}$ keep such a sum near 1, where a sigmoid is steep.
+# size $1/\sqrt{784}$ keep such a sum between about $-1$ and 1, where a sigmoid is steep.
 
 # %% [markdown] tags=["file"]
 # ## Exercise 8: a network that reads digits

@@ -224,7 +224,7 @@ except mf.MiniflowError as error:
 #
 # So far the *interpreter* ran your classes: it calls one method after another, and leaves every value
 # and gradient on the nodes, where you can look at them. That is for understanding. For speed there is
-# `mf.compile`. It runs your methods once, with arrays that have a shape but no numbers, writes down what
+# `mf.compile`. It runs your methods with arrays that have a shape but no numbers, writes down what
 # NumPy was asked to do, and makes one program of it: forward, backward and update. Nobody rewrites
 # anything; what was written for learning is what is compiled. Here is a network of your nodes, with your new bend:
 
@@ -249,8 +249,8 @@ print("first loss", step({X: images, y: labels}))
 print(step.program)
 
 # %% [markdown]
-# Each line is one equation, with the node that asked for it at its end. Find your `Swish`, forward
-# and backward. Find the softmax shifted by its maximum. And find what is *not* there: your
+# Each line is one equation; where the equations of a node begin, its class stands at the end of the line.
+# Find your `Swish`, forward and backward. Find the softmax shifted by its maximum. And find what is *not* there: your
 # `Linear.backward` computes a gradient for its first input too, the images. Nobody wants it, and the compiler
 # threw it away. It also saw that the update of a weight matrix can be done by the very product that computes its
 # gradient (`gemm`).
@@ -341,7 +341,7 @@ for bend in (Sigmoid, Swish):
     print(f"{bend.__name__:8} test: {share:.2%} after {seconds:.1f} s")
 
 # %% [markdown]
-# Two lines of NumPy that you thought up, differentiated and compiled, have more than halved the number of
+# Two lines of NumPy that you wrote, differentiated by hand and compiled, have about halved the number of
 # mistakes. (Chapter 8 got its sigmoids there, too, with steps three times as large and more of them.)
 
 # %% [markdown]
@@ -403,7 +403,7 @@ assert Path("digits.html").exists()
 #
 # You have built what the large libraries are at heart: a graph of functions that know their derivatives, and
 # one walk back over it. It was tedious in places, and that is what the large libraries are for:
-# TensorFlow, PyTorch and JAX have some thousands of such nodes, run them on whole halls of GPUs, and have an
+# TensorFlow, PyTorch and JAX have hundreds of such nodes, or thousands, run them on whole halls of GPUs, and have an
 # ecosystem around them. When you use them, you will know what `backward()` does, what it keeps in
 # memory, why a loss is `nan`, and which of your shapes it complains about.
 #

@@ -11,8 +11,9 @@ def swish() -> str:
         340,
         "Swish and its slope",
         "Swish, x times the sigmoid of x, is nearly 0 for very negative x, dips to -0.28 at x = "
-        "-1.3, goes through 0 and follows x from there. Its slope, dashed, rises from 0 through "
-        "one half at 0 to about 1. The sigmoid's slope, dotted, is never above one quarter.",
+        "-1.3, goes through 0 and follows x from there. Its slope, dashed, dips from 0 to -0.1, "
+        "rises through one half at 0 to 1.1, and settles at 1. The sigmoid's slope, dotted, "
+        "is never above one quarter.",
     )
     axes = Axes(canvas, (60, 34), (550, 240), (-6, 6), (-0.8, 3.2))
     axes.frame(
