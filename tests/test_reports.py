@@ -78,6 +78,8 @@ HISTORIES = {
     "negative": [row._replace(loss=row.loss - 3) for row in run(12)],
     "constant": run(4, loss=0.0, validation_loss=0.0, accuracy=1.0, validation_accuracy=1.0),
     "resumed late": run(1300)[1200:],
+    "one late epoch": run(37)[36:],
+    "vanishing": run(4, loss=5e-324, validation_loss=1e-323),
 }
 
 
@@ -228,6 +230,7 @@ def test_hundred_percent_is_said_only_of_all() -> None:
         ([[1, -2], [3, 4]], ["a", "b"], "whole numbers, none below zero"),
         ([[0.5, 0.5], [0, 1]], ["a", "b"], "whole numbers, none below zero"),
         ([[math.nan, 1], [0, 1]], ["a", "b"], "whole numbers, none below zero"),
+        ([["many"]], ["a"], "whole numbers, none below zero"),
     ],
 )
 def test_what_is_no_confusion_matrix_is_refused(
@@ -294,6 +297,21 @@ def test_pictures_need_not_be_square_and_long_names_are_cut(tmp_path: Path) -> N
     assert path.stat().st_size > 5000
 
 
+def test_answer_without_a_probability_is_not_said_to_be_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    text = drawing.Canvas.text
+    monkeypatch.setattr(
+        drawing.Canvas,
+        "text",
+        lambda self, place, words, *how: (written.append(words), text(self, place, words, *how)),
+    )
+    shares = np.full((1, 3), math.nan)
+    worst_mistakes(np.zeros((1, 784)), [1], shares, tmp_path / "mistakes.png")
+    assert written[-3:] == ["1", "0", "-"]
+
+
 def test_sheet_without_mistakes_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "mistakes.png"
     for n in (5, 0):
@@ -312,6 +330,7 @@ def test_sheet_without_mistakes_is_a_sentence(tmp_path: Path) -> None:
         ({"images": np.zeros(784)}, r"saw \(784,\)"),
         ({"images": np.zeros((4, 784))}, r"saw 4 pictures, labels \(5,\)"),
         ({"labels": [0] * 4}, r"labels \(4,\) and probabilities \(5, 3\)"),
+        ({"probabilities": np.zeros((5, 0))}, r"k at least 1; .* probabilities \(5, 0\)"),
         ({"labels": [3] * 5}, "Labels must be whole numbers from 0 to 2"),
         ({"labels": [-1] * 5}, "Labels must be whole numbers from 0 to 2"),
         ({"labels": [0.0] * 5}, "Labels must be whole numbers"),

@@ -236,6 +236,7 @@ def test_keys_undo_and_clear_and_move_the_choice(browser: Any, trained: Trained)
     assert browser.script(strokes) == 1
     browser.keys(Keys.TAB, Keys.ENTER)  # the button Undo
     assert browser.script(strokes) == 0
+    assert focused(browser) == "sheet"  # there is nothing to undo any more
     assert browser.find(".live").get_attribute("textContent") == "The sheet is empty."
     answer = draw(browser, SEVEN)["digit"]
     browser.script("document.querySelector('.bars [tabindex=\"0\"]').focus()")
@@ -244,9 +245,15 @@ def test_keys_undo_and_clear_and_move_the_choice(browser: Any, trained: Trained)
     browser.keys(Keys.DELETE)
     assert browser.script(strokes) == 0
     assert latest(browser)["probabilities"] is None
+    assert focused(browser) == "sheet"
     browser.script("document.querySelector('.switch').focus()")
     browser.keys(Keys.SPACE)
     assert browser.find(".switch").get_attribute("aria-checked") == "false"
+
+
+def focused(browser: Any) -> str:
+    """The class of what has the focus."""
+    return str(browser.script("return document.activeElement.className"))
 
 
 def test_a_second_finger_and_a_second_button_draw_nothing(browser: Any, trained: Trained) -> None:

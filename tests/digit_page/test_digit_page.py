@@ -1,6 +1,7 @@
 """What the page computes and shows, without a browser: `tests/browser` has it draw."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,18 @@ def test_names_are_only_names(tmp_path: Path) -> None:
     assert "<script>alert" not in text
     assert "<script>1" not in text
     assert text.count("</script>") == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="every file's name is text there")
+def test_a_file_whose_name_is_no_text_gets_a_page(tmp_path: Path) -> None:
+    network, example = mlp(784, 10)
+    path = tmp_path / os.fsdecode(b"m\xff.safetensors")
+    try:
+        mf.save(network.logits, path, example)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    mf.page(path, tmp_path / "page.html")
+    assert "<h1>Draw a digit · m?</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_graphs import attention, case_study, network, recurrent, residual, two_heads, weights
+from drawn_graphs import (
+    attention,
+    case_study,
+    network,
+    recurrent,
+    residual,
+    step,
+    two_heads,
+    weights,
+)
 
 import miniflow as mf
 from miniflow.errors import GraphError, MiniflowError
@@ -16,6 +25,9 @@ from miniflow.graph import Node
 from miniflow.pictures import Drawing, draw
 from miniflow.pictures.figure import Card, Figure
 from miniflow.pictures.groups import MOST_CARDS
+from miniflow.pictures.naming import group_paths
+from miniflow.pictures.reading import Reading
+from miniflow.pictures.terminal import columns
 from miniflow.plans import ancestors_in_order
 
 
@@ -103,6 +115,24 @@ def test_names_with_slashes_are_drawn_as_frames() -> None:
     assert places["x"] is None
 
 
+def test_groups_that_hold_one_thing_are_taken_away_and_keep_their_name_before_what_is_in_them() -> (
+    None
+):
+    x: Node = mf.Input("x")
+    names = ["alone/1", "a/b/c/1", "a/b/c/2", "a/b/2", "d/e/f/1", "d/e/f/2", "d/g/h/1"]
+    nodes = [x := mf.Exp(x, name=name) for name in names]
+    paths = group_paths(Reading([x]))
+    assert [paths[node] for node in nodes] == [
+        (),
+        ("a/b", "c"),
+        ("a/b", "c"),
+        ("a/b",),
+        ("d", "e/f"),
+        ("d", "e/f"),
+        ("d",),
+    ]
+
+
 def test_closed_groups_say_what_is_in_them() -> None:
     shown = cards(draw(residual(3), groups="closed"))
     assert set(shown) == {"x", "block1", "block2", "block3"}
@@ -130,8 +160,12 @@ def test_groups_that_tangle_are_given_up_smallest_first() -> None:
     a2 = mf.Exp(b1, name="a/2")
     b2 = mf.Exp(a1, name="b/2")
     f = mf.Add(mf.Add(a2, b2, name="a/3"), mf.Exp(b1, name="b/3"), name="f")
-    draw(f, groups="closed").svg()
-    draw(f, groups="open").svg()
+    closed = draw(f, groups="closed")
+    closed.svg()
+    assert set(cards(closed)) == {"x", "a/1", "a/2", "a/3", "b", "f"}
+    opened = draw(f, groups="open")
+    opened.svg()
+    assert [frame.title for frame in opened.figure.frames] == ["b"]
 
 
 def test_a_large_graph_is_closed_as_far_as_it_takes() -> None:
@@ -208,6 +242,21 @@ def test_a_picture_too_wide_for_the_terminal_becomes_a_table() -> None:
     assert all(len(line) <= 30 for line in drawing.text(width=30).split("\n"))
 
 
+def test_wide_characters_and_accents_keep_the_terminals_columns() -> None:
+    x = mf.Input("数字" * 12)
+    f = mf.Add(x, mf.Input("e\u0301te\u0301"), name="f")
+    mf.value_and_grad(f, dict.fromkeys(f.inbound_nodes, 1.0))
+    box = draw(mf.Exp(f.inbound_nodes[1]), values=False).text(60).split("\n")
+    assert [columns(line) for line in box[:4]] == [9] * 4  # the box's right side is straight
+    table = draw(f).text(width=62).split("\n")
+    assert table[0].split()[:2] == ["node", "operation"]
+    start = table[0].index("operation")
+    for line, word in zip(table[1:], ("Input", "Input", "Add"), strict=True):
+        assert columns(line.partition(word)[0]) == start
+    for width in (20, 21, 33):
+        assert max(map(columns, draw(f).text(width).split("\n"))) <= width
+
+
 def test_it_is_saved_in_the_format_that_the_name_ends_with(tmp_path: Path) -> None:
     f, nodes = case_study()
     drawing = draw(f, paths=(nodes["x"], f))
@@ -276,6 +325,19 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         draw()
     with pytest.raises(GraphError, match="it was given int"):
         draw(mf.Input("x"), 3)
+
+
+def test_options_that_there_are_not_are_refused() -> None:
+    f, nodes = case_study()
+    with pytest.raises(GraphError, match=r"groups is one of 'auto', 'open', .*; it was 'close'"):
+        draw(f, groups="close")
+    with pytest.raises(GraphError, match="direction is one of 'right', 'down'; it was 'up'"):
+        draw(f, direction="up")
+    with pytest.raises(GraphError, match=r"theme is one of 'auto', .*; it was 'night'"):
+        draw(f).svg("night")
+    for how in ({"paths": (nodes["x"], f)}, {"elements": True}):
+        with pytest.raises(GraphError, match="for nodes; draw was given a program"):
+            draw(step(), **how)
 
 
 def test_drawing_changes_nothing() -> None:

@@ -234,6 +234,9 @@ def test_arrays_are_whole_up_to_a_limit_and_summarised_beyond() -> None:
     assert "data" not in data
     assert data["summary"]["odd"] == 1
     assert data["summary"]["mean"] == pytest.approx((MOST_WHOLE - 1) / 2)
+    huge = as_data(np.full(MOST_WHOLE + 1, 1e308))
+    assert huge is not None
+    assert (huge["summary"]["mean"], huge["summary"]["norm"]) == (1e308, "Infinity")
     assert json.loads(json.dumps(as_data(-np.inf))) == {
         "shape": [], "dtype": "float64", "data": ["-Infinity"],
     }  # fmt: skip

@@ -128,8 +128,8 @@ def test_a_weight_stands_beside_its_reader_and_a_shared_one_at_the_start() -> No
     weights = [Box("own", 40, 40), Box("shared", 40, 40)]
     links += [Link("own", 4), Link("shared", 1), Link("shared", 4)]
     layout = lay_out(chain + weights, links)
-    assert layout.layers["own"] == layout.layers[3]
-    assert layout.layers["shared"] == layout.layers[0]
+    assert layout.places["own"].x == layout.places[3].x
+    assert layout.places["shared"].x == layout.places[0].x
 
 
 def test_what_is_read_late_stays_near_what_it_is_made_of() -> None:
@@ -137,7 +137,7 @@ def test_what_is_read_late_stays_near_what_it_is_made_of() -> None:
     links = [Link(a.key, b.key) for a, b in pairwise(chain)]
     side = [Link(1, "side"), Link("side", 5)]  # a short line in and a long one out
     layout = lay_out([*chain, Box("side", 40, 40)], links + side)
-    assert layout.layers["side"] == 2
+    assert layout.places["side"].x == layout.places[2].x
 
 
 def test_lines_from_one_box_share_their_way() -> None:

@@ -307,6 +307,7 @@ def test_linear_opened_into_entries_has_the_labs_twenty_edges() -> None:
 def test_two_paths_lead_back_from_z_to_one_entry_of_x() -> None:
     dummy, nodes = linear()
     figure = draw(dummy, elements=True, paths=((nodes["X"], 0, 0), nodes["Z"])).figure
+    assert figure == draw(dummy, elements=True, paths=[[nodes["X"], 0, 0], nodes["Z"]]).figure
     assert labels(figure) == ["∂Z₁₁/∂X₁₁ = 2", "∂Z₁₂/∂X₁₁ = −3"]
     assert notes(figure) == [
         "∂L/∂X₁₁ = ∂L/∂Z₁₁ · ∂Z₁₁/∂X₁₁ = 1 · 2 = 2 X₁₁ → Z₁₁",
@@ -337,6 +338,9 @@ def test_matrices_too_large_to_open_stay_closed() -> None:
     run(product := mf.MatMul(X, W, name="P"), {X: np.ones((1, 30)), W: np.ones((30, 2))})
     kinds = {card.title: card.kind for card in draw(product, elements=True).figure.cards}
     assert kinds == {"X": "input", "W": "input", "P₁₁": "entry", "P₁₂": "entry"}
+    for paths in ((X, product), (X, X)):
+        with pytest.raises(GraphError, match=r"Input 'X' .* \(1, 30\) is not opened into entries"):
+            draw(product, elements=True, paths=paths)
 
 
 def test_entries_that_cannot_be_drawn_are_refused() -> None:
@@ -345,6 +349,12 @@ def test_entries_that_cannot_be_drawn_are_refused() -> None:
         draw(dummy, elements=True, paths=((nodes["X"], 2, 0), dummy))
     with pytest.raises(GraphError, match="does not lead to what is drawn"):
         draw(dummy, elements=True, paths=(mf.Input("other"), dummy))
+    with pytest.raises(GraphError, match="None is neither a node nor an entry of one"):
+        draw(dummy, elements=True, paths=(None, dummy))
+    with pytest.raises(GraphError, match=r"\(\) is neither a node"):
+        draw(dummy, elements=True, paths=((), dummy))
+    with pytest.raises(GraphError, match="nothing flows back"):
+        draw(dummy, elements=True, paths=(dummy, nodes["Z"]))  # from Z to itself
     with pytest.raises(GraphError, match="has no value yet"):
         draw(mf.Neg(mf.Input("x")), elements=True)
     with pytest.raises(GraphError, match="nothing flows back"):

@@ -54,7 +54,8 @@ def page(
         name = "The model"
     else:
         name = os.fspath(model)
-        title = title if title is not None else f"Draw a digit · {Path(name).stem}"
+        stem = Path(name).stem.encode(errors="replace").decode()  # not every file's name is text
+        title = title if title is not None else f"Draw a digit · {stem}"
         model = load(name)
     check_reads_digits(model, name)
     write_text(path, digit_document(model, title if title is not None else "Draw a digit"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from miniflow.atomic import write_bytes
 from miniflow.errors import GraphError, MiniflowError
@@ -37,7 +37,11 @@ class Drawing:
         self.outputs = list(outputs)
 
     def svg(self, theme: Theme = "auto") -> str:
-        """The picture as an SVG document; "auto" follows the reader's preference."""
+        """The picture as an SVG document; "auto" follows the reader's preference.
+
+        Raises GraphError if `theme` is not "auto", "light" or "dark".
+        """
+        _check_option("theme", theme, get_args(Theme))
         return svg(self.figure, theme)
 
     def text(self, width: int | None = None) -> str:
@@ -51,17 +55,15 @@ class Drawing:
 
         `.svg` (for day and night unless `theme` says otherwise), `.png` (by day unless `theme` says
         "dark"; needs the extra "png"), `.dot` (Graphviz), `.mmd` (Mermaid), `.txt`, or `.html`: the
-        `explorer`, a page that opens from disk. Raises MiniflowError for any other ending, and
-        GraphError for `.html` where there is no explorer, as of a program.
+        `explorer`, a page that opens from disk. Raises MiniflowError for any other ending or theme,
+        and GraphError for `.html` where there is no explorer, as of a program.
         """
         path = os.fspath(path)
         ending = os.path.splitext(path)[1].lower()
         if ending == ".png":
-            write_bytes(
-                path, png(svg(self.figure, theme if theme in ("light", "dark") else "light"))
-            )
+            write_bytes(path, png(self.svg("dark" if theme == "dark" else "light")))
         elif ending == ".svg":
-            write_bytes(path, svg(self.figure, theme or "auto").encode())
+            write_bytes(path, self.svg(theme or "auto").encode())
         elif ending == ".html":
             self.explorer().save(path)
         elif ending in _TEXTS:
@@ -142,19 +144,22 @@ def draw(
     After a pass it shows values (`=`) and gradients (`∂`): small arrays in numbers, larger ones by
     mean ± standard deviation, norm and a heat map. What has not been run is said to be so.
 
-    Args: outputs: one node or several, or a program (`step.program`). paths: `(start, end)`: light
-        every path between two nodes, with the local derivative on each edge and the sum of products
-        below. With `elements`, an end may be an entry: `((X, 0, 0), Z)`.
+    Args:
+        outputs: one node or several, or a program (`step.program`).
+        paths: `(start, end)`: light every path between two nodes, with the local derivative on each
+            edge and the sum of products below. With `elements`, an end may be an entry:
+            `((X, 0, 0), Z)`.
         elements: draw every entry of small matrices (up to 16 entries) as a circle; needs values.
-        values: whether to show values and gradients; True by default. groups: names like
-        "block1/attention/W" make groups. "open": as frames; "closed": as one card each, and
-        repeated blocks of operations too; "none": not at all; "auto" (default): open, and closed as
-        far as it takes to get along with 60 cards.
+        values: whether to show values and gradients; True by default.
+        groups: names like "block1/attention/W" make groups. "open": as frames; "closed": as one
+            card each, and repeated blocks of operations too; "none": not at all; "auto" (default):
+            open, and closed as far as it takes to get along with 60 cards.
         direction: "right" (default; for programs "down") or "down".
         title: for screen readers and as a tooltip; by default it names the outputs.
 
-    Raises: GraphError: `paths` names nodes between which there is no path; `elements` of a graph
-        that has not been run.
+    Raises:
+        GraphError: `paths` names nodes between which there is no path, or is asked for a program;
+            `elements` of a graph that has not been run; there is no such `groups` or `direction`.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
@@ -178,9 +183,13 @@ def draw(
     """
     if not outputs:
         raise GraphError("draw needs something to draw: a node, several nodes, or a program.")
+    _check_option("groups", groups, get_args(Groups))
+    _check_option("direction", direction or "right", get_args(Direction))
     if len(outputs) == 1 and hasattr(outputs[0], "equations"):
         from miniflow.pictures.program import compiled_figure
 
+        if paths is not None or elements:
+            raise GraphError("paths and elements are for nodes; draw was given a program.")
         return Drawing(compiled_figure(outputs[0], title, direction or "down"))
     for output in outputs:
         if not isinstance(output, Node):
@@ -202,3 +211,9 @@ def draw(
         if not isinstance(end, Node):
             raise GraphError(f"paths=(start, end): {end} is no node; entries need elements=True.")
     return Drawing(light_paths(figure, reading, *ends), outputs)
+
+
+def _check_option(name: str, given: Any, known: Sequence[Any]) -> None:
+    """Raise GraphError unless an option has one of the values that there are."""
+    if given not in known:
+        raise GraphError(f"{name} is one of {', '.join(map(repr, known))}; it was {given!r}.")

@@ -7,6 +7,7 @@ that carries a loss back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -18,7 +19,14 @@ from miniflow.errors import GraphError
 from miniflow.graph import Node
 from miniflow.nodes import DummyGrad
 from miniflow.pictures.chain import Product, chain_rule, times
-from miniflow.pictures.entries import Entries, Entry, entry_name, open_entries, opens
+from miniflow.pictures.entries import (
+    MOST_ENTRIES,
+    Entries,
+    Entry,
+    entry_name,
+    open_entries,
+    opens,
+)
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Span, Words
 from miniflow.pictures.graphs import describe, node_card, title_of
 from miniflow.pictures.groups import Grouping
@@ -29,7 +37,7 @@ from miniflow.pictures.values import Seen, number
 
 MOST_LABELS = 24  # derivatives that are written on arrows
 _ZERO = "Dashed: the derivative is 0, nothing flows back."
-End = Node | tuple[Any, ...]  # a node, or a node and the index of one of its entries
+End = Node | Sequence[Any]  # a node, or a node and the index of one of its entries
 
 
 def element_figure(
@@ -120,7 +128,7 @@ def _light(figure: Figure, reading: Reading, entries: Entries, start: End, end: 
     """
     starts, ends = _resolve(entries, start), _resolve(entries, end)
     before = _between(entries, starts, ends)
-    if not any(entry in before for entry in starts):
+    if starts == ends or not any(entry in before for entry in starts):
         raise GraphError(
             f"paths=(start, end): nothing flows back from {_said(end)} to {_said(start)}."
         )
@@ -155,15 +163,22 @@ def _light(figure: Figure, reading: Reading, entries: Entries, start: End, end: 
 
 def _resolve(entries: Entries, end: End) -> list[Entry]:
     """The entries that an end of the paths names: all of a node's, or the one at an index."""
-    node, *index = end if isinstance(end, tuple) else (end,)
+    node, index = _parts(end)
+    if not isinstance(node, Node):
+        raise GraphError(f"paths=(start, end): {end!r} is neither a node nor an entry of one.")
     if isinstance(node, DummyGrad):
         node = node.inbound_nodes[0]
     own = entries.stacks.get((node, ""))
     if own is None:
         raise GraphError(f"paths=(start, end): {node} does not lead to what is drawn.")
+    shape = np.shape(node.value)
+    if not index and not opens(node):
+        raise GraphError(
+            f"paths=(start, end): {node} of shape {shape} is not opened into entries; numbers and "
+            f"matrices of up to {MOST_ENTRIES} are."
+        )
     if not index:
         return own
-    shape = np.shape(node.value)
     try:
         place = int(np.ravel_multi_index(index, shape)) if opens(node) else None
     except (ValueError, TypeError):
@@ -248,6 +263,12 @@ def _at(gradient: Any, entry: Entry) -> float:
     return float(np.reshape(gradient, -1)[entry.place])
 
 
+def _parts(end: End) -> tuple[Any, list[Any]]:
+    """The node of an end of the paths, and the index of its entry: [] for all of them."""
+    node, *index = end if isinstance(end, (tuple, list)) and end else (end,)
+    return node, index
+
+
 def _said(end: End) -> str:
-    node, *index = end if isinstance(end, tuple) else (end,)
-    return f"{node}{list(index)}" if index else str(node)
+    node, index = _parts(end)
+    return f"{node}{index}" if index else str(node)

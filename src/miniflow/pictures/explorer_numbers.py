@@ -57,7 +57,7 @@ def summary(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {
         "mean": scale * float(part.mean()),
         "sd": scale * float(part.std()),
-        "norm": scale * float(np.sqrt(part @ part)),
+        "norm": as_number(scale * float(np.sqrt(part @ part))),  # of huge numbers too much to hold
         "low": float(finite.min()),
         "high": float(finite.max()),
         "odd": odd,

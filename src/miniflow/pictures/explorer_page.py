@@ -69,7 +69,7 @@ def fragment_text(data: Any, programs: str, whole_page: bool = False) -> str:
     look = "mfx page" if whole_page else "mfx"
     how = "{ wholePage: true }" if whole_page else "{}"
     return f"""\
-<div class="mfx-place">
+<div class="mfx-place" data-name="{escape(data["name"])}">
 <style>
 {style_text()}
 </style>
@@ -86,7 +86,7 @@ for (const place of document.querySelectorAll(".mfx-place:not(.mfx-done)")) {{
 }}
 </script>
 </div>
-""".replace('class="mfx-place"', f'class="mfx-place" data-name="{escape(data["name"])}"', 1)
+"""
 
 
 def page_text(data: Any, programs: str) -> str:

@@ -36,7 +36,7 @@ from miniflow.tracing.record import CallNode, Recording, record
 from miniflow.tracing.steady import recorded_steadily
 from miniflow.values import ones_like, shape_of
 
-MOST_NUMBERS = 250_000  # in inputs and parameters: about two megabytes of page
+MOST_NUMBERS = 250_000  # in inputs and parameters: up to three megabytes of page
 
 
 class Slot(NamedTuple):

@@ -41,7 +41,6 @@ class Flat(NamedTuple):
     """
 
     middles: list[Point]  # (across, along)
-    layer: list[int]
     routes: list[list[Point]]
     labels: list[Point | None]
 
@@ -84,7 +83,6 @@ def lay_out_flat(
     middles = [(x, sum(bands[level]) / 2) for x, level in zip(across, mesh.layer, strict=True)]
     return Flat(
         middles[: mesh.boxes],
-        mesh.layer[: mesh.boxes],
         _routes(mesh, arrivals, across, bands),
         [middles[via] if line.label else None for via, line in zip(mesh.via, lines, strict=True)],
     )

@@ -100,7 +100,6 @@ class Layout:
     places: dict[Hashable, Place]
     routes: tuple[Route, ...]
     frames: dict[Hashable, Place]
-    layers: dict[Hashable, int]  # of each box, inside its group
 
 
 def lay_out(
@@ -211,5 +210,4 @@ def _turn(
         {box.key: place(inside.middles[box.key], (box.width, box.height)) for box in boxes},
         tuple(routes),
         frames,
-        {box.key: inside.layers[box.key] for box in boxes},
     )

@@ -78,19 +78,25 @@ def _common(paths: Sequence[Path]) -> Path:
 
 
 def _drop_single_groups(paths: dict[Node, Path]) -> None:
-    """Take away groups with a single node, and groups that hold nothing but another group."""
-    while True:
-        members: dict[Path, set[object]] = {}
-        for node, path in paths.items():
-            for depth in range(1, len(path) + 1):
-                child: object = path[: depth + 1] if depth < len(path) else node
-                members.setdefault(path[:depth], set()).add(child)
-        lonely = min((path for path, inside in members.items() if len(inside) < 2), default=None)
-        if lonely is None:
-            return
-        for node, path in paths.items():
-            if path[: len(lonely)] == lonely:
-                paths[node] = _without(path, len(lonely) - 1)
+    """Take away groups with a single node, and groups that hold nothing but another group.
+
+    What was in one stands in the group around it then, which holds as many things as before.
+    """
+    members: dict[Path, set[object]] = {}
+    for node, path in paths.items():
+        for depth in range(1, len(path) + 1):
+            child: object = path[: depth + 1] if depth < len(path) else node
+            members.setdefault(path[:depth], set()).add(child)
+    for node, path in paths.items():
+        kept, name = [], ""
+        for depth, part in enumerate(path, start=1):
+            name += part
+            if len(members[path[:depth]]) > 1:
+                kept.append(name)
+                name = ""
+            else:
+                name += "/"  # before the name of the group inside
+        paths[node] = tuple(kept)
 
 
 def in_one_piece(edges: Sequence[tuple[N, N]], paths: dict[N, Path]) -> dict[N, Path]:

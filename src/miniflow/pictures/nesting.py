@@ -59,7 +59,6 @@ class Inside:
 
     size: Size
     middles: dict[Key, Point] = field(default_factory=dict)
-    layers: dict[Key, int] = field(default_factory=dict)
     ways: dict[int, list[Point]] = field(default_factory=dict)
     labels: dict[int, Point] = field(default_factory=dict)
     frames: dict[Key, tuple[Point, Size]] = field(default_factory=dict)  # corner and size
@@ -176,7 +175,7 @@ class _Level:
         move, size = _fit(flat, self.sizes, self.lines, margin)
         result = Inside(size)
         corners: dict[Key, Point] = {}
-        for member, middle, layer in zip(self.members, flat.middles, flat.layer, strict=False):
+        for member, middle in zip(self.members, flat.middles, strict=False):
             at = (middle[0] + move[0], middle[1] + move[1])
             if member in self.subgroups:
                 inner = self.subgroups[member]
@@ -185,7 +184,6 @@ class _Level:
                 _adopt(result, inner, corner, member)
             else:
                 result.middles[member] = at
-                result.layers[member] = layer
         for port, vertex in [*self.entries.items(), *self.exits.items()]:
             result.ports[port] = flat.middles[vertex][0] + move[0]
         for index, number, source, target, port in self.pieces:
@@ -235,7 +233,6 @@ def _adopt(result: Inside, inner: Inside, corner: Point, member: Key) -> None:
         result.frames[key] = ((at[0] + corner[0], at[1] + corner[1]), size)
     for box, at in inner.middles.items():
         result.middles[box] = (at[0] + corner[0], at[1] + corner[1])
-    result.layers.update(inner.layers)
     for index, way in inner.ways.items():
         result.ways[index] = _shift(way, corner)
     for index, at in inner.labels.items():

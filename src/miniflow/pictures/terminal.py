@@ -23,7 +23,7 @@ from miniflow.pictures.tracks import Move, assign_tracks
 from miniflow.pictures.values import Seen
 
 MOST_BOXES = 60
-_LONGEST = 36  # characters in one line of a box
+_LONGEST, _LONGEST_CELL = 36, 40  # characters in one line of a box, and in a cell of a table
 _SPACING = Spacing(node=2, bend=2, layer=2, label=2, slope=0, port=2, corner=1)
 _BORDERS: dict[Kind, str] = {  # corners, horizontal, vertical
     "input": "╭╮╰╯─│",
@@ -37,7 +37,9 @@ _LINES |= {_UP: "│", _DOWN: "│", _LEFT: "─", _RIGHT: "─"}
 
 
 def text(figure: Figure, width: int | None = None) -> str:
-    """The figure in at most `width` columns (default: those of the terminal)."""
+    """The figure in at most `width` columns (default: those of the terminal); the notes and the
+    caption below it are never cut.
+    """
     width = width or shutil.get_terminal_size((100, 24)).columns
     if len(figure.cards) <= MOST_BOXES:
         canvas = _boxes(figure)
@@ -66,12 +68,16 @@ class _Canvas:
         self.width = 0
 
     def write(self, x: int, y: int, text: str) -> None:
+        cell = x, y
         for char in text:
-            self.chars[x, y] = char
-            wide = unicodedata.east_asian_width(char) in "WF"
-            if wide:
-                self.chars[x + 1, y] = ""
-            x += 1 + wide
+            if not columns(char):  # an accent, on the character before it
+                self.chars[cell] = self.chars.get(cell, "") + char
+                continue
+            cell = x, y
+            self.chars[cell] = char
+            x += columns(char)
+            if columns(char) == 2:
+                self.chars[x - 1, y] = ""
         self.width = max(self.width, x)
 
     def vertical(self, x: int, top: int, bottom: int) -> None:
@@ -179,8 +185,18 @@ def _content(card: Card) -> list[str]:
 
 
 def columns(line: str) -> int:
-    """How many columns of a terminal a text takes."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
+    """How many columns of a terminal a text takes.
+
+    >>> columns("e\u0301t\u00e9"), columns("名前")
+    (3, 4)
+    """
+    return sum(map(_columns, line))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):  # written on the character before it
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 # A listing or a table, for what is too wide
@@ -212,16 +228,15 @@ def _table(figure: Figure) -> list[str]:
     titles = {card.key: card.called or card.title for card in figure.cards}
     for arrow in figure.arrows:
         inputs.setdefault(arrow.target, []).append(titles[arrow.source])
-    rows = [("node", "operation", "shape", "value", "gradient")]
+    rows = [["node", "operation", "shape", "value", "gradient"]]
     for card in figure.cards:
         operation = card.operation or ("" if card.kind == "entry" else card.title)
         sources = f"({', '.join(inputs[card.key])})" if card.key in inputs else ""
         value = _brief(card.value) or ", ".join(card.remarks)
-        rows.append(
-            (titles[card.key], operation + sources, card.shape, value, _brief(card.gradient))
-        )
+        cells = titles[card.key], operation + sources, card.shape, value, _brief(card.gradient)
+        rows.append([shorten(cell, _LONGEST_CELL) for cell in cells])
     used = [index for index in range(5) if any(row[index] for row in rows[1:])]
-    widths = [max(min(columns(row[index]), 40) for row in rows) for index in used]
+    widths = [max(columns(row[index]) for row in rows) for index in used]
     return [_row([row[index] for index in used], widths) for row in rows]
 
 
@@ -233,13 +248,19 @@ def _brief(seen: Seen | None) -> str:
 
 
 def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
-    padded = []
-    for cell, width in zip(cells, widths, strict=True):
-        shown = shorten(cell, 40)
-        padded.append(shown + " " * (width - columns(shown)))
+    padded = [
+        cell + " " * (width - columns(cell)) for cell, width in zip(cells, widths, strict=True)
+    ]
     return "  ".join(padded).rstrip()
 
 
 def _cut(line: str, width: int) -> str:
     """The line, or its beginning and an ellipsis if it is longer than `width`."""
-    return line if columns(line) <= width else line[: max(0, width - 1)] + "…"
+    if columns(line) <= width:
+        return line
+    room = width - 1
+    for index, char in enumerate(line):
+        room -= columns(char)
+        if room < 0:
+            return line[:index] + "…"
+    return line + "…"

@@ -108,7 +108,7 @@ def _checked(matrix: ArrayLike, class_names: Sequence[str]) -> NDArray[np.int64]
         raise DataError(f"A confusion matrix has shape (k, k), k at least 1; saw {given.shape}.")
     if len(class_names) != len(given):
         raise DataError(f"A matrix of {len(given)} classes came with {len(class_names)} names.")
-    counts = np.asarray(given, np.float64)
+    counts = np.asarray(given, np.float64) if given.dtype.kind in "biuf" else np.array([np.nan])
     if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts % 1 == 0).all()):
         raise DataError("A confusion matrix holds counts: whole numbers, none below zero.")
     return counts.astype(np.int64)

@@ -231,10 +231,9 @@ def _name_curves(canvas: Canvas, panel: _Panel, scale: Axis) -> None:
 def _draw_epochs(canvas: Canvas, y: float, epochs: Axis, first: int, last: int) -> None:
     """Draw the horizontal axis: round numbers of epochs, and the first."""
     canvas.line([(LEFT, y), (RIGHT, y)], GREY, 1.0)
-    numbers = [n for n in ticks(first, last, most=13, least_step=1.0) if first <= n <= last]
-    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1.0
-    if numbers[0] - first >= 0.5 * step:
-        numbers.insert(0, float(first))
+    rounded = ticks(first, last, most=13, least_step=1.0)
+    near = first + 0.5 * (rounded[1] - rounded[0])  # where a number would meet the first's
+    numbers = [float(first), *(n for n in rounded if near <= n <= last)]
     for number in numbers:
         x = epochs.at(number)
         canvas.line([(x, y), (x, y + 5)], GREY, 1.0)

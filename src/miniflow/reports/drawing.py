@@ -224,7 +224,7 @@ def ticks(low: float, high: float, most: int = 6, least_step: float = 0.0) -> li
     >>> ticks(17, 83, most=4)
     [0.0, 50.0, 100.0]
     """
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, to the eye
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-300):  # one value, to the eye
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
     power = 10.0 ** math.floor(math.log10(high - low) - 2)
     steps = (factor * power * 10.0**k for k in range(5) for factor in (1, 2, 5))

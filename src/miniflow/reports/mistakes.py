@@ -5,6 +5,7 @@ one that costs the loss most. Under each picture stands what it is, and below th
 taken for and how probable that seemed.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -105,10 +106,12 @@ def _names(
     labels: NDArray[Any], shares: NDArray[Any], pictures: int, class_names: Sequence[str] | None
 ) -> list[str]:
     """Check that everything fits; return the name of each class."""
-    if shares.ndim != 2 or labels.shape != shares.shape[:1] or pictures != len(labels):
+    fits = shares.ndim == 2 and labels.shape == shares.shape[:1] and pictures == len(labels)
+    if not fits or shares.shape[1] == 0:
         raise DataError(
-            "Pictures, labels and probabilities must have shapes (n, ...), (n,) and (n, k); saw "
-            f"{pictures} pictures, labels {labels.shape} and probabilities {shares.shape}."
+            "Pictures, labels and probabilities must have shapes (n, ...), (n,) and (n, k), k at "
+            f"least 1; saw {pictures} pictures, labels {labels.shape} and probabilities "
+            f"{shares.shape}."
         )
     classes = shares.shape[1]
     whole = labels.dtype.kind in "iu"
@@ -147,7 +150,7 @@ def _caption(
 ) -> None:
     left, top = place
     canvas.text((left, top + 15), fitting(truth, BODY, TILE), BODY, INK)
-    sure = f"{share:.0%}" if share < 0.995 else ">99%"
+    sure = "-" if math.isnan(share) else f"{share:.0%}" if share < 0.995 else ">99%"
     room = TILE - text_width(sure, SMALL) - 6
     canvas.text((left, top + 30), fitting(answer, BODY, room), BODY, VERMILION)
     canvas.text((left + TILE, top + 30), sure, SMALL, GREY, "right")

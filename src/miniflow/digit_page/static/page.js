@@ -142,7 +142,7 @@ function largestPlace(numbers) {
 // --- What is shown
 
 function show() {
-  const empty = sheet.isEmpty;
+  const empty = sheet.isEmpty, focused = document.activeElement;
   find(".paper").classList.toggle("inked", !empty);
   find(".undo").disabled = find(".clear").disabled = empty;
   sheet.show(colours.ink);
@@ -150,6 +150,8 @@ function show() {
   showAnswer();
   showWhy();
   views.forEach((view, i) => view.show(empty ? null : Array.from(latest.layers[i]), latest.pixels));
+  // A button that can no longer be pressed loses the focus, and with it the keys of the page.
+  if (focused?.disabled && root.contains(focused)) sheet.canvas.focus({ preventScroll: true });
 }
 
 function showSeen() {

@@ -1,7 +1,7 @@
 // The cards of the graph: one a node, one a closed group. Each kind has its own outline.
 
 import { heatMap } from "./heat.js";
-import { isNumber, levelsOf, onOneLine } from "./numbers.js";
+import { countNotFinite, isNumber, levelsOf, number, onOneLine } from "./numbers.js";
 import { svg } from "./svg.js";
 
 const SIDE = 12; // padding
@@ -98,12 +98,14 @@ function row(group, width, y, symbol, ink) {
   return { sign, text, image, room };
 }
 
+/** A value in the room that there is: in words, else as a heat map, which cannot show a NaN. */
 function write(row, tensor, absent) {
   const text = tensor ? onOneLine(tensor) : absent;
-  const fits = !tensor || isNumber(tensor) || text.length * CHARACTER <= row.room;
-  const levels = fits ? [] : levelsOf(tensor);
+  const fits = !tensor || tensor.text || isNumber(tensor) || text.length * CHARACTER <= row.room;
+  const odd = fits ? 0 : countNotFinite(tensor);
+  const levels = fits || odd ? [] : levelsOf(tensor);
   const asMap = levels.length > 0;
-  row.text.textContent = asMap ? "" : text;
+  row.text.textContent = asMap ? "" : odd ? `${number(odd)} not finite` : text;
   row.text.classList.toggle("absent", !tensor);
   row.sign.classList.toggle("hidden", !tensor);
   row.image.classList.toggle("hidden", !asMap);

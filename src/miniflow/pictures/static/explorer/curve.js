@@ -15,7 +15,7 @@ export function drawCurve(picture, losses) {
   if (losses.length < 2) return picture.replaceChildren();
   const seen = losses.filter(Number.isFinite);
   const low = Math.min(...seen, 0);
-  const high = Math.max(...seen) || 1;
+  const high = Math.max(...seen, 0) || 1;
   const x = (i) => EDGE + ((width - 2 * EDGE) * i) / Math.max(1, losses.length - 1);
   const y = (loss) => HEIGHT - EDGE - ((HEIGHT - 2 * EDGE) * (loss - low)) / (high - low || 1);
   const points = losses.map((loss, i) => [x(i), y(loss)]).filter(([, v]) => Number.isFinite(v));

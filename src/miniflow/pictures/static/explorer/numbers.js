@@ -82,10 +82,15 @@ export function onOneLine(tensor) {
 export function statistics(tensor) {
   const summary = tensor.summary ?? summarise(tensor.data);
   const odd = summary.odd ? `, ${summary.odd} not finite` : "";
-  if (summary.mean === undefined) return sizeOf(tensor) ? `nothing finite${odd}` : "empty";
+  if (summary.mean === undefined) return sizeOf(tensor) ? "nothing finite" : "empty";
   if (summary.low === summary.high) return `all ${number(summary.low)}${odd}`;
   if (/int|bool/.test(tensor.dtype)) return `${number(summary.low)} … ${number(summary.high)}`;
   return `${rounded(summary.mean)} ± ${rounded(summary.sd)}, ‖·‖ ${rounded(summary.norm)}${odd}`;
+}
+
+/** How many entries are NaN or infinite. @param {Tensor} tensor */
+export function countNotFinite(tensor) {
+  return (tensor.summary ?? summarise(tensor.data)).odd;
 }
 
 /** With three digits. @param {number|boolean} x */
@@ -96,33 +101,29 @@ function rounded(x) {
 /** Statistics of the finite entries. @param {ArrayLike<number|boolean>} data @returns {Summary} */
 export function summarise(data) {
   let count = 0;
-  let sum = 0;
   let low = Infinity;
   let high = -Infinity;
-  let largest = 0;
-  for (let i = 0; i < data.length; i++) {
-    const x = Number(data[i]);
-    if (!Number.isFinite(x)) continue;
+  const each = (look) => {
+    for (let i = 0; i < data.length; i++) if (Number.isFinite(Number(data[i]))) look(Number(data[i]));
+  };
+  each((x) => {
     count++;
-    sum += x;
     low = Math.min(low, x);
     high = Math.max(high, x);
-    largest = Math.max(largest, Math.abs(x));
-  }
+  });
   if (!count) return { odd: data.length };
-  const mean = sum / count;
-  const scale = largest || 1;
-  let spread = 0;
+  const scale = Math.max(Math.abs(low), Math.abs(high)) || 1; // so that sums and squares do not overflow
+  let mean = 0;
   let squares = 0;
-  for (let i = 0; i < data.length; i++) {
-    const x = Number(data[i]);
-    if (!Number.isFinite(x)) continue;
-    spread += ((x - mean) / scale) ** 2;
+  let spread = 0;
+  each((x) => {
+    mean += x / scale / count;
     squares += (x / scale) ** 2;
-  }
+  });
+  each((x) => (spread += (x / scale - mean) ** 2));
   const sd = scale * Math.sqrt(spread / count);
   const norm = scale * Math.sqrt(squares);
-  return { mean, sd, norm, low, high, odd: data.length - count };
+  return { mean: scale * mean, sd, norm, low, high, odd: data.length - count };
 }
 
 /** The squares of a heat map, −7 to 7, relative to the largest. @param {Tensor} tensor @returns {number[][]} */
@@ -163,7 +164,9 @@ function blocks(entries, most, join) {
 
 /** A recorded value as it comes from JSON, where NaN and infinities are strings. @param {any} raw @returns {?Tensor} */
 export function recordedTensor(raw) {
-  return raw && { ...raw, data: raw.data?.map((x) => (typeof x === "string" ? Number(x) : x)) };
+  const read = (x) => (typeof x === "string" ? Number(x) : x);
+  const summary = raw?.summary && { ...raw.summary, norm: read(raw.summary.norm) };
+  return raw && { ...raw, data: raw.data?.map(read), summary };
 }
 
 const DTYPES = { f: "float", i: "int", u: "uint", b: "bool" };

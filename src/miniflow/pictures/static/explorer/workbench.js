@@ -72,8 +72,8 @@ export class Workbench {
       "aria-label": label,
       "data-key": key,
       "data-entry": i,
-      inputmode: "decimal",
-    });
+    }); // no `inputmode`: a phone's keys for decimals may have no minus
+
     const show = () => {
       if (document.activeElement !== field) field.value = shortest(this.live.entry(key, i));
     };
@@ -107,7 +107,8 @@ export class Workbench {
   /** Take the number that was written into a field; what is not one, or is refused, is marked. */
   change(key, i, field) {
     const x = field.value.trim() === "" ? NaN : Number(field.value);
-    const isTaken = Number.isFinite(x) && this.take(key, i, x);
+    const fits = Number.isFinite(x) && !field.validity.stepMismatch; // a label is a whole number
+    const isTaken = fits && this.take(key, i, x);
     if (isTaken) field.removeAttribute("aria-invalid");
     else field.setAttribute("aria-invalid", "true");
   }
