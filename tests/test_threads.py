@@ -114,3 +114,12 @@ def test_the_number_is_put_back_when_the_last_program_has_ended(count: list[int]
 
     assert threads.on_one_thread_if_small(program, nested)([]) == [1]
     assert count == [4]
+
+
+def test_a_child_that_leaves_a_block_of_its_parents_counts_from_zero(count: list[int]) -> None:
+    with threads.one_thread_if_small(1):
+        threads._after_fork()  # what a forked child does first
+        assert count == [4]
+    with threads.one_thread_if_small(1):
+        assert count == [1]
+    assert count == [4]

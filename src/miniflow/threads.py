@@ -106,9 +106,9 @@ class _Limit:
             self._wanting += 1
 
     def end(self) -> None:
-        """One less."""
+        """One less; of what began before a fork, the child has forgotten it."""
         with self._lock:
-            self._wanting -= 1
+            self._wanting = max(self._wanting - 1, 0)
             if self._wanting == 0 and self._before != 1:
                 self._library.set_threads(self._before)
 

@@ -54,6 +54,21 @@ def test_images_with_channels_have_long_runs_already():
     assert "transpose" not in rewritten(program)
 
 
+def test_windows_along_one_axis_of_images_are_read_in_their_order():
+    b = Builder()
+    x = b.input(ValueType("f64", (2, 3, 5, 1)), name="x")
+    windows = b.add("windows", (x,), {"axes": (2,), "window": (2,)})
+    rows = b.add("reshape", (windows,), {"shape": (2 * 3 * 4, 2)})
+    W = b.input(ValueType("f64", (2, 3)), name="W")
+    assert "transpose" in rewritten(b.program([b.add("matmul", (rows, W)), rows]))
+
+
+def test_rows_that_are_transposed_to_themselves_stay_rows():
+    b = Builder()
+    rows = seen_by_windows(b, channels=1)
+    rewritten(b.program([b.add("negative", (b.add("transpose", (rows,), {"axes": (0, 1)}),))]))
+
+
 def divided(channels: int, keep: bool = False) -> Any:
     """A product whose rows are read in parts, as a kernel of 1 × 3 spreads its gradient."""
     b = Builder()
@@ -118,3 +133,9 @@ def test_a_short_bias_is_repeated_before_it_is_added_to_much():
     for _ in range(2):
         arguments = [RNG.normal(size=(40, 60, 40)), RNG.normal(size=40)]
         np.testing.assert_array_equal(executable.run(arguments)[0], arguments[0] + arguments[1])
+
+
+def test_a_bias_of_rows_too_long_to_be_repeated_is_added_as_it_is():
+    b = Builder()
+    x, bias = (b.input(ValueType("f64", s), name=n) for n, s in (("x", (4000, 40)), ("b", (40,))))
+    assert "rows" not in lower(b.program([b.add("add", (x, bias))])).source

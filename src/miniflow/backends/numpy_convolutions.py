@@ -54,10 +54,10 @@ def prefer_long_runs(program: Program) -> Program:
     for old in program.equations:
         equation = reading(old, now)
         if equation in patterns.rows:
-            new = _as_columns(equation)
+            new = _as_columns(equation, patterns.rows[equation])
             columns[equation.result] = new[-1].operands[0]  # type: ignore[assignment]
             equations += new
-        elif equation.primitive == "transpose" and equation.operands[0] in columns:
+        elif _is_turned(equation) and equation.operands[0] in columns:
             now[equation.result] = columns[equation.operands[0]]
             equations.append(equation)
         elif old in patterns.parts:
@@ -68,8 +68,9 @@ def prefer_long_runs(program: Program) -> Program:
 
 
 class _Patterns:
-    """Where these places are: `rows` of what windows see, and `parts` of a product, each with that
-    product and the first of its columns. The product as a whole is `unneeded` then.
+    """Where these places are: `rows` of what windows see, each with the number of axes that count
+    them, and `parts` of a product, each with that product and the first of its columns. The product
+    as a whole is `unneeded` then.
     """
 
     def __init__(self, program: Program) -> None:
@@ -79,21 +80,26 @@ class _Patterns:
             for operand in dict.fromkeys(equation.operands):
                 self._readers.setdefault(operand, []).append(equation)
         self._returned = {output.operand for output in program.outputs}
-        self.rows = {e for e in program.equations if self._is_row_of_short_runs(e)}
+        found = ((e, self._axes_of_rows(e)) for e in program.equations)
+        self.rows = {equation: axes for equation, axes in found if axes is not None}
         self.parts: dict[Equation, tuple[Equation, int]] = {}
         self.unneeded: set[Equation] = set()
         for equation in program.equations:
             if equation.primitive == "matmul":
                 self._divide(equation)
 
-    def _is_row_of_short_runs(self, equation: Equation) -> bool:
+    def _axes_of_rows(self, equation: Equation) -> int | None:
+        """How many axes count the rows of what windows see; None if these rows are something else,
+        or no short runs.
+        """
         made = self._definitions.get(equation.operands[0]) if equation.operands else None
         if equation.primitive != "reshape" or made is None or made.primitive != "windows":
-            return False
+            return None
         (x,), window, seen = made.operands, made.params["window"], made.result.shape
         split = len(x.shape) - 1
         rows = prod(seen[:split]), prod(seen[split:])
-        return equation.result.shape == rows and x.shape[-1] == 1 and window[-1] <= LONGEST_ROW
+        is_short = x.shape[-1] == 1 and window[-1] <= LONGEST_ROW
+        return split if is_short and equation.result.shape == rows else None
 
     def _divide(self, product: Equation) -> None:
         """Note the parts of a product of which only parts are read, each a block of columns."""
@@ -136,11 +142,14 @@ def _first_column(part: Equation, matrix: tuple[int, ...]) -> int | None:
     return int(first * channels)
 
 
-def _as_columns(rows: Equation) -> list[Equation]:
+def _is_turned(equation: Equation) -> bool:
+    return equation.primitive == "transpose" and equation.params["axes"] == (1, 0)
+
+
+def _as_columns(rows: Equation, split: int) -> list[Equation]:
     """Return the equations of the transpose of `rows`, and `rows` as the transpose of that."""
     (seen,) = rows.operands
-    places = len(seen.shape) // 2  # n, height, width; channels, and the window's height and width
-    axes = (*range(places, len(seen.shape)), *range(places))
+    axes = (*range(split, len(seen.shape)), *range(split))
     write = _Writer(rows.origin)
     turned = write.add("transpose", (seen,), {"axes": axes})
     columns = write.add("reshape", (turned,), {"shape": rows.result.shape[::-1]})

@@ -219,7 +219,7 @@ class Source:
         large, is busy with going from row to row.
         """
         is_row = isinstance(operand, Variable) and operand.kind == "array"
-        is_row = is_row and operand.shape == result.shape[-1:] and len(result.shape) > 1
+        is_row = is_row and operand.shape == result.shape[-1:] and len(_last_axes(result.shape)) > 1
         return is_row and 1 < operand.type.size <= SHORT and result.type.size >= MANY * SHORT
 
     def repeated(self, operand: Operand, shape: tuple[int, ...]) -> str:

@@ -7,7 +7,7 @@ these parts are all there is, the zeros need not be there: backends save the tim
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,17 +29,19 @@ def find_written_over(program: Program) -> frozenset[Variable]:
     anything is read, as the gradient of a pool is. They need not be there.
     """
     uses = count_uses(program)
-    first = {e.operands[0]: e for e in program.equations if e.primitive == "slice_update"}
-    found = set()
-    for made in program.equations:
-        parts = [first[made.result]] if is_zero(made) and made.result in first else []
-        while parts and uses[parts[-1].operands[0]] == 1:  # type: ignore[index]
-            if _is_covered(made.result.shape, [part.params["index"] for part in parts]):
-                found.add(made.result)
-                break
-            following = first.get(parts[-1].result)
-            parts = [*parts, following] if following else []
-    return frozenset(found)
+    writes = {e.operands[0]: e for e in program.equations if e.primitive == "slice_update"}
+
+    def parts_of(array: Variable) -> Iterator[Index]:
+        """What is written, one part after the other, while nobody reads the array."""
+        while array in writes and uses[array] == 1:
+            yield writes[array].params["index"]
+            array = writes[array].result
+
+    return frozenset(
+        made.result
+        for made in program.equations
+        if is_zero(made) and _is_covered(made.result.shape, list(parts_of(made.result)))
+    )
 
 
 def _is_covered(shape: tuple[int, ...], indices: Sequence[Index]) -> bool:

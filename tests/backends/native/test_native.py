@@ -247,6 +247,72 @@ def test_other_arrays_may_take_a_parameters_place():
     assert (second == 1).all()
 
 
+def _moved_from_itself(b: Builder, w: Variable, x: Variable, how: str) -> Variable:
+    """A new value of `w`, (4, 4), that is put together of parts of `w`."""
+
+    def part(*runs: tuple[int, int, int]) -> Variable:
+        return b.add("slice", (w,), {"index": runs})
+
+    every, right = (0, 4, 1), {"index": ((0, 4, 1), (1, 2, 1))}
+    match how:
+        case "written":
+            return b.add("slice_update", (x, part(*right["index"])), right)
+        case "added":
+            return b.add("slice_add", (x, part(*right["index"])), right)
+        case "shifted":
+            return b.add("slice_update", (w, part(every, (0, 2, 1))), right)
+        case "rotated":
+            return b.add(
+                "concatenate", (part((2, 2, 1), every), part((0, 2, 1), every)), {"axis": 0}
+            )
+    turned = b.add("transpose", (w,), {"axes": (1, 0)})
+    if how == "turned":
+        return b.add("slice_update", (turned, b.add("slice", (x,), right)), right)
+    return b.add("reshape", (turned,), {"shape": (4, 4)})
+
+
+@pytest.mark.parametrize("how", ["written", "added", "shifted", "rotated", "turned", "reshaped"])
+def test_a_parameter_is_not_overwritten_while_its_parts_are_moved(how):
+    b = Builder()
+    w = b.input(ValueType(F32, (4, 4)), "parameter", "w")
+    x = b.input(ValueType(F32, (4, 4)), name="x")
+    program = b.program([updating(b, _moved_from_itself(b, w, x, how), w)])
+    assert_agrees(lower, program, random_arguments(program))
+
+
+def test_a_part_is_not_written_where_the_caller_looks():
+    b = Builder()
+    x = b.input(ValueType(F32, (3, 4)), name="x")
+    value = b.input(ValueType(F32, (3, 2)), name="value")
+    opposite = b.add("negative", (x,))
+    changed = b.add("slice_update", (opposite, value), {"index": ((0, 3, 1), (1, 2, 1))})
+    flat = b.add("reshape", (opposite,), {"shape": (12,)})
+    program = b.program([flat, changed])
+    assert_agrees(lower, program, random_arguments(program))
+
+
+def test_what_is_added_to_a_part_written_over_all_zeros_finds_that_part():
+    """The zeros are not there, for all of them are written over: backwards."""
+    b = Builder()
+    x = b.input(ValueType(F32, (8,)), name="x")
+    zeros = b.add("full", (Literal(0.0),), {"shape": (8,), "dtype": F32})
+    turned = b.add("slice_update", (zeros, x), {"index": ((7, 8, -1),)})
+    part = b.add("slice", (x,), {"index": ((0, 5, 1),)})
+    total = b.add("slice_add", (turned, part), {"index": ((2, 5, 1),)})
+    program = b.program([b.add("negative", (total,))])
+    assert_agrees(lower, program, random_arguments(program), random_arguments(program, 1))
+
+
+def test_a_loop_over_rows_of_which_nobody_needs_anything():
+    b = Builder()
+    x = b.input(ValueType(F32, (5, 4)), name="x")
+    rows, one = b.input(ValueType(F32, (5, 1))), b.input(ValueType(F32, (1,)))
+    scaled = b.add("multiply", (one, 0.3))
+    b.add("add", (b.add("multiply", (x, scaled)), rows))
+    program = b.program([scaled])
+    assert_agrees(lower, program, random_arguments(program))
+
+
 # Products.
 
 

@@ -150,3 +150,132 @@ def test_a_column_sum_that_a_tile_needs_ends_the_tiles():
     images = rng.standard_normal((5, 7, 7, 1))
     np.testing.assert_allclose(step({x: images}), mf.value(out, {x: images}), rtol=1e-12)
     assert len(re.findall("for each 1 of 5", step.source)) == 2
+
+
+def assert_computes_alike(out: mf.Node, feed: dict[Any, Any]) -> str:
+    """A compiled forward pass agrees with the interpreter; return its text."""
+    step = mf.compile(out, backend="native")
+    np.testing.assert_allclose(step(feed), mf.value(out, feed), rtol=1e-12, atol=1e-12)
+    return str(step.source)
+
+
+@pytest.mark.usefixtures("tiny_cache")
+def test_a_part_of_what_is_cut_that_all_items_read_is_read_whole():
+    """Each image is multiplied by the first pixel of the first one."""
+    rng = np.random.default_rng(3)
+    x = mf.Input("x")
+    out = mf.Tanh(mf.Conv2D(x * x[0, 0, 0], mf.Parameter(rng.standard_normal((2, 2, 8, 8)))))
+    assert "for each 1 of 4" in assert_computes_alike(out, {x: rng.standard_normal((4, 9, 9, 8))})
+
+
+@pytest.mark.usefixtures("tiny_cache")
+def test_what_was_copied_before_the_tiles_is_cut_as_it_lies_now():
+    """A sum over the batch copies every second pixel, and the tiles read the copy."""
+    rng = np.random.default_rng(4)
+    x = mf.Input("x")
+    thin = x[:, ::2, ::2]
+    moved = mf.Tanh(thin) + mf.Sum(thin * thin, axis=0)
+    out = mf.Tanh(mf.Conv2D(moved, mf.Parameter(rng.standard_normal((2, 2, 3, 8)))))
+    assert "for each 1 of 4" in assert_computes_alike(out, {x: rng.standard_normal((4, 9, 9, 3))})
+
+
+class RandomNetwork:
+    """A network of convolutions and of what may come between them, some of it across the batch."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.n = int(self.rng.integers(2, 8))
+        self.x, self.y, self.rows = mf.Input("x"), mf.Input("y"), mf.Input("rows")
+        self.seed = mf.Seed()
+        shape = (self.n, *self.rng.integers(7, 11, 2), self.rng.integers(1, 4))
+        self.feed: dict[Any, Any] = {
+            self.x: self.rng.standard_normal(shape),
+            self.y: self.rng.integers(0, 3, self.n),
+            self.rows: self.rng.integers(0, self.n, self.n),
+            self.seed: seed,
+        }
+        first = mf.Conv2D(self.x, self.parameter(2, 2, int(shape[3]), 3))
+        self.images: list[mf.Node] = [mf.Tanh(first)]  # of all values, those that are images
+        while len(self.images) < 8:
+            make = self.rng.choice([self.convolution, self.pool, self.elementwise, self.across])
+            self.images.append(make(self.some()))
+        heads = [self.head(self.images[-1]), self.head(self.some())]
+        self.loss = mf.CrossEntropyWithSoftmax(heads[0] + heads[1] * 0.5, self.y)
+
+    def some(self) -> mf.Node:
+        """One of the latest images; an earlier one now and then, so that values are used twice."""
+        return self.images[-1 - int(self.rng.integers(0, min(3, len(self.images))))]
+
+    def shape(self, node: mf.Node) -> tuple[int, ...]:
+        return np.shape(mf.value(node, self.feed))
+
+    def parameter(self, *shape: int) -> mf.Parameter:
+        return mf.Parameter(self.rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]) + 1))
+
+    def convolution(self, x: mf.Node) -> mf.Node:
+        kernel, channels = int(self.rng.integers(1, 4)), int(self.rng.integers(1, 5))
+        W = self.parameter(kernel, kernel, self.shape(x)[3], channels)
+        bias = [self.parameter(channels)][: int(self.rng.integers(0, 2))]
+        padding = "same" if kernel > min(self.shape(x)[1:3]) else self.rng.choice(["same", "valid"])
+        stride = 1 if padding == "same" else int(self.rng.integers(1, 3))
+        return mf.Conv2D(x, W, *bias, padding=str(padding), stride=stride)
+
+    def pool(self, x: mf.Node) -> mf.Node:
+        pool = mf.MaxPool if self.rng.random() < 0.7 else mf.AveragePool
+        size = min(2, *self.shape(x)[1:3])
+        return pool(x, size, stride=int(self.rng.integers(1, 3)))
+
+    def elementwise(self, x: mf.Node) -> mf.Node:
+        channels = self.shape(x)[3]
+        return [
+            lambda: mf.ReLU(x),
+            lambda: mf.Tanh(x) * x,
+            lambda: mf.Dropout(x, self.seed, 0.3),
+            lambda: mf.LayerNorm(x, self.parameter(channels), self.parameter(channels)),
+            lambda: mf.Where(self.mask(x), x, mf.Tanh(x)),
+            lambda: x[:, ::-1, :, :],
+        ][int(self.rng.integers(6))]()
+
+    def mask(self, x: mf.Node) -> mf.Constant:
+        return mf.Constant(self.rng.random(self.shape(x)) < 0.5)
+
+    def across(self, x: mf.Node) -> mf.Node:
+        """What mixes the items of the batch."""
+        cut = int(self.rng.integers(1, self.n))
+        return [
+            lambda: x - mf.Mean(x, axis=0),
+            lambda: x / (1.0 + mf.Sum(mf.Tanh(x) ** 2)),
+            lambda: mf.Concat(x[cut:], x[:cut], axis=0),
+            lambda: mf.Gather(x, self.rows),
+            lambda: x * mf.Tanh(x[0, 0, 0]),
+            lambda: x + mf.Max(x, axis=(1, 2, 3), keepdims=True),
+        ][int(self.rng.integers(6))]()
+
+    def head(self, x: mf.Node) -> mf.Node:
+        flat = mf.Tanh(mf.Flatten(x))
+        return mf.Linear(flat, self.parameter(self.shape(flat)[1], 3), self.parameter(3))
+
+
+@pytest.mark.usefixtures("tiny_cache")
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks_train_as_the_reference_does(seed, monkeypatch):
+    """Two steps with an optimizer that has state, and what comes out in between.
+
+    The seed is in the name of the test.
+    """
+    monkeypatch.setattr(tiling, "FEWEST_ROWS", 1)
+    optimizer = [lambda: mf.SGD(0.1), lambda: mf.SGD(0.1, momentum=0.9), lambda: mf.Adam(0.01)]
+    results = []
+    for backend in ("native", "reference"):
+        network = RandomNetwork(seed)
+        wrt = [n for n in network.images[::3] if n in ancestors_in_order(network.loss)]
+        looks = mf.compile(network.loss, wrt=wrt, backend=backend)
+        trains = mf.compile(network.loss, optimizer=optimizer[seed % 3](), backend=backend)
+        losses = [trains(network.feed) for _ in range(2)]
+        values = [p.value for p in parameters_of(network)]
+        results.append((losses, values, looks(network.feed)[1], trains.source))
+    (losses, values, gradients, source), (*expected, _) = results
+    assert "for each 1 of" in source
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-10)
+    for ours, theirs in zip([*values, *gradients], [*expected[1], *expected[2]], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)

@@ -6,9 +6,10 @@ It needs the package llvmlite (the extra ``native``). A program goes this way:
 - `kernels` writes each loop as text, in a language of its own (`language`), which
   `machine` turns into machine code. Kernels are generic in shape, and shared: by the layers
   of a network, by programs, and by processes, through a cache on disk (`cache`);
-- this file lays out memory (`memory`, `updates`) and lists the compiled steps, which
-  a loop in machine code runs one after the other (`step`). What no loop and no product does
-  is a call of NumPy between them.
+- `plan` decides where values lie (`memory`, `updates`), and `lowering` lists the compiled steps:
+  kernels, matrix products (`products`), and copies of what does not lie in one piece (`movements`,
+  `strided`). Convolutions go through the batch tile by tile (`tiling`). A loop in machine code runs
+  these steps one after the other (`step`). What none of them does is a call of NumPy in between.
 
 So a training step is one call into compiled code. `lower` makes it.
 """

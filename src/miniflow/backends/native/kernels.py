@@ -132,8 +132,11 @@ class _Writer:
         if self.group.split:
             self._line(f"for i in range({self.parameters.rows()}):")
             self.indent += "    "
+        before = len(self.lines)
         self._write_sweep(WITHIN)
         self.indent = "    "
+        if self.group.split and len(self.lines) == before:
+            self.lines.pop()  # nobody needs what the rows hold
 
     # A sweep: for each stage, the numbers that are ready, then a pass over the row.
 

@@ -36,7 +36,7 @@ from miniflow.backends.native.products import (
     plan_product,
 )
 from miniflow.backends.native.step import Run
-from miniflow.backends.native.tiling import Tiling, find_tilings
+from miniflow.backends.native.tiling import Tiling, batch_size, find_tiling
 from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import CALL, CONSTANT, ELEMENT, LOOP, NUMBER, ONE, PRODUCT, TABLE, Group
@@ -59,10 +59,10 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     plan = make_plan(schedule)
     writer = _Writer(plan, library)
     copies = copy_old_values(plan)
-    tilings = find_tilings(plan, writer.is_compiled)
+    items = batch_size(plan)
     position, end = 0, len(plan.schedule.groups)
     while position < end:
-        tiling = tilings.get(position)
+        tiling = find_tiling(plan, position, items, writer.is_compiled)
         positions = tiling.positions if tiling else [position]
         if tiling:
             writer.write_tiles(tiling)
@@ -85,7 +85,7 @@ class _Writer:
         self.plan, self.library = plan, library
         self.memory, self.step, self.values = plan.memory, plan.step, plan.values
         self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
-        self.movements = Movements(plan.memory, plan.step, plan.values, self._is_zero)
+        self.movements = Movements(plan.memory, plan.step, plan.values, self._has_zeros)
         self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
 
     def write_at(self, position: int) -> None:
@@ -240,6 +240,10 @@ class _Writer:
         group = self.plan.made_by.get(operand)  # type: ignore[arg-type]
         made = [e for e in group.equations if e.result is operand] if group else []
         return any(map(is_zero, made))
+
+    def _has_zeros(self, operand: Operand) -> bool:
+        """Whether a value is full of zeros that have been written: somebody will see them."""
+        return self._is_zero(operand) and operand in self.plan.needed
 
     def _begin_sum(self, c: Operand, result: Variable) -> None:
         """Put what the product is added to where the result will lie."""

@@ -58,11 +58,12 @@ done:
 """
 
 OLDEST_LLVM = (20, 0, 0)
-_MAKE_CODE = (
+_MAKE_CODE = (  # what the code of a kernel depends on
     "functions.py",
     "translation.py",
+    "llvm.py",
     "machine.py",
-)  # what the code of a kernel depends on
+)
 
 _lock = threading.RLock()
 

@@ -26,13 +26,15 @@ from miniflow.ir.indexing import Index, brackets
 
 
 class Movements:
-    """Writes the movements of one step; `is_zero` says whether a value is full of zeros."""
+    """Writes the movements of one step; `has_zeros` says whether memory is full of zeros where a
+    value lies.
+    """
 
     def __init__(
-        self, memory: Memory, step: Step, values: Values, is_zero: Callable[[Operand], bool]
+        self, memory: Memory, step: Step, values: Values, has_zeros: Callable[[Operand], bool]
     ) -> None:
         self._memory, self._step, self._values = memory, step, values
-        self._is_zero = is_zero
+        self._has_zeros = has_zeros
         self._sums: list[Movement] = []  # that wait, all of them into one array, from one array
         self._between: tuple[Variable, Variable] | None = None
         self._adding: Equation | None = None
@@ -108,7 +110,7 @@ class Movements:
             out, text = self._values.text(result), self._values.text(value)
             there = f"{out}[{index_text(brackets(index))}]"
             self._step.line(f"{there} {'+=' if adds else '='} {text}")
-        elif adds or self._is_zero(x):
+        elif adds or self._has_zeros(x):
             self._sums.append(movement)
             self._between, self._adding = self._ends(equation), equation
         else:

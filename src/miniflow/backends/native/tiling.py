@@ -82,26 +82,22 @@ class Tiling:
             yield Tile(first, count, self.items, self.cut, self.local)
 
 
-def find_tilings(plan: Plan, is_compiled: Callable[[Equation], bool]) -> dict[int, Tiling]:
-    """Return the tilings that are worth it, by the position of their first group.
+def find_tiling(
+    plan: Plan, position: int, items: int, is_compiled: Callable[[Equation], bool]
+) -> Tiling | None:
+    """Return the tiling that begins with the group at `position`; None if there is none that is
+    worth it. What the groups before it read may have been copied: they have to be written first.
 
     `is_compiled` says whether a product or a movement is one for compiled code, which alone sees
     tiles.
     """
-    found: dict[int, Tiling] = {}
-    for items in _lengths(plan):
-        position = 0
-        while position < len(plan.schedule.groups):
-            search = _Search(plan, items, is_compiled)
-            tiling = None if position in found else search.run(position)
-            if tiling is not None:
-                found[position] = tiling
-            position = max(found[position].positions) + 1 if position in found else position + 1
-    return found
+    return _Search(plan, items, is_compiled).run(position) if items > 1 else None
 
 
-def _lengths(plan: Plan) -> list[int]:
-    """The numbers of items that a batch may have: the first axes of what is copied."""
+def batch_size(plan: Plan) -> int:
+    """Return how many items the batch seems to have: the commonest first axis of what is copied;
+    0 if nothing is.
+    """
     lengths = Counter(
         operand.shape[0]
         for group in plan.schedule.groups
@@ -109,7 +105,7 @@ def _lengths(plan: Plan) -> list[int]:
         for operand in group.equations[0].operands
         if len(operand.shape) > 1 and operand.shape[0] > 1
     )
-    return [length for length, _ in lengths.most_common(1)]
+    return max(lengths, key=lambda length: lengths[length], default=0)
 
 
 class _Search:
@@ -211,12 +207,13 @@ class _Search:
             return False  # what has been put off should not wait for it
         if results & (self.inputs | self.after_reads | self.after_makes | self.whole):
             return False
-        if (reads & self.whole) or (self._memory(whole) & (self.cut.keys() | results)):
+        reads_whole = self._memory(whole)
+        if (reads & self.whole) or (reads_whole & (self.cut.keys() | reads | results)):
             return False
-        if (reads | self._memory(whole)) & self.after_makes:
+        if (reads | reads_whole) & self.after_makes:
             return False
         self.cut |= dict.fromkeys((*reads, *results))
-        self.whole |= self._memory(whole)
+        self.whole |= reads_whole
         return True
 
     def _results(self, group: Group) -> list[Variable]:

@@ -12,10 +12,11 @@ from typing import Final
 
 from miniflow.backends.native.memory import Layout
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
-from miniflow.ir import Operand, Program, Variable, count_uses
+from miniflow.ir import Program, Variable, count_uses
 from miniflow.passes.fuse import Schedule
 from miniflow.passes.loops import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
 
+_MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # what `Movements` writes
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")
 
 
@@ -68,7 +69,8 @@ class _Homes:
         raising = [p for p, group in enumerate(self.groups) if may_raise(group)]
         self.last_raising = max([*raising, self.made_at.get(finite, -1) if finite else -1])
         self._find_sums_of_products(count_uses(schedule.program))
-        self._find_parts_written({output.operand for output in schedule.program.outputs})
+        outputs = (output.operand for output in schedule.program.outputs)
+        self._find_parts_written({self._root(v) for v in outputs if isinstance(v, Variable)})
         for output in schedule.program.outputs:
             new, old = output.operand, output.replaces
             is_new = isinstance(new, Variable) and new not in self.found
@@ -93,8 +95,11 @@ class _Homes:
                 self.found[c] = equation.result  # type: ignore[index]
                 self.adds_to[equation.result] = c  # type: ignore[assignment]
 
-    def _find_parts_written(self, outputs: Set[Operand]) -> None:
-        """An array that takes a part, and that nobody reads later, takes it where it lies."""
+    def _find_parts_written(self, outputs: Set[Variable]) -> None:
+        """An array that takes a part, and that nobody reads later, takes it where it lies.
+
+        `outputs` has the memory of what the caller gets, or a part of, and looks at last.
+        """
         for position, group in enumerate(self.groups):
             equation = group.equations[0]
             if group.kind != CALL or equation.primitive not in ("slice_update", "slice_add"):
@@ -119,8 +124,8 @@ class _Homes:
         if any(position > first for position in self.read_at.get(old, [])):
             return False
         group, place = self.groups[first], self.groups[first].places.get(new)
-        if group.kind == CALL:  # it copies a result that is complete
-            return self.last_raising <= first
+        if group.kind == CALL:
+            return self.last_raising <= first and not self._reads_while_moving(group, old)
         is_column = place is not None and place == (COLUMN, AFTER)
         if self.last_raising > first:
             return False
@@ -132,6 +137,18 @@ class _Homes:
         is_gemm = group.equations[0].primitive == "gemm"
         factors = read[1:3] if is_gemm else read
         return all(v is not old and self._root(v) is not old for v in factors)
+
+    def _reads_while_moving(self, group: Group, old: Variable) -> bool:
+        """Whether a call that moves parts of arrays one by one would read `old` having written
+        there. The others copy a result that is complete.
+        """
+        equation = group.equations[0]
+        if equation.primitive not in _MOVING:
+            return False
+        operands = equation.operands
+        if equation.primitive in ("slice_update", "slice_add") and operands[0] is old:
+            operands = operands[1:]  # it stays where it is
+        return any(isinstance(v, Variable) and self._root(v) is old for v in operands)
 
     def _comes_after_finite(self, group: Group, new: Variable) -> bool:
         """Whether a column is computed after the number that has to be finite, in the same loop."""
