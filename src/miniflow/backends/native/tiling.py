@@ -151,7 +151,7 @@ class _Search:
 
     def _tile_size(self) -> int:
         largest = max(v.type.nbytes for v in self.cut) // self.items
-        most = max(CACHE // max(largest, 1), 1)
+        most = min(max(CACHE // max(largest, 1), 1), self.items)
         even = (count for count in range(most, most // 2, -1) if self.items % count == 0)
         return next(even, most)
 
