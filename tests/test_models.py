@@ -144,6 +144,7 @@ FIXED = {
     "every second row": lambda x: x[::2],
     "products of all rows": lambda x: x @ x.T @ x,
     "a loop over the rows": lambda x: np.stack([row * i for i, row in enumerate(x)]),
+    "no program for other rows": lambda x: x * 2 if len(x) == 4 else x * len(x.tolist()),
     "other code for many rows": lambda x: x * 2 if len(x) > 100 else x,
     "an array of the number of rows": lambda x: x * np.array([1.0 / len(x)]),
     "an array as long as there are rows": lambda x: x * np.linspace(0, 1, len(x))[:, None],

@@ -47,7 +47,7 @@ class EdgeCheck(NamedTuple):
     passed: bool
 
     def __str__(self) -> str:
-        where = f" at index {self.at} of shape {self.shape}" if self.shape else ""
+        where = f" at index {self.at} of shape {self.shape}" if self.at else ""
         return (
             f"{self.node}: the gradient with respect to {self._source_as_told()}{where} is "
             f"{self.analytic:.6g} by backward() and {self.numerical:.6g} by central differences."

@@ -27,23 +27,25 @@ from miniflow import autodiff
 from miniflow.backends import BACKENDS, automatic, choose
 from miniflow.checking import find_not_finite
 from miniflow.comparing import compare_with_interpreter, interpreters_feed
-from miniflow.errors import (
-    CompileError,
-    FeedError,
-    GradientError,
-    GraphError,
-    NotFiniteError,
+from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
+from miniflow.feeding import (
+    checked_feed,
+    checked_output,
+    checked_wrt,
+    missing_feed,
+    not_one_number,
+    wants_a_value,
 )
-from miniflow.feeding import checked_feed, missing_feed, not_one_number, wants_a_value
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.ir.cost import ProgramCost, cost
-from miniflow.ir.dtypes import type_of
+from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
 from miniflow.passes import optimize
 from miniflow.plans import plan_for
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import recorded_steadily
+from miniflow.values import as_value, describe
 from miniflow.variants import Variant, difference, key_of
 
 
@@ -67,8 +69,10 @@ def compile(
         fixed when the graph is recorded, at the first call with these shapes and dtypes.
 
     Raises:
-        CompileError: at the first call, if a node does what cannot be recorded; the interpreter
-            still runs it.
+        GraphError: `node` is not a node.
+        GradientError: `wrt` is not a list of nodes that `node` depends on.
+        CompileError: there is no such backend, or `optimizer` is not an optimizer. At the first
+            call: a node does what cannot be recorded; the interpreter still runs it.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
@@ -80,8 +84,6 @@ def compile(
     >>> float(step({})), W.value
     (2.5, array([0.5, 1. ]))
     """
-    if isinstance(wrt, Node):
-        raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
     if backend not in ("auto", *BACKENDS):
         raise CompileError(
             f"There is no backend {backend!r}; there are auto, {', '.join(BACKENDS)}."
@@ -112,21 +114,18 @@ class Compiled:
         *,
         also: Iterable[Node] = (),
     ) -> None:
-        self._node = node
-        self._wrt = list(wrt)
-        self._end = 1 + len(self._wrt)
-        self._also = list(also)
-        self._optimizer = optimizer
-        self.backend = backend
+        self._node = checked_output(node)
         self._plan = plan_for(node)
         self._order = (*self._plan.order, node)
-        for w in (*self._wrt, *self._also):
-            if w not in self._order:
-                raise GradientError(
-                    f"{node} does not depend on {w}, so it has no gradient with respect to it."
-                )
-        self.parameters = [n for n in self._order if isinstance(n, Parameter)] if optimizer else []
-        if optimizer is not None and not self.parameters:
+        self._wrt = checked_wrt(node, self._plan, wrt)
+        self._end = 1 + len(self._wrt)
+        self._also = checked_wrt(node, self._plan, also)
+        self._optimizer = _checked_optimizer(optimizer)
+        self.backend = backend
+        self.parameters = [n for n in self._order if isinstance(n, Parameter)]
+        if optimizer is None:
+            self.parameters = []
+        elif not self.parameters:
             raise CompileError(
                 f"{node} depends on no Parameter: there is nothing for the optimizer to update."
             )
@@ -173,7 +172,7 @@ class Compiled:
                 assert arguments is not None, "a variant fits the feed that it was made for"
             try:
                 return variant.run(arguments)
-            except (ArithmeticError, IndexError) as error:
+            except (ArithmeticError, IndexError, ValueError) as error:
                 raise self._explained(feed, error) from error
 
     # --- What can be looked at
@@ -224,7 +223,7 @@ class Compiled:
                         node.forward()
                         if node.value is None:
                             raise GraphError(f"{node}: forward() did not set self.value.")
-                        own[node] = node.value
+                        own[node] = _native(as_value(node.value, node))
         return own
 
     def _checked(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
@@ -242,6 +241,7 @@ class Compiled:
     def _variant_for(self, feed: dict[Node, Any]) -> Variant:
         if self._optimizer is not None:
             _prepare(self._optimizer, self.parameters)
+        _check_dtypes(feed, self._order)
         key = key_of(feed, self._order, self._optimizer)
         variant = self._variants.get(key)
         if variant is None:
@@ -318,7 +318,10 @@ class Compiled:
                 )
             try:
                 with np.errstate(all="ignore"):
-                    autodiff.value_and_grad(self._node, feed, wanted)
+                    if wanted:
+                        autodiff.value_and_grad(self._node, feed, wanted)
+                    else:
+                        autodiff.value(self._node, feed)
             except Exception as explained:
                 return explained
         if isinstance(error.__cause__, CompileError):
@@ -327,6 +330,33 @@ class Compiled:
             f"{self._node}: its program fails with {type(error).__name__}: {error}. "
             "The interpreter (mf.value_and_grad) runs it as it is."
         )
+
+
+def _checked_optimizer(optimizer: Any) -> Any:
+    """The optimizer, if it is None or has what optimizers have: of miniflow's own, or like them."""
+    is_one = not isinstance(optimizer, type) and all(
+        hasattr(optimizer, name) for name in ("lr", "state", "update")
+    )
+    if optimizer is None or is_one:
+        return optimizer
+    raise CompileError(
+        f"compile: the optimizer is one such as SGD(0.1), not {describe(optimizer)}; one of your "
+        "own has lr, state and update(parameters, gradients)."
+    )
+
+
+def _check_dtypes(feed: Mapping[Node, Any], order: Iterable[Node]) -> None:
+    """Raise CompileError, naming the node, for numbers that programs do not have: np.longdouble."""
+    values: dict[Node, Any] = {n: n.value for n in order if isinstance(n, Parameter)}
+    values.update(feed)
+    for node, value in values.items():
+        try:
+            type_of(value)
+        except ProgramError as error:
+            raise CompileError(
+                f"{node} cannot be compiled: {error}. "
+                "The interpreter (mf.value_and_grad) runs it as it is."
+            ) from None
 
 
 def _prepare(optimizer: Any, parameters: Sequence[Parameter]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.errors import GraphError
+from miniflow.errors import GraphError, MiniflowError
 from miniflow.feeding import is_input
 from miniflow.graph import Node
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
@@ -132,7 +132,7 @@ def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
         one = parse(description, [constant.value for constant in program.constants], 1)
         if specialize(description, MANY) != _as_json(_program(output, examples, MANY)):
             raise ProgramError("the program for many rows is another one")
-    except (ProgramError, GraphError):
+    except MiniflowError:
         return stored(steady, None)
     return Stored(description, _named_arrays(program), 1, one.outputs[0].operand.type)
 

@@ -9,6 +9,7 @@ from conformance import CASES
 
 import miniflow as mf
 from compiler.networks import two_layers
+from miniflow.errors import NodeError
 from miniflow.optimizers import SGD, Adam, AdamW, RMSprop
 from miniflow.schedules import CosineDecay, StepDecay
 
@@ -407,3 +408,61 @@ def test_a_long_chain_compiles_without_recursion():
     for _ in range(3000):
         a = a + 1.0
     assert mf.compile(a, wrt=[x], backend="numpy")({x: 0.0}) == (3000.0, [1.0])
+
+
+def test_what_is_no_node_and_no_optimizer_is_told_as_such():
+    x, W = mf.Input("x"), mf.Parameter([1.0, 2.0], "W")
+    loss = mf.MSE(W, [0.0, 0.0])
+    with pytest.raises(mf.MiniflowError, match=r"The output is a node, and 3 \(int\) was given"):
+        mf.compile(3)
+    for wrt in (3, x, [3], ["x"]):
+        with pytest.raises(mf.MiniflowError, match="list of nodes"):
+            mf.compile(x * 2.0, wrt=wrt)
+    for optimizer in (SGD, "sgd", 0.1):
+        with pytest.raises(mf.MiniflowError, match=r"the optimizer is one such as SGD\(0\.1\)"):
+            mf.compile(loss, optimizer=optimizer)
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="longdouble is double here")
+def test_numbers_that_programs_do_not_have_are_refused_with_their_node():
+    x, W = mf.Input("x"), mf.Parameter(np.ones(2, np.longdouble), "W")
+    with pytest.raises(mf.CompileError, match=r"Input 'x' \(.*\) cannot be compiled: dtype float"):
+        mf.compile(x * 2.0)({x: np.ones(2, np.longdouble)})
+    with pytest.raises(mf.CompileError, match=r"Parameter 'W' \(.*\) cannot be compiled: dtype fl"):
+        mf.compile(W * 2.0)({})
+
+
+class PowerOfTwo(mf.Node):
+    """Has no `backward`, and needs none where only its value is asked for."""
+
+    def __init__(self, x):
+        mf.Node.__init__(self, [x])
+
+    def forward(self):
+        self.value = 2 ** self.inbound_nodes[0].value
+
+
+def test_an_error_of_numpys_at_a_later_call_is_explained(backend):
+    x = mf.Input("x")
+    f = mf.compile(PowerOfTwo(x), backend=backend)
+    assert f({x: np.array([1, 3])}).tolist() == [2, 8]
+    with pytest.raises(NodeError, match=r"PowerOfTwo .* negative integer powers"):
+        f({x: np.array([1, -3])})
+
+
+def test_a_refusal_gives_its_reason_for_a_node_without_backward():
+    x = mf.Input("x")
+    with pytest.raises(mf.CompileError, match=r"PowerOfTwo .* the type depends on the sign"):
+        mf.compile(PowerOfTwo(x))({x: 3})
+
+
+def test_a_source_may_make_a_list(backend):
+    class Pair(mf.Node):
+        def __init__(self):
+            mf.Node.__init__(self, [])
+
+        def forward(self):
+            self.value = [1.0, 2.0]
+
+    x = mf.Input("x")
+    assert mf.compile(Pair() * x, backend=backend)({x: 2.0}).tolist() == [2.0, 4.0]

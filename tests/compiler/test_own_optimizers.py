@@ -157,3 +157,16 @@ def test_state_in_any_layout_is_brought_into_one_that_a_program_can_write_to():
         other.update([twin], mf.value_and_grad(mf.Sum(twin * twin), {}, [twin])[1])
     np.testing.assert_allclose(W.value, twin.value)
     np.testing.assert_allclose(optimizer.state["velocity.0"], other.state["velocity.0"])
+
+
+def test_an_array_of_settings_may_hold_nan():
+    class Scaling(Plain):
+        def __init__(self):
+            Plain.__init__(self)
+            self.scales = np.array([1.0, np.nan, 2.0])
+
+        def update(self, parameters, gradients):
+            parameters[0].value -= self.lr * np.nan_to_num(self.scales) * gradients[0]
+
+    (compiled, _), (interpreted, _) = runs(Scaling)
+    np.testing.assert_allclose(compiled, interpreted)

@@ -252,3 +252,7 @@ def test_identifiers_survive_pythons_normalisation():
     assert identifier("ﬁlter") == "filter"  # Python reads the ligature as the two letters
     assert identifier("x²") == "x2"
     assert identifier("☃") == "value"
+
+
+def test_program_that_returns_nothing_prints_no_trailing_space():
+    assert str(Builder().program([])) == "program():\n  return"

@@ -134,3 +134,26 @@ def test_a_sum_that_is_read_by_others_too_keeps_its_parts():
     result = improved(batch, program)
     assert primitives(result)["matmul"] == 6  # three stay alone: too few
     assert_same_values(program, result, values(X, W), rtol=1e-12)
+
+
+def test_a_transpose_that_moves_nothing_is_no_transposed_factor():
+    def total(w, x, v):
+        factors = [w.transpose(w.add(x, i), axes=(0, 1)) for i in range(4)]
+        return added_up(w, [w.matmul(a, w.multiply(v, i)) for i, a in enumerate(factors)])
+
+    program = write(total, X, W)
+    result = improved(batch, program)
+    assert primitives(result)["matmul"] == 1
+    assert_same_values(program, result, values(X, W), rtol=1e-12)
+
+
+def test_products_that_a_sum_has_taken_in_are_no_part_of_another_batch():
+    def both(w, x, v):
+        products = [w.matmul(w.add(x, i), v) for i in range(8)]
+        return added_up(w, products[:4]), *[w.exp(p) for p in products[4:]]
+
+    program = write(both, X, W)
+    result = improved(batch, program)
+    rows = [e.operands[0].shape[0] for e in result.equations if e.primitive == "matmul"]
+    assert sorted(rows) == [4, 4 * 4]
+    assert_same_values(program, result, values(X, W), rtol=1e-12)

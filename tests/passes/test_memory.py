@@ -378,3 +378,20 @@ def test_values_that_live_at_once_have_blocks_of_their_own():
         total = b.add("add", (total, value))
     result = planned(b.program([b.add("sum", (total,), {"axis": (0,), "keepdims": False})]))
     assert len(result.blocks) == len({result.block_of[value] for value in kept}) == 1000
+
+
+def test_a_part_of_a_concatenation_is_not_written_over_though_it_is_a_reshape():
+    b = Builder()
+    x, y = b.input(ValueType("f64", (4,))), b.input(ValueType("f64", (2, 4)))
+    copied = b.add("reshape", (b.add("exp", (y,)),), {"shape": (8,)})
+    whole = b.add("concatenate", (b.add("exp", (x,)), copied), {"axis": 0})
+    total = b.add("sum", (whole,), {"axis": (0,), "keepdims": False})
+    later = b.add("negative", (copied,))  # the last to read anything of the whole
+    program = b.program([total, b.add("exp", (later,))])
+
+    def copying(equation: Equation) -> Storage:
+        return Storage("buffer") if equation.primitive == "reshape" else storage(equation)
+
+    result = plan(program, copying)
+    assert result.offset_of[copied] == 4 * 8
+    assert result.block_of[later] != result.block_of[whole]

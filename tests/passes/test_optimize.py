@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ir.programs import two_layers
 
 from miniflow.ir import Program, ProgramError, ValueType, check, evaluate
-from miniflow.passes import PASSES, contract, dedupe, optimize, prune, simplify, stages
+from miniflow.passes import PASSES, batch, contract, dedupe, optimize, prune, simplify, stages
 
 from .writing import Writer, assert_same_values, write
 
@@ -202,7 +202,7 @@ def test_stages_show_the_program_after_each_pass():
     assert str(shown[-1][1]) == str(optimize(program))
 
 
-@pytest.mark.parametrize("improve", [simplify, dedupe, prune, contract, optimize])
+@pytest.mark.parametrize("improve", [simplify, dedupe, prune, batch, contract, optimize])
 def test_passes_leave_the_program_that_they_are_given_alone(improve):
     program = two_layers()
     before = str(program), program.equations, program.constants
@@ -269,7 +269,7 @@ def test_work_grows_in_proportion_to_the_program(family):
     assert large < 4.4 * small
 
 
-def calls(function: Callable[[Program], Program], program: Program) -> int:
+def calls(function: Callable[[Program], Any], program: Program) -> int:
     """Return how many calls of Python functions `function(program)` makes."""
     function(program)  # types that NumPy is asked for are remembered from now on
     counted = 0

@@ -362,6 +362,10 @@ HOLDS_BACK = {
     "a number of very many digits": (lambda w, x: w.power(10, 10**9), [F32]),
     "a constant of both zeros": (lambda w, x: w.add(x, w.constant([0.0, -0.0, 0.0])), [F64]),
     "a large constant": (lambda w, x: w.multiply(w.constant(np.ones(600)), 2.0), [F32]),
+    "NumPy writes an array of NaN into integers, and no number": (
+        lambda w, x: w.slice_update(x, w.full(NAN, (2,), "f64"), index=((0, 2, 1), 0)),
+        [I64],
+    ),
     "a stack times a stack": (
         lambda w, x, y: w.matmul(x, y),
         [ValueType("f32", (4, 2, 3)), ValueType("f32", (4, 3, 5))],
@@ -426,3 +430,12 @@ def test_literals_that_look_alike_stay_apart():
         Literal(1.0),
         Literal(True),
     ]
+
+
+def test_what_is_known_of_nan_in_integers_is_found_without_a_warning():
+    program = write(lambda w, x: w.add(w.full(np.float64(NAN), (2, 3), "i64"), x), I64)
+    with np.errstate(all="raise"):
+        simple = improved(simplify, program)
+    assert "full" not in shown(simple)
+    with np.errstate(all="ignore"):
+        assert_same_values(program, simple, [edge_value(I64)])

@@ -11,6 +11,8 @@ from miniflow.backends.numpy_backend import lower
 from miniflow.ir import Builder, ValueType, evaluate
 from miniflow.passes.written_over import find_written_over
 
+from .test_optimize import calls
+
 HALVES = [((0, 2, 1), (0, 3, 1)), ((2, 2, 1), (0, 3, 1))]
 EVERY_OTHER_ROW = [((0, 2, 2), (0, 3, 1)), ((1, 2, 2), (0, 3, 1))]
 
@@ -53,3 +55,17 @@ def test_other_numbers_are_needed(program):
     part = np.arange(6.0).reshape(2, 3)
     for seen, wanted in zip(lower(program).run([part]), evaluate(program, [part]), strict=True):
         np.testing.assert_array_equal(seen, wanted)
+
+
+def test_work_grows_in_proportion_to_the_parts():
+    def rows(n: int) -> Any:
+        b = Builder()
+        row = b.input(ValueType("f64", (3,)))
+        whole = b.add("full", (0.0,), {"shape": (n, 3), "dtype": "f64"})
+        for i in range(n):
+            whole = b.add("slice_update", (whole, row), {"index": (i, (0, 3, 1))})
+        return b.program([whole])
+
+    assert len(find_written_over(rows(50))) == 1
+    small, large = (calls(find_written_over, rows(n)) for n in (50, 200))
+    assert large < 4.4 * small

@@ -66,6 +66,18 @@ def test_one_array_stored_in_two_places_is_one_array():
     assert_same_when_recorded(function, X)
 
 
+def test_writing_through_a_view_of_an_array_without_axes_changes_it():
+    def function(x):
+        a = np.zeros(())
+        whole = a[...]
+        whole += x[0, 1]
+        a[...] *= 3
+        a[()] += 1
+        return a, whole
+
+    assert_same_when_recorded(function, X)
+
+
 def test_a_copy_is_another_array():
     def function(x):
         a = np.zeros((4, 3))

@@ -11,6 +11,14 @@ X = RNG.normal(size=(4, 3))
 Y = RNG.normal(size=(3, 5)).astype(np.float32)
 LABELS = np.array([0, 2, 1, 1])
 
+
+def in_place(a):
+    """What is left of an array when another one that was made of it has changed."""
+    b = np.clip(a, None, None)
+    b += 1
+    return a, b
+
+
 FUNCTIONS = {
     "operators": lambda x: (x + 1, 2 - x, x * x, 1 / x, x**2, x // 0.3, x % 0.7, -x, +x, abs(x)),
     "comparisons": lambda x: (
@@ -38,6 +46,12 @@ FUNCTIONS = {
         np.exp2(x),
         np.log2(x * x),
     ),
+    "hyperbolic functions near their ends": lambda x: (
+        np.sinh(710.2 * np.sign(x)),
+        np.cosh(710.2 * np.sign(x)),
+        np.sinh(x * 1e4),
+        np.sinh(x * 1e-9),
+    ),
     "isinf, trunc": lambda x: (np.isinf(x), np.trunc(x * 3), np.heaviside(x, 0.5), np.fmax(x, 0.0)),
     "reductions": lambda x: (
         np.sum(x),
@@ -54,6 +68,11 @@ FUNCTIONS = {
         np.cumsum(x, 1),
     ),
     "argmax": lambda x: (np.argmax(x, axis=1), x.argmin(), np.argmax(x, axis=0, keepdims=True)),
+    "argmax of everything": lambda x: (
+        np.argmax(x, keepdims=True),
+        x[None].argmin(keepdims=True),
+        np.argmax(x[0, 0], keepdims=True),
+    ),
     "keepdims": lambda x: (
         np.sum(x, axis=1, keepdims=True),
         np.max(x, keepdims=True),
@@ -77,6 +96,7 @@ FUNCTIONS = {
     "transposes": lambda x: (
         np.swapaxes(x, 0, 1),
         np.moveaxis(x[None], 0, 2),
+        np.moveaxis(x[None], (0, -1), (1, 0)),
         np.transpose(x[None], (2, 0, 1)),
     ),
     "squares_of_booleans": lambda x: (x > 0) ** 2 + np.square(x > 0) + (x > 0) ** 3,
@@ -86,15 +106,22 @@ FUNCTIONS = {
         np.vstack([x, x[0]]),
         np.hstack([x, x]),
     ),
-    "splitting": lambda x: (*np.split(x, 2), *np.split(x, [1], axis=1)),
+    "splitting": lambda x: (*np.split(x, 2), *np.split(x, [1], axis=1), *np.split(x, np.int64(2))),
+    "splitting unevenly": lambda x: (*np.array_split(x, 3), *np.array_split(x, 5, axis=1)),
     "repeating": lambda x: (
         np.tile(x, (2, 1)),
+        np.tile(x, np.int64(2)),
         np.repeat(x, 2, axis=0),
         np.roll(x, 1),
         np.roll(x, 2, 1),
         np.flip(x),
     ),
-    "pad": lambda x: (np.pad(x, 1), np.pad(x, ((0, 1), (2, 0)))),
+    "pad": lambda x: (
+        np.pad(x, 1),
+        np.pad(x, ((0, 1), (2, 0))),
+        np.pad(x, 1, constant_values=(7,)),
+    ),
+    "a clip without bounds is a copy": lambda x: in_place(np.copy(x)),
     "choosing": lambda x: (np.where(x > 0, x, 0), np.clip(x, -1, 1), x.clip(0), np.maximum(x, 0)),
     "picking": lambda x: (
         x[0],
@@ -107,6 +134,18 @@ FUNCTIONS = {
         x[LABELS[:2], 1],
     ),
     "masks": lambda x: (x[np.array([True, False, True, False])],),
+    "masks among other indices": lambda x: (
+        x[1:, np.array([True, False, True])],
+        x[..., np.array([False, True, True])],
+        x[np.array([True, False, True, False]), 1:],
+        x[None, x.shape[0] * [True]],
+    ),
+    "arrays without axes": lambda x: (
+        np.array(x[0, 0])[...],
+        np.array(x[0, 0])[()],
+        np.array(x[0, 0])[None],
+        x[0, 0, ...],
+    ),
     "take": lambda x: (
         np.take(x, [0, 2], axis=1),
         x.take([1, 5]),
@@ -175,13 +214,14 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_a_recording_computes_what_numpy_computes(name):
     assert_same_when_recorded(FUNCTIONS[name], X)
 
 
 def test_float32_stays_float32():
     program = assert_same_when_recorded(
-        lambda x: (x * 2 + 0.5, np.mean(x), x / 3, np.tanh(x).sum(axis=0)), Y
+        lambda x: (x * 2 + 0.5, np.mean(x), x / 3, np.tanh(x).sum(axis=0), np.hypot(x, 2)), Y
     )
     assert {output.operand.type.dtype for output in program.outputs} == {"f32"}
 
@@ -231,6 +271,8 @@ def test_numbers_that_no_input_has_a_part_in_are_known():
         (lambda x: np.sort(x), "calls numpy.sort, which the compiler does not know"),
         (lambda x: __import__("math").exp(x[0, 0]), "asks for the number in an array (float(x))"),
         (lambda x: np.add(x, 1, where=x > 0), "calls np.add with where="),
+        (lambda x: np.pad(x, 1, constant_values=(7, 8)), "pads with several constants"),
+        (lambda x: x[None, 0, ..., [0, 1]], "`...` for no axis between two arrays"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused_with_its_reason(code, reason):
@@ -257,3 +299,30 @@ def test_numpy_is_itself_again_afterwards_and_for_other_threads():
     with pytest.raises(Refused):
         record(lambda x: bool(x[0, 0]), X)
     assert np.zeros is zeros
+
+
+def test_an_axis_that_an_array_does_not_have_is_refused_as_by_numpy():
+    for code in (lambda x: np.expand_dims(x, 7), lambda x: np.moveaxis(x, 0, 2)):
+        with pytest.raises(np.exceptions.AxisError):
+            record(code, X)
+    with pytest.raises(ValueError, match="equal division"):
+        record(lambda x: np.split(x, 3), X)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (np.array([True, False]), "a mask of shape"),
+        ((slice(None), np.array([True, False])), "a mask of shape"),
+        ((..., np.ones((4, 4), bool)), "a mask of shape"),
+        ((..., 0, ...), "single ellipsis"),
+        ((0, 0, 0), "too many indices"),
+        ((np.ones((4, 3), bool), 0), "too many indices"),
+        (4, "out of bounds"),
+    ],
+)
+def test_an_index_that_does_not_fit_is_refused_as_by_numpy(index, message):
+    with pytest.raises(IndexError):
+        X[index]
+    with pytest.raises(IndexError, match=message):
+        record(lambda x: x[index], X)

@@ -6,10 +6,12 @@ Read in this order:
 - `dtypes`: the type of a value (dtype, shape, and whether it is an array or a number);
 - `program`: the immutable records, `Variable`, `Literal`, `Equation`, `Program`;
 - `rules`: the parts from which types are inferred, all asked of NumPy itself;
-- `primitives`: the table; each entry holds a primitive's type rule, its NumPy meaning and its cost;
+- `primitive`, `primitives`: the table, and the record of which it is made; each entry holds a
+  primitive's type rule, its NumPy meaning and its cost;
 - `indexing`: the table's entries that read and write parts of arrays;
 - `build`: `Builder`, which writes programs and infers every type on the way;
-- `check`, `evaluate`, `cost`, `text`: verify a program, run it, estimate it, print it.
+- `check`, `evaluate`, `cost`, `text`: verify a program, run it, estimate it, print it;
+- `store`: a program as JSON, and back, as model files hold it.
 """
 
 from miniflow.ir.build import Builder

@@ -95,7 +95,7 @@ def _check_origin(origin: Origin | None) -> None:
         return
     if type(origin) is not Origin or origin.phase not in PHASES or type(origin.index) is not int:
         raise ProgramError("its origin is not an origin")
-    for text in (origin.node, origin.where, origin.line):
+    for text in (origin.node, origin.where):
         _check_text(text, "what an origin says")
 
 

@@ -105,6 +105,19 @@ def dtype_name(dtype: npt.DTypeLike) -> str:
         ) from None
 
 
+def same_bits(one: Array, other: Array) -> bool:
+    """Whether two arrays have one dtype and shape, and hold the same bits: NaN is NaN, and 0.0 is
+    not -0.0.
+
+    >>> same_bits(np.array([np.nan]), np.array([np.nan])), same_bits(np.zeros(1), -np.zeros(1))
+    (True, False)
+    """
+    if one is other:
+        return True
+    is_alike = one.shape == other.shape and one.dtype == other.dtype
+    return is_alike and one.tobytes() == other.tobytes()
+
+
 def type_of(value: object) -> ValueType:
     """Return the type of a Python number, a NumPy scalar or a NumPy array.
 

@@ -298,10 +298,6 @@ def _infer_arange(*, start: int, stop: int, step: int, dtype: str) -> ValueType:
     return ValueType(dtype, (length,))
 
 
-def _no_flops(result: ValueType, *operands: Operand, **params: object) -> int:
-    return 0
-
-
 _SHAPE, _AXIS = {"shape": INTS}, {"axis": INT}
 
 PRIMITIVES: Final[Mapping[str, Primitive]] = {
@@ -346,7 +342,7 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
         _elementwise("isnan", 1),
         _elementwise("isfinite", 1),
         Primitive("where", "elementwise", 3, _where, _infer_where, flops=_per_element(1)),
-        Primitive("cast", "elementwise", 1, _cast, _infer_cast, {"dtype": DTYPE}, _no_flops),
+        Primitive("cast", "elementwise", 1, _cast, _infer_cast, {"dtype": DTYPE}),
         # Reductions.
         _reduction("sum", has_identity=True),
         _reduction("prod", has_identity=True),

@@ -42,14 +42,13 @@ class Origin:
 
     `node` is the node's label (``Linear 'logits'``), `where` the file and line that built it,
     `phase` one of `PHASES`, `index` the node's place in the order of the graph (-1: no node, as
-    with an optimizer), `line` the file and line of the code that computed, where it is known.
+    with an optimizer).
     """
 
     node: str
     where: str = ""
     phase: str = "forward"
     index: int = -1
-    line: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

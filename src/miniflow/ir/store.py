@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.ir.check import check
-from miniflow.ir.dtypes import DTYPES, PYTHON_DTYPES, ProgramError, ValueType
+from miniflow.ir.dtypes import DTYPES, PYTHON_DTYPES, ProgramError, ValueType, same_bits
 from miniflow.ir.program import (
     Constant,
     Equation,
@@ -86,15 +86,10 @@ def generalize(programs: Mapping[int, Program]) -> Json:
     """
     sizes = sorted(programs)
     for constants in zip(*(programs[n].constants for n in sizes), strict=False):
-        if any(not _is_same_array(constants[0].value, constant.value) for constant in constants):
+        if not all(same_bits(constants[0].value, constant.value) for constant in constants):
             raise ProgramError("an array of the program differs with the number of rows")
     texts = [json.loads(json.dumps(describe_program(programs[n]))) for n in sizes]
     return _general(texts, sizes)
-
-
-def _is_same_array(one: np.ndarray, other: np.ndarray) -> bool:
-    same_type = one.shape == other.shape and one.dtype == other.dtype
-    return one is other or (same_type and one.tobytes() == other.tobytes())
 
 
 def _general(texts: Sequence[Json], sizes: Sequence[int]) -> Json:
@@ -109,9 +104,9 @@ def _general(texts: Sequence[Json], sizes: Sequence[int]) -> Json:
         return [_general(list(entries), sizes) for entries in zip(*texts, strict=True)]
     if all(t == first and type(t) is type(first) for t in texts):
         return first
-    if first in ("i64", "f64") or not all(type(t) is int for t in texts):
-        return _general_literal(texts, sizes)
-    return {"n": _line(texts, sizes)}
+    if all(type(t) is int for t in texts):
+        return {"n": _line(texts, sizes)}
+    return _general_literal(texts, sizes)
 
 
 def _general_literal(texts: Sequence[Json], sizes: Sequence[int]) -> Json:

@@ -183,7 +183,7 @@ def _return(outputs: tuple[Output, ...], names: Namer) -> list[str]:
     shown = [_operand(output.operand, names) for output in outputs]
     notes = [_note(output, names) for output in outputs]
     if not any(notes):
-        return [f"  return {', '.join(shown)}"]
+        return [f"  return {', '.join(shown)}".rstrip()]
     width = max(map(len, shown)) + 1
     return [
         "  return (",

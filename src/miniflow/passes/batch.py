@@ -35,6 +35,7 @@ from miniflow.ir.program import (
     Variable,
     count_uses,
 )
+from miniflow.passes.prune import prune
 
 FEWEST: Final = 4  # that are worth it
 LARGEST: Final = 2**17  # multiplications in one product: more take longer than a call
@@ -42,7 +43,8 @@ FLOATS: Final = ("f32", "f64")
 
 
 def batch(program: Program) -> Program:
-    """Return the program with one product in the place of many small ones.
+    """Return the program with one product in the place of many small ones; what nobody reads is
+    left out.
 
     >>> from miniflow.ir import Builder, ValueType
     >>> b = Builder()
@@ -58,7 +60,7 @@ def batch(program: Program) -> Program:
       t5 = exp(t1[15:])                                    # f32[5,2]
       return t2, t3, t4, t5
     """
-    return _with_shared_factors(_with_long_sums(program))
+    return _with_shared_factors(prune(_with_long_sums(program)))
 
 
 # Products that are added up.
@@ -148,7 +150,7 @@ def _is_small_product(equation: Equation) -> bool:
 
 def _is_transposed(operand: Operand, definitions: dict[Operand, Equation]) -> bool:
     made = definitions.get(operand)
-    return made is not None and made.primitive == "transpose" and len(operand.shape) == 2
+    return made is not None and made.primitive == "transpose" and made.params["axes"] == (1, 0)
 
 
 def _write_sum(

@@ -43,7 +43,8 @@ def _number_of(array: Array | None) -> Literal | None:
 
 def _in_dtype(number: Literal, dtype: str) -> Literal | None:
     try:
-        return Literal(np.full(1, number.value, DTYPES[dtype])[0])
+        with np.errstate(all="ignore"):
+            return Literal(np.full(1, number.value, DTYPES[dtype])[0])
     except (OverflowError, ValueError):
         return None
 
@@ -74,10 +75,12 @@ def part(equation: Equation, look: Rewriter) -> Expression | None:
 
 
 def written(equation: Equation, look: Rewriter) -> Expression | None:
-    """What is written into a part of an array is broadcast by itself."""
+    """What is written into a part of an array is broadcast by itself. Floats that are written into
+    integers stay an array: NumPy refuses the number NaN there, but takes an array of it.
+    """
     x, value, *indices = equation.operands
     number = number_in(value, look)
-    if number is None:
+    if number is None or (value.dtype[0] == "f" and x.dtype[0] != "f"):
         return None
     return Call(equation.primitive, (x, number, *indices), equation.params)
 

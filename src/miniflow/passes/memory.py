@@ -136,7 +136,7 @@ class _Facts:
         """Whether a variable has the elements of its root, all and in the same order."""
         while variable in self.roots:
             equation = self.equation_of[variable]
-            if equation.primitive != "reshape":
+            if equation.primitive != "reshape" or self.storage[equation].kind != "view":
                 return False
             (variable,) = variables_read(equation)
         return True

@@ -2,13 +2,13 @@
 
 An index is taken apart as NumPy takes it apart. Numbers, slices, None and `...` alone give a view.
 With an array of integers among them, the slices are applied first, as a view, and the arrays
-(numbers count as arrays then) pick from
-it: a `gather`. An array of booleans that is fixed is the list of places where it is true; one that
-is computed can be written through (`x[mask] = 0`) and not read, since the shape of the result would
-depend on the numbers.
+(numbers count as arrays then) pick from it: a `gather`. An array of booleans that is fixed is the
+list of places where it is true; one that is computed can be written through (`x[mask] = 0`) and not
+read, since the shape of the result would depend on the numbers.
 """
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,6 +109,7 @@ def _parts(x: TracedArray, index: Any) -> _Parts:
             arrays[len(shape)] = operand_of(np.int64(entry) if type(entry) is int else entry)
             shape.append(x.shape[axis])
             basic.append(slice(None))
+    _check_dots(given, tuple(arrays))
     has_none = any(entry is None for entry in entries)
     is_entry = all(type(entry) is int for entry in entries) and Ellipsis not in given
     return _Parts(tuple(basic), tuple(shape) if has_none else None, arrays, is_entry)
@@ -118,20 +119,50 @@ def _complete(x: TracedArray, entries: list[Any]) -> list[Any]:
     """The entries with `...` written out, fixed masks as places, and slices for the axes that
     are not named.
     """
-    written: list[Any] = []
-    for entry in entries:
-        if isinstance(entry, np.ndarray) and not is_traced(entry) and entry.dtype == bool:
-            written.extend(np.nonzero(entry))
-        else:
-            written.append(entry)
-    named = sum(entry is not None and entry is not Ellipsis for entry in written)
+    named = sum(map(_axes_named, entries))
     if named > x.ndim:
         raise IndexError(f"too many indices: {named} for an array of {x.ndim} axes")
-    rest = [slice(None)] * (x.ndim - named)
-    for i, entry in enumerate(written):
+    dots = [i for i, entry in enumerate(entries) if entry is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    written: list[Any] = []
+    axis = 0
+    for entry in entries if dots else [*entries, Ellipsis]:
+        count = x.ndim - named if entry is Ellipsis else _axes_named(entry)
         if entry is Ellipsis:
-            return [*written[:i], *rest, *written[i + 1 :]]
-    return [*written, *rest]
+            written += [slice(None)] * count
+        elif _is_fixed_mask(entry):
+            if entry.shape != x.shape[axis : axis + count]:
+                raise IndexError(f"a mask of shape {entry.shape} for an array of shape {x.shape}")
+            written += np.nonzero(entry)
+        else:
+            written.append(entry)
+        axis += count
+    return written
+
+
+def _axes_named(entry: Any) -> int:
+    """How many axes an entry of an index is about, if it is not `...`."""
+    if entry is None or entry is Ellipsis:
+        return 0
+    return entry.ndim if _is_fixed_mask(entry) else 1
+
+
+def _is_fixed_mask(entry: Any) -> bool:
+    return isinstance(entry, np.ndarray) and not is_traced(entry) and entry.dtype == bool
+
+
+def _check_dots(given: list[Any], axes: tuple[int, ...]) -> None:
+    """Refuse a `...` that stands for no axis between arrays which pick along neighbouring axes:
+    NumPy lays what they pick first then, and a `gather` in place.
+    """
+    picking = [
+        i for i, e in enumerate(given) if not isinstance(e, (slice, type(None), EllipsisType))
+    ]
+    dots = [i for i, entry in enumerate(given) if entry is Ellipsis]
+    are_neighbours = bool(axes) and axes[-1] - axes[0] == len(axes) - 1
+    if are_neighbours and axes[0] > 0 and dots and picking[0] < dots[0] < picking[-1]:
+        raise Refused("its index has `...` for no axis between two arrays.", "Leave the ... out.")
 
 
 def _plain(entry: Any) -> Any:
@@ -144,9 +175,12 @@ def _plain(entry: Any) -> Any:
     if is_traced(entry):
         operand = entry.read()
         if operand.type.dtype == "bool":
-            raise Refused(
-                "it mixes a computed mask with other indices.", "Use np.where(mask, a, b)."
-            )
+            mask = active().known_value(operand)
+            if mask is None:
+                raise Refused(
+                    "it mixes a computed mask with other indices.", "Use np.where(mask, a, b)."
+                )
+            return mask
         if operand.type.dtype[0] not in "iu":
             raise IndexError("arrays used as indices must be of integer type")
         known = None if operand.type.kind == "array" else active().known_value(operand)
@@ -165,7 +199,9 @@ def _plain(entry: Any) -> Any:
 def _basic_view(x: TracedArray, parts: _Parts) -> TracedArray:
     view = x
     index = slice_index(parts.basic, x.shape)
-    if x.ndim and all(isinstance(entry, int) for entry in index):  # x[0, ...]: no axis is left
+    if not x.ndim:  # a slice of no axes would be a number
+        return reshaped_view(x, parts.expanded or ())
+    if all(isinstance(entry, int) for entry in index):  # x[0, ...]: no axis is left
         ones = tuple((entry, 1, 1) for entry in index)
         return reshaped_view(x.look(_slice_view(ones), x.contiguous), parts.expanded or ())
     whole = tuple((0, n, 1) if n else (0, 0, 1) for n in x.shape)

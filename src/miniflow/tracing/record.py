@@ -21,7 +21,7 @@ from miniflow.autodiff import check_gradients_of, gradient_of, start_pass
 from miniflow.errors import CompileError, GraphError
 from miniflow.feeding import explained, wants_a_value
 from miniflow.graph import Node, Parameter
-from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, type_of
+from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
 from miniflow.plans import Plan, passes_under_way
 from miniflow.tracing.arrays import TracedArray, TracedPython, is_traced_array, operand_of, wrapped
@@ -72,7 +72,8 @@ def record(
         output: the node.
         plan: its plan.
         fed: the type of the value of each node that is fed; parameters that are not among them are
-        inputs too. wrt: the nodes whose gradients are outputs of the program.
+            inputs too.
+        wrt: the nodes whose gradients are outputs of the program.
         parameters: what the optimizer updates.
         optimizer: None to update nothing.
         more: asked for further outputs when both passes are done, while the nodes still hold their
@@ -332,7 +333,7 @@ def _is_same(now: Any, before: Any) -> bool:
     if type(now) is not type(before) or is_traced(now):
         return False
     if isinstance(now, np.ndarray):
-        return bool(np.array_equal(now, before))
+        return same_bits(now, before)
     if isinstance(now, (list, dict)):
         entries = [list(x.values()) if isinstance(x, dict) else x for x in (now, before)]
         return len(now) == len(before) and all(map(operator.is_, *entries))

@@ -18,7 +18,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.ir.build import Builder
-from miniflow.ir.dtypes import ProgramError
+from miniflow.ir.dtypes import ProgramError, same_bits
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Origin, Params, Variable
 
@@ -115,7 +115,7 @@ class Trace:
         once only.
         """
         known = self._constants.get(id(array))
-        if known is None or not _same_bits(self._known[known[1]], array):
+        if known is None or not same_bits(self._known[known[1]], array):
             variable = self.builder.constant(array)
             self._known[variable] = self.builder.constants[-1].value
             known = self._constants[id(array)] = (array, variable)
@@ -185,11 +185,6 @@ def recording(patches: Callable[[Trace], Any]) -> Iterator[Trace]:
             yield trace
     finally:
         _active.pop()
-
-
-def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
-    same_type = one.shape == other.shape and one.dtype == other.dtype
-    return same_type and one.tobytes() == other.tobytes()
 
 
 def is_recording() -> bool:

@@ -55,8 +55,14 @@ def _logaddexp(x: Any, y: Any) -> Any:
 
 
 def _sinh(x: Any) -> Any:
-    e = np.expm1(np.abs(x))
-    return np.sign(x) * (e + np.where(np.isfinite(e), e / (e + 1), 1)) / 2
+    e = np.expm1(np.abs(x) / 2)  # half of x: exp(x) is infinite a little before sinh(x) is
+    sinh_of_half = (e + np.where(np.isfinite(e), e / (e + 1), 1)) / 2
+    return np.sign(x) * (2 * sinh_of_half * _cosh(x / 2))
+
+
+def _cosh(x: Any) -> Any:
+    e = np.exp(np.abs(x) / 2)
+    return e / 2 * e + 0.5 / e / e
 
 
 def _square(x: Any) -> Any:
@@ -65,7 +71,7 @@ def _square(x: Any) -> Any:
 
 
 def _hypot(x: Any, y: Any) -> Any:
-    largest = np.maximum(np.abs(x), np.abs(y))
+    largest = np.maximum(abs(x), abs(y))  # of a Python number abs makes one, np.abs NumPy's
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)  # squares may overflow
     return scale * np.sqrt((x / scale) ** 2 + (y / scale) ** 2)
 
@@ -88,7 +94,7 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "log10": lambda x: np.log(x) / np.log(10.0).item(),
     "tan": lambda x: np.sin(x) / np.cos(x),
     "sinh": _sinh,
-    "cosh": lambda x: (np.exp(x) + np.exp(-x)) / 2,
+    "cosh": _cosh,
     "hypot": _hypot,
     "isinf": lambda x: np.logical_not(np.isfinite(x)) & np.logical_not(np.isnan(x)),
     "fmax": lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y))),

@@ -53,13 +53,19 @@ def _column_stack(arrays: Any) -> Any:
     return np.concatenate(columns, 1)
 
 
-@answers(np.split, np.array_split)
+@answers(np.split)
 def _split(x: Any, places: Any, axis: int = 0) -> Any:
+    if np.ndim(places) == 0 and x.shape[axis] % int(places):
+        raise ValueError("array split does not result in an equal division")
+    return _array_split(x, places, axis)
+
+
+@answers(np.array_split)
+def _array_split(x: Any, places: Any, axis: int = 0) -> Any:
     axis = axis_of(axis, x.ndim)
-    if isinstance(places, int):
-        if x.shape[axis] % places:
-            raise ValueError("array split does not result in an equal division")
-        places = range(x.shape[axis] // places, x.shape[axis], x.shape[axis] // places)
+    if np.ndim(places) == 0:  # so many parts; the first of them are longer by one, if need be
+        size, longer = divmod(x.shape[axis], int(places))
+        places = [i * size + min(i, longer) for i in range(1, int(places))]
     ends = [0, *map(int, places), x.shape[axis]]
     before = (slice(None),) * axis
     return [x[(*before, slice(a, b))] for a, b in pairwise(ends)]
@@ -67,7 +73,7 @@ def _split(x: Any, places: Any, axis: int = 0) -> Any:
 
 @answers(np.tile)
 def _tile(x: Any, reps: Any) -> Any:
-    times = [reps] if isinstance(reps, int) else list(reps)
+    times = [int(n) for n in ((reps,) if np.ndim(reps) == 0 else reps)]
     shape = list(np.shape(x))
     times, shape = [1] * (len(shape) - len(times)) + times, [1] * (len(times) - len(shape)) + shape
     spread = np.broadcast_to(
@@ -106,6 +112,8 @@ def _roll(x: Any, shift: int, axis: Any = None) -> Any:
 def _pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     if mode != "constant":
         raise Refused(f"it pads in the mode {mode!r}.", "Padding with a constant is recorded.")
+    if np.size(constant_values) != 1:
+        raise Refused("it pads with several constants.", "Pad once for each of them.")
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
     shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths, strict=True))
     padded = full(shape, constant_values, x.dtype)

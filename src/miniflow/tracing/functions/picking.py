@@ -37,6 +37,8 @@ def _clip(
     max: Any = None,
 ) -> Any:
     low, high = (a_min if a_min is not None else min), (a_max if a_max is not None else max)
+    if low is None and high is None:
+        return returned(np.positive(x), out)  # not the array itself: NumPy makes a new one
     x = x if low is None else np.maximum(x, low)
     x = x if high is None else np.minimum(x, high)
     return returned(x, out)

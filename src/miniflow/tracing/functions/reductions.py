@@ -135,9 +135,14 @@ def _ptp(x: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> An
 
 def _arg_reduction(primitive: str) -> Callable[..., Any]:
     def reduce(x: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
-        x = as_traced(x) if axis is not None else np.ravel(as_traced(x))
-        params = {"axis": axis_of(axis or 0, x.ndim), "keepdims": keepdims is True}
-        return returned(wrapped(active().record(primitive, [x.read()], params)), out)
+        given = as_traced(x)
+        x = given if axis is not None else np.ravel(given)
+        keeps = keepdims is True
+        params = {"axis": axis_of(axis or 0, x.ndim), "keepdims": keeps and axis is not None}
+        place = wrapped(active().record(primitive, [x.read()], params))
+        if keeps and axis is None and np.ndim(given):
+            place = np.reshape(place, (1,) * np.ndim(given))
+        return returned(place, out)
 
     return reduce
 

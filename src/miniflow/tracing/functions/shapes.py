@@ -91,9 +91,11 @@ def _swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 
 @answers(np.moveaxis)
-def _moveaxis(x: Any, source: int, destination: int) -> Any:
-    order = list(range(x.ndim))
-    order.insert(axis_of(destination, x.ndim), order.pop(axis_of(source, x.ndim)))
+def _moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    moved, places = ([axis_of(a, x.ndim) for a in np.atleast_1d(s)] for s in (source, destination))
+    order = [axis for axis in range(x.ndim) if axis not in moved]
+    for place, axis in sorted(zip(places, moved, strict=True)):
+        order.insert(place, axis)
     return _transpose(x, order)
 
 
@@ -101,7 +103,7 @@ def _moveaxis(x: Any, source: int, destination: int) -> Any:
 def _expand_dims(x: Any, axis: Any) -> Any:
     shape = list(np.shape(x))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    for a in sorted(int(a) % (len(shape) + len(axes)) for a in axes):
+    for a in axes_of(axes, len(shape) + len(axes)):
         shape.insert(a, 1)
     return np.reshape(x, shape)
 
