@@ -209,3 +209,19 @@ def test_two_and_two_epochs_are_four(tmp_path: pathlib.Path) -> None:
 
     train(2, checkpoint=tmp_path / "c", callbacks=[Watch()])
     assert train(4, checkpoint=tmp_path / "c", resume=True, rng=1) == train(4)
+
+
+def test_whole_numbers_are_interpolated_as_their_floats_are() -> None:
+    pixels = np.arange(25).reshape(1, 5, 5) * 10
+    options = {"shift": 0.9, "rotate": 0, "scale": 0}
+    seen, expected = (
+        next(augmented(Dataset(given, [0]), **options).batches(1, rng=0))[0]
+        for given in (pixels, pixels.astype(np.float32))
+    )
+    assert seen.dtype == np.float32
+    assert np.array_equal(seen, expected)
+
+
+def test_what_is_no_data_set_is_refused_with_a_hint() -> None:
+    with pytest.raises(DataError, match=r"augmented: data is a data set, not .*its \.train\?"):
+        augmented(mf.datasets.mnist())  # type: ignore[arg-type]

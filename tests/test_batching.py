@@ -12,6 +12,7 @@ from blobs import clouds, problem
 
 import miniflow as mf
 from miniflow.datasets import Dataset
+from miniflow.datasets.batches import _is_mapped
 from miniflow.errors import DataError, FeedError
 from miniflow.optimizers import SGD
 from miniflow.training import fit
@@ -93,6 +94,15 @@ def test_functions_that_yield_no_batches_are_told_so(make: Any, message: str) ->
         quiet(p.loss, make(p), SGD(0.1), epochs=3)
 
 
+@pytest.mark.parametrize("backend", ["interpreter", "numpy"])
+def test_what_is_trained_cannot_be_fed(backend: str) -> None:
+    p = problem()
+    batch = {**p.feed(), p.parameters[0]: np.zeros_like(p.parameters[0].value)}
+    for data in (batch, lambda: [batch]):
+        with pytest.raises(FeedError, match=r"data feeds Parameter '\w+' .* which is trained"):
+            quiet(p.loss, data, SGD(0.1), backend=backend)
+
+
 def test_a_pair_for_a_graph_with_more_inputs_says_how_to_feed_it() -> None:
     p = problem()
     loss = p.loss + mf.Sum(p.parameters[0] ** 2)
@@ -154,4 +164,5 @@ def test_a_mapped_file_of_floats_is_served_as_it_is(tmp_path: pathlib.Path) -> N
     np.save(tmp_path / "points.npy", points)
     data = Dataset(np.load(tmp_path / "points.npy", mmap_mode="r"))
     assert (next(data.batches(40))[0] == points).all()
-    assert isinstance(data.images.base, np.memmap) or data.images.base is not None
+    assert np.shares_memory(data.images, data._images.given)
+    assert _is_mapped(data.images)

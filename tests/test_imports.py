@@ -163,6 +163,21 @@ def test_star_import_names_exist_and_come_once() -> None:
     assert all(hasattr(mf, name) for name in mf.__all__)
 
 
+def test_type_checkers_are_told_of_every_name_that_is_loaded_later() -> None:
+    (block,) = (
+        node
+        for node in ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If)
+    )
+    told = {
+        alias.asname: statement.module.removeprefix("miniflow").lstrip(".")
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom) and statement.module
+        for alias in statement.names
+    }
+    assert told == mf._LATER | dict.fromkeys(mf._ROOMS, "")
+
+
 def test_every_node_family_is_handed_on() -> None:
     classes = {
         name

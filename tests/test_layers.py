@@ -216,6 +216,15 @@ def test_a_network_of_layers_is_trained_and_saved(tmp_path: Any) -> None:
     assert (mf.load(tmp_path / "model").predict(images) == labels).mean() > 0.9
 
 
+def nothing(node: mf.Node) -> None:
+    """An activation that somebody forgot to return."""
+
+
+class Empty(layers.Layer):
+    def build(self, x: mf.Node, name: str) -> Any:
+        nothing(x)
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
@@ -233,6 +242,17 @@ def test_a_network_of_layers_is_trained_and_saved(tmp_path: Any) -> None:
         (lambda X: layers.Dense(3)(mf.Mean(X)), ShapeError, "needs an axis of rows"),
         (lambda X: layers.Sequential([layers.Dense(3), 3]), OptionError, "takes layers, and was"),
         (lambda X: layers.Input((0,)), OptionError, "at least 1, not 0"),
+        (lambda X: layers.Input(784), OptionError, "Input: the shape .* say, not 784"),
+        (lambda X: layers.Reshape(784), OptionError, "Reshape: the shape of one example is"),
+        (lambda X: layers.Reshape((4, -1)), OptionError, "Reshape: each size of the shape is"),
+        (
+            lambda X: layers.Sequential([nothing])(X),
+            OptionError,
+            "nothing takes a node and returns one; it returned None",
+        ),
+        (lambda X: layers.Dense(3, nothing)(X), OptionError, "nothing takes a node and returns"),
+        (lambda X: layers.Activation(nothing)(X), OptionError, "nothing takes a node and returns"),
+        (lambda X: Empty()(X), OptionError, "<Empty 'layer1'> takes a node and returns one"),
     ],
 )
 def test_what_does_not_fit_is_told_where_the_layer_is_built(

@@ -175,6 +175,34 @@ def test_messages_about_what_gradient_returns() -> None:
     )
 
 
+def test_messages_about_gradients_that_are_lists() -> None:
+    class Listed(mf.Op):
+        def compute(self, x):
+            return x * 1.0
+
+        def gradient(self, grad, x):
+            return (grad.tolist(),)
+
+    feed = {x: np.ones(3)}
+    told = "[1.0, 1.0, 1.0] (list) as the gradient for"
+    assert message_of(errors.GradientError, lambda: mf.value_and_grad(Listed(x), feed, [x])) == (
+        f"{here('Listed')}: gradient() returned {told} {here('Input', 'x')}: "
+        "it is a number or an array."
+    )
+
+    class RawListed(Unfinished):
+        def forward(self) -> None:
+            self.value = self.inbound_nodes[0].value
+
+        def backward(self) -> None:
+            self.gradients = {self.inbound_nodes[0]: [1.0, 1.0, 1.0]}
+
+    assert message_of(errors.GradientError, lambda: mf.value_and_grad(RawListed(x), feed, [x])) == (
+        f"{here('RawListed')}: backward() left {told} {here('Input', 'x')}: "
+        "it is a number or an array."
+    )
+
+
 def test_messages_about_code_that_raises_tell_the_node_and_the_shapes() -> None:
     class Typo(RawMul):
         def forward(self) -> None:

@@ -257,3 +257,39 @@ def test_messages_about_a_dummy_gradient() -> None:
         ) == (
             f"{here('DummyGrad')} was fed a gradient of shape {shape}; its value has shape (2, 3)."
         )
+
+
+def test_message_about_a_parameter_without_a_value() -> None:
+    assert message_of(errors.GraphError, lambda: mf.Parameter(None, "W")) == (
+        "Parameter 'W' was given None (NoneType): it takes real numbers and arrays of them."
+    )
+
+
+def test_message_about_a_number_to_flatten() -> None:
+    assert message_of(errors.ShapeError, lambda: mf.value(mf.Flatten(x), {x: 3.0})) == (
+        f"{here('Flatten')}: Input 'x' is a number; it takes an array with at least one axis."
+    )
+
+
+def test_message_about_a_list_of_nodes_to_concatenate() -> None:
+    assert message_of(errors.GraphError, lambda: mf.Concat([x, y])) == (
+        "Concat takes its nodes one by one, and not in a list: Concat(x, y, axis=0)."
+    )
+
+
+def test_message_about_a_power_that_is_no_real_number() -> None:
+    expected = (
+        f"{here('Pow')}: Input 'x' is -4.0 and Constant is 0.5: that power of a negative number is "
+        "no real number."
+    )
+    node = x**0.5
+    assert message_of(errors.GraphError, lambda: mf.value(node, {x: -4.0})) == expected
+    assert message_of(errors.GraphError, lambda: mf.compile(node)({x: -4.0})) == expected
+
+
+def test_message_about_a_seed_that_is_an_array_is_short() -> None:
+    node = mf.Dropout(np.ones(3), x)
+    assert message_of(errors.GraphError, lambda: mf.value(node, {x: np.arange(500)})) == (
+        f"{here('Dropout')}: Input 'x' is an array of shape (500,) and dtype int64; "
+        "it must be a whole number."
+    )

@@ -275,3 +275,9 @@ def test_an_optimizer_prints_its_settings() -> None:
     assert repr(Adam(StepDecay(0.1, every=5))).startswith(
         "Adam(lr=StepDecay(lr=0.1, every=5, factor=0.1), beta_1=0.9"
     )
+
+
+@pytest.mark.parametrize("lr", [np.array([0.1, 0.2]), mf.Input("x"), "0.1", None, True])
+def test_a_learning_rate_is_one_number_or_a_schedule(lr: Any) -> None:
+    with pytest.raises(OptionError, match=r"SGD: lr is a number"):
+        SGD(lr)

@@ -1,6 +1,10 @@
 """Learning rates over the steps."""
 
 import math
+import os
+import pathlib
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +12,7 @@ import numpy as np
 import pytest
 from recorder import Recorded
 
+import miniflow as mf
 from miniflow.options import OptionError
 from miniflow.schedules import (
     CosineDecay,
@@ -106,3 +111,34 @@ def test_piecewise_constant_changes_at_its_boundaries() -> None:
 def test_schedules_that_make_no_sense_are_refused(make: Callable[[], Any]) -> None:
     with pytest.raises(OptionError):
         make()
+
+
+AFTER_A_RESTART = """
+import sys, numpy as np, miniflow as mf
+
+W = mf.Parameter([2.0], "W")
+x = mf.Input("x")
+loss = mf.MSE(W * x, [0.0])
+epochs, path = int(sys.argv[1]), sys.argv[2]
+history = mf.fit(loss, {x: np.ones(1)}, mf.SGD(lambda step: 0.1 * 0.5**step), epochs=epochs,
+                 checkpoint=path, resume=True, progress="none", backend="interpreter")
+print(len(history), history[-1].learning_rate)
+"""
+
+
+def test_a_training_with_a_function_for_a_schedule_goes_on_in_another_process(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = os.pathsep.join([str(pathlib.Path(mf.__file__).parent.parent), *sys.path])
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", AFTER_A_RESTART, str(epochs), str(tmp_path / "c")],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for epochs in (1, 2)
+    ]
+    assert told == ["1 0.1\n", "2 0.05\n"]

@@ -8,7 +8,7 @@ import pytest
 
 import miniflow as mf
 from miniflow import layers
-from miniflow.errors import GraphError
+from miniflow.errors import GraphError, ShapeError
 from miniflow.networks import build
 from miniflow.summaries import summarize
 
@@ -102,3 +102,9 @@ def test_the_whole_is_the_sum_of_its_lines() -> None:
 def test_layers_that_were_not_called_yet_have_no_summary() -> None:
     with pytest.raises(GraphError, match="The output is a node"):
         mf.summary(layers.Sequential([layers.Dense(3)]))
+
+
+def test_an_example_that_is_no_array_is_told_with_its_input() -> None:
+    x = mf.Input("x")
+    with pytest.raises(ShapeError, match=r"example for Input 'x' .* is 3.0 \(float\)"):
+        mf.summary(x * 2.0, {x: 3.0})

@@ -22,8 +22,12 @@ from miniflow.nodes import *  # noqa: F403
 from miniflow.nodes import __all__ as _node_names
 
 if TYPE_CHECKING:
+    from miniflow import callbacks as callbacks
     from miniflow import datasets as datasets
+    from miniflow import initializers as initializers
     from miniflow import layers as layers
+    from miniflow import optimizers as optimizers
+    from miniflow import schedules as schedules
     from miniflow.augmentation import augmented as augmented
     from miniflow.callbacks import Callback as Callback
     from miniflow.callbacks import CSVLogger as CSVLogger
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from miniflow.estimator import MiniflowClassifier as MiniflowClassifier
     from miniflow.estimator import MiniflowRegressor as MiniflowRegressor
     from miniflow.evaluation import evaluate as evaluate
+    from miniflow.history import History as History
     from miniflow.models import Model as Model
     from miniflow.models import load as load
     from miniflow.models import save as save

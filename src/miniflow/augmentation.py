@@ -20,6 +20,7 @@ from miniflow.datasets import Dataset
 from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.errors import DataError
 from miniflow.options import number
+from miniflow.values import describe
 
 Array = NDArray[Any]
 
@@ -60,7 +61,8 @@ def augmented(
     from outside an image is 0. Between pixels, the value is interpolated linearly.
 
     Raises:
-        DataError: it is not known how the numbers of an example make an image.
+        DataError: `data` is no data set, or it is not known how the numbers of an example make an
+            image.
         OptionError: a limit is not a number of at least 0.
 
     Source: P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural
@@ -78,6 +80,9 @@ def augmented(
            [0.  , 0.  , 0.03, 0.89, 0.  ],
            [0.  , 0.  , 0.  , 0.  , 0.  ]], dtype=float32)
     """
+    if not hasattr(data, "images"):
+        hint = " Did you mean its .train?" * hasattr(data, "train")
+        raise DataError(f"augmented: data is a data set, not {describe(data)}.{hint}")
     limits = Limits(
         number("augmented", "shift", shift),
         number("augmented", "rotate", rotate),
@@ -127,6 +132,8 @@ class Augmented:
         )
 
     def _varied(self, images: Array, rng: np.random.Generator) -> Array:
+        if images.dtype.kind != "f":  # between two whole numbers there are fractions
+            images = images.astype(np.float32)
         stack = images.reshape(-1, *self.image_shape)
         drawn = rng.uniform(-1.0, 1.0, (4, len(stack)))
         return warped(stack, self._maps(drawn)).reshape(images.shape)

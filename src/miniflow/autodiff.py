@@ -33,7 +33,7 @@ from miniflow.feeding import (
 )
 from miniflow.graph import Node
 from miniflow.plans import Pass, Plan, passes_under_way, plan_for
-from miniflow.values import ones_like, shape_of, zeros_like
+from miniflow.values import describe, ones_like, shape_of, zeros_like
 
 _lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
 
@@ -267,6 +267,11 @@ def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = Non
     """
     if grad is None:
         raise GradientError(f"{by or node}: backward() left None as the gradient for {node}.")
+    if isinstance(grad, (list, tuple)):
+        raise GradientError(
+            f"{by or node}: backward() left {describe(grad)} as the gradient for {node}: it is a "
+            "number or an array."
+        )
     seen = shape_of(grad)
     if seen == shape:
         return grad

@@ -150,6 +150,8 @@ class _MadeBatches:
                 f"{self._name} yielded {describe(given)}: a batch is (images, labels) or a "
                 "dictionary {input: array}."
             )
+        for node in feed:
+            _refuse_parameter(node, self._name)
         lengths = [len(array) for array in feed.values() if shape_of(array)]
         if not lengths:
             raise DataError(f"{self._name} yielded a batch without an array.")
@@ -182,8 +184,7 @@ def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatche
     for node, given in data.items():
         if not isinstance(node, Node):
             raise FeedError(f"{name} has the key {describe(node)}: its keys are nodes.")
-        if isinstance(node, Parameter):
-            raise FeedError(f"{name} feeds {node}, which is trained: make it an Input or leave it.")
+        _refuse_parameter(node, name)
         array = np.asarray(given)
         (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given
     if not arrays:
@@ -192,6 +193,11 @@ def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatche
         lengths = ", ".join(f"{len(array):,} for {node.label}" for node, array in arrays.items())
         raise DataError(f"{name} has arrays of different lengths: {lengths}.")
     return _ArrayBatches(arrays, numbers)
+
+
+def _refuse_parameter(node: Any, name: str) -> None:
+    if isinstance(node, Parameter):
+        raise FeedError(f"{name} feeds {node}, which is trained: make it an Input or leave it.")
 
 
 def _images_and_labels(loss: Node, name: str) -> tuple[Node, Node]:

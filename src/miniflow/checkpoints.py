@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import os
 import pathlib
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,7 @@ def _belongs_to(training: Training) -> dict[str, Any]:
     lr = training.optimizer.lr
     return {
         "optimizer": type(training.optimizer).__name__,
-        "schedule": repr(lr) if callable(lr) else None,
+        "schedule": _written(lr) if callable(lr) else None,
         "clipping": training.optimizer.clipping,
         "parameters": [parameter.name for parameter in training.parameters],
         "arrays": {
@@ -200,6 +201,11 @@ def _belongs_to(training: Training) -> dict[str, Any]:
         "examples": training.data.examples,
         "generator": type(training.rng.bit_generator).__name__,
     }
+
+
+def _written(schedule: Any) -> str:
+    """A schedule as it prints; a function without its address, which is another in each process."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(schedule))
 
 
 def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> None:

@@ -6,7 +6,7 @@ anybody's class, and no node has to state a rule for its shape. The pass leaves 
 whatever else the nodes keep are put back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -18,6 +18,7 @@ from miniflow.feeding import is_input
 from miniflow.graph import Node
 from miniflow.plans import ancestors_in_order
 from miniflow.tracing.keeping import preserved_deeply
+from miniflow.values import describe
 
 
 class Row(NamedTuple):
@@ -66,7 +67,7 @@ def example_feed(
 
     Raises GraphError if neither says what an input is like.
     """
-    known = {node: _row(value) for node, value in (given or {}).items()}
+    known = {node: _row(node, value) for node, value in (given or {}).items()}
     feed = {}
     for node in ancestors_in_order(output):
         if not is_input(node):
@@ -92,13 +93,11 @@ def example_values(
         return {node: node.value for node in order}
 
 
-def _row(value: Any) -> Row:
-    array = np.asarray(value)
+def _row(node: Node, example: Any) -> Row:
+    array = np.asarray(example)
     if array.ndim == 0:
-        raise ShapeError("An example is an array with at least one row, not a number.")
+        raise ShapeError(
+            f"The example for {node} is {describe(example)}: it takes an array with at least one "
+            "row."
+        )
     return Row(array.shape[1:], array.dtype)
-
-
-def names_above(node: Node) -> Iterable[str]:
-    """The names of all nodes that lead to this one, and its own."""
-    return (found.name for found in ancestors_in_order(node) if found.name is not None)

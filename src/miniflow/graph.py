@@ -257,7 +257,7 @@ class Parameter(Input):
 
     def __init__(self, value: Any, name: str | None = None) -> None:
         Input.__init__(self, name)
-        self.value = value
+        self._keep(value)
 
     @property
     def value(self) -> Any:
@@ -269,12 +269,14 @@ class Parameter(Input):
         if self._array is not None and value is self._array:  # `W.value -= step` ends in this
             return
         self._fed = None
-        if value is None:  # Node.__init__ says "no value yet"
-            return
+        if value is not None:  # Node.__init__ says "no value yet"
+            self._keep(value)
+
+    def _keep(self, value: Any) -> None:
         array = np.array(
             as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter"), order="C"
         )
-        self._array = array if array.dtype.kind in "fc" else array.astype(np.float64)
+        self._array = array if array.dtype.kind == "f" else array.astype(np.float64)
 
     def forward(self, value: Any = None) -> None:
         self._fed = value
@@ -368,6 +370,11 @@ class Op(Node):
         self.gradients = gradients
 
     def _summed(self, grad: Any, source: Node) -> Any:
+        if isinstance(grad, (list, tuple)):
+            raise GradientError(
+                f"{self}: gradient() returned {describe(grad)} as the gradient for {source}: it is "
+                "a number or an array."
+            )
         try:
             return sum_to_shape(grad, shape_of(source.value))
         except ShapeError as error:

@@ -14,7 +14,9 @@ in it is checked before an array is made (`ir.store`).
 
 import hashlib
 import json
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -137,8 +139,6 @@ def load(path: Path, backend: str = "auto") -> "Model":
     arrays, about = read_arrays(path, "model")
     if about.get("format") != 1:
         raise ModelFileError(f"{path}: was written by another version of miniflow.")
-    for array in arrays.values():
-        array.flags.writeable = False
     in_order = [arrays[name] for name in sorted(arrays) if not name.startswith(BACKWARD)]
     try:
         backward = _backward_of(about, arrays)
@@ -150,6 +150,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
 
 class Model:
     """A forward program and its arrays: call it with one array for each input. Made by `load`.
+
+    Any thread may call it; it can be copied and pickled, and works after a fork.
 
     Attributes:
         inputs: name, shape and dtype of each input.
@@ -167,6 +169,8 @@ class Model:
         if not isinstance(notes or {}, dict):
             raise ProgramError("its notes are no dictionary")
         self.notes: dict[str, Any] = notes or {}
+        for array in (*arrays, *(() if backward is None else backward[1])):
+            array.flags.writeable = False
         self._description = description
         self._arrays = arrays
         self._backend = backend
@@ -176,6 +180,7 @@ class Model:
         self._program = one
         self._grows = [_grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
         _check_is_a_model(one)
+        self._backward_given = backward
         self._backward = None if backward is None else parse(*backward, 1, self._limit(1))
         if self._backward is not None:
             _check_is_the_way_back(self._backward, one)
@@ -187,6 +192,12 @@ class Model:
             )
             for name, entry, grows in zip(_names(one), one.inputs, self._grows, strict=True)
         ]
+        _all_models.add(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew from what the file held: neither a lock nor what is compiled can be copied."""
+        kept = (self._description, self._arrays, self._backend, self._backward_given, self.notes)
+        return Model, kept
 
     @property
     def program(self) -> Program:
@@ -273,6 +284,20 @@ class Model:
             for entry in self.inputs
         )
         return f"<Model of {inputs.replace(chr(39), '')}, {len(self._program.equations)} equations>"
+
+
+_all_models: "weakref.WeakSet[Model]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for model in list(_all_models):
+        model._lock = threading.RLock()
+        model._executables.clear()
+
+
+# A thread of the parent may have held a lock, or run a program; it is not in the child.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _checked_notes(notes: Mapping[str, Any]) -> dict[str, Any]:

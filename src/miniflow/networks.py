@@ -116,7 +116,8 @@ def sizes_of(model: str, inputs: int, classes: int) -> tuple[int, ...]:
         )
     sizes = tuple(map(int, parts))
     if sizes[0] != inputs or sizes[-1] < classes or min(sizes) < 1:
-        example = "-".join(map(str, (inputs, *(sizes[1:-1] or [128]), classes)))
+        hidden = [size for size in sizes[1:-1] if size > 0] or [128]
+        example = "-".join(map(str, (inputs, *hidden, classes)))
         raise OptionError(
             f"Model '{model}' does not fit the data, which have {inputs} inputs and "
             f"{classes} classes: try {example}."

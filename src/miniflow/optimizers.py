@@ -88,7 +88,7 @@ class Optimizer:
             lr = lr[()]
         if isinstance(lr, numbers.Real):
             lr = number(owner, "lr", lr)
-        elif not callable(lr) and not hasattr(lr, "__array_ufunc__"):  # a tracer has
+        elif isinstance(lr, np.ndarray) or not (callable(lr) or _is_traced(lr)):
             raise OptionError(
                 f"{owner}: lr is a number, or a schedule (a function of the step), "
                 f"not {describe(lr)}."
@@ -361,6 +361,11 @@ class RMSprop(Optimizer):
         square *= self.rho
         square += (1 - self.rho) * grad * grad
         value -= lr * grad / (np.sqrt(square) + self.epsilon)
+
+
+def _is_traced(x: Any) -> bool:
+    """Whether this stands for a number that a compiled step is given: nodes answer None here."""
+    return getattr(x, "__array_ufunc__", None) is not None
 
 
 def _cast(x: Any, dtype: Any) -> Any:

@@ -213,7 +213,7 @@ def test_a_loss_that_no_longer_falls_ends_the_training(iris: Any) -> None:
 
 
 def test_a_training_that_was_cut_short_is_warned_about(iris: Any) -> None:
-    with pytest.warns(ConvergenceWarning, match="still falling after max_iter=2"):
+    with pytest.warns(ConvergenceWarning, match="after max_iter=2 iterations"):
         classifier(max_iter=2).fit(*iris)
 
 

@@ -59,6 +59,15 @@ def test_two_nodes_on_one_seed_drop_different_entries() -> None:
     assert np.mean(mf.value(first, {seed: 1}) != mf.value(second, {seed: 1})) > 0.4
 
 
+def test_a_node_that_takes_the_place_of_another_shares_the_stream_of_none() -> None:
+    seed = mf.Seed()
+    first, second = mf.Dropout(ONES, seed), mf.Dropout(ONES, seed)
+    del first
+    third = mf.Dropout(ONES, seed)
+    assert second.stream != third.stream
+    assert np.mean(mf.value(second, {seed: 1}) != mf.value(third, {seed: 1})) > 0.4
+
+
 def test_gradient_flows_where_the_value_did() -> None:
     x, seed = mf.Input("x"), mf.Seed()
     node = mf.Dropout(x, seed, 0.4)

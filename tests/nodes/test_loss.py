@@ -36,6 +36,16 @@ def test_labels_may_be_integers_of_any_size(dtype: type) -> None:
     assert value == loss_and_gradient(mf.CrossEntropyWithSoftmax, LOGITS, np.array([1, 0]))[0]
 
 
+@pytest.mark.parametrize("dtype", [">i2", "<i4", ">i8", ">u4"])
+def test_labels_may_come_in_either_order_of_bytes(dtype: str) -> None:
+    value, _ = loss_and_gradient(mf.CrossEntropyWithSoftmax, LOGITS, np.array([1, 0], dtype))
+    assert value == loss_and_gradient(mf.CrossEntropyWithSoftmax, LOGITS, np.array([1, 0]))[0]
+    for wrong in ([3, 0], [-1, 0]):
+        if min(wrong) >= 0 or "i" in dtype:
+            with pytest.raises(mf.MiniflowError, match="has labels from"):
+                loss_and_gradient(mf.CrossEntropyWithSoftmax, LOGITS, np.array(wrong, dtype))
+
+
 def test_logits_may_be_integers() -> None:
     pixels = np.array([[0, 255], [255, 0]], np.uint8)
     value, dx = loss_and_gradient(mf.CrossEntropyWithSoftmax, pixels, np.array([0, 0]))

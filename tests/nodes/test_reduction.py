@@ -39,6 +39,27 @@ def test_largest_entries_that_are_equal_share_the_gradient() -> None:
     assert np.allclose(dx, [[0, 1 / 2, 1 / 2], [0, 0, 0]])
 
 
+def test_upstream_gradient_may_be_a_python_number() -> None:
+    class AsFloat(mf.Node):
+        """Written as in the lab, with numbers of Python's own."""
+
+        def __init__(self, x: mf.Node) -> None:
+            mf.Node.__init__(self, [x])
+
+        def forward(self) -> None:
+            self.value = float(self.inbound_nodes[0].value)
+
+        def backward(self) -> None:
+            self.gradients = {self.inbound_nodes[0]: 2.0}
+
+    x = mf.Input()
+    for cls, expected in ((mf.Max, [0.0, 2.0]), (mf.Sum, [2.0, 2.0]), (mf.Mean, [1.0, 1.0])):
+        _, [dx] = mf.value_and_grad(AsFloat(cls(x)), {x: np.array([1.0, 3.0])}, [x])
+        assert np.array_equal(dx, expected)
+    _, [dx] = mf.value_and_grad(AsFloat(mf.Max(x)), {x: 3.0}, [x])
+    assert dx == 2.0
+
+
 def test_sum_over_nothing_is_zero() -> None:
     x = mf.Input()
     value, [dx] = mf.value_and_grad(mf.Sum(x, axis=0), {x: np.ones((0, 3))}, [x])

@@ -12,7 +12,10 @@ def gradient(node: mf.Node, x: mf.Node, fed) -> np.ndarray:
 
 def test_reshape_takes_a_number_a_tuple_or_a_list() -> None:
     x = mf.Input()
-    for shape, result in ((6, (6,)), (-1, (6,)), ((3, -1), (3, 2)), ([1, 6], (1, 6))):
+    for shape, result in (
+        *((6, (6,)), (-1, (6,)), (np.int64(6), (6,))),
+        *(((3, -1), (3, 2)), ([1, 6], (1, 6))),
+    ):
         value = mf.value(mf.Reshape(x, shape), {x: np.arange(6.0).reshape(2, 3)})
         assert value.shape == result
 
@@ -58,6 +61,8 @@ def test_concat_hands_each_input_its_own_part() -> None:
         np.array([True, False, True]),
         np.eye(3, dtype=bool),
         (),
+        [],
+        (slice(None), [[]]),
     ],
     ids=repr,
 )

@@ -32,7 +32,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME|FOLDER|FILE",
-            help="As for `miniflow train`.  [default: what the model was trained on]",
+            help="As for `miniflow train`.  [default: what the run was trained on; mnist, if the "
+            "model is in no run]",
         ),
     ] = None,
     part: Annotated[

@@ -155,8 +155,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             self.best_loss_ = None
         if not rule.has_stopped and losses:
             warnings.warn(
-                f"{type(self).__name__}: the loss was still falling after max_iter={self.max_iter} "
-                "iterations.",
+                f"{type(self).__name__}: after max_iter={self.max_iter} iterations the training "
+                "had not come to rest.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

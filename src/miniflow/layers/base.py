@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from miniflow import graph
-from miniflow.example_shapes import Row, declare, names_above, row_of
+from miniflow.example_shapes import Row, declare, row_of
 from miniflow.graph import Node, Parameter
-from miniflow.layers.named import Initializer, NodeFunction, initializer_of
+from miniflow.layers.named import Initializer, NodeFunction, checked_node, initializer_of
 from miniflow.options import OptionError, whole
+from miniflow.plans import ancestors_in_order
 from miniflow.values import describe
 
 Rng = np.random.Generator | int | None
@@ -29,10 +30,17 @@ def Input(
     >>> layers.Input((784,), name="X")
     <Input 'X'>
     """
-    sizes = tuple(whole("Input", "each size of the shape", size, least=1) for size in shape)
+    sizes = checked_shape("Input", shape)
     node = graph.Input(name)
     declare(node, Row(sizes, np.dtype(dtype)))
     return node
+
+
+def checked_shape(owner: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of one example. Raises OptionError if it is none, such as 784 for (784,)."""
+    if not isinstance(shape, Iterable):
+        raise OptionError(f"{owner}: the shape of one example is (784,), say, not {shape!r}.")
+    return tuple(whole(owner, "each size of the shape", size, least=1) for size in shape)
 
 
 class Layer:
@@ -62,7 +70,7 @@ class Layer:
         try:
             if self.name is None:
                 self.name = _numbered(self.kind, x)
-            node = self.build(x, self.name)
+            node = checked_node(self, self.build(x, self.name))
             row_of(node)  # what does not fit is told here, and not at the first batch
         except Exception:
             self.name, self.parameters = before  # it may be called on another node
@@ -119,7 +127,7 @@ class Sequential(Layer):
         for layer in self.layers:
             if isinstance(layer, Layer) and layer.rng is None:
                 layer.rng = self.rng
-            x = layer(x)
+            x = checked_node(layer, layer(x))
             for parameter in layer.parameters.values() if isinstance(layer, Layer) else ():
                 if self.parameters.setdefault(str(parameter.name), parameter) is not parameter:
                     raise OptionError(
@@ -131,7 +139,7 @@ class Sequential(Layer):
 
 def _numbered(kind: str, x: Node) -> str:
     """The kind with a number that no node before `x` has."""
-    taken = {name.split("/")[0] for name in names_above(x)}
+    taken = {(node.name or "").split("/")[0] for node in ancestors_in_order(x)}
     number = 1
     while f"{kind}{number}" in taken:
         number += 1

@@ -10,6 +10,7 @@ from miniflow import initializers, nodes
 from miniflow.graph import Node
 from miniflow.initializers import glorot_uniform, he_normal
 from miniflow.options import OptionError
+from miniflow.values import describe
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], NDArray[Any]]
 NodeFunction = Callable[[Any], Node]
@@ -42,11 +43,19 @@ def activated(node: Node, activation: NodeFunction | None) -> Node:
     """The node with its activation, which is named after both: "dense1/relu"."""
     if activation is None:
         return node
-    activated = activation(node)
+    activated = checked_node(activation, activation(node))
     if activated is not node and activated.name is None:
         names = {function: name for name, function in ACTIVATIONS.items()}
         activated.name = f"{node.name}/{names.get(activation, type(activated).__name__.lower())}"
     return activated
+
+
+def checked_node(maker: object, made: Any) -> Node:
+    """What a layer or a function made of a node. Raises OptionError if that is no node."""
+    if not isinstance(made, Node):
+        name = getattr(maker, "__name__", repr(maker))
+        raise OptionError(f"{name} takes a node and returns one; it returned {describe(made)}.")
+    return made
 
 
 def initializer_before(activation: str | NodeFunction | None) -> Initializer:

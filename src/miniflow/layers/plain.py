@@ -5,8 +5,8 @@ from typing import Any
 
 from miniflow import nodes
 from miniflow.graph import Node
-from miniflow.layers.base import Layer
-from miniflow.layers.named import NodeFunction, activation_of
+from miniflow.layers.base import Layer, checked_shape
+from miniflow.layers.named import NodeFunction, activation_of, checked_node
 from miniflow.sliding import Padding, Pair
 
 
@@ -60,7 +60,7 @@ class Reshape(Layer):
 
     def __init__(self, shape: Sequence[int], *, name: str | None = None) -> None:
         Layer.__init__(self, name)
-        self.shape = tuple(shape)
+        self.shape = checked_shape("Reshape", shape)
 
     def build(self, x: Node, name: str) -> Node:
         return nodes.Reshape(x, (-1, *self.shape), name=name)
@@ -95,6 +95,6 @@ class Activation(Layer):
         self.kind = activation if isinstance(activation, str) else "activation"
 
     def build(self, x: Node, name: str) -> Node:
-        node = x if self.activation is None else self.activation(x)
+        node = x if self.activation is None else checked_node(self.activation, self.activation(x))
         node.name = name if node.name is None else node.name
         return node

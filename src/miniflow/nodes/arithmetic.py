@@ -141,6 +141,12 @@ class Pow(Op):
                 f"{self}: {base} holds integers and {exponent} holds negative ones; "
                 "integers have no negative integer powers: make one of them float."
             )
+        if type(x) in (int, float) and x < 0 and type(y) is float and isinstance(x**y, complex):
+            base, exponent = (node.label for node in self.inbound_nodes)
+            raise GraphError(
+                f"{self}: {base} is {x} and {exponent} is {y}: that power of a negative number is "
+                "no real number."
+            )
 
     def compute(self, x: Any, y: Any) -> Any:
         return x**y

@@ -13,7 +13,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Node, Op
-from miniflow.values import promoted, shape_of
+from miniflow.values import describe, promoted, shape_of
 
 NOT_FED = -1
 
@@ -44,7 +44,8 @@ class Dropout(Op):
         seed: a `Seed`, or any node or number that is a whole number ≥ 0 while training and negative
             otherwise.
         rate: the probability that an entry is dropped, 0 ≤ rate < 1; 0.5 by default.
-        stream: distinguishes the nodes that share a seed; counted up for each by default.
+        stream: distinguishes the nodes that share a seed; by default a number that none of the
+            others has: 0 for the first, 1 for the second.
         name: None by default.
 
     Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
@@ -68,17 +69,18 @@ class Dropout(Op):
         stream: int | None = None,
         name: str | None = None,
     ) -> None:
-        earlier = len(seed.outbound_nodes) if isinstance(seed, Node) else 0
+        following = _stream_after_those_of(seed)
         Op.__init__(self, x, seed, name=name)
         if not 0 <= rate < 1:
             raise GraphError(f"{self}: the rate must be at least 0 and below 1, not {rate!r}.")
         self.rate = float(rate)
-        self.stream = earlier if stream is None else stream
+        self.stream = following if stream is None else stream
 
     def validate(self, x: Any, seed: Any) -> None:
         if shape_of(seed) or not np.issubdtype(np.asarray(seed).dtype, np.integer):
             raise GraphError(
-                f"{self}: {self.inbound_nodes[1].label} is {seed!r}; it must be a whole number."
+                f"{self}: {self.inbound_nodes[1].label} is {describe(seed)}; it must be a whole "
+                "number."
             )
 
     def compute(self, x: Any, seed: Any) -> Any:
@@ -98,6 +100,12 @@ class Dropout(Op):
         stays = uniform(shape, seed, self.stream) >= self.rate
         mask = np.where(stays, 1.0 / (1.0 - self.rate), 0.0)
         return np.where(seed < 0, np.ones(shape), mask).astype(dtype)
+
+
+def _stream_after_those_of(seed: Any) -> int:
+    """A stream that no living `Dropout` on the same seed has, however many are gone again."""
+    sharing = seed.outbound_nodes if isinstance(seed, Node) else []
+    return max((node.stream + 1 for node in sharing if isinstance(node, Dropout)), default=0)
 
 
 def _is_not_fed(seed: Any) -> bool:

@@ -11,7 +11,11 @@ from miniflow.graph import Op
 from miniflow.nodes.activation import sigmoid, softmax
 from miniflow.values import in_dtype_of, ones_like, promoted, shape_of
 
-_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+_UNSIGNED = {  # in either order of bytes: a file's may not be the machine's
+    np.dtype(f"{order}i{size}"): np.dtype(f"{order}u{size}")
+    for order in "<>"
+    for size in (1, 2, 4, 8)
+}
 
 
 class CrossEntropyWithSoftmax(Op):
@@ -64,7 +68,7 @@ class CrossEntropyWithSoftmax(Op):
             self._refuse_labels(seen, y)
         # Read as unsigned, a negative label is too large: one look instead of two. And to find the
         # place of the largest takes a third of the time of `max`, which matters at every step.
-        unsigned = y.view(_UNSIGNED[y.itemsize]) if y.dtype.kind == "i" else y
+        unsigned = y.view(_UNSIGNED[y.dtype]) if y.dtype.kind == "i" else y
         if unsigned.item(unsigned.argmax()) >= seen[1]:
             logits, labels = (node.label for node in self.inbound_nodes)
             raise GraphError(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
-from miniflow.values import shape_of
+from miniflow.values import in_dtype_of, shape_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -99,4 +99,4 @@ class Max(Reduction):
         ties = self._spread(np.sum(largest, axis=self.axis, keepdims=True), x)
         # The division in the dtype of the gradient: integers would promote float32 to float64.
         spread = self._spread(grad, x)
-        return (spread * largest / ties.astype(spread.dtype),)
+        return (spread * largest / in_dtype_of(spread, ties),)

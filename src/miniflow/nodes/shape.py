@@ -31,7 +31,7 @@ class Reshape(Op):
 
     def __init__(self, x: Any, shape: int | tuple[int, ...], *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
         self.expects = f"an array whose number of entries fits the new shape, {self.shape}"
 
     def compute(self, x: Any) -> Any:
@@ -61,7 +61,8 @@ class Flatten(Op):
     def compute(self, x: Any) -> Any:
         shape = shape_of(x)
         if not shape:
-            raise ShapeError(f"{self}: {self.inbound_nodes[0].label} is a number; {self.expects}.")
+            label = self.inbound_nodes[0].label
+            raise ShapeError(f"{self}: {label} is a number; it takes {self.expects}.")
         return np.reshape(x, (shape[0], math.prod(shape[1:])))
 
     def gradient(self, grad: Any, x: Any) -> Any:
@@ -117,6 +118,11 @@ class Concat(Op):
     def __init__(self, *inputs: Any, axis: int = 0, name: str | None = None) -> None:
         if not inputs:
             raise GraphError("Concat takes at least one node.")
+        for given in inputs:
+            if isinstance(given, (list, tuple)) and any(isinstance(x, Node) for x in given):
+                raise GraphError(
+                    "Concat takes its nodes one by one, and not in a list: Concat(x, y, axis=0)."
+                )
         Op.__init__(self, *inputs, name=name)
         self.axis = axis
 
@@ -152,7 +158,7 @@ class GetItem(Op):
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, Node) for part in parts):
             raise GraphError(f"{self}: an index that is a node goes through Gather(x, index).")
-        self.index = tuple(np.asarray(part) if isinstance(part, list) else part for part in parts)
+        self.index = tuple(_as_index(part) if isinstance(part, list) else part for part in parts)
         self.expects = f"an array in which [{', '.join(map(_as_written, self.index))}] exists"
         self._may_repeat = any(isinstance(part, np.ndarray) for part in self.index)
 
@@ -224,6 +230,12 @@ class Gather(Op):
 def _zeros_for(x: Any, grad: Any) -> Any:
     """Where gradients of single entries of `x` are added up, in the dtype of the gradients."""
     return np.zeros(x.shape, grad.dtype if hasattr(grad, "dtype") else ones_like(x).dtype)
+
+
+def _as_index(part: list[Any]) -> Any:
+    """A list in an index as the array that NumPy makes of it: an empty one picks nothing."""
+    array = np.asarray(part)
+    return array if array.size else array.astype(np.intp)
 
 
 def _as_written(part: Any) -> str:
