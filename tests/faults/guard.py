@@ -187,7 +187,7 @@ class Guard:
 
     def _inside(self, path: Any) -> bool:
         place = os.path.realpath(_text(os.fspath(path)))
-        return place.startswith(self.folder) or place == os.devnull
+        return f"{place}{os.sep}".startswith(self.folder) or place == os.devnull
 
 
 def _text(x: Any) -> str:
