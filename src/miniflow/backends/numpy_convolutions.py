@@ -43,9 +43,10 @@ def prefer_long_runs(program: Program) -> Program:
     >>> seen = b.add("reshape", (b.add("windows", (x,), params),), {"shape": (32, 9)})
     >>> print(prefer_long_runs(b.program([seen])))
     program(x: f32[2,6,6,1]):
-      t1 = windows(x, axes=(1, 2), window=(3, 3))  # f32[2,4,4,1,3,3]
-      t2 = transpose(t1, (3, 4, 5, 0, 1, 2))       # f32[1,3,3,2,4,4]
-      return transpose(reshape(t2, (9, 32)))
+      t1 = windows(x, axes=(1, 2), window=(3, 3))               # f32[2,4,4,1,3,3]
+      t2 = reshape(transpose(t1, (3, 4, 5, 0, 1, 2)), (9, 32))  # f32[9,32]
+      t3 = transpose(t2)                                        # f32[32,9]
+      return t3
     """
     patterns = _Patterns(program)
     equations: list[Equation] = []
