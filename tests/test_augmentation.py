@@ -124,6 +124,14 @@ def test_without_a_generator_images_come_as_they_are() -> None:
     assert (data.labels == plain.labels).all()
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int16, bool])
+def test_whole_numbers_are_varied_as_fractions_are(dtype: type) -> None:
+    whole = (images(5) > 0.5).astype(dtype)
+    [(mine, _)] = augmented(Dataset(whole)).batches(5, 0)
+    [(theirs, _)] = augmented(Dataset(whole.astype(np.float32))).batches(5, 0)
+    assert (mine == theirs).all()
+
+
 def test_rows_are_images_if_they_make_a_square_or_their_shape_is_given() -> None:
     square = Dataset(images(4, 6, 6).reshape(4, 36), np.arange(4))
     assert augmented(square).image_shape == (6, 6, 1)

@@ -232,6 +232,15 @@ def test_a_checkpoint_of_the_best_epoch_is_the_best_model(tmp_path: pathlib.Path
     np.testing.assert_allclose(mf.load(path)(p.validation.images), logits, rtol=1e-5, atol=1e-6)
 
 
+def test_epochs_between_are_not_compared_with_the_best(tmp_path: pathlib.Path) -> None:
+    node = mf.Parameter([1.0], "w") * 2.0
+    path = tmp_path / "{epoch}"
+    best = ModelCheckpoint(path, "loss", save_best_only=True, every=2, node=node)
+    Scripted().play(best, "loss", [0.5, 0.4, 0.1, 0.3, 0.2, 0.35, 0.0, 0.2])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["2", "4", "8"]
+    assert (best.best, best.epoch) == (0.2, 8)
+
+
 def test_every_second_epoch_gets_a_file_of_its_own_and_the_last_one_its_own(
     tmp_path: pathlib.Path,
 ) -> None:

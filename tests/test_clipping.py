@@ -12,6 +12,7 @@ import pytest
 from blobs import problem
 
 import miniflow as mf
+from miniflow.clipping import clipped
 from miniflow.errors import NotFiniteError
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError
@@ -43,6 +44,13 @@ def test_global_clipnorm_shortens_all_gradients_by_the_same_share() -> None:
     steps = moved(SGD(1.0, global_clipnorm=1.0), [3.0, 0.0], [4.0])
     assert steps == [[0.6, 0.0], [0.8]]
     assert moved(SGD(1.0, global_clipnorm=9.0), [3.0, 0.0], [4.0]) == [[3.0, 0.0], [4.0]]
+
+
+def test_gradients_of_two_dtypes_are_shortened_together_and_keep_theirs() -> None:
+    gradients = [np.array([3.0], np.float32), np.array([4.0])]
+    shortened = clipped(gradients, {"global_clipnorm": 1.0})
+    assert [g.dtype for g in shortened] == [np.float32, np.float64]
+    np.testing.assert_allclose(np.concatenate(shortened), [0.6, 0.8], rtol=1e-6)
 
 
 def test_clipvalue_bounds_each_entry_by_itself() -> None:

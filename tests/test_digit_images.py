@@ -282,6 +282,13 @@ def test_sixteen_bits_a_pixel_are_read_in_full(tmp_path: Path) -> None:
     np.testing.assert_allclose(grey, page / 65535, atol=1e-6)
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_dark_picture_of_sixteen_bits_is_dark(tmp_path: Path, ending: str) -> None:
+    page = np.arange(200, dtype=np.uint16).reshape(10, 20)
+    grey = read_grey(saved(Image.fromarray(page), tmp_path / f"dark.{ending}"))
+    np.testing.assert_allclose(grey, page / 65535, atol=1e-6)
+
+
 def test_fractions_and_what_is_not_a_number_are_read_from_tiff(tmp_path: Path) -> None:
     page = np.asarray(brightness(seven()), np.float32)
     page[0, 0], page[0, 1] = np.nan, -np.inf

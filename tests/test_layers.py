@@ -260,3 +260,18 @@ def test_what_does_not_fit_is_told_where_the_layer_is_built(
 ) -> None:
     with pytest.raises(error, match=message):
         build(layers.Input((144,), name="X"))
+
+
+def test_a_row_that_did_not_fit_can_be_called_on_another_node() -> None:
+    def network() -> layers.Sequential:
+        inner = layers.Sequential([layers.Conv2D(4, 5), layers.MaxPool()])
+        return layers.Sequential([inner, layers.Conv2D(4, 5)], rng=0)
+
+    again, fresh = network(), network()
+    with pytest.raises(ShapeError, match=r"5 entries does not fit on images of 2 × 2"):
+        again(layers.Input((8, 8, 1)))
+    assert not again.parameters
+    for row in (again, fresh):
+        row(layers.Input((28, 28, 3)))
+    for name, parameter in fresh.parameters.items():
+        assert np.array_equal(again.parameters[name].value, parameter.value)

@@ -21,8 +21,8 @@ conv1/relu   ReLU       (n, 6, 6, 4)                        144
 pool1        MaxPool    (n, 3, 3, 4)                        108
 flatten1     Flatten    (n, 36)
 dropout1     Dropout    (n, 36)
-dense1       Linear     (n, 10)                370          740
-total                                          410        3,728
+dense1       Linear     (n, 10)                370          730
+total                                          410        3,718
 """
 
 

@@ -80,7 +80,7 @@ def augmented(
            [0.  , 0.  , 0.03, 0.89, 0.  ],
            [0.  , 0.  , 0.  , 0.  , 0.  ]], dtype=float32)
     """
-    if not hasattr(data, "images"):
+    if not hasattr(data, "batches"):
         hint = " Did you mean its .train?" * hasattr(data, "train")
         raise DataError(f"augmented: data is a data set, not {describe(data)}.{hint}")
     limits = Limits(
@@ -212,7 +212,8 @@ def _between(pixels: Array, left: Array, right: Array) -> Array:
 def _image_shape(data: Dataset, given: tuple[int, ...] | None) -> tuple[int, int, int]:
     shape = tuple(data.image_shape if given is None else given)
     found = height_width_channels(shape)
-    entries = math.prod(data.images.shape[1:])
+    one, _ = next(data.batches(1))  # all of them may be larger than memory
+    entries = one.size
     if found is None or math.prod(found) != entries:
         raise DataError(
             f"augmented: {entries} numbers make no image of shape {shape}: "

@@ -2,7 +2,7 @@
 
     name         operation  output shape  parameters  FLOPs a row
     X            Input      (n, 784)
-    dense1       Linear     (n, 128)         100,480      200,960
+    dense1       Linear     (n, 128)         100,480      200,832
     dense1/relu  ReLU       (n, 128)                          128
     ...
 
@@ -90,10 +90,10 @@ def summary(network: Any, inputs: Mapping[Node, Any] | None = None) -> None:
     >>> mf.summary(mf.layers.Dense(10, name="logits")(hidden))
     name         operation  output shape  parameters  FLOPs a row
     X            Input      (n, 784)
-    dense1       Linear     (n, 128)         100,480      200,960
+    dense1       Linear     (n, 128)         100,480      200,832
     dense1/relu  ReLU       (n, 128)                          128
-    logits       Linear     (n, 10)            1,290        2,580
-    total                                    101,770      203,668
+    logits       Linear     (n, 10)            1,290        2,570
+    total                                    101,770      203,530
     """
     print(summarize(network, inputs))
 

@@ -95,7 +95,7 @@ def test_a_set_by_name_that_cannot_be_fetched_is_one_sentence(
     told = miniflow("train", "--data", "fashion-mnist")
     assert told.exit_code == 1
     assert "error: Fashion-MNIST could not be fetched: http://127.0.0.1:9/train-im" in told.stderr
-    assert "without a network, put train-images-idx3-ubyte.gz there by hand" in told.stderr
+    assert "without a network, put train-images-idx3-ubyte.gz, train-labels" in told.stderr
 
 
 def test_notes_of_a_strangers_model_are_not_believed(miniflow: Any, folder: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """A folder of pictures with one subfolder a class."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -57,6 +58,14 @@ def test_pictures_of_one_small_size_are_left_as_they_are(tmp_path: pathlib.Path)
     assert (splits.test.images == in_order / np.float32(255)).all()
     assert splits.test.labels.tolist() == [0, 0, 1, 1]
     assert [len(part) for part in splits] == [3, 1, 4]
+
+
+@pytest.mark.parametrize(("side", "kept"), [(64, (64, 3)), (65, (28, 28))])
+def test_pictures_are_left_as_they_are_up_to_64_pixels(
+    tmp_path: pathlib.Path, side: int, kept: tuple[int, int]
+) -> None:
+    shades(tmp_path, 4, (side, 3))
+    assert mf.datasets.load(tmp_path).train.image_shape == kept
 
 
 def test_pictures_of_many_sizes_are_made_to_fit_28_by_28(tmp_path: pathlib.Path) -> None:
@@ -136,6 +145,17 @@ def test_mistakes_name_the_file_or_the_folder(tmp_path: pathlib.Path) -> None:
     path = put(cut, "dark/00.png", np.random.default_rng(0).integers(0, 256, (40, 40)))
     path.write_bytes(path.read_bytes()[:200])
     assert told(cut).startswith(f"{path}: the picture is damaged")
+
+
+def test_folders_and_pipes_among_the_pictures_are_told(tmp_path: pathlib.Path) -> None:
+    shades(tmp_path / "train")
+    put(tmp_path, "val/dark/a.png", np.full((6, 5), 9))
+    with pytest.raises(DataError, match=r"dark: is a folder among .* called train, validation, te"):
+        mf.datasets.load(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "train" / "dark" / "pipe.png")
+        with pytest.raises(DataError, match=r"pipe.png: is a pipe or a device, and no picture"):
+            mf.datasets.load(tmp_path / "train")
 
 
 def test_a_folder_of_idx_files_is_no_class_folder(tmp_path: pathlib.Path) -> None:

@@ -142,6 +142,7 @@ def test_without_a_network_it_is_said_what_can_be_done(
     assert told.startswith(f"Fashion-MNIST could not be fetched: {server.url}{fetched.FILES[0]}: ")
     assert f"kept in {cache / 'fashion-mnist'}" in told
     assert "(31 MB)" in told
+    assert f"put {', '.join(fetched.FILES)} there by hand" in told
     # ... and that helps:
     (cache / "fashion-mnist").mkdir(parents=True, exist_ok=True)
     for name in fetched.FILES:

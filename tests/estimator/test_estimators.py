@@ -90,6 +90,20 @@ def test_the_regressor_learns_one_target_or_several() -> None:
     assert model.fit(X, both[:, 0]).predict(X).shape == (80,)
 
 
+def test_the_loss_is_its_formula(iris: Any) -> None:
+    X, y = iris
+    options = {"hidden_layer_sizes": (), "batch_size": len(X), "max_iter": 1, "solver": "sgd"}
+    weights, alpha, lr = np.linspace(0.5, 2.0, len(X)), 3.0, 1e-12  # next to nothing is learned
+    clf = classifier(alpha=alpha, learning_rate_init=lr, **options).fit(X, y, weights)
+    logs = clf.predict_log_proba(X)[np.arange(len(X)), np.searchsorted(NAMES, y)]
+    penalty = alpha * 0.5 * np.sum(clf.coefs_[0] ** 2)
+    assert clf.loss_ == pytest.approx((-weights @ logs + penalty) / weights.sum())
+    model = regressor(alpha=alpha, learning_rate_init=lr, **options).fit(X, X[:, 0], weights)
+    errors = 0.5 * (model.predict(X) - X[:, 0]) ** 2
+    penalty = alpha * 0.5 * np.sum(model.coefs_[0] ** 2)
+    assert model.loss_ == pytest.approx((weights @ errors + penalty) / weights.sum())
+
+
 def test_the_penalty_keeps_weights_small(iris: Any) -> None:
     sizes = [np.linalg.norm(classifier(alpha=alpha).fit(*iris).coefs_[0]) for alpha in (0.0, 30.0)]
     assert sizes[1] < 0.5 * sizes[0]
@@ -204,12 +218,46 @@ def test_early_stopping_puts_the_best_weights_back(iris: Any) -> None:
     assert numbers(again) == numbers(clf)
 
 
+def test_what_is_set_aside_has_the_same_shares_of_the_classes(iris: Any) -> None:
+    X, y = iris
+    clf = classifier(early_stopping=True, validation_fraction=0.2).fit(X, y)
+    _, kept, _, _, aside, _ = clf._set_aside(X, np.searchsorted(NAMES, y), np.ones(len(y)))
+    assert np.bincount(kept).tolist() == [40, 40, 40]
+    assert np.bincount(aside).tolist() == [10, 10, 10]
+
+
+def test_examples_that_weigh_nothing_are_not_set_aside_for_validation(iris: Any) -> None:
+    X, y = iris
+    weights = np.isin(np.arange(len(y)), [0, 1, 60, 61, 120, 121]).astype(float)
+    options = {"early_stopping": True, "validation_fraction": 0.5}
+    weighted = classifier(**options).fit(X, y, sample_weight=weights)
+    alone = classifier(**options).fit(X[weights > 0], y[weights > 0])
+    assert weighted.validation_scores_ == alone.validation_scores_
+    assert set(weighted.validation_scores_) <= {0.0, 1 / 3, 2 / 3, 1.0}
+
+
+def test_one_number_is_too_little_for_a_regressor_to_stop_by() -> None:
+    x = np.linspace(-1, 1, 9)[:, None]
+    with pytest.raises(ValueError, match=r"needs two examples .* sets 1 of 9 aside"):
+        mf.MiniflowRegressor(early_stopping=True).fit(x, x[:, 0])
+
+
 def test_a_loss_that_no_longer_falls_ends_the_training(iris: Any) -> None:
     clf = classifier(tol=0.05, n_iter_no_change=3, max_iter=200).fit(*iris)
     assert clf.n_iter_ < 60
     last = clf.loss_curve_[-5:]
     assert all(last[0] - 0.05 * 4 < loss for loss in last)
     assert (clf.loss_, clf.best_loss_) == (clf.loss_curve_[-1], min(clf.loss_curve_))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_training_that_learns_nothing_ends_when_scikit_learns_own_does(
+    early_stopping: bool, iris: Any
+) -> None:
+    options = {"learning_rate_init": 1e-30, "n_iter_no_change": 3, "max_iter": 50}
+    options["early_stopping"] = early_stopping
+    mine, theirs = classifier(**options), MLPClassifier(**options)
+    assert mine.fit(*iris).n_iter_ == theirs.fit(*iris).n_iter_ == 5
 
 
 def test_a_training_that_was_cut_short_is_warned_about(iris: Any) -> None:
@@ -260,6 +308,15 @@ def test_partial_fit_goes_on_from_what_was_learned(iris: Any) -> None:
         parts.partial_fit(X, y, classes=["a", "b"])
     with pytest.raises(ValueError, match="does not go together with early_stopping"):
         classifier(early_stopping=True).partial_fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_three_partial_fits_are_a_fit_of_three_iterations(solver: str, iris: Any) -> None:
+    whole, parts = (classifier(solver=solver, batch_size=32, max_iter=3) for _ in range(2))
+    whole.fit(*iris)
+    for _ in range(3):
+        parts.partial_fit(*iris)
+    assert numbers(whole) == numbers(parts)
 
 
 def test_a_pickle_in_between_changes_no_bit(iris: Any, tmp_path: pathlib.Path) -> None:

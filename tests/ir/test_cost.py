@@ -22,6 +22,14 @@ def test_matrix_product_counts_two_operations_per_term():
     assert cost_of("matmul", (ValueType("f32", (10,)), ValueType("f32", (10,)))).flops == 20
 
 
+def test_product_that_is_added_costs_an_addition_and_what_is_scaled_a_multiplication():
+    operands = (ValueType("f32", (100, 7)), MATRIX, ValueType("f32", (10, 7)))
+    lr = ValueType("f32", (), "scalar")
+    assert cost_of("gemm", (*operands, 1.0, 1.0)).flops == (2 * 10 + 1) * 100 * 7
+    assert cost_of("gemm", (*operands, lr, 1.0)).flops == (2 * 10 + 2) * 100 * 7
+    assert cost_of("gemm", (*operands, lr, 0.5)).flops == (2 * 10 + 3) * 100 * 7
+
+
 def test_addition_counts_one_operation_per_element_and_all_memory():
     assert cost_of("add", (MATRIX, ValueType("f32", (10,)))) == Cost(1000, 4 * (1000 + 10 + 1000))
 

@@ -35,6 +35,7 @@ CASES = [
     ({"stride": (2, 1), "padding": (1, 2)}, ((1, 1), (2, 2))),
     ({"padding": "same"}, ((1, 1), (0, 1))),
     ({"padding": "same", "stride": 2}, ((1, 1), (0, 0))),
+    ({"padding": "same", "stride": (5, 1)}, ((0, 1), (0, 1))),
     ({"dilation": (1, 2), "padding": 1}, ((1, 1), (1, 1))),
     ({"groups": 2, "stride": (1, 2)}, ((0, 0), (0, 0))),
     ({"groups": 4, "padding": 1}, ((1, 1), (1, 1))),
@@ -58,7 +59,7 @@ def test_gradients_of_a_convolution(options) -> None:
     groups = options.get("groups", 1)
     x, W, b = mf.Input("x"), mf.Input("W"), mf.Input("b")
     feed = {
-        x: RNG.normal(size=(2, 5, 5, 4)),
+        x: RNG.normal(size=(2, 6, 5, 4)),  # "same" then pads more below than above
         W: RNG.normal(size=(3, 2, 4 // groups, 4)),
         b: RNG.normal(size=4),
     }
@@ -79,11 +80,53 @@ def test_gradients_of_pooling(pool, options) -> None:
     assert mf.check_gradients(pool(x, **options), {x: values})
 
 
+WINDOWS: list[dict[str, Any]] = [
+    {"size": 3, "stride": 2}, {"size": 3, "stride": (1, 2), "padding": "same"},
+    {"size": (3, 2), "stride": 1, "padding": (2, 1)},
+]  # fmt: skip
+NODES = [(mf.Conv2D, options) for options, _ in CASES]
+NODES += [(pool, options) for pool in (mf.MaxPool, mf.AveragePool) for options in WINDOWS]
+
+
+@pytest.mark.parametrize("backend", ["reference", "numpy", "native"])
+@pytest.mark.parametrize(("kind", "options"), NODES, ids=str)
+def test_every_backend_computes_what_the_interpreter_does(kind, options, backend) -> None:
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    groups = options.get("groups", 1)
+    x, W, b = mf.Input("x"), mf.Input("W"), mf.Input("b")
+    wrt = [x, W, b] if kind is mf.Conv2D else [x]
+    node = kind(*wrt, **options)
+    head = mf.Sum(mf.Tanh(node) * node)
+    compiled = mf.compile(head, wrt, backend=backend)
+    for dtype, n in ((np.float32, 2), (np.float64, 1)):
+        feed = {
+            x: RNG.normal(size=(n, 7, 6, 4)).astype(dtype),
+            W: RNG.normal(size=(3, 2, 4 // groups, 8)).astype(dtype),
+            b: RNG.normal(size=8).astype(dtype),
+        }
+        value, gradients = mf.value_and_grad(head, feed, wrt)
+        seen, found = compiled(feed)
+        close = 50 * np.finfo(dtype).eps
+        for ours, theirs in zip([seen, *found], [value, *gradients], strict=True):
+            scale = np.max(np.abs(theirs))
+            assert ours.dtype == theirs.dtype == dtype
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=close * scale)
+
+
 def test_pooling_is_the_largest_and_the_mean_of_each_window() -> None:
     x = RNG.normal(size=(2, 6, 4, 3))
     windows = x.reshape(2, 3, 2, 2, 2, 3)
     assert np.array_equal(mf.value(mf.MaxPool(x)), windows.max(axis=(2, 4)))
     assert np.allclose(mf.value(mf.AveragePool(x)), windows.mean(axis=(2, 4)))
+
+
+def test_windows_need_not_be_square_nor_lie_side_by_side() -> None:
+    x = RNG.normal(size=(2, 5, 4, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 2), (1, 2))[:, ::2, ::1]
+    for pool, formula in ((mf.MaxPool, np.max), (mf.AveragePool, np.mean)):
+        seen = mf.value(pool(x, (3, 2), stride=(2, 1)))
+        assert np.allclose(seen, formula(windows, axis=(4, 5)))
 
 
 def test_rows_and_columns_that_fill_no_window_are_left_out() -> None:
@@ -127,6 +170,7 @@ def test_data_need_no_gradient_and_get_none() -> None:
         (lambda x: mf.Conv2D(x, np.ones((9, 3, 1, 4))), "spans 9 entries.*8 × 8.*padding"),
         (lambda x: mf.Conv2D(x, np.ones((3, 3, 1, 4)), groups=2), "1 channels.*2 groups"),
         (lambda x: mf.MaxPool(x, 9), "spans 9 entries"),
+        (lambda x: mf.MaxPool(x, (3, 2), padding=2), r"nothing but its border.*not \(2, 2\)"),
         (lambda x: mf.AveragePool(np.ones(3)), "channels last"),
     ],
 )  # fmt: skip

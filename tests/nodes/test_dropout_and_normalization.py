@@ -100,8 +100,8 @@ def test_seed_is_one_whole_number(seed) -> None:
         mf.value(mf.Dropout(ONES, s), {s: seed})
 
 
-@pytest.mark.parametrize("rate", [1.0, -0.1, float("nan")])
-def test_rate_is_below_one(rate) -> None:
+@pytest.mark.parametrize("rate", [1.0, -0.1, float("nan"), "0.5", mf.Seed()])
+def test_rate_is_a_number_below_one(rate) -> None:
     with pytest.raises(mf.MiniflowError, match="at least 0 and below 1"):
         mf.Dropout(ONES, mf.Seed(), rate)
 

@@ -158,9 +158,9 @@ def pools(x: Any) -> st.SearchStrategy[Options]:
     size = st.integers(1, 2)
     return st.builds(
         lambda size, stride, padding: {
-            "shape": image_shape(x), "size": size, "stride": stride, "padding": padding
+            "shape": image_shape(x), "size": size, "stride": stride, "padding": padding or size - 1
         },
-        size, st.none() | size, st.sampled_from(["valid", "same", 1]),
+        size, st.none() | size, st.sampled_from(["valid", "same", None]),
     )  # fmt: skip
 
 

@@ -65,6 +65,12 @@ KINDS = {
 }
 ARRAYS = st.tuples(*[st.integers(-24, 24)] * 6).map(lambda n: np.array(n).reshape(2, 3) / 16)
 
+BUILDS = st.lists(
+    st.tuples(st.sampled_from(sorted(KINDS)), st.integers(0, 3), st.integers(0, 5)),
+    min_size=5,
+    max_size=12,
+)
+
 
 class Part(NamedTuple):
     """What a node is: its kind (or "input", "parameter"), its operands' numbers, and its shadow."""
@@ -151,6 +157,11 @@ class Graphs(RuleBasedStateMachine):
             if self.parts[n].kind not in KINDS and kind in self.parts[n].kind
         ]
 
+    def some_leaves(self, head: int, data: st.DataObject) -> list[int]:
+        """All of them in any order, or some."""
+        leaves = self.leaves(head)
+        return data.draw(st.permutations(leaves) | st.lists(st.sampled_from(leaves), unique=True))
+
     def feed(self, head: int) -> dict[mf.Node, Any]:
         return {self.alive(n): self.values[n] for n in self.leaves(head, "input")}
 
@@ -167,9 +178,23 @@ class Graphs(RuleBasedStateMachine):
 
     # --- What is done
 
-    @initialize(target=nodes, x=ARRAYS, y=ARRAYS, w=ARRAYS)
-    def begin(self, x: Array, y: Array, w: Array) -> Any:
-        return multiple(self.add_input(x), self.add_input(y), self.add_parameter(w))
+    @initialize(target=nodes, x=ARRAYS, y=ARRAYS, w=ARRAYS, first=BUILDS)
+    def begin(self, x: Array, y: Array, w: Array, first: list[tuple[str, int, int]]) -> Any:
+        """A story begins with a graph in which something can go wrong, seen from all sides: a few
+        nodes on each other, counted from the last one back.
+        """
+        self.add_input(x), self.add_input(y), self.add_parameter(w)
+        for kind, *back in first:
+            count = len(self.parts)
+            self.build_on(kind, *(count - 1 - steps % count for steps in back))
+        head = max(self.held, key=lambda number: (len(self.leads_to(number)), number))
+        for wrt in (self.leaves(head), self.leaves(head)[::-1]):
+            self.check_interpreted(head, wrt)
+            self.check_compiled(self.compiled_step(head, wrt))
+            self.compiled[-1] = None
+        self.check_model(self.saved_model(head))
+        self.check_learning(head, 0.125)
+        return multiple(*self.held)
 
     def add_input(self, value: Array) -> int:
         self.values[len(self.parts)] = value
@@ -185,12 +210,18 @@ class Graphs(RuleBasedStateMachine):
 
     @rule(target=nodes, kind=st.sampled_from(sorted(KINDS)), x=nodes, y=nodes)
     def build(self, kind: str, x: int, y: int) -> Any:
+        built = self.build_on(kind, x, y)
+        return multiple() if built is None else built
+
+    def build_on(self, kind: str, x: int, y: int) -> int | None:
+        """The number of a new node; None if its numbers would be too large, or it cannot be."""
         operands = (x, y)[: KINDS[kind].arity]
         given = [self.mirrored(operand, self.values) for operand in operands]
         if not np.all(np.abs(KINDS[kind].formula(*given)) < LARGEST):
-            return multiple()
-        if "raw" in kind and len({np.shape(value) for value in given}) > 1:
-            return multiple()  # classes in the lab's style do not broadcast
+            return None
+        broadcasts = kind != "MSE" and "raw" not in kind  # classes in the lab's style do not
+        if not broadcasts and len({np.shape(value) for value in given}) > 1:
+            return None
         return self.add(kind, operands, KINDS[kind].build(*(self.held[o] for o in operands)))
 
     @rule(node=nodes, value=ARRAYS)
@@ -207,7 +238,9 @@ class Graphs(RuleBasedStateMachine):
 
     @rule(head=nodes, data=st.data())
     def differentiate(self, head: int, data: st.DataObject) -> None:
-        wrt = data.draw(st.lists(st.sampled_from(self.leaves(head)), unique=True))
+        self.check_interpreted(head, self.some_leaves(head, data))
+
+    def check_interpreted(self, head: int, wrt: list[int]) -> None:
         asked = [self.alive(n) for n in wrt]
         value, gradients = mf.value_and_grad(self.held[head], self.feed(head), asked)
         same(value, self.mirrored(head, self.values))
@@ -229,7 +262,9 @@ class Graphs(RuleBasedStateMachine):
 
     @rule(target=steps, head=nodes, data=st.data())
     def compile(self, head: int, data: st.DataObject) -> int:
-        wrt = data.draw(st.lists(st.sampled_from(self.leaves(head)), unique=True))
+        return self.compiled_step(head, self.some_leaves(head, data))
+
+    def compiled_step(self, head: int, wrt: list[int]) -> int:
         asked = [self.alive(n) for n in wrt]
         step = mf.compile(self.held[head], wrt=asked, backend="numpy")
         self.compiled.append(Compiled(head, wrt, step))
@@ -237,6 +272,9 @@ class Graphs(RuleBasedStateMachine):
 
     @rule(number=steps)
     def run_compiled(self, number: int) -> None:
+        self.check_compiled(number)
+
+    def check_compiled(self, number: int) -> None:
         compiled = self.compiled[number]
         assert compiled is not None
         head, wrt, step = compiled  # the step holds its graph, whoever else has dropped it
@@ -252,6 +290,9 @@ class Graphs(RuleBasedStateMachine):
     @precondition(lambda self: any(part.kind == "parameter" for part in self.parts))
     @rule(head=nodes, lr=st.sampled_from([0.0, 0.125]))
     def learn(self, head: int, lr: float) -> None:
+        self.check_learning(head, lr)
+
+    def check_learning(self, head: int, lr: float) -> None:
         parameters = self.leaves(head, "parameter")
         if not parameters:
             return
@@ -273,7 +314,10 @@ class Graphs(RuleBasedStateMachine):
         return int(np.size(self.mirrored(number, self.values)))
 
     @rule(target=models, head=nodes)
-    def save_and_load(self, head: int) -> Any:
+    def save_and_load(self, head: int) -> Saved:
+        return self.saved_model(head)
+
+    def saved_model(self, head: int) -> Saved:
         inputs = self.leaves(head, "input")
         path = pathlib.Path(self.folder.name, "model.safetensors")
         mf.save(self.held[head], path, {self.alive(n): self.values[n] for n in inputs})
@@ -285,6 +329,9 @@ class Graphs(RuleBasedStateMachine):
 
     @rule(saved=models)
     def call_model(self, saved: Saved) -> None:
+        self.check_model(saved)
+
+    def check_model(self, saved: Saved) -> None:
         head, inputs, model, parameters = saved
         seen = model(*(self.values[n] for n in inputs))
         same(seen, self.mirrored(head, self.values | parameters))
@@ -314,4 +361,4 @@ def same(seen: Any, expected: Any) -> None:
 
 
 TestGraphs = Graphs.TestCase
-TestGraphs.settings = settings(stateful_step_count=25)
+TestGraphs.settings = settings(stateful_step_count=15)

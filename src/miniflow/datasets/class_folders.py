@@ -128,10 +128,23 @@ def _files_of(folder: str, names: Sequence[str], every_class: bool) -> list[tupl
         visible = [os.path.join(where, file) for file in found if file[0] != "."]
         if every_class and not visible:
             raise DataError(f"{where}: holds no pictures.")
+        _check_files(visible)
         files += [(path, label) for path in visible]
     if not files:
         raise DataError(f"{folder}: holds no pictures.")
     return files
+
+
+def _check_files(paths: Sequence[str]) -> None:
+    """Raise DataError if one of them is a folder, or what would have to be waited for."""
+    for path in paths:
+        if os.path.isdir(path):
+            raise DataError(
+                f"{path}: is a folder among the pictures of a class. (The folders of data that are "
+                f"divided already are called {', '.join(PARTS)}, and there are no others.)"
+            )
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise DataError(f"{path}: is a pipe or a device, and no picture.")
 
 
 def _read_pictures(paths: Sequence[str]) -> NDArray[np.uint8]:

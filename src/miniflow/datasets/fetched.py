@@ -221,11 +221,17 @@ def _cache_folder(pooch: Any) -> str:
 def _not_fetched(source: Source, name: str, folder: str, error: Exception) -> str:
     if isinstance(error, ValueError):
         reason = f"what came has another SHA-256 than {source.sha256[name]}"
-    elif isinstance(error, PermissionError):
-        reason = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = f"{error.filename or folder}: {error.strerror}"
     else:
         reason = type(error).__name__
+    lacking = [
+        file
+        for file in source.sha256
+        if file == name or not os.path.exists(os.path.join(folder, file))
+    ]
     return (
         f"{source.title} could not be fetched: {source.url}{name}: {reason}. It is fetched once "
-        f"({source.size} MB) and kept in {folder}; without a network, put {name} there by hand."
+        f"({source.size} MB) and kept in {folder}; without a network, put "
+        f"{', '.join(lacking)} there by hand."
     )

@@ -72,10 +72,15 @@ def _brightness(image: "Image.Image") -> NDArray[np.float64]:
     deep = image.mode.startswith(("I", "F"))  # 16 or 32 bits a pixel
     grey = _reduced(image.convert("F") if deep else _on_paper(image))
     numbers = np.nan_to_num(np.asarray(grey, np.float64), posinf=0.0, neginf=0.0)
-    scales = (1.0, 255.0, 65535.0) if deep else (255.0,)
-    brightest = float(numbers.max())
-    white = next((scale for scale in scales if brightest <= scale), brightest)
+    white = _white(image, float(numbers.max())) if deep else 255.0
     return np.clip(numbers / white, 0.0, 1.0)
+
+
+def _white(image: "Image.Image", brightest: float) -> float:
+    """What stands for white in 16 bits a pixel; in 32, where it is not said, what is likely."""
+    if image.mode.startswith("I;16") or image.format in ("PNG", "PPM"):  # they have no more
+        return 65535.0
+    return next((scale for scale in (1.0, 255.0, 65535.0) if brightest <= scale), brightest)
 
 
 def _on_paper(image: "Image.Image") -> "Image.Image":

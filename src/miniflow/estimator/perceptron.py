@@ -225,6 +225,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return Graph(arrays, self.activation, float(self.alpha), self._is_classifier)
 
     def _set_aside(self, X: Any, targets: Any, weights: Any) -> Any:
+        """Examples to train on, and to validate with; of both, only those that weigh something."""
+        X, targets, weights = (column[weights > 0] for column in (X, targets, weights))
         parts = train_test_split(
             X,
             targets,
@@ -233,6 +235,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             stratify=targets if self._is_classifier else None,
             random_state=int(self._rng.integers(2**31)),
         )
+        rows = len(parts[1])
+        if rows < 2 and not self._is_classifier:  # of one number no R² can be told
+            raise OptionError(
+                f"{type(self).__name__}: early stopping needs two examples for validation, and "
+                f"validation_fraction={self.validation_fraction} sets {rows} of {len(X)} aside."
+            )
         return [*parts[::2], *parts[1::2]]
 
     # --- Prediction

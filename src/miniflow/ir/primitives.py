@@ -196,8 +196,10 @@ def _infer_gemm(c: Operand, a: Operand, b: Operand, alpha: Operand, beta: Operan
     return product
 
 
-def _gemm_flops(result: ValueType, c: Operand, a: Operand, *_: Operand) -> int:
-    return 2 * result.size * a.shape[-1] + 2 * result.size
+def _gemm_flops(result: ValueType, c: Operand, a: Operand, b: Operand, *scales: Operand) -> int:
+    """The product, the addition, and a multiplication for each scale that is not written as 1."""
+    scaled = sum(not (isinstance(scale, Literal) and scale.value == 1) for scale in scales)
+    return _matmul_flops(result, a, b) + (1 + scaled) * result.size
 
 
 def _reshape(x: Value, *, shape: tuple[int, ...]) -> Any:

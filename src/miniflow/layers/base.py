@@ -1,6 +1,7 @@
 """What all layers share; and the two that are not like the others, the beginning and the row."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -66,16 +67,21 @@ class Layer:
         """
         if not isinstance(x, Node):
             raise OptionError(f"{self!r} is built on a node, not on {describe(x)}.")
-        before = self.name, dict(self.parameters)
+        before = self._state()
         try:
             if self.name is None:
                 self.name = _numbered(self.kind, x)
             node = checked_node(self, self.build(x, self.name))
             row_of(node)  # what does not fit is told here, and not at the first batch
         except Exception:
-            self.name, self.parameters = before  # it may be called on another node
+            for layer, was_called, parameters, rng in before:  # it may be called on another node
+                layer.name, layer.parameters, layer.rng = was_called, parameters, rng
             raise
         return node
+
+    def _state(self) -> list[tuple["Layer", str | None, dict[str, Parameter], Rng]]:
+        """What a call changes, of this layer and of those in it."""
+        return [(self, self.name, dict(self.parameters), self.rng)]
 
     def build(self, x: Node, name: str) -> Node:
         """The node, and what leads from `x` to it."""
@@ -135,6 +141,10 @@ class Sequential(Layer):
                         "give them names of their own."
                     )
         return x
+
+    def _state(self) -> list[tuple[Layer, str | None, dict[str, Parameter], Rng]]:
+        inner = [layer._state() for layer in self.layers if isinstance(layer, Layer)]
+        return [*Layer._state(self), *chain.from_iterable(inner)]
 
 
 def _numbered(kind: str, x: Node) -> str:

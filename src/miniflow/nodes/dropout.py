@@ -71,7 +71,7 @@ class Dropout(Op):
     ) -> None:
         following = _stream_after_those_of(seed)
         Op.__init__(self, x, seed, name=name)
-        if not 0 <= rate < 1:
+        if not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
             raise GraphError(f"{self}: the rate must be at least 0 and below 1, not {rate!r}.")
         self.rate = float(rate)
         self.stream = following if stream is None else stream

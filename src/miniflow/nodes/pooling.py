@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import ShapeError
 from miniflow.graph import Op
 from miniflow.sliding import (
     Padding,
@@ -56,7 +57,7 @@ class MaxPool(_Pool):
         size: of the window, one number or (height, width); 2 by default.
         stride: from window to window; the size by default, so that they lie side by side.
         padding: "valid" (none, the default), "same" or the width of a border, which is never the
-            largest.
+            largest, and narrower than the window: else a window would lie on nothing else.
         name: None by default.
 
     Where several entries of a window are the largest, the first of them, row by row, gets the
@@ -89,6 +90,15 @@ class MaxPool(_Pool):
             dx[at] += np.where(is_here, grad, np.zeros((), grad.dtype))
             is_free = np.logical_and(is_free, np.logical_not(is_here))
         return (without_border(dx, places),)
+
+    def _places(self, x: Any) -> Places:
+        places, size = _Pool._places(self, x), self.window.size
+        if any(before >= k for (before, _), k in zip(places.border, size, strict=True)):
+            raise ShapeError(
+                f"{self}: a window of {size[0]} × {size[1]} would lie on nothing but its border; "
+                f"padding must be smaller than the window, not {self.window.padding}."
+            )
+        return places
 
     def _wide(self, x: Any, places: Places) -> Any:
         return padded(promoted(x), places, -np.inf)

@@ -149,6 +149,15 @@ def test_integers_of_64_bits_wrap_and_pythons_do_not():
 
 
 @needs_engine
+def test_pythons_integer_wraps_around_where_it_has_become_an_array():
+    b = Builder()
+    n = b.input(ValueType("i64", (), "python"))
+    row = b.add("reshape", (n,), {"shape": (1,)})
+    program = b.program([b.add("cast", (row,), {"dtype": d}) for d in ("u64", "u8", "f64")])
+    assert_agrees(program, [-1], [300])
+
+
+@needs_engine
 def test_counts_are_exact():
     b = Builder()
     x = b.input(ValueType("u8", (300, 2)))

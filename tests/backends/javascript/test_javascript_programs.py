@@ -90,6 +90,32 @@ def test_peoples_own_classes_agree_with_the_interpreter(dtype):
             )
 
 
+def test_convolution_pooling_and_dropout_agree_with_the_interpreter():
+    rng, seed = np.random.default_rng(0), mf.Seed()
+    x, W = mf.Input("x"), mf.Input("W")
+    nodes = [
+        mf.Conv2D(x, W, stride=(1, 2), padding="same", groups=2),
+        mf.Conv2D(x, W, dilation=(2, 1), padding=(2, 1), groups=2),
+        mf.MaxPool(mf.Conv2D(x, W, groups=2), 3, stride=2, padding=1),
+        mf.AveragePool(mf.Conv2D(x, W, groups=2), (2, 3), stride=1, padding="same"),
+        mf.Dropout(mf.Conv2D(x, W, groups=2), seed, 0.4),
+    ]
+    feed = {x: rng.normal(size=(2, 7, 6, 4)), W: rng.normal(size=(3, 2, 2, 6))}
+    jobs, expected = [], []
+    for node in nodes:
+        head = mf.Sum(mf.Tanh(node) * node)
+        for fed in (feed, feed | {seed: 5}, feed | {seed: -1}):
+            compiled = mf.compile(head, [x, W], backend="reference")
+            compiled(fed)
+            jobs.append(Job(compiled.program, [arguments_of(compiled, fed)]))
+            value, gradients = mf.value_and_grad(head, fed, [x, W])
+            expected.append([value, *gradients])
+    for (told,), wanted in zip(run(jobs), expected, strict=True):
+        assert told.error is None, told.error
+        for ours, theirs in zip(told.results, wanted, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [mf.SGD(0.1), mf.SGD(0.1, momentum=0.9), mf.Adam(0.01)],

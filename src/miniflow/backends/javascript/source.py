@@ -14,6 +14,7 @@ from miniflow.backends.javascript.grouping import Schedule
 from miniflow.backends.javascript.layout import Shape, View, Views, c_strides
 from miniflow.backends.javascript.nest import INDICES, Nest
 from miniflow.backends.javascript.values import (
+    PYTHON_INT,
     TYPED_ARRAYS,
     Expression,
     class_of,
@@ -117,7 +118,9 @@ class Source:
         if operand in self._local:
             return converted(self._local[operand], tag_of(operand), tag)
         view = self.views.of(operand)
-        return self.element(view, view.laid_over(nest.space), tag, nest)
+        is_number = isinstance(view.base, Variable) and tag_of(view.base) == PYTHON_INT
+        own = tag_of(operand) if is_number else tag  # a Python int in an array wraps around
+        return converted(self.element(view, view.laid_over(nest.space), own, nest), own, tag)
 
     def element(self, view: View, strides: Shape, tag: str, nest: Nest) -> Expression:
         """The element of a view at the index of a nest, as a value of a dtype."""
