@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from miniflow.plans import passes_under_way
+from miniflow.graph.plans import passes_under_way
 
 # Machines are shared and slow at times: no test fails for the time that it took.
 settings.register_profile(

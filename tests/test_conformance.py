@@ -7,7 +7,7 @@ from conformance.printed import Add, Input
 
 import miniflow as mf
 from miniflow.graph import Op
-from miniflow.plans import ancestors_in_order
+from miniflow.graph.plans import ancestors_in_order
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 

@@ -1,7 +1,7 @@
 """What importing miniflow imports, what its star import gives, and which way imports point.
 
-Rooms (a module, or a package, right under miniflow) stand in layers. A room imports rooms of its
-own layer or of one below, and there is no cycle. A new room has to be given its place here.
+Rooms (a module, or a package, right under miniflow) stand in layers. A room imports rooms of the
+layers below, and none of its own layer. A new room has to be given its place here.
 """
 
 import ast
@@ -17,32 +17,32 @@ import miniflow as mf
 
 SOURCE = Path(mf.__file__).parent
 
+# From the ground up: the sentence of the design. A room imports rooms that stand before it.
 LAYERS = [
-    {"errors", "operators", "values", "places", "plans", "sliding"},  # know no class of nodes
-    {"atomic", "templates", "shipped"},
+    {"errors", "shipped"},
+    {"files"},
     {"graph"},
-    {"nodes"},
-    {"feeding", "autodiff", "checking"},
-    {"ir", "tracing"},
-    {"passes", "backends"},
-    {"binding", "variants", "comparing", "threads"},
-    {"forward_program", "backward_program"},
+    {"options"},
+    {"nodes", "interpreter"},  # neither knows the other
+    {"ir"},
+    {"tracing", "passes"},
+    {"lowering"},
+    {"backends"},
     {"compiler"},
-    {"options", "clipping"},
-    {"datasets", "digit_images", "files", "initializers", "optimizers", "schedules"},
-    {"rewinding"},
-    {"models", "stepping", "example_shapes", "augmentation"},
-    {"layers", "summaries"},
-    {"history", "batching", "callbacks", "progress", "checkpoints", "evaluation", "interrupts"},
-    {"training", "networks"},
-    {"cli", "lab", "pictures", "reports", "estimator", "digit_page"},
+    {"models"},
+    {"digit_images", "initializers", "optimizers", "schedules"},
+    {"datasets"},
+    {"layers", "training"},
+    {"pictures", "reports", "estimator", "digit_page"},
+    {"lab"},
+    {"cli"},
 ]
 PLACE = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
 FRONT_DOORS = {"__init__", "__main__"}
 
 # Rooms that run whatever nodes there are: none of them may know a node class by name.
 WITHOUT_NODE_CLASSES = {
-    "graph", "feeding", "autodiff", "checking", "ir", "tracing", "passes", "backends",
+    "graph", "interpreter", "ir", "tracing", "passes", "lowering", "backends", "compiler",
 }  # fmt: skip
 
 
@@ -86,23 +86,8 @@ def test_every_room_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("room", sorted(IMPORTS))
-def test_room_imports_nothing_from_a_layer_above_it(room: str) -> None:
-    above = {other for other in IMPORTS[room] if PLACE[other] > PLACE[room]}
-    assert not above
-
-
-def test_no_rooms_import_each_other_in_a_circle() -> None:
-    finished: set[str] = set()
-
-    def visit(room: str, path: tuple[str, ...]) -> None:
-        assert room not in path, " → ".join((*path, room))
-        if room not in finished:
-            for other in sorted(IMPORTS.get(room, ())):
-                visit(other, (*path, room))
-            finished.add(room)
-
-    for room in IMPORTS:
-        visit(room, ())
+def test_room_imports_nothing_that_stands_beside_or_above_it(room: str) -> None:
+    assert not {other for other in IMPORTS[room] if PLACE[other] >= PLACE[room]}
 
 
 def test_what_runs_a_graph_knows_no_node_class() -> None:
@@ -110,7 +95,7 @@ def test_what_runs_a_graph_knows_no_node_class() -> None:
 
 
 def test_node_families_import_the_graph_and_numpy_alone() -> None:
-    assert IMPORTS["nodes"] <= {"graph", "operators", "values", "errors", "sliding"}
+    assert IMPORTS["nodes"] <= {"graph", "errors"}
     for path in (SOURCE / "nodes").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -175,13 +160,15 @@ def test_type_checkers_are_told_of_every_name_that_is_loaded_later() -> None:
         if isinstance(statement, ast.ImportFrom) and statement.module
         for alias in statement.names
     }
-    assert told == mf._LATER | dict.fromkeys(mf._ROOMS, "")
+    rooms = {name: room.rpartition(".")[0] for name, room in mf._ROOMS.items()}
+    assert told == mf._LATER | rooms
 
 
 def test_every_node_family_is_handed_on() -> None:
     classes = {
         name
         for path in (SOURCE / "nodes").glob("*.py")
+        if path.name != "sliding.py"  # the geometry of windows, no family
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and not (name := node.name).startswith("_")
     }

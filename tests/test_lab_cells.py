@@ -34,7 +34,7 @@ from lab_cells import (
 )
 
 import miniflow as mf
-from miniflow.threads import one_thread_if_small
+from miniflow.compiler.threads import one_thread_if_small
 
 EXERCISES = {"Mul": MUL, "Linear": LINEAR, "Sigmoid": SIGMOID, "cross entropy": CROSS_ENTROPY}
 NODES = [MUL, LINEAR, SIGMOID, SUMS, FRUIT, CROSS_ENTROPY]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from miniflow.errors import DataError
-from miniflow.history import Epoch
 from miniflow.reports import confusion_matrix, drawing, learning_curve, worst_mistakes
 from miniflow.reports.confusion import _layout, _percent
 from miniflow.reports.drawing import (
@@ -30,6 +29,7 @@ from miniflow.reports.drawing import (
     tick_labels,
     ticks,
 )
+from miniflow.training.history import Epoch
 
 Pixels = NDArray[np.uint8]
 

@@ -14,33 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np  # `from miniflow import *` hands it on: the lab's cells rely on it
 
-from miniflow.autodiff import accuracy, value, value_and_grad
-from miniflow.checking import check_gradients, find_not_finite
 from miniflow.errors import CompileError, MiniflowError
 from miniflow.graph import Constant, Input, Node, Op, Parameter
+from miniflow.interpreter.checking import check_gradients, find_not_finite
+from miniflow.interpreter.passes import accuracy, value, value_and_grad
 from miniflow.nodes import *  # noqa: F403
 from miniflow.nodes import __all__ as _node_names
 
 if TYPE_CHECKING:
-    from miniflow import callbacks as callbacks
     from miniflow import datasets as datasets
     from miniflow import initializers as initializers
     from miniflow import layers as layers
     from miniflow import optimizers as optimizers
     from miniflow import schedules as schedules
-    from miniflow.augmentation import augmented as augmented
-    from miniflow.callbacks import Callback as Callback
-    from miniflow.callbacks import CSVLogger as CSVLogger
-    from miniflow.callbacks import EarlyStopping as EarlyStopping
-    from miniflow.callbacks import ModelCheckpoint as ModelCheckpoint
-    from miniflow.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
-    from miniflow.callbacks import TerminateOnNaN as TerminateOnNaN
     from miniflow.compiler import compile as compile
+    from miniflow.datasets.augmentation import augmented as augmented
     from miniflow.digit_page import page as page
     from miniflow.estimator import MiniflowClassifier as MiniflowClassifier
     from miniflow.estimator import MiniflowRegressor as MiniflowRegressor
-    from miniflow.evaluation import evaluate as evaluate
-    from miniflow.history import History as History
+    from miniflow.layers.summaries import summary as summary
     from miniflow.models import Model as Model
     from miniflow.models import load as load
     from miniflow.models import save as save
@@ -49,8 +41,16 @@ if TYPE_CHECKING:
     from miniflow.optimizers import AdamW as AdamW
     from miniflow.optimizers import RMSprop as RMSprop
     from miniflow.pictures import draw as draw
-    from miniflow.summaries import summary as summary
-    from miniflow.training import fit as fit
+    from miniflow.training import callbacks as callbacks
+    from miniflow.training.callbacks import Callback as Callback
+    from miniflow.training.callbacks import CSVLogger as CSVLogger
+    from miniflow.training.callbacks import EarlyStopping as EarlyStopping
+    from miniflow.training.callbacks import ModelCheckpoint as ModelCheckpoint
+    from miniflow.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from miniflow.training.callbacks import TerminateOnNaN as TerminateOnNaN
+    from miniflow.training.evaluation import evaluate as evaluate
+    from miniflow.training.fit import fit as fit
+    from miniflow.training.history import History as History
 
 __version__ = "0.1.0"
 
@@ -84,28 +84,35 @@ _LATER = {
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "RMSprop": "optimizers",
-    "fit": "training",
-    "evaluate": "evaluation",
-    "summary": "summaries",
-    "augmented": "augmentation",
-    "History": "history",
-    "EarlyStopping": "callbacks",
-    "ReduceLROnPlateau": "callbacks",
-    "ModelCheckpoint": "callbacks",
-    "CSVLogger": "callbacks",
-    "TerminateOnNaN": "callbacks",
-    "Callback": "callbacks",
+    "fit": "training.fit",
+    "evaluate": "training.evaluation",
+    "summary": "layers.summaries",
+    "augmented": "datasets.augmentation",
+    "History": "training.history",
+    "EarlyStopping": "training.callbacks",
+    "ReduceLROnPlateau": "training.callbacks",
+    "ModelCheckpoint": "training.callbacks",
+    "CSVLogger": "training.callbacks",
+    "TerminateOnNaN": "training.callbacks",
+    "Callback": "training.callbacks",
     "MiniflowClassifier": "estimator",
     "MiniflowRegressor": "estimator",
 }
-_ROOMS = ("callbacks", "datasets", "initializers", "layers", "optimizers", "schedules")
+_ROOMS = {
+    "callbacks": "training.callbacks",
+    "datasets": "datasets",
+    "initializers": "initializers",
+    "layers": "layers",
+    "optimizers": "optimizers",
+    "schedules": "schedules",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         found = getattr(import_module(f"miniflow.{_LATER[name]}"), name)
     elif name in _ROOMS:
-        found = import_module(f"miniflow.{name}")
+        found = import_module(f"miniflow.{_ROOMS[name]}")
     else:
         raise AttributeError(f"module 'miniflow' has no attribute {name!r}")
     globals()[name] = found

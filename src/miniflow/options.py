@@ -11,7 +11,7 @@ import operator
 from typing import Any
 
 from miniflow.errors import MiniflowError
-from miniflow.values import describe
+from miniflow.graph.values import describe
 
 
 class OptionError(MiniflowError, ValueError):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ir.programs import two_layers
 
 from miniflow.backends import blas
-from miniflow.backends.numpy_backend import lower
+from miniflow.backends.numpy import lower
 from miniflow.ir import Builder, Origin, Output, Program, ProgramError, ValueType, evaluate, type_of
 
 from .agreement import assert_agrees, copies, random_arguments
@@ -494,10 +494,18 @@ def test_a_program_that_is_dropped_leaves_nothing_behind():
 
 @pytest.mark.parametrize(
     "name",
-    ["backend", "dialect", "emit", "indexing", "numbers", "runtime", "shortcuts", "source"],
+    [
+        "numpy",
+        "numpy.dialect",
+        "numpy.emit",
+        "numpy.indexing",
+        "numpy.numbers",
+        "numpy.runtime",
+        "numpy.source",
+    ],
 )
 def test_examples_run(name):
-    module = importlib.import_module(f"miniflow.backends.numpy_{name}")
+    module = importlib.import_module(f"miniflow.backends.{name}")
     assert doctest.testmod(module).failed == 0
 
 

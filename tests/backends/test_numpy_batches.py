@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from miniflow.backends.numpy_backend import lower
-from miniflow.backends.numpy_batches import batch_parts
+from miniflow.backends.numpy import lower
 from miniflow.ir import Builder, ValueType, check, evaluate
 from miniflow.passes import prune
+from miniflow.passes.batch_parts import batch_parts
 
 RNG = np.random.default_rng(0)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.backends.numpy_backend import lower
-from miniflow.backends.numpy_convolutions import prefer_long_runs
+from miniflow.backends.numpy import lower
 from miniflow.ir import Builder, ValueType, check, evaluate
+from miniflow.passes.prefer_long_runs import prefer_long_runs
 
 RNG = np.random.default_rng(0)
 

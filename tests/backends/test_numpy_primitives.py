@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ir.test_primitives import SAMPLES
 
-from miniflow.backends.numpy_backend import lower
+from miniflow.backends.numpy import lower
 from miniflow.ir import DTYPES, PRIMITIVES
 
 from . import cases

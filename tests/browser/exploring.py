@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import miniflow as mf
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.pictures.local import local_derivative
 from miniflow.pictures.reading import Reading
-from miniflow.plans import ancestors_in_order
 
 RIGHT, LEFT, HOME, END, TAB, ENTER = "\ue014", "\ue012", "\ue011", "\ue010", "\ue004", "\ue007"
 

@@ -9,7 +9,7 @@ from explorer_graphs import Choosy, Graph, case_study, network
 from exploring import END, check_every_step, close, read, train
 
 import miniflow as mf
-from miniflow.plans import ancestors_in_order
+from miniflow.graph.plans import ancestors_in_order
 
 
 def test_edited_weight_gives_the_interpreters_numbers(explore: Any) -> None:

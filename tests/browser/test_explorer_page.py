@@ -10,8 +10,8 @@ from explorer_graphs import Graph, case_study, deep, network, own_class
 from exploring import END, ENTER, HOME, RIGHT, TAB, check_every_step, close, read, train, wait_until
 
 import miniflow as mf
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.pictures.explorer import Explorer, explorer_fragment
-from miniflow.plans import ancestors_in_order
 
 
 @pytest.fixture(scope="module")

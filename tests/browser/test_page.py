@@ -15,11 +15,11 @@ from PIL import Image
 from strokes import strokes_of
 
 import miniflow as mf
+from miniflow.compiler.threads import one_thread_if_small
 from miniflow.digit_images import fit_drawing, read_digit, shrink_drawing
-from miniflow.files import read_arrays, write_arrays
-from miniflow.networks import Network, build
+from miniflow.files.arrays import read_arrays, write_arrays
+from miniflow.layers.networks import Network, build
 from miniflow.schedules import CosineDecay
-from miniflow.threads import one_thread_if_small
 
 LITTLE_SEVEN = [[(0.06, 0.06), (0.2, 0.06), (0.12, 0.26)]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.networks import build
+from miniflow.layers.networks import build
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from bars import draw_bar
 
 import miniflow as mf
-from miniflow.networks import build
+from miniflow.layers.networks import build
 
 COMMANDS = ["train", "evaluate", "predict", "info", "draw", "page"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.networks import build
+from miniflow.layers.networks import build
 
 
 def test_the_page_of_the_latest_run_is_written(

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from bars import draw_bar, pictures, write_bars
 
-from miniflow.atomic import _temporary
 from miniflow.cli.train import Notes
-from miniflow.files import read_arrays
+from miniflow.files.arrays import read_arrays
+from miniflow.files.atomic import _temporary
 
 QUICK = ["--data", "bars.npz", "--model", "784-8-2", "--batch-size", 16]
 FILES = {

@@ -17,9 +17,9 @@ from miniflow.digit_page import check_reads_digits, digit_fragment
 from miniflow.digit_page.layers import layers_of
 from miniflow.digit_page.programs import SIDE, programs_for
 from miniflow.errors import DataError
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir.evaluate import evaluate
-from miniflow.networks import Network, build
-from miniflow.plans import ancestors_in_order
+from miniflow.layers.networks import Network, build
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.random((28, 28)).astype(np.float32)

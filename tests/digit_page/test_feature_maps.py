@@ -9,9 +9,9 @@ import pytest
 import miniflow as mf
 from miniflow.digit_page.layers import Layer, layers_of
 from miniflow.digit_page.programs import programs_for
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir.evaluate import evaluate
-from miniflow.networks import build_cnn
-from miniflow.plans import ancestors_in_order
+from miniflow.layers.networks import build_cnn
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.random((28, 28)).astype(np.float32)

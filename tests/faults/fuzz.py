@@ -85,7 +85,7 @@ class Fuzzer:
         from guard import Guard, address_space_limited, peak_is_known
         from targets import TARGETS, make_quick
 
-        from miniflow.checkpoints import CheckpointWarning, ThreadsWarning
+        from miniflow.training.checkpoints import CheckpointWarning, ThreadsWarning
 
         os.fsync = lambda _: None  # these files need not survive a power cut
         sys.modules["llvmlite"] = None  # type: ignore[assignment]  # trainings run on NumPy

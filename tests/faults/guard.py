@@ -39,7 +39,7 @@ CODE_FOLDERS = tuple(
     str(pathlib.Path(folder).resolve()) + os.sep
     for folder in {*sysconfig.get_paths().values(), pathlib.Path(miniflow.__file__).parent}
 )
-MODULES = {"math", "numpy", "miniflow.backends.blas", "miniflow.backends.numpy_runtime"}
+MODULES = {"math", "numpy", "miniflow.backends.blas", "miniflow.backends.numpy.runtime"}
 PLAIN = {"abs", "slice", "int", "float", "bool", "True", "False"}
 NEVER_WRITTEN = (ast.Import, ast.ImportFrom, ast.Lambda, ast.ClassDef, ast.Global)
 NUMBERED = re.compile(r"a\d+|(kept|node|optimizer|setting|settings|dtype|type|value|validate)_\d+")
@@ -78,7 +78,7 @@ def is_generated(source: str) -> bool:
 
 
 def is_binding(source: str) -> bool:
-    r"""Whether a text is what `miniflow.binding` writes.
+    r"""Whether a text is what `miniflow.compiler.binding` writes.
 
     >>> is_binding("def arguments(feed):\n    a0 = feed.get(node_0)\n    return [a0]")
     True

@@ -37,14 +37,14 @@ import numpy as np
 from blobs import Problem, problem
 
 import miniflow as mf
-from miniflow import checkpoints, training
-from miniflow.callbacks import Callback, EarlyStopping, KeepBest
-from miniflow.checkpoints import CheckpointWarning
+from miniflow import training
 from miniflow.datasets import Dataset
-from miniflow.files import read_arrays, sealed
+from miniflow.files.arrays import read_arrays, sealed
 from miniflow.optimizers import SGD, Adam, AdamW, RMSprop
 from miniflow.schedules import CosineDecay, OneCycle
-from miniflow.training import Training, fit
+from miniflow.training import Training, checkpoints, fit
+from miniflow.training.callbacks import Callback, EarlyStopping, KeepBest
+from miniflow.training.checkpoints import CheckpointWarning
 
 EPOCHS = 6
 STEPS = EPOCHS * 12  # updates in all

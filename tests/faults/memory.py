@@ -24,12 +24,12 @@ import numpy as np
 from blobs import clouds
 
 import miniflow as mf
-from miniflow.callbacks import Callback
+from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets import Dataset
 from miniflow.initializers import glorot_uniform
 from miniflow.optimizers import SGD
-from miniflow.threads import one_thread_if_small
 from miniflow.training import Training, fit
+from miniflow.training.callbacks import Callback
 
 SAMPLES = 20
 MOST_A_STEP = 1.0  # bytes

@@ -10,8 +10,8 @@ from conformance import CASES
 
 import miniflow as mf
 from miniflow.backends import BACKENDS
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.lab.folder import SOLUTIONS
-from miniflow.plans import ancestors_in_order
 
 SOLVED = sorted(name for name in CASES if name.startswith("lab_"))
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}

@@ -22,13 +22,13 @@ from drawn_graphs import (
 import miniflow as mf
 from miniflow.errors import GraphError, MiniflowError
 from miniflow.graph import Node
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.pictures import Drawing, draw
 from miniflow.pictures.figure import Card, Figure
 from miniflow.pictures.groups import MOST_CARDS
 from miniflow.pictures.naming import group_paths
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.terminal import columns
-from miniflow.plans import ancestors_in_order
 
 
 def cards(drawing: Drawing) -> dict[str, Card]:

@@ -17,14 +17,14 @@ from conformance import CASES
 
 import miniflow as mf
 from miniflow.errors import GraphError, MiniflowError
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.pictures.explorer import Explorer, explorer_fragment
-from miniflow.pictures.explorer_code import code_of, highlighted
-from miniflow.pictures.explorer_layouts import Grouped, states
-from miniflow.pictures.explorer_numbers import MOST_WHOLE, as_data
-from miniflow.pictures.explorer_page import module_text
-from miniflow.pictures.explorer_recording import record_pass
+from miniflow.pictures.explorer.code import code_of, highlighted
+from miniflow.pictures.explorer.layouts import Grouped, states
+from miniflow.pictures.explorer.numbers import MOST_WHOLE, as_data
+from miniflow.pictures.explorer.page import module_text
+from miniflow.pictures.explorer.recording import record_pass
 from miniflow.pictures.groups import GroupKey
-from miniflow.plans import ancestors_in_order
 
 STATIC = Path(mf.__file__).parent / "pictures" / "static" / "explorer"
 

@@ -12,8 +12,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from miniflow.pictures.crossings import count_crossings, order_layers
-from miniflow.pictures.layered import spread
+from miniflow.pictures.layout.crossings import count_crossings, order_layers
+from miniflow.pictures.layout.layered import spread
 from miniflow.pictures.metrics import printable, shorten, text_width
 from miniflow.pictures.repeats import Repeat, find_repeats
 from miniflow.pictures.thumbnail import COLUMNS, ROWS, heat_map

@@ -13,6 +13,7 @@ from drawn_graphs import case_study, cross_entropy, diamonds, linear
 import miniflow as mf
 from miniflow.errors import GraphError
 from miniflow.graph import Input, Node
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.pictures import draw
 from miniflow.pictures.chain import all_paths, count_paths
 from miniflow.pictures.compose import compose
@@ -20,7 +21,6 @@ from miniflow.pictures.figure import Figure, plain
 from miniflow.pictures.local import depends, jacobian, local_derivative, pull_back
 from miniflow.pictures.stacks import overlap
 from miniflow.pictures.values import number
-from miniflow.plans import ancestors_in_order
 
 
 def labels(figure: Figure) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import miniflow as mf
-from miniflow.plans import ancestors_in_order
+from miniflow.graph.plans import ancestors_in_order
 
 UNARY = [mf.Neg, mf.Tanh, mf.Sigmoid, activations.Sigmoid, elementwise.Square, activations.Tanh]
 BINARY = [mf.Add, mf.Sub, mf.Mul, printed.Add, elementwise.Mul, elementwise.MulFromZeros]

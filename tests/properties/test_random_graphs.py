@@ -11,9 +11,9 @@ from random_graphs import COVERED, Built, Recipe, recipes
 
 import miniflow as mf
 from miniflow import nodes
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir import check
 from miniflow.optimizers import SGD, Adam, AdamW, RMSprop
-from miniflow.plans import ancestors_in_order
 from miniflow.schedules import CosineDecay
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the interpreter's overflows

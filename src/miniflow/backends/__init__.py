@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from miniflow.errors import CompileError
 from miniflow.ir.program import Program
 
-_MODULES = {"numpy": "numpy_backend", "native": "native", "reference": "reference"}
+_MODULES = {"numpy": "numpy", "native": "native", "reference": "reference"}
 BACKENDS = tuple(_MODULES)
 MOST_KINDS = 300  # of equations in a program that `auto` has compiled to machine code
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miniflow.augmentation import Augmented, Limits
 from miniflow.cli.runs import UNREADABLE, Options, options_from
+from miniflow.datasets.augmentation import Augmented, Limits
 from miniflow.errors import DataError
 from miniflow.models import Model, load
 from miniflow.nodes.activation import softmax

@@ -6,10 +6,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from miniflow.autodiff import value
 from miniflow.cli.classifiers import class_names_of, load_classifier, logits_of, pixels_of
 from miniflow.cli.runs import data_source, find_model
 from miniflow.errors import DataError
+from miniflow.interpreter.passes import value
 from miniflow.nodes import CrossEntropyWithSoftmax
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from miniflow.cli.runs import Options, Run
 from miniflow.errors import DataError
 from miniflow.graph import Node
+from miniflow.layers.networks import Network
 from miniflow.models import Model
-from miniflow.networks import Network
 
 if TYPE_CHECKING:
     from miniflow.datasets import Dataset

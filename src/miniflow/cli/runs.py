@@ -17,11 +17,11 @@ from typing import Any
 
 import typer
 
-from miniflow.atomic import remove_leftovers, write_text
 from miniflow.errors import MiniflowError, ModelFileError, shown
-from miniflow.history import Epoch
+from miniflow.files.atomic import remove_leftovers, write_text
 from miniflow.options import OptionError, whole
 from miniflow.shipped import DIGITS, DIGITS_FILE
+from miniflow.training.history import Epoch
 
 RUNS = pathlib.Path("runs")
 UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)  # what kept options may raise

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from miniflow.augmentation import Augmented, augmented
-from miniflow.callbacks import Callback, KeepBest
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
+from miniflow.compiler.threads import one_thread_if_small
+from miniflow.datasets.augmentation import Augmented, augmented
 from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.errors import shown
-from miniflow.history import History
+from miniflow.layers.networks import CNN, Network, network_for
 from miniflow.models import load as load_model
 from miniflow.models import save
-from miniflow.networks import CNN, Network, network_for
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError
 from miniflow.schedules import CosineDecay
-from miniflow.stepping import checked_backend
-from miniflow.threads import one_thread_if_small
 from miniflow.training import Training, fit
+from miniflow.training.callbacks import Callback, KeepBest
+from miniflow.training.history import History
+from miniflow.training.stepping import checked_backend
 
 if TYPE_CHECKING:
     from miniflow.datasets import Dataset, Splits

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from miniflow.atomic import write_bytes
 from miniflow.errors import DataError, shown
+from miniflow.files.atomic import write_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

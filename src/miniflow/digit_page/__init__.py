@@ -11,9 +11,9 @@ import math
 import os
 from pathlib import Path
 
-from miniflow.atomic import write_text
 from miniflow.digit_page.document import digit_document, digit_fragment
 from miniflow.errors import DataError
+from miniflow.files.atomic import write_text
 from miniflow.models import Model, load
 
 __all__ = ["check_reads_digits", "digit_fragment", "page"]
@@ -41,7 +41,7 @@ def page(
         OSError: a file cannot be opened or written.
 
     >>> import pathlib, tempfile, numpy as np, miniflow as mf
-    >>> from miniflow.networks import build
+    >>> from miniflow.layers.networks import build
     >>> network = build((784, 10))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder, "digits.safetensors")

@@ -14,10 +14,10 @@ import numpy as np
 from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
 from miniflow.digit_page.layers import Layer
 from miniflow.digit_page.programs import SIDE, Programs, programs_for
+from miniflow.files.templates import filled, static
 from miniflow.ir.dtypes import dtype_name
 from miniflow.ir.program import Program
 from miniflow.models import Model
-from miniflow.templates import filled, static
 
 PACKAGE = "miniflow.digit_page"
 SCRIPTS = ("sheet.js", "pictures.js", "layers.js", "maps.js", "page.js")

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from miniflow.digit_images import fit_drawing, shrink_drawing
 from miniflow.digit_page.layers import Layer, Maps, layers_of
-from miniflow.forward_program import recorded_graph
 from miniflow.graph import Input, Node, Op
 from miniflow.ir.build import Builder
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Operand, Output, Program
 from miniflow.models import Model
+from miniflow.models.forward_program import recorded_graph
 from miniflow.nodes.activation import softmax
 from miniflow.nodes.loss import CrossEntropyWithSoftmax
 from miniflow.passes import optimize

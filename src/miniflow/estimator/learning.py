@@ -18,16 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from miniflow.autodiff import value
-from miniflow.batching import Batch
-from miniflow.callbacks import Callback
+from miniflow.compiler.threads import one_thread_if_small
 from miniflow.graph import Input, Node, Parameter
 from miniflow.initializers import glorot_uniform, he_uniform
+from miniflow.interpreter.passes import value
 from miniflow.nodes import Linear, LogSoftmax, ReLU, Sigmoid, Sum, Tanh
 from miniflow.optimizers import Optimizer
-from miniflow.stepping import Look, Step, make_look, make_step
-from miniflow.threads import one_thread_if_small
 from miniflow.training import Training
+from miniflow.training.batching import Batch
+from miniflow.training.callbacks import Callback
+from miniflow.training.stepping import Look, Step, make_look, make_step
 
 ROWS = 4096  # rows of a prediction at a time
 

@@ -26,7 +26,6 @@ from sklearn.utils.validation import (  # type: ignore[import-untyped]
     check_is_fitted,
 )
 
-from miniflow.callbacks import Callback
 from miniflow.estimator.learning import (
     ACTIVATIONS,
     Arrays,
@@ -35,12 +34,13 @@ from miniflow.estimator.learning import (
     Learner,
     first_arrays,
 )
+from miniflow.graph.values import describe
 from miniflow.models import save
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError, number, whole
-from miniflow.progress import ProgressLines
 from miniflow.training import Training
-from miniflow.values import describe
+from miniflow.training.callbacks import Callback
+from miniflow.training.progress import ProgressLines
 
 try:
     from sklearn.utils.validation import validate_data

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from miniflow.atomic import write_bytes
+from miniflow.files.atomic import write_bytes
 from miniflow.lab.exercises import CHAPTERS, LabError
 
 HANDOUT = Path(__file__).parent / "handout"

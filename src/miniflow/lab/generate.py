@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from miniflow.atomic import write_bytes
+from miniflow.files.atomic import write_bytes
 from miniflow.lab.exercises import CHAPTERS, Chapter, LabError, exercise
 from miniflow.lab.figures import all_figures
 from miniflow.lab.notebooks import notebook

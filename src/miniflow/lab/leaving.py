@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import miniflow as mf
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.lab.findings import Line
 from miniflow.lab.lines import is_in, line_of_code
 from miniflow.lab.whose import file_of
-from miniflow.plans import ancestors_in_order
 
 
 def unusable_gradients(output: Any, folder: Path) -> tuple[str, Line | None] | None:

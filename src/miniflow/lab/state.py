@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from miniflow.atomic import write_text
+from miniflow.files.atomic import write_text
 from miniflow.lab.exercises import COURSE
 
 FILE = ".miniflow-lab.json"

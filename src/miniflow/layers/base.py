@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from miniflow import graph
-from miniflow.example_shapes import Row, declare, row_of
 from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import ancestors_in_order
+from miniflow.graph.values import describe
+from miniflow.layers.example_shapes import Row, declare, row_of
 from miniflow.layers.named import Initializer, NodeFunction, checked_node, initializer_of
 from miniflow.options import OptionError, whole
-from miniflow.plans import ancestors_in_order
-from miniflow.values import describe
 
 Rng = np.random.Generator | int | None
 

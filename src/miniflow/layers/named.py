@@ -8,9 +8,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from miniflow import initializers, nodes
 from miniflow.graph import Node
+from miniflow.graph.values import describe
 from miniflow.initializers import glorot_uniform, he_normal
 from miniflow.options import OptionError
-from miniflow.values import describe
 
 Initializer = Callable[[Sequence[int], np.random.Generator, DTypeLike], NDArray[Any]]
 NodeFunction = Callable[[Any], Node]

@@ -7,7 +7,7 @@ from miniflow import nodes
 from miniflow.graph import Node
 from miniflow.layers.base import Layer, checked_shape
 from miniflow.layers.named import NodeFunction, activation_of, checked_node
-from miniflow.sliding import Padding, Pair
+from miniflow.nodes.sliding import Padding, Pair
 
 
 class MaxPool(Layer):

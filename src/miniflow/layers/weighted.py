@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from miniflow import nodes
-from miniflow.example_shapes import Row, row_of
 from miniflow.graph import Node
 from miniflow.initializers import ones, zeros
 from miniflow.layers.base import Layer, Rng
+from miniflow.layers.example_shapes import Row, row_of
 from miniflow.layers.named import (
     Initializer,
     NodeFunction,
@@ -17,8 +17,8 @@ from miniflow.layers.named import (
     activation_of,
     initializer_before,
 )
+from miniflow.nodes.sliding import Padding, Pair, pair_of
 from miniflow.options import whole
-from miniflow.sliding import Padding, Pair, pair_of
 
 
 class Dense(Layer):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
-from miniflow.values import promoted, where
+from miniflow.graph.values import promoted, where
 
 
 def sigmoid(x: Any) -> Any:

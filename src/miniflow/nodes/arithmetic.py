@@ -8,8 +8,8 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Op
-from miniflow.operators import OPERATORS
-from miniflow.values import promoted
+from miniflow.graph.operators import OPERATORS
+from miniflow.graph.values import promoted
 
 BROADCASTING = (
     "shapes that broadcast: from the last axis on, two sizes are equal or one of them is 1"

@@ -13,7 +13,8 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
-from miniflow.sliding import (
+from miniflow.graph.values import shape_of
+from miniflow.nodes.sliding import (
     Padding,
     Pair,
     Places,
@@ -27,7 +28,6 @@ from miniflow.sliding import (
     places_on,
     without_border,
 )
-from miniflow.values import shape_of
 
 
 class Conv2D(Op):

@@ -13,7 +13,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Node, Op
-from miniflow.values import describe, promoted, shape_of
+from miniflow.graph.values import describe, promoted, shape_of
 
 NOT_FED = -1
 

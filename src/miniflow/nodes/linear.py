@@ -7,8 +7,8 @@ import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
-from miniflow.operators import OPERATORS
-from miniflow.values import shape_of
+from miniflow.graph.operators import OPERATORS
+from miniflow.graph.values import shape_of
 
 
 class Linear(Op):

@@ -8,8 +8,8 @@ import numpy as np
 
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.values import in_dtype_of, ones_like, promoted, shape_of
 from miniflow.nodes.activation import sigmoid, softmax
-from miniflow.values import in_dtype_of, ones_like, promoted, shape_of
 
 _UNSIGNED = {  # in either order of bytes: a file's may not be the machine's
     np.dtype(f"{order}i{size}"): np.dtype(f"{order}u{size}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
-from miniflow.values import promoted, shape_of
+from miniflow.graph.values import promoted, shape_of
 
 
 class LayerNorm(Op):

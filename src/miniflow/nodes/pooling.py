@@ -10,7 +10,8 @@ import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
-from miniflow.sliding import (
+from miniflow.graph.values import promoted
+from miniflow.nodes.sliding import (
     Padding,
     Pair,
     Places,
@@ -24,7 +25,6 @@ from miniflow.sliding import (
     places_on,
     without_border,
 )
-from miniflow.values import promoted
 
 
 class _Pool(Op):

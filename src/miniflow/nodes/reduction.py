@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
-from miniflow.values import in_dtype_of, shape_of
+from miniflow.graph.values import in_dtype_of, shape_of
 
 Axis = int | tuple[int, ...] | None
 

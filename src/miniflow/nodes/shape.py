@@ -10,9 +10,9 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
+from miniflow.graph.operators import OPERATORS
+from miniflow.graph.values import ones_like, shape_of, where
 from miniflow.nodes.arithmetic import BROADCASTING
-from miniflow.operators import OPERATORS
-from miniflow.values import ones_like, shape_of, where
 
 
 class Reshape(Op):

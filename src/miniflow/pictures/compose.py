@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from miniflow.pictures.cards import Arranged, arrange, label_size, width_of, words_width
 from miniflow.pictures.figure import Figure, Frame, Key
-from miniflow.pictures.layered import Spacing
 from miniflow.pictures.layout import Box, Group, Layout, Link, Place, curve, lay_out
-from miniflow.pictures.mesh import Point
+from miniflow.pictures.layout.layered import Spacing
+from miniflow.pictures.layout.mesh import Point
 from miniflow.pictures.stacks import StackKey, Way, stacks_of, straight_ways
 
 MARGIN = 20.0  # round the whole picture

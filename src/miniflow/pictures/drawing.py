@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from miniflow.atomic import write_bytes
 from miniflow.errors import GraphError, MiniflowError
+from miniflow.files.atomic import write_bytes
 from miniflow.graph import Node
 from miniflow.pictures.dot import dot
 from miniflow.pictures.elements import element_figure

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from miniflow.graph import Node
 from miniflow.pictures.figure import Frame
-from miniflow.pictures.layering import Edge, assign_layers, neighbours
+from miniflow.pictures.layout.layering import Edge, assign_layers, neighbours
 from miniflow.pictures.naming import Path, group_paths
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.repeats import Repeat, find_repeats

@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from miniflow import autodiff
-from miniflow.autodiff import Seed, TheEnd, preserved
 from miniflow.graph import Node
-from miniflow.plans import Pass, passes_under_way
+from miniflow.graph.plans import Pass, passes_under_way
+from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.passes import Seed, TheEnd, preserved
 from miniflow.tracing.keeping import preserved_deeply
 
 Array = np.ndarray[Any, Any]

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from miniflow.graph import Node
-from miniflow.pictures.layering import neighbours
+from miniflow.pictures.layout.layering import neighbours
 from miniflow.pictures.reading import Reading, name_of
 
 Path = tuple[str, ...]

@@ -57,10 +57,10 @@ def compiled_figure(program: Program, title: str | None, direction: Direction) -
     """A figure of `program` with the groups that are fused into one loop, and the blocks of memory
     that results share.
     """
-    from miniflow.backends.numpy_emit import storage
-    from miniflow.passes.fuse import fuse
-    from miniflow.passes.loops import LOOP
-    from miniflow.passes.memory import plan
+    from miniflow.backends.numpy.emit import storage
+    from miniflow.lowering.fuse import fuse
+    from miniflow.lowering.groups import LOOP
+    from miniflow.lowering.memory import plan
 
     groups = [group.equations for group in fuse(program).groups if group.kind == LOOP]
     fused = [equations for equations in groups if len(equations) > 1]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.nodes import DummyGrad
 from miniflow.pictures.figure import Kind
 from miniflow.pictures.metrics import printable
 from miniflow.pictures.values import number
-from miniflow.plans import ancestors_in_order
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 

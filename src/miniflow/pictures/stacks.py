@@ -16,7 +16,7 @@ from typing import NamedTuple
 from miniflow.pictures.cards import Arranged, label_size, width_of
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Key
 from miniflow.pictures.layout import Box, Direction, Layout, Place
-from miniflow.pictures.mesh import Point
+from miniflow.pictures.layout.mesh import Point
 
 TITLE_HEIGHT = 40.0  # of a stack's heading: title and subtitle
 _GAP, _SIDE = 8.0, 10.0

@@ -15,7 +15,7 @@ from miniflow.pictures.cards import LABEL_LINE, SHEETS, Arranged, Mark
 from miniflow.pictures.compose import NOTE_LINE, Composition, compose
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Words
 from miniflow.pictures.layout import Place
-from miniflow.pictures.mesh import Point
+from miniflow.pictures.layout.mesh import Point
 from miniflow.pictures.metrics import printable
 from miniflow.pictures.stacks import Way
 from miniflow.pictures.style import Theme, class_of, css

@@ -16,8 +16,8 @@ from itertools import pairwise
 from math import floor
 
 from miniflow.pictures.figure import Card, Figure, Key, Kind, plain
-from miniflow.pictures.layered import Spacing
 from miniflow.pictures.layout import Box, Layout, Link, lay_out
+from miniflow.pictures.layout.layered import Spacing
 from miniflow.pictures.metrics import shorten
 from miniflow.pictures.tracks import Move, assign_tracks
 from miniflow.pictures.values import Seen

@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from miniflow.history import Epoch
 from miniflow.reports.drawing import (
     BLUE,
     BODY,
@@ -28,6 +27,7 @@ from miniflow.reports.drawing import (
     tick_labels,
     ticks,
 )
+from miniflow.training.history import Epoch
 
 WIDTH = 760.0
 LEFT, RIGHT = MARGIN + 46.0, WIDTH - MARGIN - 128.0  # sides of the panels; curves' names are beside

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miniflow.atomic import write_bytes
+from miniflow.files.atomic import write_bytes
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from miniflow.atomic import write_text
-from miniflow.templates import filled, static
+from miniflow.files.atomic import write_text
+from miniflow.files.templates import filled, static
 
 
 class Section(NamedTuple):

@@ -1,7 +1,7 @@
 """From a graph to a program: the nodes' own forward and backward, and the optimizer's update, run
 with tracer values.
 
-This is the interpreter's walk over the same nodes in the same order (see `autodiff`), but with
+This is the interpreter's walk over the same nodes in the same order (see `interpreter.passes`), but with
 tracers for the values that are fed. A node's code cannot tell the difference, as long as it only
 asks NumPy for arithmetic.
 """
@@ -17,19 +17,19 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 import miniflow
-from miniflow.autodiff import check_gradients_of, gradient_of, start_pass
 from miniflow.errors import CompileError, GraphError
-from miniflow.feeding import explained, wants_a_value
 from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import Plan, passes_under_way
+from miniflow.graph.values import describe
+from miniflow.interpreter.feeding import explained, wants_a_value
+from miniflow.interpreter.passes import check_gradients_of, gradient_of, start_pass
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
-from miniflow.plans import Plan, passes_under_way
 from miniflow.tracing.arrays import TracedArray, TracedPython, is_traced_array, operand_of, wrapped
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.keeping import OURS
 from miniflow.tracing.trace import OutsideStorage, Refused, Storage, Trace, recording
 from miniflow.tracing.traced import is_traced
-from miniflow.values import describe
 
 
 class Optimizer(Protocol):

@@ -9,7 +9,7 @@ from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
 import miniflow as mf
-from miniflow.backends.numpy_backend import lower
+from miniflow.backends.numpy import lower
 from miniflow.passes import optimize
 
 from ..agreement import copies, random_arguments

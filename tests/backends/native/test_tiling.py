@@ -15,7 +15,7 @@ pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
 from miniflow.backends.native import tiling
 from miniflow.errors import NotFiniteError
-from miniflow.plans import ancestors_in_order
+from miniflow.graph.plans import ancestors_in_order
 
 BYTES_OF_COLUMNS = (12 * 11) * (3 * 3 * 2) * 8  # of one image, in the first convolution, in float64
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}

@@ -14,7 +14,7 @@ from mutations import mutated, mutated_json, mutated_words
 import miniflow as mf
 from miniflow.cli import app
 from miniflow.errors import DataError
-from miniflow.networks import build
+from miniflow.layers.networks import build
 from targets.target import Target
 
 TRAIN = ["train", "--data", "bars.npz", "--model", "784-4-2", "--batch-size", "16", "--epochs", "1"]

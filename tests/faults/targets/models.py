@@ -12,15 +12,15 @@ from blobs import Problem, problem
 from mutations import mutated, mutated_json
 
 import miniflow as mf
-from miniflow.callbacks import EarlyStopping, KeepBest
-from miniflow.checkpoints import previous_path
 from miniflow.errors import ModelFileError
-from miniflow.files import read_arrays, sealed
+from miniflow.files.arrays import read_arrays, sealed
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.primitives import PRIMITIVES
-from miniflow.networks import build
+from miniflow.layers.networks import build
 from miniflow.optimizers import SGD, Adam
 from miniflow.training import fit
+from miniflow.training.callbacks import EarlyStopping, KeepBest
+from miniflow.training.checkpoints import previous_path
 from targets.target import Target
 
 MOST_NUMBERS = 1 << 20  # a model that takes larger inputs is not called

@@ -15,7 +15,7 @@ import miniflow as mf
 from miniflow.cli.classifiers import load_classifier
 from miniflow.cli.predict import predict_one
 from miniflow.errors import DataError
-from miniflow.networks import build
+from miniflow.layers.networks import build
 from targets.target import Target
 
 

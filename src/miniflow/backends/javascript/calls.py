@@ -21,7 +21,7 @@ from miniflow.backends.javascript.values import (
     stored,
     tag_of,
 )
-from miniflow.backends.numpy_dialect import loop_dtypes
+from miniflow.backends.numpy.dialect import loop_dtypes
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import Equation, Operand, Variable

@@ -25,7 +25,7 @@ from miniflow.backends.javascript.values import (
     rounded,
     tag_of,
 )
-from miniflow.backends.numpy_dialect import loop_dtypes
+from miniflow.backends.numpy.dialect import loop_dtypes
 from miniflow.ir.program import Equation, Literal, Operand, Variable
 from miniflow.ir.rules import is_python
 

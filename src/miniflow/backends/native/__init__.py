@@ -25,7 +25,7 @@ from miniflow.backends.native.kernels import Kernel
 from miniflow.backends.native.lowering import Lowered, lower_schedule
 from miniflow.backends.native.prepare import prepare
 from miniflow.ir import Program
-from miniflow.passes.fuse import Schedule, fuse
+from miniflow.lowering.fuse import Schedule, fuse
 
 
 class Executable:

@@ -19,7 +19,7 @@ import os
 import sys
 from pathlib import Path
 
-from miniflow.atomic import write_bytes
+from miniflow.files.atomic import write_bytes
 
 
 def folder() -> Path | None:

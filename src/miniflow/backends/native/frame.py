@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from miniflow.backends.native.plan import Plan
 from miniflow.ir import DTYPES, Output, Variable
-from miniflow.passes.loops import LOOP, NUMBER, Group
+from miniflow.lowering.groups import LOOP, NUMBER, Group
 
 
 def write_head(plan: Plan) -> None:

@@ -39,7 +39,7 @@ from miniflow.backends.native.expressions import (
 from miniflow.backends.native.parameters import Argument, Parameters
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable
-from miniflow.passes.loops import AFTER, BEFORE, COLUMN, ONE, ROW, TABLE, WITHIN, Group
+from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ONE, ROW, TABLE, WITHIN, Group
 
 OUT_OF_RANGE, NOT_FINITE = 1, 2  # what a kernel returns where it finds an index, or the loss, so
 

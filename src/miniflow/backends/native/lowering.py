@@ -38,9 +38,19 @@ from miniflow.backends.native.products import (
 from miniflow.backends.native.step import Run
 from miniflow.backends.native.tiling import Tiling, batch_size, find_tiling
 from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
-from miniflow.passes.fuse import Schedule
-from miniflow.passes.loops import CALL, CONSTANT, ELEMENT, LOOP, NUMBER, ONE, PRODUCT, TABLE, Group
-from miniflow.passes.written_over import is_zero
+from miniflow.lowering.fuse import Schedule
+from miniflow.lowering.groups import (
+    CALL,
+    CONSTANT,
+    ELEMENT,
+    LOOP,
+    NUMBER,
+    ONE,
+    PRODUCT,
+    TABLE,
+    Group,
+)
+from miniflow.lowering.written_over import is_zero
 
 _ONE, _ZERO = Literal(1.0), Literal(0.0)
 _TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")

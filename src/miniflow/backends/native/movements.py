@@ -20,7 +20,7 @@ from miniflow.backends.native.strided import (
     plan_movement,
 )
 from miniflow.backends.native.values import Values
-from miniflow.backends.numpy_numbers import index_text
+from miniflow.backends.numpy.numbers import index_text
 from miniflow.ir import DTYPES, Equation, Operand, Variable
 from miniflow.ir.indexing import Index, brackets
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from miniflow.ir import Literal, Variable
-from miniflow.passes.loops import COLUMN, ELEMENT, ONE, ROW, TABLE, Group
+from miniflow.lowering.groups import COLUMN, ELEMENT, ONE, ROW, TABLE, Group
 
 # How an array lies in memory: by contiguous rows; by contiguous columns, as a transposed array
 # does; by rows that begin some distance apart. (Arrays of one axis: the first, or the last.)

@@ -17,9 +17,9 @@ from miniflow.backends.native.step import Step
 from miniflow.backends.native.updates import find_homes, value_to_check
 from miniflow.backends.native.values import Values
 from miniflow.ir import Operand, Output, Program, Variable
-from miniflow.passes.fuse import Schedule
-from miniflow.passes.loops import CALL, LOOP, PRODUCT, VIEW, Group
-from miniflow.passes.written_over import find_written_over, is_zero
+from miniflow.lowering.fuse import Schedule
+from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, Group
+from miniflow.lowering.written_over import find_written_over, is_zero
 
 
 @dataclass(frozen=True, eq=False)

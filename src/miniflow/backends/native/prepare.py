@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from miniflow.backends.numpy_shortcuts import share_exponentials
 from miniflow.ir import Equation, Literal, Operand, Params, Program, Variable, count_uses, infer
 from miniflow.ir.program import NO_PARAMS
-from miniflow.passes.written_over import is_zero
+from miniflow.lowering.written_over import is_zero
+from miniflow.passes.share_exponentials import share_exponentials
 
 
 def prepare(program: Program) -> Program:

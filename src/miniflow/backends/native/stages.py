@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from miniflow.ir import Equation, Variable
-from miniflow.passes.loops import AFTER, BEFORE, COLUMN, ELEMENT, WITHIN, Group
+from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ELEMENT, WITHIN, Group
 
 REDUCTIONS: Final = ("sum", "max", "min")
 COSTLY: Final = ("exp", "expm1", "log", "log1p", "tanh")

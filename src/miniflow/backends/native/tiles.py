@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from miniflow.backends.native.memory import Layout
 from miniflow.ir import Variable
-from miniflow.passes.loops import LOOP, Group
+from miniflow.lowering.groups import LOOP, Group
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from miniflow.backends.native.strided import MAX_RANK
 from miniflow.backends.native.tiles import Tile
 from miniflow.backends.native.updates import may_raise
 from miniflow.ir import Equation, Operand, Variable
-from miniflow.passes.loops import (
+from miniflow.lowering.groups import (
     AFTER,
     CALL,
     COLUMN,

@@ -13,8 +13,8 @@ from typing import Final
 from miniflow.backends.native.memory import Layout
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import Program, Variable, count_uses
-from miniflow.passes.fuse import Schedule
-from miniflow.passes.loops import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
+from miniflow.lowering.fuse import Schedule
+from miniflow.lowering.groups import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
 
 _MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # what `Movements` writes
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")

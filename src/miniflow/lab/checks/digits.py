@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 import miniflow as mf
+from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets import Dataset, Splits
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.digits_networks import images_of, layers_of, network_of
 from miniflow.lab.checks.recognising import nothing, numbers_that
 from miniflow.lab.comparing import numbers_in
-from miniflow.threads import one_thread_if_small
 
 exercise = Exercise(
     "digits",

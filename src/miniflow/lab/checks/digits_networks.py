@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import miniflow as mf
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.lab.checking import Work
-from miniflow.plans import ancestors_in_order
 
 FIELDS = ("X", "y", "logits", "loss", "parameters")
 

@@ -273,7 +273,7 @@ print(re.sub(r"(?<=\S) +#", "  #", source))
 import importlib.util
 import timeit
 
-from miniflow.threads import one_thread_if_small
+from miniflow.compiler.threads import one_thread_if_small
 
 from sgd import sgd_step
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 from miniflow import Input, Node, Parameter, value, value_and_grad
-from miniflow.threads import one_thread_if_small
+from miniflow.compiler.threads import one_thread_if_small
 
 from cross_entropy import CrossEntropyWithSoftmax
 from linear import Linear

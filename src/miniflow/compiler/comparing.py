@@ -1,0 +1,146 @@
+"""The last net under a recording: what the program computes is compared with what the interpreter
+computes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import CompileError
+from miniflow.graph import Node, Parameter
+from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.feeding import wants_a_value
+from miniflow.ir.dtypes import ProgramError
+from miniflow.ir.evaluate import evaluate
+from miniflow.ir.program import Output, Program
+from miniflow.tracing.keeping import preserved_deeply
+from miniflow.tracing.record import Recording
+
+RELATIVE = {np.dtype(np.float16): 2e-2, np.dtype(np.float32): 1e-3}  # others: 1e-6
+
+
+def compare_with_interpreter(
+    order: Sequence[Node],
+    wrt: Sequence[Node],
+    parameters: Sequence[Parameter],
+    recording: Recording,
+    feed: Mapping[Node, Any],
+    optimizer: Any,
+) -> None:
+    """Raise `CompileError` with the first node whose value, or the first gradient, or the first
+    parameter after its update, is not the interpreter's.
+    """
+    output, wanted = order[-1], [*wrt, *parameters]
+    with preserved_deeply(order), np.errstate(all="ignore"):
+        arguments = [_argument(entry, order, feed, optimizer) for entry in recording.program.inputs]
+        fed = interpreters_feed(feed)
+        if wanted:
+            _, gradients = autodiff.value_and_grad(output, fed, wanted)
+        else:
+            autodiff.value(output, fed)
+            gradients = []
+        # What keeps a value of its own, a Seed for one, has it back by now.
+        values = [fed[n] if n in fed and n.keeps_a_value else n.value for n in order]
+        interpreted = [(f"{n}: its value", value) for n, value in zip(order, values, strict=True)]
+        interpreted += [
+            (f"{output}: the gradient with respect to {node}", gradient)
+            for node, gradient in zip(wanted, gradients, strict=True)
+        ]
+        if optimizer is not None:
+            interpreted += _updated(parameters, gradients[len(wrt) :], optimizer)
+        compiled = _computed(order, recording, arguments)
+    for (what, expected), got in zip(interpreted, compiled, strict=True):
+        _compare(what, got, expected)
+
+
+def _updated(
+    parameters: Sequence[Parameter], gradients: Sequence[Any], optimizer: Any
+) -> list[tuple[str, Any]]:
+    """What the optimizer makes of (copies of) the parameters and of its state."""
+    kept = optimizer.__dict__.copy()
+    try:
+        optimizer.state = {key: np.copy(array) for key, array in optimizer.state.items()}
+        for parameter in parameters:
+            parameter.__dict__["_array"] = np.copy(parameter.value)
+        optimizer.update(parameters, gradients)
+        who = f"{type(optimizer).__name__}: the new value of"
+        return [
+            *((f"{who} {parameter}", parameter.value) for parameter in parameters),
+            *((f"{who} state[{key!r}]", array) for key, array in optimizer.state.items()),
+        ]
+    finally:
+        optimizer.__dict__.clear()
+        optimizer.__dict__.update(kept)
+
+
+def _computed(order: Sequence[Node], recording: Recording, arguments: Sequence[Any]) -> list[Any]:
+    """What the program computes for the same: values, gradients, and what is updated."""
+    program = recording.program
+    new = {output.replaces: output.operand for output in program.outputs if output.replaces}
+    updated = [new.get(variable, variable) for variable in recording.updated]
+    operands = [recording.values[node] for node in order] + list(recording.gradients) + updated
+    outputs = tuple(Output(operand) for operand in operands)
+    everything = Program(program.inputs, program.equations, outputs, program.constants)
+    try:
+        return evaluate(everything, arguments)
+    except ProgramError as error:  # the interpreter did not fail
+        raise CompileError(
+            f"{order[-1]}: its program fails: {error}. Code that catches errors, to go another way "
+            "then, cannot be compiled. The interpreter (mf.value_and_grad) runs it as it is."
+        ) from error
+
+
+def interpreters_feed(feed: Mapping[Node, Any]) -> dict[Node, Any]:
+    """The feed without the sources that make their own values; these keep the one that they
+    have made.
+    """
+    fed = {}
+    for node, value in feed.items():
+        if node.inbound_nodes or wants_a_value(type(node).forward, optional=True):
+            fed[node] = value
+        else:
+            node.value = value
+            node.__dict__["forward"] = lambda: None  # until the node's state is put back
+    return fed
+
+
+def _argument(entry: Any, order: Sequence[Node], feed: Mapping[Node, Any], optimizer: Any) -> Any:
+    if entry.role == "state":
+        return optimizer.state[entry.variable.name]
+    if entry.role == "hyper":
+        return float(optimizer.lr)
+    node = order[entry.origin.index]
+    return feed.get(node, node.value)
+
+
+def _compare(what: str, got: Any, expected: Any) -> None:
+    a, b = np.asarray(got), np.asarray(expected)
+    if a.shape == b.shape and a.dtype == b.dtype and (a.size == 0 or _is_close(a, b)):
+        return
+    where = ""
+    if a.shape == b.shape and a.shape and a.dtype == b.dtype:
+        difference = np.abs(a.astype(float) - b.astype(float))
+        index = np.unravel_index(
+            np.nanargmax(np.where(np.isnan(difference), np.inf, difference)), a.shape
+        )
+        where, a, b = f" at index {tuple(map(int, index))}", a[index], b[index]
+    if np.shape(a) != np.shape(b):
+        seen = f"of shape {a.shape} compiled and {b.shape} interpreted"
+    elif a.dtype != b.dtype:
+        seen = f"{a.dtype} compiled and {b.dtype} interpreted"
+    else:
+        seen = f"{a} compiled and {b} interpreted{where}"
+    raise CompileError(
+        f"{what} is {seen}: its code does something that the recording does not see. "
+        "The interpreter (mf.value_and_grad) runs it as it is."
+    )
+
+
+def _is_close(a: Any, b: Any) -> bool:
+    if a.dtype.kind not in "f" and b.dtype.kind not in "f":
+        return bool(np.array_equal(a, b))
+    relative = max(RELATIVE.get(a.dtype, 1e-6), RELATIVE.get(b.dtype, 1e-6))
+    finite = b[np.isfinite(b)]
+    scale = float(np.max(np.abs(finite))) if finite.size else 1.0
+    return bool(np.allclose(a, b, rtol=relative, atol=relative * scale, equal_nan=True))

@@ -1,0 +1,408 @@
+"""`compile`: a graph becomes one program, forward, backward and update, that a backend runs.
+
+    step = mf.compile(loss, optimizer=mf.SGD(0.1))
+    for xb, yb in digits.train.batches(128):
+        value = step({X: xb, y: yb})
+
+A program holds for the shapes and dtypes that it was recorded with. So a compiled step keeps one
+for each combination that it has met, and finds it again by looking at what is fed (`variants.py`).
+Making one means: record the graph (`tracing`), twice, since code that does something else the
+second time cannot be compiled; improve the program (`passes`); hand it to a backend. The first call
+of a program with node classes that are not miniflow's own runs the interpreter too, and compares
+every node's value.
+"""
+
+import gc
+import math
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from miniflow.backends import BACKENDS, automatic, choose
+from miniflow.compiler.comparing import compare_with_interpreter, interpreters_feed
+from miniflow.compiler.variants import Variant, difference, key_of
+from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
+from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.plans import plan_for
+from miniflow.graph.values import as_value, describe
+from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.checking import find_not_finite
+from miniflow.interpreter.feeding import (
+    checked_feed,
+    checked_output,
+    checked_wrt,
+    missing_feed,
+    not_one_number,
+    wants_a_value,
+)
+from miniflow.ir.cost import ProgramCost, cost
+from miniflow.ir.dtypes import ProgramError, type_of
+from miniflow.ir.program import Output, Program
+from miniflow.passes import optimize
+from miniflow.tracing.keeping import preserved_deeply
+from miniflow.tracing.record import Recording, record
+from miniflow.tracing.steady import recorded_steadily
+
+
+def compile(
+    node: Node, wrt: Sequence[Node] = (), optimizer: Any = None, backend: str = "auto"
+) -> "Compiled":
+    """Compile the graph that leads to `node`, as it is now, into one program.
+
+    Args:
+        node: the output; with an optimizer, a loss (one number).
+        wrt: the nodes to differentiate with respect to; none by default.
+        optimizer: what updates every `Parameter` that the node depends on, at each call; None by
+            default.
+        backend: "numpy", "native" (needs llvmlite), "reference" (slow, for comparison), or "auto",
+            which takes native where llvmlite is installed, the program computes arrays and does not
+            have too many different equations, a rule of the program alone.
+
+    Returns:
+        A `Compiled`: called with a `feed_dict` it returns what `value_and_grad` would. What is
+        neither fed nor a parameter (the attributes of nodes, Constants, global variables) is
+        fixed when the graph is recorded, at the first call with these shapes and dtypes.
+
+    Raises:
+        GraphError: `node` is not a node.
+        GradientError: `wrt` is not a list of nodes that `node` depends on.
+        CompileError: there is no such backend, or `optimizer` is not an optimizer. At the first
+            call: a node does what cannot be recorded; the interpreter still runs it.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> f = mf.compile(x * y + x, wrt=[x, y])
+    >>> f({x: 3.0, y: 4.0})
+    (15.0, [5.0, 3.0])
+    >>> W = mf.Parameter([1.0, 2.0], "W")
+    >>> step = mf.compile(mf.MSE(W, [0.0, 0.0]), optimizer=mf.SGD(lr=0.5))
+    >>> float(step({})), W.value
+    (2.5, array([0.5, 1. ]))
+    """
+    if backend not in ("auto", *BACKENDS):
+        raise CompileError(
+            f"There is no backend {backend!r}; there are auto, {', '.join(BACKENDS)}."
+        )
+    return Compiled(node, wrt, optimizer, backend)
+
+
+class Compiled:
+    """A compiled graph: call it with a `feed_dict`. Made by `compile`.
+
+    Calling it returns what `value_and_grad` would: the value, or `(value, gradients)` where `wrt`
+    was given; with an optimizer it also updates every `Parameter` that the node depends on. What it
+    returns belongs to the caller. The nodes' own `value` and `gradients` are left alone: they are
+    the interpreter's.
+
+    Attributes:
+        parameters: what the optimizer updates, in order.
+        backend: what runs it; "auto" becomes, at the first call, the one that was taken for the
+            first program, and all later programs take the same.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        wrt: Sequence[Node],
+        optimizer: Any,
+        backend: str,
+        *,
+        also: Iterable[Node] = (),
+    ) -> None:
+        self._node = checked_output(node)
+        self._plan = plan_for(node)
+        self._order = (*self._plan.order, node)
+        self._wrt = checked_wrt(node, self._plan, wrt)
+        self._end = 1 + len(self._wrt)
+        self._also = checked_wrt(node, self._plan, also)
+        self._optimizer = _checked_optimizer(optimizer)
+        self.backend = backend
+        self.parameters = [n for n in self._order if isinstance(n, Parameter)]
+        if optimizer is None:
+            self.parameters = []
+        elif not self.parameters:
+            raise CompileError(
+                f"{node} depends on no Parameter: there is nothing for the optimizer to update."
+            )
+        # Sources of other classes that need not be fed are asked for their value at each call.
+        self._sources = [
+            n
+            for n in self._order
+            if not n.inbound_nodes
+            and not isinstance(n, (Parameter, Constant))
+            and not wants_a_value(type(n).forward)
+        ]
+        self._variants: dict[Any, Variant] = {}
+        self._last: Variant | None = None
+        self._quick: Callable[[Any], list[Any] | None] | None = None
+        self._why = "It was recorded once."
+        self._lock = threading.RLock()
+        _all_compiled.add(self)
+
+    def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
+        """Run the program; record it first, if it is the first call with these shapes and
+        dtypes.
+        """
+        results = None if self._quick is None else self._quick(feed_dict)
+        if results is None:
+            results = self.run(feed_dict)
+        return (results[0], results[1 : self._end]) if self._wrt else results[0]
+
+    def run(self, feed_dict: Mapping[Node, Any] | None = None) -> list[Any]:
+        """As a call, with everything in one list: the value, the gradients with respect to `wrt`,
+        and the values of the nodes in `also`; all of them as they were before the update.
+        """
+        with self._lock:
+            given: Any = {} if feed_dict is None else feed_dict
+            own = self._own_values(given) if self._sources else {}
+            feed = {**own, **given} if own else given
+            variant = self._last
+            arguments = None if variant is None else variant.arguments(feed)
+            if arguments is None or variant is None:
+                feed = {**own, **self._checked(given)}
+                variant = self._last = self._variant_for(feed)
+                is_free = not variant.needs_lock and not self._sources
+                self._quick = variant.run_without_lock if is_free else None
+                arguments = variant.arguments(feed)
+                assert arguments is not None, "a variant fits the feed that it was made for"
+            try:
+                return variant.run(arguments)
+            except (ArithmeticError, IndexError, ValueError) as error:
+                raise self._explained(feed, error) from error
+
+    # --- What can be looked at
+
+    @property
+    def program(self) -> Program:
+        """The program that the last call ran; print it."""
+        return self._ran().program
+
+    @property
+    def source(self) -> str:
+        """The code that the last call ran."""
+        return self._ran().executable.source
+
+    def cost(self) -> ProgramCost:
+        """FLOPs and bytes of the program that the last call ran, for each node and in all."""
+        return cost(self.program)
+
+    def why_retraced(self) -> str:
+        """Why the graph was last recorded again: which feed's shape or dtype was new.
+
+        >>> import numpy as np, miniflow as mf
+        >>> x = mf.Input("x")
+        >>> f = mf.compile(x * 2.0)
+        >>> f({x: np.zeros(3)}), f({x: np.zeros(4)})
+        (array([0., 0., 0.]), array([0., 0., 0., 0.]))
+        >>> print(f.why_retraced())
+        Input 'x' was f64[3] and became f64[4].
+        """
+        return self._why
+
+    def _ran(self) -> Variant:
+        if self._last is None:
+            raise CompileError(
+                "Call it once first: a program is made for the shapes and dtypes of what is fed."
+            )
+        return self._last
+
+    # --- Programs, one for each combination of shapes and dtypes
+
+    def _own_values(self, given: Any) -> dict[Node, Any]:
+        """The values that the sources which are not fed make themselves, for this call."""
+        own: dict[Node, Any] = {}
+        if isinstance(given, Mapping):  # what is none will be refused
+            with autodiff._lock:
+                for node in self._sources:
+                    if node not in given:
+                        node.forward()
+                        if node.value is None:
+                            raise GraphError(f"{node}: forward() did not set self.value.")
+                        own[node] = _native(as_value(node.value, node))
+        return own
+
+    def _checked(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
+        """The feed with its values made into arrays, without what the node does not need."""
+        feed = checked_feed(feed_dict)
+        for node in feed:
+            if node in self.parameters:
+                raise FeedError(
+                    f"{node} is fed, and the optimizer updates it: it can only be one of the two."
+                )
+        if (missing := missing_feed(self._order, feed)) is not None:
+            raise missing
+        return {node: _native(value) for node, value in feed.items() if node in self._order}
+
+    def _variant_for(self, feed: dict[Node, Any]) -> Variant:
+        if self._optimizer is not None:
+            _prepare(self._optimizer, self.parameters)
+        _check_dtypes(feed, self._order)
+        key = key_of(feed, self._order, self._optimizer)
+        variant = self._variants.get(key)
+        if variant is None:
+            variant = self._variants[key] = self._make(feed)
+            if self._last is not None:
+                self._why = difference(self._last.key, key)
+            variant.key = key
+        variant.follow()
+        return variant
+
+    def _make(self, feed: dict[Node, Any]) -> Variant:
+        with autodiff._lock, _without_collector():
+            recording = self._record(feed)
+            self._check_is_one_number(recording.values[self._node].shape)
+            program = optimize(self._with_also(recording))
+            types = {node: value.type for node, value in recording.values.items()}
+            if self.backend == "auto":
+                self.backend = automatic(program)
+            executable = choose(program, self.backend)
+            variant = Variant(program, executable, self._order, feed, types, self._optimizer)
+            if any(map(_is_foreign, (*self._order, *self._settings()))):
+                compare_with_interpreter(
+                    self._order, self._wrt, self.parameters, recording, feed, self._optimizer
+                )
+            elif variant.has_unchecked:
+                with preserved_deeply(self._order), np.errstate(all="ignore"):
+                    autodiff.value(self._node, interpreters_feed(feed))
+        return variant
+
+    def _settings(self) -> list[Any]:
+        """The optimizer, and its schedule if it has one."""
+        if self._optimizer is None:
+            return []
+        lr = self._optimizer.lr
+        return [self._optimizer, *([lr] if callable(lr) else [])]
+
+    def _record(self, feed: dict[Node, Any]) -> Recording:
+        if not self._plan.is_current(self._node):
+            raise CompileError(
+                f"{self._node}: the graph that leads to it was rewired after it was compiled: "
+                "compile it again."
+            )
+        types = {node: type_of(value) for node, value in feed.items()}
+        for node, type_ in types.items():
+            node._fed_type = type_
+        whole = (self._node, self._plan, types, self._wrt, self.parameters, self._optimizer)
+        try:
+            return recorded_steadily(lambda: record(*whole), self._order)
+        except GraphError as error:
+            raise self._explained(feed, error) from error
+
+    def _with_also(self, recording: Recording) -> Program:
+        program = recording.program
+        more = tuple(Output(recording.values[node], "value", node.name) for node in self._also)
+        return Program(program.inputs, program.equations, program.outputs + more, program.constants)
+
+    def _check_is_one_number(self, shape: tuple[int, ...]) -> None:
+        if self._optimizer is not None and math.prod(shape) != 1:
+            raise not_one_number(self._node, shape)
+
+    def _explained(self, feed: Mapping[Node, Any] | None, error: Exception) -> Exception:
+        """The interpreter's account of what went wrong: it knows the nodes."""
+        wanted = [*self._wrt, *self.parameters]
+        with preserved_deeply(self._order):
+            feed = interpreters_feed(feed or {})
+            if isinstance(error, FloatingPointError):
+                culprit = find_not_finite(self._node, feed, wanted)
+                return NotFiniteError(
+                    f"{self._node} is no longer finite, and nothing was updated. "
+                    + (
+                        culprit
+                        or "The interpreter finds it finite: it is near the limit of its dtype."
+                    )
+                )
+            try:
+                with np.errstate(all="ignore"):
+                    if wanted:
+                        autodiff.value_and_grad(self._node, feed, wanted)
+                    else:
+                        autodiff.value(self._node, feed)
+            except Exception as explained:
+                return explained
+        if isinstance(error.__cause__, CompileError):
+            return error.__cause__
+        return CompileError(
+            f"{self._node}: its program fails with {type(error).__name__}: {error}. "
+            "The interpreter (mf.value_and_grad) runs it as it is."
+        )
+
+
+def _checked_optimizer(optimizer: Any) -> Any:
+    """The optimizer, if it is None or has what optimizers have: of miniflow's own, or like them."""
+    is_one = not isinstance(optimizer, type) and all(
+        hasattr(optimizer, name) for name in ("lr", "state", "update")
+    )
+    if optimizer is None or is_one:
+        return optimizer
+    raise CompileError(
+        f"compile: the optimizer is one such as SGD(0.1), not {describe(optimizer)}; one of your "
+        "own has lr, state and update(parameters, gradients)."
+    )
+
+
+def _check_dtypes(feed: Mapping[Node, Any], order: Iterable[Node]) -> None:
+    """Raise CompileError, naming the node, for numbers that programs do not have: np.longdouble."""
+    values: dict[Node, Any] = {n: n.value for n in order if isinstance(n, Parameter)}
+    values.update(feed)
+    for node, value in values.items():
+        try:
+            type_of(value)
+        except ProgramError as error:
+            raise CompileError(
+                f"{node} cannot be compiled: {error}. "
+                "The interpreter (mf.value_and_grad) runs it as it is."
+            ) from None
+
+
+def _prepare(optimizer: Any, parameters: Sequence[Parameter]) -> None:
+    """Have the optimizer's arrays there, each in a form in which a program can write to it."""
+    if hasattr(optimizer, "prepare"):
+        optimizer.prepare(parameters)
+    for key, array in optimizer.state.items():
+        if isinstance(array, np.ndarray) and not (array.flags.carray and array.dtype.isnative):
+            optimizer.state[key] = np.array(_native(array), order="C")
+
+
+def _is_foreign(thing: Any) -> bool:
+    """Whether the code of a node, an optimizer or a schedule is not miniflow's own."""
+    module = thing.__module__ if callable(thing) and not isinstance(thing, type) else None
+    return not (module or type(thing).__module__).startswith("miniflow.")
+
+
+def _native(value: Any) -> Any:
+    """An array in the machine's own byte order."""
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        return value.astype(value.dtype.newbyteorder("="))
+    return value
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Making a program makes many objects, no garbage: the cycle collector would only look on."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+_all_compiled: "weakref.WeakSet[Compiled]" = weakref.WeakSet()
+
+
+def _new_locks() -> None:
+    for compiled in list(_all_compiled):
+        compiled._lock = threading.RLock()
+        for variant in compiled._variants.values():
+            variant.renew()
+
+
+# A thread of the parent may have held a lock, or run a program; it is not in the child.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_locks)

@@ -1,0 +1,165 @@
+"""One compiled program, with all that a call of it needs; and the key under which it is found."""
+
+import contextvars
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from miniflow.backends import Executable
+from miniflow.compiler.binding import Binding, Check
+from miniflow.compiler.comparing import interpreters_feed
+from miniflow.compiler.threads import Run, on_one_thread_if_small
+from miniflow.graph import Constant, Node, Op, Parameter
+from miniflow.graph.plans import ancestors_in_order
+from miniflow.interpreter import passes as autodiff
+from miniflow.ir.dtypes import DTYPES, ValueType, type_of
+from miniflow.ir.program import Program
+from miniflow.tracing.keeping import preserved_deeply
+
+
+class Variant:
+    """The program for one combination of shapes and dtypes.
+
+    Attributes:
+        program: what runs.
+        executable: what runs it.
+        key: the combination.
+        arguments: the function that makes a program's arguments of a feed, or None where the feed,
+            a parameter or the optimizer is not as it was; it refuses values that would go wrong.
+        run: the executable's, silent: NumPy warns of nothing.
+        needs_lock: false for a program of Python numbers that updates nothing: it has no memory of
+            its own, so that threads can run it at the same time.
+        has_unchecked: whether there are more such values, which are computed with parameters.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        executable: Executable,
+        order: Sequence[Node],
+        feed: Mapping[Node, Any],
+        types: Mapping[Node, ValueType],
+        optimizer: Any,
+    ) -> None:
+        self.program = program
+        self.executable = executable
+        self.key: Any = None
+        checks, self.has_unchecked = _checks(order, feed, types)
+        self._binding = Binding(program, order, len(feed), optimizer, checks)
+        self.arguments = self._binding.arguments
+        self.follow = self._binding.follow
+        is_python = all(e.result.type.kind == "python" for e in program.equations)
+        updates = any(output.replaces is not None for output in program.outputs)
+        self.needs_lock = not is_python or updates
+        self._may_warn = not is_python
+        self.renew()
+
+    def renew(self) -> None:
+        """Make `run` anew; a forked child may hold one that was running in the parent.
+
+        To enter `np.errstate` at each call would take longer than a small program. So the program
+        runs in a context of its own, in which NumPy's warnings are switched off once and for all.
+        """
+        run: Run = on_one_thread_if_small(self.program, self.executable.run)
+        if self._may_warn:
+            context = contextvars.copy_context()
+            context.run(np.seterr, all="ignore")
+            enter: Any = context.run
+            run = partial(enter, run)
+        self.run = run
+
+    def run_without_lock(self, feed: Any) -> list[Any] | None:
+        """Run it on a feed; None where `arguments` is, and where the program fails."""
+        arguments = self.arguments(feed)
+        if arguments is None:
+            return None
+        try:
+            return self.run(arguments)
+        except ArithmeticError:
+            return None
+
+
+class _Shaped:
+    """Stands for a computed value where only its shape is looked at."""
+
+    def __init__(self, type_: ValueType) -> None:
+        self.shape = type_.shape
+        self.ndim = len(type_.shape)
+        self.dtype = DTYPES[type_.dtype]
+
+
+def _checks(
+    order: Sequence[Node], feed: Mapping[Node, Any], types: Mapping[Node, ValueType]
+) -> tuple[list[Check], bool]:
+    """The `validate` of every node that has one, for labels and indices (the first input is data)
+    that follow from what is fed alone; and whether there are others, which are not looked at.
+    """
+    validating = [node for node in order if isinstance(node, Op) and node._validates]
+    known = [node for node in validating if all(_is_data(n, feed) for n in node.inbound_nodes[1:])]
+    return [_check_of(node, feed, types) for node in known], len(known) < len(validating)
+
+
+def _is_data(node: Node, feed: Mapping[Node, Any]) -> bool:
+    """Whether no parameter has a part in it."""
+    return not any(isinstance(n, Parameter) and n not in feed for n in ancestors_in_order(node))
+
+
+def _check_of(node: Op, feed: Mapping[Node, Any], types: Mapping[Node, ValueType]) -> Check:
+    first, *others = node.inbound_nodes
+    data = first if first in feed else _Shaped(types[first])
+    return Check(node.validate, (data, *(_value_of(other, feed) for other in others)))
+
+
+def _value_of(node: Node, feed: Mapping[Node, Any]) -> Any:
+    """How a node's value follows from what is fed: mostly it is what is fed."""
+    if node in feed:
+        return node
+    if isinstance(node, Constant):
+        return node._kept
+    order = ancestors_in_order(node)
+
+    def interpreted(feed: Mapping[Node, Any]) -> Any:
+        with preserved_deeply(order):
+            return autodiff.value(node, interpreters_feed({n: feed[n] for n in order if n in feed}))
+
+    return interpreted
+
+
+def key_of(feed: Mapping[Node, Any], order: Sequence[Node], optimizer: Any) -> Any:
+    """The combination of types that a program holds for, and the optimizer's settings that are
+    written into it.
+    """
+    types = {node: type_of(value) for node, value in feed.items()}
+    own = {n: type_of(n.value) for n in order if isinstance(n, Parameter) and n not in feed}
+    settings = (
+        {k: v for k, v in vars(optimizer).items() if k not in ("state", "lr", "_lr")}
+        if optimizer
+        else {}
+    )
+    lr = getattr(optimizer, "lr", None)
+    schedule = ("number",) if isinstance(lr, (int, float)) else (id(lr), repr(lr))
+    return (
+        frozenset(types.items()),
+        frozenset(own.items()),
+        tuple(sorted((k, repr(v)) for k, v in settings.items())),
+        schedule,
+    )
+
+
+def difference(old: Any, new: Any) -> str:
+    """In words, what differs between two keys."""
+    sentences = []
+    for before, after in zip(old[:2], new[:2], strict=True):
+        was, became = dict(before), dict(after)
+        for node in became.keys() | was.keys():
+            if node not in was:
+                sentences.append(f"{node.label} was not fed, and now is.")
+            elif node not in became:
+                sentences.append(f"{node.label} was fed, and now is not.")
+            elif was[node] != became[node]:
+                sentences.append(f"{node.label} was {was[node]} and became {became[node]}.")
+    if old[2:] != new[2:]:
+        sentences.append("The optimizer's settings changed.")
+    return " ".join(sorted(sentences)) or "Nothing differs."

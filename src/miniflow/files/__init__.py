@@ -1,0 +1,1 @@
+"""Files: arrays in one safetensors file, atomic writing, and templates that are filled in."""

@@ -1,0 +1,5 @@
+"""The graph: nodes, their operators, and which of them a pass visits, in what order."""
+
+from miniflow.graph.node import Constant, Input, Node, Op, Parameter
+
+__all__ = ["Constant", "Input", "Node", "Op", "Parameter"]

@@ -1,0 +1,386 @@
+"""The graph: nodes, the edges between them, and the order in which a pass visits them.
+
+A **node** computes one value from the values of its *inbound* nodes. Node after node, from the
+inputs to an output, that is the forward pass. The backward pass walks the same nodes the other way
+round: each node asks its *outbound* nodes, its consumers, for the gradient of the output with
+respect to its own value (the *upstream gradient*), multiplies it with its local derivatives, and
+leaves one gradient for each inbound node in its dictionary `gradients`. That dictionary is the
+whole protocol:
+
+    class Mul(Node):
+        def __init__(self, x, y):
+            Node.__init__(self, [x, y])
+
+        def forward(self):
+            self.value = self.inbound_nodes[0].value * self.inbound_nodes[1].value
+
+        def backward(self):
+            x, y = self.inbound_nodes
+            self.gradients = {n: 0 for n in self.inbound_nodes}
+            for consumer in self.outbound_nodes:
+                grad = consumer.gradients[self]
+                self.gradients[x] += y.value * grad
+                self.gradients[y] += x.value * grad
+
+This file has the four kinds of node: `Node`, `Input`, `Parameter` and `Op`, the tidy way to write
+one. `plans.py` finds the nodes that lead to an output; `interpreter/` runs the two passes.
+"""
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import GradientError, GraphError, ShapeError
+from miniflow.graph.operators import Operators
+from miniflow.graph.places import building_code, line_of
+from miniflow.graph.plans import Plan, passes_under_way
+from miniflow.graph.values import as_value, describe, ones_like, shape_of, sum_to_shape, zeros_like
+
+
+def _sees_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
+    backward.sees_to_shapes = True  # type: ignore[attr-defined]
+    return backward
+
+
+class Node(Operators):
+    """A value computed from the values of other nodes: subclass it, write `forward` and `backward`.
+
+    Args:
+        inbound_nodes: the nodes whose values this one uses, in the order of its arguments.
+        name: what pictures, programs and error messages call it; None by default.
+
+    Attributes:
+        value: what `forward` set; None before the first pass.
+        gradients: what `backward` set: inbound node → gradient of the output with respect to it; {}
+            before.
+        cache: a dictionary for whatever `forward` wants to hand to `backward`.
+
+    `+ - * / @ ** -x` and `x[...]` on nodes build nodes; numbers and arrays become `Constant`s.
+
+    >>> x, y = Input("x"), Input("y")
+    >>> x.outbound_nodes
+    []
+    >>> z = x * y
+    >>> x.outbound_nodes == [z], z.inbound_nodes == [x, y]
+    (True, True)
+    """
+
+    _fed_type: Any = None  # the type of what was last fed to a compiled step: a model file needs it
+
+    def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
+        if not isinstance(inbound_nodes, Iterable):
+            raise GraphError(
+                f"{type(self).__name__}: Node.__init__ takes a list of inbound nodes: "
+                "Node.__init__(self, [x])."
+            )
+        self.inbound_nodes: Sequence[Node] = list(inbound_nodes)
+        self.name = name
+        self.value: Any = None
+        self.gradients: dict[Node, Any] = {}
+        self.cache: dict[Any, Any] = {}
+        self._built_at = building_code()
+        self._consumers: dict[weakref.ref[Node], None] = {}
+        self._consumers_limit = 16
+        self._plan: Plan | None = None
+        me = weakref.ref(self)
+        for node in self.inbound_nodes:
+            if not isinstance(node, Node):
+                raise GraphError(
+                    f"{self} takes nodes, and was given {describe(node)}: "
+                    "wrap it in Constant(...), or make it an Input and feed it."
+                )
+            node._consumers[me] = None
+            if len(node._consumers) > node._consumers_limit:
+                node._forget_dead_consumers()
+
+    keeps_a_value = False  # whether forward() without a value falls back on one of its own
+    _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
+
+    def __init_subclass__(cls) -> None:
+        cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
+
+    def forward(self, *value: Any) -> None:
+        """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
+        raise GraphError(f"{self} has no forward method: its class must define forward(self).")
+
+    def backward(self) -> None:
+        """Fill `self.gradients` from the gradients of the outbound nodes."""
+        raise GraphError(f"{self} has no backward method: its class must define backward(self).")
+
+    def upstream_gradient(self) -> Any:
+        """Gradient of the output with respect to this node: the sum of what its consumers hand
+        back.
+        """
+        total: Any = None
+        for consumer in self.outbound_nodes:
+            grad = consumer.gradients[self]
+            total = grad if total is None else total + grad
+        return ones_like(self.value) if total is None else total
+
+    @property
+    def outbound_nodes(self) -> list["Node"]:
+        """The consumers: during a pass those that lead to its output, at rest all that are
+        alive.
+        """
+        if passes_under_way:
+            during = passes_under_way[-1].consumers.get(self)
+            if during is not None:
+                return during
+        alive = (me() for me in list(self._consumers))
+        return [node for node in alive if node is not None and self in node.inbound_nodes]
+
+    def _forget_dead_consumers(self) -> None:
+        # Amortised: the next sweep comes after as many new consumers as have survived this one.
+        for me in list(self._consumers):
+            if me() is None:
+                self._consumers.pop(me, None)
+        self._consumers_limit = 2 * len(self._consumers) + 16
+
+    @property
+    def label(self) -> str:
+        """Class and name, as messages and pictures show it: `Linear 'logits'`."""
+        return type(self).__name__ + (f" '{self.name}'" if self.name is not None else "")
+
+    @property
+    def where(self) -> str:
+        """File and line of the user's code that built the node: `train.py:12`."""
+        code, instruction = self._built_at
+        if code is None:
+            return "unknown"
+        return f"{os.path.basename(code.co_filename)}:{line_of(code, instruction)}"
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.where})"
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in _SET_BY_INIT:
+            raise GraphError(
+                f"A {type(self).__name__} has no `{attribute}`: its __init__ must call "
+                "Node.__init__(self, [its inbound nodes])."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+
+
+_SET_BY_INIT = (
+    *("inbound_nodes", "name", "value", "gradients", "cache"),
+    *("_plan", "_consumers", "_built_at"),
+)
+
+
+class Input(Node):
+    """A value that is fed: `feed_dict[x] = value`. Its gradient is the sum of what its consumers
+    hand back.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input("x")
+    >>> mf.value(x * x, {x: 3})
+    9
+    """
+
+    _gradient: Any = None
+    _gradients: dict[Node, Any] | None = None  # what a backward of a subclass has set
+
+    def __init__(self, name: str | None = None) -> None:
+        Node.__init__(self, (), name)
+
+    def forward(self, value: Any) -> None:
+        self.value = value
+
+    @_sees_to_shapes
+    def backward(self) -> None:
+        self._gradient, self._gradients = self.upstream_gradient(), None
+
+    # A dictionary that a node keeps of itself would be a reference cycle: made when asked for.
+    @property
+    def gradients(self) -> dict[Node, Any]:
+        """`{self: gradient}` after a backward pass."""
+        if self._gradients is not None:
+            return self._gradients
+        return {} if self._gradient is None else {self: self._gradient}
+
+    @gradients.setter
+    def gradients(self, gradients: dict[Node, Any]) -> None:
+        self._gradient, self._gradients = None, gradients or None
+
+
+class Constant(Input):
+    """A node with a fixed value: what a number or an array in an expression becomes.
+
+    Args:
+        value: a number or an array (kept as it is, not copied).
+        name: None by default.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input("x")
+    >>> mf.value(2 * x + mf.Constant(1, "one"), {x: 3})
+    7
+    """
+
+    keeps_a_value = True
+
+    def __init__(self, value: Any, name: str | None = None) -> None:
+        Input.__init__(self, name)
+        self._kept = as_value(value, "a Constant")
+        self.value = self._kept
+
+    def forward(self, value: Any = None) -> None:
+        self.value = self._kept if value is None else value
+
+
+class Parameter(Input):
+    """An input that keeps its own array, which optimizers update in place: a weight or a bias.
+
+    Args:
+        value: its first value; copied; integers become float64, since a step of an optimizer is not
+            a whole number.
+        name: None by default.
+
+    It need not be fed; a feed stands in for it during that pass. Assigning `W.value = array`
+    replaces the array.
+
+    >>> import miniflow as mf
+    >>> W = mf.Parameter([[1, 2], [3, 4]], "W")
+    >>> x = mf.Input("x")
+    >>> mf.value(x @ W, {x: [1.0, 1.0]})
+    array([4., 6.])
+    """
+
+    keeps_a_value = True
+    _array: Any = None
+    _fed: Any = None
+
+    def __init__(self, value: Any, name: str | None = None) -> None:
+        Input.__init__(self, name)
+        self._keep(value)
+
+    @property
+    def value(self) -> Any:
+        """The parameter's own array (during a pass that feeds it, what was fed)."""
+        return self._array if self._fed is None else self._fed
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if self._array is not None and value is self._array:  # `W.value -= step` ends in this
+            return
+        self._fed = None
+        if value is not None:  # Node.__init__ says "no value yet"
+            self._keep(value)
+
+    def _keep(self, value: Any) -> None:
+        array = np.array(
+            as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter"), order="C"
+        )
+        self._array = array if array.dtype.kind == "f" else array.astype(np.float64)
+
+    def forward(self, value: Any = None) -> None:
+        self._fed = value
+
+
+class Op(Node):
+    """The tidy way to write a node: `compute` and `gradient`, as functions of the inbound values.
+
+    A subclass defines
+
+    - `compute(self, *values)`, which returns the value, and
+    - `gradient(self, grad, *values)`, which returns one gradient for each inbound node: an array,
+      None (no gradient flows there: labels, indices), or, where it is costly, a function of no
+      arguments that is called only if that gradient is needed. `grad` is the upstream gradient, in
+      the shape of `self.value`.
+
+    and `Op` does the rest: it adds up the gradients of all consumers, sums a gradient back to the
+    shape of its input where NumPy has broadcast it, and leaves out the inputs that need none.
+
+    >>> import numpy as np, miniflow as mf
+    >>> class Cube(mf.Op):
+    ...     def compute(self, x):
+    ...         return x**3
+    ...     def gradient(self, grad, x):
+    ...         return (grad * 3 * x**2,)
+    >>> x = mf.Input("x")
+    >>> mf.value_and_grad(Cube(x), {x: 2.0}, wrt=[x])
+    (8.0, [12.0])
+    """
+
+    expects: str = ""  # what shapes fit, said when `compute` fails
+    _validates = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._validates = cls.validate is not Op.validate
+
+    def __init__(self, *inputs: Any, name: str | None = None) -> None:
+        Node.__init__(self, [as_node(x) for x in inputs], name)
+
+    def compute(self, *values: Any) -> Any:
+        """The node's value from the values of its inbound nodes."""
+        raise GraphError(
+            f"{self} has no compute method: its class must define compute(self, *values)."
+        )
+
+    def gradient(self, grad: Any, *values: Any) -> Any:
+        """One gradient for each inbound node, from the upstream gradient and the inbound values."""
+        raise GraphError(f"{self} has no gradient method: define gradient(self, grad, *values).")
+
+    def validate(self, *values: Any) -> None:
+        """Refuse inbound *values* that `compute` would get wrong (labels out of range); never
+        compiled.
+        """
+
+    def forward(self) -> None:
+        values = [node.value for node in self.inbound_nodes]
+        if self._validates and not (passes_under_way and passes_under_way[-1].tracing):
+            self.validate(*values)
+        self.value = self.compute(*values)
+
+    @_sees_to_shapes
+    def backward(self) -> None:
+        inbound = self.inbound_nodes
+        values = [node.value for node in inbound]
+        grads = self.gradient(self.upstream_gradient(), *values)
+        if grads is None:
+            raise GradientError(f"{self}: gradient() returned nothing; is there a `return`?")
+        if type(grads) is not tuple and type(grads) is not list:
+            grads = (grads,)
+        if len(grads) != len(values):
+            raise GradientError(
+                f"{self}: gradient() returned {len(grads)} gradients for {len(values)} inbound "
+                "nodes; it must return one for each, None where there is none."
+            )
+        needed = passes_under_way[-1].needed if passes_under_way else inbound
+        gradients: dict[Node, Any] = {}
+        for node, value, grad in zip(inbound, values, grads, strict=False):
+            if node in needed:
+                if callable(grad):
+                    grad = grad()
+                if grad is None:
+                    grad = zeros_like(value)
+                elif getattr(grad, "shape", ()) != getattr(value, "shape", ()):
+                    grad = self._summed(grad, node)
+                if node in gradients:
+                    grad = gradients[node] + grad
+                elif isinstance(grad, np.ndarray) and any(grad is g for g in gradients.values()):
+                    grad = grad.copy()  # for each input its own: it may be worked on in place
+                gradients[node] = grad
+        self.gradients = gradients
+
+    def _summed(self, grad: Any, source: Node) -> Any:
+        if isinstance(grad, (list, tuple)):
+            raise GradientError(
+                f"{self}: gradient() returned {describe(grad)} as the gradient for {source}: it is "
+                "a number or an array."
+            )
+        try:
+            return sum_to_shape(grad, shape_of(source.value))
+        except ShapeError as error:
+            raise GradientError(f"{self}: gradient() returned {error}: {source}.") from None
+
+
+def as_node(x: Any) -> Node:
+    """A node as it is; a number or an array as a `Constant`."""
+    return x if isinstance(x, Node) else Constant(x)

@@ -1,0 +1,304 @@
+"""Two questions to a graph: are its gradients right, and where did this NaN come from?
+
+`check_gradients` compares what each node's `backward` leaves with central differences of that same
+node's `forward`, one node at a time, so that the report names the node that is wrong and not the
+network that contains it. `find_not_finite` replays a pass and names the first node, or the first
+edge of the backward pass, that produced a NaN or an infinity.
+"""
+
+from __future__ import annotations  # np.random.Generator, looked at, would load numpy.random
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.errors import GradientError, GraphError
+from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
+from miniflow.graph.values import ones_like
+from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.feeding import (
+    checked_feed,
+    checked_output,
+    checked_wrt,
+    end_feed,
+    explained,
+)
+from miniflow.interpreter.passes import (
+    Seed,
+    TheEnd,
+    backward_pass,
+    check_gradients_of,
+    forward_pass,
+    preserved,
+    start_pass,
+)
+
+# Entries of an input that are compared, at most: differences cost two forward calls each.
+SAMPLES = 100
+# Relative to the largest of the gradients, per dtype of the one that `backward` left.
+TOLERANCE = {np.float16: 3e-2, np.float32: 2e-3, np.float64: 1e-5}
+
+
+class EdgeCheck(NamedTuple):
+    """One edge: a node's gradient with respect to one of its inbound nodes, at the worst entry."""
+
+    node: Node
+    source: Node
+    at: tuple[int, ...]
+    analytic: float
+    numerical: float
+    shape: tuple[int, ...]
+    passed: bool
+
+    def __str__(self) -> str:
+        where = f" at index {self.at} of shape {self.shape}" if self.at else ""
+        return (
+            f"{self.node}: the gradient with respect to {self._source_as_told()}{where} is "
+            f"{self.analytic:.6g} by backward() and {self.numerical:.6g} by central differences."
+        )
+
+    def _source_as_told(self) -> str:
+        # Where two inputs look alike, the reader needs to know which of them it is.
+        inbound = list(dict.fromkeys(self.node.inbound_nodes))
+        if [node.label for node in inbound].count(self.source.label) == 1:
+            return self.source.label
+        return f"inbound_nodes[{self.node.inbound_nodes.index(self.source)}], {self.source.label},"
+
+
+class GradientReport(NamedTuple):
+    """What `check_gradients` compared, edge by edge."""
+
+    edges: list[EdgeCheck]
+
+    def __str__(self) -> str:
+        return "\n".join(str(edge) for edge in self.edges)
+
+
+def check_gradients(
+    node: Node,
+    feed_dict: Mapping[Node, Any] | None = None,
+    wrt: Sequence[Node] | None = None,
+    *,
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare every node's `backward` with central differences of its `forward`.
+
+    Each node between `wrt` and the output is called by itself, in float64, with the values that a
+    pass gave its inbound nodes; `(f(x + h) - f(x - h)) / 2h` is compared with what its `backward`
+    leaves for the random upstream gradients of two consumers (for the output: ones, as in a pass).
+    Of a large input, a random sample of entries is compared.
+
+    Args:
+        node: the output.
+        feed_dict: input → value, as for `value_and_grad`; keep away from kinks (the 0 of a ReLU).
+        wrt: the nodes to differentiate with respect to; by default every input with a
+            floating-point value.
+        tolerance: the largest difference allowed, relative to the largest of the gradients that
+            are compared; by default 1e-5, and 2e-3 where the values are float32.
+        seed: of the upstream gradients and the sample.
+
+    Returns:
+        A report; printed, it has a line for each edge.
+
+    Raises:
+        GradientError: a gradient differs; the message names the node, the input, the worst index,
+            the shape and both numbers.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> print(mf.check_gradients(mf.Mul(x, y, name="area"), {x: 3.0, y: 4.0}))  # doctest: +ELLIPSIS
+    Mul 'area' (...): the gradient with respect to Input 'x' is 4 by backward() and 4 by ...
+    Mul 'area' (...): the gradient with respect to Input 'y' is 3 by backward() and 3 by ...
+    """
+    rng = np.random.default_rng(seed)
+    with autodiff._lock:
+        plan = plan_for(checked_output(node))
+        feed = checked_feed(feed_dict)
+        try:
+            forward_pass(node, plan, feed, start_pass(node, plan, ()))
+            wrt = _inputs_of(node, plan) if wrt is None else checked_wrt(node, plan, wrt)
+            backward_pass(wrt, start_pass(node, plan, wrt))
+            needed, order = plan.needed_for(wrt)
+            edges = [
+                _check_edge(n, source, needed, n is node, tolerance, rng)
+                for n in (*reversed(order), node)
+                if n not in feed  # the gradient of a DummyGrad is fed, not derived
+                for source in dict.fromkeys(n.inbound_nodes)
+                if source in needed
+            ]
+        finally:
+            end_feed(feed)
+    wrong = [edge for edge in edges if not edge.passed]
+    if wrong:
+        raise GradientError("\n".join(str(edge) for edge in wrong))
+    return GradientReport(edges)
+
+
+def _inputs_of(node: Node, plan: Plan) -> list[Node]:
+    inputs = [n for n in plan.order if not n.inbound_nodes and _is_real(n.value)]
+    if not inputs:
+        raise GradientError(
+            f"{node}: none of its inputs has a floating-point value; feed 3.0 in place of 3."
+        )
+    return inputs
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, float) or getattr(value, "dtype", np.dtype(int)).kind == "f"
+
+
+def _check_edge(
+    node: Node,
+    source: Node,
+    needed: set[Node],
+    is_output: bool,
+    tolerance: float | None,
+    rng: np.random.Generator,
+) -> EdgeCheck:
+    """Compare one node's gradient with respect to one inbound node; all node state is put back."""
+    with preserved([node, *node.inbound_nodes]):
+        upstream = np.asarray(ones_like(node.value))
+        consumers: Any = TheEnd(node)
+        if not is_output:  # two consumers, since a backward() may forget to add them up
+            parts = [rng.normal(size=upstream.shape).astype(upstream.dtype) for _ in range(2)]
+            consumers = [Seed({node: part.copy()[()]}) for part in parts]
+            upstream = parts[0] + parts[1]
+        # As when tracing, nothing is validated: a step may leave the range of a probability.
+        passes_under_way.append(Pass({node: consumers}, needed, tracing=True))
+        method = "backward"
+        try:
+            node.forward()  # once more: a backward() may use up what forward() left for it
+            node.backward()
+            check_gradients_of(node, needed)
+            analytic = np.asarray(node.gradients[source])
+            method = "forward"
+            for n in dict.fromkeys(node.inbound_nodes):  # the differences are taken in float64
+                if n is source or _is_real(n.value):
+                    _set(n, np.array(n.value, np.float64))
+            return _compare(node, source, analytic, np.asarray(upstream, float), tolerance, rng)
+        except GraphError:
+            raise
+        except Exception as error:
+            raise explained(node, method, error) from error
+        finally:
+            passes_under_way.pop()
+
+
+def _compare(
+    node: Node,
+    source: Node,
+    analytic: np.ndarray,
+    upstream: np.ndarray,
+    tolerance: float | None,
+    rng: np.random.Generator,
+) -> EdgeCheck:
+    at = np.asarray(source.value)
+    tested = rng.permutation(at.size)[:SAMPLES]
+    by_backward = np.broadcast_to(analytic, at.shape).reshape(-1)[tested].astype(float)
+    differences = [_difference(node, source, at, i, upstream) for i in tested]
+    by_differences, rounding = np.array(differences, float).reshape(-1, 2).T
+    errors = np.abs(by_backward - by_differences)
+    finite = np.isfinite(errors)
+    if tolerance is None:
+        tolerance = TOLERANCE.get(analytic.dtype.type, 1e-5)
+    scale = np.max(np.abs(by_differences[finite]), initial=0.0)
+    allowed = tolerance * scale + np.where(finite, rounding, 0.0) + _rounding_of(analytic)
+    worst = int(np.argmax(errors - allowed)) if tested.size else 0
+    return EdgeCheck(
+        node,
+        source,
+        tuple(map(int, np.unravel_index(tested[worst], at.shape))) if tested.size else (),
+        float(by_backward[worst]) if tested.size else 0.0,
+        float(by_differences[worst]) if tested.size else 0.0,
+        at.shape,
+        bool(np.all(errors <= allowed)),
+    )
+
+
+def _rounding_of(analytic: np.ndarray) -> float:
+    """What is left where terms of size one, in the dtype of the gradient, cancel out."""
+    return 20 * float(np.finfo(analytic.dtype).eps) if analytic.dtype.kind == "f" else 0.0
+
+
+def _difference(
+    node: Node, source: Node, at: np.ndarray, index: int, upstream: np.ndarray
+) -> tuple[float, float]:
+    """`Σ upstream · (f(x + h) - f(x - h)) / 2h` for one entry of x, and how far rounding may put it
+    off.
+    """
+    h = 6e-6 * max(1.0, abs(float(at.flat[index])))  # near the cube root of float64's precision
+    sides = []
+    for step in (h, -h):
+        moved = at.copy()
+        moved.flat[index] += step
+        _set(source, moved)
+        node.forward()
+        sides.append(np.asarray(node.value, float))
+    _set(source, at)
+    difference = np.sum(upstream * (sides[0] - sides[1])) / (2 * h)
+    moved_terms = np.abs(upstream * sides[0])[sides[0] != sides[1]]
+    rounding = 4 * np.finfo(float).eps * np.sum(moved_terms) / h
+    return float(difference), float(rounding)
+
+
+def _set(node: Node, value: np.ndarray) -> None:
+    if isinstance(node, Parameter):
+        node.forward(value)
+    else:
+        node.value = value if value.shape else value[()]
+
+
+def find_not_finite(
+    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Sequence[Node] = ()
+) -> str | None:
+    """Say which node, or which edge of the backward pass, is the first to produce a NaN or an
+    infinity.
+
+    Args:
+        node: the output.
+        feed_dict: input → value, as for `value_and_grad`.
+        wrt: as for `value_and_grad`.
+
+    Returns:
+        A sentence, or None if all values and gradients are finite.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input("x")
+    >>> with np.errstate(divide="ignore"):
+    ...     print(find_not_finite(mf.Log(x, name="log") * 2, {x: 0.0}))  # doctest: +ELLIPSIS
+    The value of Log 'log' (...) is the first that is not finite: -inf.
+    """
+    with autodiff._lock, np.errstate(all="ignore"):
+        plan = plan_for(checked_output(node))
+        wrt = checked_wrt(node, plan, wrt)
+        feed = checked_feed(feed_dict)
+        try:
+            this_pass = start_pass(node, plan, wrt)
+            forward_pass(node, plan, feed, this_pass)
+            for n in (*plan.order, node):
+                if (index := _first_not_finite(n.value)) is not None:
+                    what = "fed to" if n in feed and not n.inbound_nodes else "of"
+                    return f"The value {what} {n} is the first that is not finite: {index}."
+            backward_pass(wrt, this_pass)
+            for n in (node, *plan.needed_for(wrt)[1]):
+                for source in n.inbound_nodes:
+                    if (index := _first_not_finite(n.gradients.get(source, 0.0))) is not None:
+                        return (
+                            f"The gradient that {n} hands back to {source.label} "
+                            f"is the first that is not finite: {index}."
+                        )
+        finally:
+            end_feed(feed)
+    return None
+
+
+def _first_not_finite(value: Any) -> str | None:
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return None
+    index = np.argwhere(~np.isfinite(array))[0]
+    where = f" at index {tuple(map(int, index))} of shape {array.shape}" if array.shape else ""
+    return f"{array[tuple(index)]}{where}"

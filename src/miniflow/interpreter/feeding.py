@@ -1,0 +1,136 @@
+"""What goes into a pass, checked: the output, `wrt`, `feed_dict` and what it lacks. And what a
+node's failure is told as.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
+from miniflow.graph import Input, Node, Op
+from miniflow.graph.plans import Plan
+from miniflow.graph.values import as_value, describe, shape_of
+
+
+def checked_output(node: Any) -> Node:
+    """What a pass is asked for, if it is a node."""
+    if not isinstance(node, Node):
+        raise GraphError(f"The output is a node, and {describe(node)} was given.")
+    return node
+
+
+def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
+    """`wrt` as a list, if all of it are nodes that the output depends on."""
+    if isinstance(wrt, Node):
+        raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
+    if not isinstance(wrt, Iterable):
+        raise GradientError(f"wrt is a list of nodes, and {describe(wrt)} was given.")
+    nodes = list(wrt)
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise GradientError(f"wrt has {describe(node)}: it is a list of nodes.")
+        if node is not output and node not in plan.consumers:
+            raise GradientError(
+                f"{output} does not depend on {node}, so it has no gradient with respect to it."
+            )
+    return nodes
+
+
+def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
+    """`feed_dict` with its keys checked and its values made into numbers and arrays."""
+    if not isinstance(feed_dict, Mapping):
+        if feed_dict is None:
+            return {}
+        raise FeedError(
+            f"feed_dict is a dictionary of node → value, and was {describe(feed_dict)}."
+        )
+    feed = {}
+    for node, fed in feed_dict.items():
+        if not isinstance(node, Node):
+            raise FeedError(f"feed_dict has the key {describe(node)}: its keys are nodes.")
+        if not isinstance(node, Input) and not wants_a_value(type(node).forward, optional=True):
+            raise FeedError(
+                f"feed_dict has {node}, which is computed from its inbound nodes: feed those."
+                if node.inbound_nodes
+                else f"feed_dict has {node}, which makes its own value: its forward() takes none."
+            )
+        if fed is None:
+            raise FeedError(f"feed_dict gives None for {node}: it takes a number or an array.")
+        feed[node] = as_value(fed, node)
+    return feed
+
+
+def end_feed(feed: dict[Node, Any]) -> None:
+    """Let the nodes that keep a value of their own have it back."""
+    for node in feed:
+        if node.keeps_a_value:
+            node.forward()
+
+
+@lru_cache(maxsize=512)
+def wants_a_value(forward: Any, optional: bool = False) -> bool:
+    """Whether a class's `forward(self, value)` takes a value, or cannot do without one."""
+    given = [None, None] if optional else [None]
+    try:
+        inspect.signature(forward).bind(*given)
+    except TypeError:
+        return not optional
+    return optional
+
+
+def is_input(node: Node) -> bool:
+    """Whether a node gets its value from outside: an `Input`, or a class of the user's own that
+    does as it does.
+    """
+    if node.inbound_nodes or node.keeps_a_value:
+        return False
+    forward = type(node).forward
+    return wants_a_value(forward) or wants_a_value(forward, optional=True)
+
+
+def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError | None:
+    """The error for a pass over `order` that was fed too little; None if it was fed enough."""
+    missing = [str(node) for node in order if node not in feed and _lacks_a_value(node)]
+    if not missing:
+        return None
+    them = "it" if len(missing) == 1 else "them"
+    return FeedError(
+        f"{order[-1]} needs a value for {', '.join(missing)}: add {them} to feed_dict."
+    )
+
+
+def _lacks_a_value(node: Node) -> bool:
+    return is_input(node) and (node.value is None or wants_a_value(type(node).forward))
+
+
+def value_not_set(node: Node) -> GraphError:
+    """The error for a node whose `forward`, or `compute`, was run and left no value."""
+    if type(node).forward is Op.forward:
+        return GraphError(f"{node}: compute() returned nothing; it must return the value.")
+    return GraphError(f"{node}: forward() did not set self.value.")
+
+
+def not_one_number(node: Node, shape: tuple[int, ...]) -> ShapeError:
+    """The error for training that is given many numbers to make small."""
+    return ShapeError(
+        f"{node} has a value of shape {shape}; what is trained is one number: take the Mean of it."
+    )
+
+
+def explained(node: Node, method: str, error: Exception) -> GraphError:
+    """The error for a node whose own code raised: with the node, and the shapes that it saw."""
+    for source in node.inbound_nodes:
+        if source.value is None:  # the mistake is there, and only its consumer noticed
+            return value_not_set(source)
+    shapes = [(source.label, shape_of(source.value)) for source in node.inbound_nodes]
+    of_shapes = method == "forward" and isinstance(error, (ValueError, IndexError))
+    if of_shapes and isinstance(node, Op) and node.expects:
+        seen = " and ".join(f"{label} of shape {shape}" for label, shape in shapes)
+        return ShapeError(f"{node} got {seen}; it takes {node.expects}.")
+    seen = ", ".join(f"{label} {shape}" for label, shape in shapes)
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return NodeError(
+        f"{node}: {method}() failed with {reason.rstrip('.')}."
+        + (f" Shapes of its inputs: {seen}." if seen else "")
+    )

@@ -1,0 +1,310 @@
+"""The two passes over a graph: forward for the value, backward for the gradients.
+
+    value:           for every node that leads to the output, in order:  node.forward()
+    value_and_grad:  and then, from the output back to the inputs:       node.backward()
+
+That is all there is to backpropagation. No node knows the whole derivative; each one multiplies
+what its consumers hand back with its own local derivatives and adds up over its consumers, because
+every path to the output counts. And since a node is visited once, after all its consumers, no
+partial derivative is ever computed twice.
+
+What else is in this file: the gradient of one that starts the backward pass, and a look at what
+each `backward` left, so that a mistake is told where it was made. Everything a pass computes stays
+on the nodes, to be inspected.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import GradientError, GraphError, ShapeError
+from miniflow.graph import Node
+from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
+from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
+from miniflow.interpreter.feeding import (
+    checked_feed,
+    checked_output,
+    checked_wrt,
+    end_feed,
+    explained,
+    missing_feed,
+    value_not_set,
+)
+
+_lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
+
+
+def _new_lock() -> None:
+    global _lock
+    if not _lock.acquire(blocking=False):  # the pass under way is that thread's
+        passes_under_way.clear()
+    _lock = threading.RLock()
+
+
+if hasattr(
+    os, "register_at_fork"
+):  # a thread of the parent may have held the lock; it is not in the child
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
+    """The value of `node`: a forward pass over the nodes that lead to it.
+
+    Args:
+        node: the output.
+        feed_dict: input → value: Python numbers, NumPy arrays, or what `np.asarray` makes an array
+            of.
+
+    >>> import miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> mf.value(x * y + 1, {x: 3, y: 4})
+    13
+    """
+    with _lock:
+        plan = plan_for(checked_output(node))
+        feed = checked_feed(feed_dict)
+        try:
+            forward_pass(node, plan, feed, start_pass(node, plan, ()))
+            return node.value
+        finally:
+            end_feed(feed)
+
+
+def value_and_grad(
+    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Iterable[Node] = ()
+) -> tuple[Any, list[Any]]:
+    """The value of `node` and its gradient with respect to each node of `wrt`: a forward and a
+    backward pass.
+
+    Args:
+        node: the output. Where its value is an array, the gradient is that of the sum of its
+            entries, unless the output is a `DummyGrad`, whose upstream gradient is fed.
+        feed_dict: input → value, as for `value`.
+        wrt: the nodes to differentiate with respect to, interior ones included. Only the gradients
+            that these need are computed; with an empty `wrt`, all are, to be looked at in
+            `node.gradients`.
+
+    Returns:
+        The value, and a list of gradients in the order and in the shapes of `wrt`.
+
+    >>> import miniflow as mf
+    >>> x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
+    >>> mf.value_and_grad(x * y + x * z, {x: 3, y: 4, z: -5}, wrt=[x, y, z])
+    (-3, [-1.0, 3.0, 3.0])
+    """
+    with _lock:
+        plan = plan_for(checked_output(node))
+        wrt = checked_wrt(node, plan, wrt)
+        feed = checked_feed(feed_dict)
+        try:
+            this_pass = start_pass(node, plan, wrt)
+            forward_pass(node, plan, feed, this_pass)
+            gradients = backward_pass(wrt, this_pass)
+            return node.value, _owned(gradients, plan)
+        finally:
+            end_feed(feed)
+
+
+def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
+    """The share of rows whose largest logit is the label.
+
+    Args:
+        node: a loss whose inbound nodes are (logits, labels): `CrossEntropyWithSoftmax` or a class
+            of your own. Logits have shape (n, k) and labels (n,), or (n, k) if they are one-hot;
+            logits of one column or of shape (n,) are those of two classes, and say 1 where they are
+            positive.
+        feed_dict: input → value, as for `value`.
+
+    >>> import numpy as np, miniflow as mf
+    >>> logits, labels = mf.Input(), mf.Input()
+    >>> loss = mf.CrossEntropyWithSoftmax(logits, labels)
+    >>> mf.accuracy(loss, {logits: np.array([[0.1, 0.9], [0.8, 0.2]]), labels: np.array([1, 1])})
+    0.5
+    """
+    if len(checked_output(node).inbound_nodes) < 2:
+        raise GraphError(
+            f"accuracy needs a loss of (logits, labels); {node} has "
+            f"{len(node.inbound_nodes)} inbound nodes."
+        )
+    with _lock:
+        value(node, feed_dict)
+        logits, labels = (np.asarray(source.value) for source in node.inbound_nodes[:2])
+    if logits.ndim == 2 and logits.shape[1] > 1:
+        predicted = logits.argmax(axis=1)
+        labels = labels.argmax(axis=1) if labels.shape == logits.shape else labels
+    else:
+        predicted, labels = (logits > 0).reshape(-1), labels.reshape(-1)
+    if predicted.shape != labels.shape:
+        raise ShapeError(
+            f"accuracy of {node}: logits {logits.shape} and labels {labels.shape} do not match."
+        )
+    return float(np.mean(predicted == labels))
+
+
+# --- The passes (the compiler runs these same functions, with tracer arrays for values)
+
+
+class TheEnd(list[Node]):
+    """What the output of a pass sees as its `outbound_nodes`.
+
+    The list is empty, as a loss that insists on being last can assert. Yet whoever loops over it
+    meets one consumer, which hands back the gradient of the output with respect to itself: one. So
+    no node has to treat the end specially.
+    """
+
+    def __init__(self, output: Node) -> None:
+        self.output = output
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((Seed({self.output: ones_like(self.output.value)}),))
+
+
+class Seed:
+    """A consumer that is no node, with nothing but the gradients that it hands back."""
+
+    def __init__(self, gradients: dict[Node, Any]) -> None:
+        self.gradients = gradients
+
+
+def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = False) -> Pass:
+    """What the nodes can know of the pass: their consumers in it, and whether their gradient is
+    needed.
+    """
+    consumers = plan.consumers.copy()
+    for source in output.inbound_nodes:
+        consumers[source] = [*plan.consumers[source], output]
+    consumers[output] = TheEnd(output)
+    needed, order = plan.needed_for(wrt)
+    return Pass(consumers, needed, [output, *order], tracing)
+
+
+@contextmanager
+def preserved(nodes: Iterable[Node]) -> Iterator[None]:
+    """Put all state of these nodes back at the end: what was computed in between leaves no
+    trace.
+    """
+    kept = [(node, node.__dict__.copy(), dict(node.cache)) for node in nodes]
+    try:
+        yield
+    finally:
+        for node, state, cache in kept:
+            node.__dict__.clear()
+            node.__dict__.update(state)
+            node.cache = cache
+
+
+def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: Pass) -> None:
+    """Call `forward` of every node that leads to the output, in order."""
+    passes_under_way.append(this_pass)
+    node = output
+    try:
+        for node in (*plan.order, output):
+            if node in feed:
+                node.forward(feed[node])
+            else:
+                node.forward()
+        for node in (*plan.order, output):
+            if node.value is None:
+                raise value_not_set(node)
+    except Exception as error:
+        missing = missing_feed((*plan.order, output), feed)
+        if missing is not None:
+            raise missing from None
+        if isinstance(error, GraphError):
+            raise
+        raise explained(node, "forward", error) from error
+    finally:
+        passes_under_way.pop()
+
+
+def backward_pass(wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
+    """Call `backward` of every node between the output and `wrt`, consumers first; collect the
+    gradients.
+    """
+    passes_under_way.append(this_pass)
+    node = this_pass.order[0]
+    try:
+        for node in this_pass.order:
+            node.backward()
+            if not node._sees_to_shapes:
+                check_gradients_of(node, this_pass.needed)
+        return [gradient_of(node) for node in wrt]
+    except GraphError:
+        raise
+    except Exception as error:
+        raise explained(node, "backward", error) from error
+    finally:
+        passes_under_way.pop()
+
+
+def gradient_of(node: Node) -> Any:
+    """The gradient of the output with respect to `node`, once the backward pass has reached it."""
+    grad = node.upstream_gradient() if node.inbound_nodes else node.gradients[node]
+    return _fitted(grad, shape_of(node.value), node)
+
+
+def check_gradients_of(node: Node, needed: set[Node]) -> None:
+    """See that `backward` has left a gradient of the right shape for each input that needs one."""
+    for source in node.inbound_nodes or (node,):
+        if source in needed or source is node:
+            if source not in node.gradients:
+                what = "itself" if source is node else f"its input {source}"
+                raise GradientError(
+                    f"{node}: backward() left no gradient for {what} in self.gradients."
+                )
+            grad, shape = node.gradients[source], shape_of(source.value)
+            if grad is None or shape_of(grad) != shape:
+                node.gradients[source] = _fitted(grad, shape, source, by=node)
+
+
+def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = None) -> Any:
+    """A gradient in the shape of the value: leading ones are dropped, and a bare 0 stands for
+    zeros.
+    """
+    if grad is None:
+        raise GradientError(f"{by or node}: backward() left None as the gradient for {node}.")
+    if isinstance(grad, (list, tuple)):
+        raise GradientError(
+            f"{by or node}: backward() left {describe(grad)} as the gradient for {node}: it is a "
+            "number or an array."
+        )
+    seen = shape_of(grad)
+    if seen == shape:
+        return grad
+    if seen == () and isinstance(grad, (int, float, np.generic, np.ndarray)) and grad == 0:
+        return zeros_like(node.value)
+    longer, shorter = sorted((seen, shape), key=len, reverse=True)
+    extra = len(longer) - len(shorter)
+    if set(longer[:extra]) == {1} and longer[extra:] == shorter:
+        return np.reshape(grad, shape)
+    transposed = ": it is the transpose" if seen == shape[::-1] else ""
+    raise GradientError(
+        f"{by or node}: backward() left a gradient of shape {seen} for {node}, "
+        f"whose value has shape {shape}{transposed}."
+    )
+
+
+def _owned(gradients: list[Any], plan: Plan) -> list[Any]:
+    """The same gradients, none of which shares memory with another or with an input: they belong
+    to the caller, who may write to them.
+    """
+    taken: set[int] = set()
+    for i, grad in enumerate(gradients):
+        if isinstance(grad, np.ndarray):
+            if not taken:
+                taken = {id(_memory(node.value)) for node in plan.order if not node.inbound_nodes}
+            if id(_memory(grad)) in taken:
+                gradients[i] = grad = grad.copy()
+            taken.add(id(_memory(grad)))
+    return gradients
+
+
+def _memory(value: Any) -> Any:
+    """The array whose memory a value is, or looks at."""
+    while isinstance(value, np.ndarray) and isinstance(value.base, np.ndarray):
+        value = value.base
+    return value

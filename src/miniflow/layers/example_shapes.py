@@ -1,0 +1,103 @@
+"""What shape the value of a node has, before anything is fed: layers and summaries ask.
+
+Only an `Input` that was made with a shape knows it (`layers.Input`). What follows from it is found
+by a forward pass over examples of zeros, in the interpreter; so it is known behind nodes of
+anybody's class, and no node has to state a rule for its shape. The pass leaves no trace: values and
+whatever else the nodes keep are put back.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from miniflow.errors import GraphError, ShapeError
+from miniflow.graph import Node
+from miniflow.graph.plans import ancestors_in_order
+from miniflow.graph.values import describe
+from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.feeding import is_input
+from miniflow.tracing.keeping import preserved_deeply
+
+
+class Row(NamedTuple):
+    """The value of a node for one example: its shape without the axis of the rows, its dtype."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+_rows: WeakKeyDictionary[Node, Row] = WeakKeyDictionary()  # of inputs, and of what was looked up
+
+
+def declare(node: Node, row: Row) -> None:
+    """Say what one row of an input is."""
+    _rows[node] = row
+
+
+def row_of(node: Node) -> Row:
+    """What the node's value is for one example.
+
+    Raises:
+        GraphError: an input that it depends on has no known shape; or a node of the graph fails on
+            zeros, for whatever reason it gives.
+        ShapeError: the value has no axis of rows.
+    """
+    if node not in _rows:
+        example = example_values(node, 1)[node]
+        if np.shape(example)[:1] != (1,):
+            raise ShapeError(
+                f"{node}: for one example its value has shape {np.shape(example)}; "
+                "a layer needs an axis of rows before all others, one row for each example."
+            )
+        _rows[node] = Row(np.shape(example)[1:], np.asarray(example).dtype)
+    return _rows[node]
+
+
+def example_feed(
+    output: Node, rows: int, given: Mapping[Node, Any] | None = None
+) -> dict[Node, Any]:
+    """Zeros for the inputs of a graph, with so many rows.
+
+    Args:
+        output: the node that is to be computed.
+        rows: how many examples.
+        given: input → what stands in for its declared shape, an array of one row or more.
+
+    Raises GraphError if neither says what an input is like.
+    """
+    known = {node: _row(node, value) for node, value in (given or {}).items()}
+    feed = {}
+    for node in ancestors_in_order(output):
+        if not is_input(node):
+            continue
+        row = known.get(node) or _rows.get(node)
+        if row is None:
+            raise GraphError(
+                f"The shape of {node} is not known: make it with mf.layers.Input(shape), "
+                "the shape of one example."
+            )
+        feed[node] = np.zeros((rows, *row.shape), row.dtype)
+    return feed
+
+
+def example_values(
+    output: Node, rows: int, given: Mapping[Node, Any] | None = None
+) -> dict[Node, Any]:
+    """The value of every node that leads to `output`, for examples of zeros; see `example_feed`."""
+    feed = example_feed(output, rows, given)
+    order = ancestors_in_order(output)
+    with autodiff._lock, preserved_deeply(order), np.errstate(all="ignore"):
+        autodiff.value(output, feed)
+        return {node: node.value for node in order}
+
+
+def _row(node: Node, example: Any) -> Row:
+    array = np.asarray(example)
+    if array.ndim == 0:
+        raise ShapeError(
+            f"The example for {node} is {describe(example)}: it takes an array with at least one "
+            "row."
+        )
+    return Row(array.shape[1:], array.dtype)

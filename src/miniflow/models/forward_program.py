@@ -1,0 +1,197 @@
+"""The forward program of a graph, for any number of rows: what a model file holds. (What it holds
+besides, the way back to the inputs, is in `backward_program`.)
+
+The graph is recorded for a few numbers of rows (`ROWS`). Where the programs differ only in sizes
+that grow evenly, one description serves all of them (`ir.store.generalize`); it has to describe the
+program for many rows (`MANY`) as well, and give a well-formed one for a single row. A graph that
+does something else for another number of rows is stored for the one that its example has.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.errors import GraphError, MiniflowError
+from miniflow.graph import Node
+from miniflow.graph.plans import ancestors_in_order, plan_for
+from miniflow.graph.values import as_value
+from miniflow.interpreter.feeding import is_input
+from miniflow.ir.dtypes import ProgramError, ValueType, type_of
+from miniflow.ir.program import Constant, Program
+from miniflow.ir.store import describe_program, generalize, parse, specialize
+from miniflow.tracing.keeping import preserved_deeply
+from miniflow.tracing.record import Recording, record
+from miniflow.tracing.steady import recorded_steadily
+
+ROWS = (2, 3, 5)
+MANY = 997
+
+
+def without_loss(node: Node, inputs: Any) -> Node:
+    """The logits, if `node` is a loss of (logits, labels): one number, from rows of logits and
+    labels that nothing else needs.
+    """
+    if len(node.inbound_nodes) < 2:
+        return node
+    logits, labels = node.inbound_nodes[:2]
+    if not is_input(labels) or labels in ancestors_in_order(logits):
+        return node
+    if inputs is not None:
+        return node if labels in inputs else logits
+    if node.value is not None:
+        shapes = np.shape(node.value), np.shape(logits.value)
+    else:
+        values = recorded_graph(
+            node, {source: _last_type(source) for source in _sources(node)}
+        ).values
+        shapes = values[node].shape, values[logits].shape
+    return logits if shapes[0] == () != shapes[1] else node
+
+
+def examples_of(output: Node, inputs: Any) -> dict[Node, ValueType]:
+    """The model's inputs in order, each with the type of an example; numbers count as arrays."""
+    sources = _sources(output)
+    if isinstance(inputs, Node):
+        raise GraphError(f"inputs is a list of nodes: write inputs=[...] round {inputs}.")
+    for node in sources if inputs is not None else ():
+        if node not in inputs:
+            raise GraphError(
+                f"{output} needs {node}, which is not among the inputs: {list(inputs)}."
+            )
+    if isinstance(inputs, Mapping):
+        types = {node: type_of(np.asarray(as_value(x, str(node)))) for node, x in inputs.items()}
+    else:
+        types = {
+            node: _last_type(node)
+            for node in (sources if inputs is None else inputs)
+            if node in sources
+        }
+    return {node: type_._replace(kind="array") for node, type_ in types.items() if node in sources}
+
+
+def _sources(output: Node) -> list[Node]:
+    """The inputs that are fed."""
+    return [n for n in ancestors_in_order(output) if is_input(n)]
+
+
+def _last_type(node: Node) -> ValueType:
+    """The type of what was last fed to an input, by the interpreter or to a compiled step."""
+    if node.value is not None:
+        return type_of(node.value)
+    if node._fed_type is None:
+        raise GraphError(
+            f"{node} was never fed, so its shape is not known: "
+            "give an example of what is fed, save(..., inputs={node: array})."
+        )
+    type_: ValueType = node._fed_type
+    return type_
+
+
+def recorded_graph(
+    output: Node, types: Mapping[Node, ValueType], wrt: Sequence[Node] = (), twice: bool = False
+) -> Recording:
+    """The recording of a graph whose inputs have these types, and of its gradients with respect to
+    `wrt`; the nodes are left as they were. If `twice`, what differs from pass to pass is refused.
+    """
+    order = ancestors_in_order(output)
+
+    def once() -> Recording:
+        return record(output, plan_for(output), types, wrt)
+
+    if twice:
+        return recorded_steadily(once, order)
+    with preserved_deeply(order):
+        return once()
+
+
+class Stored(NamedTuple):
+    """A program as a model file holds it.
+
+    Attributes:
+        description: what `ir.store` has made of it.
+        arrays: those that it reads, in order, each with its name in the program.
+        rows: 1 where the description is one for any number of rows; None where it is for as many
+            as the example had.
+        output: the type of its first output, for one row or for as many as the example had.
+    """
+
+    description: Any
+    arrays: list[tuple[str, np.ndarray[Any, Any]]]
+    rows: int | None
+    output: ValueType
+
+
+def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
+    """The program from the inputs to `output`, for any number of rows if the graph allows it."""
+    steady = _program(output, examples, None)
+    try:
+        programs = {n: _program(output, examples, n) for n in ROWS}
+        description = generalize(programs)
+        program = programs[ROWS[0]]
+        one = parse(description, [constant.value for constant in program.constants], 1)
+        if specialize(description, MANY) != _as_json(_program(output, examples, MANY)):
+            raise ProgramError("the program for many rows is another one")
+    except MiniflowError:
+        return stored(steady, None)
+    return Stored(description, _named_arrays(program), 1, one.outputs[0].operand.type)
+
+
+def stored(program: Program, rows: int | None) -> Stored:
+    """What to store of a program for one number of rows."""
+    output = program.outputs[0].operand.type
+    return Stored(describe_program(program), _named_arrays(program), rows, output)
+
+
+def _named_arrays(program: Program) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    return [(c.variable.name or "constant", c.value) for c in program.constants]
+
+
+def _as_json(program: Program) -> Any:
+    return specialize(describe_program(program), 0)  # tuples become lists
+
+
+def _program(output: Node, examples: Mapping[Node, ValueType], n: int | None) -> Program:
+    """The program for n rows, or for as many as the examples have; it is then recorded twice."""
+    recorded = recorded_graph(output, with_rows(examples, n), twice=n is None).program
+    return with_constants(recorded, list(examples), output)
+
+
+def with_rows(examples: Mapping[Node, ValueType], n: int | None) -> dict[Node, ValueType]:
+    """The types of the inputs for n rows; for None, as they are in the examples.
+
+    The first axis of the first input is that of the rows; so is that of every input that has as
+    many.
+    """
+    first = next((type_.shape[0] for type_ in examples.values() if type_.shape), None)
+    return {
+        node: type_._replace(shape=(n, *type_.shape[1:]))
+        if n is not None and type_.shape[:1] == (first,)
+        else type_
+        for node, type_ in examples.items()
+    }
+
+
+def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    seen = array.view()
+    seen.flags.writeable = False
+    return seen
+
+
+def with_constants(program: Program, inputs: Sequence[Node], output: Node) -> Program:
+    """Parameters become constants, and the inputs stand in the order that was asked for."""
+    order = ancestors_in_order(output)
+    fed = {
+        order[e.origin.index]: e for e in program.inputs if e.role == "fed" and e.origin is not None
+    }
+    parameters = tuple(
+        Constant(e.variable, _read_only(order[e.origin.index].value))
+        for e in program.inputs
+        if e.role == "parameter" and e.origin is not None
+    )
+    return Program(
+        tuple(fed[node] for node in inputs if node in fed),
+        program.equations,
+        program.outputs,
+        parameters + program.constants,
+    )

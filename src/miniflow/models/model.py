@@ -1,0 +1,385 @@
+"""Model files: the forward program of a graph and its arrays, in one safetensors file.
+
+    mf.save(loss, "digits.safetensors")              # of a loss, the logits are what is saved
+    model = mf.load("digits.safetensors")
+    model(images)                                    # logits, for any number of rows
+    model.predict(images)                            # the class of each row
+
+A file holds no code and names none: a program over some sixty primitives and the arrays that it
+reads, and, where the nodes' `backward` can be recorded, the program of the way back, from a
+gradient of the output to those of the inputs. So it serves node classes that the reader has never
+seen, and reading it runs nothing of the writer's. `Model` is made from a file alone; every number
+in it is checked before an array is made (`ir.store`).
+"""
+
+import hashlib
+import json
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.backends import Executable, choose
+from miniflow.errors import FeedError, ModelFileError, ShapeError
+from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
+from miniflow.graph import Node
+from miniflow.graph.values import as_value
+from miniflow.interpreter import passes as autodiff
+from miniflow.ir.dtypes import DTYPES, ProgramError
+from miniflow.ir.program import Input, Program
+from miniflow.ir.store import parse
+from miniflow.models.backward_program import backward_program
+from miniflow.models.forward_program import Stored, examples_of, forward_program, without_loss
+from miniflow.options import OptionError
+from miniflow.passes import optimize
+
+BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
+KEPT = 8  # programs that a model keeps, one for each number of rows
+MAX_BYTES_A_ROW = 1 << 28  # of any one value of a program, besides its own arrays
+MAX_BYTES = 1 << 33
+
+
+class ModelInput(NamedTuple):
+    """An input of a model: its name, its shape (None where the number of rows stands) and its
+    dtype.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+def save(
+    node: Node,
+    path: Path,
+    inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
+    *,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the forward program of `node` and its arrays to a file, in one step.
+
+    Args:
+        node: the output; of a loss of (logits, labels), the logits are saved. (What gives one
+            number from rows and an input that nothing else needs, counts as a loss, unless `inputs`
+            has that input.)
+        path: the file; `.safetensors` is the usual ending.
+        inputs: the inputs of the model in the order in which it takes them, or input → an example
+            of what is fed, which says shape and dtype. By default all inputs that must be fed, as
+            they were fed last.
+        notes: what else to keep in the file, for `Model.notes`: names → what JSON can hold. None by
+            default. `miniflow train` notes the names of the classes.
+
+    The same model gives the same bytes. The first axis of the first input is taken to be that of
+    the rows, and of every input that has as many; a model whose program grows evenly with their
+    number works for any number of rows.
+
+    Raises:
+        GraphError: an input was never fed, so that its shape is not known, or is missing in
+            `inputs`.
+        CompileError: a node does what cannot be recorded.
+        OptionError: JSON cannot hold the notes.
+        OSError: the file cannot be written.
+
+    >>> import pathlib, tempfile, numpy as np, miniflow as mf
+    >>> X, W = mf.Input("X"), mf.Parameter([[1.0], [2.0]], "W")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     mf.save(X @ W, path, inputs={X: np.zeros((1, 2))})
+    ...     model = mf.load(path)
+    >>> model([[1.0, 1.0], [0.0, 3.0]])
+    array([[3.],
+           [6.]])
+    """
+    with autodiff._lock:
+        output = without_loss(node, inputs)
+        examples = examples_of(output, inputs)
+        forward = forward_program(output, examples)
+        backward = backward_program(output, examples, forward)
+    arrays = {f"{i:06d}.{name}": array for i, (name, array) in enumerate(forward.arrays)}
+    about = {"format": 1, "program": forward.description}
+    if backward is not None:
+        about["backward"] = {
+            "program": backward.description,
+            "arrays": _store_also(arrays, backward),
+        }
+    if notes:
+        about["notes"] = _checked_notes(notes)
+    write_arrays(path, "model", arrays, about)
+
+
+def _store_also(arrays: dict[str, np.ndarray[Any, Any]], program: Stored) -> list[str]:
+    """The keys of a second program's arrays; those that are not among the first's are added."""
+    keys = {_contents(array): key for key, array in arrays.items()}
+    for i, (name, array) in enumerate(program.arrays):
+        key = keys.setdefault(_contents(array), f"{BACKWARD}{i:06d}.{name}")
+        arrays.setdefault(key, array)
+    return [keys[_contents(array)] for _, array in program.arrays]
+
+
+def _contents(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    """What two arrays share if they hold the same bits."""
+    return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
+
+
+def load(path: Path, backend: str = "auto") -> "Model":
+    """Read a model that `save` wrote.
+
+    Args:
+        path: the file.
+        backend: what runs it, as for `compile`.
+
+    Raises:
+        ModelFileError: the file is damaged, of another kind, or holds no well-formed program.
+        OSError: it cannot be opened.
+    """
+    arrays, about = read_arrays(path, "model")
+    if about.get("format") != 1:
+        raise ModelFileError(f"{path}: was written by another version of miniflow.")
+    in_order = [arrays[name] for name in sorted(arrays) if not name.startswith(BACKWARD)]
+    try:
+        backward = _backward_of(about, arrays)
+        notes = about.get("notes", {})
+        return Model(about.get("program"), in_order, backend, backward, notes)
+    except ProgramError as error:
+        raise ModelFileError(f"{path}: is damaged: {error}.") from error
+
+
+class Model:
+    """A forward program and its arrays: call it with one array for each input. Made by `load`.
+
+    Any thread may call it; it can be copied and pickled, and works after a fork.
+
+    Attributes:
+        inputs: name, shape and dtype of each input.
+        notes: what `save` was given to keep: names → what JSON can hold.
+    """
+
+    def __init__(
+        self,
+        description: Any,
+        arrays: Sequence[np.ndarray],
+        backend: str = "auto",
+        backward: tuple[Any, Sequence[np.ndarray]] | None = None,
+        notes: Any = None,
+    ) -> None:
+        if not isinstance(notes or {}, dict):
+            raise ProgramError("its notes are no dictionary")
+        self.notes: dict[str, Any] = notes or {}
+        for array in (*arrays, *(() if backward is None else backward[1])):
+            array.flags.writeable = False
+        self._description = description
+        self._arrays = arrays
+        self._backend = backend
+        self._executables: OrderedDict[int, tuple[Program, Executable]] = OrderedDict()
+        self._lock = threading.RLock()
+        one, two = (parse(description, arrays, n, self._limit(n)) for n in (1, 2))
+        self._program = one
+        self._grows = [_grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
+        _check_is_a_model(one)
+        self._backward_given = backward
+        self._backward = None if backward is None else parse(*backward, 1, self._limit(1))
+        if self._backward is not None:
+            _check_is_the_way_back(self._backward, one)
+        self.inputs = [
+            ModelInput(
+                name,
+                ((None, *entry.variable.shape[1:]) if grows else entry.variable.shape),
+                DTYPES[entry.variable.dtype],
+            )
+            for name, entry, grows in zip(_names(one), one.inputs, self._grows, strict=True)
+        ]
+        _all_models.add(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew from what the file held: neither a lock nor what is compiled can be copied."""
+        kept = (self._description, self._arrays, self._backend, self._backward_given, self.notes)
+        return Model, kept
+
+    @property
+    def program(self) -> Program:
+        """The forward program, for one row; print it."""
+        return self._program
+
+    @property
+    def backward_program(self) -> Program | None:
+        """The backward program, for one row: it takes the inputs and the upstream gradient, in the
+        shape of the output, and gives the gradient of each input that holds fractions, by its
+        name. It is what the nodes' own `backward` computes; None if the file has none.
+        """
+        return self._backward
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for each row: the number of classes, for a
+        classifier.
+        """
+        shape = self._program.outputs[0].operand.shape
+        return int(shape[-1]) if shape else 1
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the model's arrays hold; `program.constants` has the arrays."""
+        return sum(constant.value.size for constant in self._program.constants)
+
+    def __call__(self, *arrays: Any) -> Any:
+        """The output, for one array (or list) for each input.
+
+        Raises:
+            FeedError: there are not as many arrays as inputs.
+            ShapeError: one has another shape than the model takes.
+        """
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(entry.name for entry in self.inputs)
+            raise FeedError(
+                f"The model takes {len(self.inputs)} arrays ({names}), and was given {len(arrays)}."
+            )
+        given = [_fitting(array, entry) for array, entry in zip(arrays, self.inputs, strict=True)]
+        rows = {array.shape[0] for array, grows in zip(given, self._grows, strict=True) if grows}
+        if len(rows) > 1:
+            raise ShapeError(f"The model was given different numbers of rows: {sorted(rows)}.")
+        n = rows.pop() if rows else 1
+        with self._lock, np.errstate(all="ignore"):
+            try:
+                return self._executable(n).run(given)[0]
+            except ProgramError as error:
+                raise ShapeError(f"The model does not work for {n} rows: {error}.") from error
+            except IndexError as error:
+                raise FeedError(
+                    f"The model was given an index that is out of range: {error}."
+                ) from error
+
+    def predict(self, *arrays: Any) -> Any:
+        """The class of each row: the index of its largest output (of one output: whether it
+        is positive).
+        """
+        output = np.asarray(self(*arrays))
+        if output.ndim > 1 and output.shape[-1] != 1:
+            return output.argmax(axis=-1)
+        positive = output > 0 if output.ndim < 2 else output[..., 0] > 0
+        return positive.astype(int) if output.ndim else int(positive)
+
+    def _limit(self, n: int) -> int:
+        """How many bytes a value of the program for n rows may have: a file of a few lines could
+        ask for any memory.
+        """
+        own = sum(array.nbytes for array in self._arrays)
+        return min(own + max(n, 1) * MAX_BYTES_A_ROW, MAX_BYTES)
+
+    def _executable(self, n: int) -> Executable:
+        if n not in self._executables:
+            program = optimize(parse(self._description, self._arrays, n, self._limit(n)))
+            self._executables[n] = program, choose(program, self._backend)
+            if len(self._executables) > KEPT:
+                self._executables.popitem(last=False)
+        self._executables.move_to_end(n)
+        return self._executables[n][1]
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(
+            f"{entry.name}: {entry.dtype}{['n' if s is None else s for s in entry.shape]}"
+            for entry in self.inputs
+        )
+        return f"<Model of {inputs.replace(chr(39), '')}, {len(self._program.equations)} equations>"
+
+
+_all_models: "weakref.WeakSet[Model]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for model in list(_all_models):
+        model._lock = threading.RLock()
+        model._executables.clear()
+
+
+# A thread of the parent may have held a lock, or run a program; it is not in the child.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _checked_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        held: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"save: notes hold names and what JSON can hold: {error}.") from error
+    return held
+
+
+def _grows(one: Input, two: Input) -> bool:
+    """Whether the first axis of an input is that of the rows; else all is fixed."""
+    shape, rest = one.variable.shape, one.variable.shape[1:]
+    if two.variable.shape == shape:
+        return False
+    if shape[:1] != (1,) or two.variable.shape != (2, *rest):
+        raise ProgramError("the shape of an input is no number of rows")
+    return True
+
+
+def _check_is_a_model(program: Program) -> None:
+    """What a caller relies on: arrays go in, and one value comes out."""
+    if any(e.role != "fed" or e.variable.kind != "array" for e in program.inputs):
+        raise ProgramError("an input is not an array that is fed")
+    if [output.role for output in program.outputs] != ["value"]:
+        raise ProgramError("it has not one output, a value")
+
+
+def _backward_of(about: Any, arrays: Arrays) -> tuple[Any, list[np.ndarray[Any, Any]]] | None:
+    """The description and the arrays of the backward program, if there is one."""
+    backward = about.get("backward")
+    if backward is None:
+        return None
+    try:
+        return backward["program"], [arrays[str(name)] for name in backward["arrays"]]
+    except (LookupError, TypeError) as error:
+        raise ProgramError("its backward program is none") from error
+
+
+def _check_is_the_way_back(backward: Program, forward: Program) -> None:
+    """Inputs and upstream gradient go in, the gradient of each input of fractions comes out, in
+    its shape. (A node may have computed it in another precision.)
+    """
+    ways_in = [entry.variable.type for entry in forward.inputs]
+    taken = [entry.variable.type for entry in backward.inputs if entry.role == "fed"]
+    given = [output.operand for output in backward.outputs if output.role == "gradient"]
+    fits = (
+        (len(taken), len(given)) == (len(backward.inputs), len(backward.outputs))
+        and taken == [*ways_in, forward.outputs[0].operand.type]
+        and all(gradient.dtype.startswith("f") for gradient in given)
+        and [gradient.shape for gradient in given]
+        == [type_.shape for type_ in ways_in if type_.dtype.startswith("f")]
+    )
+    if not fits:
+        raise ProgramError("its backward program does not belong to its forward program")
+
+
+def _names(program: Program) -> list[str]:
+    """The names of the inputs, each once."""
+    names: list[str] = []
+    for i, entry in enumerate(program.inputs, 1):
+        name = entry.variable.name or "input"
+        names.append(name if name not in names else f"{name} {i}")
+    return names
+
+
+def _fitting(x: Any, entry: ModelInput) -> Any:
+    """An array in the shape, the dtype and the layout that a program takes."""
+    array = np.asarray(as_value(x, f"Input '{entry.name}' of the model"))
+    if len(array.shape) != len(entry.shape) or any(
+        wanted not in (None, seen) for wanted, seen in zip(entry.shape, array.shape, strict=True)
+    ):
+        shape = tuple("n" if size is None else size for size in entry.shape)
+        text = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+        raise ShapeError(
+            f"Input '{entry.name}' of the model has shape {text}, and was given {array.shape}."
+        )
+    with np.errstate(all="ignore"):
+        fitting = np.require(array, entry.dtype, ["C", "A"])
+    if entry.dtype.kind != "f" and not np.array_equal(fitting, array):
+        raise FeedError(
+            f"Input '{entry.name}' of the model holds {entry.dtype}, and was given {array.dtype} "
+            "that does not fit."
+        )
+    return fitting

@@ -1,0 +1,373 @@
+"""Optimizers: how parameters move, given their gradients.
+
+    optimizer = Adam(lr=0.001)
+    value, gradients = value_and_grad(loss, feed, wrt=parameters)
+    optimizer.update(parameters, gradients)          # in place
+
+An optimizer adds one formula to `Optimizer`, in `_move`. The same method serves the interpreter,
+with arrays, and the compiler, with tracer arrays that record what NumPy was asked to do. So it is
+plain NumPy, changes arrays in place, and has no Python `if` on a number that an array holds.
+
+Whatever an optimizer remembers from update to update is an array in its flat dictionary `state`:
+`"velocity.0"` belongs to the first parameter, `"velocity.1"` to the second. A checkpoint that keeps
+these arrays keeps the optimizer. `"step"`, a 0-d int64 array, counts the updates; it is there where
+something needs the count: a schedule, or Adam's correction.
+
+Gradients may be clipped before they are used: `SGD(0.1, clipnorm=1.0)`. That, too, is NumPy that
+`update` runs, and becomes a part of a compiled step (`clipping`).
+
+A Python float times a float32 array is float32; a learning rate that a schedule computed from
+`"step"` is float64, and is cast to each parameter's dtype first. So float32 stays float32.
+"""
+
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
+
+import numpy as np
+
+from miniflow.errors import GradientError, GraphError
+from miniflow.graph import Parameter
+from miniflow.graph.values import describe, shape_of
+from miniflow.optimizers.clipping import Clipping, checked_clipping, clipped
+from miniflow.options import OptionError, number
+
+__all__ = ["SGD", "Adam", "AdamW", "Clipping", "Optimizer", "RMSprop"]
+
+Schedule = Callable[[Any], Any]
+
+
+class Optimizer:
+    """What all optimizers share: the learning rate, the state, the checks; a subclass has `_move`.
+
+    Args:
+        lr: the learning rate, a number or a schedule.
+        clipping: `clipnorm`, `global_clipnorm` or `clipvalue`, by keyword: see `Clipping`.
+
+    Attributes:
+        lr: the learning rate: a number, or a schedule (a function of the step; see
+            `miniflow.schedules`). Assigning it takes effect at the next update.
+        state: what is remembered: name → array.
+        clipping: the bound that was given, if any: {"clipnorm": 1.0}.
+
+    A subclass names the arrays that it keeps for each parameter in `slots` and gets them, in that
+    order, after the gradient:
+
+    >>> class Sign(Optimizer):
+    ...     slots = ("last",)
+    ...     def _move(self, value, grad, lr, last):
+    ...         value -= lr * np.sign(grad)
+    ...         last[...] = grad
+    >>> W = Parameter([1.0, 2.0], "W")
+    >>> optimizer = Sign(lr=0.5)
+    >>> optimizer.update([W], [np.array([3.0, -4.0])])
+    >>> W.value, optimizer.state
+    (array([0.5, 2.5]), {'last.0': array([ 3., -4.])})
+    """
+
+    slots: tuple[str, ...] = ()
+    counts = False  # whether the formula itself needs state["step"]
+
+    clipping: dict[str, float] = {}  # noqa: RUF012 (never written to: an instance has its own)
+
+    def __init__(self, lr: float | Schedule, **clipping: Unpack[Clipping]) -> None:
+        self.lr = lr
+        if bounds := checked_clipping(type(self).__name__, clipping):
+            self.clipping = bounds
+        self.state: dict[str, np.ndarray[Any, Any]] = {}
+
+    @property
+    def lr(self) -> Any:
+        """The learning rate: a number, or a schedule."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: Any) -> None:
+        owner = type(self).__name__
+        if isinstance(lr, np.ndarray) and lr.shape == ():
+            lr = lr[()]
+        if isinstance(lr, numbers.Real):
+            lr = number(owner, "lr", lr)
+        elif isinstance(lr, np.ndarray) or not (callable(lr) or _is_traced(lr)):
+            raise OptionError(
+                f"{owner}: lr is a number, or a schedule (a function of the step), "
+                f"not {describe(lr)}."
+            )
+        self._lr = lr
+
+    def latest_lr(self) -> float:
+        """The learning rate of the latest update, as a number; before the first, of the first.
+
+        >>> SGD(0.1).latest_lr()
+        0.1
+        """
+        step = max(int(self.state.get("step", 0)) - 1, 0)
+        return float(self._lr(step) if callable(self._lr) else self._lr)
+
+    def prepare(self, parameters: Sequence[Parameter]) -> None:
+        """Create the arrays of `state` that these parameters need and that are not there yet.
+
+        `update` calls it; so does whoever needs the arrays before the first update: a compiler, or
+        the reader of a checkpoint.
+
+        Raises GraphError if `state` belongs to other parameters.
+        """
+        if (self.counts or callable(self._lr)) and "step" not in self.state:
+            self.state["step"] = np.zeros((), np.int64)
+        for i, parameter in enumerate(parameters):
+            value = parameter.value
+            for slot in self.slots:
+                kept = self.state.get(f"{slot}.{i}")
+                if kept is None:
+                    self.state[f"{slot}.{i}"] = np.zeros_like(value)
+                elif kept.shape != value.shape or kept.dtype != value.dtype:
+                    raise GraphError(
+                        f"{self}: its {slot} number {i} has shape {kept.shape} and dtype "
+                        f"{kept.dtype}, and {parameter} has shape {value.shape} and dtype "
+                        f"{value.dtype}: give each set of parameters an optimizer of its own."
+                    )
+
+    def update(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
+        """Move each parameter once, in place, as its gradient says.
+
+        Args:
+            parameters: always the same, in the same order: state is kept by position.
+            gradients: one for each, in its shape.
+
+        Raises:
+            GradientError: there are not as many gradients as parameters, or one has another shape.
+            GraphError: something among `parameters` is not a `Parameter`.
+
+        >>> W = Parameter([1.0, 2.0], "W")
+        >>> SGD(lr=0.5).update([W], [np.array([1.0, -1.0])])
+        >>> W.value
+        array([0.5, 2.5])
+        """
+        self._check(parameters, gradients)
+        self.prepare(parameters)
+        gradients = clipped(gradients, self.clipping)
+        lr = self._lr
+        if "step" in self.state:
+            step = self.state["step"]
+            if callable(lr):
+                lr = lr(step)
+            step += 1
+        for i, (parameter, grad) in enumerate(zip(parameters, gradients, strict=True)):
+            value = parameter.value
+            kept = [self.state[f"{slot}.{i}"] for slot in self.slots]
+            self._move(value, grad, _cast(lr, value.dtype), *kept)
+
+    def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
+        """Change `value`, and the arrays kept for it, in place."""
+        raise NotImplementedError
+
+    def _check(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
+        if len(parameters) != len(gradients):
+            raise GradientError(
+                f"{self} was given {len(parameters)} parameters and {len(gradients)} gradients: "
+                "one for each."
+            )
+        for parameter, grad in zip(parameters, gradients, strict=True):
+            if not isinstance(parameter, Parameter):
+                raise GraphError(f"{self} updates Parameters, and was given {describe(parameter)}.")
+            if shape_of(grad) != parameter.value.shape:
+                raise GradientError(
+                    f"{self} was given a gradient of shape {shape_of(grad)} for {parameter}, "
+                    f"which has shape {parameter.value.shape}."
+                )
+
+    def __repr__(self) -> str:
+        hidden = ("state", "slots", "_lr", "clipping")
+        settings = {k: v for k, v in vars(self).items() if k not in hidden} | self.clipping
+        options = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        return f"{type(self).__name__}(lr={self._lr!r}{', ' * bool(options)}{options})"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum and weight decay if asked for.
+
+        g ← g + weight_decay · w
+        v ← momentum · v + g
+        w ← w - lr · v                    Nesterov: w ← w - lr · (g + momentum · v)
+
+    Args:
+        lr: the learning rate, a number or a schedule; 0.1 by default.
+        momentum: in [0, 1); 0 by default.
+        nesterov: look ahead along the momentum; False by default.
+        weight_decay: pulls every weight towards 0 in proportion to its size; 0 by default.
+        clipping: as for every optimizer; see `Clipping`.
+
+    Without momentum and with a number for `lr` it keeps no state at all.
+
+    Sources: Robbins and Monro, "A Stochastic Approximation Method", 1951; Polyak, "Some methods of
+    speeding up the convergence of iteration methods", 1964; Sutskever et al., "On the importance of
+    initialization and momentum in deep learning", 2013.
+
+    >>> w = Parameter(1.0, "w")
+    >>> optimizer = SGD(lr=0.1, momentum=0.9)
+    >>> for _ in range(2):
+    ...     optimizer.update([w], [2.0])
+    >>> w.value.round(6), optimizer.state
+    (np.float64(0.42), {'velocity.0': array(3.8)})
+    """
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.1,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        Optimizer.__init__(self, lr, **clipping)
+        self.momentum = number("SGD", "momentum", momentum, below=1.0)
+        self.nesterov = bool(nesterov)
+        self.weight_decay = number("SGD", "weight_decay", weight_decay)
+        self.slots = ("velocity",) if self.momentum else ()
+        if self.nesterov and not self.momentum:
+            raise OptionError("SGD: nesterov=True needs a momentum above 0.")
+
+    def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
+        if self.weight_decay:
+            grad = grad + self.weight_decay * value
+        if kept:
+            (velocity,) = kept
+            velocity *= self.momentum
+            velocity += grad
+            grad = grad + self.momentum * velocity if self.nesterov else velocity
+        value -= lr * grad
+
+
+class Adam(Optimizer):
+    """Adaptive moments: each entry's step is scaled by the size that its gradients have had.
+
+        m ← beta_1 · m + (1 - beta_1) · g
+        v ← beta_2 · v + (1 - beta_2) · g²
+        w ← w - lr · m̂ / (√v̂ + epsilon),    m̂ = m / (1 - beta_1^t),  v̂ = v / (1 - beta_2^t)
+
+    where t counts the updates from 1.
+
+    Args:
+        lr: the learning rate, a number or a schedule; 0.001 by default.
+        beta_1: how much of the mean gradient is kept, in [0, 1); 0.9 by default.
+        beta_2: how much of the mean square is kept, in [0, 1); 0.999 by default.
+        epsilon: keeps the quotient finite; 1e-8 by default.
+        clipping: as for every optimizer; see `Clipping`.
+
+    Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, Algorithm 1.
+
+    >>> w = Parameter([1.0, 1.0], "w")
+    >>> Adam(lr=0.1).update([w], [np.array([1e-3, 1e3])])  # the first step has the size of lr
+    >>> w.value.round(6)
+    array([0.900001, 0.9     ])
+    """
+
+    slots = ("mean", "square")
+    counts = True
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        Optimizer.__init__(self, lr, **clipping)
+        owner = type(self).__name__
+        self.beta_1 = number(owner, "beta_1", beta_1, below=1.0)
+        self.beta_2 = number(owner, "beta_2", beta_2, below=1.0)
+        self.epsilon = number(owner, "epsilon", epsilon)
+
+    def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
+        mean, square = kept
+        mean *= self.beta_1
+        mean += (1 - self.beta_1) * grad
+        square *= self.beta_2
+        square += (1 - self.beta_2) * grad * grad
+        step = self.state["step"]  # this update counted
+        of_mean = _cast(1 - self.beta_1**step, value.dtype)
+        of_square = _cast(np.sqrt(1 - self.beta_2**step), value.dtype)
+        value -= (lr / of_mean) * mean / (np.sqrt(square) / of_square + self.epsilon)
+
+
+class AdamW(Adam):
+    """Adam with weight decay that is not scaled: w ← w - lr · weight_decay · w, then Adam's step.
+
+    Args:
+        lr, beta_1, beta_2, epsilon, clipping: as for `Adam`.
+        weight_decay: 0.01 by default.
+
+    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+
+    >>> w = Parameter(1.0, "w")
+    >>> AdamW(lr=0.1, weight_decay=0.5).update([w], [0.0])
+    >>> float(w.value)
+    0.95
+    """
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        Adam.__init__(self, lr, beta_1, beta_2, epsilon, **clipping)
+        self.weight_decay = number("AdamW", "weight_decay", weight_decay)
+
+    def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
+        value -= (lr * self.weight_decay) * value
+        Adam._move(self, value, grad, lr, *kept)
+
+
+class RMSprop(Optimizer):
+    """Each entry's step is scaled by the root of the mean square of its gradients.
+
+        s ← rho · s + (1 - rho) · g²
+        w ← w - lr · g / (√s + epsilon)
+
+    Args:
+        lr: the learning rate, a number or a schedule; 0.001 by default.
+        rho: how much of the mean square is kept, in [0, 1); 0.9 by default.
+        epsilon: keeps the quotient finite; 1e-7 by default.
+        clipping: as for every optimizer; see `Clipping`.
+
+    Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine Learning, 2012.
+
+    >>> w = Parameter(1.0, "w")
+    >>> RMSprop(lr=0.1, rho=0.75).update([w], [8.0])
+    >>> round(float(w.value), 6)
+    0.8
+    """
+
+    slots = ("square",)
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        Optimizer.__init__(self, lr, **clipping)
+        self.rho = number("RMSprop", "rho", rho, below=1.0)
+        self.epsilon = number("RMSprop", "epsilon", epsilon)
+
+    def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
+        (square,) = kept
+        square *= self.rho
+        square += (1 - self.rho) * grad * grad
+        value -= lr * grad / (np.sqrt(square) + self.epsilon)
+
+
+def _is_traced(x: Any) -> bool:
+    """Whether this stands for a number that a compiled step is given: nodes answer None here."""
+    return getattr(x, "__array_ufunc__", None) is not None
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    """A scalar in the dtype of what it meets; a Python number adapts itself (NEP 50)."""
+    return x.astype(dtype) if hasattr(x, "dtype") else x

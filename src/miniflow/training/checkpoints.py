@@ -1,0 +1,296 @@
+"""Training that survives being killed: everything that its next epoch depends on, in one file.
+
+That is the parameters, the optimizer's arrays and learning rate, the state of the random numbers
+that shuffle, the history, and what the callbacks remember. A training that goes on from a
+checkpoint reaches the same bits as one that was never stopped, on the same machine and with as many
+threads, if it is given the same data, optimizer and callbacks again; code is not in the file.
+
+The file says which backend the training runs on, and how many threads. Another backend, asked for
+by name, is refused: whoever wants it can start a training with it. Another number of threads is
+only warned about: it is a matter of the machine that a training moved to, where there may be no way
+back, and what is learned there is as good, though not the same to the last bit.
+
+A new checkpoint does not replace the last one but moves it aside, from `checkpoint.safetensors` to
+`checkpoint.previous.safetensors`, and not before the new one is on the disk. So a full disk or a
+folder that cannot be written to costs no checkpoint; and should the last one be damaged, which its
+checksum tells, the one before is read, with a `CheckpointWarning`: an epoch is lost and not the
+training. A damaged one is never moved aside: it would take the place of a whole one.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import pathlib
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miniflow.compiler.threads import thread_count
+from miniflow.errors import ModelFileError, shown
+from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
+from miniflow.options import number, whole
+from miniflow.training.history import Epoch, History
+from miniflow.training.stepping import BACKENDS
+
+if TYPE_CHECKING:
+    from miniflow.training.callbacks import Callback
+    from miniflow.training.fit import Training
+
+
+class ThreadsWarning(UserWarning):
+    """A training goes on with another number of threads: its last bits may come out differently."""
+
+
+class CheckpointWarning(UserWarning):
+    """The last checkpoint is damaged or missing, and a training goes on from the one before."""
+
+
+def previous_path(path: Path) -> pathlib.Path:
+    """Where the checkpoint before the one at `path` is kept: beside it, links being followed.
+
+    >>> previous_path("checkpoint.safetensors").name
+    'checkpoint.previous.safetensors'
+    """
+    path = pathlib.Path(os.path.realpath(path) if os.path.islink(path) else path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def checkpoint_exists(path: Path) -> bool:
+    """Whether there is a checkpoint at `path`, or one moved aside by a training that was killed
+    before it wrote the next.
+    """
+    return os.path.exists(path) or previous_path(path).exists()
+
+
+def save_checkpoint(path: Path, training: Training) -> None:
+    """Write all that a training's next epoch depends on.
+
+    Raises OSError if it cannot be written; then the checkpoints are as they were.
+    """
+    arrays = _live_arrays(training)
+    states = []
+    for i, callback in enumerate(_remembering(training)):
+        state = callback.state()
+        for key in [key for key, value in state.items() if isinstance(value, np.ndarray)]:
+            arrays[f"callback.{i}.{key}"] = state.pop(key)
+        states.append(state)
+    about = {
+        **_belongs_to(training),
+        "threads": thread_count(),
+        "epoch": training.epoch,
+        "stop": training.stop,
+        "history": [list(row) for row in training.history],
+        "lr": None if callable(training.optimizer.lr) else training.optimizer.lr,
+        "rng": _as_json(training.rng.bit_generator.state),
+        "states": states,
+    }
+    is_whole = _epoch_of(path) is not None
+    old_to = previous_path(path) if is_whole else None
+    write_arrays(path, "checkpoint", arrays, about, old_to=old_to)
+
+
+def with_what_is_left(error: OSError, path: Path) -> OSError:
+    """The error that ended a training, saying as well what there is to go on from.
+
+    Args:
+        error: what the system said.
+        path: the checkpoint's.
+    """
+    if error.errno is None or error.strerror is None:
+        return error
+    epochs = (_epoch_of(place) for place in (path, previous_path(path)))
+    epoch = next((epoch for epoch in epochs if epoch is not None), None)
+    left = (
+        "there is no checkpoint"
+        if epoch is None
+        else f"the checkpoint of epoch {epoch} is as it was"
+    )
+    return OSError(error.errno, f"{error.strerror}; {left}", error.filename)
+
+
+def _epoch_of(path: Path) -> int | None:
+    """How far the checkpoint at `path` is; None if there is none, or it is damaged."""
+    try:
+        epoch = read_arrays(path, "checkpoint")[1].get("epoch")
+    except (ModelFileError, OSError):
+        return None
+    return epoch if type(epoch) is int else None
+
+
+def load_checkpoint(path: Path, training: Training) -> None:
+    """Put a training in the state that `save_checkpoint` found it in.
+
+    If the file is missing or damaged, the previous one is read, with a `CheckpointWarning`.
+
+    Raises:
+        ModelFileError: both are damaged, or belong to another training, which is left as it was.
+        OSError: neither can be opened.
+    """
+    path, arrays, about = _last_whole(path)
+    training.optimizer.prepare(training.parameters)
+    if training.step.backend == "auto" and about.get("backend") in BACKENDS:
+        training.step.settle(about["backend"])
+    _check_belonging(path, about, training)
+    try:
+        _restore(arrays, about, training)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ModelFileError(
+            f"{path}: is damaged: {type(error).__name__}: {shown(error)}."
+        ) from error
+    if (now := thread_count()) != (then := about.get("threads")):
+        threads = shown(then or "an unknown number of", 40)
+        warnings.warn(
+            f"{path}: was written by a training with {threads} threads, and "
+            f"now there are {now or 'an unknown number'}: the result may differ in its last bits.",
+            ThreadsWarning,
+            stacklevel=3,
+        )
+
+
+def _last_whole(path: Path) -> tuple[Path, Arrays, dict[str, Any]]:
+    """The last checkpoint, or, if it is damaged or missing, the one before, with a warning."""
+    before = previous_path(path)
+    try:
+        return path, *read_arrays(path, "checkpoint")
+    except (ModelFileError, FileNotFoundError) as error:
+        if not before.exists():
+            raise
+        trouble = str(error) if isinstance(error, ModelFileError) else f"{path}: is not there."
+    try:
+        arrays, about = read_arrays(before, "checkpoint")
+    except ModelFileError as error:
+        raise ModelFileError(f"{trouble} And the checkpoint before it: {error}") from error
+    epoch = shown(about.get("epoch"), 40)
+    warnings.warn(
+        f"{trouble} The checkpoint before it, {before}, of epoch {epoch}, is used.",
+        CheckpointWarning,
+        stacklevel=4,
+    )
+    return before, arrays, about
+
+
+def _live_arrays(training: Training) -> Arrays:
+    """The arrays of parameters and optimizer, by the names that they have in a checkpoint."""
+    arrays = {f"parameter.{i}": p.value for i, p in enumerate(training.parameters)}
+    state = training.optimizer.state
+    return arrays | {f"optimizer.{name}": state[name] for name in state}
+
+
+def _remembering(training: Training) -> list[Callback]:
+    return [callback for callback in training.callbacks if callback.state()]
+
+
+def _belongs_to(training: Training) -> dict[str, Any]:
+    """What has to be the same when a training goes on."""
+    lr = training.optimizer.lr
+    return {
+        "optimizer": type(training.optimizer).__name__,
+        "schedule": _written(lr) if callable(lr) else None,
+        "clipping": training.optimizer.clipping,
+        "parameters": [parameter.name for parameter in training.parameters],
+        "arrays": {
+            name: f"{array.dtype}{list(array.shape)}"
+            for name, array in _live_arrays(training).items()
+        },
+        "callbacks": [type(callback).__name__ for callback in _remembering(training)],
+        "backend": training.step.backend,
+        "batch_size": training.batch_size,
+        "examples": training.data.examples,
+        "generator": type(training.rng.bit_generator).__name__,
+    }
+
+
+def _written(schedule: Any) -> str:
+    """A schedule as it prints; a function without its address, which is another in each process."""
+    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(schedule))
+
+
+def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> None:
+    for what, now in _belongs_to(training).items():
+        then = about.get(what)
+        if then != now:
+            raise ModelFileError(
+                f"{path}: belongs to another training. Its {what.replace('_', ' ')}: "
+                f"{shown(then)}; now: {shown(now)}."
+            )
+
+
+def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
+    """Change the training, after everything that could be wrong has been looked at."""
+    live, remembering = _live_arrays(training), _remembering(training)
+    history = History(map(_checked_row, about["history"]))
+    random = _checked_random(about["rng"], training.rng.bit_generator)
+    epoch = whole("The checkpoint", "epoch", about["epoch"], least=0)
+    lr = None if about["lr"] is None else number("The checkpoint", "lr", about["lr"])
+    stop = bool(about["stop"])
+    states = []
+    for i, state in enumerate(about["states"]):
+        prefix = f"callback.{i}."
+        kept = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        states.append({**state, **kept})
+    for name, array in live.items():
+        if arrays[name].shape != array.shape or arrays[name].dtype != array.dtype:
+            raise ValueError(f"the array {name} has another shape or dtype than the file says")
+    before = [callback.state() for callback in remembering]
+    try:
+        for callback, state in zip(remembering, states, strict=True):
+            callback.restore(state)
+    except Exception:
+        for callback, state in zip(remembering, before, strict=True):
+            callback.restore(state)
+        raise
+
+    training.rng.bit_generator.state = random
+    for name, array in live.items():
+        array[...] = arrays[name]
+    if lr is not None:
+        training.optimizer.lr = lr
+    training.epoch, training.stop, training.history = epoch, stop, history
+
+
+def _checked_row(row: Any) -> Epoch:
+    """A row of the history, which others will compute with and print."""
+    found = Epoch(*row)
+    optional = ("accuracy", "validation_loss", "validation_accuracy")
+    for name, value in found._asdict().items():
+        if type(value) not in (int, float) and not (value is None and name in optional):
+            raise ValueError(f"{name} in the history is {shown(value, 40)}")
+    numbers = (None if value is None else float(value) for value in found[1:])
+    return Epoch(whole("The history", "epoch", found.epoch, least=1), *numbers)  # type: ignore[arg-type]
+
+
+POSITIONS = {
+    "pos": 624,
+    "buffer_pos": 4,
+}  # the most in MT19937 and Philox; beyond is foreign memory
+
+
+def _checked_random(kept: Any, generator: Any) -> Any:
+    """The state for a generator of random numbers, if it is one; NumPy does not check all of it."""
+    state = _from_json(kept, generator.state)
+    for place in (state, state.get("state")):
+        for name, most in POSITIONS.items():
+            if isinstance(place, dict) and not 0 <= place.get(name, 0) <= most:
+                raise ValueError(f"the state of the random numbers has {name} {place[name]}")
+    trial = copy.deepcopy(generator)
+    trial.state = state
+    if _as_json(trial.state) != _as_json(state):
+        raise ValueError("the state of the random numbers is none")
+    return state
+
+
+def _as_json(state: Any) -> Any:
+    """The state of random numbers, whose arrays become lists."""
+    if isinstance(state, dict):
+        return {key: _as_json(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
+
+
+def _from_json(state: Any, like: Any) -> Any:
+    """The same back again; `like`, a state of the same kind, says where there are arrays."""
+    if isinstance(like, dict):
+        return {key: _from_json(state[key], like[key]) for key in like}
+    return np.array(state, like.dtype) if isinstance(like, np.ndarray) else type(like)(state)

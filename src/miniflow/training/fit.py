@@ -1,0 +1,300 @@
+"""Training: take a batch, find the gradients, move the parameters; again and again.
+
+`fit` needs a loss, data and an optimizer, and takes care of the rest: epochs, shuffling,
+validation, callbacks, progress, checkpoints, and a loss that is no longer a number. The loss may be
+any node, of anybody's class; what is trained are the `Parameter`s that lead to it.
+
+    fit            checks what it is given, and returns the history
+    Training       the training under way: what callbacks see and checkpoints keep; its loops
+
+How a batch is computed, compiled or by the interpreter, is the business of `stepping`.
+"""
+
+import copy
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import GraphError, NotFiniteError
+from miniflow.files.atomic import remove_leftovers
+from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import ancestors_in_order
+from miniflow.graph.values import describe
+from miniflow.interpreter.feeding import checked_output
+from miniflow.nodes import Seed
+from miniflow.optimizers import Optimizer
+from miniflow.options import OptionError, whole
+from miniflow.training.batching import Batch, Batches, batches_for
+from miniflow.training.callbacks import Callback
+from miniflow.training.checkpoints import (
+    checkpoint_exists,
+    load_checkpoint,
+    save_checkpoint,
+    with_what_is_left,
+)
+from miniflow.training.evaluation import Evaluation, evaluate_batches
+from miniflow.training.history import Epoch, History
+from miniflow.training.interrupts import Interrupts, interrupts_held_back
+from miniflow.training.progress import Style, progress_for
+from miniflow.training.stepping import Look, Step, StepResult, make_look, make_step
+
+VALIDATION_ROWS = 1000  # rows at a time
+MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for an epoch's above it
+
+
+def fit(
+    loss: Node,
+    data: Any,
+    optimizer: Optimizer,
+    *,
+    epochs: int = 10,
+    batch_size: int = 128,
+    validation: Any = None,
+    callbacks: Iterable[Callback] = (),
+    rng: np.random.Generator | int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Style = "auto",
+    backend: str = "auto",
+) -> History:
+    """Train the parameters that `loss` depends on, in place.
+
+    A `Seed` that `loss` depends on, and that `data` do not feed, is fed another whole number at
+    each step, drawn from `rng`: what is random in the graph, such as `Dropout`, is in training. No
+    number is fed for the validation, which is inference. So the loss and the accuracy of an epoch
+    are those of a network with holes in it, and may be worse than the validation's.
+
+    Args:
+        loss: one number, the mean over the rows of what is fed.
+        data: a `miniflow.datasets.Dataset`, whose labels are fed to the loss's second inbound node
+            and whose images to the one other input; or a dictionary {input: array}, the arrays
+            with a row for each example; or a function that is called for each epoch and yields its
+            batches, (images, labels) or {input: array}, of any size: a generator function, say. If
+            it takes an argument, that is `rng`.
+        optimizer: moves the parameters after each batch.
+        epochs: how often to go through the data; 10 by default.
+        batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
+        validation: data to look at after each epoch and not to train on; None by default.
+        callbacks: `Callback`s; none by default.
+        rng: a generator or a seed, for the order of the examples and for every `Seed`; by default
+            it differs each time.
+        checkpoint: a file that is written after each epoch; None by default.
+        resume: go on from that file, if there is one, up to `epochs` in all; the bits are those of
+            a training that was never stopped. If the file is damaged, the one of the epoch before
+            is used, with a `CheckpointWarning`. False by default.
+        progress: "bar", "lines", "none", or "auto": a bar on a terminal, lines elsewhere; "auto" by
+            default.
+        backend: "numpy" or "native" (needs llvmlite) run a compiled program, "interpreter" calls
+            node after node; "auto", the default, compiles, and leaves a graph that cannot be
+            compiled to the interpreter, with an `InterpreterWarning` that says why. A training
+            that is resumed with "auto" goes on with the backend that it was begun with.
+
+    Returns:
+        The history: a row an epoch.
+
+    Raises:
+        GraphError: `loss` depends on no Parameter.
+        DataError, FeedError, OptionError: what was given does not fit; the message says what does.
+        NotFiniteError: the loss, or a gradient, is NaN or infinite. The update is not made (a
+            compiled one whose loss is finite is taken back), the batch is replayed by the
+            interpreter, and the message names the node that produced it. For that the batches of
+            the epoch are made again. Where that makes others, or a callback moved the parameters
+            in the same epoch, or they and the optimizer's arrays take more than 256 MiB, a compiled
+            update stays, and the parameter is named in place of the node. With the callback
+            `TerminateOnNaN` it is a warning, and the training ends in good order.
+        CompileError: the graph cannot be compiled, and the backend was named.
+        ModelFileError: the checkpoint is damaged, or belongs to another training, or to another
+            backend.
+        OSError: its folder does not exist, or the file cannot be written; the checkpoints written
+            before are as they were, and the message says so.
+        KeyboardInterrupt: after Ctrl-C, between two updates.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow.optimizers import SGD
+    >>> X, y = mf.Input("X"), mf.Input("y")
+    >>> W, b = mf.Parameter(np.zeros((1, 1)), "W"), mf.Parameter([0.0], "b")
+    >>> loss = mf.MSE(mf.Linear(X, W, b), y)
+    >>> x = np.linspace(-1, 1, 64).reshape(-1, 1)
+    >>> history = fit(loss, {X: x, y: 3 * x + 1}, SGD(0.5), batch_size=16, rng=0, progress="none")
+    >>> W.value.round(2), b.value.round(2), len(history)
+    (array([[3.]]), array([1.]), 10)
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise OptionError(f"fit: the optimizer is one such as SGD(0.1), not {describe(optimizer)}.")
+    checked_output(loss)
+    parameters = [node for node in ancestors_in_order(loss) if isinstance(node, Parameter)]
+    if not parameters:
+        raise GraphError(f"{loss} depends on no Parameter: there is nothing to train.")
+    fed = data if isinstance(data, Mapping) else ()
+    training = Training(
+        loss=loss,
+        parameters=parameters,
+        optimizer=optimizer,
+        step=make_step(loss, parameters, optimizer, backend),
+        look=make_look(loss, backend),
+        data=batches_for(loss, data),
+        validation=None if validation is None else batches_for(loss, validation, "validation"),
+        epochs=whole("fit", "epochs", epochs, least=0),
+        batch_size=whole("fit", "batch_size", batch_size, least=1),
+        rng=np.random.default_rng(rng),
+        callbacks=list(callbacks),
+        checkpoint=checkpoint,
+        seeds=[n for n in ancestors_in_order(loss) if isinstance(n, Seed) and n not in fed],
+    )
+    if checkpoint is not None:
+        os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
+        remove_leftovers(checkpoint)
+        if resume and checkpoint_exists(checkpoint):
+            load_checkpoint(checkpoint, training)
+    try:
+        training.run(progress_for(progress))
+    except OSError as error:
+        if checkpoint is None:
+            raise
+        raise with_what_is_left(error, checkpoint) from error
+    return training.history
+
+
+@dataclass(eq=False)
+class Training:
+    """A training under way.
+
+    loss, parameters, optimizer, epochs, batch_size, rng: as given to `fit`.
+    step, look: how a batch is trained on, and how one is only looked at.
+    data, validation: the examples, ready to be fed.
+    seeds: the `Seed`s that are fed a number at each step.
+    epoch: how many epochs are complete. history: their rows.
+    stop: set it to True to end the training after the epoch under way.
+    rows: examples in the latest batch. rows_done: examples of this epoch so far.
+    """
+
+    loss: Node
+    parameters: list[Parameter]
+    optimizer: Optimizer
+    step: Step
+    look: Look
+    data: Batches
+    validation: Batches | None
+    epochs: int
+    batch_size: int
+    rng: np.random.Generator
+    callbacks: list[Callback]
+    checkpoint: str | os.PathLike[str] | None = None
+    seeds: list[Seed] = field(default_factory=list)
+    epoch: int = 0
+    stop: bool = False
+    history: History = field(default_factory=History)
+    rows: int = 0
+    rows_done: int = 0
+    _total: float = 0.0
+    _correct: int | None = 0
+
+    def running(self) -> Evaluation:
+        """Loss and accuracy over the examples of this epoch so far."""
+        rows = max(self.rows_done, 1)
+        return Evaluation(
+            self._total / rows, None if self._correct is None else self._correct / rows
+        )
+
+    def run(self, watchers: Iterable[Callback] = ()) -> None:
+        """Train until all epochs are complete or a callback says stop.
+
+        Callbacks are called in order, and then the watchers, which see the same and are not part of
+        a checkpoint.
+        """
+        everybody = [*self.callbacks, *watchers]
+        with interrupts_held_back() as interrupts, ExitStack() as endings:
+            endings.callback(self.step.forget)
+            for callback in everybody:
+                callback.on_train_begin(self)
+                endings.callback(callback.on_train_end, self)
+            while self.epoch < self.epochs and not self.stop:
+                self._run_epoch(everybody, interrupts)
+
+    def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts) -> None:
+        started = time.perf_counter()
+        self._total, self._correct, self.rows_done = 0.0, 0, 0
+        batches = partial(_seeded_batches, self.data, self.batch_size, self.seeds)
+        same_again = partial(_generator_in, self.rng, self.rng.bit_generator.state)
+        self.step.begin_epoch(lambda: (batch.feed for batch in batches(same_again())))
+        for number, batch in enumerate(batches(self.rng), 1):
+            try:
+                result = self.step(batch.feed)
+            except NotFiniteError as error:
+                fed = "".join(f", {seed.label} = {batch.feed[seed]}" for seed in self.seeds)
+                at = f"Epoch {self.epoch + 1}, batch {number}{fed}"
+                told = NotFiniteError(f"{at}: {error}")
+                if self._is_settled(told, everybody):
+                    return
+                raise told from None
+            self._count(result, batch.rows)
+            for callback in everybody:
+                callback.on_batch_end(self)
+            interrupts.raise_if_pressed()
+        trained = self.running()
+        validated = Evaluation(math.nan, None)
+        if self.validation is not None:
+            if self.look.backend == "auto":  # the step's is known by now, and after a restart too
+                self.look.backend = self.step.backend
+            validated = evaluate_batches(self.look, self.validation, VALIDATION_ROWS)
+        self.epoch += 1
+        self.history.rows.append(
+            Epoch(
+                epoch=self.epoch,
+                loss=trained.loss,
+                accuracy=trained.accuracy,
+                validation_loss=None if self.validation is None else validated.loss,
+                validation_accuracy=validated.accuracy,
+                seconds=time.perf_counter() - started,
+                learning_rate=self.optimizer.latest_lr(),
+            )
+        )
+        for callback in everybody:
+            callback.on_epoch_end(self)
+        if self.checkpoint is not None:
+            save_checkpoint(self.checkpoint, self)
+        interrupts.raise_if_pressed()
+
+    def _is_settled(self, error: NotFiniteError, everybody: list[Callback]) -> bool:
+        """Whether a callback answers the error by ending the training."""
+        would_stop, self.stop = self.stop, False
+        for callback in everybody:
+            callback.on_not_finite(self, error)
+        is_settled, self.stop = self.stop, self.stop or would_stop
+        return is_settled
+
+    def _count(self, result: StepResult, rows: int) -> None:
+        self.rows = rows
+        self.rows_done += rows
+        self._total += result.loss * rows
+        if self._correct is not None:
+            self._correct = None if result.correct is None else self._correct + result.correct
+
+
+def _seeded_batches(
+    data: Batches, batch_size: int, seeds: Sequence[Seed], rng: np.random.Generator
+) -> Iterator[Batch]:
+    """The batches of an epoch, with what the seeds are fed.
+
+    One number for each of them is drawn first, and counted up from batch to batch. Where there is
+    no seed nothing is drawn, so that a graph without randomness sees the examples in the same order
+    whether this exists or not.
+    """
+    first = rng.integers(MOST_SEEDS, size=len(seeds)).tolist() if seeds else []
+    for number, batch in enumerate(data.batches(batch_size, rng)):
+        numbers = (start + number for start in first)
+        yield Batch({**batch.feed, **dict(zip(seeds, numbers, strict=True))}, batch.rows)
+
+
+def _generator_in(rng: np.random.Generator, state: Any) -> np.random.Generator:
+    """Another generator of the same kind, in a state that this one was in."""
+    other = copy.deepcopy(rng)
+    other.bit_generator.state = state
+    return other

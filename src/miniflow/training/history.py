@@ -1,0 +1,66 @@
+"""What a training leaves to be looked at: one row an epoch."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, overload
+
+from miniflow.files.atomic import write_text
+
+
+class Epoch(NamedTuple):
+    """One row.
+
+    epoch: counted from 1.
+    loss: the mean over the epoch's examples, each seen with the parameters of its moment.
+    accuracy: the same for the share of examples recognised; None if that cannot be told.
+    validation_loss, validation_accuracy: after the epoch; None without validation data.
+    seconds: how long the epoch took, validation included.
+    learning_rate: that of the epoch's last update.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+    learning_rate: float
+
+
+class History(Sequence[Epoch]):
+    """The epochs of a training, in order: a read-only sequence of `Epoch`s.
+
+    >>> history = History([Epoch(1, 0.5, 0.9, None, None, 1.25, 0.1)])
+    >>> len(history), history[-1].loss
+    (1, 0.5)
+    >>> print(history.csv(), end="")
+    epoch,loss,accuracy,validation_loss,validation_accuracy,seconds,learning_rate
+    1,0.5,0.9,,,1.25,0.1
+    """
+
+    def __init__(self, rows: Iterable[Epoch] = ()) -> None:
+        self.rows = list(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Epoch: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Epoch]: ...
+    def __getitem__(self, index: int | slice) -> Epoch | list[Epoch]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} epochs{f': {self.rows[-1]}' if self.rows else ''}>"
+
+    def csv(self) -> str:
+        """A table with a header and a line for each epoch; what is None is left empty."""
+        lines = [",".join(Epoch._fields)]
+        for row in self.rows:
+            lines.append(",".join("" if field is None else repr(field) for field in row))
+        return "".join(line + "\n" for line in lines)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write `csv()` to a file, in one step. Raises OSError if it cannot be written."""
+        write_text(path, self.csv())

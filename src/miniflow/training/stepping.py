@@ -1,0 +1,282 @@
+"""One batch: a step, which moves the parameters, and a look, which moves nothing.
+
+Both tell the loss and how many rows were recognised, and both run as a compiled program or by the
+interpreter:
+
+    "auto"          compiled; by the interpreter, after a warning, if it cannot be compiled
+    "interpreter"   the nodes one by one, which leaves their values on them to be looked at
+    "numpy"         compiled, by that backend; or "native", which needs llvmlite
+
+What "auto" has come to is in the attribute `backend` after the first batch. It depends on the
+graph, the shapes and what is installed, never on timing, and is not taken back: a training that
+goes on elsewhere asks for it by name and reaches the same bits.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.compiler import Compiled
+from miniflow.compiler.comparing import interpreters_feed
+from miniflow.errors import CompileError, NotFiniteError
+from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import ancestors_in_order
+from miniflow.graph.values import describe
+from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.checking import find_not_finite
+from miniflow.interpreter.feeding import not_one_number, wants_a_value
+from miniflow.nodes.loss import BinaryCrossEntropy
+from miniflow.optimizers import Optimizer
+from miniflow.options import OptionError
+from miniflow.tracing.keeping import preserved_deeply
+from miniflow.training.rewinding import Rewinder
+
+BACKENDS = ("auto", "interpreter", "numpy", "native")
+Feed = dict[Node, Any]
+
+
+class InterpreterWarning(UserWarning):
+    """A graph could not be compiled, and is run by the interpreter: right, and slower."""
+
+
+class StepResult(NamedTuple):
+    """The loss of a batch, and how many of its rows were recognised, if that can be told."""
+
+    loss: float
+    correct: int | None
+
+
+def checked_backend(owner: str, backend: Any) -> str:
+    """`backend`, if there is one of that name and it is installed.
+
+    Raises:
+        OptionError: there is none.
+        CompileError: it needs llvmlite.
+
+    >>> checked_backend("fit", "gpu")
+    Traceback (most recent call last):
+        ...
+    miniflow.options.OptionError: fit: backend is one of auto, interpreter, numpy, native, not 'gpu' (str).
+    """  # noqa: E501 (the message is one line)
+    if backend not in BACKENDS:
+        raise OptionError(
+            f"{owner}: backend is one of {', '.join(BACKENDS)}, not {describe(backend)}."
+        )
+    if backend == "native" and find_spec("llvmlite") is None:
+        raise CompileError(
+            'The native backend needs llvmlite: pip install "miniflow-graphs[native]".'
+        )
+    return str(backend)
+
+
+class Look:
+    """Loss and recognised rows of a batch; the parameters are left alone. Made by `make_look`.
+
+    Attributes:
+        backend: what runs it; "auto" until the first batch. It can be set.
+    """
+
+    def __init__(self, loss: Node, backend: str) -> None:
+        self.loss = loss
+        self.backend = backend
+        self._falls_back = backend == "auto"
+        self._pair = loss.inbound_nodes[:2]  # logits and labels, where there are such
+        self._compiled: Compiled | None = None
+
+    def settle(self, backend: str) -> None:
+        """Run on this backend and on no other, as if it had been asked for by name."""
+        self.backend, self._falls_back, self._compiled = backend, False, None
+
+    def __call__(self, feed: Feed) -> StepResult:
+        """Run a batch.
+
+        Raises ShapeError if the loss is more than one number.
+        """
+        if self.backend != "interpreter":
+            try:
+                return self._run_compiled(feed)
+            except CompileError as error:
+                if not self._falls_back:
+                    raise
+                self.backend = "interpreter"
+                warnings.warn(f"{error}", InterpreterWarning, stacklevel=2)
+        return self._interpret(feed)
+
+    def _run_compiled(self, feed: Feed) -> StepResult:
+        if self._compiled is None:
+            self._compiled = self._compile()
+        results = self._compiled.run(feed)
+        self.backend = self._compiled.backend
+        total = one_number(self.loss, results[0])
+        seen = dict(zip(self._put_out(), results[1:], strict=True))
+        return StepResult(total, self._count(feed | seen))
+
+    def _compile(self) -> Compiled:
+        return Compiled(self.loss, (), None, self.backend, also=self._put_out())
+
+    def _put_out(self) -> list[Node]:
+        """Logits and labels, as far as they are not fed."""
+        return [n for n in self._pair if n.inbound_nodes or not wants_a_value(type(n).forward)]
+
+    def _interpret(self, feed: Feed) -> StepResult:
+        with autodiff._lock:  # no other thread's pass between this one and the look at its logits
+            total = one_number(self.loss, autodiff.value(self.loss, feed))
+            return StepResult(total, self._count({n: n.value for n in self._pair}))
+
+    def _count(self, values: Mapping[Node, Any]) -> int | None:
+        if len(self._pair) < 2:
+            return None
+        return count_correct(self.loss, *(values[node] for node in self._pair))
+
+
+class Step(Look):
+    """One update, and the loss and the recognised rows before it. Made by `make_step`."""
+
+    def __init__(
+        self, loss: Node, parameters: Sequence[Parameter], optimizer: Optimizer, backend: str
+    ) -> None:
+        Look.__init__(self, loss, backend)
+        self.parameters = parameters
+        self.optimizer = optimizer
+        self._rewinder = Rewinder(parameters, optimizer)
+
+    def begin_epoch(self, feeds_again: Callable[[], Iterable[Feed]]) -> None:
+        """Prepare for an epoch, in which an update that spoils the parameters can be taken back.
+
+        Args:
+            feeds_again: makes all feeds of the epoch once more, from the first.
+        """
+        self._rewinder.begin_epoch(feeds_again)
+
+    def forget(self) -> None:
+        """Let go of what was kept for that: the last epoch is over."""
+        self._rewinder.forget()
+
+    def _compile(self) -> Compiled:
+        return Compiled(self.loss, (), self.optimizer, self.backend, also=self._put_out())
+
+    def _run_compiled(self, feed: Feed) -> StepResult:
+        self._rewinder.before()
+        result = Look._run_compiled(self, feed)
+        self._rewinder.after(result.loss)
+        # A loss that is not finite updates nothing. Gradients are not looked at by themselves: in
+        # the program they are part of the update, and often exist nowhere else.
+        for parameter in reversed(self.parameters):  # backward, as gradients flow
+            if not _is_finite(parameter.value):
+                raise self._spoiled(parameter, feed, result.loss)
+        return result
+
+    def _spoiled(self, parameter: Parameter, feed: Feed, loss: float) -> NotFiniteError:
+        """What to say of an update that left a parameter NaN or infinite. It is taken back, if that
+        is possible.
+        """
+        order = ancestors_in_order(self.loss)
+        consumers = " and ".join(str(node) for node in order if parameter in node.inbound_nodes)
+        if not self._rewinder.take_back(lambda fed: Look._run_compiled(self, {**fed}).loss):
+            return NotFiniteError(
+                f"{parameter} is no longer finite after the update, though the loss before it "
+                f"was ({loss:.6g}): its gradient, from {consumers}, was infinite or NaN. The "
+                "epoch cannot be repeated to see where that began. With backend='interpreter' "
+                "the node is named, and the update is not made."
+            )
+        with autodiff._lock, preserved_deeply(order):
+            found = find_not_finite(self.loss, interpreters_feed(feed), self.parameters)
+        if found is None:
+            return NotFiniteError(
+                f"{parameter} would not be finite after the update, and nothing was updated. By "
+                f"the interpreter its gradient, from {consumers}, is finite: the step of "
+                f"{self.optimizer} is beyond the limit of {parameter.value.dtype}."
+            )
+        return self._not_finite("A gradient of ", found)
+
+    def _interpret(self, feed: Feed) -> StepResult:
+        # No warnings from NumPy: what is not finite is told here, with the node it comes from.
+        with autodiff._lock, np.errstate(all="ignore"):
+            value, gradients = autodiff.value_and_grad(self.loss, feed, self.parameters)
+            total = one_number(self.loss, value)
+            result = StepResult(total, self._count({n: n.value for n in self._pair}))
+            finite = math.isfinite(total) and all(map(_is_finite, gradients))
+        if not finite:
+            what = "A gradient of " if math.isfinite(total) else ""
+            found = find_not_finite(self.loss, feed, self.parameters)
+            unknown = "A replay of the batch was finite: a node gives other values each time."
+            raise self._not_finite(what, found or unknown)
+        with np.errstate(all="ignore"):
+            self.optimizer.update(self.parameters, gradients)
+        return result
+
+    def _not_finite(self, what: str, found: str) -> NotFiniteError:
+        return NotFiniteError(
+            f"{what}{self.loss} is no longer finite, and nothing was updated. {found}"
+        )
+
+
+def make_step(
+    loss: Node, parameters: Sequence[Parameter], optimizer: Optimizer, backend: str = "auto"
+) -> Step:
+    """One update as a function of a feed.
+
+    Args:
+        loss: one number.
+        parameters: all `Parameter`s that it depends on, in the order of the graph.
+        optimizer: what moves them.
+        backend: one of `BACKENDS`.
+
+    Raises what `checked_backend` does. A call of the step raises NotFiniteError where the loss or a
+    gradient is NaN or infinite, CompileError where the backend was named and cannot run the graph.
+
+    >>> import miniflow as mf
+    >>> W = mf.Parameter([2.0], "W")
+    >>> step = make_step(mf.MSE(W, [0.0]), [W], mf.SGD(0.25), "numpy")
+    >>> step({}), W.value
+    (StepResult(loss=4.0, correct=None), array([1.]))
+    """
+    return Step(loss, parameters, optimizer, checked_backend("fit", backend))
+
+
+def make_look(loss: Node, backend: str = "auto") -> Look:
+    """Loss and recognised rows of a batch as a function of a feed; see `make_step`."""
+    return Look(loss, checked_backend("evaluate", backend))
+
+
+def one_number(loss: Node, value: Any) -> float:
+    """The value of a loss as a float. Raises ShapeError if it is more than one number."""
+    if np.size(value) != 1:
+        raise not_one_number(loss, np.shape(value))
+    return float(np.reshape(value, ()))
+
+
+def count_correct(loss: Node, logits: Any, labels: Any) -> int | None:
+    """How many rows have their largest logit at the label; None if that cannot be told.
+
+    Args:
+        loss: the loss; of a `BinaryCrossEntropy`, the sign of the logit counts.
+        logits: (n, classes); for a `BinaryCrossEntropy`, of any shape.
+        labels: class numbers (n,), or one-hot (n, classes); zeros and ones in the logits' shape.
+    """
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    if logits.ndim == 2 and logits.shape[1] > 1:
+        if labels.shape == logits.shape and _one_hot(labels):
+            labels = labels.argmax(axis=1)
+        if labels.shape == logits.shape[:1] and labels.dtype.kind in "iu":
+            return int(np.count_nonzero(logits.argmax(axis=1) == labels))
+    elif isinstance(loss, BinaryCrossEntropy) and _zeros_and_ones(labels):
+        return int(np.count_nonzero((logits > 0) == (labels > 0)))
+    return None
+
+
+def _one_hot(labels: np.ndarray) -> bool:
+    return _zeros_and_ones(labels) and bool((labels.sum(axis=1) == 1).all())
+
+
+def _zeros_and_ones(labels: np.ndarray) -> bool:
+    return bool(((labels == 0) | (labels == 1)).all())
+
+
+def _is_finite(array: Any) -> bool:
+    # One BLAS call tells. Only the square of a large number may overflow: then a look at each.
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
