@@ -6,6 +6,7 @@ layers below, and none of its own layer. A new room has to be given its place he
 
 import ast
 import builtins
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,6 +125,11 @@ def test_importing_miniflow_imports_numpy_and_the_standard_library_only(statemen
     packages = {name.split(".")[0] for name in told.split()}
     assert "miniflow" in packages
     assert packages - {"miniflow", "numpy"} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("former", sorted(mf._FORMER_NAMES))
+def test_a_room_is_found_by_the_name_that_it_had(former: str) -> None:
+    assert importlib.import_module(former) is importlib.import_module(mf._FORMER_NAMES[former])
 
 
 # --- What `from miniflow import *` gives

@@ -9,7 +9,10 @@ Importing it imports NumPy and nothing else that is installed; whatever needs mo
 is used.
 """
 
+import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np  # `from miniflow import *` hands it on: the lab's cells rely on it
@@ -106,6 +109,35 @@ _ROOMS = {
     "optimizers": "optimizers",
     "schedules": "schedules",
 }
+
+# By these names version 0.1.0 had rooms that notebooks and scripts import.
+_FORMER_NAMES = {
+    "miniflow.augmentation": "miniflow.datasets.augmentation",
+    "miniflow.callbacks": "miniflow.training.callbacks",
+    "miniflow.evaluation": "miniflow.training.evaluation",
+    "miniflow.history": "miniflow.training.history",
+    "miniflow.networks": "miniflow.layers.networks",
+    "miniflow.plans": "miniflow.graph.plans",
+    "miniflow.summaries": "miniflow.layers.summaries",
+    "miniflow.threads": "miniflow.compiler.threads",
+}
+
+
+class _FormerName:
+    """Finds a room by the name that it had; to whoever imports it, it is the same module."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(name, cls()) if name in _FORMER_NAMES else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The usual module, which is not what stays."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = import_module(_FORMER_NAMES[module.__name__])
+
+
+sys.meta_path.append(_FormerName)
 
 
 def __getattr__(name: str) -> Any:

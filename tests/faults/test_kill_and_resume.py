@@ -1,5 +1,6 @@
 """A training that is killed at random moments and resumed ends with the undisturbed one's bits."""
 
+import importlib
 import os
 import random
 import signal
@@ -28,8 +29,7 @@ def test_ten_kills_at_random_moments_change_no_bit() -> None:
 def test_a_resume_that_forgets_something_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     import kill_and_resume as program
 
-    from miniflow import training
-
+    training = importlib.import_module("miniflow.training.fit")
     load = training.load_checkpoint
 
     def forgetful(path: Any, under_way: Any) -> None:

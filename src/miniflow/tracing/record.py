@@ -1,7 +1,7 @@
 """From a graph to a program: the nodes' own forward and backward, and the optimizer's update, run
 with tracer values.
 
-This is the interpreter's walk over the same nodes in the same order (see `interpreter.passes`), but with
+This is the interpreter's walk over the same nodes in the same order (`interpreter.passes`), with
 tracers for the values that are fed. A node's code cannot tell the difference, as long as it only
 asks NumPy for arithmetic.
 """
