@@ -95,6 +95,21 @@ def test_what_runs_a_graph_knows_no_node_class() -> None:
     assert not {room for room in WITHOUT_NODE_CLASSES & IMPORTS.keys() if "nodes" in IMPORTS[room]}
 
 
+BACKENDS = sorted(path.parent for path in (SOURCE / "backends").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda path: path.name)
+def test_no_backend_imports_another(backend: Path) -> None:
+    others = {f"miniflow.backends.{path.name}" for path in BACKENDS if path != backend}
+    for path in backend.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for module in modules:
+                assert ".".join(module.split(".")[:3]) not in others, f"{path}:{node.lineno}"
+
+
 def test_node_families_import_the_graph_and_numpy_alone() -> None:
     assert IMPORTS["nodes"] <= {"graph", "errors"}
     for path in (SOURCE / "nodes").glob("*.py"):

@@ -75,6 +75,22 @@ def _bracket(entry: int | tuple[int, int, int]) -> int | slice:
     return slice(start, stop if stop >= 0 else None, step)
 
 
+def bracket_text(entries: Sequence[int | slice | str]) -> str:
+    """Return what stands in Python's brackets as text; a string among the entries is code.
+
+    >>> bracket_text((2, slice(1, None, 2), slice(None), "rows"))
+    '2, 1::2, :, rows'
+    """
+    return ", ".join(map(_entry_text, entries)) or "()"
+
+
+def _entry_text(entry: int | slice | str) -> str:
+    if not isinstance(entry, slice):
+        return str(entry)
+    start, stop = ("" if bound is None else bound for bound in (entry.start, entry.stop))
+    return f"{start}:{stop}" + ("" if entry.step in (None, 1) else f":{entry.step}")
+
+
 def _slice(x: Any, *, index: Index) -> Any:
     return x[brackets(index)]
 

@@ -21,10 +21,10 @@ from miniflow.backends.javascript.values import (
     stored,
     tag_of,
 )
-from miniflow.backends.numpy.dialect import loop_dtypes
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import Equation, Operand, Variable
+from miniflow.lowering.loop_dtypes import loop_dtypes_of
 
 
 def write_call(source: Source, equation: Equation) -> None:
@@ -173,7 +173,7 @@ def _scatter_add(source: Source, equation: Equation) -> None:
     here = source.fresh("here")
     nest.add(f"const {here} = {index};")
     old = Variable(ValueType(result.dtype, (1,)))
-    tag = loop_dtypes("add", (old, _as_array(value)))[0] or result.dtype
+    tag = loop_dtypes_of("add", old, _as_array(value))[0] or result.dtype
     added = _assigned(source, value, tag, nest)
     place = source.place(result, here)
     total = fill(template(WRITINGS["add"], tag), converted(place, result.dtype, tag), added)

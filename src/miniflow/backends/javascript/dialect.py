@@ -25,9 +25,9 @@ from miniflow.backends.javascript.values import (
     rounded,
     tag_of,
 )
-from miniflow.backends.numpy.dialect import loop_dtypes
 from miniflow.ir.program import Equation, Literal, Operand, Variable
 from miniflow.ir.rules import is_python
+from miniflow.lowering.loop_dtypes import loop_dtypes
 
 FLOATS: Final = ("floats",)
 ALL: Final = (*FLOATS, "ints", "bigs", "bools")  # the columns of the table
@@ -214,12 +214,10 @@ def _is_narrower(tag: str, dtype: str) -> bool:
 
 
 def _loop_tags(equation: Equation) -> list[str]:
-    name, operands = equation.primitive, equation.operands
-    if name == "where":
-        return ["bool", equation.result.dtype, equation.result.dtype]
-    if name in _LOGIC:
+    operands = equation.operands
+    if equation.primitive in _LOGIC:
         return ["bool"] * len(operands)
-    dtypes = loop_dtypes(name, operands)
+    dtypes = loop_dtypes(equation)
     return [d or tag_of(operand) for d, operand in zip(dtypes, operands, strict=True)]
 
 

@@ -3,18 +3,18 @@
 `EXPRESSIONS` is the table. An entry is a template of the operands, one for floats and one for
 integers; where there is none, `can_fuse` says no and the primitive runs as a call of NumPy.
 
-The operands of a ufunc are converted first, as NumPy's own rule of promotion has it: NumPy is asked
-(`ufunc.resolve_dtypes`) which dtypes its inner loop would have, and Python numbers are weak there.
+The operands of a ufunc are converted first, as NumPy's own rule of promotion has it
+(`lowering.loop_dtypes`).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable, dtype_name
+from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable
+from miniflow.lowering.loop_dtypes import loop_dtypes
 
 BAKED: Final = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that kernels hold; others are handed to them
 """Kernels are shared by all programs in which they fit. A batch size, say, would spoil that."""
@@ -117,43 +117,16 @@ def _is_square_if_power(equation: Equation) -> bool:
     return isinstance(exponent, Literal) and exponent.kind == "python" and exponent.value == 2
 
 
-def _converts_alike(operand: Operand, dtype: str) -> bool:
+def _converts_alike(operand: Operand, dtype: str | None) -> bool:
     """Whether the conversion to `dtype` is one that C and NumPy define, and define alike."""
+    if dtype is None:
+        return False
     if isinstance(operand, Literal) and dtype[0] in "iu":
         limits = np.iinfo(DTYPES[dtype])
         return operand.dtype[0] != "f" and limits.min <= int(operand.value) <= limits.max
     if isinstance(operand, Literal) and operand.dtype[0] == "i":
         return abs(int(operand.value)) < 2**53
     return not (operand.dtype[0] == "f" and dtype[0] in "iu")
-
-
-def loop_dtypes(equation: Equation) -> tuple[str, ...]:
-    """Return the dtypes to which the operands are converted first.
-
-    Raises TypeError where NumPy has no loop for them.
-    """
-    name, result = equation.primitive, equation.result.dtype
-    if name == "where":
-        return ("bool", result, result)
-    if name in ("cast", "full", "broadcast_to"):
-        return (result,)
-    if name in _INDEXED:
-        values = 1 if name == "gather" else 2
-        return (result,) * values + tuple(o.dtype for o in equation.operands[values:])
-    return _resolve(name, *map(_stand_in, equation.operands))
-
-
-def _stand_in(operand: Operand) -> Any:
-    if operand.kind == "python" and operand.dtype != "bool":
-        return {"i64": int, "f64": float}[operand.dtype]
-    return DTYPES[operand.dtype]
-
-
-@lru_cache(maxsize=4096)
-def _resolve(name: str, *operands: Any) -> tuple[str, ...]:
-    ufunc: np.ufunc = getattr(np, name)
-    resolved = ufunc.resolve_dtypes((*operands, *[None] * ufunc.nout))
-    return tuple(dtype_name(dtype) for dtype in resolved[: ufunc.nin])
 
 
 def expression(equation: Equation, operands: list[str], **words: str) -> str:
@@ -166,6 +139,8 @@ def expression(equation: Equation, operands: list[str], **words: str) -> str:
 def _template(equation: Equation) -> str | None:
     entry = EXPRESSIONS[equation.primitive]
     dtype = loop_dtypes(equation)[1 if equation.primitive == "where" else 0]
+    if dtype is None:
+        return None
     return {"f": entry.floats, "b": entry.bools}.get(dtype[0], entry.integers)
 
 

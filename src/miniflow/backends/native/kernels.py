@@ -34,12 +34,12 @@ from miniflow.backends.native.expressions import (
     RENAMINGS,
     converted,
     expression,
-    loop_dtypes,
 )
 from miniflow.backends.native.parameters import Argument, Parameters
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable
 from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ONE, ROW, TABLE, WITHIN, Group
+from miniflow.lowering.loop_dtypes import loop_dtypes
 
 OUT_OF_RANGE, NOT_FINITE = 1, 2  # what a kernel returns where it finds an index, or the loss, so
 
@@ -250,7 +250,7 @@ class _Writer:
         label = self._label(equation) if name in ("gather_update", "scatter_add") else ""
         dtypes = loop_dtypes(equation)[:2] if label else loop_dtypes(equation)
         texts = [
-            self._operand(operand, dtype, place, typed=name in _CHOICES)
+            self._operand(operand, dtype or operand.dtype, place, typed=name in _CHOICES)
             for operand, dtype in zip(equation.operands, dtypes, strict=False)
         ]
         return expression(equation, texts, column=place.column, label=label)

@@ -16,16 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from miniflow.backends.memory import block
 from miniflow.ir import DTYPES, Equation, Variable
 
 Array = NDArray[Any]
-
-ALIGNMENT: Final = 64  # bytes: a line of the processor's cache
 
 
 class Layout(NamedTuple):
@@ -152,7 +151,7 @@ class Memory:
         shape, dtype = variable.shape if shape is None else shape, DTYPES[variable.dtype]
         nbytes = prod(shape) * dtype.itemsize
         free = self._free.get(nbytes)
-        memory = free.pop() if free else aligned(nbytes)
+        memory = free.pop() if free else block(nbytes)
         self._memory_of[variable] = memory
         self.keep(variable, memory.view(dtype).reshape(shape))
 
@@ -171,7 +170,7 @@ class Memory:
     def table(self) -> Array:
         """Return the addresses, those that change from call to call being 0."""
         for place, nbytes in self._scratch.items():
-            self._behind[place] = aligned(nbytes)
+            self._behind[place] = block(nbytes)
         addresses = (0 if array is None else array.ctypes.data for array in self._behind)
         return np.fromiter(addresses, np.int64, len(self._behind))
 
@@ -180,10 +179,3 @@ class Memory:
         if place == len(self._behind):
             self._behind.append(array)
         return place
-
-
-def aligned(nbytes: int) -> Array:
-    """Return fresh memory that begins at a line of the processor's cache."""
-    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + nbytes]

@@ -20,9 +20,8 @@ from miniflow.backends.native.strided import (
     plan_movement,
 )
 from miniflow.backends.native.values import Values
-from miniflow.backends.numpy.numbers import index_text
 from miniflow.ir import DTYPES, Equation, Operand, Variable
-from miniflow.ir.indexing import Index, brackets
+from miniflow.ir.indexing import Index, bracket_text, brackets
 
 
 class Movements:
@@ -108,7 +107,7 @@ class Movements:
             movement = plan_movement(part, source) if source.shape == part.shape else None
         if movement is None:
             out, text = self._values.text(result), self._values.text(value)
-            there = f"{out}[{index_text(brackets(index))}]"
+            there = f"{out}[{bracket_text(brackets(index))}]"
             self._step.line(f"{there} {'+=' if adds else '='} {text}")
         elif adds or self._has_zeros(x):
             self._sums.append(movement)

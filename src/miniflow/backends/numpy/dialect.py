@@ -20,7 +20,6 @@ passing is written out as an equation, so that its memory can be planned.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType, dtype_name
+from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import (
     Equation,
@@ -41,8 +40,8 @@ from miniflow.ir.program import (
     Program,
     Variable,
 )
+from miniflow.lowering.loop_dtypes import loop_dtypes
 
-PYTHON_TYPES: dict[str, Any] = {"bool": np.dtype(bool), "i64": int, "f64": float}
 VIEW, FEWEST_VIEWS = 4096, 4  # bytes that are copied in the time that it takes to make a view
 INDEXING = ("gather", "gather_update", "scatter_add")
 
@@ -116,10 +115,10 @@ class _Writer:
         if result.kind != "array":
             pass
         elif name == "where":
-            dtypes = ("bool", result.dtype, result.dtype)
-            operands = tuple(map(self._array, map(self._wrapping, operands), dtypes))
+            operands = tuple(map(self._wrapping, operands))
+            operands = tuple(map(self._array, operands, loop_dtypes(equation)))
         elif PRIMITIVES[name].category == "elementwise" and name != "cast":
-            operands = tuple(map(self._array, operands, loop_dtypes(name, operands)))
+            operands = tuple(map(self._array, operands, loop_dtypes(equation)))
         elif PRIMITIVES[name].is_view:
             operands = (self._based(name, operands[0]),)
         elif name == "matmul":
@@ -265,36 +264,6 @@ class _Writer:
                 taken.add(operand)
             written.append(Output(operand, output.role, output.name, output.replaces))
         return tuple(written)
-
-
-def loop_dtypes(name: str, operands: Sequence[Operand]) -> list[str | None]:
-    """The dtypes that NumPy's loop reads each operand in; None for a Python int that is compared
-    with integers and may lie outside of their range.
-
-    >>> from miniflow.ir.dtypes import ValueType
-    >>> gradient, mask = Variable(ValueType("f32", (3,))), Variable(ValueType("bool", (3,)))
-    >>> loop_dtypes("multiply", (gradient, mask))
-    ['f32', 'f32']
-    """
-    read = tuple(PYTHON_TYPES[o.dtype] if o.kind == "python" else DTYPES[o.dtype] for o in operands)
-    dtypes, is_comparison = _resolve(name, read)
-    return [
-        None if is_comparison and type_ is int and not _fits(operand, dtype) else dtype
-        for operand, type_, dtype in zip(operands, read, dtypes, strict=True)
-    ]
-
-
-@functools.cache
-def _resolve(name: str, read: tuple[Any, ...]) -> tuple[list[str], bool]:
-    *loop, result = getattr(np, name).resolve_dtypes((*read, None))
-    return list(map(dtype_name, loop)), result == DTYPES["bool"]
-
-
-def _fits(number: Operand, dtype: str) -> bool:
-    if dtype[0] not in "iu":
-        return True
-    info = np.iinfo(DTYPES[dtype])
-    return isinstance(number, Literal) and bool(info.min <= int(number.value) <= info.max)
 
 
 def _literal(literal: Literal, dtype: str) -> Operand:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from math import prod
 
-from miniflow.backends.numpy.numbers import index_text
 from miniflow.backends.numpy.source import Source
 from miniflow.ir.dtypes import DTYPES
-from miniflow.ir.indexing import brackets
+from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.program import Equation, Literal, Operand, Variable
 
 MAX_LOOKED_UP, MAX_TABLE = 2**10, 2**14  # indices, and the lengths of axes, that are looked up
@@ -27,14 +26,14 @@ def copy_first(source: Source, equation: Equation, out: str) -> None:
 
 def slice_update(source: Source, equation: Equation, out: str) -> None:
     copy_first(source, equation, out)
-    index = index_text(brackets(equation.params["index"]))
+    index = bracket_text(brackets(equation.params["index"]))
     source.line(f"{out}[{index}] = {source.broadcast(equation.operands[1])}")
 
 
 def slice_add(source: Source, equation: Equation, out: str) -> None:
     copy_first(source, equation, out)
     entries, value = equation.params["index"], source.broadcast(equation.operands[1])
-    index = index_text(brackets(entries))
+    index = bracket_text(brackets(entries))
     if all(isinstance(entry, int) for entry in entries):  # a number, of which there is no view
         source.line(f"{out}[{index}] += {value}")
         return
@@ -45,21 +44,21 @@ def slice_add(source: Source, equation: Equation, out: str) -> None:
 def gather(source: Source, equation: Equation, out: str) -> None:
     x, *indices = equation.operands
     entries = _entries(source, equation, indices)
-    source.line(f"{out}[...] = {source.read(x)}[{index_text(entries)}]")
+    source.line(f"{out}[...] = {source.read(x)}[{bracket_text(entries)}]")
 
 
 def gather_update(source: Source, equation: Equation, out: str) -> None:
     _, value, *indices = equation.operands
     entries = _entries(source, equation, indices)
     copy_first(source, equation, out)
-    source.line(f"{out}[{index_text(entries)}] = {source.broadcast(value)}")
+    source.line(f"{out}[{bracket_text(entries)}] = {source.broadcast(value)}")
 
 
 def scatter_add(source: Source, equation: Equation, out: str) -> None:
     _, value, *indices = equation.operands
     entries = _entries(source, equation, indices, "slice(None)")
     copy_first(source, equation, out)
-    index = f"({index_text(entries)},)"
+    index = f"({bracket_text(entries)},)"
     source.line(f"{source.function('add')}.at({out}, {index}, {source.broadcast(value)})")
 
 
@@ -154,7 +153,7 @@ def put(source: Source, equation: Equation, out: str) -> None:
     axis = equation.params["axis"]
     copy_first(source, equation, out)
     array = out if axis is not None else _flat(source, equation.result)
-    index = index_text([slice(None)] * (axis or 0) + [source.read(at)])
+    index = bracket_text([slice(None)] * (axis or 0) + [source.read(at)])
     source.line(f"{array}[{index}] = {source.broadcast(value)}")
 
 
@@ -175,7 +174,7 @@ def accumulate(source: Source, equation: Equation, out: str) -> None:
     elif axis == 0 and _is_row_by_row(source, equation):
         _accumulate_rows(source, equation)
     else:
-        entries = index_text(["slice(None)"] * axis + [index])
+        entries = bracket_text(["slice(None)"] * axis + [index])
         source.line(f"{add}.at({out}, ({entries},), {source.broadcast(value)})")
 
 

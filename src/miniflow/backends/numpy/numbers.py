@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from miniflow.ir.indexing import brackets
+from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand
 
@@ -82,7 +82,7 @@ def write_number(equation: Equation, read: Read, function: Name) -> Expression:
     x = equation.operands[0]
     text = parts[0].text if parts[0].rank == ATOM else f"({parts[0].text})"
     if name == "slice":
-        index = index_text(brackets(equation.params["index"]))
+        index = bracket_text(brackets(equation.params["index"]))
         return Expression(f"{text}[{index}]", ATOM) if x.kind == "array" else parts[0]
     if name == "gather":
         return Expression(f"{text}[{', '.join(part.text for part in parts[1:])}]", ATOM)
@@ -128,19 +128,3 @@ def _may_be_complex(operands: Sequence[Operand]) -> bool:
     _, exponent = operands
     is_python = all(operand.kind == "python" for operand in operands)
     return is_python and not (isinstance(exponent, Literal) and type(exponent.value) is int)
-
-
-def index_text(index: Sequence[int | slice | str]) -> str:
-    """Write what stands in brackets.
-
-    >>> index_text((2, slice(1, None, 2), slice(None), "rows"))
-    '2, 1::2, :, rows'
-    """
-    return ", ".join(map(_entry_text, index)) or "()"
-
-
-def _entry_text(entry: int | slice | str) -> str:
-    if not isinstance(entry, slice):
-        return str(entry)
-    start, stop = ("" if bound is None else bound for bound in (entry.start, entry.stop))
-    return f"{start}:{stop}" + ("" if entry.step in (None, 1) else f":{entry.step}")

@@ -17,11 +17,10 @@ from miniflow.backends.numpy.numbers import (
     ATOM,
     SCALAR_TYPES,
     Expression,
-    index_text,
     python_literal,
 )
 from miniflow.ir.dtypes import DTYPES, ValueType
-from miniflow.ir.indexing import brackets
+from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Program, Variable, count_uses
 from miniflow.ir.text import Namer
@@ -307,7 +306,7 @@ class Source:
             case "windows":
                 windows = self.function("windows")
                 return f"{windows}({base}, {params['window']}, {params['axes']})"
-        return f"{base}[{index_text(brackets(params['index']))}]"
+        return f"{base}[{bracket_text(brackets(params['index']))}]"
 
     def _bind(self, base: Operand, name: str, expression: str) -> None:
         """Name a view of `base`: in the set-up, or in `step` if `base` lies elsewhere each time."""
