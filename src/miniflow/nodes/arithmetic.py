@@ -2,6 +2,7 @@
 exp, log, sqrt.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,25 +17,40 @@ BROADCASTING = (
 )
 
 
-class Add(Op):
-    """`x + y`.
-
-    >>> import miniflow as mf
-    >>> x, y = mf.Input(), mf.Input()
-    >>> mf.value_and_grad(mf.Add(x, y), {x: 2.0, y: 3.0}, [x, y])
-    (5.0, [1.0, 1.0])
-    """
+class _OfSeveral(Op):
+    """What `Add` and `Mul` have in common: one operand or more."""
 
     expects = BROADCASTING
 
-    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
-        Op.__init__(self, x, y, name=name)
+    def __init__(self, *operands: Any, name: str | None = None) -> None:
+        # The lab's own classes take the name as their last argument, Mul(x, y, "g"); whereas
+        # x + "g" is a mistake.
+        if len(operands) > 2 and isinstance(operands[-1], str) and name is None:
+            *operands, name = operands  # type: ignore[assignment]
+        if not operands:
+            kind = type(self).__name__
+            raise GraphError(f"{kind} takes one operand or more: {kind}(x, y, z).")
+        Op.__init__(self, *operands, name=name)
 
-    def compute(self, x: Any, y: Any) -> Any:
-        return x + y
 
-    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
-        return grad, grad
+class Add(_OfSeveral):
+    """`x + y + ...`, of one operand or more; each has the upstream gradient for its own.
+
+    >>> import miniflow as mf
+    >>> x, y, z = mf.Input(), mf.Input(), mf.Input()
+    >>> mf.value_and_grad(mf.Add(x, y), {x: 2.0, y: 3.0}, [x, y])
+    (5.0, [1.0, 1.0])
+    >>> mf.value(mf.Add(x, y, z, name="total"), {x: 2.0, y: 3.0, z: 4.0})
+    9.0
+    """
+
+    def compute(self, x: Any, *others: Any) -> Any:
+        for other in others:
+            x = x + other
+        return x
+
+    def gradient(self, grad: Any, *values: Any) -> Any:
+        return (grad,) * len(values)
 
 
 class Sub(Op):
@@ -58,25 +74,32 @@ class Sub(Op):
         return grad, lambda: -grad
 
 
-class Mul(Op):
-    """`x * y`, entry by entry.
+class Mul(_OfSeveral):
+    """`x * y * ...`, entry by entry, of one operand or more; the gradient with respect to one is
+    the upstream gradient times all the others.
 
     >>> import miniflow as mf
-    >>> x, y = mf.Input(), mf.Input()
+    >>> x, y, z = mf.Input(), mf.Input(), mf.Input()
     >>> mf.value_and_grad(mf.Mul(x, y), {x: 2.0, y: 3.0}, [x, y])
     (6.0, [3.0, 2.0])
+    >>> mf.value_and_grad(mf.Mul(x, y, z), {x: 2.0, y: 3.0, z: 4.0}, [x, y, z])
+    (24.0, [12.0, 8.0, 6.0])
     """
 
-    expects = BROADCASTING
+    def compute(self, x: Any, *others: Any) -> Any:
+        for other in others:
+            x = x * other
+        return x
 
-    def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
-        Op.__init__(self, x, y, name=name)
+    def gradient(self, grad: Any, *values: Any) -> Any:
+        def with_respect_to(one: int) -> Any:
+            product = grad
+            for i, value in enumerate(values):
+                if i != one:
+                    product = product * value
+            return product
 
-    def compute(self, x: Any, y: Any) -> Any:
-        return x * y
-
-    def gradient(self, grad: Any, x: Any, y: Any) -> Any:
-        return lambda: grad * y, lambda: grad * x
+        return tuple(partial(with_respect_to, one) for one in range(len(values)))
 
 
 class Div(Op):
