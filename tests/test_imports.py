@@ -20,7 +20,7 @@ SOURCE = Path(mf.__file__).parent
 
 # From the ground up: the sentence of the design. A room imports rooms that stand before it.
 LAYERS = [
-    {"errors", "shipped"},
+    {"errors", "locks", "shipped"},
     {"files"},
     {"graph"},
     {"options"},

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from miniflow import interpreter
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
-from miniflow.interpreter import passes as autodiff
 from miniflow.interpreter.feeding import wants_a_value
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
@@ -36,9 +36,9 @@ def compare_with_interpreter(
         arguments = [_argument(entry, order, feed, optimizer) for entry in recording.program.inputs]
         fed = interpreters_feed(feed)
         if wanted:
-            _, gradients = autodiff.value_and_grad(output, fed, wanted)
+            _, gradients = interpreter.value_and_grad(output, fed, wanted)
         else:
-            autodiff.value(output, fed)
+            interpreter.value(output, fed)
             gradients = []
         # What keeps a value of its own, a Seed for one, has it back by now.
         values = [fed[n] if n in fed and n.keeps_a_value else n.value for n in order]

@@ -14,15 +14,13 @@ every node's value.
 
 import gc
 import math
-import os
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from miniflow import interpreter
 from miniflow.backends import BACKENDS, automatic, choose
 from miniflow.compiler.comparing import compare_with_interpreter, interpreters_feed
 from miniflow.compiler.variants import Variant, difference, key_of
@@ -30,7 +28,6 @@ from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import plan_for
 from miniflow.graph.values import as_value, describe
-from miniflow.interpreter import passes as autodiff
 from miniflow.interpreter.checking import find_not_finite
 from miniflow.interpreter.feeding import (
     checked_feed,
@@ -40,9 +37,11 @@ from miniflow.interpreter.feeding import (
     not_one_number,
     wants_a_value,
 )
+from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
+from miniflow.locks import Lock, renew_after_fork
 from miniflow.passes import optimize
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
@@ -141,8 +140,8 @@ class Compiled:
         self._last: Variant | None = None
         self._quick: Callable[[Any], list[Any] | None] | None = None
         self._why = "It was recorded once."
-        self._lock = threading.RLock()
-        _all_compiled.add(self)
+        self._lock = Lock()
+        renew_after_fork(self, Compiled._renew)
 
     def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
         """Run the program; record it first, if it is the first call with these shapes and
@@ -204,6 +203,11 @@ class Compiled:
         """
         return self._why
 
+    def _renew(self) -> None:
+        """In a forked child: a thread of the parent may have been running a program."""
+        for variant in self._variants.values():
+            variant.renew()
+
     def _ran(self) -> Variant:
         if self._last is None:
             raise CompileError(
@@ -217,7 +221,7 @@ class Compiled:
         """The values that the sources which are not fed make themselves, for this call."""
         own: dict[Node, Any] = {}
         if isinstance(given, Mapping):  # what is none will be refused
-            with autodiff._lock:
+            with one_pass_at_a_time:
                 for node in self._sources:
                     if node not in given:
                         node.forward()
@@ -253,7 +257,7 @@ class Compiled:
         return variant
 
     def _make(self, feed: dict[Node, Any]) -> Variant:
-        with autodiff._lock, _without_collector():
+        with one_pass_at_a_time, _without_collector():
             recording = self._record(feed)
             self._check_is_one_number(recording.values[self._node].shape)
             program = optimize(self._with_also(recording))
@@ -268,7 +272,7 @@ class Compiled:
                 )
             elif variant.has_unchecked:
                 with preserved_deeply(self._order), np.errstate(all="ignore"):
-                    autodiff.value(self._node, interpreters_feed(feed))
+                    interpreter.value(self._node, interpreters_feed(feed))
         return variant
 
     def _settings(self) -> list[Any]:
@@ -319,9 +323,9 @@ class Compiled:
             try:
                 with np.errstate(all="ignore"):
                     if wanted:
-                        autodiff.value_and_grad(self._node, feed, wanted)
+                        interpreter.value_and_grad(self._node, feed, wanted)
                     else:
-                        autodiff.value(self._node, feed)
+                        interpreter.value(self._node, feed)
             except Exception as explained:
                 return explained
         if isinstance(error.__cause__, CompileError):
@@ -391,18 +395,3 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-_all_compiled: "weakref.WeakSet[Compiled]" = weakref.WeakSet()
-
-
-def _new_locks() -> None:
-    for compiled in list(_all_compiled):
-        compiled._lock = threading.RLock()
-        for variant in compiled._variants.values():
-            variant.renew()
-
-
-# A thread of the parent may have held a lock, or run a program; it is not in the child.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_locks)

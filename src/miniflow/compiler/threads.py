@@ -16,13 +16,13 @@ run, and put back when the last of them has ended.
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from miniflow.backends import blas
 from miniflow.ir.program import Program
+from miniflow.locks import Lock, renew_after_fork
 
 WORTH_SPLITTING = 200e6  # floating-point operations in a product of a command that runs for minutes
 SMALL = 10e6  # in a product of a program: it takes a tenth of a millisecond on one core
@@ -92,9 +92,10 @@ class _Limit:
 
     def __init__(self, library: blas.Library) -> None:
         self._library = library
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._wanting = 0
         self._before = 1
+        renew_after_fork(self, _Limit.renew)
 
     def begin(self) -> None:
         """One more who wants it."""
@@ -123,7 +124,6 @@ class _Limit:
 
     def renew(self) -> None:
         """Forget the threads of the parent, which a forked child does not have."""
-        self._lock = threading.Lock()
         if self._wanting:
             self._wanting = 0
             self._library.set_threads(self._before)
@@ -138,12 +138,3 @@ def _limit_of(library: blas.Library) -> _Limit:
 
 def _is_said() -> bool:
     return any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
-
-
-def _after_fork() -> None:
-    for limit in _limits.values():
-        limit.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -94,14 +94,21 @@ def ancestors_in_order(output: "Node") -> list["Node"]:
 
 
 class Pass(NamedTuple):
-    """A pass under way: what `outbound_nodes` shows, and which nodes need a gradient (`order`: in
-    which order).
+    """A pass, under way inside its `with` block: what `outbound_nodes` shows, and which nodes need
+    a gradient (`order`: in which order).
     """
 
     consumers: dict["Node", list["Node"]]
     needed: set["Node"]
     order: Sequence["Node"] = ()
     tracing: bool = False  # the values are tracer arrays, which have no numbers to validate
+
+    def __enter__(self) -> "Pass":
+        passes_under_way.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        passes_under_way.pop()
 
 
 # The innermost last: a node's own forward may run a pass of another graph.

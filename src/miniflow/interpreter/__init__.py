@@ -1,6 +1,13 @@
 """The interpreter: the two walks over the nodes, what is fed to them, and gradients checked."""
 
 from miniflow.interpreter.checking import check_gradients, find_not_finite
-from miniflow.interpreter.passes import accuracy, value, value_and_grad
+from miniflow.interpreter.passes import accuracy, one_pass_at_a_time, value, value_and_grad
 
-__all__ = ["accuracy", "check_gradients", "find_not_finite", "value", "value_and_grad"]
+__all__ = [
+    "accuracy",
+    "check_gradients",
+    "find_not_finite",
+    "one_pass_at_a_time",
+    "value",
+    "value_and_grad",
+]

@@ -15,9 +15,8 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
-from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
+from miniflow.graph.plans import Plan, plan_for
 from miniflow.graph.values import ones_like
-from miniflow.interpreter import passes as autodiff
 from miniflow.interpreter.feeding import (
     checked_feed,
     checked_output,
@@ -26,12 +25,12 @@ from miniflow.interpreter.feeding import (
     explained,
 )
 from miniflow.interpreter.passes import (
-    Seed,
-    TheEnd,
+    Upstream,
+    alone,
     backward_pass,
     check_gradients_of,
     forward_pass,
-    preserved,
+    one_pass_at_a_time,
     start_pass,
 )
 
@@ -114,7 +113,7 @@ def check_gradients(
     Mul 'area' (...): the gradient with respect to Input 'y' is 3 by backward() and 3 by ...
     """
     rng = np.random.default_rng(seed)
-    with autodiff._lock:
+    with one_pass_at_a_time:
         plan = plan_for(checked_output(node))
         feed = checked_feed(feed_dict)
         try:
@@ -159,15 +158,14 @@ def _check_edge(
     rng: np.random.Generator,
 ) -> EdgeCheck:
     """Compare one node's gradient with respect to one inbound node; all node state is put back."""
-    with preserved([node, *node.inbound_nodes]):
-        upstream = np.asarray(ones_like(node.value))
-        consumers: Any = TheEnd(node)
-        if not is_output:  # two consumers, since a backward() may forget to add them up
-            parts = [rng.normal(size=upstream.shape).astype(upstream.dtype) for _ in range(2)]
-            consumers = [Seed({node: part.copy()[()]}) for part in parts]
-            upstream = parts[0] + parts[1]
-        # As when tracing, nothing is validated: a step may leave the range of a probability.
-        passes_under_way.append(Pass({node: consumers}, needed, tracing=True))
+    upstream = np.asarray(ones_like(node.value))
+    consumers = None
+    if not is_output:  # two consumers, since a backward() may forget to add them up
+        parts = [rng.normal(size=upstream.shape).astype(upstream.dtype) for _ in range(2)]
+        consumers = [Upstream(node, part.copy()[()]) for part in parts]
+        upstream = parts[0] + parts[1]
+    # As when tracing, nothing is validated: a step may leave the range of a probability.
+    with alone(node, consumers, needed, tracing=True, moved=node.inbound_nodes):
         method = "backward"
         try:
             node.forward()  # once more: a backward() may use up what forward() left for it
@@ -183,8 +181,6 @@ def _check_edge(
             raise
         except Exception as error:
             raise explained(node, method, error) from error
-        finally:
-            passes_under_way.pop()
 
 
 def _compare(
@@ -271,7 +267,7 @@ def find_not_finite(
     ...     print(find_not_finite(mf.Log(x, name="log") * 2, {x: 0.0}))  # doctest: +ELLIPSIS
     The value of Log 'log' (...) is the first that is not finite: -inf.
     """
-    with autodiff._lock, np.errstate(all="ignore"):
+    with one_pass_at_a_time, np.errstate(all="ignore"):
         plan = plan_for(checked_output(node))
         wrt = checked_wrt(node, plan, wrt)
         feed = checked_feed(feed_dict)

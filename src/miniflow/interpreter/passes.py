@@ -13,10 +13,8 @@ each `backward` left, so that a mistake is told where it was made. Everything a 
 on the nodes, to be inspected.
 """
 
-import os
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -34,21 +32,19 @@ from miniflow.interpreter.feeding import (
     missing_feed,
     value_not_set,
 )
-
-_lock = threading.RLock()  # one pass at a time: nodes hold the values of the last one
-
-
-def _new_lock() -> None:
-    global _lock
-    if not _lock.acquire(blocking=False):  # the pass under way is that thread's
-        passes_under_way.clear()
-    _lock = threading.RLock()
+from miniflow.locks import Lock
 
 
-if hasattr(
-    os, "register_at_fork"
-):  # a thread of the parent may have held the lock; it is not in the child
-    os.register_at_fork(after_in_child=_new_lock)
+class _PassLock(Lock):
+    def renew(self) -> bool:
+        was_anothers = super().renew()
+        if was_anothers:  # and so was the pass under way
+            passes_under_way.clear()
+        return was_anothers
+
+
+one_pass_at_a_time = _PassLock()
+"""Held during a pass, and by whoever reads or changes what a pass leaves on the nodes."""
 
 
 def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
@@ -64,7 +60,7 @@ def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
     >>> mf.value(x * y + 1, {x: 3, y: 4})
     13
     """
-    with _lock:
+    with one_pass_at_a_time:
         plan = plan_for(checked_output(node))
         feed = checked_feed(feed_dict)
         try:
@@ -96,7 +92,7 @@ def value_and_grad(
     >>> mf.value_and_grad(x * y + x * z, {x: 3, y: 4, z: -5}, wrt=[x, y, z])
     (-3, [-1.0, 3.0, 3.0])
     """
-    with _lock:
+    with one_pass_at_a_time:
         plan = plan_for(checked_output(node))
         wrt = checked_wrt(node, plan, wrt)
         feed = checked_feed(feed_dict)
@@ -130,7 +126,7 @@ def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
             f"accuracy needs a loss of (logits, labels); {node} has "
             f"{len(node.inbound_nodes)} inbound nodes."
         )
-    with _lock:
+    with one_pass_at_a_time:
         value(node, feed_dict)
         logits, labels = (np.asarray(source.value) for source in node.inbound_nodes[:2])
     if logits.ndim == 2 and logits.shape[1] > 1:
@@ -152,22 +148,25 @@ class TheEnd(list[Node]):
     """What the output of a pass sees as its `outbound_nodes`.
 
     The list is empty, as a loss that insists on being last can assert. Yet whoever loops over it
-    meets one consumer, which hands back the gradient of the output with respect to itself: one. So
-    no node has to treat the end specially.
+    meets one consumer, which hands back the gradient of the output with respect to itself: one (or
+    another `gradient`, where somebody asks what would become of that). So no node has to treat the
+    end specially.
     """
 
-    def __init__(self, output: Node) -> None:
+    def __init__(self, output: Node, gradient: Any = None) -> None:
         self.output = output
+        self.gradient = gradient
 
     def __iter__(self) -> Iterator[Any]:
-        return iter((Seed({self.output: ones_like(self.output.value)}),))
+        grad = ones_like(self.output.value) if self.gradient is None else self.gradient
+        return iter((Upstream(self.output, grad),))
 
 
-class Seed:
-    """A consumer that is no node, with nothing but the gradients that it hands back."""
+class Upstream:
+    """A consumer that is no node, with nothing but the gradient that it hands back."""
 
-    def __init__(self, gradients: dict[Node, Any]) -> None:
-        self.gradients = gradients
+    def __init__(self, node: Node, gradient: Any) -> None:
+        self.gradients = {node: gradient}
 
 
 def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = False) -> Pass:
@@ -195,6 +194,33 @@ def preserved(nodes: Iterable[Node]) -> Iterator[None]:
             node.__dict__.clear()
             node.__dict__.update(state)
             node.cache = cache
+
+
+@contextmanager
+def alone(
+    node: Node,
+    consumers: list[Any] | None = None,
+    needed: set[Node] | None = None,
+    *,
+    tracing: bool = False,
+    moved: Iterable[Node] = (),
+    keep: Callable[[Sequence[Node]], AbstractContextManager[None]] = preserved,
+) -> Iterator[None]:
+    """A pass over one node by itself: `node.forward()` and `node.backward()` can be called inside
+    the `with` block, and afterwards its state is as it was.
+
+    Args:
+        node: the node.
+        consumers: what it sees as its `outbound_nodes`; by default the end of a pass.
+        needed: the inbound nodes that need a gradient; by default all.
+        tracing: as in `Pass`.
+        moved: other nodes whose state is put back too.
+        keep: what keeps the state of nodes and puts it back.
+    """
+    consumers = TheEnd(node) if consumers is None else consumers
+    needed = set(node.inbound_nodes) if needed is None else needed
+    with one_pass_at_a_time, keep([node, *moved]), Pass({node: consumers}, needed, (), tracing):
+        yield
 
 
 def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: Pass) -> None:

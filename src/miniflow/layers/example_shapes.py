@@ -12,12 +12,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from miniflow import interpreter
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
-from miniflow.interpreter import passes as autodiff
 from miniflow.interpreter.feeding import is_input
+from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.tracing.keeping import preserved_deeply
 
 
@@ -88,8 +89,8 @@ def example_values(
     """The value of every node that leads to `output`, for examples of zeros; see `example_feed`."""
     feed = example_feed(output, rows, given)
     order = ancestors_in_order(output)
-    with autodiff._lock, preserved_deeply(order), np.errstate(all="ignore"):
-        autodiff.value(output, feed)
+    with one_pass_at_a_time, preserved_deeply(order), np.errstate(all="ignore"):
+        interpreter.value(output, feed)
         return {node: node.value for node in order}
 
 

@@ -14,9 +14,6 @@ in it is checked before an array is made (`ir.store`).
 
 import hashlib
 import json
-import os
-import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -28,10 +25,11 @@ from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import Node
 from miniflow.graph.values import as_value
-from miniflow.interpreter import passes as autodiff
+from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Input, Program
 from miniflow.ir.store import parse
+from miniflow.locks import Lock, renew_after_fork
 from miniflow.models.backward_program import backward_program
 from miniflow.models.forward_program import Stored, examples_of, forward_program, without_loss
 from miniflow.options import OptionError
@@ -94,7 +92,7 @@ def save(
     array([[3.],
            [6.]])
     """
-    with autodiff._lock:
+    with one_pass_at_a_time:
         output = without_loss(node, inputs)
         examples = examples_of(output, inputs)
         forward = forward_program(output, examples)
@@ -175,7 +173,7 @@ class Model:
         self._arrays = arrays
         self._backend = backend
         self._executables: OrderedDict[int, tuple[Program, Executable]] = OrderedDict()
-        self._lock = threading.RLock()
+        self._lock = Lock()
         one, two = (parse(description, arrays, n, self._limit(n)) for n in (1, 2))
         self._program = one
         self._grows = [_grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
@@ -192,7 +190,11 @@ class Model:
             )
             for name, entry, grows in zip(_names(one), one.inputs, self._grows, strict=True)
         ]
-        _all_models.add(self)
+        renew_after_fork(self, Model._renew)
+
+    def _renew(self) -> None:
+        """In a forked child: a thread of the parent may have been running a program."""
+        self._executables.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew from what the file held: neither a lock nor what is compiled can be copied."""
@@ -284,20 +286,6 @@ class Model:
             for entry in self.inputs
         )
         return f"<Model of {inputs.replace(chr(39), '')}, {len(self._program.equations)} equations>"
-
-
-_all_models: "weakref.WeakSet[Model]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for model in list(_all_models):
-        model._lock = threading.RLock()
-        model._executables.clear()
-
-
-# A thread of the parent may have held a lock, or run a program; it is not in the child.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _checked_notes(notes: Mapping[str, Any]) -> dict[str, Any]:

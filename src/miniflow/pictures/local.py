@@ -15,9 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from miniflow.graph import Node
-from miniflow.graph.plans import Pass, passes_under_way
-from miniflow.interpreter import passes as autodiff
-from miniflow.interpreter.passes import Seed, TheEnd, preserved
+from miniflow.graph.plans import Pass
+from miniflow.interpreter.passes import TheEnd, alone, one_pass_at_a_time, preserved
 from miniflow.tracing.keeping import preserved_deeply
 
 Array = np.ndarray[Any, Any]
@@ -43,15 +42,11 @@ def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
 
     Code that is not miniflow's own may work in place on what `forward` has kept: that is put back.
     """
-    with autodiff._lock, (preserved if _is_ours(node) else preserved_deeply)([node]):
-        this_pass = Pass({node: _Upstream(node, upstream)}, set(node.inbound_nodes))
-        passes_under_way.append(this_pass)
-        try:
-            node.backward()
-            # Copied: a gradient may be an array of the cache, to which its contents come back.
-            return {n: g.copy() if type(g) is np.ndarray else g for n, g in node.gradients.items()}
-        finally:
-            passes_under_way.pop()
+    keep = preserved if _is_ours(node) else preserved_deeply
+    with alone(node, TheEnd(node, upstream), keep=keep):
+        node.backward()
+        # Copied: a gradient may be an array of the cache, to which its contents come back.
+        return {n: g.copy() if type(g) is np.ndarray else g for n, g in node.gradients.items()}
 
 
 @contextmanager
@@ -64,14 +59,11 @@ def as_forward_left_them(nodes: Sequence[Node]) -> Iterator[None]:
     twice: then what is there tells more of the last pass.
     """
     own = [node for node in nodes if node.inbound_nodes and not _is_ours(node)]
-    with autodiff._lock, preserved_deeply(own), np.errstate(all="ignore"):
-        passes_under_way.append(Pass({node: TheEnd(node) for node in own}, set(nodes)))
-        try:
+    with one_pass_at_a_time, preserved_deeply(own), np.errstate(all="ignore"):
+        with Pass({node: TheEnd(node) for node in own}, set(nodes)):
             for node in own:
                 if _does_the_same_twice(node):
                     node.forward()
-        finally:
-            passes_under_way.pop()
         yield
 
 
@@ -94,17 +86,6 @@ def _does_the_same_twice(node: Node) -> bool:
 
 def _is_ours(node: Node) -> bool:
     return type(node).__module__.startswith("miniflow.")
-
-
-class _Upstream(TheEnd):
-    """One consumer with a gradient of our choice, on a list that seems empty (see TheEnd)."""
-
-    def __init__(self, node: Node, gradient: Any) -> None:
-        super().__init__(node)
-        self.gradient = gradient
-
-    def __iter__(self) -> Iterator[Any]:
-        yield Seed({self.output: self.gradient})
 
 
 def local_derivative(node: Node, source: Node) -> Local:
@@ -149,19 +130,16 @@ def depends(node: Node) -> dict[Node, Array]:
     found = {source: matrix != 0 for source, matrix in jacobian(node).items()}
     sources = list(found)
     for start in (1, 7):
-        with autodiff._lock, preserved([node, *sources]):
+        with alone(node, moved=sources):
             for source in sources:
                 value = np.asarray(source.value)
                 if value.dtype.kind == "f":
                     source.value = _other_values(value, start)
-            passes_under_way.append(Pass({node: TheEnd(node)}, set(sources)))
             try:
                 node.forward()
                 others = jacobian(node)
             except Exception:  # whatever a node's own code raises when it is fed strange numbers
                 continue
-            finally:
-                passes_under_way.pop()
         for source, matrix in others.items():
             if matrix.shape == found[source].shape:
                 found[source] = found[source] | (matrix != 0)

@@ -20,15 +20,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from miniflow import interpreter
 from miniflow.compiler import Compiled
 from miniflow.compiler.comparing import interpreters_feed
 from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
-from miniflow.interpreter import passes as autodiff
 from miniflow.interpreter.checking import find_not_finite
 from miniflow.interpreter.feeding import not_one_number, wants_a_value
+from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.nodes.loss import BinaryCrossEntropy
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
@@ -123,8 +124,9 @@ class Look:
         return [n for n in self._pair if n.inbound_nodes or not wants_a_value(type(n).forward)]
 
     def _interpret(self, feed: Feed) -> StepResult:
-        with autodiff._lock:  # no other thread's pass between this one and the look at its logits
-            total = one_number(self.loss, autodiff.value(self.loss, feed))
+        # No other thread's pass between this one and the look at its logits.
+        with one_pass_at_a_time:
+            total = one_number(self.loss, interpreter.value(self.loss, feed))
             return StepResult(total, self._count({n: n.value for n in self._pair}))
 
     def _count(self, values: Mapping[Node, Any]) -> int | None:
@@ -183,7 +185,7 @@ class Step(Look):
                 "epoch cannot be repeated to see where that began. With backend='interpreter' "
                 "the node is named, and the update is not made."
             )
-        with autodiff._lock, preserved_deeply(order):
+        with one_pass_at_a_time, preserved_deeply(order):
             found = find_not_finite(self.loss, interpreters_feed(feed), self.parameters)
         if found is None:
             return NotFiniteError(
@@ -195,8 +197,8 @@ class Step(Look):
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No warnings from NumPy: what is not finite is told here, with the node it comes from.
-        with autodiff._lock, np.errstate(all="ignore"):
-            value, gradients = autodiff.value_and_grad(self.loss, feed, self.parameters)
+        with one_pass_at_a_time, np.errstate(all="ignore"):
+            value, gradients = interpreter.value_and_grad(self.loss, feed, self.parameters)
             total = one_number(self.loss, value)
             result = StepResult(total, self._count({n: n.value for n in self._pair}))
             finite = math.isfinite(total) and all(map(_is_finite, gradients))

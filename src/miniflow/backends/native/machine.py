@@ -13,14 +13,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import os
-import threading
 from importlib.resources import files
 from typing import Any
 
 from miniflow.backends.native import cache
 from miniflow.backends.native.translation import translate
 from miniflow.errors import CompileError
+from miniflow.locks import Lock
 
 # Calls steps one after the other, until one returns other than 0; gives 0, or 4 times the number of
 # that step, counted from 1, plus what it returned. What it is handed are three numbers: where the
@@ -65,16 +64,7 @@ _MAKE_CODE = (  # what the code of a kernel depends on
     "machine.py",
 )
 
-_lock = threading.RLock()
-
-
-def _new_lock() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):  # a thread that the child does not have may have held it
-    os.register_at_fork(after_in_child=_new_lock)
+_lock = Lock()
 
 
 def is_available() -> bool:

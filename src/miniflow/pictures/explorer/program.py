@@ -19,11 +19,10 @@ import numpy as np
 from miniflow.compiler.comparing import RELATIVE, compare_with_interpreter
 from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Constant, Node, Parameter
-from miniflow.graph.plans import Pass, passes_under_way, plan_for
+from miniflow.graph.plans import plan_for
 from miniflow.graph.values import ones_like, shape_of
-from miniflow.interpreter import passes as autodiff
 from miniflow.interpreter.feeding import wants_a_value
-from miniflow.interpreter.passes import TheEnd, _fitted, preserved
+from miniflow.interpreter.passes import _fitted, alone, one_pass_at_a_time
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Operand, Output, Program
@@ -156,7 +155,7 @@ def _look(recorded: Recorded, feed: Mapping[Node, Any]) -> tuple[Program, list[S
 def _recorded(order: Sequence[Node], feed: Mapping[Node, Any], **how: Any) -> Recording:
     types = {node: type_of(value) for node, value in feed.items()}
     plan = plan_for(order[-1])
-    with autodiff._lock, np.errstate(all="ignore"):
+    with one_pass_at_a_time, np.errstate(all="ignore"):
         return recorded_steadily(lambda: record(order[-1], plan, types, **how), order)
 
 
@@ -196,15 +195,9 @@ def _pulled(node: Node, row: int) -> Mapping[Node, Any]:
     """
     if isinstance(node, DummyGrad):  # it hands on what it is fed, whatever comes from above
         return {node.inbound_nodes[0]: ones_like(node.value)}
-    with preserved([node]):
+    with alone(node, tracing=True):
         if not type(node).__module__.startswith("miniflow."):
-            passes_under_way.append(
-                Pass({node: TheEnd(node)}, set(node.inbound_nodes), tracing=True)
-            )
-            try:
-                node.forward()
-            finally:
-                passes_under_way.pop()
+            node.forward()
         return pull_back(node, ones_like(node.value) if row < 0 else _unit(node, row))
 
 

@@ -15,10 +15,15 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
-from miniflow.graph.plans import Pass, passes_under_way, plan_for
-from miniflow.interpreter import passes as autodiff
+from miniflow.graph.plans import plan_for
 from miniflow.interpreter.feeding import checked_feed, is_input
-from miniflow.interpreter.passes import backward_pass, forward_pass, preserved, start_pass
+from miniflow.interpreter.passes import (
+    alone,
+    backward_pass,
+    forward_pass,
+    one_pass_at_a_time,
+    start_pass,
+)
 from miniflow.nodes import DummyGrad
 from miniflow.pictures.local import depends, local_derivative, pull_back
 from miniflow.tracing.keeping import preserved_deeply
@@ -76,7 +81,7 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
     """
     plan = plan_for(output)
     order = [*plan.order, output]
-    with autodiff._lock, preserved_deeply(order), np.errstate(all="ignore"):
+    with one_pass_at_a_time, preserved_deeply(order), np.errstate(all="ignore"):
         feed = {**_present(order), **checked_feed(feed_dict)}
         missing = [f"{n}" for n in order if is_input(n) and feed.get(n) is None]
         if missing:
@@ -183,13 +188,12 @@ def _stays_elementwise(node: Node, source: Node) -> bool:
         matrix = depends(node)[source]
         return not np.any(matrix & ~np.eye(len(matrix), dtype=bool))
     others = list(dict.fromkeys(node.inbound_nodes))
-    with preserved([node, *others]):
+    with alone(node, moved=others):
         for i, other in enumerate(others):
             value = np.asarray(other.value)
             if value.dtype.kind == "f":
                 golden = (np.arange(value.size) + 7 * i) * 0.6180339887498949
                 other.value = (0.3 + golden % 1).reshape(value.shape).astype(value.dtype)
-        passes_under_way.append(Pass({}, set(others)))
         try:
             node.forward()
             ones = pull_back(node, np.ones(np.shape(node.value)))[source]
@@ -198,5 +202,3 @@ def _stays_elementwise(node: Node, source: Node) -> bool:
             return bool(np.allclose(pull_back(node, probe)[source], probe * ones))
         except Exception:  # whatever a node's own code raises when it is fed strange numbers
             return True
-        finally:
-            passes_under_way.pop()
