@@ -1,57 +1,34 @@
 """What recording must leave as it was: the state of the nodes, and of what they keep.
 
-A node's code runs for real while it is recorded. It counts its calls, appends to lists, draws
-random numbers, keeps running means. All of that is put back: what the nodes have as attributes; the
-contents of the lists, dictionaries and arrays among these; the state of random generators; the
-attributes of the nodes' classes, where these are not miniflow's own; and what is no number, in the
-global variables of the modules where these classes are written.
+A node's code runs for real while it is recorded. So all that `interpreter.keeping` puts back is put
+back; and what is no number, in the global variables of the modules where the nodes' classes are
+written.
 """
 
-import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from miniflow.graph import Node
+from miniflow.interpreter.keeping import OURS, PLAIN, contents_preserved, foreign_classes
 from miniflow.tracing.traced import is_traced
-
-# Written by every pass, or not a node's own to write to: nothing in them is put back one by one.
-OURS = frozenset(
-    (
-        *("value", "inbound_nodes", "_array", "_gradient", "_built_at"),
-        *("_consumers", "_consumers_limit", "_plan"),
-    )
-)
-_PLAIN = frozenset((type(None), bool, int, float, str))
 
 
 @contextmanager
 def preserved_deeply(nodes: Sequence[Node]) -> Iterator[None]:
-    """Put all state of these nodes back at the end, the contents of what they keep too."""
-    attributes = [(node, node.__dict__.copy()) for node in nodes]
-    classes = [(class_, dict(vars(class_))) for class_ in _foreign_classes(nodes)]
+    """Put all state of these nodes back at the end, the contents of what they keep too; and leave
+    no traced value anywhere.
+    """
     restores = [
-        restore
-        for thing in _reached([v for _, before in classes for v in before.values()], nodes)
-        if (restore := _restore_of(thing)) is not None
+        _restore_of_globals(variables) for variables in _globals_of(foreign_classes(nodes)).values()
     ]
-    restores += [
-        _restore_of_globals(variables)
-        for variables in _globals_of(class_ for class_, _ in classes).values()
-    ]
-    try:
-        yield
-    finally:
-        for node, before in attributes:
-            node.__dict__.clear()
-            node.__dict__.update(before)
-        for class_, before in classes:
-            _restore_class(class_, before)
-        for restore in restores:
-            restore()
+    with contents_preserved(nodes):
+        try:
+            yield
+        finally:
+            for restore in restores:
+                restore()
 
 
 def plain_state(node: Node) -> dict[str, Any]:
@@ -60,75 +37,12 @@ def plain_state(node: Node) -> dict[str, Any]:
     for name, value in node.__dict__.items():
         if name in OURS or name == "gradients":
             continue
-        if type(value) in _PLAIN:
+        if type(value) in PLAIN:
             state[name] = value
         elif isinstance(value, (list, dict, set, deque)):
             entries = value.values() if isinstance(value, dict) else value
-            state[name] = len(value), [x for x in entries if type(x) in _PLAIN]
+            state[name] = len(value), [x for x in entries if type(x) in PLAIN]
     return state
-
-
-def _foreign_classes(nodes: Sequence[Node]) -> list[type]:
-    """The classes of the nodes that are not miniflow's own."""
-    classes = {class_ for type_ in {type(node) for node in nodes} for class_ in type_.__mro__}
-    return [c for c in classes if c is not object and not c.__module__.startswith("miniflow.")]
-
-
-def _restore_class(class_: type, before: dict[str, Any]) -> None:
-    for name in vars(class_).keys() - before.keys():
-        delattr(class_, name)
-    for name, value in before.items():
-        if vars(class_).get(name) is not value:
-            setattr(class_, name, value)
-
-
-def _reached(waiting: list[Any], nodes: Sequence[Node]) -> Iterator[Any]:
-    """What the nodes keep, what is in the lists and dictionaries that they keep, and so on."""
-    waiting = waiting + [
-        value for node in nodes for name, value in node.__dict__.items() if name not in OURS
-    ]
-    seen: set[int] = set()
-    while waiting:
-        thing = waiting.pop()
-        if type(thing) in _PLAIN or id(thing) in seen:
-            continue
-        seen.add(id(thing))
-        yield thing
-        if isinstance(thing, (list, tuple, deque, set)):
-            waiting += thing
-        elif isinstance(thing, dict):
-            waiting += thing.values()
-
-
-def _restore_of(thing: Any) -> Callable[[], None] | None:
-    """What puts the contents of a thing back; None for what has none, or cannot change."""
-    if isinstance(thing, (list, deque, set, dict)):
-        before = thing.copy()
-        add = thing.update if isinstance(thing, (set, dict)) else thing.extend
-
-        def restore() -> None:
-            thing.clear()
-            add(before)
-
-        return restore
-    if _is_writable(thing):
-        array = thing.copy()
-        return lambda: thing.__setitem__(..., array)
-    if isinstance(thing, np.random.Generator):
-        generator = thing.bit_generator
-        state = generator.state
-        return lambda: setattr(generator, "state", state)
-    if isinstance(thing, np.random.RandomState):
-        old = thing.get_state()
-        return lambda: thing.set_state(old)
-    if isinstance(thing, random.Random):
-        place = thing.getstate()
-        return lambda: thing.setstate(place)
-    return None
-
-
-def _is_writable(thing: Any) -> bool:
-    return type(thing) is np.ndarray and thing.flags.writeable
 
 
 def _globals_of(classes: Iterable[type]) -> dict[int, dict[str, Any]]:

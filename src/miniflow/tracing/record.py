@@ -22,12 +22,12 @@ from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Plan, passes_under_way
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import explained, wants_a_value
+from miniflow.interpreter.keeping import OURS
 from miniflow.interpreter.passes import check_gradients_of, gradient_of, start_pass
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
 from miniflow.tracing.arrays import TracedArray, TracedPython, is_traced_array, operand_of, wrapped
 from miniflow.tracing.creation import visible_creation
-from miniflow.tracing.keeping import OURS
 from miniflow.tracing.trace import OutsideStorage, Refused, Storage, Trace, recording
 from miniflow.tracing.traced import is_traced
 
