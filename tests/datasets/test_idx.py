@@ -254,3 +254,14 @@ def test_damaged_file_gives_an_array_or_a_data_error_and_nothing_else(
             assert array.nbytes <= len(original) + 8
     assert all(message.startswith(f"{path}: ") for message in refusals)
     assert len(refusals) > 100  # damage to the elements alone cannot be noticed in a plain file
+
+
+def test_a_gzip_file_that_unpacks_to_very_much_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = gzip.compress(idx_bytes(0x08, (80, 1 << 20), bytes(80 << 20)), compresslevel=1)
+    message = refused(tmp_path / "a", contents)
+    assert "83,886,080 bytes, which is too much for a gzip file of" in message
+    assert message.endswith("If you trust it, unpack it with gunzip")
+    monkeypatch.setenv("MINIFLOW_LIMITS", "unpacked=2000")
+    assert read_idx(tmp_path / "a").nbytes == 80 << 20

@@ -113,7 +113,9 @@ def test_zip_that_backs_a_claim_it_cannot_hold_is_refused_too(tmp_path: Path) ->
     at = zipped.index(b"PK\x01\x02") + 24  # where the directory says how much it unpacks to
     claimed = (len(contents) - 64 + 4_000_000_000).to_bytes(4, "little")
     (tmp_path / "x.npz").write_bytes(zipped[:at] + claimed + zipped[at + 4 :])
-    assert refused(tmp_path / "x.npz") == "too small to hold the 4,000,000,000 bytes that a claims"
+    assert "a claims 4,000,000,000 bytes, which is too much for a packed file of" in refused(
+        tmp_path / "x.npz"
+    )
 
 
 def test_damaged_file_gives_arrays_or_a_data_error_and_nothing_else(tmp_path: Path) -> None:

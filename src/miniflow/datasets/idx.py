@@ -23,6 +23,7 @@ import numpy as np
 
 from miniflow.errors import DataError, shown
 from miniflow.files.atomic import write_bytes
+from miniflow.files.limits import too_much_unpacked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -63,8 +64,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     are really there, whatever the header claims.
 
     Raises `DataError`, with the file's name, if the file is not IDX, is cut short, goes on after
-    its data, has an unknown type of element or no dimensions, or its gzip packing is damaged;
-    `OSError` if it cannot be opened.
+    its data, has an unknown type of element or no dimensions, or its gzip packing is damaged or
+    would unpack to more than a hundred times its size; `OSError` if it cannot be opened.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -76,6 +77,11 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     with open(path, "rb") as file, _unpacked(file) as stream:
         header = _read_header(stream, path)
         claim = f"{path}: its header claims {header}"
+        if stream is not file and too_much_unpacked(header.nbytes, os.fstat(file.fileno()).st_size):
+            raise DataError(
+                f"{claim}, which is too much for a gzip file of "
+                f"{os.fstat(file.fileno()).st_size:,} bytes. If you trust it, unpack it with gunzip"
+            )
         body = _take(stream, header.nbytes + 1, trouble=f"{claim}, but")
     if len(body) < header.nbytes:
         raise DataError(f"{claim}, but only {len(body):,} bytes follow")

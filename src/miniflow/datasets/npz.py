@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniflow.errors import DataError, shown
+from miniflow.files.limits import too_much_unpacked
 
 if TYPE_CHECKING:
     import zipfile
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from typing import IO
 
     from numpy.typing import NDArray
-
-_DEFLATE_LIMIT = 1032  # deflate packs no more than this many bytes into one
 
 
 def read_npz(
@@ -89,8 +88,12 @@ def _check_claims(archive: zipfile.ZipFile, name: str, path: str | os.PathLike[s
             f"{path}: the header of {name} claims {dtype} of shape {shape}, {claimed:,} bytes, "
             f"but there are {held:,}"
         )
-    if member.file_size > _DEFLATE_LIMIT * os.path.getsize(path):
-        raise DataError(f"{path}: too small to hold the {claimed:,} bytes that {name} claims")
+    if too_much_unpacked(member.file_size, os.path.getsize(path)):
+        raise DataError(
+            f"{path}: {name} claims {claimed:,} bytes, which is too much for a packed file of "
+            f"{os.path.getsize(path):,}. If you trust it, save it anew with np.savez, which packs "
+            "nothing"
+        )
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -16,7 +16,7 @@ Read in this order:
 
 from miniflow.ir.build import Builder
 from miniflow.ir.check import check
-from miniflow.ir.cost import Cost, ProgramCost, cost, equation_cost
+from miniflow.ir.cost import Cost, ProgramCost, cost, equation_cost, peak_memory
 from miniflow.ir.dtypes import DTYPES, ProgramError, Value, ValueType, dtype_name, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.indexing import brackets, slice_index
@@ -68,6 +68,7 @@ __all__ = [
     "evaluate",
     "identifier",
     "infer",
+    "peak_memory",
     "slice_index",
     "type_of",
 ]

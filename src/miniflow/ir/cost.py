@@ -76,3 +76,41 @@ def equation_cost(equation: Equation) -> Cost:
     if primitive.name == "gather":  # reads of its first operand only what it returns
         read[0] = result.nbytes
     return Cost(flops, sum(read) + result.nbytes)
+
+
+def peak_memory(program: Program) -> int:
+    """Return the bytes of all results that are needed at one time, if equations run in order.
+
+    A result is needed until its last reader, or reader of a view of it, has run; outputs to the
+    end. Inputs and constants are not counted.
+
+    >>> from miniflow.ir import Builder, ValueType
+    >>> b = Builder()
+    >>> x = b.input(ValueType("f32", (100,)))
+    >>> for _ in range(9):
+    ...     x = b.add("exp", (x,))
+    >>> peak_memory(b.program([x]))
+    800
+    """
+    base: dict[Variable, Variable] = {}
+    last_use: dict[Variable, int] = {}
+    for position, equation in enumerate(program.equations):
+        read = [operand for operand in equation.operands if isinstance(operand, Variable)]
+        if PRIMITIVES[equation.primitive].is_view and read:
+            base[equation.result] = base.get(read[0], read[0])
+        for variable in (*read, equation.result):
+            last_use[base.get(variable, variable)] = position
+    end = len(program.equations)
+    for output in program.outputs:
+        if isinstance(output.operand, Variable):
+            last_use[base.get(output.operand, output.operand)] = end
+    ending: dict[int, int] = {}
+    needed = most = 0
+    for position, equation in enumerate(program.equations):
+        if equation.result not in base:
+            size = equation.result.type.nbytes
+            needed += size
+            ending[last_use[equation.result]] = ending.get(last_use[equation.result], 0) + size
+        most = max(most, needed)
+        needed -= ending.get(position, 0)
+    return most

@@ -28,17 +28,15 @@ from miniflow.graph.values import as_value
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Input, Program
-from miniflow.ir.store import parse
 from miniflow.locks import Lock, renew_after_fork
 from miniflow.models.backward_program import backward_program
+from miniflow.models.bounds import TooLargeError, parse_within_limits
 from miniflow.models.forward_program import Stored, examples_of, forward_program, without_loss
 from miniflow.options import OptionError
 from miniflow.passes import optimize
 
 BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
 KEPT = 8  # programs that a model keeps, one for each number of rows
-MAX_BYTES_A_ROW = 1 << 28  # of any one value of a program, besides its own arrays
-MAX_BYTES = 1 << 33
 
 
 class ModelInput(NamedTuple):
@@ -131,7 +129,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
         backend: what runs it, as for `compile`.
 
     Raises:
-        ModelFileError: the file is damaged, of another kind, or holds no well-formed program.
+        ModelFileError: the file is damaged, of another kind, or holds no well-formed program, or
+            one that asks for more memory or arithmetic than is allowed (`docs/reliability.md`).
         OSError: it cannot be opened.
     """
     arrays, about = read_arrays(path, "model")
@@ -142,6 +141,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
         backward = _backward_of(about, arrays)
         notes = about.get("notes", {})
         return Model(about.get("program"), in_order, backend, backward, notes)
+    except TooLargeError as error:
+        raise ModelFileError(f"{path}: {error}.") from error
     except ProgramError as error:
         raise ModelFileError(f"{path}: is damaged: {error}.") from error
 
@@ -174,12 +175,12 @@ class Model:
         self._backend = backend
         self._executables: OrderedDict[int, tuple[Program, Executable]] = OrderedDict()
         self._lock = Lock()
-        one, two = (parse(description, arrays, n, self._limit(n)) for n in (1, 2))
+        one, two = (parse_within_limits(description, arrays, n) for n in (1, 2))
         self._program = one
         self._grows = [_grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
         _check_is_a_model(one)
         self._backward_given = backward
-        self._backward = None if backward is None else parse(*backward, 1, self._limit(1))
+        self._backward = None if backward is None else parse_within_limits(*backward, 1)
         if self._backward is not None:
             _check_is_the_way_back(self._backward, one)
         self.inputs = [
@@ -264,16 +265,9 @@ class Model:
         positive = output > 0 if output.ndim < 2 else output[..., 0] > 0
         return positive.astype(int) if output.ndim else int(positive)
 
-    def _limit(self, n: int) -> int:
-        """How many bytes a value of the program for n rows may have: a file of a few lines could
-        ask for any memory.
-        """
-        own = sum(array.nbytes for array in self._arrays)
-        return min(own + max(n, 1) * MAX_BYTES_A_ROW, MAX_BYTES)
-
     def _executable(self, n: int) -> Executable:
         if n not in self._executables:
-            program = optimize(parse(self._description, self._arrays, n, self._limit(n)))
+            program = optimize(parse_within_limits(self._description, self._arrays, n))
             self._executables[n] = program, choose(program, self._backend)
             if len(self._executables) > KEPT:
                 self._executables.popitem(last=False)

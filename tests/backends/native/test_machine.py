@@ -135,6 +135,72 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch):
     assert cache.read("k1") is None
 
 
+needs_owners = pytest.mark.skipif(os.name != "posix", reason="needs owners and modes of files")
+
+
+@needs_owners
+@pytest.mark.parametrize(
+    ("place", "mode", "is_trusted"),
+    [
+        ("mine/native", 0o777, False),
+        ("mine/native", 0o722, False),
+        ("mine/native", 0o755, True),
+        ("mine", 0o777, False),  # another folder could take the place of ours
+        ("mine", 0o1777, True),  # but not where everybody's files are safe from others
+        ("mine/native", 0o1777, False),
+    ],
+)
+def test_code_is_kept_only_where_nobody_else_may_write(
+    place, mode, is_trusted, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MINIFLOW_CACHE", str(tmp_path / "mine"))
+    cache.write("k1", b"machine code")
+    (tmp_path / place).chmod(mode)
+    if is_trusted:
+        assert cache.read("k1") == b"machine code"
+        return
+    with pytest.warns(cache.CacheWarning, match=f"others may write to .*{place}.*MINIFLOW_CACHE"):
+        assert cache.read("k1") is None
+    with pytest.warns(cache.CacheWarning):
+        cache.write("k2", b"more")
+    assert [entry.name for entry in (tmp_path / "mine" / "native").iterdir()] == ["k1"]
+
+
+@needs_owners
+def test_an_entry_that_others_may_write_to_is_compiled_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIFLOW_CACHE", str(tmp_path))
+    cache.write("k1", b"machine code")
+    (tmp_path / "native" / "k1").chmod(0o666)
+    assert cache.read("k1") is None
+
+
+@needs_owners
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() != 0, reason="only root can give away")
+@pytest.mark.parametrize("given_away", ["", "native", "native/k1"])
+def test_what_belongs_to_another_user_is_not_used(given_away, tmp_path, monkeypatch):
+    folder = tmp_path / "theirs"
+    monkeypatch.setenv("MINIFLOW_CACHE", str(folder))
+    cache.write("k1", b"machine code")
+    os.chown(folder / given_away, 12345, 12345)
+    if given_away == "native/k1":
+        assert cache.read("k1") is None
+        return
+    with pytest.warns(cache.CacheWarning, match="belongs to another user"):
+        assert cache.read("k1") is None
+
+
+@needs_owners
+def test_folders_are_made_for_nobody_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIFLOW_CACHE", str(tmp_path / "a" / "b"))
+    old = os.umask(0)
+    try:
+        cache.write("k1", b"machine code")
+    finally:
+        os.umask(old)
+    for place in ("a", "a/b", "a/b/native"):
+        assert stat.S_IMODE((tmp_path / place).stat().st_mode) == 0o700
+
+
 def test_many_writers_of_one_entry_leave_it_whole(tmp_path, monkeypatch):
     monkeypatch.setenv("MINIFLOW_CACHE", str(tmp_path))
     data = bytes(range(256)) * 40

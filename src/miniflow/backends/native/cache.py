@@ -6,6 +6,10 @@ bytes. A file holds a checksum and then the code; one that was cut short, or wri
 anew. Where nothing can be written (a read-only home, a full disk), each process compiles for
 itself.
 
+What lies there is run, and a checksum finds accidents, not forgers. So the folder is used only if
+it is the user's alone: it and the folders above it belong to the user or to the system, and nobody
+else may write there. Else no entries are kept, and a warning says why.
+
 The folder can be deleted at any time. It is ``miniflow`` in XDG_CACHE_HOME (by default
 ``~/.cache``), in ``~/Library/Caches`` on macOS, in LOCALAPPDATA on Windows; the environment
 variable MINIFLOW_CACHE names another one, or says ``off``.
@@ -16,14 +20,41 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import sys
+import warnings
 from pathlib import Path
 
+from miniflow.errors import shown
 from miniflow.files.atomic import write_bytes
 
 
+class CacheWarning(UserWarning):
+    """Compiled code is not kept, since others could write to the folder where it would lie."""
+
+
 def folder() -> Path | None:
-    """Return the folder of the entries, which need not exist; None: entries are not kept."""
+    """Return the folder of the entries, which need not exist; None: entries are not kept.
+
+    Warns with a `CacheWarning` if others than the user could write there.
+    """
+    chosen = _chosen_folder()
+    if chosen is None:
+        return None
+    chosen = Path(os.path.realpath(chosen))
+    danger = _others_who_may_write(chosen)
+    if danger is None:
+        return chosen
+    warnings.warn(
+        f"Compiled code is not kept in {shown(chosen)}: {danger}. Name a folder of your own in "
+        "MINIFLOW_CACHE, or say MINIFLOW_CACHE=off.",
+        CacheWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def _chosen_folder() -> Path | None:
     setting = os.environ.get("MINIFLOW_CACHE", "")
     if setting == "off":
         return None
@@ -31,6 +62,35 @@ def folder() -> Path | None:
         return Path(setting) / "native"
     user = _user_cache()
     return user / "miniflow" / "native" if user else None
+
+
+def _others_who_may_write(path: Path) -> str | None:
+    """Say who else could put code into a folder, or a folder in its place; None: nobody."""
+    if os.name != "posix":  # folders of a Windows user are the user's, by inheritance
+        return None
+    me = os.getuid()
+    for place in (path, *path.parents):
+        try:
+            found = place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it is made with mode 0700
+        except OSError as error:
+            return f"{shown(place)} cannot be looked at ({error.strerror})"
+        if not stat.S_ISDIR(found.st_mode):
+            return f"{shown(place)} is no folder"
+        if found.st_uid not in (me, 0):
+            return f"{shown(place)} belongs to another user"
+        # In a sticky folder, such as /tmp, nobody can replace what is another's.
+        is_safe_above = place != path and found.st_mode & stat.S_ISVTX
+        if _is_writable_by_others(found) and not is_safe_above:
+            return f"others may write to {shown(place)}"
+    return None
+
+
+def _is_writable_by_others(found: os.stat_result) -> bool:
+    is_group_of_one = found.st_gid == found.st_uid == os.getuid()  # as many systems have it
+    others = stat.S_IWOTH | (0 if is_group_of_one else stat.S_IWGRP)
+    return bool(found.st_mode & others)
 
 
 def _user_cache() -> Path | None:
@@ -54,7 +114,13 @@ def read(key: str) -> bytes | None:
     if where is None:
         return None
     try:
-        content = (where / key).read_bytes()
+        with open(where / key, "rb") as file:
+            found = os.fstat(file.fileno())
+            if os.name == "posix" and (
+                found.st_uid not in (os.getuid(), 0) or _is_writable_by_others(found)
+            ):
+                return None
+            content = file.read()
     except OSError:
         return None
     checksum, data = content[:32], content[32:]
@@ -67,5 +133,7 @@ def write(key: str, data: bytes) -> None:
     if where is None:
         return
     with contextlib.suppress(OSError):
-        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (*reversed(where.parents), where):  # `parents=True` would forget the mode
+            if not place.exists():
+                place.mkdir(mode=0o700, exist_ok=True)
         write_bytes(where / key, hashlib.sha256(data).digest() + data)

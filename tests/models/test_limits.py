@@ -1,0 +1,99 @@
+"""How much a model file may ask for: memory and arithmetic, as a whole, before anything is run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from saved_models import refusal, written
+
+import miniflow as mf
+from miniflow.errors import MiniflowError, ShapeError
+from miniflow.files.limits import current_limits
+from miniflow.ir import Builder, Program, ValueType
+from miniflow.ir.store import generalize
+
+
+def file_of(make: Any) -> bytes:
+    """A model file of the programs that `make` builds, given the rows."""
+    programs = {n: make(n) for n in (5, 7, 11)}
+    about = {"kind": "model", "format": 1, "program": generalize(programs)}
+    return written({}, about)
+
+
+def outer_products(count: int, size: int) -> Any:
+    """Many large products, each a number of which is read again at the end, the last first."""
+
+    def make(n: int) -> Program:
+        b = Builder()
+        total = b.input(ValueType("f64", (n, 1)), "fed")
+        column = b.add("full", (1.0,), {"shape": (size, 1), "dtype": "f64"})
+        row = b.add("full", (1.0,), {"shape": (1, size), "dtype": "f64"})
+        squares = [b.add("matmul", (column, row)) for _ in range(count)]
+        for square in reversed(squares):
+            largest = b.add("max", (square,), {"axis": (0, 1), "keepdims": False})
+            total = b.add("add", (total, largest))
+        return b.program([total])
+
+    return make
+
+
+def powers(count: int, size: int) -> Any:
+    """A chain of products of square matrices."""
+
+    def make(n: int) -> Program:
+        b = Builder()
+        x = b.input(ValueType("f64", (n, 1)), "fed")
+        square = b.add("full", (0.0,), {"shape": (size, size), "dtype": "f64"})
+        for _ in range(count):
+            square = b.add("matmul", (square, square))
+        return b.program(
+            [b.add("add", (x, b.add("max", (square,), {"axis": (0, 1), "keepdims": False})))]
+        )
+
+    return make
+
+
+def test_values_that_are_needed_at_once_count_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, file = tmp_path / "model.safetensors", file_of(outer_products(9, 2048))  # 32 MiB each
+    told = str(refusal(path, file))
+    assert "needs 288 MiB of memory for one row, more than the limit, 256 MiB" in told
+    assert told.endswith('run this with MINIFLOW_LIMITS="memory_a_row=1GiB" in the environment.')
+    assert refusal(path, file_of(outer_products(7, 2048))) is None
+    monkeypatch.setenv("MINIFLOW_LIMITS", "memory_a_row=1GiB")
+    assert refusal(path, file) is None
+
+
+def test_a_program_that_computes_for_ever_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, file = tmp_path / "model.safetensors", file_of(powers(600, 1024))  # 2·1024³ each
+    told = str(refusal(path, file))
+    assert "asks for 1.3e+12 operations for one row, more than the limit, 1.0e+12" in told
+    monkeypatch.setenv("MINIFLOW_LIMITS", "memory=1GiB flops_a_row=1e13")
+    assert refusal(path, file) is None
+
+
+def test_what_many_rows_need_is_counted_when_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.safetensors"
+    X, W = mf.Input("X"), mf.Parameter(np.ones((1, 1000)), "W")
+    mf.save(mf.Sum(mf.Exp(X @ W) * mf.Exp(X @ -W), axis=1), path, {X: np.ones((2, 1))})
+    model = mf.load(path)
+    np.testing.assert_allclose(model(np.zeros((3, 1))), [1000.0] * 3)
+    monkeypatch.setenv("MINIFLOW_LIMITS", "memory=3MiB")
+    assert model(np.zeros((50, 1))).shape == (50,)
+    with pytest.raises(ShapeError, match=r"does not work for 200 rows: .*needs .* MiB of memory"):
+        model(np.zeros((200, 1)))
+
+
+@pytest.mark.parametrize("text", ["flops=3", "memory=", "memory=0", "memory=-1GiB", "unpacked=nan"])
+def test_a_limit_that_is_none_is_told(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIFLOW_LIMITS", text)
+    with pytest.raises(
+        MiniflowError, match=f"MINIFLOW_LIMITS: '{text}' is no limit. One is memory"
+    ):
+        current_limits()
