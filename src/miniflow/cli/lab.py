@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -167,12 +168,20 @@ def grade(
     from miniflow.lab import grading
 
     named = folders or [context.obj or str(find_folder(Path()))]
+    for folder in named:  # before the first is graded
+        grading.see_that_it_is_there(Path(folder))
     own_checks = grading.own_checks(Path(checks)) if checks is not None else []
     grades = []
-    for folder in named:
-        grades.append(grading.grade(Path(folder), own_checks, seed))
-        if not as_json:
-            Screen().show(grading.rows_of(grades[-1]))
+
+    def graded() -> Iterator[grading.Grade]:
+        for folder in named:
+            grades.append(grading.grade(Path(folder), own_checks, seed))
+            yield grades[-1]
+
     if as_json:
-        typer.echo(grading.as_json(grades))
+        for piece in grading.json_pieces(graded()):
+            typer.echo(piece, nl=False)
+    else:
+        for grade in graded():
+            Screen().show(grading.rows_of(grade))
     _end(all(grade.is_enough(at_least) for grade in grades))

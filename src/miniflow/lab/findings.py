@@ -4,8 +4,10 @@ A check runs in another process than the one that shows what it found, so all of
 JSON and back, and holds nothing but numbers and text. `showing.py` and `html.py` make it readable.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+import math
+from dataclasses import asdict, dataclass, field, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -147,16 +149,10 @@ class Report:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        parts = tuple(part_from_json(part) for part in data["parts"])
-        return cls(
-            **data
-            | {
-                "parts": parts,
-                "trouble": finding_from_json(data["trouble"]),
-                "needed_first": tuple(data["needed_first"]),
-            }
-        )
+    def from_json(cls, data: object) -> "Report":
+        """What `to_json` wrote; ValueError if it is anything else."""
+        made: Report = _read(data, cls)
+        return made
 
     def grade(self) -> float:
         """Show this report in a notebook, and return its points.
@@ -189,16 +185,30 @@ class Report:
         return as_html(self)
 
 
-def part_from_json(data: dict[str, Any]) -> PartResult:
-    return PartResult(**data | {"finding": finding_from_json(data["finding"])})
+def part_from_json(data: object) -> PartResult:
+    """What `PartResult.to_json` wrote; ValueError if it is anything else."""
+    made: PartResult = _read(data, PartResult)
+    return made
 
 
-def finding_from_json(data: dict[str, Any] | None) -> Finding | None:
-    if data is None:
-        return None
-    line, difference = data["line"], data["difference"]
-    if difference is not None:
-        entries = tuple(Entry(**e | {"index": tuple(e["index"])}) for e in difference["entries"])
-        shapes = {name: tuple(difference[name]) for name in ("expected_shape", "actual_shape")}
-        difference = Difference(**difference | shapes | {"entries": entries})
-    return Finding(**data | {"line": line and Line(**line), "difference": difference})
+def _read(data: Any, form: Any) -> Any:
+    """JSON in the form of an annotation: a learner's code may have written it, so nothing is
+    believed. Raises ValueError if it has another form.
+    """
+    if is_dataclass(form):
+        forms = get_type_hints(form)
+        if type(data) is not dict or data.keys() != forms.keys():
+            raise ValueError(f"no {form}")
+        make: Any = form
+        return make(**{name: _read(data[name], forms[name]) for name in forms})
+    if get_origin(form) is tuple:
+        if type(data) is not list:
+            raise ValueError("no list")
+        return tuple(_read(entry, get_args(form)[0]) for entry in data)
+    if get_origin(form) is UnionType:
+        (form,) = (kind for kind in get_args(form) if kind is not NoneType)
+        return None if data is None else _read(data, form)
+    kinds = (int, float) if form is float else (form,)
+    if type(data) not in kinds or (form is float and not math.isfinite(data)):
+        raise ValueError(f"no {form}")
+    return data

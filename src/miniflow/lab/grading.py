@@ -2,23 +2,33 @@
 
 A grade depends on the files alone, never on what the runner remembers. A teacher's own checks are
 files of the same form as those in `checks/`, in a folder of theirs, and are run as well.
+
+Each folder is graded as a copy: what its code does to files beside it, it does to the copy's
+neighbours, of which there are none. Whatever happens while a folder is graded costs that folder its
+points, and no other; and a grade is given out as soon as it is there.
 """
 
 import json
+import os
 import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from miniflow import __version__
 from miniflow.lab.exercises import COURSE, LabError, exercise
-from miniflow.lab.findings import Report
-from miniflow.lab.running import run_check
+from miniflow.lab.findings import Finding, Report
+from miniflow.lab.running import run_check, unfinished
 from miniflow.lab.screen import Row, cut, row, spread
 from miniflow.lab.showing import capital, number
 
 WIDTH = 88
+MOST_FILES = 10_000  # in a folder that is graded, and copied for that
+MOST_BYTES = 1_000_000_000
+NOT_COPIED = {".git", ".ipynb_checkpoints", ".venv", "__pycache__", "node_modules"}
 
 
 @dataclass(frozen=True)
@@ -52,28 +62,95 @@ def own_checks(folder: Path) -> list[str]:
     return paths
 
 
-def grade(folder: Path, checks: Sequence[str] = (), seed: int | None = None) -> Grade:
-    """Check all exercises of a folder, and a teacher's `checks` (paths) as well."""
+def see_that_it_is_there(folder: Path) -> None:
+    """Raise LabError unless there is such a folder."""
     if not folder.is_dir():
         raise LabError(f"{folder} is not a folder.")
+
+
+def grade(folder: Path, checks: Sequence[str] = (), seed: int | None = None) -> Grade:
+    """Check all exercises of a folder, and a teacher's `checks` (paths) as well, on a copy of it.
+
+    A folder that cannot be graded has no points, and each of its exercises says why.
+
+    Raises LabError if there is no such folder.
+    """
+    see_that_it_is_there(folder)
     seed = secrets.randbits(31) if seed is None else seed
-    reports = tuple(run_check(name, folder, seed) for name in (*COURSE, *checks))
+    names = (*COURSE, *checks)
+    with tempfile.TemporaryDirectory(prefix="miniflow-grade-", ignore_cleanup_errors=True) as place:
+        copy = Path(place, "submission")
+        try:
+            copy_of(folder, copy)
+        except (LabError, OSError, shutil.Error) as error:
+            trouble = Finding("stopped", f"the folder cannot be copied: {error}")
+            return Grade(
+                str(folder), seed, tuple(_ungraded(n, folder, seed, trouble) for n in names)
+            )
+        reports = tuple(_graded(name, folder, copy, seed) for name in names)
     return Grade(str(folder), seed, reports)
 
 
-def as_json(grades: Sequence[Grade]) -> str:
-    """Grades for a program: a stable form, with a sentence for whatever failed."""
-    submissions = [
-        {
-            "folder": grade.folder,
-            "seed": grade.seed,
-            "points": grade.points,
-            "possible": grade.possible,
-            "exercises": [exercise_as_json(report) for report in grade.reports],
-        }
-        for grade in grades
-    ]
-    return json.dumps({"miniflow": __version__, "submissions": submissions}, indent=2)
+def _graded(name: str, folder: Path, copy: Path, seed: int) -> Report:
+    try:
+        return replace(run_check(name, copy, seed), folder=str(folder))
+    except Exception as error:  # of whatever kind: the others want their grades
+        trouble = Finding("stopped", f"the check itself failed ({type(error).__name__}: {error})")
+        return _ungraded(name, folder, seed, trouble)
+
+
+def _ungraded(name: str, folder: Path, seed: int, trouble: Finding) -> Report:
+    return unfinished(exercise(name), folder, seed, [], trouble, "")
+
+
+def copy_of(folder: Path, copy: Path) -> None:
+    """Copy a submission's files; pipes, devices and what tools leave behind stay where they are.
+
+    Raises LabError if there is too much of it.
+    """
+    files = total = 0
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        nonlocal files, total
+        left = set(NOT_COPIED & set(names))
+        for name in set(names) - left:
+            path = Path(place, name)
+            if path.is_symlink() or path.is_dir():
+                continue
+            if not path.is_file():
+                left.add(name)
+                continue
+            files, total = files + 1, total + os.lstat(path).st_size
+            if files > MOST_FILES or total > MOST_BYTES:
+                raise LabError(
+                    f"it has more than {MOST_FILES:,} files or {MOST_BYTES / 1e9:g} GB: no lab has"
+                )
+        return left
+
+    shutil.copytree(folder, copy, symlinks=True, ignore=left_out)
+
+
+def json_pieces(grades: Iterable[Grade]) -> Iterator[str]:
+    """Grades for a program, a piece of JSON each, to be printed as they come: a stable form, with a
+    sentence for whatever failed.
+    """
+    yield f'{{\n  "miniflow": {json.dumps(__version__)},\n  "submissions": ['
+    separator = "\n"
+    for graded in grades:
+        text = json.dumps(_submission(graded), indent=2)
+        yield separator + "\n".join(f"    {line}" for line in text.splitlines())
+        separator = ",\n"
+    yield "\n  ]\n}\n"
+
+
+def _submission(graded: Grade) -> dict[str, Any]:
+    return {
+        "folder": graded.folder,
+        "seed": graded.seed,
+        "points": graded.points,
+        "possible": graded.possible,
+        "exercises": [exercise_as_json(report) for report in graded.reports],
+    }
 
 
 def exercise_as_json(report: Report) -> dict[str, Any]:

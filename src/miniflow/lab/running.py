@@ -4,7 +4,9 @@
 
 The process may loop for ever, print without end, end itself or crash: what it had found until then
 is in the file of results, and the report says what happened, with the learner's line where it is
-known. Nothing that the learner's code prints can be taken for a result.
+known. Nothing that the learner's code prints can be taken for a result. It could write to that file
+or take it away, though: the file is held open from the beginning, no more of it is read than a
+report has, and what has not the form of one, or is about other parts or points, counts as nothing.
 """
 
 import contextlib
@@ -17,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import miniflow
 from miniflow.lab.checking import Exercise
@@ -28,9 +32,17 @@ from miniflow.lab.lines import line_of
 
 KEPT = 4_000  # characters of what the learner's code prints
 MOST = 1_000_000  # bytes that it may print
+MOST_NEWS = 4_000_000  # bytes of results that are read
 GRACE = 30.0  # seconds for Python to start and end, beyond the time that the check has
 WORKER = """\
-import sys
+import os, sys
+if hasattr(os, "fork"):  # so that `os.getppid()` is nobody's but this check's
+    child = os.fork()
+    if child:
+        status = os.waitpid(child, 0)[1]
+        if os.WIFSIGNALED(status):
+            os.kill(os.getpid(), os.WTERMSIG(status))
+        os._exit(os.waitstatus_to_exitcode(status) % 256)
 package = sys.argv.pop(1)
 if package not in sys.path:
     sys.path.insert(0, package)
@@ -60,24 +72,31 @@ def run_check(
     seconds = wanted.seconds if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="miniflow-lab-", ignore_cleanup_errors=True) as place:
         results, trace = Path(place, "results"), Path(place, "trace")
-        arguments = [name, str(folder.resolve()), str(seed), str(results), str(trace)]
-        process = start_worker([*arguments, str(seconds)], folder)
-        output = Output(process)
-        try:
-            process.wait(seconds + GRACE)
-        except subprocess.TimeoutExpired:
-            output.ended = "timeout"
-        finally:
-            stop(process)  # after Ctrl-C as well
-        printed = output.text()
-        news = read_news(results)
-        lost = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
-    for item in news:
-        if "report" in item:
-            return Report.from_json(item["report"] | {"printed": printed})
-    done = [part_from_json(item["part"]) for item in news if "part" in item]
-    reason = output.ended or ("timeout" if lost.startswith("Timeout") else "")
-    trouble = stopped(reason, process.returncode, seconds, line_in(lost, folder))
+        with open(results, "w+b") as told, open(trace, "w+b") as lost:
+            arguments = [name, str(folder.resolve()), str(seed), str(results), str(trace)]
+            process = start_worker([*arguments, str(seconds)], folder)
+            output = Output(process)
+            try:
+                process.wait(seconds + GRACE)
+            except subprocess.TimeoutExpired:
+                output.ended = "timeout"
+            finally:
+                stop(process)  # after Ctrl-C as well
+            printed = output.text()
+            report, done = read_news(told.read(MOST_NEWS), wanted)
+            trail = lost.read(MOST_NEWS).decode("utf-8", "replace")
+    if report is not None and process.returncode == 0:
+        return replace(
+            report,
+            exercise=wanted.name,
+            title=wanted.title,
+            file=wanted.file,
+            printed=printed,
+            seed=seed,
+            folder=str(folder),
+        )
+    reason = output.ended or ("timeout" if trail.startswith("Timeout") else "")
+    trouble = stopped(reason, process.returncode, seconds, line_in(trail, folder))
     return unfinished(wanted, folder, seed, done, trouble, printed)
 
 
@@ -134,15 +153,27 @@ class Output:
         return text if len(text) <= KEPT else text[:KEPT] + "\n..."
 
 
-def read_news(results: Path) -> list[dict[str, Any]]:
-    """The lines that the worker has finished writing."""
-    if not results.exists():
-        return []
-    found = []
-    for line in results.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
-    return [item for item in found if isinstance(item, dict)]
+def read_news(told: bytes, wanted: Exercise) -> tuple[Report | None, list[PartResult]]:
+    """The report that the worker has written, if it came so far, and the parts that were done."""
+    report, done = None, list[PartResult]()
+    for line in told.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            item = json.loads(line)
+            if type(item) is dict and "report" in item:
+                claimed = Report.from_json(item["report"])
+                report = claimed if _is_about(claimed.parts, wanted, len(wanted.parts)) else report
+            elif type(item) is dict and "part" in item:
+                claimed_part = part_from_json(item["part"])
+                if _is_about([*done, claimed_part], wanted, len(done) + 1):
+                    done.append(claimed_part)
+    return report, done
+
+
+def _is_about(parts: Sequence[PartResult], wanted: Exercise, count: int) -> bool:
+    """Whether these are results of the first parts of an exercise, for the points they have."""
+    return [(part.text, part.points) for part in parts] == [
+        (part.text, part.points) for part in wanted.parts[:count]
+    ] and len(parts) == count
 
 
 def line_in(trace: str, folder: Path) -> Line | None:
@@ -161,6 +192,8 @@ def stopped(reason: str, status: int | None, seconds: float, line: Line | None) 
         sentence = f"stopped after {seconds:g} seconds: is there a loop that never ends?"
     elif reason == "output":
         sentence = "stopped because it prints without end: is there a print in an endless loop?"
+    elif status is not None and status == -signal.SIGTERM:
+        sentence = "your code ended the check (SIGTERM); take that out."
     elif status is not None and (status < 0 or status > 255):
         sentence = "Python itself crashed while it ran your code."
     else:
