@@ -34,7 +34,8 @@ LAYERS = [
     {"digit_images", "initializers", "optimizers", "schedules"},
     {"datasets"},
     {"layers", "training"},
-    {"pictures", "reports", "estimator", "digit_page"},
+    {"pictures", "estimator", "digit_page"},
+    {"reports"},
     {"lab"},
     {"cli"},
 ]

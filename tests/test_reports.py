@@ -7,28 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFont
 
 from miniflow.errors import DataError
-from miniflow.reports import confusion_matrix, drawing, learning_curve, worst_mistakes
-from miniflow.reports.confusion import _layout, _percent
-from miniflow.reports.drawing import (
-    BLUE,
-    INK,
-    MARGIN,
-    SAVED,
-    VERMILION,
-    WHITE,
-    fitting,
-    printable,
-    readable_on,
-    text_width,
-    tick_labels,
-    ticks,
-)
+from miniflow.pictures import pixels as printer
+from miniflow.pictures.canvas import Canvas, Text
+from miniflow.pictures.pixels import SAVED
+from miniflow.reports import confusion_matrix, learning_curve, worst_mistakes
+from miniflow.reports.confusion import _grid_of, _percent
+from miniflow.reports.paper import BLUE, INK, MARGIN, VERMILION, WHITE, readable_on
 from miniflow.training.history import Epoch
 
 Pixels = NDArray[np.uint8]
@@ -177,7 +165,7 @@ def test_confusion_matrix_cuts_nothing_off(tmp_path: Path, classes: int, name: s
 
 def cell_colours(path: Path, names: list[str]) -> NDArray[np.int64]:
     """The colour of every cell, (k, k, 3), taken at its corner, beside the count."""
-    page, at = pixels(path), _layout(names)
+    page, at = pixels(path), _grid_of(names)
     corners = [round((k * at.cell + 3) * SAVED) for k in range(len(names))]
     rows = [round(at.top * SAVED) + corner for corner in corners]
     columns = [round(at.left * SAVED) + corner for corner in corners]
@@ -300,15 +288,13 @@ def test_pictures_need_not_be_square_and_long_names_are_cut(tmp_path: Path) -> N
 def test_answer_without_a_probability_is_not_said_to_be_sure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[str] = []
-    text = drawing.Canvas.text
-    monkeypatch.setattr(
-        drawing.Canvas,
-        "text",
-        lambda self, place, words, *how: (written.append(words), text(self, place, words, *how)),
-    )
+    sheets: list[Canvas] = []
+    png = Canvas.png
+    monkeypatch.setattr(Canvas, "png", lambda sheet: (sheets.append(sheet), png(sheet))[1])
     shares = np.full((1, 3), math.nan)
     worst_mistakes(np.zeros((1, 784)), [1], shares, tmp_path / "mistakes.png")
+    (sheet,) = sheets
+    written = [shape.words for shape in sheet.shapes if isinstance(shape, Text)]
     assert written[-3:] == ["1", "0", "-"]
 
 
@@ -383,10 +369,10 @@ def no_freetype(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             raise ImportError("The _imagingft C module is not installed")
         return ImageFont.load_default_imagefont()
 
-    drawing._font.cache_clear()
+    printer._font.cache_clear()
     monkeypatch.setattr(ImageFont, "load_default", load_default)
     yield
-    drawing._font.cache_clear()
+    printer._font.cache_clear()
 
 
 @pytest.mark.usefixtures("no_freetype")
@@ -396,51 +382,6 @@ def test_reports_are_drawn_with_bitmap_letters_where_there_are_no_others(
 ) -> None:
     REPORTS[name](tmp_path / "report.png")
     assert count(pixels(tmp_path / "report.png"), INK) > 100
-
-
-# --- drawing -------------------------------------------------------------------------------------
-
-
-@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e3), st.integers(3, 12))
-def test_ticks_are_few_round_evenly_spaced_and_span_the_values(
-    low: float, extent: float, most: int
-) -> None:
-    high = low + extent * max(1.0, abs(low))
-    numbers = ticks(low, high, most)
-    steps = np.diff(numbers)
-    step = float(steps[0])
-    assert 2 <= len(numbers) <= most
-    np.testing.assert_allclose(steps, step, rtol=1e-4)
-    assert numbers[0] <= low + 1e-4 * step
-    assert numbers[-1] >= high - 1e-4 * step
-    leading = step / 10 ** math.floor(math.log10(step * (1 + 1e-4)))
-    assert min(abs(leading - digit) for digit in (1, 2, 5)) < 1e-3
-
-
-def test_ticks_of_a_single_value_stand_around_it() -> None:
-    for value in (0.0, 3.0, -7.5, 1e12):
-        numbers = ticks(value, value)
-        assert numbers[0] < value < numbers[-1]
-
-
-def test_tick_labels_have_the_places_that_tell_them_apart() -> None:
-    assert tick_labels([97.5, 98.0, 98.5], "%") == ["97.5%", "98.0%", "98.5%"]
-    assert tick_labels([0.0, 2000.0]) == ["0", "2,000"]
-    assert tick_labels([0.0, 5e8]) == ["0", "5e+08"]
-    assert tick_labels([0.0, 2e-6]) == ["0", "2e-06"]
-
-
-def test_text_that_is_too_long_ends_with_an_ellipsis_and_fits() -> None:
-    assert fitting("short", 12, 200) == "short"
-    cut = fitting("a rather long name of a class", 12, 60)
-    assert cut.endswith("…")
-    assert text_width(cut, 12) <= 60
-
-
-def test_what_the_typeface_lacks_is_replaced_by_what_comes_nearest() -> None:
-    assert printable("naïve café") == "naive cafe"
-    assert printable("−3 × 2 · 5° …") == "-3 x 2 · 5° …"
-    assert printable("数字\n") == "???"
 
 
 def test_text_stays_readable_on_every_shade() -> None:

@@ -7,8 +7,9 @@ From the reader's side to the drawer's:
   `groups`, `naming` and `repeats`), `paths` and `chain` (the chain rule), `elements` and `entries`
   (matrices opened up, with `local`), `program`; `values` and `thumbnail` say what is shown of an
   array;
-- how it is shown: `svg` (with `cards`, `stacks`, `compose`, `style`, `metrics`), `png`, `terminal`
-  (with `tracks`), `dot`, `mermaid`;
+- how it is shown: `svg` (with `cards`, `stacks`, `compose`, `style`, `metrics`, `markup`), `png`,
+  `terminal` (with `tracks`), `dot`, `mermaid`;
+- `canvas`: plots and sketches that are drawn by hand, as SVG and, with `pixels`, as PNG;
 - `explorer`: the page in which one steps through a graph (with `explorer_recording`,
   `explorer_program`, `explorer_code`, `explorer_numbers`, `explorer_layouts`, `explorer_page`, and
   in `static` its JavaScript and its style sheet);

@@ -8,12 +8,29 @@ whatever the page believes about day and night.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Theme = Literal["auto", "light", "dark"]
 
 _SANS = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'DejaVu Sans',sans-serif"
 _MONO = "ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"
+
+
+class Colour(NamedTuple):
+    """Red, green and blue, 0 to 255."""
+
+    red: int
+    green: int
+    blue: int
+
+    def mixed(self, other: Colour, share: float) -> Colour:
+        """The colour with a `share`, 0 to 1, of another."""
+        return Colour(*(round(a + (b - a) * share) for a, b in zip(self, other, strict=True)))
+
+    def css(self) -> str:
+        """As it is written in a style sheet: #0072b2."""
+        return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
+
 
 _LIGHT = {
     "paper": "#ffffff",
@@ -98,6 +115,21 @@ def variables(selector: str) -> str:
 def class_of(theme: Theme) -> str:
     """The class of a picture's outermost element."""
     return f"miniflow-{theme}"
+
+
+def declarations(look: str) -> dict[str, str]:
+    """What the style sheet says, by day, of something of the classes `look`: property → value.
+
+    >>> declarations("edge lit")["stroke"]
+    '#b23a0c'
+    """
+    classes = set(look.split())
+    found: dict[str, str] = {}
+    for rules in (_SHAPES, _colours(_LIGHT)):
+        for selector, how in rules.items():
+            if selector.startswith(".") and classes.issuperset(selector[1:].split(".")):
+                found |= dict(part.split(":") for part in how.split(";"))
+    return found
 
 
 def _sheet(rules: dict[str, str], theme: Theme) -> str:

@@ -1,24 +1,21 @@
 """Draws a figure as SVG.
 
-One self-contained file: a style sheet for day and night, shapes and text, no script, no outside
-reference. Arrowheads are plain shapes, not markers, so that pictures inlined into one page share no
+Arrowheads are plain shapes, not markers, so that pictures inlined into one page share no
 identifiers. Lines that several arrows have in common are drawn once.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
-from xml.sax.saxutils import escape, quoteattr
 
 from miniflow.pictures.cards import LABEL_LINE, SHEETS, Arranged, Mark
 from miniflow.pictures.compose import NOTE_LINE, Composition, compose
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Words
 from miniflow.pictures.layout import Place
 from miniflow.pictures.layout.mesh import Point
-from miniflow.pictures.metrics import printable
+from miniflow.pictures.markup import document, escaped, image, rectangle, short
 from miniflow.pictures.stacks import Way
-from miniflow.pictures.style import Theme, class_of, css
+from miniflow.pictures.style import Theme
 
 _HEAD = 7.0  # length of an arrowhead
 _CUT = 7.0  # what is cut off the corners of a parameter's card
@@ -31,28 +28,15 @@ def svg(figure: Figure, theme: Theme = "auto") -> str:
     """
     composition = compose(figure)
     body = "\n".join(_body(composition))
-    name = "mf" + hashlib.sha256((figure.description + body).encode()).hexdigest()[:8]
-    width, height = _n(composition.width), _n(composition.height)
-    return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" \
-viewBox="0 0 {width} {height}" class="{class_of(theme)}" \
-role="img" aria-labelledby="{name}t {name}d">
-<title id="{name}t">{_text(figure.title)}</title>
-<desc id="{name}d">{_text(figure.description)}</desc>
-<style>
-{css(theme)}
-</style>
-<rect class="paper" width="{width}" height="{height}" rx="8"/>
-{body}
-</svg>
-"""
+    size = composition.width, composition.height
+    return document(*size, figure.title, figure.description, body, theme)
 
 
 def _body(composition: Composition) -> Iterator[str]:
     """Frames, lines, cards and labels, in the order in which they lie upon each other."""
     figure = composition.figure
     x, y = composition.origin
-    yield f'<g transform="translate({_n(x)} {_n(y)})">'
+    yield f'<g transform="translate({short(x)} {short(y)})">'
     for frame in figure.frames:
         yield _rect("card frame", *composition.frames[frame.key], radius=10)
     yield from _lines(figure.arrows, composition.ways)
@@ -152,35 +136,31 @@ def head_data(piece: tuple[Point, ...]) -> str:
 
 
 def _card(card: Card, place: Place, arranged: Arranged) -> str:
-    parts = [f"<title>{_text(card.tooltip)}</title>"] if card.tooltip else []
+    parts = [f"<title>{escaped(card.tooltip)}</title>"] if card.tooltip else []
     parts += _outline(card, arranged.width, arranged.height)
     for y in arranged.rules:
         width = arranged.width - (SHEETS if card.kind == "group" else 0)
-        parts.append(f'<path class="rule" d="M10 {_n(y)}H{_n(width - 10)}"/>')
-    parts += [
-        f'<image x="{_n(i.x)}" y="{_n(i.y)}" width="{_n(i.width)}" height="{_n(i.height)}" '
-        f'preserveAspectRatio="none" href={quoteattr(i.uri)}/>'
-        f'<rect class="rule thin" x="{_n(i.x)}" y="{_n(i.y)}" width="{_n(i.width)}" '
-        f'height="{_n(i.height)}"/>'
-        for i in arranged.images
-    ]
+        parts.append(f'<path class="rule" d="M10 {short(y)}H{short(width - 10)}"/>')
+    for i in arranged.images:
+        box = i.x, i.y, i.width, i.height
+        parts.append(image(*box, i.uri) + rectangle('class="rule thin"', *box))
     for b in arranged.brackets:
-        sides = f"M{_n(b.x + 4)} {_n(b.y)}h-4v{_n(b.height)}h4"
-        sides += f"M{_n(b.x + b.width - 4)} {_n(b.y)}h4v{_n(b.height)}h-4"
+        sides = f"M{short(b.x + 4)} {short(b.y)}h-4v{short(b.height)}h4"
+        sides += f"M{short(b.x + b.width - 4)} {short(b.y)}h4v{short(b.height)}h-4"
         parts.append(f'<path class="bracket {b.ink}" d="{sides}"/>')
     parts += map(_mark, arranged.marks)
     look = ' class="off"' if card.lit is False else ""
-    return f'<g{look} transform="translate({_n(place.x)} {_n(place.y)})">{"".join(parts)}</g>'
+    return f'<g{look} transform="translate({short(place.x)} {short(place.y)})">{"".join(parts)}</g>'
 
 
 def _outline(card: Card, width: float, height: float) -> list[str]:
     """The card's edge; each kind has its own shape."""
     if card.kind == "entry":
-        half = _n(width / 2)
+        half = short(width / 2)
         look = "card operation" + (" lit" if card.lit else "")
         return [f'<circle class="{look}" cx="{half}" cy="{half}" r="{half}"/>']
     if card.kind == "parameter":
-        w, h, c = _n(width - 2 * _CUT), _n(height - 2 * _CUT), _n(_CUT)
+        w, h, c = short(width - 2 * _CUT), short(height - 2 * _CUT), short(_CUT)
         path = f"M{c} 0h{w}l{c} {c}v{h}l-{c} {c}h-{w}l-{c} -{c}v-{h}z"
         return [f'<path class="card parameter" d="{path}"/>']
     if card.kind == "input":
@@ -198,18 +178,14 @@ def _outline(card: Card, width: float, height: float) -> list[str]:
 
 
 def _rect(look: str, x: float, y: float, width: float, height: float, radius: float) -> str:
-    return (
-        f'<rect class="{look}" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" '
-        f'rx="{_n(radius)}"/>'
-    )
+    return rectangle(f'class="{look}"', x, y, width, height, radius)
 
 
 def _mark(mark: Mark) -> str:
     look = f"{mark.style} {mark.ink}" + " italic" * mark.italic
     anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
-    return (
-        f'<text class="{look}" x="{_n(mark.x)}" y="{_n(mark.y)}"{anchor}>{_text(mark.text)}</text>'
-    )
+    at = f'x="{short(mark.x)}" y="{short(mark.y)}"{anchor}'
+    return f'<text class="{look}" {at}>{escaped(mark.text)}</text>'
 
 
 def _heading_of(frame: Frame, place: Place, start: float) -> str:
@@ -238,22 +214,14 @@ def _label(arrow: Arrow, place: Place) -> str:
 
 
 def _words(words: Words, x: float, y: float, anchor: str = "start") -> str:
-    at = f'x="{_n(x)}" y="{_n(y)}"' + (f' text-anchor="{anchor}"' if anchor != "start" else "")
+    at = f'x="{short(x)}" y="{short(y)}"' + (
+        f' text-anchor="{anchor}"' if anchor != "start" else ""
+    )
     spans = "".join(
-        f'<tspan class="{span.ink}">{_text(span.text)}</tspan>' for span in words if span.text
+        f'<tspan class="{span.ink}">{escaped(span.text)}</tspan>' for span in words if span.text
     )
     return f'<text class="number" xml:space="preserve" {at}>{spans}</text>'
 
 
-def _text(text: str) -> str:
-    """Text for XML: escaped, and without the control characters that XML cannot hold."""
-    return escape(printable(text))
-
-
 def _at(point: Point) -> str:
-    return f"{_n(point[0])} {_n(point[1])}"
-
-
-def _n(x: float) -> str:
-    """A coordinate with at most two decimals."""
-    return f"{x:.2f}".rstrip("0").rstrip(".") if x % 1 else str(int(x))
+    return f"{short(point[0])} {short(point[1])}"

@@ -30,7 +30,12 @@ def heat_map(array: np.ndarray[Any, Any]) -> str | None:
     levels = heat_levels(array)
     if levels is None:
         return None
-    return "data:image/png;base64," + base64.b64encode(_png(levels + _LEVELS)).decode("ascii")
+    return data_uri(_png(levels + _LEVELS))
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG file as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def heat_levels(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
@@ -62,22 +67,29 @@ def _blocks(grid: np.ndarray[Any, Any], most: int) -> np.ndarray[Any, Any]:
 
 def _png(levels: np.ndarray[Any, Any]) -> bytes:
     """An image with one palette entry a level, of opacities from negative over zero to positive."""
-    height, width = levels.shape
-    palette = bytes(
-        c for level in range(-_LEVELS, _LEVELS + 1) for c in (_NEGATIVE if level < 0 else _POSITIVE)
-    )
-    opacity = bytes(round(255 * abs(level) / _LEVELS) for level in range(-_LEVELS, _LEVELS + 1))
-    pixels = b"".join(b"\0" + row.astype(np.uint8).tobytes() for row in levels)
-    stored = (
-        struct.pack("<BHH", 1, len(pixels), len(pixels) ^ 0xFFFF) + pixels
-    )  # one block, as it is
-    data = b"\x78\x01" + stored + struct.pack(">I", zlib.adler32(pixels))
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    steps = range(-_LEVELS, _LEVELS + 1)
+    palette = bytes(c for step in steps for c in (_NEGATIVE if step < 0 else _POSITIVE))
+    opacity = bytes(round(255 * abs(step) / _LEVELS) for step in steps)
+    return stored_png(levels, 3, (b"PLTE", palette), (b"tRNS", opacity))
+
+
+def stored_png(
+    pixels: np.ndarray[Any, Any], colour_type: int = 0, *tables: tuple[bytes, bytes]
+) -> bytes:
+    """A PNG file of bytes, (h, w), that is not compressed: greys, or with `colour_type` 3 the
+    places of their colours in the palette that stands in `tables`.
+    """
+    height, width = pixels.shape
+    rows = b"".join(b"\0" + row.astype(np.uint8).tobytes() for row in pixels)
+    data = b"\x78\x01"
+    for start in range(0, len(rows), 0xFFFF):  # blocks, as they are
+        block = rows[start : start + 0xFFFF]
+        last = start + 0xFFFF >= len(rows)
+        data += struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF) + block
     chunks = [
-        (b"IHDR", header),
-        (b"PLTE", palette),
-        (b"tRNS", opacity),
-        (b"IDAT", data),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)),
+        *tables,
+        (b"IDAT", data + struct.pack(">I", zlib.adler32(rows))),
         (b"IEND", b""),
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -1,9 +1,10 @@
 """What a training run leaves to be looked at: PNG files, drawn with Pillow alone, and one page.
 
 `learning_curve` shows how loss and accuracy went, `confusion_matrix` which classes are taken for
-which, and `worst_mistakes` the very pictures that went wrong. Each is one room; what they share,
-the page, its type, its colours and its ticks, is in `drawing`. The same input gives the same bytes.
-`report` puts them, and what else there is to be shown, into one HTML file.
+which, and `worst_mistakes` the very pictures that went wrong. Each is one module, and draws on the
+canvas of `miniflow.pictures`; what they share, their sizes, colours and heading, is in `paper`. The
+same input gives the same bytes. `report` puts them, and what else there is to be shown, into one
+HTML file.
 """
 
 from miniflow.reports.confusion import confusion_matrix

@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from miniflow.errors import DataError
-from miniflow.reports.drawing import (
+from miniflow.pictures.canvas import Canvas, Point
+from miniflow.pictures.pixels import fit_text, text_width
+from miniflow.pictures.style import Colour
+from miniflow.reports.paper import (
     BLUE,
     BODY,
     GREY,
@@ -23,12 +26,9 @@ from miniflow.reports.drawing import (
     SMALL,
     VERMILION,
     WHITE,
-    Canvas,
-    Colour,
-    Point,
-    fitting,
+    headed_canvas,
     readable_on,
-    text_width,
+    save_png,
 )
 
 LARGEST_CELL, SMALLEST_CELL = 56.0, 5.0
@@ -40,7 +40,7 @@ FAINTEST = 0.08  # share of the hue in a cell that counts next to nothing
 SCALE = 96.0  # length of a scale of colours
 
 
-class _Layout(NamedTuple):
+class _Grid(NamedTuple):
     """Where the matrix stands: its top left corner, its side, and the side of a cell."""
 
     left: float
@@ -81,28 +81,28 @@ def confusion_matrix(
     ...     path.exists()
     True
     """
-    counts = _checked(matrix, class_names)
-    layout = _layout([str(name) for name in class_names])
+    counts = _read_counts(matrix, class_names)
+    grid = _grid_of([str(name) for name in class_names])
     shares = _shares(counts, axis=1)
     wrong = ~np.eye(len(counts), dtype=bool)
     strongest = float(np.max(np.nan_to_num(shares), where=wrong, initial=0.0))
 
-    right, bottom = layout.left + layout.side, layout.top + layout.side
+    right, bottom = grid.left + grid.side, grid.top + grid.side
     legend = _legend(strongest)
     legend_width = sum(_legend_width(words, scale) for words, _, scale in legend)
-    width = max(right + 56, layout.left + legend_width) + MARGIN
-    canvas = Canvas(width, bottom + 74 + MARGIN)
-    canvas.heading("Confusion matrix", _summary(counts), width - 2 * MARGIN)
-    _draw_names(canvas, layout)
-    _draw_cells(canvas, layout, counts, np.nan_to_num(shares), strongest)
-    if layout.cell >= SMALL * 1.1:
-        _draw_recall(canvas, layout, np.diag(shares))
-        _draw_precision(canvas, layout, np.diag(_shares(counts, axis=0)))
-    _draw_legend(canvas, (layout.left, bottom + 64), legend)
-    canvas.save(path)
+    width = max(right + 56, grid.left + legend_width) + MARGIN
+    size = width, bottom + 74 + MARGIN
+    canvas, _ = headed_canvas(*size, "Confusion matrix", _summary(counts), width - 2 * MARGIN)
+    _draw_names(canvas, grid)
+    _draw_cells(canvas, grid, counts, np.nan_to_num(shares), strongest)
+    if grid.cell >= SMALL * 1.1:
+        _draw_recall(canvas, grid, np.diag(shares))
+        _draw_precision(canvas, grid, np.diag(_shares(counts, axis=0)))
+    _draw_legend(canvas, (grid.left, bottom + 64), legend)
+    save_png(canvas, path)
 
 
-def _checked(matrix: ArrayLike, class_names: Sequence[str]) -> NDArray[np.int64]:
+def _read_counts(matrix: ArrayLike, class_names: Sequence[str]) -> NDArray[np.int64]:
     given = np.asarray(matrix)
     if given.ndim != 2 or given.shape[0] != given.shape[1] or given.size == 0:
         raise DataError(f"A confusion matrix has shape (k, k), k at least 1; saw {given.shape}.")
@@ -120,14 +120,14 @@ def _shares(counts: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
     return np.where(sums > 0, counts / np.maximum(sums, 1), np.nan)
 
 
-def _layout(class_names: Sequence[str]) -> _Layout:
-    names = [fitting(name, SMALL, LONGEST_NAME) for name in class_names]
+def _grid_of(class_names: Sequence[str]) -> _Grid:
+    names = [fit_text(name, SMALL, LONGEST_NAME) for name in class_names]
     cell = min(LARGEST_CELL, max(SMALLEST_CELL, GRID / len(names)))
     longest = max(text_width(name, SMALL) for name in names)
     upright = longest <= cell - 4
     left = MARGIN + max(22 + longest, text_width("precision", SMALL)) + 8
     top = MARGIN + 82 + (SMALL if upright else longest) + 8
-    return _Layout(left, top, cell * len(names), cell, names, upright)
+    return _Grid(left, top, cell * len(names), cell, names, upright)
 
 
 def _summary(counts: NDArray[np.int64]) -> str:
@@ -144,24 +144,25 @@ def _percent(share: float, places: int) -> str:
     return f"{math.floor(share * 100 * scale + 1e-6) / scale:.{places}f}%"
 
 
-def _draw_names(canvas: Canvas, at: _Layout) -> None:
+def _draw_names(canvas: Canvas, at: _Grid) -> None:
     side = (MARGIN + SMALL, at.top + at.side / 2)
-    canvas.text(side, "true class", SMALL, GREY, "centre", upwards=True)
-    canvas.text((at.left + at.side / 2, MARGIN + 72), "predicted class", SMALL, GREY, "centre")
+    canvas.text(side, "true class", GREY, "middle", SMALL, upwards=True)
+    canvas.text((at.left + at.side / 2, MARGIN + 72), "predicted class", GREY, size=SMALL)
     every = math.ceil(SMALL * 1.1 / at.cell)  # names that would overlap are left out
     for k in range(0, len(at.names), every):
         low = at.middle(k) + SMALL * 0.36  # a baseline that centres the letters
-        canvas.text((at.left - 8, at.top + low), at.names[k], SMALL, INK, "right")
+        canvas.text((at.left - 8, at.top + low), at.names[k], INK, "end", SMALL)
         if at.upright:
             above = (at.left + at.middle(k), at.top - 8)
-            canvas.text(above, at.names[k], SMALL, INK, "centre")
+            canvas.text(above, at.names[k], INK, "middle", SMALL)
         else:
-            canvas.text((at.left + low, at.top - 8), at.names[k], SMALL, INK, upwards=True)
+            above = (at.left + low, at.top - 8)
+            canvas.text(above, at.names[k], INK, "start", SMALL, upwards=True)
 
 
 def _draw_cells(
     canvas: Canvas,
-    at: _Layout,
+    at: _Grid,
     counts: NDArray[np.int64],
     shares: NDArray[np.float64],
     strongest: float,
@@ -175,42 +176,42 @@ def _draw_cells(
             full, hue = (1.0, BLUE) if row == column else (strongest, VERMILION)
             colour = _shade(hue, float(shares[row, column]) / full)
         left, top = at.left + column * at.cell, at.top + row * at.cell
-        canvas.rectangle((left, top), at.cell - gap, at.cell - gap, colour)
+        canvas.box((left, top), at.cell - gap, at.cell - gap, colour, 0)
         if count and size:
             middle = left + (at.cell - gap) / 2, top + (at.cell - gap) / 2 + size * 0.36
-            canvas.text(middle, str(count), size, readable_on(colour), "centre")
+            canvas.text(middle, str(count), readable_on(colour), size=size)
 
 
 def _shade(hue: Colour, depth: float) -> Colour:
     return WHITE.mixed(hue, FAINTEST + (1 - FAINTEST) * depth)
 
 
-def _size_of_counts(at: _Layout, counts: NDArray[np.int64]) -> float:
+def _size_of_counts(at: _Grid, counts: NDArray[np.int64]) -> float:
     """Return the size of type at which the widest count fits into a cell; zero if too small."""
     widest = text_width(str(int(counts.max())), BODY) / BODY
     size = min(BODY, (at.cell - 3) / widest, at.cell * 0.6)
     return size if size >= SMALLEST_TYPE else 0.0
 
 
-def _draw_recall(canvas: Canvas, at: _Layout, recall: NDArray[np.float64]) -> None:
+def _draw_recall(canvas: Canvas, at: _Grid, recall: NDArray[np.float64]) -> None:
     """Write, right of each row, the share of the class that was recognised."""
     x = at.left + at.side + 50
-    canvas.text((x, at.top - 8), "recall", SMALL, GREY, "right")
+    canvas.text((x, at.top - 8), "recall", GREY, "end", SMALL)
     for k, share in enumerate(recall):
         y = at.top + at.middle(k) + SMALL * 0.36
-        canvas.text((x, y), _percent(share, 1), SMALL, GREY, "right")
+        canvas.text((x, y), _percent(share, 1), GREY, "end", SMALL)
 
 
-def _draw_precision(canvas: Canvas, at: _Layout, precision: NDArray[np.float64]) -> None:
+def _draw_precision(canvas: Canvas, at: _Grid, precision: NDArray[np.float64]) -> None:
     """Write, below each column, the share of that answer that was right."""
     y = at.top + at.side + 18
     places = 1 if text_width("100.0%", SMALL) + 3 <= at.cell else 0
     size = min(SMALL, SMALL * (at.cell - 2) / text_width("100%", SMALL))
     if size < SMALLEST_TYPE:
         return
-    canvas.text((at.left - 8, y), "precision", SMALL, GREY, "right")
+    canvas.text((at.left - 8, y), "precision", GREY, "end", SMALL)
     for k, share in enumerate(precision):
-        canvas.text((at.left + at.middle(k), y), _percent(share, places), size, GREY, "centre")
+        canvas.text((at.left + at.middle(k), y), _percent(share, places), GREY, size=size)
 
 
 # --- the legend ----------------------------------------------------------------------------------
@@ -233,10 +234,10 @@ def _draw_legend(canvas: Canvas, place: Point, legend: list[tuple[str, Colour, s
     x, y = place
     steps = 48
     for words, hue, scale in legend:
-        canvas.text((x, y + SMALL * 0.8), words, SMALL)
+        canvas.text((x, y + SMALL * 0.8), words, INK, "start", SMALL)
         start = x + text_width(words, SMALL) + 8
         for step in range(steps):
             corner = start + step * SCALE / steps, y
-            canvas.rectangle(corner, SCALE / steps, SMALL, _shade(hue, step / (steps - 1)))
-        canvas.text((start + SCALE + 6, y + SMALL * 0.8), scale, SMALL, GREY)
+            canvas.box(corner, SCALE / steps, SMALL, _shade(hue, step / (steps - 1)), 0)
+        canvas.text((start + SCALE + 6, y + SMALL * 0.8), scale, GREY, "start", SMALL)
         x += _legend_width(words, scale)

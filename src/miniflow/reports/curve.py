@@ -10,22 +10,21 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from miniflow.reports.drawing import (
+from miniflow.pictures.canvas import Canvas, Point, Scale, tick_labels, ticks
+from miniflow.pictures.pixels import text_width
+from miniflow.pictures.style import Colour
+from miniflow.reports.paper import (
     BLUE,
     BODY,
     GREY,
     HAIRLINE,
+    INK,
     MARGIN,
     SMALL,
     VERMILION,
     WHITE,
-    Axis,
-    Canvas,
-    Colour,
-    Point,
-    text_width,
-    tick_labels,
-    ticks,
+    headed_canvas,
+    save_png,
 )
 from miniflow.training.history import Epoch
 
@@ -88,17 +87,18 @@ def learning_curve(
     if best is None:
         best = _best(history)
 
-    canvas = Canvas(WIDTH, MARGIN + 45 + len(panels) * (GAP + PANEL) + 38 + MARGIN)
-    top = canvas.heading("Learning curve", _summary(history, best), WIDTH - 2 * MARGIN)
+    height = MARGIN + 45 + len(panels) * (GAP + PANEL) + 38 + MARGIN
+    summary = _summary(history, best)
+    canvas, top = headed_canvas(WIDTH, height, "Learning curve", summary, WIDTH - 2 * MARGIN)
     first, last = (history[0].epoch, history[-1].epoch) if history else (1, 1)
     padding = 0.5 if first == last else 0.0  # a single epoch stands in the middle
-    epochs = Axis(first - padding, last + padding, LEFT, RIGHT)
+    epochs = Scale(first - padding, last + padding, LEFT, RIGHT)
     for panel in panels:
         top += GAP
         _draw_panel(canvas, top, panel, epochs, best)
         top += PANEL
     _draw_epochs(canvas, top, epochs, first, last)
-    canvas.save(path)
+    save_png(canvas, path)
 
 
 def _curves(history: Sequence[Epoch], training: str, validation: str, scale: float) -> list[_Curve]:
@@ -143,26 +143,26 @@ def _summary(history: Sequence[Epoch], best: int | None) -> str:
 # --- a panel -------------------------------------------------------------------------------------
 
 
-def _draw_panel(canvas: Canvas, top: float, panel: _Panel, epochs: Axis, best: int | None) -> None:
-    canvas.text((MARGIN, top - 28), panel.name, BODY)
-    _say_what_is_lost(canvas, (MARGIN + text_width(panel.name) + 12, top - 28), panel.curves)
+def _draw_panel(canvas: Canvas, top: float, panel: _Panel, epochs: Scale, best: int | None) -> None:
+    canvas.text((MARGIN, top - 28), panel.name, INK, "start", BODY)
+    _say_what_is_lost(canvas, (MARGIN + text_width(panel.name, BODY) + 12, top - 28), panel.curves)
     values = [value for curve in panel.curves for _, value in curve.finite]
     if not values:
         message = "no finite value" if panel.curves else "no epoch yet"
-        canvas.text(((LEFT + RIGHT) / 2, top + PANEL / 2), message, BODY, GREY, "centre")
+        canvas.text(((LEFT + RIGHT) / 2, top + PANEL / 2), message, GREY, "middle", BODY)
         return
     scale = _draw_grid(canvas, top, panel.unit, values)
     if best is not None:
         x = epochs.at(best)
         canvas.line([(x, top - 6), (x, top + PANEL)], GREY.mixed(WHITE, 0.35), 1.0)
-        canvas.text((x, top - 10), f"best: {best}", SMALL, GREY, "centre")
+        canvas.text((x, top - 10), f"best: {best}", GREY, "middle", SMALL)
     for curve in panel.curves:
         _draw_curve(canvas, curve, epochs, scale)
     for curve in panel.curves:
         for epoch, value in curve.finite:
             if epoch == best:
-                canvas.disc((epochs.at(epoch), scale.at(value)), 5.0, WHITE)
-                canvas.disc((epochs.at(epoch), scale.at(value)), 3.8, curve.colour)
+                canvas.circle((epochs.at(epoch), scale.at(value)), 5.0, WHITE)
+                canvas.circle((epochs.at(epoch), scale.at(value)), 3.8, curve.colour)
     _name_curves(canvas, panel, scale)
 
 
@@ -173,10 +173,10 @@ def _say_what_is_lost(canvas: Canvas, place: Point, curves: Sequence[_Curve]) ->
             first, count = curve.lost[0], len(curve.lost)
             where = f"epoch {first}" if count == 1 else f"{count:,} epochs, the first is {first}"
             notes.append(f"{curve.name} not finite in {where}")
-    canvas.text(place, " · ".join(notes), SMALL, GREY)
+    canvas.text(place, " · ".join(notes), GREY, "start", SMALL)
 
 
-def _draw_grid(canvas: Canvas, top: float, unit: str, values: Sequence[float]) -> Axis:
+def _draw_grid(canvas: Canvas, top: float, unit: str, values: Sequence[float]) -> Scale:
     """Draw the horizontal lines with their numbers; return the vertical scale."""
     low, high = min(values), max(values)
     if not unit:  # a loss is measured from zero
@@ -184,15 +184,15 @@ def _draw_grid(canvas: Canvas, top: float, unit: str, values: Sequence[float]) -
     numbers = ticks(low, high)
     if unit and high <= 100.0:
         numbers = [number for number in numbers if number <= 100.0]
-    scale = Axis(numbers[0], max(numbers[-1], high), top + PANEL, top)
+    scale = Scale(numbers[0], max(numbers[-1], high), top + PANEL, top)
     for number, label in zip(numbers, tick_labels(numbers, unit), strict=True):
         y = scale.at(number)
         canvas.line([(LEFT, y), (RIGHT, y)], HAIRLINE, 1.0)
-        canvas.text((LEFT - 10, y + SMALL * 0.36), label, SMALL, GREY, "right")
+        canvas.text((LEFT - 10, y + SMALL * 0.36), label, GREY, "end", SMALL)
     return scale
 
 
-def _draw_curve(canvas: Canvas, curve: _Curve, epochs: Axis, scale: Axis) -> None:
+def _draw_curve(canvas: Canvas, curve: _Curve, epochs: Scale, scale: Scale) -> None:
     """Draw runs of finite values as lines, with dots where they are few or one stands alone."""
     runs: list[list[Point]] = [[]]
     for epoch, value in curve.points:
@@ -206,10 +206,10 @@ def _draw_curve(canvas: Canvas, curve: _Curve, epochs: Axis, scale: Axis) -> Non
             canvas.line(run, curve.colour, 2.0)
         if few or len(run) == 1:
             for place in run:
-                canvas.disc(place, 2.6, curve.colour)
+                canvas.circle(place, 2.6, curve.colour)
 
 
-def _name_curves(canvas: Canvas, panel: _Panel, scale: Axis) -> None:
+def _name_curves(canvas: Canvas, panel: _Panel, scale: Scale) -> None:
     """Write each curve's name and last value beside the panel, at the height of its end."""
     ends = sorted(
         (scale.at(value), value, epoch, curve)
@@ -225,10 +225,11 @@ def _name_curves(canvas: Canvas, panel: _Panel, scale: Axis) -> None:
         last = f"{value:.2f}%" if panel.unit else f"{value:.3g}"
         if epoch < curve.points[-1][0]:
             last = f"ends at {epoch:,}"
-        canvas.text((RIGHT + 12, y + BODY * 0.36), f"{curve.name} {last}", BODY, curve.colour)
+        place = RIGHT + 12, y + BODY * 0.36
+        canvas.text(place, f"{curve.name} {last}", curve.colour, "start", BODY)
 
 
-def _draw_epochs(canvas: Canvas, y: float, epochs: Axis, first: int, last: int) -> None:
+def _draw_epochs(canvas: Canvas, y: float, epochs: Scale, first: int, last: int) -> None:
     """Draw the horizontal axis: round numbers of epochs, and the first."""
     canvas.line([(LEFT, y), (RIGHT, y)], GREY, 1.0)
     rounded = ticks(first, last, most=13, least_step=1.0)
@@ -237,5 +238,5 @@ def _draw_epochs(canvas: Canvas, y: float, epochs: Axis, first: int, last: int) 
     for number in numbers:
         x = epochs.at(number)
         canvas.line([(x, y), (x, y + 5)], GREY, 1.0)
-        canvas.text((x, y + 18), f"{number:,.0f}", SMALL, GREY, "centre")
-    canvas.text(((LEFT + RIGHT) / 2, y + 38), "epoch", SMALL, GREY, "centre")
+        canvas.text((x, y + 18), f"{number:,.0f}", GREY, "middle", SMALL)
+    canvas.text(((LEFT + RIGHT) / 2, y + 38), "epoch", GREY, "middle", SMALL)

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from miniflow.errors import DataError
-from miniflow.reports.drawing import (
+from miniflow.pictures.canvas import Canvas, Point
+from miniflow.pictures.pixels import fit_text, text_width
+from miniflow.reports.paper import (
     BODY,
     GREY,
     HAIRLINE,
@@ -22,9 +24,8 @@ from miniflow.reports.drawing import (
     MARGIN,
     SMALL,
     VERMILION,
-    Canvas,
-    fitting,
-    text_width,
+    headed_canvas,
+    save_png,
 )
 
 COLUMNS = 8
@@ -80,15 +81,17 @@ def worst_mistakes(
 
     tall = TILE * image_shape[0] / image_shape[1]
     rows = -(-len(shown) // COLUMNS)
-    canvas = Canvas(WIDTH, MARGIN + 58 + rows * (tall + CAPTION + GAP) + MARGIN)
-    top = canvas.heading("Worst mistakes", _summary(len(worst), len(shown), len(truth))) + GAP
+    height = MARGIN + 58 + rows * (tall + CAPTION + GAP) + MARGIN
+    summary = _summary(len(worst), len(shown), len(truth))
+    canvas, top = headed_canvas(WIDTH, height, "Worst mistakes", summary)
     for k, index in enumerate(shown):
-        corner = MARGIN + k % COLUMNS * (TILE + GAP), top + k // COLUMNS * (tall + CAPTION + GAP)
+        row, column = divmod(k, COLUMNS)
+        corner = MARGIN + column * (TILE + GAP), top + GAP + row * (tall + CAPTION + GAP)
         _tile(canvas, corner, tall, pictures[index])
         below = corner[0], corner[1] + tall
         answer = int(answers[index])
         _caption(canvas, below, names[int(truth[index])], names[answer], shares[index, answer])
-    canvas.save(path)
+    save_png(canvas, path)
 
 
 def _pictures(images: ArrayLike, image_shape: tuple[int, int]) -> NDArray[Any]:
@@ -138,19 +141,17 @@ def _summary(mistakes: int, shown: int, examples: int) -> str:
     return f"{part} Black: the true class. Orange: the answer, and its probability."
 
 
-def _tile(canvas: Canvas, corner: tuple[float, float], tall: float, picture: NDArray[Any]) -> None:
+def _tile(canvas: Canvas, corner: Point, tall: float, picture: NDArray[Any]) -> None:
     full = 255.0 if picture.dtype == np.uint8 else 1.0
     left, top = corner
-    canvas.rectangle((left - 1, top - 1), TILE + 2, tall + 2, HAIRLINE)
+    canvas.box((left - 1, top - 1), TILE + 2, tall + 2, HAIRLINE, 0)
     canvas.picture(corner, TILE, tall, 1.0 - picture / full)
 
 
-def _caption(
-    canvas: Canvas, place: tuple[float, float], truth: str, answer: str, share: float
-) -> None:
+def _caption(canvas: Canvas, place: Point, truth: str, answer: str, share: float) -> None:
     left, top = place
-    canvas.text((left, top + 15), fitting(truth, BODY, TILE), BODY, INK)
+    canvas.text((left, top + 15), fit_text(truth, BODY, TILE), INK, "start", BODY)
     sure = "-" if math.isnan(share) else f"{share:.0%}" if share < 0.995 else ">99%"
     room = TILE - text_width(sure, SMALL) - 6
-    canvas.text((left, top + 30), fitting(answer, BODY, room), BODY, VERMILION)
-    canvas.text((left + TILE, top + 30), sure, SMALL, GREY, "right")
+    canvas.text((left, top + 30), fit_text(answer, BODY, room), VERMILION, "start", BODY)
+    canvas.text((left + TILE, top + 30), sure, GREY, "end", SMALL)

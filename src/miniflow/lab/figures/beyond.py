@@ -1,7 +1,7 @@
 """Chapter 9: swish and the sigmoid, and their slopes."""
 
-from miniflow.lab.figures.canvas import Axes, Canvas
 from miniflow.lab.figures.sigmoid import sigmoid
+from miniflow.pictures.canvas import Axes, Canvas
 
 
 def swish() -> str:

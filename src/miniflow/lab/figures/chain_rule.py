@@ -5,7 +5,7 @@ how many paths and edges they have.
 import math
 
 import miniflow as mf
-from miniflow.lab.figures.canvas import Axes, Canvas
+from miniflow.pictures.canvas import Axes, Canvas
 
 
 def case_study() -> str:

@@ -4,7 +4,7 @@ charges for a probability. All numbers drawn are computed here, from the logits 
 
 import math
 
-from miniflow.lab.figures.canvas import Axes, Canvas, Point
+from miniflow.pictures.canvas import Anchor, Axes, Canvas, Point
 
 FRUIT = ("apple", "banana", "pineapple")
 POWERS = (6.0, 1.0, 3.0)  # e to the logits: numbers that divide by ten in the head
@@ -150,7 +150,7 @@ def price() -> str:
     for p, words, dx, dy in marks:
         x, y = axes.at(p, -math.log(p))
         canvas.circle((x, y), 4.5, "head lit")
-        anchor = "end" if p == 1 else "start"
+        anchor: Anchor = "end" if p == 1 else "start"
         canvas.text((x + dx, y + dy), words, "gradient", anchor, 13)
     return canvas.svg()
 

@@ -5,7 +5,7 @@ descended from five starts. The paths are computed here by the rule that the cha
 import math
 from collections.abc import Callable
 
-from miniflow.lab.figures.canvas import Axes, Canvas, Point
+from miniflow.pictures.canvas import Axes, Canvas, Point
 
 STEEP = 9.0  # how much steeper the bowl is across than along
 START = (-9.0, 2.2)
@@ -33,7 +33,7 @@ def contour(axes: Axes, level: float) -> None:
     inside: list[Point] = []
     for angle in angles:
         w = a * math.cos(angle), b * math.sin(angle)
-        if axes.x[0] <= w[0] <= axes.x[1] and axes.y[0] <= w[1] <= axes.y[1]:
+        if axes.holds(*w):
             inside.append(w)
         elif inside:
             draw_contour(axes, inside)
@@ -50,7 +50,7 @@ def within(axes: Axes, path: list[Point]) -> list[Point]:
     """The path as far as it stays in the picture."""
     inside = []
     for w in path:
-        if not (axes.x[0] <= w[0] <= axes.x[1] and axes.y[0] <= w[1] <= axes.y[1]):
+        if not axes.holds(*w):
             break
         inside.append(w)
     return inside

@@ -1,6 +1,6 @@
 """Chapter 8: the pieces of the network as bricks that are put together."""
 
-from miniflow.lab.figures.canvas import Canvas
+from miniflow.pictures.canvas import Canvas
 
 BRICKS = (
     ("Linear", "chapter 4", "784 → 100", "input"),

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 import miniflow as mf
-from miniflow.lab.figures.canvas import Axes, Canvas
+from miniflow.pictures.canvas import Axes, Canvas
 
 
 def shapes() -> str:

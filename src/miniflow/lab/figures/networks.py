@@ -6,7 +6,7 @@ The chain is the ice cream stall of the chapter: 3 degrees above 20, weights 2, 
 
 from itertools import pairwise, product
 
-from miniflow.lab.figures.canvas import Axes, Canvas
+from miniflow.pictures.canvas import Axes, Canvas
 
 
 def network() -> str:

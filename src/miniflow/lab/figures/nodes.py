@@ -1,6 +1,6 @@
 """Chapter 3: what one node does in the backward pass."""
 
-from miniflow.lab.figures.canvas import Canvas
+from miniflow.pictures.canvas import Canvas
 
 
 def messages() -> str:

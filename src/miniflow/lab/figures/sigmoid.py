@@ -5,7 +5,7 @@ comes as close to a curve as one likes. Everything drawn is computed here.
 import math
 from collections.abc import Callable, Sequence
 
-from miniflow.lab.figures.canvas import Axes, Canvas
+from miniflow.pictures.canvas import Axes, Canvas
 
 
 def sigmoid(x: float) -> float:
