@@ -28,7 +28,6 @@ from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import plan_for
 from miniflow.graph.values import as_value, describe
-from miniflow.interpreter.checking import find_not_finite
 from miniflow.interpreter.feeding import (
     checked_feed,
     checked_output,
@@ -37,6 +36,7 @@ from miniflow.interpreter.feeding import (
     not_one_number,
     wants_a_value,
 )
+from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of

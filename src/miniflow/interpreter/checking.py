@@ -1,9 +1,7 @@
-"""Two questions to a graph: are its gradients right, and where did this NaN come from?
+"""Are the gradients right? Each node's `backward` against central differences of its `forward`.
 
-`check_gradients` compares what each node's `backward` leaves with central differences of that same
-node's `forward`, one node at a time, so that the report names the node that is wrong and not the
-network that contains it. `find_not_finite` replays a pass and names the first node, or the first
-edge of the backward pass, that produced a NaN or an infinity.
+One node at a time, so that the report names the node that is wrong and not the network that
+contains it.
 """
 
 from __future__ import annotations  # np.random.Generator, looked at, would load numpy.random
@@ -245,56 +243,3 @@ def _set(node: Node, value: np.ndarray) -> None:
         node.forward(value)
     else:
         node.value = value if value.shape else value[()]
-
-
-def find_not_finite(
-    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Sequence[Node] = ()
-) -> str | None:
-    """Say which node, or which edge of the backward pass, is the first to produce a NaN or an
-    infinity.
-
-    Args:
-        node: the output.
-        feed_dict: input → value, as for `value_and_grad`.
-        wrt: as for `value_and_grad`.
-
-    Returns:
-        A sentence, or None if all values and gradients are finite.
-
-    >>> import numpy as np, miniflow as mf
-    >>> x = mf.Input("x")
-    >>> with np.errstate(divide="ignore"):
-    ...     print(find_not_finite(mf.Log(x, name="log") * 2, {x: 0.0}))  # doctest: +ELLIPSIS
-    The value of Log 'log' (...) is the first that is not finite: -inf.
-    """
-    with one_pass_at_a_time, np.errstate(all="ignore"):
-        plan = plan_for(checked_output(node))
-        wrt = checked_wrt(node, plan, wrt)
-        feed = checked_feed(feed_dict)
-        try:
-            this_pass = start_pass(node, plan, wrt)
-            forward_pass(node, plan, feed, this_pass)
-            for n in (*plan.order, node):
-                if (index := _first_not_finite(n.value)) is not None:
-                    what = "fed to" if n in feed and not n.inbound_nodes else "of"
-                    return f"The value {what} {n} is the first that is not finite: {index}."
-            backward_pass(wrt, this_pass)
-            for n in (node, *plan.needed_for(wrt)[1]):
-                for source in n.inbound_nodes:
-                    if (index := _first_not_finite(n.gradients.get(source, 0.0))) is not None:
-                        return (
-                            f"The gradient that {n} hands back to {source.label} "
-                            f"is the first that is not finite: {index}."
-                        )
-        finally:
-            end_feed(feed)
-    return None
-
-
-def _first_not_finite(value: Any) -> str | None:
-    array = np.asarray(value)
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return None
-    index = np.argwhere(~np.isfinite(array))[0]
-    where = f" at index {tuple(map(int, index))} of shape {array.shape}" if array.shape else ""
-    return f"{array[tuple(index)]}{where}"

@@ -27,8 +27,8 @@ from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
-from miniflow.interpreter.checking import find_not_finite
 from miniflow.interpreter.feeding import not_one_number, wants_a_value
+from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.nodes.loss import BinaryCrossEntropy
 from miniflow.optimizers import Optimizer
