@@ -17,8 +17,10 @@ import pytest
 
 from miniflow import datasets
 from miniflow.datasets import digits
-from miniflow.datasets.digits import EMBEDDED, MNIST_FILES
+from miniflow.datasets.digits import EMBEDDED
 from miniflow.datasets.idx import write_idx
+from miniflow.datasets.idx_folders import MNIST_FILES
+from miniflow.datasets.splits import DataWarning
 from miniflow.errors import DataError
 
 
@@ -202,12 +204,48 @@ def test_npz_with_all_three_parts_keeps_them(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     extra = prefixed("validation", numbered(3, 10)) | prefixed("test", numbered(4, 20))
     np.savez(path, **numbered(10), **extra)
-    splits = datasets.load(path)
-    assert [data.labels.tolist() for data in splits] == [
+    with pytest.warns(DataWarning) as told:
+        splits = datasets.load(path)
+    assert [data.images[:, 0].tolist() for data in splits] == [
         list(range(10)),
         [10, 11, 12],
         [20, 21, 22, 23],
     ]
+    assert len(told) == 3  # no training example has these labels; there are gaps between them
+
+
+LABELS = [
+    (list(range(1, 27)), 26, r"its labels are not 0 to 25 but 1 to 26\. They become 26 classes"),
+    ([0, 10**8], 2, "not 0 to 1 but 0, 100000000"),
+    ([3, 1, 7], 3, "not 0 to 2 but 1, 3, 7"),
+    ([2 * i for i in range(9)], 9, r"not 0 to 8 but 0, 2, 4, \.\.\., 16"),
+]
+
+
+@pytest.mark.parametrize(("labels", "classes", "message"), LABELS)
+def test_labels_with_gaps_become_classes_that_keep_their_names(
+    tmp_path: Path, labels: list[int], classes: int, message: str
+) -> None:
+    path, given = tmp_path / "x.npz", np.array(labels * 20)
+    np.savez(path, images=np.repeat(given[:, None] / 1e9, 4, axis=1), labels=given)
+    with pytest.warns(DataWarning, match=message):
+        splits = datasets.load(path)
+    for data in splits:
+        assert data.class_names == tuple(map(str, sorted(labels)))
+        back = np.array([int(data.class_names[label]) for label in data.labels])
+        np.testing.assert_allclose(back / 1e9, data.images[:, 0], rtol=1e-6)
+    assert max(int(data.labels.max()) for data in splits) == classes - 1
+
+
+def test_a_label_that_training_lacks_is_told_and_counts_as_not_recognised(tmp_path: Path) -> None:
+    arrays = numbered(100) | prefixed("test", numbered(3, 98))
+    arrays["labels"] = np.arange(100) % 10
+    arrays["test_labels"] = np.array([1, 9, 10])
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.warns(DataWarning, match="no training example has the label 10, which the test"):
+        splits = datasets.load(tmp_path / "x.npz")
+    assert splits.test.labels.tolist() == [1, 9, 10]
+    assert splits.test.class_names is None
 
 
 def test_npz_without_parts_sets_the_same_tenths_aside_each_time(tmp_path: Path) -> None:

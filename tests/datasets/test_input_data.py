@@ -7,8 +7,8 @@ import pytest
 
 from miniflow import datasets
 from miniflow.datasets import input_data
-from miniflow.datasets.digits import MNIST_FILES
 from miniflow.datasets.idx import write_idx
+from miniflow.datasets.idx_folders import MNIST_FILES
 from miniflow.errors import DataError
 
 

@@ -59,21 +59,25 @@ def evaluate(
     if data is None:
         data = run.read_options().data if run is not None else "mnist"
     images = getattr(load(data_source(data)), part.value)
-    pixels, classes = images.images.shape[1], int(images.labels.max()) + 1
-    if pixels != pixels_of(classifier) or classes > classifier.outputs:
+    pixels, names = images.images.shape[1], class_names_of(classifier)
+    known = names or [str(k) for k in range(classifier.outputs)]
+    found = images.class_names or [str(k) for k in range(1 + int(images.labels.max()))]
+    if pixels != pixels_of(classifier) or len(found) > classifier.outputs:
         raise DataError(
-            f"{data} has images of {pixels} pixels and {classes} classes; "
+            f"{data} has images of {pixels} pixels and {len(found)} classes; "
             f"{path} is a model for {pixels_of(classifier)} and {classifier.outputs}."
         )
-    names = class_names_of(classifier)
-    found = list(images.class_names or ())
-    if names and found and names != found:
-        raise DataError(
-            f"{data} has the classes {', '.join(found)}; {path} is a model for {', '.join(names)}."
-        )
+    labels = images.labels
+    if images.class_names is not None:
+        if not set(found) <= set(known):
+            raise DataError(
+                f"{data} has the classes {', '.join(found)}; {path} is a model for "
+                f"{', '.join(known)}."
+            )
+        labels = np.array([known.index(name) for name in found])[labels]
     logits = logits_of(classifier, images.images)
-    loss = value(CrossEntropyWithSoftmax(logits, images.labels))
-    hits = logits.argmax(axis=1) == images.labels
+    loss = value(CrossEntropyWithSoftmax(logits, labels))
+    hits = logits.argmax(axis=1) == labels
     typer.echo(
         f"model    {path}: {classifier.parameter_count:,} parameters\n"
         f"data     {data}: {len(images):,} {part.value} images\n\n"
@@ -81,7 +85,7 @@ def evaluate(
         f"{part.value} accuracy: {np.mean(hits):.4f}"
     )
     if names is not None:
-        typer.echo("\n" + by_class(names, images.labels, hits))
+        typer.echo("\n" + by_class(names, labels, hits))
 
 
 def by_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from miniflow.datasets.class_folders import class_names_in, load_class_folders
 from miniflow.datasets.fetched import NAMES
 from miniflow.datasets.idx import read_idx
+from miniflow.datasets.idx_folders import MNIST_FILES, find_idx_files, lies_on_its_side
 from miniflow.datasets.npz import read_npz
-from miniflow.datasets.splits import Part, Splits, check_part, make_splits
+from miniflow.datasets.splits import DataWarning, Part, Splits, check_part, make_splits
 from miniflow.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,12 +26,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = os.path.join(os.path.dirname(__file__), "data")
 
-MNIST_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+EMNIST_TRAINING = (112_800, 124_800, 240_000, 697_932)  # how many images its splits train on
 
 _reading = threading.Lock()
 
@@ -67,7 +64,9 @@ def load(source: str | os.PathLike[str]) -> Splits:
       "emnist" and "emnist-letters" (or another of its splits) give `fashion_mnist()` and so on,
       which are fetched once.
     - A folder holds MNIST's four files (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
-      `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), each plain or with `.gz`.
+      `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), each plain or with `.gz`; also under
+      names such as `test-images.idx3-ubyte (1).gz`. EMNIST's, which are stored on their side, are
+      turned upright.
     - Another folder holds a subfolder of pictures for each class, which has the name of that: see
       `class_folders.load_class_folders`. The names are the data sets' `class_names`.
     - An `.npz` file holds `images` and `labels`, and may hold `validation_images` and
@@ -75,7 +74,9 @@ def load(source: str | os.PathLike[str]) -> Splits:
 
     Images are (n, d), (n, height, width) or (n, height, width, channels). Bytes (uint8) are served
     as float32 in [0, 1]; floats are served as float32, unscaled. Each image becomes a row;
-    `image_shape` remembers its shape. Labels are whole numbers from 0 on, of shape (n,).
+    `image_shape` remembers its shape. Labels are whole numbers from 0 on, of shape (n,). If they
+    are not 0 to k - 1, each becomes the number of its class in their order, with a `DataWarning`,
+    and the data sets' `class_names` say which label that was.
 
     What is missing is set aside from the training images. Of 60,000 of them, the size of MNIST and
     its kin, the first 5,000 are for validation; otherwise a tenth is drawn for the test, then a
@@ -123,13 +124,13 @@ def is_class_folder(source: str | os.PathLike[str]) -> bool:
     return (
         not named
         and os.path.isdir(source)
-        and not find_mnist_files(source)
+        and not find_idx_files(source)
         and bool(class_names_in(source))
     )
 
 
 def _load_either_folder(folder: str | os.PathLike[str]) -> Splits:
-    if find_mnist_files(folder):
+    if find_idx_files(folder):
         return load_folder(folder)
     if is_class_folder(folder):
         return load_class_folders(folder)
@@ -139,34 +140,46 @@ def _load_either_folder(folder: str | os.PathLike[str]) -> Splits:
     )
 
 
-def load_folder(folder: str | os.PathLike[str]) -> Splits:
-    """Load MNIST's four files from `folder`; see `load`."""
-    # Imported here because it takes longer than the whole of this package.
-    from concurrent.futures import ThreadPoolExecutor
-
-    paths = find_mnist_files(folder)
+def load_folder(folder: str | os.PathLike[str], keep_labels: bool = False) -> Splits:
+    """Load MNIST's four files from `folder`; see `load`. With `keep_labels`, labels stay as they
+    are, whatever they are.
+    """
+    paths = find_idx_files(folder)
     missing = [name for name in MNIST_FILES if name not in paths]
     if missing:
         raise DataError(f"{folder}: lacks {', '.join(missing)} (plain or with .gz)")
     in_order = [paths[name] for name in MNIST_FILES]
-    with ThreadPoolExecutor() as pool:  # unpacking runs outside Python's lock
-        images, labels, test_images, test_labels = pool.map(read_idx, in_order)
+    images, labels, test_images, test_labels = _read_all(in_order)
+    if lies_on_its_side(folder, paths) and images.ndim == test_images.ndim == 3:
+        images, test_images = images.swapaxes(1, 2), test_images.swapaxes(1, 2)
+    else:
+        _hint_at_emnist(folder, images)
     train = check_part(images, labels, in_order[0], in_order[1])
     test = check_part(test_images, test_labels, in_order[2], in_order[3])
-    return make_splits(os.fspath(folder), train, test=test)
+    return make_splits(os.fspath(folder), train, test=test, keep_labels=keep_labels)
 
 
-def find_mnist_files(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """The paths of those of MNIST's files that `folder` holds, by name; plain before packed."""
-    candidates = {
-        name: [os.path.join(folder, name + ending) for ending in ("", ".gz")]
-        for name in MNIST_FILES
-    }
-    return {
-        name: next(filter(os.path.isfile, paths))
-        for name, paths in candidates.items()
-        if any(map(os.path.isfile, paths))
-    }
+def _read_all(paths: list[str]) -> list[NDArray[Any]]:
+    # Imported here because it takes longer than the whole of this package.
+    from concurrent.futures import ThreadPoolExecutor
+
+    try:
+        with ThreadPoolExecutor() as pool:  # unpacking runs outside Python's lock
+            return list(pool.map(read_idx, paths))
+    except RuntimeError:  # where there are no threads, as in a browser
+        return [read_idx(path) for path in paths]
+
+
+def _hint_at_emnist(folder: str | os.PathLike[str], images: NDArray[Any]) -> None:
+    """Say that images seem to lie on their side, if they are as many as EMNIST's."""
+    if images.shape[1:] == (28, 28) and len(images) in EMNIST_TRAINING:
+        warnings.warn(
+            f"{folder}: has as many images as EMNIST, whose files store each on its side. If these "
+            "are EMNIST's, call the folder emnist, or keep the files' own names: then they are "
+            "turned upright.",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def _load_npz(path: str | os.PathLike[str]) -> Splits:

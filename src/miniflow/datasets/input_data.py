@@ -13,7 +13,8 @@ import os
 
 import numpy as np
 
-from miniflow.datasets.digits import find_mnist_files, load_folder, mnist
+from miniflow.datasets.digits import load_folder, mnist
+from miniflow.datasets.idx_folders import find_idx_files
 from miniflow.datasets.splits import Splits
 from miniflow.errors import DataError
 
@@ -43,7 +44,8 @@ def read_data_sets(
     """
     if os.path.isfile(train_dir):
         raise DataError(f"{train_dir}: a file, where a folder (which need not exist) is expected")
-    splits = load_folder(train_dir) if find_mnist_files(train_dir) else mnist()
+    has_files = os.path.isdir(train_dir) and find_idx_files(train_dir)
+    splits = load_folder(train_dir, keep_labels=True) if has_files else mnist()
     if not one_hot:
         return Splits(*(dataset.fresh(seed) for dataset in splits))
     greatest = max(int(dataset.labels.max()) for dataset in splits)

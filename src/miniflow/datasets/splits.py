@@ -7,6 +7,7 @@ model that is evaluated tomorrow must not meet examples that it was trained on t
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _MNIST_TRAINING = 60_000
 _MNIST_VALIDATION = 5_000
+
+
+class DataWarning(UserWarning):
+    """Something about data that is probably meant otherwise, or was made to fit."""
 
 
 class Splits(NamedTuple):
@@ -82,7 +87,11 @@ def _bytes_or_float32(images: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def make_splits(
-    source: str, train: Part, validation: Part | None = None, test: Part | None = None
+    source: str,
+    train: Part,
+    validation: Part | None = None,
+    test: Part | None = None,
+    keep_labels: bool = False,
 ) -> Splits:
     """Make data sets of images flattened to rows; what is None is set aside from `train`.
 
@@ -91,8 +100,13 @@ def make_splits(
     first for `test`, then, of what remains, for `validation`. The exception are training sets of
     60,000, the size of MNIST and of those made in its likeness: custom takes their first 5,000.
 
+    Labels that are not 0 to k - 1 are numbered anew (`number_classes`), unless `keep_labels`.
+
     Raises `DataError` if the parts' images differ in shape, or too few are left to train on.
     """
+    names = None
+    if not keep_labels:
+        names, (train, validation, test) = number_classes(source, train, validation, test)
     if test is None:
         train, test = _set_aside_tenth(train, source)
     if validation is None and len(train.labels) == _MNIST_TRAINING:
@@ -104,7 +118,58 @@ def make_splits(
         expected, seen = train.images.shape[1:], part.images.shape[1:]
         if seen != expected:
             raise DataError(f"{source}: {name} images of shape {seen}, training ones of {expected}")
-    return Splits(_dataset(train), _dataset(validation), _dataset(test))
+    splits = Splits(_dataset(train), _dataset(validation), _dataset(test))
+    for dataset in splits if names else ():
+        dataset.class_names = names
+    return splits
+
+
+def number_classes(
+    source: str, train: Part, validation: Part | None, test: Part | None
+) -> tuple[tuple[str, ...] | None, tuple[Part, Part | None, Part | None]]:
+    """The parts with labels 0 to k - 1, in the order of the labels, and these as names; None in
+    their place where nothing is to be done.
+
+    A network has an output for each class: labels 1 to 26 are 26 classes, not 27, and labels 0 and
+    10⁸ are two. A label that no training example has is a class that is never recognised. Both
+    are told by a `DataWarning`.
+    """
+    parts = (train, validation, test)
+    found = np.unique(np.concatenate([part.labels for part in parts if part is not None]))
+    for name, part in (("validation", validation), ("test", test)):
+        unseen = np.setdiff1d(found[:0] if part is None else part.labels, train.labels)
+        if unseen.size:
+            _warn(
+                f"{source}: no training example has the label {_enumerated(unseen)}, which the "
+                f"{name} examples have: it cannot be learnt, and will not be recognised."
+            )
+    if (found == np.arange(len(found))).all():
+        return None, parts
+    _warn(
+        f"{source}: its labels are not 0 to {len(found) - 1} but {_enumerated(found)}. They become "
+        f"{len(found)} classes in this order, which keep these numbers as their names."
+    )
+    numbered = (
+        None if part is None else part._replace(labels=np.searchsorted(found, part.labels))
+        for part in parts
+    )
+    return tuple(map(str, found.tolist())), tuple(numbered)  # type: ignore[return-value]
+
+
+def _warn(told: str) -> None:
+    warnings.warn(told, DataWarning, stacklevel=4)
+
+
+def _enumerated(labels: NDArray[np.int64]) -> str:
+    """Some labels, in words: all of a few, a range, or the first and the last."""
+    first, last = labels[0], labels[-1]
+    if first == last:
+        return str(first)
+    if last - first == len(labels) - 1:
+        return f"{first} to {last}"
+    if len(labels) <= 6:
+        return ", ".join(map(str, labels))
+    return f"{', '.join(map(str, labels[:3]))}, ..., {last}"
 
 
 def _set_aside_tenth(part: Part, source: str) -> tuple[Part, Part]:

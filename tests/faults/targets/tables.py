@@ -13,8 +13,8 @@ import numpy as np
 from mutations import NUMBERS, mutated
 
 from miniflow.datasets import load as load_data
-from miniflow.datasets.digits import MNIST_FILES
 from miniflow.datasets.idx import read_idx, write_idx
+from miniflow.datasets.idx_folders import MNIST_FILES
 from targets.target import Target
 
 
