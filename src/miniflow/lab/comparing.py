@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.lab.findings import Difference, Entry
+from miniflow.lab.results import Difference, Entry
 
 TOLERANCE = 1e-6
 

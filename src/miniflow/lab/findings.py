@@ -1,86 +1,12 @@
-"""What a check finds, as data: a `Report` of parts, each passed or with a `Finding` why not.
+"""What a check found: a `Report`, which shows itself in a terminal, in a notebook and in a test."""
 
-A check runs in another process than the one that shows what it found, so all of this turns into
-JSON and back, and holds nothing but numbers and text. `showing.py` and `html.py` make it readable.
-"""
+from typing import Self
 
-import math
-from dataclasses import asdict, dataclass, field, is_dataclass
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from miniflow.lab.html import as_html
+from miniflow.lab.results import Finding, PartResult, Results
+from miniflow.lab.showing import as_text
 
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the learner's code; `caret` is the column of a syntax error, from 1."""
-
-    file: str
-    number: int
-    text: str = ""
-    caret: int | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of an array that is not what it should be."""
-
-    index: tuple[int, ...]
-    expected: str
-    actual: str
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How what the learner computed differs from what was expected.
-
-    `entries` are the first differing entry and the worst; they are empty if the shapes differ.
-    """
-
-    what: str
-    expected_shape: tuple[int, ...]
-    actual_shape: tuple[int, ...]
-    differing: int = 0
-    size: int = 0
-    entries: tuple[Entry, ...] = ()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Why a part failed.
-
-    `kind` is one of: unsolved (code that is not written yet), answer (of a question: none, or a
-    wrong one), numbers, shape, exception, provenance, missing, stopped, other, defect.
-    `sentence` is for the learner, and the most important thing on the screen.
-    """
-
-    kind: str
-    sentence: str
-    ran: str | None = None
-    line: Line | None = None
-    difference: Difference | None = None
-    detail: str | None = None  # a learner's exception, their own answer
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing is wrong yet, because nothing is written yet."""
-        return self.kind == "unsolved" or (self.kind == "answer" and self.detail is None)
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """One part of a check: its text, the points it is worth, and why it failed, if it did."""
-
-    text: str
-    points: float
-    finding: Finding | None = None
-    ran: bool = True  # False if something stopped the check before it came to this part
-
-    @property
-    def passed(self) -> bool:
-        return self.ran and self.finding is None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+__all__ = ["Finding", "NotPassedError", "PartResult", "Points", "Report"]
 
 
 class Points(float):
@@ -97,62 +23,8 @@ class NotPassedError(AssertionError):
         return [str(self).strip()]
 
 
-@dataclass(frozen=True, repr=False)
-class Report:
-    """What the check of one exercise found.
-
-    `trouble` is what kept the check from running at all (a syntax error) or from ending (an endless
-    loop); `printed` is what the learner's code printed meanwhile.
-    """
-
-    exercise: str
-    title: str
-    file: str
-    parts: tuple[PartResult, ...]
-    seed: int
-    trouble: Finding | None = None
-    printed: str = ""
-    needed_first: tuple[str, ...] = ()
-    folder: str = field(default="", compare=False)
-
-    @property
-    def passed(self) -> bool:
-        return self.trouble is None and all(part.passed for part in self.parts)
-
-    @property
-    def points(self) -> float:
-        return sum(part.points for part in self.parts if part.passed)
-
-    @property
-    def possible(self) -> float:
-        return sum(part.points for part in self.parts)
-
-    @property
-    def first_finding(self) -> Finding | None:
-        """The one to act on first: what is wrong, or else what is not written yet."""
-        every = [self.trouble, *(part.finding for part in self.parts)]
-        found = [finding for finding in every if finding is not None]
-        return next((f for f in found if not f.is_open), found[0] if found else None)
-
-    @property
-    def in_full(self) -> tuple[Finding, ...]:
-        """What to show with all that is known: the first, and the first in the code.
-
-        A wrong answer to a question does not hide the numbers and the line of wrong code.
-        """
-        first = self.first_finding
-        every = (part.finding for part in self.parts)
-        of_code = next((f for f in every if f and not f.is_open and f.kind != "answer"), None)
-        return tuple(finding for finding in (first, of_code) if finding is not None)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: object) -> "Report":
-        """What `to_json` wrote; ValueError if it is anything else."""
-        made: Report = _read(data, cls)
-        return made
+class Report(Results):
+    """The results of one exercise's check, to be looked at."""
 
     def grade(self) -> float:
         """Show this report in a notebook, and return its points.
@@ -165,50 +37,17 @@ class Report:
         display(self)  # type: ignore[no-untyped-call]
         return Points(self.points)
 
-    def must_pass(self) -> "Report":
+    def must_pass(self) -> Self:
         """The report itself; AssertionError, with the report as its message, if not all passed."""
         if not self.passed:
             raise NotPassedError("\n" + str(self))
         return self
 
     def __str__(self) -> str:
-        from miniflow.lab.showing import as_text
-
         return as_text(self)
 
     def __repr__(self) -> str:
         return str(self)  # what a notebook without HTML shows, and a test that fails
 
     def _repr_html_(self) -> str:
-        from miniflow.lab.html import as_html
-
         return as_html(self)
-
-
-def part_from_json(data: object) -> PartResult:
-    """What `PartResult.to_json` wrote; ValueError if it is anything else."""
-    made: PartResult = _read(data, PartResult)
-    return made
-
-
-def _read(data: Any, form: Any) -> Any:
-    """JSON in the form of an annotation: a learner's code may have written it, so nothing is
-    believed. Raises ValueError if it has another form.
-    """
-    if is_dataclass(form):
-        forms = get_type_hints(form)
-        if type(data) is not dict or data.keys() != forms.keys():
-            raise ValueError(f"no {form}")
-        make: Any = form
-        return make(**{name: _read(data[name], forms[name]) for name in forms})
-    if get_origin(form) is tuple:
-        if type(data) is not list:
-            raise ValueError("no list")
-        return tuple(_read(entry, get_args(form)[0]) for entry in data)
-    if get_origin(form) is UnionType:
-        (form,) = (kind for kind in get_args(form) if kind is not NoneType)
-        return None if data is None else _read(data, form)
-    kinds = (int, float) if form is float else (form,)
-    if type(data) not in kinds or (form is float and not math.isfinite(data)):
-        raise ValueError(f"no {form}")
-    return data

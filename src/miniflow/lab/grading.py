@@ -10,7 +10,6 @@ points, and no other; and a grade is given out as soon as it is there.
 
 import json
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +19,9 @@ from typing import Any
 
 from miniflow import __version__
 from miniflow.lab.exercises import COURSE, LabError, exercise
-from miniflow.lab.findings import Finding, Report
-from miniflow.lab.running import run_check, unfinished
+from miniflow.lab.findings import Report
+from miniflow.lab.results import Finding
+from miniflow.lab.running import choose_seed, run_check, unfinished
 from miniflow.lab.screen import Row, cut, row, spread
 from miniflow.lab.showing import capital, number
 
@@ -73,10 +73,10 @@ def grade(folder: Path, checks: Sequence[str] = (), seed: int | None = None) -> 
 
     A folder that cannot be graded has no points, and each of its exercises says why.
 
-    Raises LabError if there is no such folder.
+    Raises LabError if there is no such folder, or if the seed is negative.
     """
     see_that_it_is_there(folder)
-    seed = secrets.randbits(31) if seed is None else seed
+    seed = choose_seed(seed)
     names = (*COURSE, *checks)
     with tempfile.TemporaryDirectory(prefix="miniflow-grade-", ignore_cleanup_errors=True) as place:
         copy = Path(place, "submission")

@@ -7,7 +7,7 @@ Code), and by the reader's system elsewhere. Text and background of the cell are
 from collections.abc import Iterable
 from html import escape
 
-from miniflow.lab.findings import Report
+from miniflow.lab.results import Results
 from miniflow.lab.screen import Row
 from miniflow.lab.showing import rows_of
 
@@ -22,7 +22,7 @@ COLOURS = {  # style → (in light, in dark); contrast is at least 4.5 to 1 on w
 DARK = ('[data-jp-theme-light="false"] ', ".vscode-dark ", ".vscode-high-contrast ")
 
 
-def as_html(report: Report) -> str:
+def as_html(report: Results) -> str:
     """The report as one `<div>` with its own style."""
     return html_of(rows_of(report, WIDTH), f"{report.file}: {report.points:g} points")
 

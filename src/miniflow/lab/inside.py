@@ -15,8 +15,9 @@ import numpy as np
 
 from miniflow.lab.checking import Exercise, Failed, Part, Work
 from miniflow.lab.exercises import exercise as find
-from miniflow.lab.findings import Finding, PartResult, Report
+from miniflow.lab.findings import Report
 from miniflow.lab.loading import importing_from, load
+from miniflow.lab.results import Finding, PartResult
 from miniflow.lab.trouble import finding_of
 
 

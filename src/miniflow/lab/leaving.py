@@ -11,12 +11,12 @@ from typing import Any
 
 import miniflow as mf
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.lab.findings import Line
 from miniflow.lab.lines import is_in, line_of_code
+from miniflow.lab.results import CodeLine
 from miniflow.lab.whose import file_of
 
 
-def unusable_gradients(output: Any, folder: Path) -> tuple[str, Line | None] | None:
+def unusable_gradients(output: Any, folder: Path) -> tuple[str, CodeLine | None] | None:
     """What is wrong with the gradients that a learner's node has, and the line that set them.
 
     Args:

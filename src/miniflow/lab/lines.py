@@ -15,13 +15,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from miniflow.lab.findings import Line
+from miniflow.lab.results import CodeLine
 
 
-def line_of(path: str, number: int) -> Line:
+def line_of(path: str, number: int) -> CodeLine:
     """A line of a file as it is on the disk now."""
     linecache.checkcache(path)
-    return Line(Path(path).name, number, linecache.getline(path, number).strip())
+    return CodeLine(Path(path).name, number, linecache.getline(path, number).strip())
 
 
 def is_in(folder: Path, path: str | None) -> bool:
@@ -31,10 +31,10 @@ def is_in(folder: Path, path: str | None) -> bool:
     return Path(path).resolve().parent == folder.resolve()
 
 
-def line_of_exception(error: BaseException, folder: Path) -> Line | None:
+def line_of_exception(error: BaseException, folder: Path) -> CodeLine | None:
     """The last line of a learner's files in the traceback of an error, or of what caused it."""
     seen: BaseException | None = error
-    found: Line | None = None
+    found: CodeLine | None = None
     while seen is not None:
         for frame, number in walk(seen.__traceback__):
             if is_in(folder, frame.f_code.co_filename):
@@ -49,14 +49,14 @@ def walk(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
         traceback = traceback.tb_next
 
 
-def line_of_code(at: Any) -> Line | None:
+def line_of_code(at: Any) -> CodeLine | None:
     """The line of a learner's code to show for `at`.
 
     Args:
         at: a function or method; a class (its first line); a pair `(method, n)`: where that method
-            sets the gradient of the input number n; a `Line`, as it is; None.
+            sets the gradient of the input number n; a `CodeLine`, as it is; None.
     """
-    if at is None or isinstance(at, Line):
+    if at is None or isinstance(at, CodeLine):
         return at
     at, which = at if isinstance(at, tuple) else (at, None)
     try:
@@ -126,7 +126,7 @@ def names_of_input(statements: list[ast.stmt], which: int) -> set[str]:
     return names
 
 
-def line_of_name(path: Path, name: str) -> Line | None:
+def line_of_name(path: Path, name: str) -> CodeLine | None:
     """Where a file sets a name at its top level, for the last time."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -17,8 +17,8 @@ from types import CodeType, ModuleType
 
 from miniflow.lab.checking import Failed
 from miniflow.lab.exercises import COURSE
-from miniflow.lab.findings import Finding, Line
 from miniflow.lab.lines import line_of
+from miniflow.lab.results import CodeLine, Finding
 
 
 class Fresh(importlib.machinery.SourceFileLoader):
@@ -105,7 +105,7 @@ def refuse_unreadable(path: Path) -> None:
             Finding(
                 "exception",
                 f"{path.name} is not UTF-8 text: save it as UTF-8 in your editor.",
-                line=Line(path.name, number),
+                line=CodeLine(path.name, number),
             )
         ) from None
 
@@ -120,5 +120,5 @@ def syntax_error(error: SyntaxError, path: Path) -> Finding:
     return Finding(
         "exception",
         f"{where.name} is not Python yet: {error.msg}.",
-        line=Line(where.name, number, text.strip(), max(caret, 1)),
+        line=CodeLine(where.name, number, text.strip(), max(caret, 1)),
     )

@@ -27,8 +27,9 @@ from typing import IO
 import miniflow
 from miniflow.lab.checking import Exercise
 from miniflow.lab.exercises import CHAPTERS, LabError, exercise
-from miniflow.lab.findings import Finding, Line, PartResult, Report, part_from_json
+from miniflow.lab.findings import Report
 from miniflow.lab.lines import line_of
+from miniflow.lab.results import CodeLine, Finding, PartResult, part_from_json
 
 KEPT = 4_000  # characters of what the learner's code prints
 MOST = 1_000_000  # bytes that it may print
@@ -66,9 +67,7 @@ def run_check(
     Raises LabError if there is no such exercise, or if the seed is negative.
     """
     wanted = exercise(name)
-    if seed is not None and seed < 0:
-        raise LabError(f"A seed is a number from 0 on; this one is {seed}.")
-    seed = secrets.randbits(31) if seed is None else seed
+    seed = choose_seed(seed)
     seconds = wanted.seconds if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="miniflow-lab-", ignore_cleanup_errors=True) as place:
         results, trace = Path(place, "results"), Path(place, "trace")
@@ -98,6 +97,13 @@ def run_check(
     reason = output.ended or ("timeout" if trail.startswith("Timeout") else "")
     trouble = stopped(reason, process.returncode, seconds, line_in(trail, folder))
     return unfinished(wanted, folder, seed, done, trouble, printed)
+
+
+def choose_seed(seed: int | None) -> int:
+    """The seed, or a drawn one if it is None. Raises LabError if it is negative."""
+    if seed is not None and seed < 0:
+        raise LabError(f"A seed is a number from 0 on; this one is {seed}.")
+    return secrets.randbits(31) if seed is None else seed
 
 
 def start_worker(arguments: list[str], folder: Path) -> "subprocess.Popen[bytes]":
@@ -176,7 +182,7 @@ def _is_about(parts: Sequence[PartResult], wanted: Exercise, count: int) -> bool
     ] and len(parts) == count
 
 
-def line_in(trace: str, folder: Path) -> Line | None:
+def line_in(trace: str, folder: Path) -> CodeLine | None:
     """The learner's line in what faulthandler has written, the most recent call first."""
     here = str(folder.resolve()).encode("ascii", "backslashreplace").decode()  # as it writes paths
     for path, number in re.findall(r'File "(.+)", line (\d+)', trace):
@@ -186,7 +192,7 @@ def line_in(trace: str, folder: Path) -> Line | None:
     return None
 
 
-def stopped(reason: str, status: int | None, seconds: float, line: Line | None) -> Finding:
+def stopped(reason: str, status: int | None, seconds: float, line: CodeLine | None) -> Finding:
     """What to say of a worker that did not come to its end."""
     if reason == "timeout":
         sentence = f"stopped after {seconds:g} seconds: is there a loop that never ends?"

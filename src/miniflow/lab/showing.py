@@ -7,7 +7,7 @@ at the first and at the worst index.
 
 from collections.abc import Iterator
 
-from miniflow.lab.findings import Difference, Finding, Line, PartResult, Report
+from miniflow.lab.results import CodeLine, Difference, Finding, PartResult, Results
 from miniflow.lab.screen import Row, cut, indented, plain, row, spread, wrapped
 
 PRINTED = 10  # lines of what the learner's code printed
@@ -15,12 +15,12 @@ BAR = ("  │ ", "dim")
 LABEL = 15  # columns
 
 
-def as_text(report: Report, width: int = 88) -> str:
+def as_text(report: Results, width: int = 88) -> str:
     """The whole report, in plain text."""
     return plain(rows_of(report, width))
 
 
-def rows_of(report: Report, width: int = 88) -> Iterator[Row]:
+def rows_of(report: Results, width: int = 88) -> Iterator[Row]:
     """The whole report."""
     mark = ("✓ ", "good") if report.passed else ("✗ ", "bad")
     score = f"{number(report.points)} of {number(report.possible)} points"
@@ -45,7 +45,7 @@ def rows_of(report: Report, width: int = 88) -> Iterator[Row]:
             yield row(BAR, ("...", "dim"))
 
 
-def rows_of_parts(report: Report, width: int) -> Iterator[Row]:
+def rows_of_parts(report: Results, width: int) -> Iterator[Row]:
     told = {report.trouble.sentence} if report.trouble is not None else set()
     for part in report.parts:
         got = f"{number(part.points)}" if part.passed else f"0 of {number(part.points)}"
@@ -104,7 +104,7 @@ def labelled(label: str, text: str, width: int, style: str = "") -> list[Row]:
     return [*first, *indented(rows[1:], " " * LABEL)]
 
 
-def rows_of_line(line: Line) -> Iterator[Row]:
+def rows_of_line(line: CodeLine) -> Iterator[Row]:
     head = f"{line.file}:{line.number}"
     pad = " " * max(2, LABEL - len(head))
     yield row((head, "head"), pad, (line.text, "mine"))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
-from miniflow.lab.findings import Finding, Line
 from miniflow.lab.lines import line_of_code, line_of_exception, walk
+from miniflow.lab.results import CodeLine, Finding
 
 # What NumPy says if one of its functions is given a node.
 NODE_FOR_NUMPY = re.compile(r"operand '\w+' does not support ufuncs \(__array_ufunc__=None\)")
@@ -53,7 +53,7 @@ def without_places(text: str, folder: Path) -> str:
     return re.sub(r" \(([^()\s]+):\d+\)", place, text.replace(" (unknown)", ""))
 
 
-def unwritten(error: BaseException, line: Line | None) -> str:
+def unwritten(error: BaseException, line: CodeLine | None) -> str:
     said = str(error)
     if not said:
         return f"this is not written yet ({line.file})." if line else "not written yet."

@@ -19,9 +19,9 @@ from miniflow.errors import GradientError
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.lab.answers import is_left_open, same_answer, short_repr
 from miniflow.lab.comparing import TOLERANCE, agree, difference, numbers_in
-from miniflow.lab.findings import Difference, Finding
 from miniflow.lab.leaving import unusable_gradients
 from miniflow.lab.lines import line_of_code, line_of_name
+from miniflow.lab.results import Difference, Finding
 from miniflow.lab.trouble import without_places
 from miniflow.lab.whose import foreign_part
 
