@@ -17,6 +17,12 @@ class GraphError(MiniflowError, ValueError):
     """Something about a graph: its nodes, what was fed to them, what they computed."""
 
 
+class OperandError(GraphError, TypeError):
+    """A node was handed to what takes numbers (`np.mean(x)`, `float(x)`), or stands beside what it
+    cannot be combined with (`x == 0`, `True`).
+    """
+
+
 class FeedError(GraphError):
     """A `feed_dict` lacks a value, has a key that cannot be fed, or a value that does not fit."""
 

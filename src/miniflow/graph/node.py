@@ -33,7 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import GradientError, GraphError, ShapeError
+from miniflow.errors import GradientError, GraphError, OperandError, ShapeError
+from miniflow.graph.no_number import NoNumber
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, line_of
 from miniflow.graph.plans import Plan, passes_under_way
@@ -45,7 +46,7 @@ def _sees_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
     return backward
 
 
-class Node(Operators):
+class Node(Operators, NoNumber):
     """A value computed from the values of other nodes: subclass it, write `forward` and `backward`.
 
     Args:
@@ -58,7 +59,9 @@ class Node(Operators):
             before.
         cache: a dictionary for whatever `forward` wants to hand to `backward`.
 
-    `+ - * / @ ** -x` and `x[...]` on nodes build nodes; numbers and arrays become `Constant`s.
+    `+ - * / @ ** -x`, `< <= > >=` and `x[...]` on nodes build nodes; numbers and arrays become
+    `Constant`s. Between nodes `==` is identity; with a number or an array it is refused (the
+    condition is `mf.Equal`), and so is a function of NumPy's on a node.
 
     >>> x, y = Input("x"), Input("y")
     >>> x.outbound_nodes
@@ -71,7 +74,7 @@ class Node(Operators):
     _fed_type: Any = None  # the type of what was last fed to a compiled step: a model file needs it
 
     def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
-        if not isinstance(inbound_nodes, Iterable):
+        if isinstance(inbound_nodes, Node) or not isinstance(inbound_nodes, Iterable):
             raise GraphError(
                 f"{type(self).__name__}: Node.__init__ takes a list of inbound nodes: "
                 "Node.__init__(self, [x])."
@@ -164,6 +167,8 @@ class Node(Operators):
                 f"A {type(self).__name__} has no `{attribute}`: its __init__ must call "
                 "Node.__init__(self, [its inbound nodes])."
             )
+        if not attribute.startswith("_") and hasattr(np.ndarray, attribute):
+            raise AttributeError(self._lacks(attribute))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
 
 
@@ -315,7 +320,7 @@ class Op(Node):
         cls._validates = cls.validate is not Op.validate
 
     def __init__(self, *inputs: Any, name: str | None = None) -> None:
-        Node.__init__(self, [as_node(x) for x in inputs], name)
+        Node.__init__(self, [as_node(x, type(self).__name__) for x in inputs], name)
 
     def compute(self, *values: Any) -> Any:
         """The node's value from the values of its inbound nodes."""
@@ -381,6 +386,16 @@ class Op(Node):
             raise GradientError(f"{self}: gradient() returned {error}: {source}.") from None
 
 
-def as_node(x: Any) -> Node:
-    """A node as it is; a number or an array as a `Constant`."""
-    return x if isinstance(x, Node) else Constant(x)
+def as_node(x: Any, consumer: str) -> Node:
+    """An operand as a node: a node as it is, a number or an array as a `Constant`.
+
+    A single bool is refused: it is what a comparison leaves that builds no node.
+    """
+    if isinstance(x, Node):
+        return x
+    if isinstance(x, (bool, np.bool)):
+        raise OperandError(
+            f"{consumer} was given {x} ({type(x).__name__}): a condition in a graph is a node, "
+            f"x > 0 or mf.Equal(x, y); one that never changes is np.array({x})."
+        )
+    return Constant(x)

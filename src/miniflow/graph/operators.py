@@ -1,21 +1,26 @@
-"""`+ - * / @ ** -x x[...]` on nodes: which node class an operator builds is registered by the
-class's own file.
+"""`+ - * / @ ** -x x[...] < <= > >=` on nodes: which node class an operator builds, and which one
+stands for a function of NumPy's, is registered by the class's own file.
 """
 
+import numbers
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from miniflow.errors import OperandError
 
 if TYPE_CHECKING:
     from miniflow.graph.node import Node
 
 OPERATORS: dict[str, Callable[..., "Node"]] = {}
 
+WAYS: dict[str, str] = {}
+"""How a function of NumPy's is written with nodes: "mean" → "mf.Mean(x)"."""
+
 
 class Operators:
     """What `Node` inherits: each operator builds the node that is registered for it."""
-
-    __array_ufunc__ = None  # array * node must call node.__rmul__, not multiply entry by entry
-    __iter__ = None  # has __getitem__, yet is no sequence
 
     def __add__(self, other: Any) -> "Node":
         return OPERATORS["+"](self, other)
@@ -58,3 +63,42 @@ class Operators:
 
     def __getitem__(self, index: Any) -> "Node":
         return OPERATORS["[]"](self, index)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __lt__(self, other: Any) -> "Node":
+        return OPERATORS["<"](self, other)
+
+    def __le__(self, other: Any) -> "Node":
+        return OPERATORS["<="](self, other)
+
+    def __gt__(self, other: Any) -> "Node":
+        return OPERATORS[">"](self, other)
+
+    def __ge__(self, other: Any) -> "Node":
+        return OPERATORS[">="](self, other)
+
+    # Between nodes == is identity: lists of nodes and dictionaries need it to be. To be False of a
+    # number, in an expression that is meant as a condition, would be a wrong number later.
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _NUMBERS) and not isinstance(other, str):
+            raise self._not_compared("==", "Equal")
+        return self is other if isinstance(other, Operators) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:
+        if isinstance(other, _NUMBERS) and not isinstance(other, str):
+            raise self._not_compared("!=", "NotEqual")
+        return self is not other if isinstance(other, Operators) else NotImplemented
+
+    __hash__ = object.__hash__
+
+    def _not_compared(self, operator: str, node: str) -> OperandError:
+        return OperandError(
+            f"{self} is a node: {operator} asks Python, here and now, whether it is that number, "
+            f"which no node is; the condition is mf.{node}(x, y)."
+        )
+
+
+_NUMBERS = (numbers.Number, np.generic, np.ndarray, list)

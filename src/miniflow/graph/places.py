@@ -1,9 +1,12 @@
 """Where in the user's code a node was built: kept as code and instruction, line when asked for."""
 
+import builtins
+import dis
 import os
 import sys
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, FrameType
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # miniflow/
 
@@ -25,3 +28,30 @@ def building_code() -> tuple[CodeType | None, int]:
 def line_of(code: CodeType, instruction: int) -> int:
     position = next(p for i, p in enumerate(code.co_positions()) if 2 * i >= instruction)
     return position[0] or code.co_firstlineno
+
+
+def called_in(frame: FrameType) -> Any:
+    """The function that the code which runs in a frame is just now calling by a name for it:
+    `np.add` in `np.add(a, x)`; None in `a + x`, and where it is not to be seen.
+    """
+    code, here = frame.f_code, frame.f_lasti // 2
+    if "CALL" not in dis.opname[code.co_code[frame.f_lasti]]:  # CALL, and its forerunner PRECALL
+        return None
+    places = list(code.co_positions())
+    start = places[here][0], places[here][2]
+    if None in start:
+        return None  # Python was told to forget columns
+    # What is loaded where the call begins, and before it is made, is what is called.
+    names: dict[str, Any] = {**builtins.__dict__, **frame.f_globals, **frame.f_locals}
+    called: Any = None
+    for instruction in dis.get_instructions(code):
+        at = instruction.offset // 2
+        if at >= here or (places[at][0], places[at][2]) != start:
+            continue
+        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            called = getattr(called, instruction.argval, None)
+        elif instruction.opname.startswith("LOAD_"):
+            called = names.get(instruction.argval)
+        elif instruction.opname.startswith("CALL"):
+            return None  # what is called was returned by another call
+    return called

@@ -2,11 +2,12 @@
 any of them.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
 
-from miniflow.errors import GraphError, ShapeError
+from miniflow.errors import GraphError, OperandError, ShapeError
 
 
 def ones_like(value: Any) -> Any:
@@ -83,7 +84,8 @@ def as_value(x: Any, owner: object) -> Any:
     """
     if type(x) is float or type(x) is int:
         return x
-    value = x if type(x) is np.ndarray or isinstance(x, (np.generic, bool)) else _as_array(x, owner)
+    is_plain = type(x) is np.ndarray or isinstance(x, (np.generic, bool))
+    value = x if is_plain else plain_array(x, owner)
     dtype = getattr(value, "dtype", None)
     if dtype is not None and dtype.kind not in "biuf":
         raise GraphError(
@@ -92,11 +94,35 @@ def as_value(x: Any, owner: object) -> Any:
     return value
 
 
-def _as_array(x: Any, owner: object) -> Any:
+def plain_array(x: Any, owner: object) -> Any:
+    """What a user gave as an array of NumPy's own class: a list, a table, an `np.matrix`.
+
+    Masked arrays are refused: the entries under a mask would be computed with like all others.
+    """
+    if _has_masked(x):
+        raise GraphError(
+            f"{owner} was given a masked array, and a graph computes with every entry: fill the "
+            "masked ones, x.filled(0.0), leave their rows out, or feed the mask as an array of its "
+            "own and choose with mf.Where."
+        )
     try:
         return np.asarray(x)
+    except OperandError:
+        raise GraphError(
+            f"{owner} was given {describe(x)}: it takes real numbers and arrays of them."
+        ) from None
     except ValueError as error:
         raise ShapeError(f"{owner} was given {describe(x)}, which is no array: {error}") from None
+
+
+def _has_masked(x: Any) -> bool:
+    """Whether it is a masked array, or a list with one in it; NumPy would drop the mask."""
+    masked = sys.modules.get("numpy.ma")  # without it, nobody has made one
+    if masked is None:
+        return False
+    if isinstance(x, (list, tuple)):
+        return any(map(_has_masked, x))
+    return isinstance(x, masked.MaskedArray)
 
 
 def describe(x: Any) -> str:

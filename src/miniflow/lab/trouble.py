@@ -12,9 +12,6 @@ from miniflow.graph import Node
 from miniflow.lab.lines import line_of_code, line_of_exception, walk
 from miniflow.lab.results import CodeLine, Finding
 
-# What NumPy says if one of its functions is given a node.
-NODE_FOR_NUMPY = re.compile(r"operand '\w+' does not support ufuncs \(__array_ufunc__=None\)")
-
 
 def finding_of(
     error: BaseException, folder: Path, ran: str | None = None, at: object = None
@@ -98,8 +95,6 @@ def in_plain_words(error: BaseException) -> str:
         return "an assert of yours does not hold."
     if isinstance(error, ValueError) and "non-broadcastable output" in str(error):
         return "what you add with += is larger than the array that it goes into: print both shapes."
-    if isinstance(error, TypeError) and NODE_FOR_NUMPY.search(str(error)):
-        return "a node was given to NumPy, which wants its value: x.value, where x is a node."
     said = described(error).rstrip(".")
     return f"your code stopped with {'an' if said[0] in 'AEIO' else 'a'} {said}."
 

@@ -2,6 +2,17 @@
 
 from miniflow.nodes.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from miniflow.nodes.arithmetic import Add, Div, Exp, Log, Mul, Neg, Pow, Sqrt, Sub
+from miniflow.nodes.condition import (
+    And,
+    Equal,
+    Greater,
+    GreaterEqual,
+    Less,
+    LessEqual,
+    Not,
+    NotEqual,
+    Or,
+)
 from miniflow.nodes.convolution import Conv2D
 from miniflow.nodes.dropout import Dropout, Seed
 from miniflow.nodes.linear import Linear, MatMul
@@ -15,6 +26,7 @@ __all__ = [
     "GELU",
     "MSE",
     "Add",
+    "And",
     "AveragePool",
     "BinaryCrossEntropy",
     "Concat",
@@ -23,12 +35,17 @@ __all__ = [
     "Div",
     "Dropout",
     "DummyGrad",
+    "Equal",
     "Exp",
     "Flatten",
     "Gather",
     "GetItem",
+    "Greater",
+    "GreaterEqual",
     "LayerNorm",
     "LeakyReLU",
+    "Less",
+    "LessEqual",
     "Linear",
     "Log",
     "LogSoftmax",
@@ -38,6 +55,9 @@ __all__ = [
     "Mean",
     "Mul",
     "Neg",
+    "Not",
+    "NotEqual",
+    "Or",
     "Pow",
     "ReLU",
     "Reshape",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
+from miniflow.graph.operators import WAYS
 from miniflow.graph.values import promoted, where
 
 
@@ -195,3 +196,6 @@ class LogSoftmax(Op):
     def gradient(self, grad: Any, x: Any) -> Any:
         total = np.sum(grad, axis=self.axis, keepdims=True)
         return (grad - np.exp(self.value) * total,)
+
+
+WAYS.update(tanh="mf.Tanh(x)")

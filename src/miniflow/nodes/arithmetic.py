@@ -9,7 +9,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Op
-from miniflow.graph.operators import OPERATORS
+from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import promoted
 
 BROADCASTING = (
@@ -243,3 +243,22 @@ def _is_integer_array(x: Any) -> bool:
 
 
 OPERATORS.update({"+": Add, "-": Sub, "*": Mul, "/": Div, "**": Pow, "neg": Neg})
+WAYS.update(
+    add="x + y",
+    subtract="x - y",
+    multiply="x * y",
+    divide="x / y",
+    power="x ** y",
+    float_power="x ** y",
+    negative="-x",
+    square="x ** 2",
+    reciprocal="1 / x",
+    exp="mf.Exp(x)",
+    expm1="mf.Exp(x) - 1",
+    exp2="2.0 ** x",
+    log="mf.Log(x)",
+    log1p="mf.Log(1 + x)",
+    log2="mf.Log(x) / math.log(2)",
+    log10="mf.Log(x) / math.log(10)",
+    sqrt="mf.Sqrt(x)",
+)

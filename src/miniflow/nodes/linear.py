@@ -7,7 +7,7 @@ import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
-from miniflow.graph.operators import OPERATORS
+from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import shape_of
 
 
@@ -105,3 +105,12 @@ class MatMul(Op):
 
 
 OPERATORS["@"] = MatMul
+WAYS.update(
+    matmul="x @ y",
+    dot="x @ y",
+    vdot="mf.Sum(x * y)",
+    inner="x @ mf.Transpose(y)",
+    outer="mf.Reshape(x, (-1, 1)) * mf.Reshape(y, (1, -1))",
+    tensordot="x @ y",
+    einsum="x @ y, or mf.Sum(x * y, axis=axis)",
+)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
+from miniflow.graph.operators import WAYS
 from miniflow.graph.values import in_dtype_of, shape_of
 
 Axis = int | tuple[int, ...] | None
@@ -100,3 +101,22 @@ class Max(Reduction):
         # The division in the dtype of the gradient: integers would promote float32 to float64.
         spread = self._spread(grad, x)
         return (spread * largest / in_dtype_of(spread, ties),)
+
+
+WAYS.update(
+    {"add.reduce": "mf.Sum(x)", "maximum.reduce": "mf.Max(x)", "minimum.reduce": "-mf.Max(-x)"},
+    sum="mf.Sum(x)",
+    nansum="mf.Sum(mf.Where(mf.Equal(x, x), x, 0.0))",
+    count_nonzero="mf.Sum(mf.NotEqual(x, 0))",
+    norm="mf.Sqrt(mf.Sum(x ** 2))",
+    mean="mf.Mean(x)",
+    average="mf.Mean(x)",
+    var="mf.Mean((x - mf.Mean(x)) ** 2)",
+    std="mf.Sqrt(mf.Mean((x - mf.Mean(x)) ** 2))",
+    max="mf.Max(x)",
+    amax="mf.Max(x)",
+    min="-mf.Max(-x)",
+    amin="-mf.Max(-x)",
+    any="mf.Max(mf.NotEqual(x, 0))",
+    all="mf.Not(mf.Max(mf.Equal(x, 0)))",
+)

@@ -10,7 +10,7 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
-from miniflow.graph.operators import OPERATORS
+from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import ones_like, shape_of, where
 from miniflow.nodes.arithmetic import BROADCASTING
 
@@ -275,3 +275,33 @@ class Where(Op):
 
 
 OPERATORS["[]"] = GetItem
+WAYS.update(
+    reshape="mf.Reshape(x, shape)",
+    ravel="mf.Reshape(x, (-1,))",
+    flatten="mf.Reshape(x, (-1,)), or mf.Flatten(x) for a row an example",
+    squeeze="mf.Reshape(x, shape)",
+    expand_dims="x[None]",
+    transpose="mf.Transpose(x, axes)",
+    permute_dims="mf.Transpose(x, axes)",
+    matrix_transpose="mf.Transpose(x, axes)",
+    swapaxes="mf.Transpose(x, axes)",
+    moveaxis="mf.Transpose(x, axes)",
+    rollaxis="mf.Transpose(x, axes)",
+    concatenate="mf.Concat(x, y, axis=0)",
+    append="mf.Concat(x, y, axis=0)",
+    vstack="mf.Concat(x, y, axis=0)",
+    hstack="mf.Concat(x, y, axis=1)",
+    stack="mf.Concat(x[None], y[None], axis=0)",
+    repeat="mf.Gather(x, indices)",
+    take="mf.Gather(x, indices)",
+    flip="x[::-1]",
+    where="mf.Where(condition, x, y)",
+    maximum="mf.Where(x > y, x, y), or mf.ReLU(x) for np.maximum(x, 0)",
+    minimum="mf.Where(x < y, x, y)",
+    fmax="mf.Where(x > y, x, y)",
+    fmin="mf.Where(x < y, x, y)",
+    clip="mf.Where(x < low, low, mf.Where(x > high, high, x))",
+    absolute="mf.Where(x < 0, -x, x)",
+    fabs="mf.Where(x < 0, -x, x)",
+    nan_to_num="mf.Where(mf.Equal(x, x), x, 0.0)",
+)

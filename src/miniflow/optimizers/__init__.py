@@ -27,7 +27,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError
-from miniflow.graph import Parameter
+from miniflow.graph import Node, Parameter
 from miniflow.graph.values import describe, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clipped
 from miniflow.options import OptionError, number
@@ -364,8 +364,8 @@ class RMSprop(Optimizer):
 
 
 def _is_traced(x: Any) -> bool:
-    """Whether this stands for a number that a compiled step is given: nodes answer None here."""
-    return getattr(x, "__array_ufunc__", None) is not None
+    """Whether this stands for a number that a compiled step is given."""
+    return hasattr(x, "__array_ufunc__") and not isinstance(x, Node)
 
 
 def _cast(x: Any, dtype: Any) -> Any:

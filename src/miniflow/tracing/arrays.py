@@ -49,12 +49,10 @@ class TracedPython(_Number):
 
     @staticmethod
     def _operator(primitive: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
-        def apply(self: Any, other: Any) -> Any:
-            if getattr(other, "__array_ufunc__", True) is None:
-                return NotImplemented
-            return elementwise(primitive, self, other)
-
-        return apply, lambda self, other: elementwise(primitive, other, self)
+        return (
+            lambda self, other: elementwise(primitive, self, other),
+            lambda self, other: elementwise(primitive, other, self),
+        )
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("subtract")
