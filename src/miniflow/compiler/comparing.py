@@ -10,7 +10,7 @@ import numpy as np
 from miniflow import interpreter
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
-from miniflow.interpreter.feeding import wants_a_value
+from miniflow.interpreter.feeding import given_to_sources
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Output, Program
@@ -34,7 +34,7 @@ def compare_with_interpreter(
     output, wanted = order[-1], [*wrt, *parameters]
     with preserved_deeply(order), np.errstate(all="ignore"):
         arguments = [_argument(entry, order, feed, optimizer) for entry in recording.program.inputs]
-        fed = interpreters_feed(feed)
+        fed = given_to_sources(feed)
         if wanted:
             _, gradients = interpreter.value_and_grad(output, fed, wanted)
         else:
@@ -89,20 +89,6 @@ def _computed(order: Sequence[Node], recording: Recording, arguments: Sequence[A
             f"{order[-1]}: its program fails: {error}. Code that catches errors, to go another way "
             "then, cannot be compiled. The interpreter (mf.value_and_grad) runs it as it is."
         ) from error
-
-
-def interpreters_feed(feed: Mapping[Node, Any]) -> dict[Node, Any]:
-    """The feed without the sources that make their own values; these keep the one that they
-    have made.
-    """
-    fed = {}
-    for node, value in feed.items():
-        if node.inbound_nodes or wants_a_value(type(node).forward, optional=True):
-            fed[node] = value
-        else:
-            node.value = value
-            node.__dict__["forward"] = lambda: None  # until the node's state is put back
-    return fed
 
 
 def _argument(entry: Any, order: Sequence[Node], feed: Mapping[Node, Any], optimizer: Any) -> Any:

@@ -22,7 +22,7 @@ import numpy as np
 
 from miniflow import interpreter
 from miniflow.backends import BACKENDS, automatic, choose
-from miniflow.compiler.comparing import compare_with_interpreter, interpreters_feed
+from miniflow.compiler.comparing import compare_with_interpreter
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
 from miniflow.graph import Constant, Node, Parameter
@@ -32,6 +32,7 @@ from miniflow.interpreter.feeding import (
     checked_feed,
     checked_output,
     checked_wrt,
+    given_to_sources,
     missing_feed,
     not_one_number,
     wants_a_value,
@@ -272,7 +273,7 @@ class Compiled:
                 )
             elif variant.has_unchecked:
                 with preserved_deeply(self._order), np.errstate(all="ignore"):
-                    interpreter.value(self._node, interpreters_feed(feed))
+                    interpreter.value(self._node, given_to_sources(feed))
         return variant
 
     def _settings(self) -> list[Any]:
@@ -310,7 +311,7 @@ class Compiled:
         """The interpreter's account of what went wrong: it knows the nodes."""
         wanted = [*self._wrt, *self.parameters]
         with preserved_deeply(self._order):
-            feed = interpreters_feed(feed or {})
+            feed = given_to_sources(feed or {})
             if isinstance(error, FloatingPointError):
                 culprit = find_not_finite(self._node, feed, wanted)
                 return NotFiniteError(

@@ -24,7 +24,7 @@ def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
     """`wrt` as a list, if all of it are nodes that the output depends on."""
     if isinstance(wrt, Node):
         raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
-    if not isinstance(wrt, Iterable):
+    if type(wrt) is not list and not isinstance(wrt, Iterable):
         raise GradientError(f"wrt is a list of nodes, and {describe(wrt)} was given.")
     nodes = list(wrt)
     for node in nodes:
@@ -39,7 +39,8 @@ def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
 
 def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
     """`feed_dict` with its keys checked and its values made into numbers and arrays."""
-    if not isinstance(feed_dict, Mapping):
+    # Nearly always a dict: its type is asked first, as that takes a part of the time.
+    if type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
         if feed_dict is None:
             return {}
         raise FeedError(
@@ -59,6 +60,20 @@ def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
             raise FeedError(f"feed_dict gives None for {node}: it takes a number or an array.")
         feed[node] = as_value(fed, node)
     return feed
+
+
+def given_to_sources(feed: Mapping[Node, Any]) -> dict[Node, Any]:
+    """The feed without the sources that make their own values (`forward(self)` of a node without
+    inbound nodes): they are given theirs here, and keep them until their state is put back.
+    """
+    fed = {}
+    for node, value in feed.items():
+        if node.inbound_nodes or wants_a_value(type(node).forward, optional=True):
+            fed[node] = value
+        else:
+            node.value = value
+            node.__dict__["forward"] = lambda: None
+    return fed
 
 
 def end_feed(feed: dict[Node, Any]) -> None:

@@ -15,6 +15,7 @@ on the nodes, to be inspected.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -223,48 +224,72 @@ def alone(
         yield
 
 
-def forward_pass(output: Node, plan: Plan, feed: Mapping[Node, Any], this_pass: Pass) -> None:
-    """Call `forward` of every node that leads to the output, in order."""
-    passes_under_way.append(this_pass)
-    node = output
-    try:
-        for node in (*plan.order, output):
-            if node in feed:
-                node.forward(feed[node])
-            else:
-                node.forward()
-        for node in (*plan.order, output):
-            if node.value is None:
-                raise value_not_set(node)
-    except Exception as error:
-        missing = missing_feed((*plan.order, output), feed)
-        if missing is not None:
-            raise missing from None
-        if isinstance(error, GraphError):
-            raise
-        raise explained(node, "forward", error) from error
-    finally:
-        passes_under_way.pop()
+CallNode = Callable[[Node, str, Callable[[], Any]], Any]
+"""Calls something on behalf of a node, in its "forward" or "backward"; returns what it returned."""
 
 
-def backward_pass(wrt: Sequence[Node], this_pass: Pass) -> list[Any]:
-    """Call `backward` of every node between the output and `wrt`, consumers first; collect the
-    gradients.
+def forward_pass(
+    output: Node,
+    plan: Plan,
+    feed: Mapping[Node, Any],
+    this_pass: Pass,
+    call: CallNode | None = None,
+) -> None:
+    """Call `forward` of every node that leads to the output, in order.
+
+    With `call`, that is what calls each of them, and tells the errors of their code in its own way.
     """
-    passes_under_way.append(this_pass)
-    node = this_pass.order[0]
-    try:
-        for node in this_pass.order:
-            node.backward()
-            if not node._sees_to_shapes:
-                check_gradients_of(node, this_pass.needed)
-        return [gradient_of(node) for node in wrt]
-    except GraphError:
-        raise
-    except Exception as error:
-        raise explained(node, "backward", error) from error
-    finally:
-        passes_under_way.pop()
+    node = output
+    with this_pass:
+        try:
+            for node in (*plan.order, output):
+                if call is not None:
+                    method = partial(node.forward, feed[node]) if node in feed else node.forward
+                    call(node, "forward", method)
+                elif node in feed:
+                    node.forward(feed[node])
+                else:
+                    node.forward()
+                if node.value is None:
+                    raise value_not_set(node)
+        except Exception as error:
+            missing = missing_feed((*plan.order, output), feed)
+            if missing is not None:
+                raise missing from None
+            if call is not None or isinstance(error, GraphError):
+                raise
+            raise explained(node, "forward", error) from error
+
+
+def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = None) -> list[Any]:
+    """Call `backward` of every node between the output and `wrt`, consumers first; collect the
+    gradients. `call` is as for `forward_pass`.
+    """
+    node, needed = this_pass.order[0], this_pass.needed
+    with this_pass:
+        try:
+            for node in this_pass.order:
+                if call is None:
+                    leave_gradients(node, needed)
+                else:
+                    call(node, "backward", partial(leave_gradients, node, needed))
+            return [
+                gradient_of(node)
+                if call is None
+                else call(node, "backward", partial(gradient_of, node))
+                for node in wrt
+            ]
+        except Exception as error:
+            if call is not None or isinstance(error, GraphError):
+                raise
+            raise explained(node, "backward", error) from error
+
+
+def leave_gradients(node: Node, needed: set[Node]) -> None:
+    """Call `backward` of one node, and see that its gradients fit."""
+    node.backward()
+    if not node._sees_to_shapes:
+        check_gradients_of(node, needed)
 
 
 def gradient_of(node: Node) -> Any:

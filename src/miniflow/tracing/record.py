@@ -19,11 +19,11 @@ import numpy as np
 import miniflow
 from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Node, Parameter
-from miniflow.graph.plans import Plan, passes_under_way
+from miniflow.graph.plans import Pass, Plan
 from miniflow.graph.values import describe
-from miniflow.interpreter.feeding import explained, wants_a_value
+from miniflow.interpreter.feeding import explained, given_to_sources
 from miniflow.interpreter.keeping import OURS
-from miniflow.interpreter.passes import check_gradients_of, gradient_of, start_pass
+from miniflow.interpreter.passes import CallNode, backward_pass, forward_pass, start_pass
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
 from miniflow.tracing.arrays import TracedArray, TracedPython, is_traced_array, operand_of, wrapped
@@ -42,10 +42,6 @@ class Optimizer(Protocol):
 
     def update(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
         """Change the parameters' values in place."""
-
-
-CallNode = Callable[[Node, str, Callable[[], Any]], Any]
-"""Calls something on behalf of a node, in its "forward" or "backward"; returns what it returned."""
 
 
 class Recording(NamedTuple):
@@ -90,9 +86,10 @@ def record(
     with recording(visible_creation) as trace:
         walk = _Walk(trace, {node: i for i, node in enumerate(order)})
         _show_arrays(order)
-        _forward(output, plan, order, fed, walk)
         wanted = [*wrt, *parameters] if optimizer is not None else list(wrt)
-        gradients = _backward(output, plan, wanted, walk) if wanted else []
+        this_pass = start_pass(output, plan, wanted, tracing=True)
+        forward_pass(output, plan, given_to_sources(walk.inputs(fed)), this_pass, walk.call_forward)
+        gradients = walk.gradients(wanted, this_pass) if wanted else []
         # As the interpreter hands them out: at the end, after all that was done in place.
         values = {node: walk.call(node, "forward", partial(_value_of, node)) for node in order}
         outputs = [Output(values[output], "value", _name(output, "value"))]
@@ -116,15 +113,54 @@ class _Walk:
 
     def __init__(self, trace: Trace, index: Mapping[Node, int]) -> None:
         self.trace = trace
-        self.index = index
+        self.index = index  # the nodes in their order
         self._origins: dict[tuple[Node, str], Origin] = {}
 
-    def call(self, node: Node, phase: str, method: Callable[[], Any]) -> Any:
+    def inputs(self, fed: Mapping[Node, ValueType]) -> dict[Node, Any]:
+        """The feed of the pass: tracers for what is fed and for the parameters, the inputs of the
+        program.
+        """
+        feed = {}
+        for node in self.index:
+            if node in fed:
+                feed[node] = self._input(node, fed[node], "fed", "that array was fed")
+            elif isinstance(node, Parameter):
+                locked = "a parameter changes only by an update"
+                feed[node] = self._input(node, type_of(node.value), "parameter", locked)
+        return feed
+
+    def _input(self, node: Node, type_: ValueType, role: str, locked: str) -> Any:
+        origin = self._origin(node, "forward")
+        tracer = wrapped(self.trace.builder.input(type_, role, _name(node, "input"), origin))
+        if is_traced_array(tracer):
+            tracer.storage.locked = locked
+        return tracer
+
+    def _origin(self, node: Node, phase: str) -> Origin:
         origin = self._origins.get((node, phase))
         if origin is None:
             origin = Origin(node.label, node.where, phase, self.index[node])
             self._origins[node, phase] = origin
-        self.trace.origin = origin
+        return origin
+
+    def call_forward(self, node: Node, phase: str, method: Callable[[], Any]) -> None:
+        """Call `forward` of a node, and give its value the node's name."""
+        self.call(node, phase, method)
+        if node.value is not None:  # that is what the pass sees to
+            value = self.call(node, phase, partial(_value_of, node))
+            self.trace.builder.name(value, node.name)
+
+    def gradients(self, wanted: Sequence[Node], this_pass: Pass) -> list[Operand]:
+        """Go the way back; the gradients of the wanted nodes have their names."""
+        gradients = []
+        for node, gradient in zip(wanted, backward_pass(wanted, this_pass, self.call), strict=True):
+            operand = self.call(node, "backward", partial(operand_of, gradient))
+            self.trace.builder.name(operand, f"d{node.name}" if node.name else None)
+            gradients.append(operand)
+        return gradients
+
+    def call(self, node: Node, phase: str, method: Callable[[], Any]) -> Any:
+        self.trace.origin = self._origin(node, phase)
         try:
             return self.guarded(f"{node}", phase, method)
         except (GraphError, CompileError):
@@ -151,15 +187,6 @@ class _Walk:
         if error is not None:
             raise error
         return result
-
-    def input(self, node: Node, type_: ValueType, role: str) -> Any:
-        """The tracer for an input of the program."""
-        locked = {"fed": "that array was fed", "parameter": "a parameter changes only by an update"}
-        variable = self.trace.builder.input(type_, role, _name(node, "input"), self.trace.origin)
-        tracer = wrapped(variable)
-        if is_traced_array(tracer):
-            tracer.storage.locked = locked.get(role, "")
-        return tracer
 
 
 def _refusal(who: str, phase: str, reason: str, error: Exception) -> CompileError:
@@ -203,57 +230,8 @@ def _show_arrays(nodes: Sequence[Node]) -> None:
                 node.__dict__[name] = TracedArray(storage)
 
 
-def _forward(
-    output: Node, plan: Plan, order: Sequence[Node], fed: Mapping[Node, ValueType], walk: _Walk
-) -> None:
-    this_pass = start_pass(output, plan, (), tracing=True)
-    passes_under_way.append(this_pass)
-    try:
-        for node in order:
-            walk.call(node, "forward", _forward_call(node, fed, walk))
-            if node.value is None:
-                raise GraphError(f"{node}: forward() did not set self.value.")
-            value = walk.call(node, "forward", partial(_value_of, node))
-            walk.trace.builder.name(value, node.name)
-    finally:
-        passes_under_way.pop()
-
-
 def _value_of(node: Node) -> Operand:
     return operand_of(node.value)
-
-
-def _forward_call(node: Node, fed: Mapping[Node, ValueType], walk: _Walk) -> Callable[[], Any]:
-    if (
-        node in fed
-        and not node.inbound_nodes
-        and not wants_a_value(type(node).forward, optional=True)
-    ):
-        return lambda: setattr(node, "value", walk.input(node, fed[node], "fed"))
-    if node in fed:
-        return lambda: node.forward(walk.input(node, fed[node], "fed"))
-    if isinstance(node, Parameter):
-        return lambda: node.forward(walk.input(node, type_of(node.value), "parameter"))
-    return node.forward
-
-
-def _backward(output: Node, plan: Plan, wanted: Sequence[Node], walk: _Walk) -> list[Operand]:
-    this_pass = start_pass(output, plan, wanted, tracing=True)
-    passes_under_way.append(this_pass)
-    try:
-        for node in this_pass.order:
-            walk.call(node, "backward", node.backward)
-            if not node._sees_to_shapes:
-                walk.call(node, "backward", partial(check_gradients_of, node, this_pass.needed))
-        gradients = [
-            walk.call(node, "backward", lambda node=node: operand_of(gradient_of(node)))  # type: ignore[misc]
-            for node in wanted
-        ]
-        for node, gradient in zip(wanted, gradients, strict=True):
-            walk.trace.builder.name(gradient, f"d{node.name}" if node.name else None)
-        return gradients
-    finally:
-        passes_under_way.pop()
 
 
 def _update(

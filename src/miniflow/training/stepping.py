@@ -22,12 +22,11 @@ import numpy as np
 
 from miniflow import interpreter
 from miniflow.compiler import Compiled
-from miniflow.compiler.comparing import interpreters_feed
 from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
-from miniflow.interpreter.feeding import not_one_number, wants_a_value
+from miniflow.interpreter.feeding import given_to_sources, not_one_number, wants_a_value
 from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.nodes.loss import BinaryCrossEntropy
@@ -186,7 +185,7 @@ class Step(Look):
                 "the node is named, and the update is not made."
             )
         with one_pass_at_a_time, preserved_deeply(order):
-            found = find_not_finite(self.loss, interpreters_feed(feed), self.parameters)
+            found = find_not_finite(self.loss, given_to_sources(feed), self.parameters)
         if found is None:
             return NotFiniteError(
                 f"{parameter} would not be finite after the update, and nothing was updated. By "

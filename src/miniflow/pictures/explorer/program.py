@@ -22,7 +22,7 @@ from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import plan_for
 from miniflow.graph.values import ones_like, shape_of
 from miniflow.interpreter.feeding import wants_a_value
-from miniflow.interpreter.passes import _fitted, alone, one_pass_at_a_time
+from miniflow.interpreter.passes import CallNode, _fitted, alone, one_pass_at_a_time
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Operand, Output, Program
@@ -32,7 +32,7 @@ from miniflow.pictures.explorer.recording import Local, Recorded
 from miniflow.pictures.local import pull_back
 from miniflow.tracing.arrays import operand_of
 from miniflow.tracing.keeping import preserved_deeply
-from miniflow.tracing.record import CallNode, Recording, record
+from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import recorded_steadily
 
 MOST_NUMBERS = 250_000  # in inputs and parameters: up to three megabytes of page
