@@ -116,7 +116,7 @@ W2, b2 = mf.Parameter(waves(8, 3), "W2"), mf.Parameter(np.zeros(3), "b2")
 hidden = mf.ReLU(mf.Linear(X, W1, b1, name="hidden"))
 logits = mf.Linear(hidden, W2, b2, name="logits")
 loss = mf.CrossEntropyWithSoftmax(logits, labels, name="loss")
-mf.value_and_grad(loss, {X: waves(32, 20), labels: np.arange(32) % 3})
+mf.value_and_grad(loss, {X: waves(32, 20), labels: np.arange(32) % 3}, wrt=())
 picture = draw(loss)
 """,
         "network",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from miniflow.training.callbacks import Callback as Callback
     from miniflow.training.callbacks import CSVLogger as CSVLogger
     from miniflow.training.callbacks import EarlyStopping as EarlyStopping
+    from miniflow.training.callbacks import KeepBest as KeepBest
     from miniflow.training.callbacks import ModelCheckpoint as ModelCheckpoint
     from miniflow.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
     from miniflow.training.callbacks import TerminateOnNaN as TerminateOnNaN
@@ -94,6 +95,7 @@ _LATER = {
     "augmented": "datasets.augmentation",
     "History": "training.history",
     "EarlyStopping": "training.callbacks",
+    "KeepBest": "training.callbacks",
     "ReduceLROnPlateau": "training.callbacks",
     "ModelCheckpoint": "training.callbacks",
     "CSVLogger": "training.callbacks",

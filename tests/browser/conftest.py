@@ -145,7 +145,7 @@ def explore(browser: Any, tmp_path: Path) -> Callable[..., Any]:
     """Open the explorer of a graph in the browser."""
 
     def open_(graph: Any, **how: Any) -> Any:
-        mf.value_and_grad(graph.output, graph.feed)
+        mf.value_and_grad(graph.output, graph.feed, wrt=())
         size = how.pop("size", browser.DESKTOP)
         page = tmp_path / "graph.html"
         Explorer(graph.output, graph.feed, **how).save(page)

@@ -31,7 +31,7 @@ def test_cards_of_arrays_say_what_is_not_finite_and_draw_no_map_of_it(
     logs = mf.Log(x, name="logs")
     f = mf.Add(mf.Sum(logs, name="one"), mf.Mean(big * feed[big], name="other"), name="f")
     with np.errstate(all="ignore"):
-        mf.value_and_grad(f, feed)
+        mf.value_and_grad(f, feed, wrt=())
         mf.draw(f).save(tmp_path / "f.html")
     browser.open(tmp_path / "f.html")
     browser.script("document.querySelector('.mfx').explorer.go(99)")

@@ -18,7 +18,7 @@ from miniflow.pictures.explorer import Explorer, explorer_fragment
 def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Path, Any]:
     """A graph of two hundred nodes, its page, and the page's data."""
     graph = deep()
-    mf.value_and_grad(graph.output, graph.feed)
+    mf.value_and_grad(graph.output, graph.feed, wrt=())
     explorer = Explorer(graph.output, graph.feed)
     page = tmp_path_factory.mktemp("large") / "large.html"
     explorer.save(page)
@@ -106,7 +106,7 @@ def test_page_fits_its_window_and_is_silent(
 ) -> None:
     graph = network()
     page = tmp_path / "network.html"
-    mf.value_and_grad(graph.output, graph.feed)
+    mf.value_and_grad(graph.output, graph.feed, wrt=())
     mf.draw(graph.output).save(page)
     browser.open(page, size, dark)
     browser.keys(*[RIGHT] * 13)
@@ -138,7 +138,7 @@ def test_names_and_titles_are_only_names(browser: Any, tmp_path: Path) -> None:
     evil = mf.Mul(x, mf.Parameter(2.0, "\u2028'\"`${1}<img src=x onerror=alert(2)>"))
     evil.name = "</script><!--<script>"
     page = tmp_path / "evil.html"
-    mf.value_and_grad(evil, {x: 1.5})
+    mf.value_and_grad(evil, {x: 1.5}, wrt=())
     mf.draw(evil, title="</title><script>alert(3)</script>&amp;").save(page)
     browser.open(page)
     assert browser.driver.title == "</title><script>alert(3)</script>&amp;"
@@ -207,7 +207,7 @@ def test_several_explorers_stand_on_one_page(browser: Any, tmp_path: Path) -> No
 def test_widgets_module_renders_into_a_notebooks_cell(browser: Any, tmp_path: Path) -> None:
     pytest.importorskip("anywidget", reason="anywidget is not installed")
     graph = own_class()
-    mf.value_and_grad(graph.output, graph.feed)
+    mf.value_and_grad(graph.output, graph.feed, wrt=())
     widget = mf.draw(graph.output).explore()
     page = tmp_path / "cell.html"
     (tmp_path / "cell.js").write_text(widget._esm, encoding="utf-8")

@@ -7,7 +7,7 @@ from conformance.elementwise import Mul as RawMul
 from conformance.losses import CrossEntropyWithSoftmax as RawCrossEntropy
 
 import miniflow as mf
-from miniflow.errors import GraphError
+from miniflow.errors import GradientError, GraphError
 
 # --- Consumers count once, and only those that lead to the output
 
@@ -141,8 +141,28 @@ def test_gradients_come_in_the_order_of_wrt_and_may_repeat() -> None:
 
 def test_empty_wrt_returns_no_gradients_and_computes_all_of_them() -> None:
     x, y = mf.Input(), mf.Input()
-    assert mf.value_and_grad(x * y, {x: 2.0, y: 3.0}) == (6.0, [])
+    assert mf.value_and_grad(x * y, {x: 2.0, y: 3.0}, wrt=()) == (6.0, [])
     assert (x.gradients, y.gradients) == ({x: 3.0}, {y: 2.0})
+
+
+def test_without_wrt_the_gradients_are_those_of_all_parameters_in_the_order_of_the_graph() -> None:
+    x, second, first = mf.Input(), mf.Parameter(5.0), mf.Parameter(3.0)
+    mf.Parameter(7.0)  # has no part in it
+    output = first * x + second * first
+    assert mf.value_and_grad(output, {x: 2.0}) == (21.0, [7.0, 3.0])
+    assert mf.value_and_grad(first) == (3.0, [1.0])
+    assert mf.value_and_grad(output, {x: 2.0, first: 4.0}) == (28.0, [7.0, 4.0])  # one is fed
+
+
+def test_without_wrt_and_without_parameters_the_way_out_is_named() -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    with pytest.raises(GradientError, match=r"depends on no Parameter: .* wrt=\[x, y\]\.$"):
+        mf.value_and_grad(x * y, {x: 2.0, y: 3.0})
+
+
+def test_a_compiled_graph_without_wrt_gives_the_value_alone() -> None:
+    w = mf.Parameter(3.0)
+    assert mf.compile(w * w)({}) == 9.0
 
 
 def test_without_a_feed_only_parameters_and_constants_speak() -> None:

@@ -96,7 +96,8 @@ class NoInit(mf.Node):
         lambda x: mf.value({x: 1.0}, x),  # changed places
         lambda x: mf.value_and_grad([x * x], {x: 1.0}, [x]),
         lambda x: mf.accuracy(None, {x: 1.0}),
-        lambda x: mf.value_and_grad(x * x, {x: 1.0}, None),
+        lambda x: mf.value_and_grad(x * x, {x: 1.0}, None),  # no Parameter
+        lambda x: mf.value_and_grad(x * x, {x: 1.0}, 7),
         lambda x: mf.value_and_grad(x * x, {x: 1.0}, [np.ones(3)]),  # the arrays, not the nodes
         lambda x: mf.value_and_grad(x * x, {x: 1.0}, np.ones(3)),
         lambda x: mf.value(NoInit(x), {x: 1.0}),  # 'NoInit' object has no attribute '_plan'

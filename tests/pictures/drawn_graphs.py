@@ -55,7 +55,7 @@ def network(run: bool = True) -> Node:
     hidden = mf.ReLU(mf.Linear(X, W1, b1, name="hidden"))
     loss = mf.CrossEntropyWithSoftmax(mf.Linear(hidden, W2, b2, name="logits"), labels, name="loss")
     if run:
-        mf.value_and_grad(loss, {X: _waves(6, 20), labels: np.array([0, 1, 2, 0, 1, 2])})
+        mf.value_and_grad(loss, {X: _waves(6, 20), labels: np.array([0, 1, 2, 0, 1, 2])}, ())
     return loss
 
 

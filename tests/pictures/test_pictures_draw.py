@@ -75,7 +75,7 @@ def test_the_gradient_of_a_shared_node_is_the_sum_over_its_consumers() -> None:
     x = mf.Input("x")
     e = mf.Exp(x, name="e")
     f = mf.Add(e * 2.0, e * 3.0)
-    mf.value_and_grad(f, {x: 0.0})
+    mf.value_and_grad(f, {x: 0.0}, wrt=())
     gradient = cards(draw(f))["e"].gradient
     assert gradient is not None
     assert gradient.text == "5"
@@ -84,7 +84,7 @@ def test_the_gradient_of_a_shared_node_is_the_sum_over_its_consumers() -> None:
 def test_a_dummy_gradient_is_shown_as_it_was_fed() -> None:
     x = mf.Input("x")
     dummy = mf.DummyGrad(mf.Exp(x, name="e"))
-    mf.value_and_grad(dummy, {x: 0.0, dummy: 0.5})
+    mf.value_and_grad(dummy, {x: 0.0, dummy: 0.5}, wrt=())
     gradient = cards(draw(dummy))["DummyGrad"].gradient
     assert gradient is not None
     assert gradient.text == "0.5"
@@ -245,7 +245,7 @@ def test_a_picture_too_wide_for_the_terminal_becomes_a_table() -> None:
 def test_wide_characters_and_accents_keep_the_terminals_columns() -> None:
     x = mf.Input("数字" * 12)
     f = mf.Add(x, mf.Input("e\u0301te\u0301"), name="f")
-    mf.value_and_grad(f, dict.fromkeys(f.inbound_nodes, 1.0))
+    mf.value_and_grad(f, dict.fromkeys(f.inbound_nodes, 1.0), wrt=())
     box = draw(mf.Exp(f.inbound_nodes[1]), values=False).text(60).split("\n")
     assert [columns(line) for line in box[:4]] == [9] * 4  # the box's right side is straight
     table = draw(f).text(width=62).split("\n")

@@ -39,7 +39,7 @@ def case_study() -> tuple[mf.Node, dict[mf.Node, Any]]:
 
 def test_recorded_pass_has_every_number_of_the_interpreter() -> None:
     f, feed = case_study()
-    mf.value_and_grad(f, feed)
+    mf.value_and_grad(f, feed, wrt=())
     recorded = record_pass(f, None)
     nodes = ancestors_in_order(f)
     assert recorded.values == [node.value for node in nodes]
@@ -50,7 +50,7 @@ def test_recorded_pass_has_every_number_of_the_interpreter() -> None:
 
 def test_recording_leaves_no_trace_on_the_nodes() -> None:
     f, feed = case_study()
-    mf.value_and_grad(f, feed)
+    mf.value_and_grad(f, feed, wrt=())
     nodes = ancestors_in_order(f)
     before = [(node.value, dict(node.gradients), dict(node.cache)) for node in nodes]
     Explorer(f, {nodes[0]: 7.0})
@@ -273,13 +273,13 @@ def test_large_graph_opens_with_its_groups_closed() -> None:
 
 def test_same_pass_gives_the_same_bytes() -> None:
     f, feed = case_study()
-    mf.value_and_grad(f, feed)
+    mf.value_and_grad(f, feed, wrt=())
     assert Explorer(f).html() == Explorer(f).html()
 
 
 def test_html_is_one_of_the_formats_of_a_drawing(tmp_path: Path) -> None:
     f, feed = case_study()
-    mf.value_and_grad(f, feed)
+    mf.value_and_grad(f, feed, wrt=())
     mf.draw(f, title="The case study").save(tmp_path / "f.html")
     page = (tmp_path / "f.html").read_text(encoding="utf-8")
     assert "<title>The case study</title>" in page
@@ -289,7 +289,7 @@ def test_html_is_one_of_the_formats_of_a_drawing(tmp_path: Path) -> None:
 
 def test_drawing_of_several_outputs_or_of_a_program_cannot_be_explored(tmp_path: Path) -> None:
     f, feed = case_study()
-    mf.value_and_grad(f, feed)
+    mf.value_and_grad(f, feed, wrt=())
     with pytest.raises(GraphError, match="2 outputs"):
         mf.draw(f, f.inbound_nodes[0]).save(tmp_path / "f.html")
     compiled = mf.compile(f)

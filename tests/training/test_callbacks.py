@@ -338,3 +338,94 @@ def test_a_callback_that_wanted_to_stop_anyway_does_not_hide_the_error() -> None
     p = problem()
     with pytest.raises(NotFiniteError, match="Epoch 1, batch 2"):
         fit(p.loss, lambda: spoiled(40).batches(30), SGD(0.1), callbacks=[Stop()], progress="none")
+
+
+# --- One callback, many trainings
+
+
+class Counting(Callback):
+    """Remembers something of its own."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def on_epoch_end(self, training: Training) -> None:
+        self.epochs += 1
+
+    def state(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.epochs = state["epochs"]
+
+
+class Announced(EarlyStopping):
+    """Overrides what it need not call: `on_train_begin`."""
+
+    def on_train_begin(self, training: Training) -> None:
+        self.began = True
+
+
+class MadeAtTheBeginning(Callback):
+    def on_train_begin(self, training: Training) -> None:
+        self.losses: list[float] = []
+
+    def on_epoch_end(self, training: Training) -> None:
+        self.losses.append(training.history[-1].loss)
+
+    def state(self) -> dict[str, Any]:
+        return {"losses": self.losses}
+
+
+REUSED = {
+    "KeepBest": lambda folder: KeepBest("loss"),
+    "EarlyStopping": lambda folder: EarlyStopping("loss", patience=3),
+    "a subclass": lambda folder: Announced("loss", patience=3),
+    "ReduceLROnPlateau": lambda folder: ReduceLROnPlateau("loss", 0.5, 2, min_delta=50.0),
+    "ModelCheckpoint": lambda folder: ModelCheckpoint(
+        folder / "m.safetensors", "loss", save_best_only=True
+    ),
+    "CSVLogger": lambda folder: CSVLogger(folder / "history.csv"),
+    "one of the user's": lambda folder: Counting(),
+    "one that makes its state late": lambda folder: MadeAtTheBeginning(),
+}
+
+
+def train_towards(target: float, callback: Callback) -> tuple[mf.Parameter, History, SGD]:
+    x, w = mf.Input("x"), mf.Parameter([0.5], "w")
+    loss, optimizer = mf.Mean((x * w - target) ** 2, name="loss"), SGD(0.1)
+    data = {x: np.ones((8, 1))}
+    history = fit(loss, data, optimizer, epochs=12, callbacks=[callback], progress="none")
+    return w, history, optimizer
+
+
+@pytest.mark.parametrize("kind", REUSED)
+def test_a_callback_that_served_in_one_training_starts_anew_in_the_next(
+    kind: str, tmp_path: pathlib.Path
+) -> None:
+    used, fresh = (REUSED[kind](tmp_path) for _ in range(2))
+    seen, files = [], []
+    for callback, targets in ((used, (0.0, 10.0)), (fresh, (10.0,))):
+        for target in targets:
+            w, history, optimizer = train_towards(target, callback)
+        rows = [row._replace(seconds=0.0) for row in history]
+        seen.append((w.value.tobytes(), rows, optimizer.lr, repr(callback.state())))
+        files.append({path.name: path.read_text("latin-1") for path in tmp_path.iterdir()})
+    assert seen[0] == seen[1]
+    assert files[0].keys() == files[1].keys()
+    if "m.safetensors" in files[0]:
+        assert files[0] == files[1]
+
+
+def test_a_resumed_training_goes_on_with_what_its_callbacks_remember(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    p, counting = problem(), Counting()
+    options: dict[str, Any] = {"rng": 0, "progress": "none", "checkpoint": path, "resume": True}
+    fit(p.loss, p.data, SGD(0.1), epochs=3, callbacks=[counting], **options)
+    fit(p.loss, p.data, SGD(0.1), epochs=5, callbacks=[counting], **options)
+    assert counting.epochs == 5
+    resumed = Counting()
+    fit(p.loss, p.data, SGD(0.1), epochs=6, callbacks=[resumed], **options)
+    assert resumed.epochs == 6

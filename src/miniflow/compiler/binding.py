@@ -128,10 +128,12 @@ class Binding:
             is_python = type_.kind == "python"
             kind: type = _PYTHON_TYPES[type_.dtype] if is_python else DTYPES[type_.dtype].type
             self._write(f"if type({name}) is not {self._bind('type', kind)}:", "    return None")
+            self._note_type(type_, node)
             return
         dtype = self._bind("dtype", DTYPES[type_.dtype])
         differs = f"{name}.dtype != {dtype} or {name}.shape != {type_.shape}"
         self._write(f"if type({name}) is not ndarray or {differs}:", "    return None")
+        self._note_type(type_, node)
         in_order = f"{name}.flags.num & {ARRAY_IN_ORDER} != {ARRAY_IN_ORDER}"
         if not self._updated:
             self._write(f"if {in_order}:", f"    {name} = {name}.copy()")
@@ -139,6 +141,10 @@ class Binding:
         # What looks at nobody else's memory can only be an updated array as a whole.
         shares = f"({name}.base is not None or id({name}) in updated_ids)"
         self._write(f"if {in_order} or {shares}:", f"    {name} = copied({name}, updated)")
+
+    def _note_type(self, type_: ValueType, node: Any) -> None:
+        """Say what was last fed: a model file needs to know."""
+        self._write(f"{self._bind('node', node)}._fed_type = {self._bind('fed_type', type_)}")
 
     def _expect_parameter(self, place: int, type_: ValueType, node: Any) -> None:
         self._write(f"a{place} = {self._bind('node', node)}._array  # {node.label!a}")

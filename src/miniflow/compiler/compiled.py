@@ -35,6 +35,7 @@ from miniflow.interpreter.feeding import (
     given_to_sources,
     missing_feed,
     not_one_number,
+    only_needed,
     wants_a_value,
 )
 from miniflow.interpreter.not_finite import find_not_finite
@@ -117,6 +118,7 @@ class Compiled:
         self._node = checked_output(node)
         self._plan = plan_for(node)
         self._order = (*self._plan.order, node)
+        self._needed = frozenset(self._order)
         self._wrt = checked_wrt(node, self._plan, wrt)
         self._end = 1 + len(self._wrt)
         self._also = checked_wrt(node, self._plan, also)
@@ -163,6 +165,10 @@ class Compiled:
             feed = {**own, **given} if own else given
             variant = self._last
             arguments = None if variant is None else variant.arguments(feed)
+            if arguments is None and variant is not None and isinstance(given, Mapping):
+                needed = only_needed(given, self._node, self._needed)
+                if len(needed) < len(given):  # it serves another output as well
+                    arguments = variant.arguments({**own, **needed})
             if arguments is None or variant is None:
                 feed = {**own, **self._checked(given)}
                 variant = self._last = self._variant_for(feed)
@@ -233,7 +239,7 @@ class Compiled:
 
     def _checked(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
         """The feed with its values made into arrays, without what the node does not need."""
-        feed = checked_feed(feed_dict)
+        feed = checked_feed(feed_dict, self._node, self._needed)
         for node in feed:
             if node in self.parameters:
                 raise FeedError(
@@ -241,7 +247,7 @@ class Compiled:
                 )
         if (missing := missing_feed(self._order, feed)) is not None:
             raise missing
-        return {node: _native(value) for node, value in feed.items() if node in self._order}
+        return {node: _native(value) for node, value in feed.items()}
 
     def _variant_for(self, feed: dict[Node, Any]) -> Variant:
         if self._optimizer is not None:
@@ -290,8 +296,6 @@ class Compiled:
                 "compile it again."
             )
         types = {node: type_of(value) for node, value in feed.items()}
-        for node, type_ in types.items():
-            node._fed_type = type_
         whole = (self._node, self._plan, types, self._wrt, self.parameters, self._optimizer)
         try:
             return recorded_steadily(lambda: record(*whole), self._order)

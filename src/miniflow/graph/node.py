@@ -71,7 +71,8 @@ class Node(Operators, NoNumber):
     (True, True)
     """
 
-    _fed_type: Any = None  # the type of what was last fed to a compiled step: a model file needs it
+    # The type of what was last fed, for model files: if that was to a compiled step; else None.
+    _fed_type: Any = None
 
     def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
         if isinstance(inbound_nodes, Node) or not isinstance(inbound_nodes, Iterable):

@@ -113,7 +113,7 @@ def check_gradients(
     rng = np.random.default_rng(seed)
     with one_pass_at_a_time:
         plan = plan_for(checked_output(node))
-        feed = checked_feed(feed_dict)
+        feed = checked_feed(feed_dict, node, plan.consumers)
         try:
             forward_pass(node, plan, feed, start_pass(node, plan, ()))
             wrt = _inputs_of(node, plan) if wrt is None else checked_wrt(node, plan, wrt)

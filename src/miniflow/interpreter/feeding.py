@@ -3,12 +3,14 @@ node's failure is told as.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+import weakref
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
-from miniflow.graph import Input, Node, Op
+from miniflow.graph import Input, Node, Op, Parameter
 from miniflow.graph.plans import Plan
 from miniflow.graph.values import as_value, describe, shape_of
 
@@ -37,8 +39,78 @@ def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
     return nodes
 
 
-def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
-    """`feed_dict` with its keys checked and its values made into numbers and arrays."""
+def parameters_of(output: Node, plan: Plan) -> list[Node]:
+    """What a gradient is taken with respect to where nobody says: all parameters."""
+    order = (*plan.order, output)
+    parameters: list[Node] = [node for node in order if isinstance(node, Parameter)]
+    if not parameters:
+        inputs = ", ".join(node.name or type(node).__name__ for node in order if is_input(node))
+        raise GradientError(
+            f"{output} depends on no Parameter: say with respect to which nodes its gradient is "
+            f"wanted, wrt=[{inputs or '...'}]."
+        )
+    return parameters
+
+
+class FeedWarning(UserWarning):
+    """Something was fed that has no part in the output: a node of another graph."""
+
+
+def only_needed(
+    feed_dict: Mapping[Any, Any],
+    output: Node,
+    needed: Container[Any],
+    name: str = "feed_dict",
+    stacklevel: int = 4,
+) -> dict[Node, Any]:
+    """What is fed to the nodes that `output` depends on; see `tell_not_needed` for the others.
+
+    Args:
+        feed_dict: node → value.
+        output: the node.
+        needed: the nodes that it depends on; it itself need not be among them.
+        name, stacklevel: for messages.
+    """
+    feed = {n: x for n, x in feed_dict.items() if n in needed or n is output}
+    if len(feed) < len(feed_dict):
+        others = [node for node in feed_dict if node not in feed]
+        tell_not_needed(others, output, name, stacklevel + 1)
+    return feed
+
+
+def tell_not_needed(
+    others: Sequence[Any], output: Node, name: str = "feed_dict", stacklevel: int = 4
+) -> None:
+    """Warn of nodes that are fed and have no part in the output; once, for one dictionary may serve
+    a loss and its logits.
+
+    Raises FeedError if they are no nodes.
+    """
+    for node in others:
+        if not isinstance(node, Node):
+            raise FeedError(f"{name} has the key {describe(node)}: its keys are nodes.")
+    told = _told_as_not_needed.setdefault(output, weakref.WeakSet())
+    if new := [str(node) for node in others if node not in told]:
+        told.update(others)
+        warnings.warn(
+            f"{output} does not depend on {' and '.join(new)}: what is fed to "
+            f"{'it' if len(new) == 1 else 'them'} has no effect.",
+            FeedWarning,
+            stacklevel=stacklevel,
+        )
+
+
+_told_as_not_needed: "weakref.WeakKeyDictionary[Node, weakref.WeakSet[Node]]" = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def checked_feed(
+    feed_dict: Mapping[Node, Any] | None, output: Node, needed: Container[Any]
+) -> dict[Node, Any]:
+    """`feed_dict` with its keys checked and its values made into numbers and arrays, without what
+    `output` does not depend on (`needed` has what it does, without itself perhaps).
+    """
     # Nearly always a dict: its type is asked first, as that takes a part of the time.
     if type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
         if feed_dict is None:
@@ -46,10 +118,11 @@ def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
         raise FeedError(
             f"feed_dict is a dictionary of node → value, and was {describe(feed_dict)}."
         )
-    feed = {}
+    feed, others = {}, []
     for node, fed in feed_dict.items():
-        if not isinstance(node, Node):
-            raise FeedError(f"feed_dict has the key {describe(node)}: its keys are nodes.")
+        if node not in needed and node is not output:
+            others.append(node)
+            continue
         if not isinstance(node, Input) and not wants_a_value(type(node).forward, optional=True):
             raise FeedError(
                 f"feed_dict has {node}, which is computed from its inbound nodes: feed those."
@@ -59,6 +132,8 @@ def checked_feed(feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
         if fed is None:
             raise FeedError(f"feed_dict gives None for {node}: it takes a number or an array.")
         feed[node] = as_value(fed, node)
+    if others:
+        tell_not_needed(others, output)
     return feed
 
 

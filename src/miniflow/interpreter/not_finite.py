@@ -39,7 +39,7 @@ def find_not_finite(
     with one_pass_at_a_time, np.errstate(all="ignore"):
         plan = plan_for(checked_output(node))
         wrt = checked_wrt(node, plan, wrt)
-        feed = checked_feed(feed_dict)
+        feed = checked_feed(feed_dict, node, plan.consumers)
         try:
             this_pass = start_pass(node, plan, wrt)
             forward_pass(node, plan, feed, this_pass)

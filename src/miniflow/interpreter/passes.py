@@ -31,6 +31,7 @@ from miniflow.interpreter.feeding import (
     end_feed,
     explained,
     missing_feed,
+    parameters_of,
     value_not_set,
 )
 from miniflow.locks import Lock
@@ -63,7 +64,7 @@ def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
     """
     with one_pass_at_a_time:
         plan = plan_for(checked_output(node))
-        feed = checked_feed(feed_dict)
+        feed = checked_feed(feed_dict, node, plan.consumers)
         try:
             forward_pass(node, plan, feed, start_pass(node, plan, ()))
             return node.value
@@ -72,7 +73,7 @@ def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
 
 
 def value_and_grad(
-    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Iterable[Node] = ()
+    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Iterable[Node] | None = None
 ) -> tuple[Any, list[Any]]:
     """The value of `node` and its gradient with respect to each node of `wrt`: a forward and a
     backward pass.
@@ -81,7 +82,8 @@ def value_and_grad(
         node: the output. Where its value is an array, the gradient is that of the sum of its
             entries, unless the output is a `DummyGrad`, whose upstream gradient is fed.
         feed_dict: input → value, as for `value`.
-        wrt: the nodes to differentiate with respect to, interior ones included. Only the gradients
+        wrt: the nodes to differentiate with respect to, interior ones included; by default all
+            `Parameter`s that the output depends on, in the order of the graph. Only the gradients
             that these need are computed; with an empty `wrt`, all are, to be looked at in
             `node.gradients`.
 
@@ -92,11 +94,14 @@ def value_and_grad(
     >>> x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
     >>> mf.value_and_grad(x * y + x * z, {x: 3, y: 4, z: -5}, wrt=[x, y, z])
     (-3, [-1.0, 3.0, 3.0])
+    >>> W, b = mf.Parameter([2.0], "W"), mf.Parameter([1.0], "b")
+    >>> mf.value_and_grad(mf.Sum(W * x + b), {x: 3.0})
+    (np.float64(7.0), [array([3.]), array([1.])])
     """
     with one_pass_at_a_time:
         plan = plan_for(checked_output(node))
-        wrt = checked_wrt(node, plan, wrt)
-        feed = checked_feed(feed_dict)
+        wrt = parameters_of(node, plan) if wrt is None else checked_wrt(node, plan, wrt)
+        feed = checked_feed(feed_dict, node, plan.consumers)
         try:
             this_pass = start_pass(node, plan, wrt)
             forward_pass(node, plan, feed, this_pass)
@@ -247,6 +252,7 @@ def forward_pass(
                     method = partial(node.forward, feed[node]) if node in feed else node.forward
                     call(node, "forward", method)
                 elif node in feed:
+                    node._fed_type = None  # that of its value
                     node.forward(feed[node])
                 else:
                     node.forward()

@@ -39,12 +39,11 @@ def without_loss(node: Node, inputs: Any) -> Node:
         return node
     if inputs is not None:
         return node if labels in inputs else logits
-    if node.value is not None:
+    sources = _sources(node)
+    if node.value is not None and all(source._fed_type is None for source in sources):
         shapes = np.shape(node.value), np.shape(logits.value)
     else:
-        values = recorded_graph(
-            node, {source: _last_type(source) for source in _sources(node)}
-        ).values
+        values = recorded_graph(node, {source: _last_type(source) for source in sources}).values
         shapes = values[node].shape, values[logits].shape
     return logits if shapes[0] == () != shapes[1] else node
 
@@ -77,14 +76,12 @@ def _sources(output: Node) -> list[Node]:
 
 def _last_type(node: Node) -> ValueType:
     """The type of what was last fed to an input, by the interpreter or to a compiled step."""
-    if node.value is not None:
-        return type_of(node.value)
-    if node._fed_type is None:
+    if node._fed_type is None and node.value is None:
         raise GraphError(
             f"{node} was never fed, so its shape is not known: "
             "give an example of what is fed, save(..., inputs={node: array})."
         )
-    type_: ValueType = node._fed_type
+    type_: ValueType = type_of(node.value) if node._fed_type is None else node._fed_type
     return type_
 
 

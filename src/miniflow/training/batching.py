@@ -25,7 +25,7 @@ from miniflow.errors import DataError, FeedError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, shape_of
-from miniflow.interpreter.feeding import is_input
+from miniflow.interpreter.feeding import is_input, only_needed
 
 
 class Batch(NamedTuple):
@@ -121,6 +121,7 @@ class _MadeBatches:
 
     def __init__(self, loss: Node, make: Callable[..., Iterable[Any]], name: str) -> None:
         self._loss, self._make, self._name = loss, make, name
+        self._needed = frozenset(ancestors_in_order(loss))
         self._takes_rng = _takes_an_argument(make)
         self._walks = 0
 
@@ -142,7 +143,7 @@ class _MadeBatches:
 
     def _batch(self, given: Any) -> Batch:
         if isinstance(given, Mapping):
-            feed = dict(given)
+            feed = only_needed(given, self._loss, self._needed, self._name)
         elif isinstance(given, tuple) and len(given) == 2:
             feed = dict(zip(_images_and_labels(self._loss, self._name), given, strict=True))
         else:
@@ -181,9 +182,7 @@ def _takes_an_argument(make: Callable[..., Any]) -> bool:
 def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatches:
     arrays: dict[Node, Any] = {}
     numbers: dict[Node, Any] = {}
-    for node, given in data.items():
-        if not isinstance(node, Node):
-            raise FeedError(f"{name} has the key {describe(node)}: its keys are nodes.")
+    for node, given in only_needed(data, loss, ancestors_in_order(loss), name, 6).items():
         _refuse_parameter(node, name)
         array = np.asarray(given)
         (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given

@@ -196,6 +196,10 @@ class Training:
     _total: float = 0.0
     _correct: int | None = 0
 
+    def __post_init__(self) -> None:
+        for callback in self.callbacks:
+            callback.reset()
+
     def running(self) -> Evaluation:
         """Loss and accuracy over the examples of this epoch so far."""
         rows = max(self.rows_done, 1)

@@ -20,7 +20,7 @@ def case_study_paths() -> str:
     """Both paths from x to f, with the local derivative on each edge."""
     x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
     f = mf.Add(mf.Mul(x, y, name="g"), mf.Mul(x, z, name="h"), name="f")
-    mf.value_and_grad(f, {x: 3, y: 4, z: -5})
+    mf.value_and_grad(f, {x: 3, y: 4, z: -5}, wrt=())
     return mf.draw(f, paths=(x, f), title="Both paths from x to f").svg()
 
 
@@ -30,7 +30,7 @@ def second_head() -> str:
     f = mf.Add(mf.Mul(x, y, name="g"), mf.Mul(x, z, name="h"), name="f")
     e = mf.Mul(x, u, name="e")
     mf.value(e, {x: 3, u: 2})
-    mf.value_and_grad(f, {x: 3, y: 4, z: -5})
+    mf.value_and_grad(f, {x: 3, y: 4, z: -5}, wrt=())
     return mf.draw(f, e, paths=(x, f), title="A consumer of x that does not lead to f").svg()
 
 

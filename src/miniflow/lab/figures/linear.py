@@ -55,7 +55,7 @@ def _example() -> tuple[list[mf.Node], mf.Node, mf.Node]:
         b: np.array([-3.0, -5.0]),
         dummy: np.array([[1.0, 2.0], [3.0, 4.0]]),
     }
-    mf.value_and_grad(dummy, feed)
+    mf.value_and_grad(dummy, feed, wrt=())
     return [X, W, b], Z, dummy
 
 

@@ -82,14 +82,13 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
     plan = plan_for(output)
     order = [*plan.order, output]
     with one_pass_at_a_time, preserved_deeply(order), np.errstate(all="ignore"):
-        feed = {**_present(order), **checked_feed(feed_dict)}
+        feed = {**_present(order), **checked_feed(feed_dict, output, plan.consumers)}
         missing = [f"{n}" for n in order if is_input(n) and feed.get(n) is None]
         if missing:
             raise GraphError(
                 f"The explorer replays a pass, and {', '.join(missing)} has no value yet: run "
                 "mf.value_and_grad(...) first, or hand over what to feed: .explore({x: 3.0})."
             )
-        feed = {node: value for node, value in feed.items() if node in order}
         wanted = _wanted(order, feed)
         this_pass = start_pass(output, plan, list(wanted))
         forward_pass(output, plan, feed, this_pass)

@@ -4,11 +4,13 @@ It hands the `Training` over: the parameters, the history so far, and `stop`, wh
 training after the epoch under way when it is set to True.
 
 A callback that remembers something from epoch to epoch hands it out in `state`, so that a
-checkpoint can keep it and a resumed training goes on with it.
+checkpoint can keep it and a resumed training goes on with it. Any other training begins anew: what
+the callback remembers of an earlier one is put back to what it was before the first (`reset`).
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from miniflow.errors import NotFiniteError
@@ -42,6 +44,21 @@ class Callback:
 
     def on_train_end(self, training: Training) -> None:
         """At the end, also when Ctrl-C or an error was the end."""
+
+    def reset(self) -> None:
+        """Forget what an earlier training has left: called before each training begins. One that is
+        resumed then goes on from its checkpoint.
+
+        By default it `restore`s what `state` was before the first training.
+        """
+        before = self.__dict__.get("_state_before_training")
+        if before is None:
+            try:
+                self._state_before_training = copy.deepcopy(self.state())
+            except AttributeError:  # it makes what it remembers in on_train_begin, anew each time
+                self._state_before_training = {}
+        elif before:
+            self.restore(copy.deepcopy(before))
 
     def state(self) -> dict[str, Any]:
         """What to remember over a restart: name → array, or what JSON can hold."""
