@@ -134,3 +134,11 @@ def test_another_output_is_told_of_too() -> None:
         for output in (g.logits, mf.Sum(g.logits), g.logits):
             mf.value(output, g.feed)
     assert len(told) == 2
+
+
+@every_runner
+def test_the_warning_is_of_the_users_line(runner: str) -> None:
+    g = Graphs()
+    with pytest.warns(FeedWarning) as told:
+        RUNNERS[runner](g.loss, {**g.feed, g.other: 1.0})
+    assert told[0].filename == __file__

@@ -30,6 +30,14 @@ def line_of(code: CodeType, instruction: int) -> int:
     return position[0] or code.co_firstlineno
 
 
+def users_level() -> int:
+    """The `stacklevel` with which a warning of the caller's is one of the user's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def called_in(frame: FrameType) -> Any:
     """The function that the code which runs in a frame is just now calling by a name for it:
     `np.add` in `np.add(a, x)`; None in `a + x`, and where it is not to be seen.

@@ -11,6 +11,7 @@ from typing import Any
 
 from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
 from miniflow.graph import Input, Node, Op, Parameter
+from miniflow.graph.places import users_level
 from miniflow.graph.plans import Plan
 from miniflow.graph.values import as_value, describe, shape_of
 
@@ -57,11 +58,7 @@ class FeedWarning(UserWarning):
 
 
 def only_needed(
-    feed_dict: Mapping[Any, Any],
-    output: Node,
-    needed: Container[Any],
-    name: str = "feed_dict",
-    stacklevel: int = 4,
+    feed_dict: Mapping[Any, Any], output: Node, needed: Container[Any], name: str = "feed_dict"
 ) -> dict[Node, Any]:
     """What is fed to the nodes that `output` depends on; see `tell_not_needed` for the others.
 
@@ -69,18 +66,16 @@ def only_needed(
         feed_dict: node → value.
         output: the node.
         needed: the nodes that it depends on; it itself need not be among them.
-        name, stacklevel: for messages.
+        name: what messages call `feed_dict`.
     """
     feed = {n: x for n, x in feed_dict.items() if n in needed or n is output}
     if len(feed) < len(feed_dict):
         others = [node for node in feed_dict if node not in feed]
-        tell_not_needed(others, output, name, stacklevel + 1)
+        tell_not_needed(others, output, name)
     return feed
 
 
-def tell_not_needed(
-    others: Sequence[Any], output: Node, name: str = "feed_dict", stacklevel: int = 4
-) -> None:
+def tell_not_needed(others: Sequence[Any], output: Node, name: str = "feed_dict") -> None:
     """Warn of nodes that are fed and have no part in the output; once, for one dictionary may serve
     a loss and its logits.
 
@@ -96,7 +91,7 @@ def tell_not_needed(
             f"{output} does not depend on {' and '.join(new)}: what is fed to "
             f"{'it' if len(new) == 1 else 'them'} has no effect.",
             FeedWarning,
-            stacklevel=stacklevel,
+            stacklevel=users_level(),
         )
 
 

@@ -182,7 +182,7 @@ def _takes_an_argument(make: Callable[..., Any]) -> bool:
 def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatches:
     arrays: dict[Node, Any] = {}
     numbers: dict[Node, Any] = {}
-    for node, given in only_needed(data, loss, ancestors_in_order(loss), name, 6).items():
+    for node, given in only_needed(data, loss, frozenset(ancestors_in_order(loss)), name).items():
         _refuse_parameter(node, name)
         array = np.asarray(given)
         (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given

@@ -31,6 +31,7 @@ import numpy as np
 from miniflow.compiler.threads import thread_count
 from miniflow.errors import ModelFileError, shown
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
+from miniflow.graph.places import users_level
 from miniflow.options import number, whole
 from miniflow.training.history import Epoch, History
 from miniflow.training.stepping import BACKENDS
@@ -146,7 +147,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
             f"{path}: was written by a training with {threads} threads, and "
             f"now there are {now or 'an unknown number'}: the result may differ in its last bits.",
             ThreadsWarning,
-            stacklevel=3,
+            stacklevel=users_level(),
         )
 
 
@@ -167,7 +168,7 @@ def _last_whole(path: Path) -> tuple[Path, Arrays, dict[str, Any]]:
     warnings.warn(
         f"{trouble} The checkpoint before it, {before}, of epoch {epoch}, is used.",
         CheckpointWarning,
-        stacklevel=4,
+        stacklevel=users_level(),
     )
     return before, arrays, about
 

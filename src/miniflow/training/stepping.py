@@ -24,6 +24,7 @@ from miniflow import interpreter
 from miniflow.compiler import Compiled
 from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
+from miniflow.graph.places import users_level
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import given_to_sources, not_one_number, wants_a_value
@@ -103,7 +104,7 @@ class Look:
                 if not self._falls_back:
                     raise
                 self.backend = "interpreter"
-                warnings.warn(f"{error}", InterpreterWarning, stacklevel=2)
+                warnings.warn(f"{error}", InterpreterWarning, stacklevel=users_level())
         return self._interpret(feed)
 
     def _run_compiled(self, feed: Feed) -> StepResult:

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from miniflow.errors import NotFiniteError
+from miniflow.graph.places import users_level
 from miniflow.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
@@ -38,4 +39,4 @@ class TerminateOnNaN(Callback):
 
     def on_not_finite(self, training: Training, error: NotFiniteError) -> None:
         training.stop = True
-        warnings.warn(str(error), NotFiniteWarning, stacklevel=2)
+        warnings.warn(str(error), NotFiniteWarning, stacklevel=users_level())
