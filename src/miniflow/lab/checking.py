@@ -6,11 +6,10 @@
     def forward(work: Work) -> None:
         Mul = work.get("Mul", mf.Node)
         x, y = mf.Input("x"), mf.Input("y")
+        work.describe("value(Mul(x, y), {x: 3, y: 4})", Mul.forward)
         work.compare(
-            mf.value(Mul(x, y), {x: 3.0, y: 4.0}),
+            work.value(Mul(x, y), {x: 3.0, y: 4.0}),
             12.0,
-            ran="value(Mul(x, y), {x: 3, y: 4})",
-            at=Mul.forward,
             mistakes=[Mistake("you added; Mul multiplies its two inputs.", 7.0)],
         )
 

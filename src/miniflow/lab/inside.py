@@ -84,5 +84,5 @@ def check_part(part: Part, module: ModuleType, folder: Path, seed: list[int]) ->
     except Failed as failed:
         finding = failed.finding
     except BaseException as error:  # a learner's sys.exit() too
-        finding = finding_of(error, folder, *(work.ran_when_raised or (None, None)))
+        finding = finding_of(error, folder, *(work.ran_when_raised or work.now))
     return PartResult(part.text, part.points, finding)

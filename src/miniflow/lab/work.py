@@ -75,7 +75,8 @@ class Work:
         module: the learner's module.
         folder: the folder of all their files.
         rng: a generator of its own for each part, from the seed that is shown when it fails.
-        ran_when_raised: what was being run, and at what, when an exception came.
+        now: what is being run, and whose line to show.
+        ran_when_raised: what it was when an exception came.
     """
 
     def __init__(self, module: ModuleType, folder: Path, rng: np.random.Generator) -> None:
@@ -83,8 +84,7 @@ class Work:
         self.folder = folder
         self.rng = rng
         self.ran_when_raised: tuple[str | None, Any] | None = None
-        self._ran: str | None = None
-        self._at: Any = None
+        self.now: tuple[str | None, Any] = (None, None)
 
     @property
     def file(self) -> str:
@@ -154,9 +154,9 @@ class Work:
         difference: Difference | None = None,
     ) -> NoReturn:
         """End this part: it is not passed, and `sentence` says why."""
-        line = line_of_code(self._at if at is None else at)
+        line = line_of_code(self.now[1] if at is None else at)
         detail = None if detail is None else without_places(detail, self.folder)
-        raise Failed(Finding(kind, sentence, ran or self._ran, line, difference, detail))
+        raise Failed(Finding(kind, sentence, ran or self.now[0], line, difference, detail))
 
     def require(
         self, condition: Any, sentence: str, *, ran: str | None = None, at: Any = None
@@ -296,20 +296,24 @@ class Work:
         with self.running(ran, at):
             return mf.value(node, feed)
 
+    def describe(self, ran: str, at: Any = None) -> None:
+        """From here on, failures and exceptions say that `ran` is run, and show `at`, where nothing
+        else is given.
+        """
+        self.now = ran, at
+
     @contextmanager
     def running(self, ran: str | None, at: Any = None) -> Iterator[None]:
-        """Within this, failures and exceptions say that `ran` was run (and show `at`, if they have
-        no line of their own).
-        """
-        before = self._ran, self._at
-        self._ran, self._at = ran or self._ran, at or self._at
+        """`describe`, but only within this."""
+        before = self.now
+        self.now = ran or before[0], at or before[1]
         try:
             yield
         except BaseException:
-            self.ran_when_raised = self.ran_when_raised or (self._ran, self._at)
+            self.ran_when_raised = self.ran_when_raised or self.now
             raise
         finally:
-            self._ran, self._at = before
+            self.now = before
 
     @contextmanager
     def untouched(self, *, ran: str | None = None, at: Any = None, **arrays: Any) -> Iterator[None]:

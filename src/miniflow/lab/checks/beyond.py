@@ -84,13 +84,12 @@ def compute(work: Work) -> None:
         (work.rng.normal(0, 2, (3, 4)), "value(Swish(x), {x: ...}), x of shape (3, 4)"),
     ):
         s = sigmoid(values)
-        with work.untouched(x=values, ran=ran, at=at):
-            value = work.value(Swish(x), {x: values}, ran=ran, at=at)
+        work.describe(ran, at)
+        with work.untouched(x=values):
+            value = work.value(Swish(x), {x: values})
         work.compare(
             value,
             values * s,
-            ran=ran,
-            at=at,
             mistakes=[
                 Mistake("that is the sigmoid alone; swish is x times it.", s),
                 Mistake("that is x + sigmoid(x); swish multiplies.", values + s),
@@ -118,19 +117,17 @@ def compute(work: Work) -> None:
 @exercise.part("gradient: the product rule, times the upstream gradient", points=2)
 def gradient(work: Work) -> None:
     Swish = work.get("Swish", mf.Op)
-    at = Swish.gradient
     x = mf.Input("x")
     dummy = mf.DummyGrad(Swish(x))
     values, grad = work.rng.normal(0, 2, (2, 3, 4))
     s, right = sigmoid(values), slope(values)
     ran = "value_and_grad(DummyGrad(Swish(x)), ..., [x]), x and upstream gradient of shape (3, 4)"
-    with work.untouched(x=values, ran=ran, at=at):
-        _, (dx,) = work.gradients(dummy, {x: values, dummy: grad}, [x], ran=ran, at=at)
+    work.describe(ran, Swish.gradient)
+    with work.untouched(x=values):
+        _, (dx,) = work.gradients(dummy, {x: values, dummy: grad}, [x])
     work.compare(
         dx,
         grad * right,
-        ran=ran,
-        at=at,
         what="gradient of x",
         mistakes=[
             Mistake("the upstream gradient is missing: multiply by grad.", right),
@@ -167,14 +164,14 @@ def large(work: Work) -> None:
     x = mf.Input("x")
     values = np.array([-1000.0, -50.0, 50.0, 1000.0])
     ran = "value_and_grad(Swish(x), {x: [-1000, -50, 50, 1000]}, [x])"
-    at = Swish.compute
+    work.describe(ran, Swish.compute)
     overflow = (
         "overflow in np.exp: s = 0.5 * (1 + np.tanh(0.5 * x)) is the same function without it."
     )
-    with work.no_warnings(overflow, ran=ran, at=at):
-        value, (dx,) = work.gradients(Swish(x), {x: values}, [x], ran=ran, at=at)
-    work.compare(value, swish(values), ran=ran, at=at)
-    work.compare(dx, slope(values), ran=ran, at=Swish.gradient, what="gradient of x")
+    with work.no_warnings(overflow):
+        value, (dx,) = work.gradients(Swish(x), {x: values}, [x])
+    work.compare(value, swish(values))
+    work.compare(dx, slope(values), at=Swish.gradient, what="gradient of x")
 
 
 @exercise.part("check_gradients agrees: central differences of your own compute", points=1)
@@ -183,33 +180,33 @@ def differences(work: Work) -> None:
     x = mf.Input("x")
     ran = "check_gradients(Swish(x), {x: ...}), x of shape (3, 2)"
     values = work.rng.normal(0, 2, (3, 2))
-    value = work.value(Swish(x), {x: values}, ran=ran, at=Swish.compute)
-    work.compare(value, swish(values), ran=ran, at=Swish.compute)
-    with work.running(ran, Swish.gradient):
-        try:
-            mf.check_gradients(Swish(x), {x: values})
-        except GradientError as error:
-            work.fail("your gradient is not the slope of your compute.", detail=str(error))
+    work.describe(ran, Swish.compute)
+    work.compare(work.value(Swish(x), {x: values}), swish(values))
+    work.describe(ran, Swish.gradient)
+    try:
+        mf.check_gradients(Swish(x), {x: values})
+    except GradientError as error:
+        work.fail("your gradient is not the slope of your compute.", detail=str(error))
 
 
 @exercise.part("compiled, it gives the same", points=2)
-def compiled(work: Work) -> None:
+def compiles(work: Work) -> None:
     Swish = work.get("Swish", mf.Op)
     x = mf.Input("x")
     values = work.rng.normal(0, 2, (3, 4))
     node = Swish(x)
-    interpreted = work.value(node, {x: values}, at=Swish.compute)
-    work.compare(interpreted, swish(values), at=Swish.compute)
+    at = Swish.compute
+    work.compare(work.value(node, {x: values}, at=at), swish(values), at=at)
     step = mf.compile(node, wrt=[x], backend="numpy")
     ran = "compile(Swish(x), wrt=[x])({x: ...}), x of shape (3, 4)"
-    with work.running(ran, Swish.compute):
-        try:
-            value, (dx,) = step({x: values})
-        except CompileError as error:
-            work.fail(
-                "this cannot be compiled: use NumPy functions of the whole array; no if on "
-                "numbers, no loop over entries, no math.exp.",
-                detail=str(error),
-            )
-    work.compare(value, swish(values), ran=ran, at=Swish.compute)
-    work.compare(dx, slope(values), ran=ran, at=Swish.gradient, what="gradient of x")
+    work.describe(ran, Swish.compute)
+    try:
+        value, (dx,) = step({x: values})
+    except CompileError as error:
+        work.fail(
+            "this cannot be compiled: use NumPy functions of the whole array; no if on "
+            "numbers, no loop over entries, no math.exp.",
+            detail=str(error),
+        )
+    work.compare(value, swish(values))
+    work.compare(dx, slope(values), at=Swish.gradient, what="gradient of x")

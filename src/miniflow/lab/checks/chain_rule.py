@@ -115,23 +115,13 @@ def in_code(work: Work) -> None:
     gradient_of_f = work.get("gradient_of_f")
     fresh = tuple(float(n) for n in work.rng.uniform((2, 3, -7), (3, 5, -6)))
     for x, y, z in (fresh, (3, 4, -5)):
-        ran = f"gradient_of_f({x:.4g}, {y:.4g}, {z:.4g})"
-        with work.running(ran, gradient_of_f):
-            given = gradient_of_f(x, y, z)
-            if isinstance(given, list | tuple) and any(number is ... for number in given):
-                work.fail(
-                    "gradient_of_f is not written yet: a derivative is still `...`.",
-                    at=gradient_of_f,
-                    kind="unsolved",
-                )
-            work.compare(
-                given,
-                [y + z, x, x],
-                ran=ran,
-                at=gradient_of_f,
-                what="gradient",
-                mistakes=of_f(x, y, z),
+        work.describe(f"gradient_of_f({x:.4g}, {y:.4g}, {z:.4g})", gradient_of_f)
+        given = gradient_of_f(x, y, z)
+        if isinstance(given, list | tuple) and any(number is ... for number in given):
+            work.fail(
+                "gradient_of_f is not written yet: a derivative is still `...`.", kind="unsolved"
             )
+        work.compare(given, [y + z, x, x], what="gradient", mistakes=of_f(x, y, z))
 
 
 @exercise.part("slope_of_copies goes back over n copies", points=3)
@@ -139,16 +129,10 @@ def copies(work: Work) -> None:
     slope_of_copies = work.get("slope_of_copies")
     y, z = (float(n) for n in work.rng.uniform((0.6, 0.3), (0.7, 0.4)))
     for n in (5, 1, 30, 0):
-        ran = f"slope_of_copies({y:.4g}, {z:.4g}, {n})"
-        with work.running(ran, slope_of_copies):
-            work.compare(
-                slope_of_copies(y, z, n),
-                (y + z) ** n,
-                ran=ran,
-                at=slope_of_copies,
-                what="derivative",
-                mistakes=of_copies(y, z, n),
-            )
+        work.describe(f"slope_of_copies({y:.4g}, {z:.4g}, {n})", slope_of_copies)
+        work.compare(
+            slope_of_copies(y, z, n), (y + z) ** n, what="derivative", mistakes=of_copies(y, z, n)
+        )
 
 
 def of_copies(y: float, z: float, n: int) -> list[Mistake]:

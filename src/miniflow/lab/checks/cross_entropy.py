@@ -49,35 +49,31 @@ def batch(work: Work, n: int = 4, k: int = 3) -> tuple[Any, Any]:
     return work.rng.normal(0, 1.5, (n, k)), (start + np.arange(n)) % k
 
 
-def gradient_by(
-    work: Work, node: Any, feed: dict[Any, Any], *, ran: str, at: Any, output: Any = None
-) -> Any:
+def gradient_by(work: Work, node: Any, feed: dict[Any, Any], *, output: Any = None) -> Any:
     """The gradient of `output` (by default the node itself) with respect to the logits.
 
     It ends the part unless what the gradient is made of is there: the probabilities, a value.
     """
     x, y = node.inbound_nodes
     softmax, forward = type(node)._softmax, type(node).forward
-    with work.running("_softmax(x), before any gradient", softmax):
-        p = node._softmax(feed[x])
     sentence = "`_softmax` is not right yet, and the gradient is made of what it gives."
-    work.compare(
-        p, softmax_of(feed[x]), at=softmax, mistakes=[Mistake(sentence, when=lambda p: True)]
-    )
+    with work.running("_softmax(x), before any gradient", softmax):
+        mistakes = [Mistake(sentence, when=lambda p: True)]
+        work.compare(node._softmax(feed[x]), softmax_of(feed[x]), mistakes=mistakes)
     value = numbers_in(work.value(node, {x: feed[x], y: feed[y]}, at=forward))
     if value is None or value.shape != ():
         work.fail("forward must set self.value to one number, before any gradient.", at=forward)
     try:
-        _, (gradient,) = work.gradients(output or node, feed, [x], ran=ran, at=at)
+        _, (gradient,) = work.gradients(output or node, feed, [x])
     except mf.MiniflowError:
         seen = numbers_in(node.gradients.get(x))
         if seen is not None and seen.shape == feed[y].shape:
-            work.fail("only the labels' entries came back; every logit gets a gradient.", at=at)
+            work.fail("only the labels' entries came back; every logit gets a gradient.")
         raise
     return gradient
 
 
-def built(work: Work) -> tuple[Any, mf.Input, mf.Input]:
+def node_between_inputs(work: Work) -> tuple[Any, mf.Input, mf.Input]:
     """The learner's node between two inputs."""
     Loss = work.get("CrossEntropyWithSoftmax", mf.Node)
     x, y = mf.Input("x"), mf.Input("y")
@@ -97,7 +93,7 @@ exercise.part("question 4: the loss of no idea", points=1)(questions.no_idea)
 
 @exercise.part("_softmax turns each row into a distribution", points=2)
 def probabilities(work: Work) -> None:
-    node, _, _ = built(work)
+    node, _, _ = node_between_inputs(work)
     at = type(node)._softmax
     x = work.rng.normal(0, 1.5, (3, 3))
     printed = np.array([0.2, 1.0, 0.3])
@@ -107,7 +103,8 @@ def probabilities(work: Work) -> None:
         (printed, "_softmax([0.2, 1.0, 0.3])"),
     ]
     for case, ran in cases:
-        with work.untouched(x=case, ran=ran, at=at):
+        work.describe(ran, at)
+        with work.untouched(x=case):
             try:
                 p = node._softmax(case)
             except np.exceptions.AxisError:
@@ -115,23 +112,14 @@ def probabilities(work: Work) -> None:
                     raise
                 work.fail(
                     "a single vector has one axis only: axis=-1, the last one, is right for a "
-                    "vector and for a matrix.",
-                    ran=ran,
-                    at=at,
+                    "vector and for a matrix."
                 )
-        work.compare(
-            p,
-            softmax_of(case),
-            ran=ran,
-            at=at,
-            what="softmax",
-            mistakes=wrong_softmaxes(case, printed),
-        )
+        work.compare(p, softmax_of(case), what="softmax", mistakes=wrong_softmaxes(case, printed))
 
 
 @exercise.part("forward: the mean of -log of the label's probability", points=2)
 def forward(work: Work) -> None:
-    node, x, y = built(work)
+    node, x, y = node_between_inputs(work)
     at = type(node).forward
     cases = [
         (*PRINTED, "value(CrossEntropyWithSoftmax(x, y), {x: [[0.5, 1.0, 1.5]], y: [1]})"),
@@ -142,16 +130,15 @@ def forward(work: Work) -> None:
         (*batch(work, 3, 3), "value(CrossEntropyWithSoftmax(x, y), ...), x of shape (3, 3)"),
     ]
     for logits, labels, ran in cases:
-        with work.untouched(x=logits, y=labels, ran=ran, at=at):
-            value = work.value(node, {x: logits, y: labels}, ran=ran, at=at)
-        work.compare(
-            value, loss_of(logits, labels), ran=ran, at=at, mistakes=wrong_losses(logits, labels)
-        )
+        work.describe(ran, at)
+        with work.untouched(x=logits, y=labels):
+            value = work.value(node, {x: logits, y: labels})
+        work.compare(value, loss_of(logits, labels), mistakes=wrong_losses(logits, labels))
 
 
 @exercise.part("backward: (p - onehot) / n", points=3)
 def backward(work: Work) -> None:
-    node, x, y = built(work)
+    node, x, y = node_between_inputs(work)
     at = (type(node).backward, 0)
     cases = [
         (
@@ -168,13 +155,12 @@ def backward(work: Work) -> None:
         ),
     ]
     for logits, labels, ran in cases:
-        with work.untouched(x=logits, y=labels, ran=ran, at=at):
-            dx = gradient_by(work, node, {x: logits, y: labels}, ran=ran, at=at)
+        work.describe(ran, at)
+        with work.untouched(x=logits, y=labels):
+            dx = gradient_by(work, node, {x: logits, y: labels})
         work.compare(
             dx,
             gradient_of(logits, labels),
-            ran=ran,
-            at=at,
             what="gradient of x",
             mistakes=wrong_gradients(logits, labels),
         )
@@ -182,21 +168,20 @@ def backward(work: Work) -> None:
 
 @exercise.part("the probabilities survive: a second backward gives the same", points=1)
 def again(work: Work) -> None:
-    node, x, y = built(work)
+    node, x, y = node_between_inputs(work)
     logits, labels = batch(work)
-    ran = "loss.backward() a second time, without a forward in between"
     at = type(node).backward
     last = mf.DummyGrad(node)  # at rest, too, a consumer that hands back its gradient
     expected = gradient_of(logits, labels)
     feed = {x: logits, y: labels, last: 1.0}
-    dx = gradient_by(work, node, feed, output=last, ran="loss.backward()", at=at)
+    work.describe("loss.backward()", at)
+    dx = gradient_by(work, node, feed, output=last)
     work.compare(dx, expected, at=(at, 0), what="gradient of x")
-    with work.running(ran, at):
-        node.backward()
+    work.describe("loss.backward() a second time, without a forward in between", at)
+    node.backward()
     work.compare(
         node.gradients[x],
         expected,
-        ran=ran,
         at=(at, 0),
         what="gradient of x",
         mistakes=[
@@ -210,18 +195,17 @@ def again(work: Work) -> None:
 
 @exercise.part("in the middle of a graph: times the upstream gradient", points=1)
 def upstream(work: Work) -> None:
-    node, x, y = built(work)
+    node, x, y = node_between_inputs(work)
     logits, labels = batch(work)
     at = type(node).backward
     half, two = mf.DummyGrad(node), mf.Add(node * 3.0, node)
     right = gradient_of(logits, labels)
-    ran = "DummyGrad(loss), with an upstream gradient of 0.5"
     feed = {x: logits, y: labels}
-    dx = gradient_by(work, node, feed | {half: 0.5}, output=half, ran=ran, at=at)
+    work.describe("DummyGrad(loss), with an upstream gradient of 0.5", at)
+    dx = gradient_by(work, node, feed | {half: 0.5}, output=half)
     work.compare(
         dx,
         0.5 * right,
-        ran=ran,
         at=(at, 0),
         what="gradient of x",
         mistakes=[
@@ -233,12 +217,11 @@ def upstream(work: Work) -> None:
             Mistake("zeros: nothing flows back to the logits.", np.zeros_like(right)),
         ],
     )
-    ran = "Add(3 * loss, loss): two consumers, which hand back 3 and 1"
-    dx = gradient_by(work, node, feed, output=two, ran=ran, at=at)
+    work.describe("Add(3 * loss, loss): two consumers, which hand back 3 and 1", at)
+    dx = gradient_by(work, node, feed, output=two)
     work.compare(
         dx,
         4 * right,
-        ran=ran,
         at=(at, 0),
         what="gradient of x",
         mistakes=[
@@ -261,17 +244,15 @@ def upstream(work: Work) -> None:
 
 @exercise.part("second step: the softmax of logits of ±1e4", points=1)
 def large_softmax(work: Work) -> None:
-    node, _, _ = built(work)
+    node, _, _ = node_between_inputs(work)
     at = type(node)._softmax
     x = np.array([[1e4, -1e4, 0.0], [1000.0, 1001.0, 999.0], [-1e4, -1e4, -1e4]])
     ran = "_softmax([[1e4, -1e4, 0], [1000, 1001, 999], [-1e4, -1e4, -1e4]])"
-    with work.running(ran, at):
-        p = node._softmax(x)
+    work.describe(ran, at)
+    p = node._softmax(x)
     work.compare(
         p,
         softmax_of(x),
-        ran=ran,
-        at=at,
         what="softmax",
         mistakes=[
             Mistake(
@@ -297,16 +278,15 @@ def finite(p: Any, row: int) -> bool:
 
 @exercise.part("second step: loss and gradient of logits of ±1e4", points=2)
 def large_loss(work: Work) -> None:
-    node, x, y = built(work)
+    node, x, y = node_between_inputs(work)
     at = type(node).forward
     logits, labels = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 3.0]]), np.array([1, 1])
     ran = "value_and_grad(loss, {x: [[1e4, -1e4, 0], [-1e4, 1e4, 3]], y: [1, 1]}, [x])"
-    value = work.value(node, {x: logits, y: labels}, ran=ran, at=at)
+    work.describe(ran, at)
+    value = work.value(node, {x: logits, y: labels})
     work.compare(
         value,
         loss_of(logits, labels),
-        ran=ran,
-        at=at,
         mistakes=[
             Mistake(OVERFLOW, when=numbers_that(lambda v: np.isnan(v).any())),
             Mistake(
@@ -322,12 +302,10 @@ def large_loss(work: Work) -> None:
         ],
     )
     apart = {x: np.array([[1e4, 0.0, 0.0], [-1e4, -1e4, -1e4]]), y: np.array([0, 0])}
-    far = "value(loss, {x: [[1e4, 0, 0], [-1e4, -1e4, -1e4]], y: [0, 0]})"
+    work.describe("value(loss, {x: [[1e4, 0, 0], [-1e4, -1e4, -1e4]], y: [0, 0]})", at)
     work.compare(
-        work.value(node, apart, ran=far, at=at),
+        work.value(node, apart),
         loss_of(apart[x], apart[y]),
-        ran=far,
-        at=at,
         mistakes=[
             Mistake(
                 "the powers of the row of very small logits have all become 0: shift each row by "
@@ -336,14 +314,14 @@ def large_loss(work: Work) -> None:
             )
         ],
     )
-    dx = gradient_by(work, node, {x: logits, y: labels}, ran=ran, at=at)
+    work.describe(ran, at)
+    dx = gradient_by(work, node, {x: logits, y: labels})
     work.compare(
         dx,
         gradient_of(logits, labels),
-        ran=ran,
         at=(type(node).backward, 0),
         what="gradient of x",
         mistakes=[Mistake(OVERFLOW, when=numbers_that(lambda d: np.isnan(d).any()))],
     )
-    with work.no_warnings(OVERFLOW, ran=ran, at=at):
-        work.gradients(node, {x: logits, y: labels}, [x], ran=ran, at=at)
+    with work.no_warnings(OVERFLOW):
+        work.gradients(node, {x: logits, y: labels}, [x])

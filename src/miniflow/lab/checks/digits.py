@@ -119,7 +119,7 @@ def one(work: Work) -> None:
 
 
 @exercise.part("accuracy_on: the share of largest logits at the label", points=1)
-def measured(work: Work) -> None:
+def accuracy_of_network(work: Work) -> None:
     network, function = network_of(work, "one_layer"), work.get("accuracy_on")
     for parameter in network.parameters:
         parameter.value[...] = work.rng.normal(0, 1, parameter.value.shape)
@@ -128,14 +128,12 @@ def measured(work: Work) -> None:
     answers = logits.argmax(axis=1)
     labels = np.where(np.arange(40) < 27, answers, (answers + 1) % 10)
     data = Dataset(images, labels)
-    ran = "accuracy_on(network, data), with 27 of 40 right"
-    with work.untouched(parameters=network.parameters[0].value, ran=ran, at=function):
+    work.describe("accuracy_on(network, data), with 27 of 40 right", function)
+    with work.untouched(parameters=network.parameters[0].value):
         share = function(network, data)
     work.compare(
         share,
         27 / 40,
-        ran=ran,
-        at=function,
         what="accuracy",
         mistakes=[
             Mistake("that is a count; divide it by the number of images.", 27),
@@ -186,23 +184,17 @@ def loop(work: Work) -> None:
         parameter.value[...] = 0
     parts = [Watched(*images_of(work, 8)) for _ in range(3)]
     ran = "train(network, digits, steps=3, step_size=0.01, batch_size=8), with 8 training images"
-    with work.running(ran, train):
-        losses = train(network, Splits(*parts), 3, 0.01, 8, every=0)
+    work.describe(ran, train)
+    losses = train(network, Splits(*parts), 3, 0.01, 8, every=0)
     after = [plain_steps(part.images, part.labels, 3, 0.01) for part in parts]
     W, expected = after[0]
     weights = next(p.value for p in network.parameters if p.value.shape == (784, 10))
     single, _ = plain_steps(parts[0].images, parts[0].labels, 1, 0.01)
     if parts[0].asked == 1 and not np.allclose(weights, single):
-        work.fail(
-            "one batch was taken for all three steps; each step takes the next one.",
-            ran=ran,
-            at=train,
-        )
+        work.fail("one batch was taken for all three steps; each step takes the next one.")
     work.compare(
         weights,
         W,
-        ran=ran,
-        at=train,
         what="W",
         tolerance=1e-6,
         mistakes=[
@@ -227,8 +219,8 @@ def loop(work: Work) -> None:
     )
     seen = numbers_in(losses)
     if seen is None or seen.shape != (3,):
-        work.fail("`train` must return the loss of each step.", ran=ran, at=train)
-    work.compare(seen, expected, ran=ran, at=train, what="losses", tolerance=1e-4)
+        work.fail("`train` must return the loss of each step.")
+    work.compare(seen, expected, what="losses", tolerance=1e-4)
     _can_train.add(work.module)
 
 
@@ -264,7 +256,7 @@ def plan_of(work: Work, name: str) -> tuple[list[tuple[int, float]], int]:
     return steps, batch
 
 
-def learned(work: Work, name: str, plan_name: str, network: Any) -> float:
+def train_and_read(work: Work, name: str, plan_name: str, network: Any) -> float:
     """Train the network by the learner's plan; the accuracy on the test images."""
     if work.module not in _can_train:
         work.fail("first the parts above: what they ask for is what is trained here.")
@@ -276,16 +268,14 @@ def learned(work: Work, name: str, plan_name: str, network: Any) -> float:
         for steps, step_size in plan:
             losses = train(network, digits, steps, step_size, batch, every=0)
             if not np.isfinite(np.sum(losses)):
-                work.fail(
-                    "the loss is not finite any more: the steps are too large.", ran=ran, at=train
-                )
+                work.fail("the loss is not finite any more: the steps are too large.")
         logits = mf.value(network.logits, {network.X: digits.test.images})
     return float(np.mean(logits.argmax(axis=1) == digits.test.labels))
 
 
 @exercise.part("one layer reads more than 90 % of MNIST's test images", points=2)
 def reads_with_one(work: Work) -> None:
-    share = learned(work, "one_layer", "ONE_LAYER", network_of(work, "one_layer"))
+    share = train_and_read(work, "one_layer", "ONE_LAYER", network_of(work, "one_layer"))
     if share <= 0.90:
         work.fail(
             f"one layer reads {share:.2%} of the test images, and more than 90 % is wanted: "
@@ -304,24 +294,20 @@ def advice(share: float) -> str:
 def two(work: Work) -> None:
     network, function = network_of(work, "two_layers"), work.get("two_layers")
     layers = layers_of(network)
-    ran = "two_layers()"
+    work.describe("two_layers()", function)
     if layers.count("Linear") < 2:
-        work.fail("two layers are two Linears, with a Sigmoid between them.", ran=ran, at=function)
+        work.fail("two layers are two Linears, with a Sigmoid between them.")
     first, last = layers.index("Linear"), len(layers) - 1 - layers[::-1].index("Linear")
     if all(layer == "Linear" for layer in layers[first : last + 1]):
         work.fail(
-            "nothing bends between the two Linears, so together they are one: put a Sigmoid there.",
-            ran=ran,
-            at=function,
+            "nothing bends between the two Linears, so together they are one: put a Sigmoid there."
         )
     for parameter in network.parameters:
         columns = parameter.value.T if parameter.value.ndim == 2 else None
         if columns is not None and len(columns) > 1 and np.ptp(columns, axis=0).max() == 0:
             work.fail(
                 f"all columns of {parameter.label} are the same, and would stay so: start with "
-                f"random_weights.",
-                ran=ran,
-                at=function,
+                f"random_weights."
             )
 
 
@@ -331,7 +317,7 @@ def reads_with_two(work: Work) -> None:
     work.require(work.module in _reads_with_one, "first the parts above: one layer above 90 %.")
     with work.running("two_layers()"):
         two(work)
-    share = learned(work, "two_layers", "TWO_LAYERS", network)
+    share = train_and_read(work, "two_layers", "TWO_LAYERS", network)
     if share <= 0.97:
         work.fail(
             f"two layers read {share:.2%} of the test images, and more than 97 % is wanted: "

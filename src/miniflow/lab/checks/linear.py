@@ -11,7 +11,7 @@ import miniflow as mf
 from miniflow.errors import GraphError
 from miniflow.lab.answers import same_answer
 from miniflow.lab.checking import Exercise, Mistake, Work
-from miniflow.lab.checks.forward_first import forward_first
+from miniflow.lab.checks.trial import Trial
 
 exercise = Exercise(
     "linear",
@@ -152,10 +152,11 @@ def forward(work: Work) -> None:
     cases = [numbers(work, *sizes)[:3] for sizes in SIZES]
     for x, w, b in (*cases, (X_, W_, B_)):
         ran = f"value of Linear(X, W, b): X {x.shape}, W {w.shape}, b {b.shape}"
+        work.describe(ran, Linear.forward)
         expected = x @ w + b
         X, W, B = mf.Input("X"), mf.Input("W"), mf.Input("b")
-        with work.untouched(X=x, W=w, b=b, ran=ran, at=Linear.forward):
-            value = work.value(Linear(X, W, B), {X: x, W: w, B: b}, ran=ran, at=Linear.forward)
+        with work.untouched(X=x, W=w, b=b):
+            value = work.value(Linear(X, W, B), {X: x, W: w, B: b})
         square = x.shape == w.shape
         mistakes = [
             Mistake("`b` is missing: it is added to every row.", x @ w),
@@ -174,7 +175,7 @@ def forward(work: Work) -> None:
                     "`b` went down the columns; it is added along each row.", x @ w + b[:, None]
                 ),
             ]
-        work.compare(value, expected, ran=ran, at=Linear.forward, mistakes=mistakes)
+        work.compare(value, expected, mistakes=mistakes)
 
 
 def of_X(x: Any, w: Any, g: Any) -> list[Mistake]:
@@ -254,32 +255,22 @@ def compare_gradients(work: Work, Linear: Any, x: Any, w: Any, b: Any, g: Any) -
     """Compare all three gradients of one Linear with plain NumPy; say which mistaken product they
     are, if they are one.
     """
-    X, W, B = inputs = mf.Input("X"), mf.Input("W"), mf.Input("b")
-    node = Linear(X, W, B)
-    forward_first(work, node, {X: x, W: w, B: b}, x @ w + b)
-    dummy = mf.DummyGrad(node)
+    trial = Trial(work, Linear, {"X": x, "W": w, "b": b}, x @ w + b)
     ran = f"gradients of Linear(X, W, b): X {x.shape}, W {w.shape}, b {b.shape}, upstream {g.shape}"
-    expected = g @ w.T, x.T @ g, g.sum(axis=0)
+    work.describe(ran, Linear.backward)
     fits = x.shape == w.shape == g.shape
-    told = (
+    mistakes = (
         of_X(x, w, g) if fits else [],
         of_W(x, w, g) if fits else [],
         [*of_b(g), Mistake("these are the example's numbers whatever is fed.", np.array([4.0, 6]))],
     )
-    feed = {X: x, W: w, B: b, dummy: g}
-    with work.untouched(X=x, W=w, b=b, grad=g, ran=ran, at=Linear.backward):
-        _, grads = work.gradients(
-            dummy, feed, inputs, ran=ran, at=Linear.backward, mistakes=shapes(node, x, w, g)
-        )
-    for i, name in enumerate("XWb"):
-        work.compare(
-            grads[i],
-            expected[i],
-            ran=ran,
-            at=(Linear.backward, i),
-            what=f"gradient of {name}",
-            mistakes=told[i],
-        )
+    gradients = trial.gradients(g, refused=shapes(trial.node, x, w, g))
+    trial.compare(gradients, all_three(x, w, g), mistakes)
+
+
+def all_three(x: Any, w: Any, g: Any) -> tuple[Any, Any, Any]:
+    """The gradients of X, W and b."""
+    return g @ w.T, x.T @ g, g.sum(axis=0)
 
 
 def shapes(node: Any, x: Any, w: Any, g: Any) -> Sequence[Mistake]:
@@ -321,41 +312,14 @@ def several_consumers(work: Work) -> None:
     Linear = work.get("Linear", mf.Node)
     x, w, b, g = numbers(work, 4, 3, 2)
     h = work.rng.uniform(0.5, 2, g.shape)
-    X, W, B = inputs = mf.Input("X"), mf.Input("W"), mf.Input("b")
-    node = Linear(X, W, B)
-    forward_first(work, node, {X: x, W: w, B: b}, x @ w + b)
-    first, second = mf.Mul(node, mf.Constant(g)), mf.Mul(node, mf.Constant(h))
-    out = mf.Add(first, second)
+    trial = Trial(work, Linear, {"X": x, "W": w, "b": b}, x @ w + b)
     ran = "Z = Linear(X, W, b) with two consumers, A*Z and B*Z, and Add of the two"
-    _, grads = work.gradients(
-        out, {X: x, W: w, B: b}, inputs, ran=ran, at=Linear.backward, mistakes=shapes(node, x, w, g)
+    work.describe(ran, Linear.backward)
+    again = "the first consumer was counted again with the second: set grad anew."
+    trial.compare_with_consumers(
+        (g, h),
+        lambda grad: all_three(x, w, grad),
+        ACCUMULATE,
+        others=lambda i: [Mistake(again, all_three(x, w, 2 * g + h)[i])],
+        refused=shapes(trial.node, x, w, g),
     )
-
-    def three(grad: Any) -> tuple[Any, Any, Any]:
-        return grad @ w.T, x.T @ grad, grad.sum(axis=0)
-
-    for i, name in enumerate("XWb"):
-        work.compare(
-            grads[i],
-            three(g + h)[i],
-            ran=ran,
-            at=(Linear.backward, i),
-            what=f"gradient of {name}",
-            mistakes=[
-                Mistake(ACCUMULATE, three(h)[i]),
-                Mistake(ACCUMULATE, three(g)[i]),
-                Mistake("the consumers' gradients were multiplied; add them.", three(g * h)[i]),
-                Mistake("the average of the consumers is not their sum.", three((g + h) / 2)[i]),
-                Mistake(
-                    "the first consumer was counted again with the second: set grad anew.",
-                    three(2 * g + h)[i],
-                ),
-            ],
-        )
-    for consumer, handed in ((first, g), (second, h)):
-        if not np.allclose(consumer.gradients[node], handed):
-            work.fail(
-                "your code changed a consumer's gradient in place: add into an array of your own.",
-                ran=ran,
-                at=Linear.backward,
-            )

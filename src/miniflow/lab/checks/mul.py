@@ -9,7 +9,7 @@ import numpy as np
 import miniflow as mf
 from miniflow.errors import GraphError
 from miniflow.lab.checking import Exercise, Mistake, Work
-from miniflow.lab.checks.forward_first import forward_first
+from miniflow.lab.checks.trial import Trial, forward_first
 from miniflow.lab.comparing import agree
 
 exercise = Exercise(
@@ -75,15 +75,13 @@ def forward(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
     a, b = (float(n) for n in work.rng.uniform((2, 5), (3, 6)).round(3))
     for first, second in ((a, b), (3, 4), (-b, a)):
-        ran = f"value(Mul(x, y), {{x: {first}, y: {second}}})"
+        work.describe(f"value(Mul(x, y), {{x: {first}, y: {second}}})", Mul.forward)
         x, y = mf.Input("x"), mf.Input("y")
-        with set_by(work, "self.value", ran, Mul.forward):
-            value = work.value(Mul(x, y), {x: first, y: second}, ran=ran, at=Mul.forward)
+        with set_by(work, "self.value"):
+            value = work.value(Mul(x, y), {x: first, y: second})
         work.compare(
             value,
             first * second,
-            ran=ran,
-            at=Mul.forward,
             mistakes=[
                 Mistake("you added; Mul multiplies its two inputs.", first + second),
                 Mistake("this is the example's number whatever is fed: use the nodes' values.", 12),
@@ -96,13 +94,13 @@ def forward(work: Work) -> None:
 
 
 @contextmanager
-def set_by(work: Work, what: str, ran: str, at: Any) -> Iterator[None]:
+def set_by(work: Work, what: str) -> Iterator[None]:
     """Say what a method forgot to set, if miniflow finds out that it was not set."""
     try:
         yield
     except GraphError as error:
         if "NoneType" in str(error) or "not set" in str(error):
-            work.fail(f"your method did not set {what}.", ran=ran, at=at, detail=str(error))
+            work.fail(f"your method did not set {what}.", detail=str(error))
         raise
 
 
@@ -111,65 +109,49 @@ def backward(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
     fresh = tuple(float(n) for n in work.rng.uniform((2, -6, 1.2), (3, -5, 1.8)).round(3))
     for a, b, grad in (fresh, (3.0, 4.0, 0.5)):
-        x, y = mf.Input("x"), mf.Input("y")
-        node = Mul(x, y)
-        forward_first(work, node, {x: a, y: b}, a * b)
-        dummy = mf.DummyGrad(node)
+        trial = Trial(work, Mul, {"x": a, "y": b}, a * b)
         ran = f"value_and_grad(dummy, {{x: {a}, y: {b}, dummy: {grad}}}, [x, y])"
-        _, (dx, dy) = work.gradients(dummy, {x: a, y: b, dummy: grad}, [x, y], ran=ran)
-        compare_gradients(work, Mul, ran, (dx, dy), (a, b), grad)
+        work.describe(ran, Mul.backward)
+        mistakes = [wrong_gradients(i, (a, b), grad) for i in range(2)]
+        trial.compare(trial.gradients(grad), (b * grad, a * grad), mistakes)
 
 
-def compare_gradients(
-    work: Work, Mul: Any, ran: str, given: Sequence[Any], values: Sequence[Any], grad: Any
-) -> None:
-    """Compare the gradients of one Mul with the other factor times the upstream gradient."""
-    for i, name in enumerate("xy"):
-        own, other, factor = values[i], values[1 - i], "yx"[i]
-        work.compare(
-            given[i],
-            other * grad,
-            ran=ran,
-            at=(Mul.backward, i),
-            what=f"gradient of {name}",
-            mistakes=[
-                Mistake(f"the gradient of {name} stayed zero: the loop must add to it.", 0 * own),
-                Mistake(
-                    f"you used the wrong factor: the derivative of x * y with respect to {name} "
-                    f"is {factor}.",
-                    own * grad,
-                ),
-                Mistake(
-                    "the upstream gradient is missing: multiply the local derivative with grad.",
-                    other + 0 * grad,
-                ),
-                Mistake(
-                    f"that is Add's rule; the local derivative of a product is {factor}.",
-                    grad + 0 * own,
-                ),
-                Mistake("along a path, multiply; you added the local derivative.", other + grad),
-                Mistake(
-                    "along a path, multiply; you added the local derivative.",
-                    own * 0 + 1 + other * grad,
-                ),
-                Mistake(
-                    "`grad` was multiplied in place, so the second gradient got both factors: use "
-                    "a new name.",
-                    own * other * grad,
-                ),
-                Mistake(
-                    "that is one more factor of grad than there should be.", other * grad * grad
-                ),
-                Mistake("these are the example's numbers whatever is fed.", (2.0, 1.5)[i]),
-                Mistake("the sign is wrong.", -other * grad),
-            ],
-        )
+def wrong_gradients(i: int, values: Sequence[Any], grad: Any) -> list[Mistake]:
+    """What goes wrong with the gradient of input number `i`, the other one times upstream."""
+    own, other, name, factor = values[i], values[1 - i], "xy"[i], "yx"[i]
+    return [
+        Mistake(f"the gradient of {name} stayed zero: the loop must add to it.", 0 * own),
+        Mistake(
+            f"you used the wrong factor: the derivative of x * y with respect to {name} is "
+            f"{factor}.",
+            own * grad,
+        ),
+        Mistake(
+            "the upstream gradient is missing: multiply the local derivative with grad.",
+            other + 0 * grad,
+        ),
+        Mistake(
+            f"that is Add's rule; the local derivative of a product is {factor}.", grad + 0 * own
+        ),
+        Mistake("along a path, multiply; you added the local derivative.", other + grad),
+        Mistake(
+            "along a path, multiply; you added the local derivative.", own * 0 + 1 + other * grad
+        ),
+        Mistake(
+            "`grad` was multiplied in place, so the second gradient got both factors: use a new "
+            "name.",
+            own * other * grad,
+        ),
+        Mistake("that is one more factor of grad than there should be.", other * grad * grad),
+        Mistake("these are the example's numbers whatever is fed.", (2.0, 1.5)[i]),
+        Mistake("the sign is wrong.", -other * grad),
+    ]
 
 
 @exercise.part("f = x*y + x*z, as printed, with 0.5 from upstream", points=2)
 def case_study(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
-    Input, Add = given(work)
+    Input, Add = given_classes(work)
     fresh = tuple(float(n) for n in work.rng.uniform((1, 3, -6, 1.2), (2, 4, -5, 1.8)).round(3))
     for a, b, c, grad in (fresh, (3, 4, -5, 0.5)):
         x, y, z = Input("x"), Input("y"), Input("z")
@@ -178,15 +160,14 @@ def case_study(work: Work) -> None:
             forward_first(work, node, {x: a, y: b, z: c}, value)
         dummy = mf.DummyGrad(Add(g, h))
         ran = f"value_and_grad(dummy, {{x: {a}, y: {b}, z: {c}, dummy: {grad}}}, [x, y, z])"
+        work.describe(ran, Mul.backward)
         feed = {x: a, y: b, z: c, dummy: grad}
-        with room_for_fractions(work, ran, Mul.backward):
-            _, grads = work.gradients(dummy, feed, [x, y, z], ran=ran)
+        with room_for_fractions(work):
+            _, grads = work.gradients(dummy, feed, [x, y, z])
         for name, seen, expected in zip("xyz", grads, (b + c, a, a), strict=True):
             work.compare(
                 seen,
                 expected * grad,
-                ran=ran,
-                at=Mul.backward,
                 what=f"gradient of {name}",
                 mistakes=[
                     Mistake("the gradients stayed zero.", 0),
@@ -199,7 +180,7 @@ def case_study(work: Work) -> None:
             )
 
 
-def given(work: Work) -> tuple[Any, Any]:
+def given_classes(work: Work) -> tuple[Any, Any]:
     """The Input and the Add of the learner's file, once they are known to be as they were given."""
     Input, Add = work.get("Input", mf.Node), work.get("Add", mf.Node)
     try:
@@ -221,34 +202,25 @@ def given(work: Work) -> tuple[Any, Any]:
 @exercise.part("several consumers: the gradients are summed", points=2)
 def several_consumers(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
-    a, b, u, v, w = (float(n) for n in work.rng.uniform(1.2, 3, 5).round(3))
-    x, y = mf.Input("x"), mf.Input("y")
-    node = Mul(x, y)
-    forward_first(work, node, {x: a, y: b}, a * b)
-    factors = [mf.Constant(number) for number in (u, v, w)]
-    out = mf.Add(mf.Add(mf.Mul(node, factors[0]), mf.Mul(node, factors[1])), node * factors[2])
+    a, b, *shares = (float(n) for n in work.rng.uniform(1.2, 3, 5).round(3))
+    u, v, w = shares
+    trial = Trial(work, Mul, {"x": a, "y": b}, a * b)
     ran = f"m = Mul(x, y), used three times: {u}*m + {v}*m + {w}*m, at x = {a}, y = {b}"
-    _, grads = work.gradients(out, {x: a, y: b}, [x, y], ran=ran)
-    for i, (seen, other) in enumerate(zip(grads, (b, a), strict=True)):
-        work.compare(
-            seen,
-            other * (u + v + w),
-            ran=ran,
-            at=(Mul.backward, i),
-            what=f"gradient of {'xy'[i]}",
-            mistakes=[
-                *(Mistake(ACCUMULATE, other * one) for one in (w, v, u)),
-                Mistake("the consumers' gradients were multiplied; add them.", other * u * v * w),
-                Mistake("the average of the consumers is not their sum.", other * (u + v + w) / 3),
-                Mistake("the upstream gradients were not used.", 3 * other),
-                Mistake("the upstream gradients were not used.", other),
-                Mistake(
-                    "each consumer's share is multiplied with the sum of all before it: set "
-                    "grad anew for each.",
-                    other * (u + (u + v) + (u + v + w)),
-                ),
-            ],
-        )
+    work.describe(ran, Mul.backward)
+
+    def others(i: int) -> list[Mistake]:
+        other = (b, a)[i]
+        return [
+            Mistake("the upstream gradients were not used.", 3 * other),
+            Mistake("the upstream gradients were not used.", other),
+            Mistake(
+                "each consumer's share is multiplied with the sum of all before it: set grad anew "
+                "for each.",
+                other * (u + (u + v) + (u + v + w)),
+            ),
+        ]
+
+    trial.compare_with_consumers(shares, lambda grad: (b * grad, a * grad), ACCUMULATE, others)
 
 
 @exercise.part("Mul(x, x): one node on both sides", points=1)
@@ -260,12 +232,11 @@ def both_sides(work: Work) -> None:
     forward_first(work, node, {x: a}, a * a)
     dummy = mf.DummyGrad(node)
     ran = f"value_and_grad(dummy, {{x: {a}, dummy: {grad}}}, [x]) with dummy after Mul(x, x)"
-    _, (dx,) = work.gradients(dummy, {x: a, dummy: grad}, [x], ran=ran)
+    work.describe(ran, Mul.backward)
+    _, (dx,) = work.gradients(dummy, {x: a, dummy: grad}, [x])
     work.compare(
         dx,
         2 * a * grad,
-        ran=ran,
-        at=Mul.backward,
         what="gradient of x",
         mistakes=[
             Mistake(
@@ -283,38 +254,34 @@ def arrays(work: Work) -> None:
     for make in (lambda: work.rng.uniform(1, 2, (2, 3)), lambda: work.rng.integers(2, 9, (2, 3))):
         a, b = make(), make()
         grad = work.rng.uniform(1, 2, (2, 3))
-        x, y = mf.Input("x"), mf.Input("y")
-        dummy = mf.DummyGrad(Mul(x, y))
+        trial = Trial(work, Mul, {"x": a, "y": b}, a * b)
+        dummy = mf.DummyGrad(trial.node)
         kind = "whole numbers" if a.dtype.kind == "i" else "decimals"
         ran = f"Mul(x, y) of two arrays of {kind}, shape (2, 3)"
-        product, feed = a * b, {x: a, y: b, dummy: grad}
+        work.describe(ran, Mul)
         expected = (b * grad, a * grad)
         values = a.copy(), b.copy()
-        with work.untouched(x=a, y=b, grad=grad, ran=ran, at=Mul):
-            value = work.value(Mul(x, y), {x: a, y: b}, ran=ran, at=Mul.forward)
+        with work.untouched(x=a, y=b, grad=grad):
+            value = work.value(trial.node, trial.feed, at=Mul.forward)
         shape = "`*` multiplies arrays entry by entry; np.dot and @ are matrix products."
         work.compare(
             value,
-            product,
-            ran=ran,
+            trial.value,
             at=Mul.forward,
             mistakes=[Mistake(shape, when=lambda seen: np.shape(seen) != (2, 3))],
         )
-        with (
-            work.untouched(x=a, y=b, grad=grad, ran=ran, at=Mul),
-            room_for_fractions(work, ran, Mul.backward),
-        ):
-            _, grads = work.gradients(dummy, feed, [x, y], ran=ran, at=Mul.backward)
-        for i, seen in enumerate(grads):
-            if np.shape(seen) != (2, 3):
-                compare_gradients(work, Mul, ran, grads, values, grad)
-            work.compare(
-                seen, expected[i], ran=ran, at=(Mul.backward, i), what=f"gradient of {'xy'[i]}"
-            )
+        work.describe(ran, Mul.backward)
+        with work.untouched(x=a, y=b, grad=grad), room_for_fractions(work):
+            _, grads = work.gradients(dummy, trial.feed | {dummy: grad}, trial.inputs)
+        of_shapes = [
+            wrong_gradients(i, values, grad) if np.shape(seen) != (2, 3) else []
+            for i, seen in enumerate(grads)
+        ]
+        trial.compare(grads, expected, of_shapes)
 
 
 @contextmanager
-def room_for_fractions(work: Work, ran: str, at: Any) -> Iterator[None]:
+def room_for_fractions(work: Work) -> Iterator[None]:
     """Say what is wrong with zeros of whole numbers that gradients are added to in place."""
     try:
         yield
@@ -324,7 +291,5 @@ def room_for_fractions(work: Work, ran: str, at: Any) -> Iterator[None]:
         work.fail(
             "np.zeros_like of whole numbers has no room for fractions: start from 0 instead, as "
             "Add does.",
-            ran=ran,
-            at=at,
             detail=str(error.__cause__),
         )

@@ -138,34 +138,28 @@ def predict(work: Work) -> None:
     cases: list[tuple[float, ...]] = [fresh, (-fresh[0], *fresh[1:]), (3, 2, 1.5, 1)]
     for case in cases:
         x, w1, w3, b = case
-        ran = "predict(" + ", ".join(f"{number:.4g}" for number in case) + ")"
-        with work.running(ran, predict):
-            work.compare(
-                predict(*case),
-                chain(*case),
-                ran=ran,
-                at=predict,
-                what="prediction",
-                mistakes=[
-                    Mistake("nothing is returned: end with `return`.", when=lambda a: a is None),
-                    Mistake("the bend is missing: f2 makes 0 of what is below 0.", x * w1 * w3 + b),
-                    Mistake(
-                        "the shift by b came before the scaling by w3; f4 comes last.",
-                        (max(0, x * w1) + b) * w3,
-                    ),
-                    Mistake("the bend comes after f1, not at the end.", max(0, x * w1 * w3 + b)),
-                    Mistake(
-                        "the shift by b is missing: f4 adds it at the end.", max(0, x * w1) * w3
-                    ),
-                    Mistake(
-                        "the scaling by w1 is done twice: f3 scales by w3.", max(0, x * w1) * w1 + b
-                    ),
-                    Mistake(
-                        "this is the example's prediction whatever is asked: use x, w1, w3 and b.",
-                        10,
-                    ),
-                ],
-            )
+        work.describe("predict(" + ", ".join(f"{number:.4g}" for number in case) + ")", predict)
+        work.compare(
+            predict(*case),
+            chain(*case),
+            what="prediction",
+            mistakes=[
+                Mistake("nothing is returned: end with `return`.", when=lambda a: a is None),
+                Mistake("the bend is missing: f2 makes 0 of what is below 0.", x * w1 * w3 + b),
+                Mistake(
+                    "the shift by b came before the scaling by w3; f4 comes last.",
+                    (max(0, x * w1) + b) * w3,
+                ),
+                Mistake("the bend comes after f1, not at the end.", max(0, x * w1 * w3 + b)),
+                Mistake("the shift by b is missing: f4 adds it at the end.", max(0, x * w1) * w3),
+                Mistake(
+                    "the scaling by w1 is done twice: f3 scales by w3.", max(0, x * w1) * w1 + b
+                ),
+                Mistake(
+                    "this is the example's prediction whatever is asked: use x, w1, w3 and b.", 10
+                ),
+            ],
+        )
 
 
 @exercise.part("loss is the square of prediction minus label", points=2)
@@ -177,35 +171,32 @@ def loss(work: Work) -> None:
     for case in cases:
         x, label, w1, w3, b = case
         prediction = chain(x, w1, w3, b)
-        ran = "loss(" + ", ".join(f"{number:.4g}" for number in case) + ")"
-        with work.running(ran, loss):
-            work.compare(
-                loss(*case),
-                (prediction - label) ** 2,
-                ran=ran,
-                at=loss,
-                what="loss",
-                mistakes=[
-                    Mistake("nothing is returned: end with `return`.", when=lambda a: a is None),
-                    Mistake("that is the difference; the loss is its square.", prediction - label),
-                    Mistake("that is the difference; the loss is its square.", label - prediction),
-                    Mistake("that is the prediction; compare it with the label.", prediction),
-                    Mistake(
-                        "the squares were subtracted: subtract first, then square.",
-                        prediction**2 - label**2,
-                    ),
-                    Mistake(
-                        "half the square is a loss too, but here it is the whole square.",
-                        0.5 * (prediction - label) ** 2,
-                    ),
-                    Mistake("this is the example's loss whatever is asked.", 4),
-                    Mistake(
-                        "predict gives a wrong prediction, and the loss follows it: put that "
-                        "right first.",
-                        lambda case=case: loss_by_their_predict(work, case),
-                    ),
-                ],
-            )
+        work.describe("loss(" + ", ".join(f"{number:.4g}" for number in case) + ")", loss)
+        work.compare(
+            loss(*case),
+            (prediction - label) ** 2,
+            what="loss",
+            mistakes=[
+                Mistake("nothing is returned: end with `return`.", when=lambda a: a is None),
+                Mistake("that is the difference; the loss is its square.", prediction - label),
+                Mistake("that is the difference; the loss is its square.", label - prediction),
+                Mistake("that is the prediction; compare it with the label.", prediction),
+                Mistake(
+                    "the squares were subtracted: subtract first, then square.",
+                    prediction**2 - label**2,
+                ),
+                Mistake(
+                    "half the square is a loss too, but here it is the whole square.",
+                    0.5 * (prediction - label) ** 2,
+                ),
+                Mistake("this is the example's loss whatever is asked.", 4),
+                Mistake(
+                    "predict gives a wrong prediction, and the loss follows it: put that "
+                    "right first.",
+                    lambda case=case: loss_by_their_predict(work, case),
+                ),
+            ],
+        )
 
 
 def loss_by_their_predict(work: Work, case: tuple[float, ...]) -> Any:

@@ -177,34 +177,22 @@ def moves(work: Work) -> None:
         before = [p.copy() for p in parameters]
         given, kept = list(parameters), [g.copy() for g in gradients]
         ran = f"sgd_step(parameters, gradients, {step_size:.4g}), with 4 parameters"
-        with work.running(ran, sgd_step):
-            returned = sgd_step(parameters, gradients, step_size)
+        work.describe(ran, sgd_step)
+        returned = sgd_step(parameters, gradients, step_size)
         unmoved = all(np.array_equal(p, q) for p, q in zip(given, before, strict=True))
         if unmoved and all(new is not old for new, old in zip(parameters, given, strict=True)):
             work.fail(
-                "you put new arrays into the list; the arrays themselves must change: `p -= ...`.",
-                ran=ran,
-                at=sgd_step,
+                "you put new arrays into the list; the arrays themselves must change: `p -= ...`."
             )
         if unmoved and returned is not None:
-            work.fail(
-                "you returned new arrays; the ones that were given must change, in place.",
-                ran=ran,
-                at=sgd_step,
-            )
+            work.fail("you returned new arrays; the ones that were given must change, in place.")
         changed = any(not np.array_equal(g, k) for g, k in zip(gradients, kept, strict=True))
         if unmoved and changed:
-            work.fail(
-                "you changed the gradients; it is the parameters that take the step.",
-                ran=ran,
-                at=sgd_step,
-            )
+            work.fail("you changed the gradients; it is the parameters that take the step.")
         for number, (p, old, g) in enumerate(zip(given, before, kept, strict=True)):
             work.compare(
                 p,
                 old - step_size * g,
-                ran=ran,
-                at=sgd_step,
                 what=f"parameter number {number}",
                 tolerance=1e-5,
                 mistakes=wrong_steps(old, g, step_size, number),
@@ -218,15 +206,12 @@ def only_parameters(work: Work) -> None:
     gradients = [np.array(work.rng.normal(0, 1, p.shape)) for p in parameters]
     before, given = [p.copy() for p in parameters], list(parameters)
     kept = [g.copy() for g in gradients]
-    ran = f"sgd_step(parameters, gradients, {STEP_SIZE})"
-    with work.running(ran, sgd_step):
-        sgd_step(parameters, gradients, STEP_SIZE)
+    work.describe(f"sgd_step(parameters, gradients, {STEP_SIZE})", sgd_step)
+    sgd_step(parameters, gradients, STEP_SIZE)
     for gradient, old in zip(gradients, kept, strict=True):
         work.compare(
             gradient,
             old,
-            ran=ran,
-            at=sgd_step,
             what="gradient after the step",
             mistakes=[
                 Mistake(
@@ -241,11 +226,9 @@ def only_parameters(work: Work) -> None:
         )
     for p, old in zip(given, before, strict=True):
         if np.array_equal(p, old):
-            work.fail("nothing moved yet: first the part above.", ran=ran, at=sgd_step)
+            work.fail("nothing moved yet: first the part above.")
     for new, old in zip(parameters, given, strict=True):
-        work.require(
-            new is old, "the list holds other arrays than before; leave it alone.", ran=ran
-        )
+        work.require(new is old, "the list holds other arrays than before; leave it alone.")
 
 
 @exercise.part("fifty steps down a bowl end where they must", points=2)
@@ -254,15 +237,12 @@ def bowl(work: Work) -> None:
     steepness = work.rng.uniform(0.5, 1.5, 5)
     start = work.rng.uniform(1, 2, 5)
     w = start.copy()
-    ran = f"50 times sgd_step([w], [a * w], {STEP_SIZE})"
-    with work.running(ran, sgd_step):
-        for _ in range(50):
-            sgd_step([w], [steepness * w], STEP_SIZE)
+    work.describe(f"50 times sgd_step([w], [a * w], {STEP_SIZE})", sgd_step)
+    for _ in range(50):
+        sgd_step([w], [steepness * w], STEP_SIZE)
     work.compare(
         w,
         (1 - STEP_SIZE * steepness) ** 50 * start,
-        ran=ran,
-        at=sgd_step,
         what="value of w",
         mistakes=[
             Mistake("`w` is where it began: nothing moved in place.", start),
@@ -284,11 +264,11 @@ def many(work: Work) -> None:
     w = np.zeros((1000, 1000), np.float32)
     gradient = np.ones_like(w)
     ran = "sgd_step([w], [gradient], 0.5), with w of shape (1000, 1000) in float32"
-    with work.running(ran, sgd_step):
-        sgd_step([w], [gradient], 0.5)
-    work.require(w.dtype == np.float32, "`w` is not float32 any more.", ran=ran, at=sgd_step)
+    work.describe(ran, sgd_step)
+    sgd_step([w], [gradient], 0.5)
+    work.require(w.dtype == np.float32, "`w` is not float32 any more.")
     mistakes = [
         Mistake("the step size is missing.", -gradient),
         Mistake("nothing moved in place.", np.zeros_like(w)),
     ]
-    work.compare(w, -0.5 * gradient, ran=ran, at=sgd_step, what="value of w", mistakes=mistakes)
+    work.compare(w, -0.5 * gradient, what="value of w", mistakes=mistakes)

@@ -8,7 +8,7 @@ import numpy as np
 
 import miniflow as mf
 from miniflow.lab.checking import Exercise, Mistake, Work
-from miniflow.lab.checks.forward_first import forward_first
+from miniflow.lab.checks.trial import Trial
 
 exercise = Exercise(
     "sigmoid",
@@ -68,9 +68,7 @@ def by_hand(work: Work) -> None:
 def shapes(work: Work) -> None:
     axes = "a scalar has no axes at all: its shape is an empty tuple."
     work.answer(
-        "shape_of_scalar",
-        (),
-        mistakes=[Mistake(axes, given) for given in (0, 1, (0,), (1,))],
+        "shape_of_scalar", (), mistakes=[Mistake(axes, given) for given in (0, 1, (0,), (1,))]
     )
     work.answer(
         "shape_of_vector",
@@ -111,14 +109,13 @@ def compare_value(work: Work, Sigmoid: Any, fed: Any) -> None:
     """Compare the value of one Sigmoid with the formula."""
     x = mf.Input("x")
     ran = f"value(Sigmoid(x), {{x: {fed if np.size(fed) < 4 else 'a matrix'}}})"
-    with work.untouched(x=fed, ran=ran, at=Sigmoid.forward):
-        value = work.value(Sigmoid(x), {x: fed}, ran=ran, at=Sigmoid.forward)
+    work.describe(ran, Sigmoid.forward)
+    with work.untouched(x=fed):
+        value = work.value(Sigmoid(x), {x: fed})
     e = np.exp(np.asarray(fed))
     work.compare(
         value,
         sigmoid(fed),
-        ran=ran,
-        at=Sigmoid.forward,
         mistakes=[
             Mistake(
                 "the sign in the exponent is missing: exp(-x), or the S runs backwards.",
@@ -163,97 +160,57 @@ def backward(work: Work) -> None:
 
 def compare_gradient(work: Work, Sigmoid: Any, fed: Any, grad: Any) -> None:
     """Compare the gradient of one Sigmoid with s (1 - s) times upstream."""
-    x = mf.Input("x")
-    node = Sigmoid(x)
-    dummy = mf.DummyGrad(node)
+    trial = Trial(work, Sigmoid, {"x": fed}, sigmoid(fed))
+    (x,) = trial.inputs
     ran = f"gradient of Sigmoid(x), x of shape {np.shape(fed)}, with an upstream gradient"
+    work.describe(ran, Sigmoid.backward)
     s = sigmoid(fed)
     summed = "nothing is summed over entries: each has its own path, so use `*`, not np.dot."
-    forward_first(work, node, {x: fed}, s)
-    before = np.array(node.value)
-    with work.untouched(x=fed, grad=grad, ran=ran, at=Sigmoid.backward):
-        _, (dx,) = work.gradients(
-            dummy,
-            {x: fed, dummy: grad},
-            [x],
-            ran=ran,
-            at=Sigmoid.backward,
-            mistakes=[Mistake(summed, when=lambda error: np.shape(node.gradients.get(x)) == ())],
-        )
-    work.require(
-        np.array_equal(before, node.value),
-        "your backward changed self.value in place: others read it, too.",
-        ran=ran,
-        at=Sigmoid.backward,
-    )
+    refused = Mistake(summed, when=lambda error: np.shape(trial.node.gradients.get(x)) == ())
     right = s * (1 - s) * grad
-    work.compare(
-        dx,
-        right,
-        ran=ran,
-        at=(Sigmoid.backward, 0),
-        what="gradient of x",
-        mistakes=[
-            Mistake("the gradient stayed zero.", 0 * s),
-            Mistake("the upstream gradient is missing.", s * (1 - s)),
-            Mistake("the slope is missing: s (1 - s).", grad + 0 * s),
-            Mistake("the factor (1 - s) is missing.", s * grad),
-            Mistake("the factor s is missing.", (1 - s) * grad),
-            Mistake("the derivative is taken of x, not of s: x (1 - x).", fed * (1 - fed) * grad),
-            Mistake(
-                "the sigmoid was taken twice: self.value is the sigmoid already.",
-                sigmoid(s) * (1 - sigmoid(s)) * grad,
+    mistakes = [
+        Mistake("the gradient stayed zero.", 0 * s),
+        Mistake("the upstream gradient is missing.", s * (1 - s)),
+        Mistake("the slope is missing: s (1 - s).", grad + 0 * s),
+        Mistake("the factor (1 - s) is missing.", s * grad),
+        Mistake("the factor s is missing.", (1 - s) * grad),
+        Mistake("the derivative is taken of x, not of s: x (1 - x).", fed * (1 - fed) * grad),
+        Mistake(
+            "the sigmoid was taken twice: self.value is the sigmoid already.",
+            sigmoid(s) * (1 - sigmoid(s)) * grad,
+        ),
+        Mistake("that is the slope of tanh, 1 - s².", (1 - s * s) * grad),
+        Mistake("s (1 + s) should be s (1 - s).", s * (1 + s) * grad),
+        Mistake("the sign is wrong: the S rises everywhere.", -right),
+        Mistake("along a path, multiply; you added.", s * (1 - s) + grad),
+        Mistake(summed, when=lambda seen: np.shape(seen) == () != np.shape(fed)),
+        Mistake(
+            "these are the example's numbers whatever is fed.",
+            when=lambda seen: (
+                np.shape(seen) == (3,) and np.allclose(seen, [0, 0.125, 0], atol=1e-3)
             ),
-            Mistake("that is the slope of tanh, 1 - s².", (1 - s * s) * grad),
-            Mistake("s (1 + s) should be s (1 - s).", s * (1 + s) * grad),
-            Mistake("the sign is wrong: the S rises everywhere.", -right),
-            Mistake("along a path, multiply; you added.", s * (1 - s) + grad),
-            Mistake(summed, when=lambda seen: np.shape(seen) == () != np.shape(fed)),
-            Mistake(
-                "these are the example's numbers whatever is fed.",
-                when=lambda seen: (
-                    np.shape(seen) == (3,) and np.allclose(seen, [0, 0.125, 0], atol=1e-3)
-                ),
-            ),
-        ],
-    )
+        ),
+    ]
+    trial.compare(trial.gradients(grad, [refused]), [right], [mistakes])
 
 
 @exercise.part("several consumers: the gradients are summed", points=2)
 def several_consumers(work: Work) -> None:
     Sigmoid = work.get("Sigmoid", mf.Node)
     fed, u, v = work.rng.uniform(0.5, 2, (3, 3))
-    x = mf.Input("x")
-    node = Sigmoid(x)
-    forward_first(work, node, {x: fed}, sigmoid(fed))
-    first, second = mf.Mul(node, mf.Constant(u)), mf.Mul(node, mf.Constant(v))
+    trial = Trial(work, Sigmoid, {"x": fed}, sigmoid(fed))
     ran = "s = Sigmoid(x) with two consumers, A*s and B*s, and Add of the two"
-    _, (dx,) = work.gradients(mf.Add(first, second), {x: fed}, [x], ran=ran, at=Sigmoid.backward)
+    work.describe(ran, Sigmoid.backward)
     slope = sigmoid(fed) * (1 - sigmoid(fed))
-    assigned = "you assigned where you must accumulate: two consumers use this node."
-    work.compare(
-        dx,
-        slope * (u + v),
-        ran=ran,
-        at=(Sigmoid.backward, 0),
-        what="gradient of x",
-        mistakes=[
-            Mistake(assigned, slope * v),
-            Mistake(assigned, slope * u),
-            Mistake(
-                "the slope was multiplied in once more for the second consumer.",
-                slope * (slope * u + v),
-            ),
-            Mistake("the consumers' gradients were multiplied; add them.", slope * u * v),
-        ],
+    twice = Mistake(
+        "the slope was multiplied in once more for the second consumer.", slope * (slope * u + v)
     )
-    for consumer, handed in ((first, u), (second, v)):
-        if not np.allclose(consumer.gradients[node], handed):
-            work.fail(
-                "your code changed a consumer's gradient in place: add into an array of your own.",
-                ran=ran,
-                at=Sigmoid.backward,
-            )
+    trial.compare_with_consumers(
+        (u, v),
+        lambda grad: [slope * grad],
+        "you assigned where you must accumulate: two consumers use this node.",
+        others=lambda i: [twice],
+    )
 
 
 @exercise.part("the far ends, -1000 and 1000: 0 and 1, never nan", points=2)
@@ -261,20 +218,18 @@ def far_ends(work: Work) -> None:
     Sigmoid = work.get("Sigmoid", mf.Node)
     fed = np.array([-1000.0, -30.0, 30.0, 1000.0])
     x = mf.Input("x")
-    ran = "Sigmoid(x) at x = [-1000, -30, 30, 1000]"
+    work.describe("Sigmoid(x) at x = [-1000, -30, 30, 1000]")
     dummy = mf.DummyGrad(Sigmoid(x))
-    value, (dx,) = work.gradients(dummy, {x: fed, dummy: np.ones(4)}, [x], ran=ran)
+    value, (dx,) = work.gradients(dummy, {x: fed, dummy: np.ones(4)}, [x])
     nan = Mistake(
         "overflow: exp(1000) is inf, and inf divided by inf is nan; 1 / (1 + exp(-x)) divides 1 by "
         "inf, which is 0.",
         when=lambda seen: bool(np.isnan(seen).any()),
     )
-    work.compare(value, sigmoid(fed), ran=ran, at=Sigmoid.forward, mistakes=[nan])
+    work.compare(value, sigmoid(fed), at=Sigmoid.forward, mistakes=[nan])
     s = sigmoid(fed)
     told = Mistake(
         "overflow: the slope from exp(-x) is inf divided by inf, nan; s (1 - s) has no such end.",
         when=lambda seen: bool(np.isnan(seen).any()),
     )
-    work.compare(
-        dx, s * (1 - s), ran=ran, at=(Sigmoid.backward, 0), what="gradient of x", mistakes=[told]
-    )
+    work.compare(dx, s * (1 - s), at=(Sigmoid.backward, 0), what="gradient of x", mistakes=[told])
