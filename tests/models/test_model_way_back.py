@@ -44,6 +44,28 @@ def test_the_way_back_through_a_class_of_ones_own_is_that_classes(tmp_path: Path
     np.testing.assert_array_equal(gradient_of(model, images(1), upstream), 100 * upstream)
 
 
+def test_the_way_back_begins_at_a_class_that_insists_on_being_last(tmp_path: Path) -> None:
+    class Last(mf.Node):
+        def __init__(self, x: mf.Node) -> None:
+            mf.Node.__init__(self, [x])
+
+        def forward(self) -> None:
+            assert len(self.outbound_nodes) == 0
+            self.value = 2 * self.inbound_nodes[0].value
+
+        def backward(self) -> None:
+            assert len(self.outbound_nodes) == 0
+            for consumer in self.outbound_nodes:
+                grad = consumer.gradients[self]
+                grad *= 2  # in place: what it is handed is an array of its own
+                self.gradients = {self.inbound_nodes[0]: grad}
+
+    X = mf.Input("X")
+    model = saved(Last(X), tmp_path, {X: images(2)})
+    upstream = np.arange(6.0)[None]
+    np.testing.assert_array_equal(gradient_of(model, images(1), upstream), 2 * upstream)
+
+
 def test_what_has_no_way_back_is_saved_without(tmp_path: Path) -> None:
     class OneWay(mf.Node):
         def __init__(self, x: mf.Node) -> None:

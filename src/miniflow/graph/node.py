@@ -38,7 +38,15 @@ from miniflow.graph.no_number import NoNumber
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, line_of
 from miniflow.graph.plans import Plan, passes_under_way
-from miniflow.graph.values import as_value, describe, ones_like, shape_of, sum_to_shape, zeros_like
+from miniflow.graph.values import (
+    as_value,
+    count_largest_at_label,
+    describe,
+    ones_like,
+    shape_of,
+    sum_to_shape,
+    zeros_like,
+)
 
 
 def _sees_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -100,7 +108,10 @@ class Node(Operators, NoNumber):
             if len(node._consumers) > node._consumers_limit:
                 node._forget_dead_consumers()
 
+    # What is asked of every node, in place of its class.
     keeps_a_value = False  # whether forward() without a value falls back on one of its own
+    wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
+    upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
 
     def __init_subclass__(cls) -> None:
@@ -123,6 +134,16 @@ class Node(Operators, NoNumber):
             grad = consumer.gradients[self]
             total = grad if total is None else total + grad
         return ones_like(self.value) if total is None else total
+
+    def count_correct(self, logits: Any, labels: Any) -> int | None:
+        """How many rows a loss of (logits, labels) counts as recognised: their largest logit is at
+        the label. None where that cannot be told.
+
+        Args:
+            logits: (n, classes), of two classes or more.
+            labels: class numbers (n,), or one-hot (n, classes).
+        """
+        return count_largest_at_label(logits, labels)
 
     @property
     def outbound_nodes(self) -> list["Node"]:

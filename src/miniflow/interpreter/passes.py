@@ -154,17 +154,17 @@ class TheEnd(list[Node]):
     """What the output of a pass sees as its `outbound_nodes`.
 
     The list is empty, as a loss that insists on being last can assert. Yet whoever loops over it
-    meets one consumer, which hands back the gradient of the output with respect to itself: one (or
-    another `gradient`, where somebody asks what would become of that). So no node has to treat the
-    end specially.
+    meets one consumer, which hands back the gradient of the output with respect to itself: one; or
+    what `gradient()` gives, where somebody asks what would become of that. So no node has to treat
+    the end specially.
     """
 
-    def __init__(self, output: Node, gradient: Any = None) -> None:
+    def __init__(self, output: Node, gradient: Callable[[], Any] | None = None) -> None:
         self.output = output
         self.gradient = gradient
 
     def __iter__(self) -> Iterator[Any]:
-        grad = ones_like(self.output.value) if self.gradient is None else self.gradient
+        grad = ones_like(self.output.value) if self.gradient is None else self.gradient()
         return iter((Upstream(self.output, grad),))
 
 

@@ -2,8 +2,8 @@
 
 A model file holds it beside the forward program, so that whoever reads the file can ask which
 pixels an answer rests on. It is recorded from the nodes' own `backward`, like any gradient, with
-the upstream gradient as one more input (that of a `DummyGrad` at the output); and for one row, for
-it is asked of one answer at a time. A graph need not have one: nodes may be without a `backward`,
+the upstream gradient of the output as one more input; and for one row, for it is asked of one
+answer at a time. A graph need not have one: nodes may be without a `backward`,
 or have one that cannot be recorded.
 """
 
@@ -20,7 +20,6 @@ from miniflow.models.forward_program import (
     with_constants,
     with_rows,
 )
-from miniflow.nodes.loss import DummyGrad
 from miniflow.passes.prune import prune
 
 
@@ -33,13 +32,12 @@ def backward_program(
     wrt = [node for node, type_ in examples.items() if _holds_fractions(type_)]
     if not wrt or not _holds_fractions(forward.output):
         return None
-    end = DummyGrad(output, name="upstream")
-    types = {**with_rows(examples, forward.rows), end: forward.output}
+    types = with_rows(examples, forward.rows)
     try:
-        recorded = recorded_graph(end, types, wrt, twice=True).program
+        recorded = recorded_graph(output, types, wrt, twice=True, upstream=forward.output).program
     except MiniflowError:
         return None
-    whole = with_constants(recorded, [*examples, end], end)
+    whole = with_constants(recorded, list(examples), output)
     gradients = tuple(o for o in whole.outputs if o.role == "gradient")
     if not all(_holds_fractions(o.operand.type) for o in gradients):
         return None

@@ -86,15 +86,20 @@ def _last_type(node: Node) -> ValueType:
 
 
 def recorded_graph(
-    output: Node, types: Mapping[Node, ValueType], wrt: Sequence[Node] = (), twice: bool = False
+    output: Node,
+    types: Mapping[Node, ValueType],
+    wrt: Sequence[Node] = (),
+    twice: bool = False,
+    upstream: ValueType | None = None,
 ) -> Recording:
     """The recording of a graph whose inputs have these types, and of its gradients with respect to
     `wrt`; the nodes are left as they were. If `twice`, what differs from pass to pass is refused.
+    `upstream` is as for `record`.
     """
     order = ancestors_in_order(output)
 
     def once() -> Recording:
-        return record(output, plan_for(output), types, wrt)
+        return record(output, plan_for(output), types, wrt, upstream=upstream)
 
     if twice:
         return recorded_steadily(once, order)
@@ -176,18 +181,21 @@ def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def with_constants(program: Program, inputs: Sequence[Node], output: Node) -> Program:
-    """Parameters become constants, and the inputs stand in the order that was asked for."""
+    """Parameters become constants, and the inputs stand in the order that was asked for; what is
+    no node's, an upstream gradient, is last.
+    """
     order = ancestors_in_order(output)
     fed = {
         order[e.origin.index]: e for e in program.inputs if e.role == "fed" and e.origin is not None
     }
+    upstream = tuple(e for e in program.inputs if e.origin is None)
     parameters = tuple(
         Constant(e.variable, _read_only(order[e.origin.index].value))
         for e in program.inputs
         if e.role == "parameter" and e.origin is not None
     )
     return Program(
-        tuple(fed[node] for node in inputs if node in fed),
+        tuple(fed[node] for node in inputs if node in fed) + upstream,
         program.equations,
         program.outputs,
         parameters + program.constants,

@@ -32,6 +32,8 @@ class Seed(Constant):
     -1
     """
 
+    wants_a_seed = True
+
     def __init__(self, name: str | None = "seed") -> None:
         Constant.__init__(self, NOT_FED, name)
 

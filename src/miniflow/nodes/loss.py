@@ -8,7 +8,7 @@ import numpy as np
 
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
-from miniflow.graph.values import in_dtype_of, ones_like, promoted, shape_of
+from miniflow.graph.values import in_dtype_of, is_zeros_and_ones, ones_like, promoted, shape_of
 from miniflow.nodes.activation import sigmoid, softmax
 
 _UNSIGNED = {  # in either order of bytes: a file's may not be the machine's
@@ -173,6 +173,17 @@ class BinaryCrossEntropy(Op):
         z = promoted(z)
         return lambda: (sigmoid(z) - in_dtype_of(z, y)) * share, lambda: -z * share
 
+    def count_correct(self, logits: Any, labels: Any) -> int | None:
+        """How many logits have the sign of their label, which is 0 or 1; of rows of several logits,
+        as for any loss.
+        """
+        logits, labels = np.asarray(logits), np.asarray(labels)
+        if logits.ndim == 2 and logits.shape[1] > 1:
+            return Op.count_correct(self, logits, labels)
+        if not is_zeros_and_ones(labels):
+            return None
+        return int(np.count_nonzero((logits > 0) == (labels > 0)))
+
 
 class MSE(Op):
     """The mean squared error, `mean((prediction - target)²)`.
@@ -215,6 +226,8 @@ class DummyGrad(Op):
     >>> mf.value_and_grad(dummy, {x: 3, dummy: 0.5}, [x])
     (9, [3.0])
     """
+
+    upstream_is_fed = True
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)

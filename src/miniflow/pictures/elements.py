@@ -17,7 +17,6 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
-from miniflow.nodes import DummyGrad
 from miniflow.pictures.chain import Product, chain_rule, times
 from miniflow.pictures.entries import (
     MOST_ENTRIES,
@@ -48,7 +47,7 @@ def element_figure(
 ) -> Figure:
     """The entries of a graph that has been run; raises GraphError if it has not."""
     seeds = Reading(outputs)
-    reading = Reading([o.inbound_nodes[0] if isinstance(o, DummyGrad) else o for o in outputs])
+    reading = Reading([o.inbound_nodes[0] if o.upstream_is_fed else o for o in outputs])
     for node in reading.nodes:
         if node.value is None:
             raise GraphError(
@@ -166,7 +165,7 @@ def _resolve(entries: Entries, end: End) -> list[Entry]:
     node, index = _parts(end)
     if not isinstance(node, Node):
         raise GraphError(f"paths=(start, end): {end!r} is neither a node nor an entry of one.")
-    if isinstance(node, DummyGrad):
+    if node.upstream_is_fed:
         node = node.inbound_nodes[0]
     own = entries.stacks.get((node, ""))
     if own is None:

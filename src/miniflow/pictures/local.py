@@ -43,7 +43,7 @@ def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
     Code that is not miniflow's own may work in place on what `forward` has kept: that is put back.
     """
     keep = preserved if _is_ours(node) else preserved_deeply
-    with alone(node, TheEnd(node, upstream), keep=keep):
+    with alone(node, TheEnd(node, lambda: upstream), keep=keep):
         node.backward()
         # Copied: a gradient may be an array of the cache, to which its contents come back.
         return {n: g.copy() if type(g) is np.ndarray else g for n, g in node.gradients.items()}

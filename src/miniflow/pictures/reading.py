@@ -14,7 +14,6 @@ import numpy as np
 
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.nodes import DummyGrad
 from miniflow.pictures.figure import Kind
 from miniflow.pictures.metrics import printable
 from miniflow.pictures.values import number
@@ -59,7 +58,7 @@ class Reading:
         parts: list[Any]
         if not node.inbound_nodes:
             parts = [node.gradients.get(node)]
-        elif isinstance(node, DummyGrad):  # its upstream gradient is fed, and handed on as it is
+        elif node.upstream_is_fed:  # its upstream gradient is fed, and handed on as it is
             parts = [node.gradients.get(node.inbound_nodes[0])]
         elif consumers:
             parts = [consumer.gradients.get(node) for consumer in consumers]

@@ -20,10 +20,10 @@ import miniflow
 from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass, Plan
-from miniflow.graph.values import describe
+from miniflow.graph.values import describe, ones_like
 from miniflow.interpreter.feeding import explained, given_to_sources
 from miniflow.interpreter.keeping import OURS
-from miniflow.interpreter.passes import CallNode, backward_pass, forward_pass, start_pass
+from miniflow.interpreter.passes import CallNode, TheEnd, backward_pass, forward_pass, start_pass
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Program, Variable
 from miniflow.tracing.arrays import TracedArray, TracedPython, is_traced_array, operand_of, wrapped
@@ -61,6 +61,7 @@ def record(
     parameters: Sequence[Parameter] = (),
     optimizer: Optimizer | None = None,
     more: Callable[[CallNode], list[Output]] | None = None,
+    upstream: ValueType | None = None,
 ) -> Recording:
     """Record the value of `output`, its gradients, and the optimizer's update, as one program.
 
@@ -74,6 +75,8 @@ def record(
         optimizer: None to update nothing.
         more: asked for further outputs when both passes are done, while the nodes still hold their
             traced values and gradients.
+        upstream: the type of the output's upstream gradient, if that is to be the last input of
+            the program; by default it is one, as in every pass.
 
     The nodes are left with traced values: the caller puts their state back (`keeping`).
 
@@ -89,6 +92,12 @@ def record(
         wanted = [*wrt, *parameters] if optimizer is not None else list(wrt)
         this_pass = start_pass(output, plan, wanted, tracing=True)
         forward_pass(output, plan, given_to_sources(walk.inputs(fed)), this_pass, walk.call_forward)
+        if upstream is not None:
+            fed_gradient = wrapped(trace.builder.input(upstream, "fed", "upstream"))
+            # As of a DummyGrad: in the shape of the value, and in an array that may be written to.
+            this_pass.consumers[output] = TheEnd(
+                output, lambda: fed_gradient * ones_like(output.value)
+            )
         gradients = walk.gradients(wanted, this_pass) if wanted else []
         # As the interpreter hands them out: at the end, after all that was done in place.
         values = {node: walk.call(node, "forward", partial(_value_of, node)) for node in order}

@@ -28,7 +28,6 @@ from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
-from miniflow.nodes import Seed
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, whole
 from miniflow.training.batching import Batch, Batches, batches_for
@@ -146,7 +145,7 @@ def fit(
         rng=np.random.default_rng(rng),
         callbacks=list(callbacks),
         checkpoint=checkpoint,
-        seeds=[n for n in ancestors_in_order(loss) if isinstance(n, Seed) and n not in fed],
+        seeds=[n for n in ancestors_in_order(loss) if n.wants_a_seed and n not in fed],
     )
     if checkpoint is not None:
         os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
@@ -187,7 +186,7 @@ class Training:
     rng: np.random.Generator
     callbacks: list[Callback]
     checkpoint: str | os.PathLike[str] | None = None
-    seeds: list[Seed] = field(default_factory=list)
+    seeds: list[Node] = field(default_factory=list)
     epoch: int = 0
     stop: bool = False
     history: History = field(default_factory=History)
@@ -283,7 +282,7 @@ class Training:
 
 
 def _seeded_batches(
-    data: Batches, batch_size: int, seeds: Sequence[Seed], rng: np.random.Generator
+    data: Batches, batch_size: int, seeds: Sequence[Node], rng: np.random.Generator
 ) -> Iterator[Batch]:
     """The batches of an epoch, with what the seeds are fed.
 

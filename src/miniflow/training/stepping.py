@@ -30,7 +30,6 @@ from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import given_to_sources, not_one_number, wants_a_value
 from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
-from miniflow.nodes.loss import BinaryCrossEntropy
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
 from miniflow.tracing.keeping import preserved_deeply
@@ -132,7 +131,7 @@ class Look:
     def _count(self, values: Mapping[Node, Any]) -> int | None:
         if len(self._pair) < 2:
             return None
-        return count_correct(self.loss, *(values[node] for node in self._pair))
+        return self.loss.count_correct(*(values[node] for node in self._pair))
 
 
 class Step(Look):
@@ -250,33 +249,6 @@ def one_number(loss: Node, value: Any) -> float:
     if np.size(value) != 1:
         raise not_one_number(loss, np.shape(value))
     return float(np.reshape(value, ()))
-
-
-def count_correct(loss: Node, logits: Any, labels: Any) -> int | None:
-    """How many rows have their largest logit at the label; None if that cannot be told.
-
-    Args:
-        loss: the loss; of a `BinaryCrossEntropy`, the sign of the logit counts.
-        logits: (n, classes); for a `BinaryCrossEntropy`, of any shape.
-        labels: class numbers (n,), or one-hot (n, classes); zeros and ones in the logits' shape.
-    """
-    logits, labels = np.asarray(logits), np.asarray(labels)
-    if logits.ndim == 2 and logits.shape[1] > 1:
-        if labels.shape == logits.shape and _one_hot(labels):
-            labels = labels.argmax(axis=1)
-        if labels.shape == logits.shape[:1] and labels.dtype.kind in "iu":
-            return int(np.count_nonzero(logits.argmax(axis=1) == labels))
-    elif isinstance(loss, BinaryCrossEntropy) and _zeros_and_ones(labels):
-        return int(np.count_nonzero((logits > 0) == (labels > 0)))
-    return None
-
-
-def _one_hot(labels: np.ndarray) -> bool:
-    return _zeros_and_ones(labels) and bool((labels.sum(axis=1) == 1).all())
-
-
-def _zeros_and_ones(labels: np.ndarray) -> bool:
-    return bool(((labels == 0) | (labels == 1)).all())
 
 
 def _is_finite(array: Any) -> bool:

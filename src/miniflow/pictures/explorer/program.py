@@ -26,7 +26,6 @@ from miniflow.interpreter.passes import CallNode, _fitted, alone, one_pass_at_a_
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Operand, Output, Program
-from miniflow.nodes import DummyGrad
 from miniflow.passes import optimize
 from miniflow.pictures.explorer.recording import Local, Recorded
 from miniflow.pictures.local import pull_back
@@ -193,7 +192,7 @@ def _pulled(node: Node, row: int) -> Mapping[Node, Any]:
     Its backward has been recorded before, and may have worked in place on what its forward had
     kept: so forward is recorded again. Of what is the same, one copy will be left.
     """
-    if isinstance(node, DummyGrad):  # it hands on what it is fed, whatever comes from above
+    if node.upstream_is_fed:  # it hands on what it is fed, whatever comes from above
         return {node.inbound_nodes[0]: ones_like(node.value)}
     with alone(node, tracing=True):
         if not type(node).__module__.startswith("miniflow."):

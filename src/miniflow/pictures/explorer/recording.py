@@ -24,7 +24,6 @@ from miniflow.interpreter.passes import (
     one_pass_at_a_time,
     start_pass,
 )
-from miniflow.nodes import DummyGrad
 from miniflow.pictures.local import depends, local_derivative, pull_back
 from miniflow.tracing.keeping import preserved_deeply
 
@@ -127,7 +126,7 @@ def _present(order: list[Node]) -> dict[Node, Any]:
     """What the inputs were last fed; and the gradients that nodes are fed."""
     feed = {node: node.value for node in order if is_input(node) and node.value is not None}
     for node in order:
-        if isinstance(node, DummyGrad) and node.cache.get("gradient") is not None:
+        if node.upstream_is_fed and node.cache.get("gradient") is not None:
             feed[node] = node.cache["gradient"]
     return feed
 
@@ -151,7 +150,7 @@ def _local_derivatives(edges: list[tuple[Node, Node]]) -> dict[tuple[Node, Node]
 
 def _local(node: Node, source: Node) -> Local:
     """The local derivative in the simplest form that holds for other values too."""
-    if isinstance(node, DummyGrad):  # it hands on what it was fed, whatever comes from above
+    if node.upstream_is_fed:  # it hands on what it was fed, whatever comes from above
         ones = np.ones(np.shape(node.value))
         return Local("elementwise" if ones.shape else "number", ones)
     try:
