@@ -1,11 +1,12 @@
-"""Which backend "auto" takes follows from the program and what is installed."""
+"""Which backend "auto" takes follows from the program and what is installed; and it says why."""
 
-import importlib.util
+from importlib.util import find_spec
 
 import pytest
 
-from miniflow import backends
-from miniflow.backends import automatic
+from miniflow.backends import MODULES, choose, find, names
+from miniflow.backends import backend as records
+from miniflow.errors import CompileError
 from miniflow.ir import Builder, ValueType
 
 
@@ -17,27 +18,75 @@ def chain(primitives, shape=(3,), kind="array"):
     return b.program([x])
 
 
+def many_kinds(n):
+    b = Builder()
+    inputs = [b.input(ValueType("f64", (k,))) for k in range(1, n + 1)]
+    return b.program([b.add("exp", (x,)) for x in inputs])
+
+
+def automatic(program):
+    choice = choose(program)
+    return f"{choice.backend.name}: {choice.why}"
+
+
 @pytest.fixture(autouse=True)
 def llvmlite(monkeypatch):
     """The package llvmlite is installed, wherever the tests run."""
-    monkeypatch.setattr(backends, "find_spec", lambda name: importlib.util.find_spec("json"))
+    monkeypatch.setattr(records, "find_spec", lambda name: find_spec("json"))
 
 
 def test_programs_of_arrays_take_native_code_however_long_they_are():
-    assert automatic(chain(["tanh", "exp"])) == "native"
-    assert automatic(chain(["tanh", "exp"] * 3000)) == "native"
+    assert automatic(chain(["tanh", "exp"])) == "native: the fastest that is installed"
+    assert automatic(chain(["tanh", "exp"] * 3000)) == "native: the fastest that is installed"
 
 
 def test_programs_of_numbers_are_plain_python():
-    assert automatic(chain(["negative"], (), "python")) == "numpy"
+    program = chain(["negative"], (), "python")
+    assert automatic(program) == "numpy: it computes no arrays"
 
 
 def test_programs_with_many_different_equations_are_not_worth_compiling():
-    b = Builder()
-    inputs = [b.input(ValueType("f64", (n,))) for n in range(1, 302)]
-    assert automatic(b.program([b.add("exp", (x,)) for x in inputs])) == "numpy"
+    assert automatic(many_kinds(300)) == "native: the fastest that is installed"
+    expected = "numpy: 301 kinds of equations, more than 300, take long to compile"
+    assert automatic(many_kinds(301)) == expected
 
 
 def test_without_llvmlite_there_is_numpy(monkeypatch):
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    assert automatic(chain(["tanh"])) == "numpy"
+    monkeypatch.setattr(records, "find_spec", lambda name: None)
+    assert automatic(chain(["tanh"])) == "numpy: llvmlite is not installed"
+
+
+def test_a_backend_that_is_named_is_taken_and_says_so():
+    for name in ("numpy", "native", "reference"):
+        choice = choose(chain(["tanh"]), name)
+        assert (choice.backend.name, choice.why) == (name, "it was asked for by name")
+
+
+def test_a_backend_that_is_named_and_not_installed_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(records, "find_spec", lambda name: None)
+    with pytest.raises(
+        CompileError, match=r'needs llvmlite: pip install "miniflow-graphs\[native\]"'
+    ):
+        choose(chain(["tanh"]), "native")
+
+
+@pytest.mark.parametrize("name", ["gpu", "javascript", "", None, ["numpy"]])
+def test_what_cannot_be_run_is_refused_with_what_can(name):
+    with pytest.raises(CompileError, match="there are auto, numpy, native, reference"):
+        choose(chain(["tanh"]), name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_backend_has_one_record_of_that_name(name):
+    record = find(name)
+    assert record.name == name
+    assert callable(record.lower)
+    assert all(callable(improve) for improve in record.passes)
+    assert (record.package is None) == (record.extra is None)
+
+
+def test_the_list_is_sorted_by_purpose():
+    assert names("run") == ("numpy", "native")
+    assert names("compare") == ("reference",)
+    assert names("write") == ("javascript",)
+    assert set(names("run", "compare", "write")) == set(MODULES)

@@ -21,7 +21,7 @@ def rewritten(program: Any) -> list[str]:
     check(result)
     arguments = [RNG.normal(size=entry.variable.shape) for entry in program.inputs]
     wanted = evaluate(program, arguments)
-    for seen in (evaluate(result, arguments), lower(program).run(arguments)):
+    for seen in (evaluate(result, arguments), lower(result).run(arguments)):
         for a, b in zip(seen, wanted, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12, strict=True)
     return [equation.primitive for equation in result.equations]
@@ -43,7 +43,7 @@ def test_grey_images_are_copied_by_columns_and_multiplied_as_they_lie():
     dW = b.add("matmul", (b.add("transpose", (rows,), {"axes": (1, 0)}), Z))
     program = b.program([Z, dW])
     assert rewritten(program).count("matmul") == 2
-    source = lower(program).source
+    source = lower(prefer_long_runs(program)).source
     assert ".T @ W" in source  # the columns, as they lie
     assert source.count("[...] =") == 1  # one copy: the columns
 

@@ -39,6 +39,8 @@ def test_an_unrolled_network_does_the_same_with_its_small_products_batched(backe
         assert_close(seen, value, dtype)
         for a, b in zip(seen_gradients, gradients, strict=True):
             assert_close(a, b, dtype)
+    if backend == "reference":
+        return  # it evaluates what was recorded
     products = [e for e in compiled.program.equations if e.primitive in ("matmul", "gemm")]
     assert len(products) < 2 * 9 + 8  # one by one there are 9 + 8 forward, and twice that backward
 

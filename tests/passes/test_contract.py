@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from miniflow.ir import Builder, Origin, ValueType, check, evaluate
-from miniflow.passes import contract, optimize, prune, simplify
+from miniflow.ir import Builder, Origin, Output, ValueType, check, evaluate
+from miniflow.passes import TIDY, contract, contract_in_place, optimize, prune, simplify
 
 from .writing import assert_same_values, shown, write
 
+JOINING = (*TIDY, contract, *TIDY)
 A, B, C = (ValueType("f32", shape) for shape in ((4, 3), (3, 2), (4, 2)))
 BIAS, LR = ValueType("f32", (2,)), ValueType("f64", (), "python")
 SCALAR = ValueType("f32", (), "scalar")
@@ -106,7 +107,7 @@ CONTRACTS = [
 )
 def test_products_and_what_is_added_become_gemm(function, types, expected):
     program = write(function, *types)
-    contracted = optimize(program)
+    contracted = optimize(program, JOINING)
     check(contracted)
     assert shown(contracted) == expected
     rng = np.random.default_rng(0)
@@ -184,7 +185,7 @@ def test_product_that_is_an_output_stays():
 
 def test_sum_with_the_same_term_twice_takes_it_once():
     program = write(lambda w, a, b, c: w.add(c, w.subtract(w.matmul(a, b), c)), A, B, C)
-    assert shown(optimize(program)) == "gemm(z, x, y, 1.0, 0.0)"
+    assert shown(optimize(program, JOINING)) == "gemm(z, x, y, 1.0, 0.0)"
 
 
 def test_many_products_are_added_up_before_they_meet_a_weight():
@@ -198,7 +199,7 @@ def test_many_products_are_added_up_before_they_meet_a_weight():
 
     types = [ValueType("f32", shape) for shape in ((1, 1), (1, 1), (1, 1))]
     program = write(function, *types)
-    contracted = optimize(program)
+    contracted = optimize(program, JOINING)
     assert "gemm" in shown(contracted)
     arguments = [np.zeros((1, 1), "f4"), np.full((1, 1), 1e-8, "f4"), np.ones((1, 1), "f4")]
     assert evaluate(contracted, arguments)[0] > 1
@@ -213,7 +214,67 @@ def test_scaled_sum_of_several_products_is_scaled_once():
         A, B, C, LR,
     )  # fmt: skip
     expected = "subtract(z, multiply(u, gemm(matmul(x, y), exp(x), y, 1.0, 1.0)))"
-    assert shown(optimize(program)) == expected
+    assert shown(optimize(program, JOINING)) == expected
+
+
+IN_PLACE = [
+    (  # a bias is added where the product is read next
+        lambda w, a, b, c: w.add(w.matmul(a, b), c),
+        [A, B, BIAS],
+        "add(matmul(x, y), z)",
+    ),
+    (lambda w, a, b, c: w.subtract(c, w.matmul(a, b)), [A, B, C], "subtract(z, matmul(x, y))"),
+    (
+        lambda w, a, b, c, d, e: w.add(w.add(w.matmul(a, b), w.matmul(c, d)), e),
+        [A, B, A, B, BIAS],
+        "add(gemm(matmul(x, y), z, u, 1.0, 1.0), v)",
+    ),
+    (lambda w, a, b: w.divide(w.matmul(a, b), 2), [A, B], ZEROS_START),
+    (
+        lambda w, a, b, c, lr: w.add(c, w.multiply(lr, w.matmul(a, b))),
+        [A, B, C, LR],
+        "add(z, multiply(u, matmul(x, y)))",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "types", "expected"), IN_PLACE, ids=[e for *_, e in IN_PLACE])
+def test_contracted_in_place_nothing_is_copied_to_be_added_to(function, types, expected):
+    program = write(function, *types)
+    contracted = optimize(program, [*TIDY, contract_in_place, *TIDY])
+    check(contracted)
+    assert shown(contracted) == expected
+
+
+@pytest.mark.parametrize("contract", [contract, contract_in_place])
+def test_what_a_sum_replaces_is_added_to_in_place(contract):
+    b = Builder()
+    x = b.input(A, name="x")
+    lr, g = b.input(LR, "hyper", "lr"), b.input(C, name="g")
+    product = b.add("matmul", (b.add("transpose", (x,), {"axes": (1, 0)}), g))
+    w = b.input(product.type, "parameter", "w")
+    new = b.add("subtract", (w, b.add("multiply", (lr, product))))
+    program = optimize(b.program([Output(new, "parameter", replaces=w)]), [*TIDY, contract, *TIDY])
+    assert shown(program) == "gemm(w, transpose(x, axes=(1, 0)), g, negative(lr), 1.0)"
+
+
+@pytest.mark.parametrize("contract", [contract, contract_in_place])
+@pytest.mark.parametrize("scale", ["negative", "half", "twice"])
+@pytest.mark.parametrize("row", [True, False])
+def test_a_sum_that_is_scaled_and_read_stays_a_sum(contract, scale, row):
+    """It is a node's value, say, which the next node negates."""
+    b = Builder()
+    x, w, c = (
+        b.input(type_, name=n) for type_, n in ((A, "x"), (B, "w"), (BIAS if row else C, "c"))
+    )
+    hidden = total = b.add("add", (b.add("matmul", (x, w)), c), name="hidden")
+    for _ in range(2 if scale == "twice" else 1):
+        scaled = "negative" if scale == "negative" else "multiply"
+        total = b.add(scaled, (total,) if scale == "negative" else (0.5, total))
+    program = b.program([b.add("exp", (total,))])
+    contracted = prune(contract(program))
+    assert [e.primitive for e in contracted.equations][-2:] == [scaled, "exp"]
+    assert hidden in {e.result for e in contracted.equations}
 
 
 def test_value_of_a_node_is_not_negated_for_the_next_one():
@@ -221,7 +282,9 @@ def test_value_of_a_node_is_not_negated_for_the_next_one():
     x, w, c = (b.input(type_, name=name) for type_, name in ((A, "x"), (B, "w"), (C, "c")))
     linear, sigmoid = Origin("Linear", index=1), Origin("Sigmoid", index=2)
     hidden = b.add("add", (b.add("matmul", (x, w), {}, linear), c), {}, linear, "hidden")
-    program = optimize(b.program([b.add("exp", (b.add("negative", (hidden,), {}, sigmoid),))]))
+    program = optimize(
+        b.program([b.add("exp", (b.add("negative", (hidden,), {}, sigmoid),))]), JOINING
+    )
     assert shown(program) == "exp(negative(gemm(c, x, w, 1.0, 1.0)))"
     assert "hidden = gemm" in str(program)
 
@@ -280,9 +343,10 @@ def linear_trees(draw):
     return write(function, square, square, square, square, ValueType("f64", (3,)), LR)
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("contract", [contract, contract_in_place])
+@settings(max_examples=100, deadline=None)
 @given(linear_trees())
-def test_every_linear_tree_computes_the_same(program):
+def test_every_linear_tree_computes_the_same(contract, program):
     note(f"{program}")
     contracted = simplify(contract(program))
     check(contracted)

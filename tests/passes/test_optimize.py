@@ -14,8 +14,9 @@ from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 from ir.programs import two_layers
 
+from miniflow.backends import MODULES, find
 from miniflow.ir import Program, ProgramError, ValueType, check, evaluate
-from miniflow.passes import PASSES, batch, contract, dedupe, optimize, prune, simplify, stages
+from miniflow.passes import TIDY, batch, contract, contract_in_place, optimize, stages
 
 from .writing import Writer, assert_same_values, write
 
@@ -157,9 +158,14 @@ def values_of(type_: ValueType) -> Any:
     return array.map(lambda a: a[()]) if type_.kind == "scalar" else array
 
 
+LISTS = {name: find(name).passes for name in MODULES}
+EVERY = dict.fromkeys(improve for passes in LISTS.values() for improve in passes)
+EVERY_PASS = pytest.mark.parametrize("improve", EVERY, ids=[improve.__name__ for improve in EVERY])
+
+
 @settings(max_examples=200, deadline=None)
-@given(random_programs())
-def test_random_programs_keep_their_values_through_every_pass(case):
+@given(random_programs(), st.sampled_from([passes for passes in LISTS.values() if passes]))
+def test_random_programs_keep_their_values_through_every_pass(case, passes):
     program, arguments = case
     note(f"{program}\n{arguments}")
     try:
@@ -167,11 +173,11 @@ def test_random_programs_keep_their_values_through_every_pass(case):
     except ProgramError:  # a negative Python int meets uint8
         assume(False)
     check(program)
-    for name, improved in stages(program):
+    for name, improved in stages(program, passes):
         note(f"{name}: {improved}")
         check(improved)
         assert_same_values(program, improved, arguments)
-    assert str(optimize(improved)) == str(improved)
+    assert str(optimize(improved, passes)) == str(improved)
 
 
 def test_two_layers_shrink_to_what_a_person_would_write():
@@ -179,7 +185,7 @@ def test_two_layers_shrink_to_what_a_person_would_write():
     rng = np.random.default_rng(0)
     arguments = [rng.normal(size=e.variable.shape).astype("f4") for e in program.inputs]
     arguments[1], arguments[-1] = np.array([0, 1, 1, 0]), 0.1
-    small = optimize(program)
+    small = optimize(program, [*TIDY, contract, *TIDY])
     check(small)
     assert_same_values(program, small, arguments, rtol=1e-5)
     primitives = [equation.primitive for equation in small.equations]
@@ -188,21 +194,31 @@ def test_two_layers_shrink_to_what_a_person_would_write():
     assert primitives.count("gather") == 2
 
 
-def test_optimized_programs_stay_as_they_are():
-    once = optimize(two_layers())
-    assert [e.primitive for e in optimize(once).equations] == [e.primitive for e in once.equations]
-    assert str(optimize(once)) == str(once)
+@pytest.mark.parametrize("backend", LISTS)
+def test_optimized_programs_stay_as_they_are(backend):
+    passes = LISTS[backend]
+    once = optimize(two_layers(), passes)
+    again = optimize(once, passes)
+    assert [e.primitive for e in again.equations] == [e.primitive for e in once.equations]
+    assert str(again) == str(once)
 
 
-def test_stages_show_the_program_after_each_pass():
-    program = two_layers()
-    shown = stages(program)
+@pytest.mark.parametrize("backend", LISTS)
+def test_stages_show_the_program_after_each_pass(backend):
+    program, passes = two_layers(), LISTS[backend]
+    shown = stages(program, passes)
     assert shown[0] == ("traced", program)
-    assert [name for name, _ in shown[1:]] == [improve.__name__ for improve in PASSES]
-    assert str(shown[-1][1]) == str(optimize(program))
+    assert [name for name, _ in shown[1:]] == [improve.__name__ for improve in passes]
+    assert str(shown[-1][1]) == str(optimize(program, passes))
 
 
-@pytest.mark.parametrize("improve", [simplify, dedupe, prune, batch, contract, optimize])
+def test_products_are_joined_only_for_backends_that_have_blas():
+    joining = {batch, contract, contract_in_place}
+    assert {name for name, passes in LISTS.items() if joining & {*passes}} == {"numpy", "native"}
+    assert not joining & {*TIDY}
+
+
+@EVERY_PASS
 def test_passes_leave_the_program_that_they_are_given_alone(improve):
     program = two_layers()
     before = str(program), program.equations, program.constants
@@ -265,7 +281,8 @@ def views(n: int) -> Program:
 
 @pytest.mark.parametrize("family", [chain, sums, writes, views])
 def test_work_grows_in_proportion_to_the_program(family):
-    small, large = (calls(optimize, family(n)) for n in (500, 2000))
+    passes = [*EVERY]
+    small, large = (calls(lambda p: optimize(p, passes), family(n)) for n in (500, 2000))
     assert large < 4.4 * small
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from miniflow.ir import Program, check, type_of
-from miniflow.passes import optimize
+from miniflow.passes import TIDY, contract, optimize
 from miniflow.tracing.arrays import operand_of, wrapped
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.trace import recording
@@ -30,7 +30,7 @@ def traced(function: Callable[..., Any], *arguments: Any) -> Program:
 def optimized(function: Callable[..., Any], *arguments: Any) -> Program:
     """Return the optimized program of `function`, having compared what the two compute."""
     program = traced(function, *arguments)
-    small = optimize(program)
+    small = optimize(program, [*TIDY, contract, *TIDY])
     check(small)
     assert_same_values(program, small, list(arguments), rtol=1e-5)
     return small

@@ -1,62 +1,105 @@
-"""Backends: each turns a program into something that runs. One file a backend; this one chooses.
+"""Backends: each turns a program into something that runs, or that is written. This file is the
+list of them, and chooses.
 
-A backend is a function `lower(program) -> Executable`. What runs is handed one argument for each
-input of the program, exactly of its type; arrays are in C order, and none that was fed shares
-memory with a parameter. New values of parameters and of an optimizer's state are written into their
-own arrays, after everything else; the other outputs are returned, and belong to the caller. If the
-value of a program that updates something turns out NaN or infinite, `FloatingPointError` is raised
-before anything is updated.
+A backend is a module or a folder of this package with a record `BACKEND` (see `backend`) in it. It
+imports what they share (`blas`, `memory`), and no other backend: each can be read, and deleted, by
+itself. A record is light; what it takes to lower a program is loaded when one is.
 """
 
-from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Protocol
+from __future__ import annotations
 
+from importlib import import_module
+from typing import Final, NamedTuple
+
+from miniflow.backends.backend import (
+    COMPARE,
+    RUN,
+    WRITE,
+    Backend,
+    Executable,
+    Pass,
+    Purpose,
+)
 from miniflow.errors import CompileError
 from miniflow.ir.program import Program
+from miniflow.passes import optimize
 
-_MODULES = {"numpy": "numpy", "native": "native", "reference": "reference"}
-BACKENDS = tuple(_MODULES)
-MOST_KINDS = 300  # of equations in a program that `auto` has compiled to machine code
+__all__ = [
+    "BY_NAME", "CHOSEN_LATER", "COMPARE", "RUN", "WRITE", "Backend", "Choice", "Executable", "Pass",
+    "Purpose", "check_name", "choose", "find", "names",
+]  # fmt: skip
 
-
-class Executable(Protocol):
-    """A program that can be run."""
-
-    source: str
-
-    def run(self, arguments: Sequence[Any]) -> list[Any]:
-        """The outputs that replace no input, in order."""
+MODULES: Final = ("numpy", "native", "reference", "javascript")
+"""Where the records are. `auto` asks those that run from the last to the first."""
 
 
-def choose(program: Program, backend: str) -> Executable:
-    """The program, lowered by the backend of that name."""
-    if backend == "auto":
-        backend = automatic(program)
-    if backend not in BACKENDS:
-        raise CompileError(
-            f"There is no backend {backend!r}; there are auto, {', '.join(BACKENDS)}."
-        )
-    if backend == "native" and find_spec("llvmlite") is None:
-        raise CompileError(
-            'The native backend needs llvmlite: pip install "miniflow-graphs[native]".'
-        )
-    lower = import_module(f"miniflow.backends.{_MODULES[backend]}").lower
-    executable: Executable = lower(program)
-    return executable
+BY_NAME: Final = "it was asked for by name"
+CHOSEN_LATER: Final = "the backend is chosen at the first call"
 
 
-def automatic(program: Program) -> str:
-    """Which backend `auto` takes: a function of the program and of what is installed, never of
-    timing.
+class Choice(NamedTuple):
+    """A backend, the program after its passes, and in a few words why it is this one."""
 
-    Native code is faster for whatever computes arrays, and has to be compiled first. Loops that are
-    alike are compiled once, and kept on disk. So what counts is not how long a program is, but how
-    many different equations it has: a network unrolled over two hundred time steps has few.
+    backend: Backend
+    program: Program
+    why: str
+
+
+def find(name: str) -> Backend:
+    """The record of the backend of that name.
+
+    Raises:
+        CompileError: there is none.
+
+    >>> find("native").package
+    'llvmlite'
     """
-    kinds = {(e.primitive, e.result.type) for e in program.equations}
-    has_arrays = any(type_.shape for _, type_ in kinds)
-    if has_arrays and len(kinds) <= MOST_KINDS and find_spec("llvmlite") is not None:
-        return "native"
-    return "numpy"
+    if name not in MODULES:
+        raise CompileError(f"There is no backend {name!r}; there are {', '.join(MODULES)}.")
+    record: Backend = import_module(f"miniflow.backends.{name}").BACKEND
+    return record
+
+
+def names(*purposes: Purpose) -> tuple[str, ...]:
+    """The names of the backends that are there for one of these purposes.
+
+    >>> names("run")
+    ('numpy', 'native')
+    """
+    return tuple(name for name in MODULES if find(name).purpose in purposes)
+
+
+def check_name(name: str) -> None:
+    """Raise CompileError unless `compile` takes this name of a backend."""
+    known = ("auto", *names(RUN, COMPARE))
+    if name not in known:
+        raise CompileError(f"There is no backend {name!r}; there are {', '.join(known)}.")
+
+
+def choose(program: Program, backend: str = "auto") -> Choice:
+    """The backend of that name, and the program as that one wants it.
+
+    "auto" takes the fastest that is installed and does not decline the program: a function of the
+    program and of what is installed, never of timing.
+
+    Raises:
+        CompileError: there is no such backend, or what it needs is not installed.
+    """
+    check_name(backend)
+    if backend != "auto":
+        record = find(backend)
+        record.check_available()
+        return Choice(record, optimize(program, record.passes), BY_NAME)
+    reasons: list[str] = []
+    for name in reversed(names(RUN)):
+        record = find(name)
+        if not record.available():
+            reasons.append(f"{record.package} is not installed")
+            continue
+        improved = optimize(program, record.passes)
+        reason = record.declines(improved)
+        if not reason:
+            why = "; ".join(reasons) or "the fastest that is installed"
+            return Choice(record, improved, why)
+        reasons.append(reason)
+    raise CompileError(f"No backend takes this program: {'; '.join(reasons)}.")

@@ -1,5 +1,5 @@
 """The reference evaluator as a backend: one equation at a time, slow and plain; other backends are
-compared with it.
+compared with it. It has no passes: what it evaluates is the program that was recorded.
 """
 
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.backends.backend import COMPARE, Backend
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Program
@@ -45,3 +46,6 @@ class Reference:
 def lower(program: Program) -> Reference:
     """The program, ready to be evaluated."""
     return Reference(program)
+
+
+BACKEND = Backend(name="reference", lower=lower, purpose=COMPARE)

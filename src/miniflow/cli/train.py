@@ -25,7 +25,7 @@ from miniflow.schedules import CosineDecay
 from miniflow.training import Training, fit
 from miniflow.training.callbacks import Callback, KeepBest
 from miniflow.training.history import History
-from miniflow.training.stepping import checked_backend
+from miniflow.training.stepping import backend_names, checked_backend
 
 if TYPE_CHECKING:
     from miniflow.datasets import Dataset, Splits
@@ -41,11 +41,7 @@ class OptimizerName(StrEnum):
     rmsprop = "rmsprop"
 
 
-class BackendName(StrEnum):
-    auto = "auto"
-    interpreter = "interpreter"
-    numpy = "numpy"
-    native = "native"
+BackendName = StrEnum("BackendName", {name: name for name in backend_names()})  # type: ignore[misc]
 
 
 def train(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from miniflow import interpreter
-from miniflow.backends import BACKENDS, automatic, choose
+from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, choose
 from miniflow.compiler.comparing import compare_with_interpreter
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
@@ -44,7 +44,6 @@ from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
 from miniflow.locks import Lock, renew_after_fork
-from miniflow.passes import optimize
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import recorded_steadily
@@ -62,7 +61,8 @@ def compile(
             default.
         backend: "numpy", "native" (needs llvmlite), "reference" (slow, for comparison), or "auto",
             which takes native where llvmlite is installed, the program computes arrays and does not
-            have too many different equations, a rule of the program alone.
+            have too many different equations, a rule of the program alone. `.why_backend()` says
+            what it came to.
 
     Returns:
         A `Compiled`: called with a `feed_dict` it returns what `value_and_grad` would. What is
@@ -85,10 +85,7 @@ def compile(
     >>> float(step({})), W.value
     (2.5, array([0.5, 1. ]))
     """
-    if backend not in ("auto", *BACKENDS):
-        raise CompileError(
-            f"There is no backend {backend!r}; there are auto, {', '.join(BACKENDS)}."
-        )
+    check_name(backend)
     return Compiled(node, wrt, optimizer, backend)
 
 
@@ -124,6 +121,7 @@ class Compiled:
         self._also = checked_wrt(node, self._plan, also)
         self._optimizer = _checked_optimizer(optimizer)
         self.backend = backend
+        self._why_backend = CHOSEN_LATER if backend == "auto" else BY_NAME
         self.parameters = [n for n in self._order if isinstance(n, Parameter)]
         if optimizer is None:
             self.parameters = []
@@ -215,6 +213,22 @@ class Compiled:
         for variant in self._variants.values():
             variant.renew()
 
+    def why_backend(self) -> str:
+        """Which backend runs it, and why it is that one and no faster one, in one line.
+
+        >>> import miniflow as mf
+        >>> x = mf.Input("x")
+        >>> f = mf.compile(x * 2.0)
+        >>> f.why_backend()
+        'auto: the backend is chosen at the first call'
+        >>> f({x: 3.0})
+        6.0
+        >>> g = mf.compile(x * 2.0, backend="numpy")
+        >>> g.why_backend()
+        'numpy: it was asked for by name'
+        """
+        return f"{self.backend}: {self._why_backend}"
+
     def _ran(self) -> Variant:
         if self._last is None:
             raise CompileError(
@@ -267,11 +281,11 @@ class Compiled:
         with one_pass_at_a_time, _without_collector():
             recording = self._record(feed)
             self._check_is_one_number(recording.values[self._node].shape)
-            program = optimize(self._with_also(recording))
             types = {node: value.type for node, value in recording.values.items()}
+            backend, program, why = choose(self._with_also(recording), self.backend)
             if self.backend == "auto":
-                self.backend = automatic(program)
-            executable = choose(program, self.backend)
+                self.backend, self._why_backend = backend.name, why
+            executable = backend.lower(program)
             variant = Variant(program, executable, self._order, feed, types, self._optimizer)
             if any(map(_is_foreign, (*self._order, *self._settings()))):
                 compare_with_interpreter(

@@ -7,13 +7,15 @@ that the program claims, and does not recurse.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
-from miniflow.ir.primitives import infer
+from miniflow.ir.primitive import Primitive
+from miniflow.ir.primitives import NO_PRIMITIVES, infer
 from miniflow.ir.program import (
     INPUT_ROLES,
     OUTPUT_ROLES,
@@ -37,10 +39,15 @@ _UPDATES = ("parameter", "state")
 T = TypeVar("T")
 
 
-def check(program: Program, max_bytes: int | None = None) -> None:
+def check(
+    program: Program,
+    max_bytes: int | None = None,
+    also: Mapping[str, Primitive] = NO_PRIMITIVES,
+) -> None:
     """Raise `ProgramError`, naming the equation, unless the program is well formed.
 
-    With `max_bytes`, no single value may be larger than that.
+    With `max_bytes`, no single value may be larger than that. `also` has the primitives of a
+    dialect: what a backend has prepared for itself is checked with those that it declares.
     """
     defined: dict[Variable, None] = {}
     replaceable: dict[Variable, str] = {}
@@ -55,7 +62,7 @@ def check(program: Program, max_bytes: int | None = None) -> None:
         _check_constant(constant)
     for number, equation in enumerate(_tuple_of(Equation, program.equations, "equations")):
         try:
-            _check_equation(equation, defined)
+            _check_equation(equation, defined, also)
             _define(equation.result, defined, max_bytes)
         except ProgramError as error:
             raise ProgramError(f"equation {number}, {describe(equation)}: {error}") from error
@@ -107,7 +114,9 @@ def _check_constant(constant: Constant) -> None:
         raise ProgramError(f"constant {variable!r}: its value can be written to")
 
 
-def _check_equation(equation: Equation, defined: dict[Variable, None]) -> None:
+def _check_equation(
+    equation: Equation, defined: dict[Variable, None], also: Mapping[str, Primitive]
+) -> None:
     if type(equation.primitive) is not str or type(equation.operands) is not tuple:
         raise ProgramError("a primitive is a string, its operands are a tuple")
     if type(equation.params) is not MappingProxyType:
@@ -117,7 +126,7 @@ def _check_equation(equation: Equation, defined: dict[Variable, None]) -> None:
         _check_operand(operand, defined)
     if type(equation.result) is not Variable:
         raise ProgramError("its result is not a variable")
-    inferred: ValueType = infer(equation.primitive, equation.operands, equation.params)
+    inferred: ValueType = infer(equation.primitive, equation.operands, equation.params, also)
     check_type(equation.result.type)
     if inferred != equation.result.type:
         raise ProgramError(f"gives {inferred}, not {equation.result.type}")

@@ -5,34 +5,39 @@ Every backend is held to it. It is not fast, and keeps every value until the end
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from miniflow.ir.dtypes import ProgramError, Value, type_of
-from miniflow.ir.primitives import PRIMITIVES
+from miniflow.ir.primitive import Primitive
+from miniflow.ir.primitives import NO_PRIMITIVES, PRIMITIVES
 from miniflow.ir.program import Literal, Operand, Program, Variable
 from miniflow.ir.text import describe
 
 
-def evaluate(program: Program, arguments: Sequence[Value]) -> list[Any]:
+def evaluate(
+    program: Program,
+    arguments: Sequence[Value],
+    also: Mapping[str, Primitive] = NO_PRIMITIVES,
+) -> list[Any]:
     """Return the program's outputs for `arguments`, one per input, in order, of exactly the inputs'
     types.
 
     Arguments are never changed; outputs may share memory with them. NumPy's warnings (overflow,
     0/0) are silent here. Raises `ProgramError` where an argument does not fit, or where NumPy
     raises (an index out of bounds): the message names the equation, the original exception is the
-    `__cause__`.
+    `__cause__`. `also` has the primitives of a dialect, as for `check`.
     """
-    values = _bind(program, arguments)
+    values, primitives = _bind(program, arguments), {**PRIMITIVES, **also}
 
     def read(operand: Operand) -> Any:
         return operand.value if isinstance(operand, Literal) else values[operand]
 
     with np.errstate(all="ignore"):
         for equation in program.equations:
-            compute = PRIMITIVES[equation.primitive].compute
+            compute = primitives[equation.primitive].compute
             try:
                 values[equation.result] = compute(*map(read, equation.operands), **equation.params)
             except Exception as error:

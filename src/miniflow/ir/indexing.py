@@ -127,7 +127,7 @@ def _slice_update(x: Array, value: Value, *, index: Index) -> Array:
 
 def _infer_slice_update(x: Operand, value: Operand, *, index: Index) -> ValueType:
     need_array(x)
-    _check_assignable(value, _slice_shape(x, index))
+    check_assignable(value, _slice_shape(x, index))
     return x.type
 
 
@@ -139,21 +139,24 @@ def _slice_add(x: Array, value: Value, *, index: Index) -> Array:
 
 def _infer_slice_add(x: Operand, value: Operand, *, index: Index) -> ValueType:
     need_array(x)
-    _check_fits(value, value.shape, _slice_shape(x, index))
+    check_fits(value, value.shape, _slice_shape(x, index))
     if sample(np.add, x, value).dtype != x.type.dtype:
         raise ProgramError(f"{value.type} added to {x.type} would widen it")
     return x.type
 
 
-def _check_assignable(value: Operand, place: tuple[int, ...]) -> None:
-    """Assignment broadcasts the value to the place, and ignores axes of length one in front."""
+def check_assignable(value: Operand, place: tuple[int, ...]) -> None:
+    """Raise `ProgramError` unless a value can be assigned to a place of this shape: it is broadcast
+    to it, and axes of length one in front of it are ignored.
+    """
     shape = value.shape
     while place and len(shape) > len(place) and shape[0] == 1:
         shape = shape[1:]
-    _check_fits(value, shape, place)
+    check_fits(value, shape, place)
 
 
-def _check_fits(value: Operand, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
+def check_fits(value: Operand, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
+    """Raise `ProgramError` unless a value of this shape broadcasts to a place of that."""
     n = len(shape)
     fits = n <= len(place) and all(
         length in (1, wanted) for length, wanted in zip(shape, place[len(place) - n :], strict=True)
@@ -201,7 +204,7 @@ def _gather_update(x: Array, value: Value, *indices: Value, axes: tuple[int, ...
 def _infer_gather_update(
     x: Operand, value: Operand, *indices: Operand, axes: tuple[int, ...]
 ) -> ValueType:
-    _check_assignable(value, _gather_shape(x, indices, axes))
+    check_assignable(value, _gather_shape(x, indices, axes))
     return x.type
 
 
@@ -214,7 +217,7 @@ def _scatter_add(x: Array, value: Value, *indices: Value, axes: tuple[int, ...])
 def _infer_scatter_add(
     x: Operand, value: Operand, *indices: Operand, axes: tuple[int, ...]
 ) -> ValueType:
-    _check_fits(value, value.shape, _gather_shape(x, indices, axes))
+    check_fits(value, value.shape, _gather_shape(x, indices, axes))
     sample(_add_at, x, value)  # NumPy may refuse to add such dtypes in place
     return x.type
 
@@ -224,9 +227,8 @@ def _add_at(x: Array, value: Value) -> Array:
     return x
 
 
-def _value_size(
-    result: ValueType, x: Operand, value: Operand, *_: Operand, **params: object
-) -> int:
+def value_size(result: ValueType, x: Operand, value: Operand, *_: Operand, **params: object) -> int:
+    """The operations of adding a value to a part of an array."""
     return value.type.size
 
 
@@ -234,7 +236,7 @@ INDEXING: Final = (
     view("slice", "indexing", _slice, _infer_slice, {"index": INDEX}),
     Primitive("slice_update", "indexing", 2, _slice_update, _infer_slice_update, {"index": INDEX}),
     Primitive(
-        "slice_add", "indexing", 2, _slice_add, _infer_slice_add, {"index": INDEX}, _value_size
+        "slice_add", "indexing", 2, _slice_add, _infer_slice_add, {"index": INDEX}, value_size
     ),
     Primitive("gather", "indexing", None, _gather, _infer_gather, {"axes": INTS}),
     Primitive(
@@ -247,6 +249,6 @@ INDEXING: Final = (
         _scatter_add,
         _infer_scatter_add,
         {"axes": INTS},
-        _value_size,
+        value_size,
     ),
 )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -380,14 +381,23 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
 }
 """All primitives by name."""
 
+NO_PRIMITIVES: Final[Mapping[str, Primitive]] = MappingProxyType({})
 
-def infer(name: str, operands: Sequence[Operand], params: Params) -> ValueType:
+
+def infer(
+    name: str,
+    operands: Sequence[Operand],
+    params: Params,
+    also: Mapping[str, Primitive] = NO_PRIMITIVES,
+) -> ValueType:
     """Return the type of `name(*operands, **params)`, without computing it.
+
+    `also` has primitives that there are besides those of the table, as a backend's dialect has.
 
     Raises `ProgramError` where there is no such primitive or it does not take these operands and
     params.
     """
-    primitive = PRIMITIVES.get(name)
+    primitive = PRIMITIVES.get(name) or also.get(name)
     if primitive is None:
         raise ProgramError(f"there is no primitive {name[:40]!r}")
     if primitive.arity is not None and len(operands) != primitive.arity:

@@ -33,7 +33,6 @@ from miniflow.models.backward_program import backward_program
 from miniflow.models.bounds import TooLargeError, parse_within_limits
 from miniflow.models.forward_program import Stored, examples_of, forward_program, without_loss
 from miniflow.options import OptionError
-from miniflow.passes import optimize
 
 BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
 KEPT = 8  # programs that a model keeps, one for each number of rows
@@ -267,8 +266,9 @@ class Model:
 
     def _executable(self, n: int) -> Executable:
         if n not in self._executables:
-            program = optimize(parse_within_limits(self._description, self._arrays, n))
-            self._executables[n] = program, choose(program, self._backend)
+            program = parse_within_limits(self._description, self._arrays, n)
+            backend, program, _ = choose(program, self._backend)
+            self._executables[n] = program, backend.lower(program)
             if len(self._executables) > KEPT:
                 self._executables.popitem(last=False)
         self._executables.move_to_end(n)

@@ -1,36 +1,59 @@
 """The passes: each takes a program and returns one that computes the same with less work.
 
+For everybody, one after the other (`TIDY`):
+
 - `simplify`: rules about one equation and its operands (×1, +0, double negation, two views in a
   row, what is known beforehand); its rules are in `constants` and `movement`, the machinery in
   `rewriting` and `patterns`;
 - `dedupe`: what is computed twice is computed once;
-- `prune`: what no output needs is not computed;
-- `batch`: many small matrix products that could be one large one become that;
-- `contract`: a matrix product and what is added to it become one `gemm`.
+- `prune`: what no output needs is not computed.
 
-`optimize` runs them in a fixed order, and contracting is followed by tidying up. Every pass is
-linear in the number of equations, and a program that was optimized stays as it is.
+For backends that ask for them:
+
+- `batch`: many small matrix products that could be one large one become that;
+- `contract`, `contract_in_place`: a matrix product and what is added to it become one `gemm`;
+- `share_exponentials`: of the two exponentials of a sigmoid, one is computed;
+- `batch_parts`: one equation on each part of a concatenation becomes one on the whole;
+- `prefer_long_runs`: convolutions read and write long runs of memory.
+
+Which of them a backend wants, and in which order, it says in its record; `optimize` runs them. A
+pass decides by what is computed alone: neither by where an equation comes from, nor by a clock.
+Every pass is linear in the number of equations.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from miniflow.ir.program import Program
 from miniflow.passes.batch import batch
-from miniflow.passes.contract import contract
+from miniflow.passes.batch_parts import batch_parts
+from miniflow.passes.contract import contract, contract_in_place
 from miniflow.passes.dedupe import dedupe
+from miniflow.passes.prefer_long_runs import prefer_long_runs
 from miniflow.passes.prune import prune
+from miniflow.passes.share_exponentials import share_exponentials
 from miniflow.passes.simplify import simplify
 
-PASSES: Final = (simplify, dedupe, prune, batch, contract, simplify, dedupe, prune)
-"""What `optimize` runs, in order."""
+Pass: TypeAlias = "Callable[[Program], Program]"
 
-__all__ = ["PASSES", "batch", "contract", "dedupe", "optimize", "prune", "simplify", "stages"]
+TIDY: Final = (simplify, dedupe, prune)
+"""What is good for every program, and what other passes are followed by."""
+
+__all__ = [
+    "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "optimize",
+    "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
+]  # fmt: skip
 
 
-def optimize(program: Program) -> Program:
+def optimize(program: Program, passes: Sequence[Pass] = TIDY) -> Program:
     """Return a program that computes the same with less work, to rounding.
+
+    Args:
+        program: what was recorded, say.
+        passes: what it goes through, in order; `TIDY` by default. `backends.find(name).passes` are
+            those of a backend.
 
     >>> from miniflow.ir import Builder, ValueType
     >>> b = Builder()
@@ -41,19 +64,19 @@ def optimize(program: Program) -> Program:
       e = exp(x)  # f32[3]
       return e
     """
-    for improve in PASSES:
+    for improve in passes:
         program = improve(program)
     return program
 
 
-def stages(program: Program) -> list[tuple[str, Program]]:
+def stages(program: Program, passes: Sequence[Pass] = TIDY) -> list[tuple[str, Program]]:
     """Return the program before the first pass ("traced") and after each, by the pass's name.
 
     >>> from miniflow.ir import Builder
     >>> [name for name, _ in stages(Builder().program([1.0]))]
-    ['traced', 'simplify', 'dedupe', 'prune', 'batch', 'contract', 'simplify', 'dedupe', 'prune']
+    ['traced', 'simplify', 'dedupe', 'prune']
     """
     seen = [("traced", program)]
-    for improve in PASSES:
+    for improve in passes:
         seen.append((improve.__name__, improve(seen[-1][1])))
     return seen

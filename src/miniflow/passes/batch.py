@@ -37,12 +37,19 @@ from miniflow.ir.program import (
 )
 from miniflow.passes.prune import prune
 
-FEWEST: Final = 4  # that are worth it
-LARGEST: Final = 2**17  # multiplications in one product: more take longer than a call
 FLOATS: Final = ("f32", "f64")
 
 
-def batch(program: Program) -> Program:
+class Limits(NamedTuple):
+    """What is worth it: so many terms or products, of at most so many multiplications each; more
+    take longer than the call that is saved. The defaults are OpenBLAS's, on one core.
+    """
+
+    fewest: int = 4
+    largest: int = 2**17
+
+
+def batch(program: Program, limits: Limits = Limits()) -> Program:  # noqa: B008 (it is immutable)
     """Return the program with one product in the place of many small ones; what nobody reads is
     left out.
 
@@ -60,15 +67,15 @@ def batch(program: Program) -> Program:
       t5 = exp(t1[15:])                                    # f32[5,2]
       return t2, t3, t4, t5
     """
-    return _with_shared_factors(prune(_with_long_sums(program)))
+    return _with_shared_factors(prune(_with_long_sums(program, limits)), limits)
 
 
 # Products that are added up.
 
 
-def _with_long_sums(program: Program) -> Program:
+def _with_long_sums(program: Program, limits: Limits) -> Program:
     """The program with sums of many terms of one kind as one term each."""
-    sums = _Sums(program)
+    sums = _Sums(program, limits)
     writer = _Writer()
     for equation in program.equations:
         groups = sums.groups(equation)
@@ -82,8 +89,9 @@ def _with_long_sums(program: Program) -> Program:
 class _Sums:
     """The trees of additions in a program: `inner` are their values but for the roots."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, limits: Limits) -> None:
         self.definitions: dict[Operand, Equation] = {e.result: e for e in program.equations}
+        self._limits = limits
         self._uses = count_uses(program)
         self.inner: set[Operand] = set()
         for equation in program.equations:
@@ -105,10 +113,11 @@ class _Sums:
         for operand in self.terms(root):
             equation = self.definitions.get(operand)
             if equation is not None and self._uses[equation.result] == 1:
-                kind = _kind_of_term(equation, self.definitions)
+                kind = self._kind_of_term(equation)
                 if kind is not None:
                     groups.setdefault(kind, []).append(equation)
-        return {kind: terms for kind, terms in groups.items() if len(terms) >= FEWEST}
+        fewest = self._limits.fewest
+        return {kind: terms for kind, terms in groups.items() if len(terms) >= fewest}
 
     def terms(self, root: Equation) -> Iterator[Operand]:
         """What is added up, from left to right."""
@@ -120,6 +129,17 @@ class _Sums:
             else:
                 yield operand
 
+    def _kind_of_term(self, equation: Equation) -> Any:
+        """What terms must have in common to be one; None for a term that stays by itself."""
+        if _is_small_product(equation, self._limits):
+            return "matmul", _is_transposed(equation.operands[0], self.definitions)
+        if equation.primitive == "sum" and equation.params["axis"] == (0,):
+            (x,) = equation.operands
+            is_small = x.type.size <= self._limits.largest
+            if x.dtype == equation.result.dtype in FLOATS and is_small:
+                return "sum", equation.params["keepdims"]
+        return None
+
 
 def _is_addition(equation: Equation) -> bool:
     return equation.primitive == "add" and all(
@@ -128,24 +148,13 @@ def _is_addition(equation: Equation) -> bool:
     )
 
 
-def _kind_of_term(equation: Equation, definitions: dict[Operand, Equation]) -> Any:
-    """What terms must have in common to be one; None for a term that stays by itself."""
-    if _is_small_product(equation):
-        return "matmul", _is_transposed(equation.operands[0], definitions)
-    if equation.primitive == "sum" and equation.params["axis"] == (0,):
-        (x,) = equation.operands
-        if x.dtype == equation.result.dtype in FLOATS and x.type.size <= LARGEST:
-            return "sum", equation.params["keepdims"]
-    return None
-
-
-def _is_small_product(equation: Equation) -> bool:
+def _is_small_product(equation: Equation, limits: Limits) -> bool:
     if equation.primitive != "matmul" or equation.result.dtype not in FLOATS:
         return False
     a, b = equation.operands
     if not (len(a.shape) == len(b.shape) == 2 and a.dtype == b.dtype == equation.result.dtype):
         return False
-    return 0 < a.shape[0] * b.shape[0] * b.shape[1] <= LARGEST
+    return 0 < a.shape[0] * b.shape[0] * b.shape[1] <= limits.largest
 
 
 def _is_transposed(operand: Operand, definitions: dict[Operand, Equation]) -> bool:
@@ -205,9 +214,9 @@ class _Member(NamedTuple):
         return y if x is self.product.result else x
 
 
-def _with_shared_factors(program: Program) -> Program:
+def _with_shared_factors(program: Program, limits: Limits) -> Program:
     """The program with products of one depth and one right factor as parts of one product."""
-    batches = _find_batches(program)
+    batches = _find_batches(program, limits)
     if not batches:
         return program
     writer = _Writer()
@@ -235,20 +244,20 @@ def _with_shared_factors(program: Program) -> Program:
     return Program(program.inputs, tuple(writer.equations), program.outputs, program.constants)
 
 
-def _find_batches(program: Program) -> list[list[_Member]]:
+def _find_batches(program: Program, limits: Limits) -> list[list[_Member]]:
     biased = _find_biased(program)
     depth: dict[Operand, int] = {}
     candidates: dict[Any, list[_Member]] = {}
     for equation in program.equations:
         before = max((depth.get(operand, 0) for operand in equation.operands), default=0)
         depth[equation.result] = before + (equation.primitive in ("matmul", "gemm"))
-        if _is_small_product(equation):
+        if _is_small_product(equation, limits):
             a, b = equation.operands
             member = _Member(equation, biased.get(equation.result))
             if depth.get(member.bias, 0) > before:  # type: ignore[arg-type]
                 member = member._replace(addition=None)
             candidates.setdefault((b, member.bias, before, a.shape), []).append(member)
-    return [members for members in candidates.values() if len(members) >= FEWEST]
+    return [members for members in candidates.values() if len(members) >= limits.fewest]
 
 
 def _find_biased(program: Program) -> dict[Operand, Equation]:

@@ -14,7 +14,14 @@ All of these are trees of `add`, `subtract`, `negative`, `multiply` and `divide`
 inner values are read nowhere else. Each is read as ``factor_1 term_1 + factor_2 term_2 + ...`` and
 rebuilt around the products among the terms. So the sum is taken in another order, and the factors
 are multiplied with each other first: results agree to rounding. Three products or more are added up
-by themselves before the rest: beside a large weight, many small steps would vanish one by one.
+by themselves before the rest: beside a large weight, many small steps would vanish one by one. A
+sum that is scaled, and then no term of another, stays as it is, and the scaling too: ``X W + b`` is
+a value that somebody may want to see, and ``-(X W + b)`` is not.
+
+What a product is added to is copied first, unless it may be overwritten: the array that the sum
+replaces, zeros, another product. For a backend that adds in passing, where it reads the product
+next, such a copy is no gain: `contract_in_place` leaves these additions to it. (`gemm` is then what
+adds products to each other, and to a parameter.)
 
 The factors' equations are left for `simplify` to tidy up, and what was replaced for `prune`.
 """
@@ -40,6 +47,7 @@ from miniflow.ir.program import (
 MAX_ADDED_TO_OTHERS: Final = 2  # products
 ONE: Final = Literal(1.0)
 ZERO: Final = Literal(0.0)
+_SUMS: Final = ("add", "subtract")
 
 
 def contract(program: Program) -> Program:
@@ -54,13 +62,40 @@ def contract(program: Program) -> Program:
       z = gemm(broadcast_to(bias, (4, 2)), x, w, 1.0, 1.0)  # f32[4,2]
       return z
     """
+    return _contracted(program, in_place=False)
+
+
+def contract_in_place(program: Program) -> Program:
+    """Return the same, but with a `gemm` only where its first operand may be overwritten.
+
+    >>> from miniflow.ir import Builder, Output, ValueType
+    >>> b = Builder()
+    >>> shapes = {"x": (4, 3), "w": (3, 2), "bias": (2,), "v": (4, 2)}
+    >>> x, w, bias, v = (b.input(ValueType("f32", s), "parameter", n) for n, s in shapes.items())
+    >>> z = b.add("add", (b.add("matmul", (x, w)), bias), name="z")
+    >>> new = b.add("add", (b.add("matmul", (x, w)), v), name="new")
+    >>> print(contract_in_place(b.program([z, Output(new, "parameter", replaces=v)])))
+    program(x: f32[4,3], w: f32[3,2], bias: f32[2], v: f32[4,2]):
+      z = add(matmul(x, w), bias)    # f32[4,2]
+      new = gemm(v, x, w, 1.0, 1.0)  # f32[4,2]
+      return (
+        z,
+        new,  # new value of v
+      )
+    """
+    return _contracted(program, in_place=True)
+
+
+def _contracted(program: Program, in_place: bool) -> Program:
     trees = _Trees(program)
+    replaced = {o.operand: o.replaces for o in program.outputs if o.replaces is not None}
     equations: list[Equation] = []
     for equation in program.equations:
         if equation.result in trees.inner:
             continue
         if trees.has_root(equation):
-            equations += _Sum(trees, equation).rebuilt()
+            old = replaced.get(equation.result) if in_place else None
+            equations += _Sum(trees, equation, in_place, old).rebuilt()
         else:
             equations.append(equation)
     return Program(program.inputs, tuple(equations), program.outputs, program.constants)
@@ -76,6 +111,9 @@ class _Trees:
         self._products: dict[Operand, int] = {}  # how many are in the tree below a value
         for equation in program.equations:
             self._grow(equation)
+        for equation in program.equations:
+            if equation.result not in self.inner:
+                self._cut(equation)
 
     def has_root(self, equation: Equation) -> bool:
         """Whether a tree, and more than a bare product, ends (or goes on) here."""
@@ -106,16 +144,24 @@ class _Trees:
             self.inner.update(inner)
 
     def _is_linear(self, equation: Equation, inner: Operand) -> bool:
-        if equation.primitive in ("add", "subtract"):
+        if equation.primitive in _SUMS:
             return all(operand.dtype == inner.dtype for operand in equation.operands)
-        if equation.primitive != "negative" and _scaled(equation) is None:
-            return False
-        # A sum of several products is scaled as a whole. And in the forward pass a node's value
-        # stays what the node says it is: a negation in the next node does not change its sign.
-        origin = equation.origin
-        is_free = origin is None or origin.phase != "forward"
-        is_one_node = is_free or self.definitions[inner].origin == origin
-        return is_one_node and self._products[inner] == 1
+        is_scaling = equation.primitive == "negative" or _scaled(equation) is not None
+        return is_scaling and self._products[inner] == 1  # of several: the sum is scaled once
+
+    def _cut(self, root: Equation) -> None:
+        """Let a tree that ends in scalings of a sum end in that sum."""
+        scalings: list[Operand] = []
+        while root.result in self._products and root.primitive not in _SUMS:
+            scalings.append(root.result)
+            below = next((o for o in root.operands if o in self.inner), None)
+            if below is None or root.primitive == "matmul":
+                return  # a product that is scaled
+            root = self.definitions[below]
+        if root.primitive in _SUMS and scalings:
+            for operand in scalings:
+                del self._products[operand]
+            self.inner.difference_update(scalings, (root.result,))
 
 
 def _is_matrix_product(equation: Equation) -> bool:
@@ -149,11 +195,14 @@ class _Term(NamedTuple):
 
 
 class _Sum:
-    """One tree, from its root, as it is read and rebuilt."""
+    """One tree, from its root, as it is read and rebuilt. With `in_place`, products are added to
+    nothing but products and the array that the root replaces, `old`.
+    """
 
-    def __init__(self, trees: _Trees, root: Equation) -> None:
+    def __init__(self, trees: _Trees, root: Equation, in_place: bool, old: Variable | None) -> None:
         self._trees = trees
         self._root = root
+        self._in_place, self._old = in_place, old
         self._equations: list[Equation] = []
 
     def rebuilt(self) -> list[Equation]:
@@ -167,7 +216,10 @@ class _Sum:
                 others[term.operand] = self._together(others[term.operand], term)
             else:
                 others[term.operand] = term
-        start, beta, left = self._start(products, list(others.values()))
+        is_copied = self._in_place and others.keys() - {self._old}
+        if is_copied and len(products) == 1:
+            return self._as_it_was()
+        start, beta, left = self._start(products, list(others.values()), bool(is_copied))
         total = start
         for term in products:
             product = self._trees.definitions[term.operand]
@@ -179,6 +231,13 @@ class _Sum:
         last = self._equations.pop()
         last = Equation(last.primitive, last.operands, last.params, self._root.result, last.origin)
         return [*self._equations, last]
+
+    def _as_it_was(self) -> list[Equation]:
+        """Return the equations from the only product to the root."""
+        path = [self._root]
+        while inner := [o for o in path[-1].operands if o in self._trees.inner]:
+            path.append(self._trees.definitions[inner[0]])
+        return path[::-1]
 
     def _terms(self) -> Iterator[_Term]:
         """Yield the terms of the tree, from left to right; what scales a sum scales each term."""
@@ -207,11 +266,11 @@ class _Sum:
         return self._trees.scaling(operand)
 
     def _start(
-        self, products: list[_Term], others: list[_Term]
+        self, products: list[_Term], others: list[_Term], is_copied: bool
     ) -> tuple[Operand, Operand, list[_Term]]:
         """Choose what the first product is added to, times what, and what is left for the end."""
         wanted = self._root.result.type
-        if not others or len(products) > MAX_ADDED_TO_OTHERS:
+        if not others or is_copied or len(products) > MAX_ADDED_TO_OTHERS:
             for is_negative, factor, product in products:
                 if factor is None and not is_negative:
                     self._equations.append(self._trees.definitions[product])

@@ -34,7 +34,7 @@ def with_names_of(before: Program, now: Mapping[Operand, Operand], after: Progra
     """Return `after` with names for results that have none: those of the values they stand for now.
 
     A gradient may turn out to be a value of the forward pass; that does not take the gradient's
-    name.
+    name. (Names and origins are labels: what is computed, and how, depends on neither.)
     """
     names: dict[tuple[Operand, str], str] = {}
     for equation in before.equations:

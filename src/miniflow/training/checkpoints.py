@@ -34,7 +34,7 @@ from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph.places import users_level
 from miniflow.options import number, whole
 from miniflow.training.history import Epoch, History
-from miniflow.training.stepping import BACKENDS
+from miniflow.training.stepping import backend_names
 
 if TYPE_CHECKING:
     from miniflow.training.callbacks import Callback
@@ -132,7 +132,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
     """
     path, arrays, about = _last_whole(path)
     training.optimizer.prepare(training.parameters)
-    if training.step.backend == "auto" and about.get("backend") in BACKENDS:
+    if training.step.backend == "auto" and about.get("backend") in backend_names():
         training.step.settle(about["backend"])
     _check_belonging(path, about, training)
     try:

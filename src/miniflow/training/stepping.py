@@ -15,12 +15,12 @@ goes on elsewhere asks for it by name and reaches the same bits.
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from miniflow import interpreter
+from miniflow.backends import RUN, find, names
 from miniflow.compiler import Compiled
 from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
@@ -35,7 +35,7 @@ from miniflow.options import OptionError
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.training.rewinding import Rewinder
 
-BACKENDS = ("auto", "interpreter", "numpy", "native")
+WITHOUT_RECORD = ("auto", "interpreter")
 Feed = dict[Node, Any]
 
 
@@ -50,26 +50,34 @@ class StepResult(NamedTuple):
     correct: int | None
 
 
+def backend_names() -> tuple[str, ...]:
+    """What a training can be run by.
+
+    >>> backend_names()
+    ('auto', 'interpreter', 'numpy', 'native')
+    """
+    return (*WITHOUT_RECORD, *names(RUN))
+
+
 def checked_backend(owner: str, backend: Any) -> str:
     """`backend`, if there is one of that name and it is installed.
 
     Raises:
         OptionError: there is none.
-        CompileError: it needs llvmlite.
+        CompileError: what it needs is not installed.
 
     >>> checked_backend("fit", "gpu")
     Traceback (most recent call last):
         ...
     miniflow.options.OptionError: fit: backend is one of auto, interpreter, numpy, native, not 'gpu' (str).
     """  # noqa: E501 (the message is one line)
-    if backend not in BACKENDS:
+    known = backend_names()
+    if backend not in known:
         raise OptionError(
-            f"{owner}: backend is one of {', '.join(BACKENDS)}, not {describe(backend)}."
+            f"{owner}: backend is one of {', '.join(known)}, not {describe(backend)}."
         )
-    if backend == "native" and find_spec("llvmlite") is None:
-        raise CompileError(
-            'The native backend needs llvmlite: pip install "miniflow-graphs[native]".'
-        )
+    if backend not in WITHOUT_RECORD:
+        find(backend).check_available()
     return str(backend)
 
 
@@ -225,7 +233,7 @@ def make_step(
         loss: one number.
         parameters: all `Parameter`s that it depends on, in the order of the graph.
         optimizer: what moves them.
-        backend: one of `BACKENDS`.
+        backend: one of `backend_names()`.
 
     Raises what `checked_backend` does. A call of the step raises NotFiniteError where the loss or a
     gradient is NaN or infinite, CompileError where the backend was named and cannot run the graph.

@@ -5,7 +5,8 @@
 The way there: `prepare` rewrites what JavaScript has no need of, `layout` says where elements lie,
 `grouping` sorts the equations into loop nests; `loops` and `calls` write these into a `Source`,
 with the help of `dialect` (how each primitive is written), `values` (how each dtype is) and `nest`
-(the loops themselves). What NumPy has and JavaScript has not is in `functions.js`.
+(the loops themselves); `function` puts the text together. What NumPy has and JavaScript has not is
+in `functions.js`.
 
 It is not among the backends that `compile` can run, as there is no JavaScript in Python: the code
 is for a page.
@@ -14,25 +15,16 @@ is for a page.
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Iterable
 from importlib.resources import files
 
 import numpy as np
 
-from miniflow.backends.javascript.calls import write_call
-from miniflow.backends.javascript.grouping import schedule
-from miniflow.backends.javascript.layout import Views
-from miniflow.backends.javascript.loops import write_loop
-from miniflow.backends.javascript.nest import INDENT
-from miniflow.backends.javascript.prepare import prepare
-from miniflow.backends.javascript.signature import read_arguments, signature, write_results
-from miniflow.backends.javascript.source import WORDS, Source, called_in, functions
-from miniflow.errors import CompileError
+from miniflow.backends.backend import WRITE, Backend
 from miniflow.ir.dtypes import Array, dtype_name
 from miniflow.ir.program import Program
+from miniflow.passes import TIDY
 
-__all__ = ["ARRAYS_JS", "array_text", "to_javascript"]
+__all__ = ["ARRAYS_JS", "BACKEND", "array_text", "to_javascript"]
 
 ARRAYS_JS = (files(__package__) / "arrays.js").read_text(encoding="utf-8")
 """The text of `typedArray(dtype, base64)`, which reads in a page what `array_text` wrote."""
@@ -78,43 +70,9 @@ def to_javascript(program: Program, name: str = "program") -> str:
           e[i] = exp(x[i]);
         }
     """
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in WORDS:
-        raise CompileError(f"A function of JavaScript cannot be called {name!r}.")
-    prepared = prepare(program)
-    views = Views(prepared)
-    source = Source(prepared, schedule(prepared, views), views, name)
-    read_arguments(source)
-    for group in source.plan.groups:
-        source.lines.append("")
-        if group.space is None:
-            write_call(source, group.equations[0])
-        else:
-            write_loop(source, group)
-    source.lines.append("")
-    write_results(source)
-    return _text(source)
+    from miniflow.backends.javascript.function import function_text
+
+    return function_text(program, name)
 
 
-def _text(source: Source) -> str:
-    """Put the parts together: what is called, the set-up, `run`, and what is told about it."""
-    told = []
-    for title, entries in signature(source.program).items():
-        told += [f"const {title} = [", *_indented(f"{entry}," for entry in entries), "];"]
-    code = ["function run(args) {", *_indented(source.lines), "}"]
-    math, ours = called_in("\n".join([*source.setup, *code]))
-    parts = [
-        [f"const {{ {', '.join(math)} }} = Math;"] if math else [],
-        told,
-        *(functions()[function].split("\n") for function in ours),
-        source.setup,
-        code,
-        ["return { inputs, constants: expected, outputs, run };"],
-    ]
-    lines = [f"function {source.name}(constants) {{", '  "use strict";']
-    for part in parts:
-        lines += ["", *_indented(part)] if part else []
-    return "\n".join([*lines, "}"]) + "\n"
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"{INDENT}{line}" if line else "" for line in lines]
+BACKEND = Backend(name="javascript", lower=to_javascript, passes=TIDY, purpose=WRITE)

@@ -23,7 +23,7 @@ from miniflow.backends.javascript.values import (
 )
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.primitives import infer
-from miniflow.ir.program import Equation, Operand, Variable
+from miniflow.ir.program import Equation, Literal, Operand, Variable
 from miniflow.lowering.loop_dtypes import loop_dtypes_of
 
 
@@ -37,8 +37,30 @@ def write_call(source: Source, equation: Equation) -> None:
 
 
 def _matmul(source: Source, equation: Equation) -> None:
+    a, b = equation.operands
+    _product(source, a, b, equation.result)
+
+
+def _gemm(source: Source, equation: Equation) -> None:
+    """The product lies where the sum will lie, and is scaled and added to there."""
+    c, a, b, alpha, beta = equation.operands
+    result, dtype = equation.result, equation.result.dtype
+    _product(source, a, b, result)
+    nest = Nest(result.shape)
+    index = source.own_index(nest)
+    terms = [source.read(c, dtype, nest), source.place(result, index)]
+    for place, scale in enumerate((beta, alpha)):
+        if not (isinstance(scale, Literal) and scale.value == 1):
+            text = template(WRITINGS["multiply"], dtype)
+            scaled = fill(text, terms[place], source.read(scale, dtype, nest))
+            terms[place] = rounded(scaled, dtype)
+    total = fill(template(WRITINGS["add"], dtype), *terms)
+    nest.add(source.assign(result, index, rounded(total, dtype)))
+    source.close(nest)
+
+
+def _product(source: Source, a: Operand, b: Operand, result: Variable) -> None:
     """A product of floats is made by `multiply`; others, and numbers, are sums of their own."""
-    a, b, result = *equation.operands, equation.result
     batch = result.shape[: len(result.shape) - (len(a.shape) > 1) - (len(b.shape) > 1)]
     left, right = source.views.of(a), source.views.of(b)
     if len(a.shape) == 1:
@@ -46,7 +68,7 @@ def _matmul(source: Source, equation: Equation) -> None:
     if len(b.shape) == 1:
         right = right._replace(shape=(*right.shape, 1), strides=(*right.strides, 0))
     if result.kind != "array" or result.dtype not in ("f32", "f64"):
-        _sum_of_products(source, equation, batch, left, right)
+        _sum_of_products(source, result, batch, left, right)
         return
     (m, k), n = left.shape[-2:], right.shape[-1]
     nest = Nest(batch)
@@ -57,7 +79,7 @@ def _matmul(source: Source, equation: Equation) -> None:
         rows, columns = view.strides[-2:]
         arguments += [source.array(view.base), nest.index(view.offset, stack.laid_over(batch))]
         arguments += [str(rows), str(columns)]
-    factors = " @ ".join(_called(source, operand) for operand in equation.operands)
+    factors = " @ ".join(_called(source, operand) for operand in (a, b))
     nest.add(f"multiply({', '.join(arguments)}, {m}, {k}, {n});  // {factors}")
     source.close(nest)
 
@@ -72,9 +94,9 @@ def _called(source: Source, factor: Operand) -> str:
 
 
 def _sum_of_products(
-    source: Source, equation: Equation, batch: Shape, left: View, right: View
+    source: Source, result: Variable, batch: Shape, left: View, right: View
 ) -> None:
-    result, dtype = equation.result, equation.result.dtype
+    dtype = result.dtype
     tag = "f64" if dtype[0] == "f" else dtype
     (m, k), n = left.shape[-2:], right.shape[-1]
     nest = Nest((*batch, m, n, k))
@@ -251,6 +273,7 @@ def _last(axis: int, entries: Shape) -> Shape:
 
 CALLS: Final[dict[str, Callable[[Source, Equation], None]]] = {
     "matmul": _matmul,
+    "gemm": _gemm,
     "concatenate": _concatenate,
     "slice_update": _slice_update,
     "slice_add": _slice_add,

@@ -1,6 +1,5 @@
 """What is changed in a program before it is written as JavaScript.
 
-- `gemm` becomes a product, and what is added to it: the loop that reads the product adds it;
 - the factors of a product have its dtype, and lie in memory, as does what is looked up in;
 - what is reshaped although its elements do not lie in order is copied first;
 - every output that is an array has memory of its own.
@@ -13,9 +12,7 @@ from collections.abc import Iterable
 from miniflow.backends.javascript.layout import Views, is_view
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import (
-    NO_PARAMS,
     Equation,
-    Literal,
     Operand,
     Output,
     Params,
@@ -41,12 +38,13 @@ class _Writer:
 
     def add(self, equation: Equation) -> None:
         """Write an equation and, before it, what it needs."""
-        if equation.primitive == "gemm":
-            self._add_gemm(equation)
-            return
         operands = equation.operands
         if equation.primitive == "matmul":
             operands = tuple(self._in_memory(o, equation.result.dtype, equation) for o in operands)
+        elif equation.primitive == "gemm":
+            c, a, b, *scales = operands
+            a, b = (self._in_memory(o, c.dtype, equation) for o in (a, b))
+            operands = (c, a, b, *scales)
         elif equation.primitive == "gather":
             x, *indices = operands
             operands = (self._in_memory(x, x.dtype, equation), *indices)
@@ -71,17 +69,6 @@ class _Writer:
             self._owners.add(result)
         return result
 
-    def _add_gemm(self, equation: Equation) -> None:
-        """`β c + α (a @ b)`, without the factors that are 1."""
-        c, a, b, alpha, beta = equation.operands
-        factors = tuple(self._in_memory(x, c.dtype, equation) for x in (a, b))
-        product: Operand = self._append("matmul", factors, NO_PARAMS, equation)
-        if not _is_one(alpha):
-            product = self._append("multiply", (product, alpha), NO_PARAMS, equation)
-        if not _is_one(beta):
-            c = self._append("multiply", (c, beta), NO_PARAMS, equation)
-        self._append("add", (c, product), NO_PARAMS, equation, equation.result)
-
     def _in_memory(self, x: Operand, dtype: str, like: Equation) -> Operand:
         """An array of a dtype, whose elements are in memory."""
         base = self._views.of(x).base
@@ -101,7 +88,3 @@ class _Writer:
             if isinstance(operand, Variable) and is_array and operand not in self._owners:
                 operand = self._copy(operand, None, operand.name)
             yield Output(operand, output.role, output.name, output.replaces)
-
-
-def _is_one(number: Operand) -> bool:
-    return isinstance(number, Literal) and bool(number.value == 1)

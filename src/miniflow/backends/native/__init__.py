@@ -2,7 +2,7 @@
 
 It needs the package llvmlite (the extra ``native``). A program goes this way:
 
-- `prepare` and `passes.fuse`: the equations are sorted into groups;
+- `lowering.fuse`: the equations are sorted into groups;
 - `kernels` writes each loop as text, in a language of its own (`language`), which
   `machine` turns into machine code. Kernels are generic in shape, and shared: by the layers
   of a network, by programs, and by processes, through a cache on disk (`cache`);
@@ -16,40 +16,22 @@ So a training step is one call into compiled code. `lower` makes it.
 
 from __future__ import annotations
 
-from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-from miniflow.backends import blas
-from miniflow.backends.native import machine
-from miniflow.backends.native.expressions import can_fuse
-from miniflow.backends.native.kernels import Kernel
-from miniflow.backends.native.lowering import Lowered, lower_schedule
-from miniflow.backends.native.prepare import prepare
-from miniflow.ir import Program
-from miniflow.lowering.fuse import Schedule, fuse
+from miniflow.backends.backend import Backend
+from miniflow.ir.program import Program
+from miniflow.passes import TIDY, batch, contract_in_place, share_exponentials
 
+if TYPE_CHECKING:
+    from miniflow.backends.native.executable import Executable
 
-class Executable:
-    """A program as machine code.
-
-    `run` takes one argument for each input, of exactly its type, and returns the outputs that
-    replace no input; those that do are written into the array of that input. `source` is the code,
-    to be read; `schedule` has the groups that it is made of.
-    """
-
-    def __init__(self, schedule: Schedule, lowered: Lowered) -> None:
-        self.schedule = schedule
-        self.run = lowered.run
-        self._lowered = lowered
-
-    @cached_property
-    def source(self) -> str:
-        """The kernels, each line with the node that it comes from, and the function around them."""
-        texts = [_commented(name, kernel) for name, kernel in self._lowered.kernels]
-        return "\n\n".join([*texts, self._lowered.text])
+MOST_KINDS: Final = 300  # of equations in a program that `auto` has compiled to machine code
 
 
 def is_available() -> bool:
-    """Whether this machine has what the native backend needs."""
+    """Whether this machine has what the native backend needs, and llvmlite knows its processor."""
+    from miniflow.backends.native import machine
+
     return machine.is_available()
 
 
@@ -64,19 +46,31 @@ def lower(program: Program) -> Executable:
     >>> step.run([np.array([-1, 0, 1, 2], np.float32)])
     [array([0., 0., 1., 2.], dtype=float32)]
     """
-    schedule = fuse(prepare(program), can_fuse)
-    return Executable(schedule, lower_schedule(schedule, blas.find()))
+    from miniflow.backends.native.executable import make
+
+    return make(program)
 
 
-def _commented(name: str, kernel: Kernel) -> str:
-    """Return a kernel's text; a comment says where another node begins."""
-    lines = [line.text for line in kernel.lines]
-    lines[0] = lines[0].replace("def kernel(", f"def {name}(", 1)
-    width = min(max(map(len, lines[1:]), default=0), 60)
-    node = ""
-    for number, line in enumerate(kernel.lines):
-        origin = line.equation.origin if line.equation else None
-        if origin and origin.node != node:
-            node = origin.node
-            lines[number] = f"{lines[number]:{width}}  # {node}"
-    return "\n".join(lines) + "\n"
+def declines(program: Program) -> str:
+    """Why machine code is not worth the while that it takes to make it; "" if it is.
+
+    Machine code is faster for whatever computes arrays. Loops that are alike are compiled once, and
+    kept on disk. So what counts is not how long a program is, but how many different equations it
+    has: a network unrolled over two hundred time steps has few.
+    """
+    kinds = {(e.primitive, e.result.type) for e in program.equations}
+    if not any(type_.shape for _, type_ in kinds):
+        return "it computes no arrays"
+    if len(kinds) > MOST_KINDS:
+        return f"{len(kinds)} kinds of equations, more than {MOST_KINDS}, take long to compile"
+    return ""
+
+
+BACKEND = Backend(
+    name="native",
+    lower=lower,
+    passes=(*TIDY, batch, contract_in_place, *TIDY, share_exponentials),
+    package="llvmlite",
+    extra="native",
+    declines=declines,
+)

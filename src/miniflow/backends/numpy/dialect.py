@@ -8,14 +8,8 @@ passing is written out as an equation, so that its memory can be planned.
   NumPy reads faster than numbers;
 - what is reshaped, multiplied as a matrix, or indexed by arrays lies in C order, or transposed;
 - every output that is an array is the result of an equation that has memory of its own;
-- elements are picked by their *positions*, computed and checked once: four primitives that only
-  this backend has, listed below, stand for `gather`, `gather_update` and `scatter_add` where all
-  axes are indexed, or one.
-
-    at = positions(i, j, lengths=(n, k))       # i * k + j, and IndexError if one is out of range
-    take(x, at, axis=None)                     # x[i, j]; with axis=0 and one index: x[i]
-    put(x, value, at, axis=None)               # x with x[i, j] = value
-    accumulate(x, value, at, axis=None, is_unique=False)    # x with x[i, j] += value
+- elements are picked by their positions, with four primitives that only this backend has
+  (`primitives`). A prepared program is checked with these: `check(program, also=DIALECT)`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,75 @@
+"""What everybody may know of a backend: one record, which stands in the backend's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from miniflow.errors import CompileError
+from miniflow.ir.program import Program
+
+Purpose: TypeAlias = Literal["run", "compare", "write"]
+Pass: TypeAlias = "Callable[[Program], Program]"
+
+RUN: Final[Purpose] = "run"
+COMPARE: Final[Purpose] = "compare"
+WRITE: Final[Purpose] = "write"
+
+
+class Executable(Protocol):
+    """A program that can be run.
+
+    It is handed one argument for each input of the program, exactly of its type; arrays are in C
+    order, and none that was fed shares memory with a parameter. New values of parameters and of an
+    optimizer's state are written into their own arrays, after everything else; the other outputs
+    are returned, in order, and belong to the caller. If the value of a program that updates
+    something turns out NaN or infinite, `FloatingPointError` is raised before anything is updated.
+    """
+
+    source: str
+
+    def run(self, arguments: Sequence[Any]) -> list[Any]:
+        """The outputs that replace no input, in order."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One backend.
+
+    Attributes:
+        name: what it is asked for by.
+        lower: makes what runs (an `Executable`) of a program, or what is written to a file (text).
+        passes: what a program goes through before that, in order.
+        purpose: "run"; "compare", which is slow; or "write", for what runs elsewhere.
+        package: what has to be installed besides NumPy, if anything; `extra` is the extra of this
+            package that brings it.
+        declines: why `auto` shall not take it for a program that went through its passes; "" if it
+            may.
+    """
+
+    name: str
+    lower: Callable[[Program], Any]
+    passes: tuple[Pass, ...] = ()
+    purpose: Purpose = RUN
+    package: str | None = None
+    extra: str | None = None
+    declines: Callable[[Program], str] = lambda program: ""
+
+    def available(self) -> bool:
+        """Whether what it needs is installed.
+
+        >>> from miniflow.backends import find
+        >>> find("numpy").available()
+        True
+        """
+        return self.package is None or find_spec(self.package) is not None
+
+    def check_available(self) -> None:
+        """Raise CompileError, with the way to install it, if what it needs is not installed."""
+        if not self.available():
+            raise CompileError(
+                f"The {self.name} backend needs {self.package}: "
+                f'pip install "miniflow-graphs[{self.extra}]".'
+            )

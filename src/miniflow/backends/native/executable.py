@@ -1,0 +1,52 @@
+"""A program as machine code, and as the text of it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from miniflow.backends import blas
+from miniflow.backends.native.expressions import can_fuse
+from miniflow.backends.native.kernels import Kernel
+from miniflow.backends.native.lowering import Lowered, lower_schedule
+from miniflow.ir import Program
+from miniflow.lowering.fuse import Schedule, fuse
+
+
+class Executable:
+    """A program as machine code.
+
+    `run` takes one argument for each input, of exactly its type, and returns the outputs that
+    replace no input; those that do are written into the array of that input. `source` is the code,
+    to be read; `schedule` has the groups that it is made of.
+    """
+
+    def __init__(self, schedule: Schedule, lowered: Lowered) -> None:
+        self.schedule = schedule
+        self.run = lowered.run
+        self._lowered = lowered
+
+    @cached_property
+    def source(self) -> str:
+        """The kernels, each line with the node that it comes from, and the function around them."""
+        texts = [_commented(name, kernel) for name, kernel in self._lowered.kernels]
+        return "\n\n".join([*texts, self._lowered.text])
+
+
+def make(program: Program) -> Executable:
+    """Make machine code of a program; see `lower`."""
+    schedule = fuse(program, can_fuse)
+    return Executable(schedule, lower_schedule(schedule, blas.find()))
+
+
+def _commented(name: str, kernel: Kernel) -> str:
+    """Return a kernel's text; a comment says where another node begins."""
+    lines = [line.text for line in kernel.lines]
+    lines[0] = lines[0].replace("def kernel(", f"def {name}(", 1)
+    width = min(max(map(len, lines[1:]), default=0), 60)
+    node = ""
+    for number, line in enumerate(kernel.lines):
+        origin = line.equation.origin if line.equation else None
+        if origin and origin.node != node:
+            node = origin.node
+            lines[number] = f"{lines[number]:{width}}  # {node}"
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,89 @@
+"""The text of a program, and the function that it defines."""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from miniflow.backends import blas
+from miniflow.backends.numpy.dialect import prepare
+from miniflow.backends.numpy.emit import emit, storage
+from miniflow.backends.numpy.source import Source
+from miniflow.ir.program import Program, Variable
+from miniflow.lowering.memory import Plan, plan
+
+_numbers = itertools.count(1)
+
+
+class Executable:
+    """A program that can be run; made by `lower`.
+
+    Attributes:
+        source: the code.
+        run: takes one argument per input, exactly of its type (arrays in C order, aligned), writes
+            the new values of inputs into their own arrays, and returns the other outputs. These
+            belong to the caller. Where the program updates inputs and its first output, a number,
+            is NaN or infinite, FloatingPointError is raised; that, an index out of range
+            (IndexError) and a Python division by zero leave all inputs as they were.
+    """
+
+    def __init__(self, source: str, run: Callable[[Sequence[Any]], list[Any]]) -> None:
+        self.source = source
+        self.run = run
+
+
+def make(program: Program) -> Executable:
+    """Make a program ready to be run by NumPy; see `lower`."""
+    program = prepare(program)
+    planned, library = plan(program, storage), blas.find()
+    source = Source(program, planned, has_blas=library is not None)
+    _write_body(source, program, planned)
+    text = source.text()
+    filename = f"<miniflow program {next(_numbers)}>"
+    namespace: dict[str, Any] = {
+        "constants": [constant.value for constant in program.constants],
+        "library": library,
+    }
+    exec(compile(text, filename, "exec"), namespace)
+    run = namespace.pop("step")  # without a cycle, the memory is free as soon as the program is
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    weakref.finalize(run, linecache.cache.pop, filename, None)
+    return Executable(text, run)
+
+
+def _write_body(source: Source, program: Program, planned: Plan) -> None:
+    phases = {e.origin.phase for e in planned.equations if e.origin}
+    phase, last = "", None
+    for number, equation in enumerate(planned.equations):
+        if number == planned.first_update:
+            _finish_computing(source, program, planned)
+        origin = equation.origin
+        if origin is not None and origin.phase != phase and len(phases) > 1:
+            phase = origin.phase
+            source.section(phase)
+        if origin is not None and origin != last:
+            source.label(origin.node)
+        last = origin
+        emit(source, equation)
+    if planned.first_update == len(planned.equations):
+        _finish_computing(source, program, planned)
+    for replaced, value in planned.copies:
+        source.line(f"{source.read(replaced)}[...] = {source.read(value)}")
+    source.release()
+    returned = [source.number(o.operand).text for o in program.outputs if o.replaces is None]
+    source.line(f"return [{', '.join(returned)}]")
+
+
+def _finish_computing(source: Source, program: Program, planned: Plan) -> None:
+    """End the part that changes no input: the last chance to raise."""
+    value = next((o.operand for o in program.outputs if o.replaces is None), None)
+    is_known = value not in {e.result for e in planned.equations[planned.first_update :]}
+    is_updating = any(output.replaces is not None for output in program.outputs)
+    if not (is_updating and is_known and isinstance(value, Variable) and value.shape == ()):
+        return
+    if value.dtype[0] == "f":
+        name = source.settled(value)
+        source.line(f'{source.function("check_finite")}("{name}", {name})')
