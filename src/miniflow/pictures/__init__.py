@@ -10,11 +10,9 @@ From the reader's side to the drawer's:
 - how it is shown: `svg` (with `cards`, `stacks`, `compose`, `style`, `metrics`, `markup`), `png`,
   `terminal` (with `tracks`), `dot`, `mermaid`;
 - `canvas`: plots and sketches that are drawn by hand, as SVG and, with `pixels`, as PNG;
-- `explorer`: the page in which one steps through a graph (with `explorer_recording`,
-  `explorer_program`, `explorer_code`, `explorer_numbers`, `explorer_layouts`, `explorer_page`, and
-  in `static` its JavaScript and its style sheet);
-- `layout`: where everything goes. Plain data in, plain data out: `nesting` for groups, `layered`
-  for one level, with its steps `layering`, `mesh`, `crossings` and `coordinates`.
+- `explorer`: the page in which one steps through a graph (its JavaScript and its style sheet are in
+  `static`);
+- `layout`: where everything goes; plain data in, plain data out.
 
 Importing it imports NumPy and nothing else that is installed.
 """

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Key, Kind, outline, plain
+from miniflow.pictures.figure import (
+    Arrow,
+    Card,
+    Figure,
+    Frame,
+    Key,
+    Kind,
+    card_lines,
+    label_lines,
+    name_parts,
+    outline,
+    plain,
+)
 
 _SHAPES: dict[Kind, str] = {
     "input": "ellipse",
@@ -17,12 +29,11 @@ _SHAPES: dict[Kind, str] = {
 
 def dot(figure: Figure) -> str:
     """The figure as a DOT digraph: `dot -Tpdf` draws it."""
-    names = {card.key: f"n{index}" for index, card in enumerate(figure.cards)}
-    names |= {frame.key: f"cluster_{index}" for index, frame in enumerate(figure.frames)}
+    names = name_parts(figure, "cluster_")
     lines = [
         "digraph {",
         f"  graph [rankdir={'TB' if figure.direction == 'down' else 'LR'}, "
-        f"label={quoted(_title(figure))}, labelloc=t, fontname=Helvetica]",
+        f"label={quote(_title(figure))}, labelloc=t, fontname=Helvetica]",
         "  node [fontname=Helvetica, fontsize=11]",
         "  edge [fontname=Helvetica, fontsize=10]",
         *(_part(part, names) for part in outline(figure)),
@@ -42,16 +53,16 @@ def _part(part: Card | Frame | None, names: dict[Key, str]) -> str:
     if part is None:
         return "  }"
     if isinstance(part, Frame):
-        return f"  subgraph {names[part.key]} {{ label={quoted(part.title)}; labeljust=l"
+        return f"  subgraph {names[part.key]} {{ label={quote(part.title)}; labeljust=l"
     look = ", color=gray70, fontcolor=gray50" if part.lit is False else ""
-    label = quoted("\n".join(card_lines(part)))
+    label = quote(card_lines(part))
     return f"  {names[part.key]} [label={label}, shape={_SHAPES[part.kind]}{look}]"
 
 
 def _edge(arrow: Arrow, names: dict[Key, str]) -> str:
     looks = []
     if arrow.label:
-        looks.append(f"label={quoted(chr(10).join(map(plain, arrow.label)))}")
+        looks.append(f"label={quote(label_lines(arrow))}")
     if arrow.lit is not None:
         looks.append('penwidth=2, color="#b23a0c"' if arrow.lit else "color=gray70")
     if arrow.dashed:
@@ -60,24 +71,10 @@ def _edge(arrow: Arrow, names: dict[Key, str]) -> str:
     return f"  {names[arrow.source]} -> {names[arrow.target]}{attributes}"
 
 
-def card_lines(card: Card) -> list[str]:
-    """What a card says, line by line, for formats that set text themselves."""
-    lines = [
-        card.title,
-        " ".join(filter(None, (card.operation, card.shape))),
-        *card.code,
-        *card.remarks,
-    ]
-    lines += [
-        f"{sign} {seen.text}" for sign, seen in (("=", card.value), ("∂", card.gradient)) if seen
-    ]
-    return [line for line in lines if line]
-
-
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     r"""A DOT string.
 
-    >>> print(quoted('say "hi"'))
+    >>> print(quote('say "hi"'))
     "say \"hi\""
     """
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

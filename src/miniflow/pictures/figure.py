@@ -116,3 +116,30 @@ def outline(figure: Figure, frame: Key | None = None) -> Iterator[Card | Frame |
             yield inner
             yield from outline(figure, inner.key)
             yield None
+
+
+# What formats that place and set text by themselves (DOT, Mermaid) have in common.
+
+
+def name_parts(figure: Figure, frame: str) -> dict[Key, str]:
+    """Short names: n0, n1 ... of the cards, and of the frames numbers behind `frame`."""
+    names = {card.key: f"n{index}" for index, card in enumerate(figure.cards)}
+    return names | {part.key: f"{frame}{index}" for index, part in enumerate(figure.frames)}
+
+
+def card_lines(card: Card) -> str:
+    """What a card says, line by line."""
+    signs = (("=", card.value), ("∂", card.gradient))
+    lines = [
+        card.title,
+        " ".join(filter(None, (card.operation, card.shape))),
+        *card.code,
+        *card.remarks,
+        *(f"{sign} {seen.text}" for sign, seen in signs if seen),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def label_lines(arrow: Arrow) -> str:
+    """What stands on an arrow, line by line."""
+    return "\n".join(map(plain, arrow.label))

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from miniflow.pictures.dot import card_lines
-from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Key, Kind, outline, plain
+from miniflow.pictures.figure import (
+    Arrow,
+    Card,
+    Figure,
+    Frame,
+    Key,
+    Kind,
+    card_lines,
+    label_lines,
+    name_parts,
+    outline,
+    plain,
+)
 
 _SHAPES: dict[Kind, tuple[str, str]] = {
     "input": ("[/", "/]"),
@@ -27,8 +38,7 @@ _ENTITIES = {
 
 def mermaid(figure: Figure) -> str:
     """The figure as a Mermaid flowchart."""
-    names = {card.key: f"n{index}" for index, card in enumerate(figure.cards)}
-    names |= {frame.key: f"g{index}" for index, frame in enumerate(figure.frames)}
+    names = name_parts(figure, "g")
     dim = [names[card.key] for card in figure.cards if card.lit is False]
     lines = [
         f"flowchart {'TB' if figure.direction == 'down' else 'LR'}",
@@ -46,21 +56,21 @@ def _part(part: Card | Frame | None, names: dict[Key, str]) -> str:
     if part is None:
         return "  end"
     if isinstance(part, Frame):
-        return f"  subgraph {names[part.key]}[{escaped(part.title)}]"
+        return f"  subgraph {names[part.key]}[{quote(part.title)}]"
     before, after = _SHAPES[part.kind]
-    return f"  {names[part.key]}{before}{escaped(chr(10).join(card_lines(part)))}{after}"
+    return f"  {names[part.key]}{before}{quote(card_lines(part))}{after}"
 
 
 def _edge(arrow: Arrow, names: dict[Key, str]) -> str:
     line = "-.->" if arrow.dashed else "==>" if arrow.lit else "-->"
-    label = f"|{escaped(chr(10).join(map(plain, arrow.label)))}|" if arrow.label else ""
+    label = f"|{quote(label_lines(arrow))}|" if arrow.label else ""
     return f"  {names[arrow.source]} {line}{label} {names[arrow.target]}"
 
 
-def escaped(text: str) -> str:
+def quote(text: str) -> str:
     """Text in quotes, with what Mermaid would read as markup written as entities.
 
-    >>> print(escaped('a "b" <c>'))
+    >>> print(quote('a "b" <c>'))
     "a #quot;b#quot; #lt;c#gt;"
     """
     marked = "".join(_ENTITIES.get(c, c) for c in text)

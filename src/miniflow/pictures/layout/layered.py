@@ -18,7 +18,7 @@ from typing import NamedTuple
 from miniflow.pictures.layout.coordinates import place_across
 from miniflow.pictures.layout.crossings import order_layers
 from miniflow.pictures.layout.layering import assign_layers
-from miniflow.pictures.layout.mesh import Line, Mesh, Point, Size
+from miniflow.pictures.layout.mesh import Extent, FlatEdge, Mesh, Point
 
 _SHORT = 0.4  # of the usual gap, beside a layer without boxes
 
@@ -46,8 +46,8 @@ class Flat(NamedTuple):
 
 
 def lay_out_flat(
-    sizes: Sequence[Size],
-    lines: Sequence[Line],
+    sizes: Sequence[Extent],
+    lines: Sequence[FlatEdge],
     spacing: Spacing,
     first: Collection[int] = (),
     last: Collection[int] = (),
@@ -109,7 +109,7 @@ def _bands(mesh: Mesh, across: list[float], spacing: Spacing) -> list[tuple[floa
 
 
 def _arrivals(
-    mesh: Mesh, lines: Sequence[Line], across: list[float], spacing: Spacing
+    mesh: Mesh, lines: Sequence[FlatEdge], across: list[float], spacing: Spacing
 ) -> list[float]:
     """Where on its target's side each line ends, from the middle: in the order in which the lines
     come in.
@@ -163,7 +163,7 @@ def _routes(
 ) -> list[list[Point]]:
     """The points of each line: straight through each band, from one x to another in each gap."""
 
-    def leaving(line: Line) -> list[Point]:
+    def leaving(line: FlatEdge) -> list[Point]:
         start, end = bands[mesh.layer[line.source]]
         x = across[line.source] + (line.leave or 0.0)
         return [(x, (start + end + mesh.sizes[line.source].along) / 2), (x, end)]

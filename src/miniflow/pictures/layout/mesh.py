@@ -16,21 +16,21 @@ from miniflow.pictures.layout.layering import neighbours, topological_order
 Point = tuple[float, float]
 
 
-class Size(NamedTuple):
+class Extent(NamedTuple):
     """The extent of a box across the layers and along them."""
 
     across: float
     along: float
 
 
-class Line(NamedTuple):
+class FlatEdge(NamedTuple):
     """An edge between boxes given by index; `leave` and `arrive` fix where on the side it starts
     and ends, as a distance from the middle.
     """
 
     source: int
     target: int
-    label: Size | None = None
+    label: Extent | None = None
     leave: float | None = None
     arrive: float | None = None
 
@@ -45,14 +45,16 @@ class Mesh:
         parent, stem: for each bend and label the vertex before it, and the line that led to it.
     """
 
-    def __init__(self, sizes: Sequence[Size], layer: list[int], lines: Sequence[Line]) -> None:
+    def __init__(
+        self, sizes: Sequence[Extent], layer: list[int], lines: Sequence[FlatEdge]
+    ) -> None:
         self.lines = list(lines)
         self.sizes = list(sizes)
         self.layer = list(layer)
         self.boxes = len(sizes)
         self.is_bend = [False] * self.boxes
         self.parent: dict[int, int] = {}
-        self.stem: dict[int, Line] = {}
+        self.stem: dict[int, FlatEdge] = {}
         trunks: dict[tuple[int, float | None], list[int]] = {}
         self.via = [self._lead(line, trunks) for line in lines]
         pieces = [(before, vertex) for vertex, before in self.parent.items()]
@@ -62,19 +64,19 @@ class Mesh:
         for vertex, level in enumerate(self.layer):
             self.layers[level].append(vertex)
 
-    def _lead(self, line: Line, trunks: dict[tuple[int, float | None], list[int]]) -> int:
+    def _lead(self, line: FlatEdge, trunks: dict[tuple[int, float | None], list[int]]) -> int:
         """Lead a line up to the layer before its target; the vertex where it is then."""
         start = self.layer[line.source] + 1
         end = self.layer[line.target] - (1 if line.label else 0)
         bends = trunks.setdefault((line.source, line.leave), [])
         while len(bends) < end - start:
             before = bends[-1] if bends else line.source
-            bends.append(self._add(start + len(bends), Size(0, 0), before, line))
+            bends.append(self._add(start + len(bends), Extent(0, 0), before, line))
             self.is_bend[bends[-1]] = True
         via = bends[end - start - 1] if end > start else line.source
         return self._add(end, line.label, via, line) if line.label else via
 
-    def _add(self, level: int, size: Size, before: int, line: Line) -> int:
+    def _add(self, level: int, size: Extent, before: int, line: FlatEdge) -> int:
         vertex = len(self.layer)
         self.layer.append(level)
         self.sizes.append(size)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from miniflow.pictures.layout.layered import Flat, Spacing, lay_out_flat, without_repeats
-from miniflow.pictures.layout.mesh import Line, Point, Size
+from miniflow.pictures.layout.mesh import Extent, FlatEdge, Point
 
 Key = Hashable
 
 
-class Frame(NamedTuple):
+class FrameKey(NamedTuple):
     """A group's key among the keys of boxes: a group and a box may bear the same name."""
 
     group: Key
@@ -31,7 +31,7 @@ class Wire(NamedTuple):
 
     source: Key
     target: Key
-    label: Size | None = None
+    label: Extent | None = None
     leave: float | None = None
     arrive: float | None = None
 
@@ -41,7 +41,7 @@ class Margin(NamedTuple):
 
     across: tuple[float, float] = (0, 0)
     along: tuple[float, float] = (0, 0)
-    least: Size = Size(0, 0)
+    least: Extent = Extent(0, 0)
 
 
 class _Port(NamedTuple):
@@ -57,22 +57,22 @@ class Inside:
     frames by group.
     """
 
-    size: Size
+    size: Extent
     middles: dict[Key, Point] = field(default_factory=dict)
     ways: dict[int, list[Point]] = field(default_factory=dict)
     labels: dict[int, Point] = field(default_factory=dict)
-    frames: dict[Key, tuple[Point, Size]] = field(default_factory=dict)  # corner and size
+    frames: dict[Key, tuple[Point, Extent]] = field(default_factory=dict)  # corner and size
     ports: dict[_Port, float] = field(default_factory=dict)  # place across, from the corner
 
 
 @dataclass(frozen=True)
-class Nest:
+class Nesting:
     """Boxes with their sizes, and for every box and group the group around it (None: the picture
     itself).
     """
 
-    sizes: Mapping[Key, Size]
-    parents: Mapping[Key, Key | None]  # of box keys and of Frame keys
+    sizes: Mapping[Key, Extent]
+    parents: Mapping[Key, Key | None]  # of box keys and of frames
     margins: Mapping[Key, Margin]  # by group
     spacing: Spacing
 
@@ -88,8 +88,8 @@ class Nest:
         path = [key]
         parent = self.parents[key]
         while parent is not None:
-            path.append(Frame(parent))
-            parent = self.parents[Frame(parent)]
+            path.append(FrameKey(parent))
+            parent = self.parents[FrameKey(parent)]
         return tuple(reversed(path))
 
     def _group(
@@ -105,13 +105,13 @@ class Nest:
         def here(key: Key) -> Key | None:
             """The member of this group that is the box or holds it; None for a box outside."""
             path = paths[key]
-            inside = depth == 0 or (len(path) > depth and path[depth - 1] == Frame(group))
+            inside = depth == 0 or (len(path) > depth and path[depth - 1] == FrameKey(group))
             return path[depth] if inside else None
 
         ends = {index: (here(wire.source), here(wire.target)) for index, wire in wires}
         subgroups: dict[Key, Inside] = {}
         for member in members.get(group, []):
-            if isinstance(member, Frame):
+            if isinstance(member, FrameKey):
                 touching = [(i, wire) for i, wire in wires if member in ends[i]]
                 subgroups[member] = self._group(member.group, depth + 1, touching, paths, members)
         level = _Level(self, members.get(group, []), subgroups)
@@ -125,7 +125,9 @@ class Nest:
 class _Level:
     """The layout of one group's own members, its subgroups being boxes by now."""
 
-    def __init__(self, nest: Nest, members: Sequence[Key], subgroups: Mapping[Key, Inside]) -> None:
+    def __init__(
+        self, nest: Nesting, members: Sequence[Key], subgroups: Mapping[Key, Inside]
+    ) -> None:
         self.nest = nest
         self.members = members
         self.subgroups = subgroups
@@ -136,8 +138,8 @@ class _Level:
         ]
         self.entries: dict[_Port, int] = {}
         self.exits: dict[_Port, int] = {}
-        self.lines: list[Line] = []
-        self.shared: dict[Line, int] = {}
+        self.lines: list[FlatEdge] = []
+        self.shared: dict[FlatEdge, int] = {}
         self.pieces: list[tuple[int, int, Key | None, Key | None, _Port]] = []
 
     def connect(self, index: int, wire: Wire, source: Key | None, target: Key | None) -> None:
@@ -148,7 +150,7 @@ class _Level:
         start, leave = self._end(source, port, wire.leave, self.entries)
         end, arrive = self._end(target, port, wire.arrive, self.exits)
         ends_here = target in self.nest.sizes  # at its box, not at a frame's border
-        line = Line(start, end, wire.label if ends_here else None, leave, arrive)
+        line = FlatEdge(start, end, wire.label if ends_here else None, leave, arrive)
         number = len(self.lines) if ends_here else self.shared.setdefault(line, len(self.lines))
         if number == len(self.lines):
             self.lines.append(line)
@@ -161,7 +163,7 @@ class _Level:
         if member is None:
             if port not in ports:
                 ports[port] = len(self.sizes)
-                self.sizes.append(Size(0, 0))
+                self.sizes.append(Extent(0, 0))
             return ports[port], None
         if member in self.subgroups:
             inside = self.subgroups[member]
@@ -204,8 +206,8 @@ class _Level:
 
 
 def _fit(
-    flat: Flat, sizes: Sequence[Size], lines: Sequence[Line], margin: Margin
-) -> tuple[Point, Size]:
+    flat: Flat, sizes: Sequence[Extent], lines: Sequence[FlatEdge], margin: Margin
+) -> tuple[Point, Extent]:
     """How far to move everything so that the margins are kept, and the size of the whole."""
     extents = list(zip(flat.middles, sizes, strict=True))
     extents += [
@@ -213,21 +215,21 @@ def _fit(
         for at, line in zip(flat.labels, lines, strict=True)
         if at is not None and line.label is not None
     ]
-    extents += [(point, Size(0, 0)) for route in flat.routes for point in route]
+    extents += [(point, Extent(0, 0)) for route in flat.routes for point in route]
     if not extents:
-        extents = [((0, 0), Size(0, 0))]
+        extents = [((0, 0), Extent(0, 0))]
     low = [min(at[axis] - size[axis] / 2 for at, size in extents) for axis in (0, 1)]
     high = [max(at[axis] + size[axis] / 2 for at, size in extents) for axis in (0, 1)]
     spare = [max(0.0, margin.least[axis] - (high[axis] - low[axis])) / 2 for axis in (0, 1)]
     before = [(margin.across, margin.along)[axis][0] + spare[axis] for axis in (0, 1)]
     after = [(margin.across, margin.along)[axis][1] + spare[axis] for axis in (0, 1)]
     move = (before[0] - low[0], before[1] - low[1])
-    return move, Size(*(high[axis] - low[axis] + before[axis] + after[axis] for axis in (0, 1)))
+    return move, Extent(*(high[axis] - low[axis] + before[axis] + after[axis] for axis in (0, 1)))
 
 
 def _adopt(result: Inside, inner: Inside, corner: Point, member: Key) -> None:
     """Take over what a subgroup holds, moved to where the subgroup now is."""
-    assert isinstance(member, Frame)
+    assert isinstance(member, FrameKey)
     result.frames[member.group] = (corner, inner.size)
     for key, (at, size) in inner.frames.items():
         result.frames[key] = ((at[0] + corner[0], at[1] + corner[1]), size)
