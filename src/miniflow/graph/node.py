@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError, OperandError, ShapeError
+from miniflow.graph.half import NO_DTYPE, holds_half, narrowed, widened
 from miniflow.graph.no_number import NoNumber
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, line_of
@@ -335,6 +336,9 @@ class Op(Node):
     """
 
     expects: str = ""  # what shapes fit, said when `compute` fails
+    widens_float16 = False  # whether `compute` and `gradient` get float32 for it: see `half`
+    _saw_float16 = False  # whether there ever was one
+    _unrounded: Any = None  # the value before it became a float16
     _validates = False
 
     def __init_subclass__(cls) -> None:
@@ -363,13 +367,31 @@ class Op(Node):
         values = [node.value for node in self.inbound_nodes]
         if self._validates and not (passes_under_way and passes_under_way[-1].tracing):
             self.validate(*values)
+        for value in values:  # `holds_half`, written out: every node asks it in every pass
+            if type(value) is not float and getattr(value, "dtype", NO_DTYPE).char == "e":
+                self._forward_in_float32(values)
+                return
         self.value = self.compute(*values)
+
+    def _forward_in_float32(self, values: list[Any]) -> None:
+        self._saw_float16 = self.widens_float16
+        if self.widens_float16:
+            self._unrounded = self.compute(*widened(values))
+            self.value = narrowed(self._unrounded, values)
+        else:
+            self.value = self.compute(*values)
 
     @_sees_to_shapes
     def backward(self) -> None:
         inbound = self.inbound_nodes
         values = [node.value for node in inbound]
-        grads = self.gradient(self.upstream_gradient(), *values)
+        upstream = self.upstream_gradient()
+        seen = (upstream, *values) if self._saw_float16 else ()
+        is_half = self._saw_float16 and holds_half(seen)
+        if is_half:
+            upstream, *values = widened(seen)
+            stored, self.value = self.value, self._unrounded
+        grads = self.gradient(upstream, *values)
         if grads is None:
             raise GradientError(f"{self}: gradient() returned nothing; is there a `return`?")
         if type(grads) is not tuple and type(grads) is not list:
@@ -389,11 +411,15 @@ class Op(Node):
                     grad = zeros_like(value)
                 elif getattr(grad, "shape", ()) != getattr(value, "shape", ()):
                     grad = self._summed(grad, node)
+                if is_half:
+                    grad = narrowed(grad, seen)
                 if node in gradients:
                     grad = gradients[node] + grad
-                elif isinstance(grad, np.ndarray) and any(grad is g for g in gradients.values()):
+                elif gradients and isinstance(grad, np.ndarray) and _is_one_of(grad, gradients):
                     grad = grad.copy()  # for each input its own: it may be worked on in place
                 gradients[node] = grad
+        if is_half:
+            self.value = stored
         self.gradients = gradients
 
     def _summed(self, grad: Any, source: Node) -> Any:
@@ -406,6 +432,10 @@ class Op(Node):
             return sum_to_shape(grad, shape_of(source.value))
         except ShapeError as error:
             raise GradientError(f"{self}: gradient() returned {error}: {source}.") from None
+
+
+def _is_one_of(grad: Any, gradients: dict[Node, Any]) -> bool:
+    return any(grad is other for other in gradients.values())
 
 
 def as_node(x: Any, consumer: str) -> Node:

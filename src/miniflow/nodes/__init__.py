@@ -71,3 +71,6 @@ __all__ = [
     "Transpose",
     "Where",
 ]
+
+for _name in __all__:
+    globals()[_name].widens_float16 = True

@@ -1,5 +1,6 @@
 """Activations: the non-linear functions between the layers, each written so that no input
-overflows.
+overflows. Those that choose between two values choose between two gradients as well: where a mask
+would be multiplied by, an infinite gradient of a branch that was not taken would make 0 · ∞ of it.
 """
 
 import math
@@ -29,8 +30,16 @@ def softmax(x: Any, axis: int = -1) -> Any:
     array([0.2309, 0.5139, 0.2552])
     """
     x = promoted(x)  # unsigned integers would wrap round below 0
-    powers = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    powers = np.exp(below_largest(x, axis))
     return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+def below_largest(x: Any, axis: int) -> Any:
+    """How far each entry is from the largest along an axis; -inf where that is no number of the
+    dtype: an exponential makes 0 of either.
+    """
+    with np.errstate(over="ignore"):
+        return x - np.max(x, axis=axis, keepdims=True)
 
 
 class Sigmoid(Op):
@@ -84,11 +93,11 @@ class ReLU(Op):
         return np.maximum(x, 0)
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        return (grad * (x > 0),)
+        return (where(x > 0, grad, 0.0),)
 
 
 class LeakyReLU(Op):
-    """`x` where it is positive, `slope · x` elsewhere.
+    """`x` where it is positive, `slope · x` elsewhere; with a slope of 0 it is `ReLU`.
 
     Args:
         x: any shape.
@@ -105,10 +114,13 @@ class LeakyReLU(Op):
         self.slope = float(slope)  # a NumPy number would widen float32
 
     def compute(self, x: Any) -> Any:
-        return where(x > 0, x, self.slope * x)
+        return where(x > 0, x, self._scaled(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        return (where(x > 0, grad, self.slope * grad),)
+        return (where(x > 0, grad, self._scaled(grad)),)
+
+    def _scaled(self, x: Any) -> Any:
+        return self.slope * x if self.slope else 0.0  # and not 0 · ∞
 
 
 class GELU(Op):
@@ -126,17 +138,21 @@ class GELU(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        x = promoted(x)
-        return 0.5 * x * (1 + np.tanh(_GELU_SCALE * (x + 0.044715 * x * x * x)))
+        x = np.maximum(promoted(x), -_GELU_END)
+        return 0.5 * x * (1 + self._tanh(np.minimum(x, _GELU_END)))
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        x = promoted(x)
-        t = np.tanh(_GELU_SCALE * (x + 0.044715 * x * x * x))
+        x = np.minimum(np.maximum(promoted(x), -_GELU_END), _GELU_END)
+        t = self._tanh(x)
         inner = _GELU_SCALE * (1 + 3 * 0.044715 * x * x)
         return (grad * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner),)
 
+    def _tanh(self, x: Any) -> Any:
+        return np.tanh(_GELU_SCALE * (x + 0.044715 * x * x * x))
+
 
 _GELU_SCALE = math.sqrt(2 / math.pi)
+_GELU_END = 10.0  # beyond it the hyperbolic tangent is ±1, and the cube need not be taken
 
 
 class Softmax(Op):
@@ -189,8 +205,7 @@ class LogSoftmax(Op):
         self.axis = axis
 
     def compute(self, x: Any) -> Any:
-        x = promoted(x)
-        shifted = x - np.max(x, axis=self.axis, keepdims=True)
+        shifted = below_largest(promoted(x), self.axis)
         return shifted - np.log(np.sum(np.exp(shifted), axis=self.axis, keepdims=True))
 
     def gradient(self, grad: Any, x: Any) -> Any:

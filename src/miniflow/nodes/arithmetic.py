@@ -10,7 +10,7 @@ import numpy as np
 from miniflow.errors import GraphError
 from miniflow.graph import Op
 from miniflow.graph.operators import OPERATORS, WAYS
-from miniflow.graph.values import promoted
+from miniflow.graph.values import promoted, where
 
 BROADCASTING = (
     "shapes that broadcast: from the last axis on, two sizes are equal or one of them is 1"
@@ -120,7 +120,7 @@ class Div(Op):
         return x / y
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
-        return lambda: grad / y, lambda: -grad * self.value / y
+        return lambda: grad / y, lambda: -(grad / y) * self.value
 
 
 class Neg(Op):
@@ -177,10 +177,12 @@ class Pow(Op):
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         # Where y is 0 the derivative is 0: x**0 there, since x**-1 would make 0 · ∞ of it at x = 0.
         exponent = y - 1 + (y == 0)
-        return (
-            lambda: grad * y * promoted(x) ** exponent,
-            lambda: grad * self.value * np.log(np.where(x > 0, promoted(x), 1.0)),
-        )
+
+        def dy() -> Any:
+            power, base = where(x > 0, self.value, 0.0), where(x > 0, promoted(x), 1.0)
+            return where(x > 0, grad * power * np.log(base), 0.0)
+
+        return lambda: grad * y * promoted(x) ** exponent, dy
 
 
 class Exp(Op):

@@ -13,7 +13,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Node, Op
-from miniflow.graph.values import describe, promoted, shape_of
+from miniflow.graph.values import describe, promoted, shape_of, where
 
 NOT_FED = -1
 
@@ -39,7 +39,7 @@ class Seed(Constant):
 
 
 class Dropout(Op):
-    """Entries set to 0 at random, the others scaled up: Z = X · mask / (1 - rate).
+    """Entries set to 0 at random, the others scaled up: Z = X / (1 - rate).
 
     Args:
         x: any shape.
@@ -86,22 +86,18 @@ class Dropout(Op):
             )
 
     def compute(self, x: Any, seed: Any) -> Any:
-        if _is_not_fed(seed):
-            return +promoted(x)
-        return promoted(x) * self._mask(x, seed)
+        x = promoted(x)
+        return +x if _is_not_fed(seed) else self._dropped(x, x, seed)
 
     def gradient(self, grad: Any, x: Any, seed: Any) -> Any:
-        if _is_not_fed(seed):
-            return grad, None
-        return grad * self._mask(x, seed), None
+        return grad if _is_not_fed(seed) else self._dropped(grad, x, seed), None
 
-    def _mask(self, x: Any, seed: Any) -> Any:
-        """1 / (1 - rate) where an entry stays, 0 where it is dropped; 1 without a seed."""
-        x = promoted(x)
-        shape, dtype = shape_of(x), getattr(x, "dtype", np.dtype(np.float64))
-        stays = uniform(shape, seed, self.stream) >= self.rate
-        mask = np.where(stays, 1.0 / (1.0 - self.rate), 0.0)
-        return np.where(seed < 0, np.ones(shape), mask).astype(dtype)
+    def _dropped(self, values: Any, x: Any, seed: Any) -> Any:
+        """The values times 1 / (1 - rate) where an entry of `x` stays, 0 where it is dropped; the
+        values without a seed.
+        """
+        stays = uniform(shape_of(x), seed, self.stream) >= self.rate
+        return where(seed < 0, values, where(stays, values * (1.0 / (1.0 - self.rate)), 0.0))
 
 
 def _stream_after_those_of(seed: Any) -> int:

@@ -8,8 +8,16 @@ import numpy as np
 
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
-from miniflow.graph.values import in_dtype_of, is_zeros_and_ones, ones_like, promoted, shape_of
-from miniflow.nodes.activation import sigmoid, softmax
+from miniflow.graph.means import mean, mean_square, shrink
+from miniflow.graph.values import (
+    in_dtype_of,
+    is_zeros_and_ones,
+    ones_like,
+    promoted,
+    shape_of,
+    where,
+)
+from miniflow.nodes.activation import below_largest, sigmoid, softmax
 
 _UNSIGNED = {  # in either order of bytes: a file's may not be the machine's
     np.dtype(f"{order}i{size}"): np.dtype(f"{order}u{size}")
@@ -101,16 +109,19 @@ class CrossEntropyWithSoftmax(Op):
 
     def compute(self, x: Any, y: Any) -> Any:
         x = promoted(x)
-        shifted = x - np.max(x, axis=1, keepdims=True)
-        powers = np.exp(shifted)
+        powers = np.exp(below_largest(x, 1))
         totals = np.sum(powers, axis=1, keepdims=True)
         self.cache["probabilities"] = powers / totals
-        rows = np.arange(x.shape[0])
+        # -log softmax, in small: two logits may lie further apart than the largest number.
+        n = x.shape[0]
+        small = shrink(n)
+        logs, largest = small * np.log(totals), small * np.max(x, axis=1, keepdims=True)
         if self.label_smoothing == 0 and self.class_weights is None:
-            return np.mean(np.log(totals[:, 0]) - shifted[rows, y])
-        targets, norm = self._weighted_targets(self.cache["probabilities"], y)
-        self.cache["targets"], self.cache["norm"] = targets, norm
-        return np.sum(targets * (np.log(totals) - shifted)) / norm
+            of_labels = largest[:, 0] - small * x[np.arange(n), y]
+            return np.sum(logs[:, 0] + of_labels) / (n * small)
+        shares = self.cache["shares"] = self._shares(self.cache["probabilities"], y)
+        counted = where(shares > 0, logs + (largest - small * x), 0.0)  # 0 · ∞ is not 0
+        return np.sum(shares * counted) / small
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         probabilities = self.cache["probabilities"]
@@ -120,18 +131,19 @@ class CrossEntropyWithSoftmax(Op):
             dx = probabilities * share
             dx[np.arange(n), y] -= share
             return dx, None
-        targets = self.cache["targets"]
-        totals = np.sum(targets, axis=1, keepdims=True)
-        return (probabilities * totals - targets) * (grad / self.cache["norm"]), None
+        shares = self.cache["shares"]
+        return (probabilities * np.sum(shares, axis=1, keepdims=True) - shares) * grad, None
 
-    def _weighted_targets(self, like: Any, y: Any) -> Any:
+    def _shares(self, like: Any, y: Any) -> Any:
+        """How much each class of each row counts in the mean."""
         n, k = like.shape
         targets = np.full((n, k), self.label_smoothing / k, like.dtype)
         targets[np.arange(n), y] += 1 - self.label_smoothing
         if self.class_weights is None:
-            return targets, n
-        weights = self.class_weights.astype(like.dtype)
-        return targets * weights, np.sum(np.take(weights, y))
+            return targets / n
+        weights = (self.class_weights / self.class_weights.max()).astype(like.dtype)
+        total = np.sum(np.take(weights, y))
+        return where(total > 0, targets * weights / where(total > 0, total, 1.0), 0.0)
 
 
 class BinaryCrossEntropy(Op):
@@ -142,7 +154,8 @@ class BinaryCrossEntropy(Op):
         y: the probability of yes, in [0, 1], in the same shape.
         name: None by default.
 
-    Computed as max(z, 0) - z y + log(1 + e^-|z|), which cannot overflow; ∂L/∂z = (σ(z) - y) / n.
+    Computed as max(z, 0) - z y + log(1 + e^-|z|), which cannot overflow; ∂L/∂z = (σ(z) - y) / n. A
+    logit of ±∞ is a certainty: it costs nothing where it is right.
 
     >>> import numpy as np, miniflow as mf
     >>> z, y = mf.Input(), mf.Input()
@@ -165,8 +178,10 @@ class BinaryCrossEntropy(Op):
 
     def compute(self, z: Any, y: Any) -> Any:
         z = promoted(z)
-        y = in_dtype_of(z, y)
-        return np.mean(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))))
+        y, size = promoted(in_dtype_of(z, y)), np.abs(z)
+        apart = in_dtype_of(z, z > 0) - y
+        wrong = where(z > 0, apart, -apart)  # how far the sign of z is from the truth
+        return mean(where(wrong != 0, size, 0.0) * wrong + np.log1p(np.exp(-size)))
 
     def gradient(self, grad: Any, z: Any, y: Any) -> Any:
         share = grad / _entries(z)
@@ -206,11 +221,10 @@ class MSE(Op):
         _check_same_shape(self, prediction, target)
 
     def compute(self, prediction: Any, target: Any) -> Any:
-        error = _error(prediction, target)
-        return np.mean(error * error)
+        return 4 * mean_square(_half_error(prediction, target))
 
     def gradient(self, grad: Any, prediction: Any, target: Any) -> Any:
-        share = _error(prediction, target) * (2 * grad / _entries(prediction))
+        share = _half_error(prediction, target) * (4 * grad / _entries(prediction))
         return share, lambda: -share
 
 
@@ -255,9 +269,10 @@ class DummyGrad(Op):
         return (grad,)
 
 
-def _error(prediction: Any, target: Any) -> Any:
+def _half_error(prediction: Any, target: Any) -> Any:
+    """Half the difference: all of it may be twice as large as the largest number."""
     prediction = promoted(prediction)
-    return prediction - in_dtype_of(prediction, target)
+    return 0.5 * prediction - 0.5 * in_dtype_of(prediction, target)
 
 
 def _broadcasts_to(seen: tuple[int, ...], shape: tuple[int, ...]) -> bool:

@@ -1,11 +1,13 @@
 """LayerNorm: each row brought to mean 0 and variance 1, then scaled and shifted."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.means import mean, root_mean_square, shrink
 from miniflow.graph.values import promoted, shape_of
 
 
@@ -20,6 +22,8 @@ class LayerNorm(Op):
         name: None by default.
 
     With the normalised X̂ and Ĝ = gain · G: dX = (Ĝ - mean(Ĝ) - X̂ · mean(Ĝ · X̂)) / √(variance + ε).
+    A row of equal numbers becomes `shift`, however large they are; rows may reach to the limits of
+    their dtype.
 
     Source: J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
 
@@ -41,21 +45,39 @@ class LayerNorm(Op):
         return gain * self._normalised(x)[0] + shift
 
     def gradient(self, grad: Any, x: Any, gain: Any, shift: Any) -> Any:
-        normalised, scale = self._normalised(x)
+        normalised, deviation = self._normalised(x)
         rows = tuple(range(len(x.shape) - 1))
 
         def dx() -> Any:
             G = grad * gain
-            along = np.mean(G * normalised, axis=-1, keepdims=True)
-            return (G - np.mean(G, axis=-1, keepdims=True) - normalised * along) * scale
+            along = mean(G * normalised, -1, keepdims=True)
+            return (G - mean(G, -1, keepdims=True) - normalised * along) / deviation
 
         return dx, lambda: np.sum(grad * normalised, axis=rows), lambda: np.sum(grad, axis=rows)
 
     def _normalised(self, x: Any) -> tuple[Any, Any]:
-        deviation = promoted(x) - np.mean(x, axis=-1, keepdims=True)
-        variance = np.mean(deviation * deviation, axis=-1, keepdims=True)
-        scale = 1.0 / np.sqrt(variance + self.epsilon)
-        return deviation * scale, scale
+        """The rows brought to mean 0 and variance 1, and √(variance + ε) of each.
+
+        All is computed from the distances to the largest number of the row, which are 0 in a row
+        of equal numbers, and in a unit in which their sum is no larger than a number of the dtype.
+        """
+        x = promoted(x)
+        unit = shrink(x.shape[-1])
+        away = unit * x - unit * np.max(x, axis=-1, keepdims=True)
+        away = away - np.mean(away, axis=-1, keepdims=True)
+        root = root_mean_square(away, -1, keepdims=True)
+        least = self._root_of_epsilon(x.dtype) * unit
+        larger = np.maximum(root, least)  # √(root² + least²), by way of squares that are ≤ 1
+        deviation = larger * np.sqrt((root / larger) ** 2 + (least / larger) ** 2)
+        return away / deviation, deviation / unit
+
+    def _root_of_epsilon(self, dtype: Any) -> float:
+        root = math.sqrt(self.epsilon)
+        if dtype.type(root) == 0:
+            raise GraphError(
+                f"{self}: epsilon={self.epsilon!r} is too small for {dtype}: beside it, it is 0."
+            )
+        return root
 
     def _check(self, x: tuple[int, ...], gain: tuple[int, ...], shift: tuple[int, ...]) -> None:
         x_label, gain_label, shift_label = (node.label for node in self.inbound_nodes)

@@ -10,6 +10,7 @@ import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
+from miniflow.graph.means import shrink
 from miniflow.graph.values import promoted
 from miniflow.nodes.sliding import (
     Padding,
@@ -61,7 +62,7 @@ class MaxPool(_Pool):
         name: None by default.
 
     Where several entries of a window are the largest, the first of them, row by row, gets the
-    gradient.
+    gradient. A NaN is the largest of its window, as it is for `np.max`.
 
     >>> import numpy as np, miniflow as mf
     >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
@@ -84,9 +85,13 @@ class MaxPool(_Pool):
         wide, largest = self._wide(x, places), self.value
         dx = np.zeros(wide.shape, grad.dtype)
         is_free = np.ones(largest.shape, bool)
+        is_image = padded(np.ones((1, *x.shape[1:3], 1), bool), places, False)
         for i, j in entries(self.window):
             at = entry(self.window, places, i, j)
-            is_here = np.logical_and(is_free, wide[at] == largest)
+            is_here = np.logical_or(wide[at] == largest, np.isnan(wide[at]))
+            if places.is_padded:  # the border is as large as an image of -inf
+                is_here = np.logical_and(is_here, is_image[at])
+            is_here = np.logical_and(is_free, is_here)
             dx[at] += np.where(is_here, grad, np.zeros((), grad.dtype))
             is_free = np.logical_and(is_free, np.logical_not(is_here))
         return (without_border(dx, places),)
@@ -123,23 +128,24 @@ class AveragePool(_Pool):
 
     def compute(self, x: Any) -> Any:
         places = self._places(x)
-        wide = padded(promoted(x), places)
+        small = shrink(self._entries)  # the sum itself may be no number of the dtype
+        wide = padded(promoted(x) * small, places)
         total: Any = None
         for i, j in entries(self.window):
             part = wide[entry(self.window, places, i, j)]
             total = part if total is None else total + part
-        return total * self._share
+        return total * (1.0 / (self._entries * small))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         places = self._places(x)
         (top, bottom), (left, right) = places.border
         n, height, width, channels = x.shape
         dx = np.zeros((n, top + height + bottom, left + width + right, channels), grad.dtype)
-        share = grad * self._share
+        share = grad * (1.0 / self._entries)
         for i, j in entries(self.window):
             dx[entry(self.window, places, i, j)] += share
         return (without_border(dx, places),)
 
     @property
-    def _share(self) -> float:
-        return 1.0 / (self.window.size[0] * self.window.size[1])
+    def _entries(self) -> int:
+        return self.window.size[0] * self.window.size[1]

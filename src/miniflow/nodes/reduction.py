@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
+from miniflow.graph.means import mean
 from miniflow.graph.operators import WAYS
-from miniflow.graph.values import in_dtype_of, shape_of
+from miniflow.graph.values import in_dtype_of, shape_of, where
 
 Axis = int | tuple[int, ...] | None
 
@@ -73,7 +74,7 @@ class Mean(Reduction):
     """
 
     def compute(self, x: Any) -> Any:
-        return np.mean(x, axis=self.axis, keepdims=self.keepdims)
+        return mean(x, self.axis, self.keepdims)
 
     def gradient(self, grad: Any, x: Any) -> Any:
         shape = shape_of(x)
@@ -100,7 +101,7 @@ class Max(Reduction):
         ties = self._spread(np.sum(largest, axis=self.axis, keepdims=True), x)
         # The division in the dtype of the gradient: integers would promote float32 to float64.
         spread = self._spread(grad, x)
-        return (spread * largest / in_dtype_of(spread, ties),)
+        return (where(largest, spread / in_dtype_of(spread, ties), 0.0),)
 
 
 WAYS.update(
