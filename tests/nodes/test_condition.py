@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.backends import BACKENDS
+from miniflow.backends import COMPARE, RUN, names
 
 TWO: dict[type, Any] = {
     mf.Less: np.less,
@@ -23,7 +23,7 @@ DTYPES = [np.float16, np.float32, np.float64, np.int8, np.int64, np.uint8, np.ui
 SIGNED = [-2.0, 0.0, 1.0, 2.0, 2.0, 0.0]
 OTHERS = [1.0, 0.0, 1.0, -1.0, 2.0, 2.0]
 
-every_backend = pytest.mark.parametrize("backend", ["interpreter", *BACKENDS])
+every_backend = pytest.mark.parametrize("backend", ["interpreter", *names(RUN, COMPARE)])
 
 
 def run(node: mf.Node, feed: dict[mf.Node, Any], wrt: Any, backend: str) -> tuple[Any, list[Any]]:
