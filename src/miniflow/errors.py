@@ -57,12 +57,22 @@ class CompileError(MiniflowError, TypeError):
     """A node does something that cannot be recorded; the interpreter still runs it."""
 
 
-def shown(text: object, most: int = 200) -> str:
-    """What a file says, for a message: short, and without what could command a terminal.
+def printable(text: object) -> str:
+    r"""What somebody called something, on one line, for whatever shows it: a terminal, code, a
+    picture, a page. What could command a terminal, end a line or a comment, or is no letter at all
+    (as in a file's name that is not UTF-8) is written as Python would write it in a string.
 
-    >>> shown("weights and more weights", 12), shown("Adam" + chr(27) + "[31m")
-    ('weights a...', 'Adam�[31m')
+    >>> print(printable("Adam" + chr(27) + "[31m"), printable("Z" + chr(0xDCFC) + "rich"))
+    Adam\x1b[31m Z\udcfcrich
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def shown(text: object, most: int = 200) -> str:
+    r"""What a file says, for a message: short, and `printable`.
+
+    >>> print(shown("weights and more weights", 12), shown("Adam" + chr(27) + "[31m"))
+    weights a... Adam\x1b[31m
     """
     letters = str(text)[: most + 1]
-    letters = letters if len(letters) <= most else f"{letters[: most - 3]}..."
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in letters)
+    return printable(letters if len(letters) <= most else f"{letters[: most - 3]}...")

@@ -24,6 +24,7 @@ from miniflow.cli.info import info
 from miniflow.cli.lab import lab
 from miniflow.cli.page import page
 from miniflow.cli.predict import predict
+from miniflow.cli.saying import say
 from miniflow.cli.train import train
 from miniflow.errors import MiniflowError, shown
 
@@ -55,7 +56,7 @@ class Commands(TyperGroup):
 
 def _fail(message: str) -> None:
     lines = (shown(line, MOST_LETTERS) for line in message.split("\n"))
-    typer.echo("error: " + "\n".join(lines), err=True)
+    say("error: " + "\n".join(lines), err=True)
     raise typer.Exit(FAILED) from None
 
 
@@ -75,7 +76,7 @@ app.add_typer(lab)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"miniflow {__version__}")
+        say(f"miniflow {__version__}")
         raise typer.Exit
 
 
@@ -100,11 +101,11 @@ def _miniflow(
 def main() -> None:
     """Run the command; the process ends with its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a bar is not worth an error on a terminal without bars
-            stream.reconfigure(errors="replace")
+        if hasattr(stream, "reconfigure"):  # a terminal that has not all letters
+            stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     app(prog_name="miniflow")
 
 
 def _show_warning(message: Warning | str, *rest: Any) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    say(f"warning: {message}", err=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from miniflow.cli.runs import find_model
+from miniflow.cli.saying import say
 
 
 def draw(
@@ -40,7 +41,7 @@ def draw(
     path, _ = find_model(model)
     picture = picture_of(load(path).program, title=path.stem)
     if out is None:
-        typer.echo(picture)
+        say(picture)
     else:
         picture.save(out)
-        typer.echo(f"Saved {out}")
+        say(f"Saved {out}")

@@ -8,6 +8,7 @@ import typer
 
 from miniflow.cli.classifiers import class_names_of, load_classifier, logits_of, pixels_of
 from miniflow.cli.runs import data_source, find_model
+from miniflow.cli.saying import say
 from miniflow.errors import DataError
 from miniflow.interpreter.passes import value
 from miniflow.nodes import CrossEntropyWithSoftmax
@@ -78,14 +79,14 @@ def evaluate(
     logits = logits_of(classifier, images.images)
     loss = value(CrossEntropyWithSoftmax(logits, labels))
     hits = logits.argmax(axis=1) == labels
-    typer.echo(
+    say(
         f"model    {path}: {classifier.parameter_count:,} parameters\n"
         f"data     {data}: {len(images):,} {part.value} images\n\n"
         f"{part.value} loss: {loss:.4f}\n"
         f"{part.value} accuracy: {np.mean(hits):.4f}"
     )
     if names is not None:
-        typer.echo("\n" + by_class(names, labels, hits))
+        say("\n" + by_class(names, labels, hits))
 
 
 def by_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> str:

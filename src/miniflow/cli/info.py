@@ -9,6 +9,7 @@ import typer
 
 from miniflow.cli.classifiers import augmentation_of, class_names_of, training_of
 from miniflow.cli.runs import RUNS, Options, Run, find_model
+from miniflow.cli.saying import say
 from miniflow.models import load
 from miniflow.shipped import DIGITS
 
@@ -38,9 +39,9 @@ def info(
       miniflow info model.safetensors --program
     """  # noqa: D301 (\b keeps the lines apart)
     if model is None:
-        typer.echo(about_installation())
+        say(about_installation())
     else:
-        typer.echo(about_model(*find_model(model), whole=program))
+        say(about_model(*find_model(model), whole=program))
 
 
 def about_installation() -> str:

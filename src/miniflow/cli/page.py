@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from miniflow.cli.runs import find_model
+from miniflow.cli.saying import say
 from miniflow.shipped import DIGITS_FILE
 
 
@@ -44,4 +45,4 @@ def page(
     name = path.stem if run is None else run.folder.resolve().name
     is_shipped = path == Path(DIGITS_FILE)
     write_page(path, out, title="Draw a digit" if is_shipped else f"Draw a digit · {name}")
-    typer.echo(f"Saved {out}")
+    say(f"Saved {out}")

@@ -18,6 +18,7 @@ from miniflow.cli.classifiers import (
     probabilities_of,
 )
 from miniflow.cli.runs import find_model
+from miniflow.cli.saying import say
 from miniflow.errors import DataError, shown
 from miniflow.models import Model
 
@@ -84,9 +85,9 @@ def predict(
         show = bars if sys.stdout.isatty() else line
         for prediction in predictions:
             if prediction.error is not None:
-                typer.echo(f"error: {shown(prediction.error, 2000)}", err=True)
+                say(f"error: {shown(prediction.error, 2000)}", err=True)
             else:
-                typer.echo(show(prediction))
+                say(show(prediction))
     if any(prediction.error is not None for prediction in predictions):
         raise typer.Exit(1)
 

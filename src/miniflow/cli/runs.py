@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import typer
-
+from miniflow.cli.saying import say
 from miniflow.errors import MiniflowError, ModelFileError, shown
 from miniflow.files.atomic import remove_leftovers, write_text
 from miniflow.options import OptionError, whole
@@ -268,7 +267,7 @@ def find_model(given: str | None) -> tuple[pathlib.Path, Run | None]:
 
 def _say_shipped(why: str) -> None:
     """Say which model is used, beside the output, which may be for programs."""
-    typer.echo(f"{why}: this is '{DIGITS}', the one that comes with miniflow.", err=True)
+    say(f"{why}: this is '{DIGITS}', the one that comes with miniflow.", err=True)
 
 
 def _latest_model() -> pathlib.Path | None:

@@ -12,6 +12,7 @@ import typer
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
+from miniflow.cli.saying import say
 from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets.augmentation import Augmented, augmented
 from miniflow.datasets.image_shapes import height_width_channels
@@ -200,8 +201,8 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
     draw_reports(run, history, best.epoch, splits.test, probabilities)
     accuracy = float(np.mean(probabilities.argmax(axis=1) == splits.test.labels))
     write_run_report(run, options, network, trained, splits.test, accuracy)
-    typer.echo(f"report: {run.report}")
-    typer.echo(f"test accuracy: {accuracy:.4f}")
+    say(f"report: {run.report}")
+    say(f"test accuracy: {accuracy:.4f}")
 
 
 def optimizer_for(options: Options, examples: int) -> Optimizer:
@@ -233,9 +234,9 @@ class Notes(Callback):
 
     def on_train_begin(self, training: Training) -> None:
         if training.epoch >= training.epochs:
-            typer.echo(f"{self._run.folder} is finished: {training.epochs} epochs are done.")
+            say(f"{self._run.folder} is finished: {training.epochs} epochs are done.")
         elif training.epoch:
-            typer.echo(f"Going on after epoch {training.epoch}.")
+            say(f"Going on after epoch {training.epoch}.")
 
     def on_epoch_end(self, training: Training) -> None:
         training.history.to_csv(self._run.history)
@@ -247,7 +248,7 @@ def introduce(
     """Say what is going to be trained, on what, and where it goes."""
     counts = [f"{len(part):,}" for part in splits]
     varied = f"augment  {examples.limits}\n" if isinstance(examples, Augmented) else ""
-    typer.echo(
+    say(
         f"data     {options.data}: {counts[0]} images to train on, {counts[1]} for validation, "
         f"{counts[2]} for the test\n"
         f"{varied}"
@@ -261,7 +262,7 @@ def say_how_to_go_on(run: Run, network: Network, notes: dict[str, Any]) -> None:
     """After Ctrl-C: the best model is there, or, before the first epoch is complete, this one."""
     if not run.model.exists():
         save_logits(network, run, notes)
-    typer.echo(
+    say(
         f"\nStopped. {run.model} has the best model so far; to go on:\n"
         f"  miniflow train --resume --out {run.folder}",
         err=True,
@@ -293,7 +294,7 @@ def draw_reports(
             class_names=class_names,
         )
         names.append(run.mistakes.name)
-    typer.echo(f"\nSaved in {run.folder}: {', '.join([run.model.name, run.history.name, *names])}")
+    say(f"\nSaved in {run.folder}: {', '.join([run.model.name, run.history.name, *names])}")
 
 
 def picture_shape(shape: tuple[int, ...]) -> tuple[int, int] | None:

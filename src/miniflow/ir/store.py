@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import printable
 from miniflow.ir.check import check
 from miniflow.ir.dtypes import DTYPES, PYTHON_DTYPES, ProgramError, ValueType, same_bits
 from miniflow.ir.program import (
@@ -172,7 +173,7 @@ def specialize(description: Json, n: int) -> Json:
 
 def _readable(text: object) -> str:
     """Text from a file, for a message or for a program: short, and without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)[:200])
+    return printable(str(text)[:200])
 
 
 def _whole(x: Json) -> int:

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from miniflow.errors import printable
 from miniflow.ir.program import (
     Constant,
     Equation,
@@ -131,7 +132,7 @@ def describe(equation: Equation) -> str:
     origin = equation.origin
     if isinstance(origin, Origin):
         text += f" of {origin.node}" + (f" ({origin.where})" if origin.where else "")
-    return _printable(text)[:300]
+    return printable(text)[:300]
 
 
 def _literal(operand: object) -> str:
@@ -139,10 +140,6 @@ def _literal(operand: object) -> str:
         bits = operand.value.bit_length()
         return repr(operand) if bits <= 128 else f"<an int of {bits} bits>"
     return repr(operand) if isinstance(operand, Literal) else f"<{type(operand).__name__}>"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 # The first lines and the last.
@@ -199,7 +196,7 @@ def _note(output: Output, names: Namer) -> str:
     if output.replaces is not None:
         return f"new value of {names(output.replaces)}"
     if output.role == "gradient":
-        return f"gradient with respect to {_printable(output.name)}" if output.name else "gradient"
+        return f"gradient with respect to {printable(output.name)}" if output.name else "gradient"
     return ""
 
 
@@ -287,7 +284,7 @@ def _aligned(lines: list[Line]) -> list[str]:
             phase = origin.phase
             printed.append(f"  # {phase}")
             last = None
-        label = f"  {_printable(origin.node)}" if origin and origin != last else ""
+        label = f"  {printable(origin.node)}" if origin and origin != last else ""
         comment = f"{equation.result.type!s:{types}}{label}".rstrip()
         printed.append(f"  {code:{width}}  # {comment}")
         last = origin

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from xml.sax.saxutils import escape, quoteattr
 
-from miniflow.pictures.metrics import printable
+from miniflow.errors import printable
 from miniflow.pictures.style import Theme, class_of, css
 
 

@@ -74,13 +74,6 @@ def _char_width(char: str, font: Font) -> float:
     return _WIDTHS[font].get(char, _OTHER)
 
 
-def printable(text: str) -> str:
-    """The text on one line: what cannot be printed, line ends among it, becomes a question mark in
-    a diamond.
-    """
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
 def shorten(text: str, limit: int) -> str:
     """The text, or its start and end with an ellipsis between them if it has more characters than
     `limit`.

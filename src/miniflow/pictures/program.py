@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from miniflow.errors import printable
 from miniflow.ir import (
     PRIMITIVES,
     Cost,
@@ -27,7 +28,6 @@ from miniflow.ir import (
 )
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Kind
 from miniflow.pictures.layout import Direction
-from miniflow.pictures.metrics import printable
 from miniflow.pictures.naming import Path, in_one_piece
 
 MOST_LINES = 8  # of code on one card

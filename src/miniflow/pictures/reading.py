@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import printable
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.pictures.figure import Kind
-from miniflow.pictures.metrics import printable
 from miniflow.pictures.values import number
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

@@ -24,6 +24,7 @@ from miniflow.backends.javascript.values import (
     stored,
     tag_of,
 )
+from miniflow.errors import printable
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Literal, Operand, Origin, Program, Variable, count_uses
 from miniflow.ir.text import Namer
@@ -168,8 +169,7 @@ class Source:
 
 def in_comment(text: str) -> str:
     """Text of the user's, fit for a comment in any HTML page."""
-    printable = (c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return "".join(printable).replace("<", "\\u003c")
+    return printable(text).replace("<", "\\u003c")
 
 
 def called_in(text: str) -> tuple[list[str], list[str]]:

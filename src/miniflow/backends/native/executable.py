@@ -8,6 +8,7 @@ from miniflow.backends import blas
 from miniflow.backends.native.expressions import can_fuse
 from miniflow.backends.native.kernels import Kernel
 from miniflow.backends.native.lowering import Lowered, lower_schedule
+from miniflow.errors import printable
 from miniflow.ir import Program
 from miniflow.lowering.fuse import Schedule, fuse
 
@@ -48,5 +49,5 @@ def _commented(name: str, kernel: Kernel) -> str:
         origin = line.equation.origin if line.equation else None
         if origin and origin.node != node:
             node = origin.node
-            lines[number] = f"{lines[number]:{width}}  # {node}"
+            lines[number] = f"{lines[number]:{width}}  # {printable(node)}"
     return "\n".join(lines) + "\n"

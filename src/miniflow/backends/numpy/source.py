@@ -19,6 +19,7 @@ from miniflow.backends.numpy.numbers import (
     Expression,
     python_literal,
 )
+from miniflow.errors import printable
 from miniflow.ir.dtypes import DTYPES, ValueType
 from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.primitives import PRIMITIVES
@@ -86,7 +87,7 @@ class Source:
 
     def label(self, text: str) -> None:
         """Say which node the next lines belong to."""
-        self._label = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        self._label = printable(text)
 
     def function(self, name: str) -> str:
         """Return the name of a function or a type, and import it."""

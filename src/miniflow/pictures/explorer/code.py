@@ -16,8 +16,8 @@ import tokenize
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from miniflow.errors import printable
 from miniflow.graph import Constant, Input, Node, Op, Parameter
-from miniflow.pictures.metrics import printable
 
 Token = tuple[str, str]  # "keyword", "text", "comment", "number" or "", and the characters
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
+from miniflow.errors import printable
 from miniflow.graph import Node
 from miniflow.ir.dtypes import type_of
 from miniflow.ir.program import Program
@@ -17,7 +18,6 @@ from miniflow.pictures.explorer.program import Live, input_keys
 from miniflow.pictures.explorer.recording import Recorded
 from miniflow.pictures.graphs import describe, statement, title_of
 from miniflow.pictures.groups import GroupKey
-from miniflow.pictures.metrics import printable
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.values import shape_text
 
