@@ -41,7 +41,7 @@ class Commands(TyperGroup):
             sys.stdout.flush()
             return result
         except BrokenPipeError:  # `miniflow ... | head`: nobody is listening any more
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _leave_output()
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
@@ -52,6 +52,11 @@ class Commands(TyperGroup):
             _fail("There is not enough memory for this.")
         except MiniflowError as error:
             _fail(str(error))
+
+
+def _leave_output() -> None:
+    """Let what is still to be written go nowhere: where it should go, it cannot."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> None:
@@ -104,7 +109,13 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # a terminal that has not all letters
             stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = _show_warning  # type: ignore[assignment]
-    app(prog_name="miniflow")
+    try:
+        app(prog_name="miniflow")
+    except OSError as error:  # help that cannot be written: `miniflow --help > /dev/full`
+        _leave_output()
+        if not isinstance(error, BrokenPipeError):
+            say(f"error: standard output: {error.strerror or error}.", err=True)
+        sys.exit(FAILED)
 
 
 def _show_warning(message: Warning | str, *rest: Any) -> None:

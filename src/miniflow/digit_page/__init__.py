@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from miniflow.digit_page.document import digit_document, digit_fragment
-from miniflow.errors import DataError
+from miniflow.errors import DataError, printable
 from miniflow.files.atomic import write_text
 from miniflow.models import Model, load
 
@@ -54,7 +54,7 @@ def page(
         name = "The model"
     else:
         name = os.fspath(model)
-        stem = Path(name).stem.encode(errors="replace").decode()  # not every file's name is text
+        stem = printable(Path(name).stem)
         title = title if title is not None else f"Draw a digit · {stem}"
         model = load(name)
     check_reads_digits(model, name)

@@ -14,6 +14,7 @@ import numpy as np
 from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
 from miniflow.digit_page.layers import Layer
 from miniflow.digit_page.programs import SIDE, Programs, programs_for
+from miniflow.errors import printable
 from miniflow.files.templates import filled, static
 from miniflow.ir.dtypes import dtype_name
 from miniflow.ir.program import Program
@@ -27,7 +28,9 @@ PROGRAMS = ("fit", "shrink", "answer", "explain")
 def digit_document(model: Model, title: str) -> str:
     """The whole page: an HTML document with the title as its heading."""
     return filled(
-        static(PACKAGE, "document.html"), title=html.escape(title), digits=digit_fragment(model)
+        static(PACKAGE, "document.html"),
+        title=html.escape(printable(title)),
+        digits=digit_fragment(model),
     )
 
 

@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import IO, NamedTuple
 
+from miniflow.errors import printable
+
 STYLES = {
     "": "",
     "good": "bold green",
@@ -47,6 +49,11 @@ Row = list[Piece]
 def row(*pieces: str | tuple[str, str]) -> Row:
     """A row of texts, some of which have a style: `row("next: ", ("mul", "code"))`."""
     return [Piece(p) if isinstance(p, str) else Piece(*p) for p in pieces]
+
+
+def printable_lines(text: str) -> str:
+    """Text in which no name of a file commands the terminal; its lines stay lines."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def plain(rows: Iterable[Row]) -> str:
@@ -106,7 +113,7 @@ class Screen:
         for line in rows:
             text = Text()
             for piece in line:
-                text.append(self._writable(piece.text), STYLES[piece.style])
+                text.append(self._writable(printable_lines(piece.text)), STYLES[piece.style])
             text.rstrip()
             self._console.print(text, soft_wrap=True)
 

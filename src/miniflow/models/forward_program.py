@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.errors import GraphError, MiniflowError
+from miniflow.errors import GraphError, MiniflowError, printable
 from miniflow.graph import Node
 from miniflow.graph.plans import ancestors_in_order, plan_for
 from miniflow.graph.values import as_value
@@ -146,7 +146,7 @@ def stored(program: Program, rows: int | None) -> Stored:
 
 
 def _named_arrays(program: Program) -> list[tuple[str, np.ndarray[Any, Any]]]:
-    return [(c.variable.name or "constant", c.value) for c in program.constants]
+    return [(printable(c.variable.name or "constant"), c.value) for c in program.constants]
 
 
 def _as_json(program: Program) -> Any:

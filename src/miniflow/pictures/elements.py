@@ -31,7 +31,7 @@ from miniflow.pictures.graphs import describe, node_card, title_of
 from miniflow.pictures.groups import Grouping
 from miniflow.pictures.layout import Direction
 from miniflow.pictures.local import as_forward_left_them
-from miniflow.pictures.reading import Reading
+from miniflow.pictures.reading import Reading, class_of
 from miniflow.pictures.values import Seen, number
 
 MOST_LABELS = 24  # derivatives that are written on arrows
@@ -113,7 +113,7 @@ def _frames(reading: Reading, entries: Entries) -> list[Frame]:
     frames = []
     for (node, stage), own in entries.stacks.items():
         if own[0].place is not None:
-            name, kind = reading.called[node], type(node).__name__
+            name, kind = reading.called[node], class_of(node)
             shown, subtitle = ("p", "softmax") if stage else (name, kind if name != kind else "")
             if (node, "softmax") in entries.stacks and not stage:
                 subtitle = "cross-entropy"

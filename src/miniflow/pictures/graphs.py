@@ -11,7 +11,7 @@ from miniflow.graph import Constant, Node, Parameter
 from miniflow.pictures.figure import Arrow, Card, Figure
 from miniflow.pictures.groups import Grouping, GroupKey
 from miniflow.pictures.layout import Direction
-from miniflow.pictures.reading import Reading, name_of
+from miniflow.pictures.reading import Reading, class_of, name_of
 from miniflow.pictures.values import seen, shape_text
 
 _DESCRIBED = 30  # nodes that a description lists one by one
@@ -58,7 +58,7 @@ def node_card(
     """The card of one node, with the leaves that are written on it: what it is, what the last pass
     left.
     """
-    kind = type(node).__name__
+    kind = class_of(node)
     frame = grouping.frame_of.get(node)
     name = name_of(node)
     if frame is not None and isinstance(frame.name, tuple):  # the frame says the rest
@@ -109,7 +109,7 @@ def group_card(reading: Reading, grouping: Grouping, key: GroupKey, nodes: Seque
 
 def chain(nodes: Sequence[Node]) -> str:
     """The operations in their order: "3 × Linear → ReLU"."""
-    runs = [(kind, len(list(run))) for kind, run in groupby(type(n).__name__ for n in nodes)]
+    runs = [(kind, len(list(run))) for kind, run in groupby(class_of(n) for n in nodes)]
     shown = [kind if count == 1 else f"{count:,} × {kind}" for kind, count in runs]
     for length in range(1, len(shown) // 2 + 1):  # a pattern that repeats is written once
         copies, rest = divmod(len(shown), length)
@@ -126,7 +126,7 @@ def shape_of(node: Node) -> str:
 
 def statement(reading: Reading, node: Node) -> str:
     """What a node is, in one line: "g = Mul(x, y)"."""
-    called, kind = reading.called[node], type(node).__name__
+    called, kind = reading.called[node], class_of(node)
     inputs = ", ".join(reading.called[source] for source in node.inbound_nodes)
     what = f"{kind}({inputs})" if node.inbound_nodes else kind
     shape = shape_of(node)

@@ -18,7 +18,7 @@ from miniflow.graph import Node
 from miniflow.pictures.figure import Frame
 from miniflow.pictures.layout.layering import Edge, assign_layers, neighbours
 from miniflow.pictures.naming import Path, group_paths
-from miniflow.pictures.reading import Reading
+from miniflow.pictures.reading import Reading, class_of
 from miniflow.pictures.repeats import Repeat, find_repeats
 
 Groups = Literal["auto", "open", "closed", "none"]
@@ -209,7 +209,7 @@ def _titles(grouping: Grouping, cards: list[Hashable], repeat: Repeat, whole: bo
     if names:
         title = f"{names[0]} … {names[-1]}"
     elif repeat.length == 1:
-        title = f"{repeat.copies:,} × {type(cards[0]).__name__}"
+        title = f"{repeat.copies:,} × {class_of(cards[0])}"
     return [title] * repeat.copies
 
 

@@ -106,7 +106,12 @@ def _unique_names(nodes: Sequence[Node]) -> dict[Node, str]:
 
 def name_of(node: Node) -> str:
     """The node's name on one line, "" if it has none."""
-    return printable(str(node.name or ""))
+    return printable(node.name or "")
+
+
+def class_of(node: object) -> str:
+    """The name of the node's class on one line: a class may be called anything."""
+    return printable(type(node).__name__)
 
 
 def _own_name(node: Node) -> str:
@@ -114,4 +119,4 @@ def _own_name(node: Node) -> str:
         return name_of(node)
     if isinstance(node, Constant) and np.ndim(node.value) == 0 and node.value is not None:
         return number(node.value)
-    return type(node).__name__
+    return class_of(node)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from miniflow.errors import printable
 from miniflow.files.atomic import write_text
 from miniflow.files.templates import filled, static
 
@@ -25,7 +26,7 @@ class Section(NamedTuple):
 def picture_section(heading: str, path: str | os.PathLike[str], wide: bool = False) -> Section:
     """A section with a PNG file, which goes into the report. Raises OSError if it is missing."""
     bytes_ = base64.b64encode(Path(path).read_bytes()).decode("ascii")
-    image = f'<img src="data:image/png;base64,{bytes_}" alt="{html.escape(heading)}">'
+    image = f'<img src="data:image/png;base64,{bytes_}" alt="{_escaped(heading)}">'
     return Section(heading, f'<div class="sheet-of-paper">{image}</div>', wide, pictured=True)
 
 
@@ -55,17 +56,21 @@ def write_report(
     numbered = list(enumerate(sections, 1))
     page = filled(
         static("miniflow.reports", "report.html"),
-        title=html.escape(title),
+        title=_escaped(title),
         facts="".join(
-            f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd></div>"
+            f"<div><dt>{_escaped(name)}</dt><dd>{_escaped(text)}</dd></div>"
             for name, text in facts.items()
         ),
         links="".join(
-            f'<a href="#part-{i}">{html.escape(section.heading)}</a>' for i, section in numbered
+            f'<a href="#part-{i}">{_escaped(section.heading)}</a>' for i, section in numbered
         ),
         sections="\n".join(_as_html(section, i) for i, section in numbered),
     )
     write_text(path, page)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))
 
 
 def _as_html(section: Section, number: int) -> str:

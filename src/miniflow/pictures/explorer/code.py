@@ -46,7 +46,7 @@ def code_of(node: Node) -> tuple[Code, Code] | None:
 
 def _code(kind: type, method: str) -> Code:
     function = inspect.unwrap(getattr(kind, method))
-    title = f"{kind.__name__}.{method}"
+    title = printable(f"{kind.__name__}.{method}")
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError, IndentationError, SyntaxError, tokenize.TokenError):

@@ -21,7 +21,7 @@ from miniflow.pictures.groups import MOST_CARDS, GroupKey, repeated_blocks
 from miniflow.pictures.layout import Box, Direction, Group, Layout, Link, Place, curve, lay_out
 from miniflow.pictures.metrics import shorten
 from miniflow.pictures.naming import group_paths
-from miniflow.pictures.reading import Reading, name_of
+from miniflow.pictures.reading import Reading, class_of, name_of
 from miniflow.pictures.svg import head_data, path_data, without_head
 
 FEW_LAYOUTS = 16  # up to so many, two clicks are thought ahead
@@ -155,7 +155,7 @@ def faces(reading: Reading, groups: Grouped, shapes: Mapping[Node, str]) -> Face
 
 
 def _node_face(reading: Reading, groups: Grouped, node: Node, shape: str) -> Face:
-    name, kind = name_of(node), type(node).__name__
+    name, kind = name_of(node), class_of(node)
     for key in reversed(groups.chains[node]):  # the frame says the rest
         if isinstance(key.name, tuple) and name.startswith("/".join(map(str, key.name)) + "/"):
             name = name[len("/".join(map(str, key.name))) + 1 :]
