@@ -11,12 +11,6 @@ from bars import write_bars
 
 import miniflow as mf
 
-NAMES = {
-    "not UTF-8": b"Z\xfcrich",
-    "beyond ASCII": "Zürich ✎".encode(),
-    "terminal codes": b"a\x1b]0;pwned\x07\x1b[31m",
-    "lines": b"a\nb\rc",
-}
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 QUICK = ["--model", "linear", "--epochs", "1", "--batch-size", "64", "--backend", "interpreter"]
 
@@ -53,9 +47,12 @@ def run(place: bytes, environment: dict[str, str], *arguments: object) -> str:
     return told
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("environment", [{}, ASCII], ids=["UTF-8", "ASCII"])
-@pytest.mark.parametrize("place", NAMES.values(), ids=NAMES, indirect=True)
+@pytest.mark.parametrize(
+    ("place", "environment"),
+    [(b"Z\xfcrich", ASCII), ("a✎\x1b]0;pwned\x07\x1b[31m\nb\r".encode(), {})],
+    ids=["not UTF-8 on a terminal of ASCII", "letters beyond ASCII, codes of a terminal, lines"],
+    indirect=["place"],
+)
 def test_any_name_goes_through_every_command(place: bytes, environment: dict[str, str]) -> None:
     pytest.importorskip("PIL")
     out, data = os.path.join(place, b"run"), os.path.join(place, b"bars.npz")
