@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.backends import BACKENDS
+from miniflow.backends import COMPARE, RUN, names
 from miniflow.backends.javascript import to_javascript
 
 CODES = "\x1b]0;pwned\x07\x1b[31m"
@@ -53,7 +53,7 @@ def test_pictures_of_a_graph_are_harmless(name: str, tmp_path: Path) -> None:
         assert is_harmless((tmp_path / f"graph.{ending}").read_text(encoding="utf-8")), ending
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", names(RUN, COMPARE))
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_programs_and_sources_are_harmless(name: str, backend: str) -> None:
     if backend == "native":
