@@ -1,5 +1,6 @@
 """A training that goes on from a checkpoint reaches the bits of one that was never stopped."""
 
+import copy
 import os
 import pathlib
 import signal
@@ -12,7 +13,7 @@ import pytest
 from blobs import Problem, problem
 from checkpointed import refusal, train, without_seconds
 
-from miniflow.optimizers import SGD, Adam, Optimizer, RMSprop
+from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.schedules import CosineDecay, OneCycle, StepDecay
 from miniflow.training import Training, fit
 from miniflow.training.callbacks import (
@@ -23,6 +24,7 @@ from miniflow.training.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from miniflow.training.checkpoints import SettingsWarning
 
 OPTIMIZERS = [
     lambda: SGD(0.1),
@@ -238,3 +240,72 @@ def test_user_defined_optimizers_are_kept_too(tmp_path: pathlib.Path) -> None:
     train(parts, tmp_path / "b", 1, optimizer=Mine(0.1))
     train(parts, tmp_path / "b", 3, optimizer=Mine(0.1))
     assert parts.bytes() == straight.bytes()
+
+
+# --- Other settings than the training was begun with
+
+SETTINGS: dict[str, tuple[Optimizer, Optimizer, str]] = {
+    "lr": (SGD(0.1), SGD(0.5), "lr was 0.1 and stays so, 0.5 is not used"),
+    "momentum": (
+        SGD(0.1, momentum=0.9),
+        SGD(0.1, momentum=0.5),
+        "momentum was 0.9 and is 0.5 from here on",
+    ),
+    "nesterov": (
+        SGD(0.1, momentum=0.9),
+        SGD(0.1, momentum=0.9, nesterov=True),
+        "nesterov was False and is True from here on",
+    ),
+    "weight_decay": (
+        AdamW(0.1),
+        AdamW(0.1, weight_decay=0.5),
+        "weight_decay was 0.01 and is 0.5 from here on",
+    ),
+    "rho": (RMSprop(0.1), RMSprop(0.1, rho=0.5), "rho was 0.9 and is 0.5 from here on"),
+    "several": (
+        Adam(0.1),
+        Adam(0.2, beta_1=0.8, beta_2=0.9, epsilon=1e-3),
+        "lr was 0.1 and stays so, 0.2 is not used; beta_1 was 0.9 and is 0.8 from here on; "
+        "beta_2 was 0.999 and is 0.9 from here on; epsilon was 1e-08 and is 0.001 from here on",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_settings_that_differ_are_told_in_one_warning_with_the_one_that_holds(
+    what: str, tmp_path: pathlib.Path
+) -> None:
+    begun, given, told = SETTINGS[what]
+    path, p = tmp_path / "c", problem()
+    rates = [
+        row.learning_rate for row in train(p, path, 1, optimizer=copy.deepcopy(begun), callbacks=[])
+    ]
+    with pytest.warns(SettingsWarning) as warned:
+        history = train(p, path, 3, optimizer=copy.deepcopy(given), callbacks=[])
+    name = type(begun).__name__
+    assert [str(w.message) for w in warned] == [
+        f"{path}: the training was begun with other settings of {name}: {told}."
+    ]
+    assert [row.learning_rate for row in history] == rates * 3
+    again = train(p, path, 4, optimizer=type(given)(**{**_options(given), "lr": 0.1}), callbacks=[])
+    assert len(again) == 4  # and it is told once
+
+
+def _options(optimizer: Optimizer) -> dict[str, Any]:
+    hidden = ("state", "slots", "_lr")
+    return {name: value for name, value in vars(optimizer).items() if name not in hidden}
+
+
+def test_a_learning_rate_that_a_callback_has_lowered_is_no_other_setting(
+    tmp_path: pathlib.Path,
+) -> None:
+    path, optimizer = tmp_path / "c", SGD(0.1)
+    options: dict[str, Any] = {
+        "callbacks": [ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=1e9)]
+    }
+    train(problem(), path, 3, optimizer=optimizer, **options)
+    assert optimizer.lr == 0.025
+    train(problem(), path, 4, optimizer=optimizer, **options)  # the very same
+    train(problem(), path, 5, optimizer=SGD(0.1), **options)  # as it was begun
+    with pytest.warns(SettingsWarning, match=r"lr was 0\.1, 0\.00625 by now, and stays so, 0\.7 "):
+        train(problem(), path, 6, optimizer=SGD(0.7), **options)

@@ -37,6 +37,7 @@ from miniflow.training.history import Epoch, History
 from miniflow.training.stepping import backend_names
 
 if TYPE_CHECKING:
+    from miniflow.optimizers import Optimizer
     from miniflow.training.callbacks import Callback
     from miniflow.training.fit import Training
 
@@ -47,6 +48,10 @@ class ThreadsWarning(UserWarning):
 
 class CheckpointWarning(UserWarning):
     """The last checkpoint is damaged or missing, and a training goes on from the one before."""
+
+
+class SettingsWarning(UserWarning):
+    """A training goes on with other settings of the optimizer than it was begun with."""
 
 
 def previous_path(path: Path) -> pathlib.Path:
@@ -85,6 +90,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
         "stop": training.stop,
         "history": [list(row) for row in training.history],
         "lr": None if callable(training.optimizer.lr) else training.optimizer.lr,
+        "settings": training.settings,
         "rng": _as_json(training.rng.bit_generator.state),
         "states": states,
     }
@@ -135,12 +141,14 @@ def load_checkpoint(path: Path, training: Training) -> None:
     if training.step.backend == "auto" and about.get("backend") in backend_names():
         training.step.settle(about["backend"])
     _check_belonging(path, about, training)
+    given = training.settings
     try:
         _restore(arrays, about, training)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(
             f"{path}: is damaged: {type(error).__name__}: {shown(error)}."
         ) from error
+    _tell_settings(path, given, training)
     if (now := thread_count()) != (then := about.get("threads")):
         threads = shown(then or "an unknown number of", 40)
         warnings.warn(
@@ -209,6 +217,41 @@ def _written(schedule: Any) -> str:
     return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(schedule))
 
 
+def settings_of(optimizer: Optimizer) -> dict[str, str]:
+    """The settings that a training goes on with though others may be given, as they print.
+
+    >>> from miniflow.optimizers import SGD
+    >>> settings_of(SGD(0.1, momentum=0.9))
+    {'lr': '0.1', 'momentum': '0.9', 'nesterov': 'False', 'weight_decay': '0.0'}
+    """
+    apart = ("state", "slots", "clipping", "_lr")  # what has to be the same is looked at elsewhere
+    settings = {k: _written(v) for k, v in vars(optimizer).items() if k not in apart}
+    return settings if callable(optimizer.lr) else {"lr": repr(optimizer.lr), **settings}
+
+
+def _tell_settings(path: Path, given: dict[str, str], training: Training) -> None:
+    """Warn of settings that are not those that the training was begun with, and say which hold."""
+    then, told = training.settings, []
+    for name in given:
+        if name not in then or given[name] == then[name]:
+            continue
+        if name != "lr":
+            told.append(f"{name} was {shown(then[name])} and is {given[name]} from here on")
+            then[name] = given[name]
+        elif given["lr"] != (now := repr(training.optimizer.lr)):
+            since = "" if now == then["lr"] else f", {now} by now,"
+            told.append(
+                f"lr was {shown(then['lr'])}{since} and stays so, {given['lr']} is not used"
+            )
+    if told:
+        warnings.warn(
+            f"{path}: the training was begun with other settings of "
+            f"{type(training.optimizer).__name__}: {'; '.join(told)}.",
+            SettingsWarning,
+            stacklevel=users_level(),
+        )
+
+
 def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> None:
     for what, now in _belongs_to(training).items():
         then = about.get(what)
@@ -227,6 +270,9 @@ def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
     epoch = whole("The checkpoint", "epoch", about["epoch"], least=0)
     lr = None if about["lr"] is None else number("The checkpoint", "lr", about["lr"])
     stop = bool(about["stop"])
+    settings = dict(about.get("settings", training.settings))
+    if not all(isinstance(text, str) for text in settings.values()):
+        raise ValueError("the settings of the optimizer are no text")
     states = []
     for i, state in enumerate(about["states"]):
         prefix = f"callback.{i}."
@@ -250,6 +296,7 @@ def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
     if lr is not None:
         training.optimizer.lr = lr
     training.epoch, training.stop, training.history = epoch, stop, history
+    training.settings = settings
 
 
 def _checked_row(row: Any) -> Epoch:

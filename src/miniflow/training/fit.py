@@ -36,6 +36,7 @@ from miniflow.training.checkpoints import (
     checkpoint_exists,
     load_checkpoint,
     save_checkpoint,
+    settings_of,
     with_what_is_left,
 )
 from miniflow.training.evaluation import Evaluation, evaluate_batches
@@ -172,6 +173,7 @@ class Training:
     epoch: how many epochs are complete. history: their rows.
     stop: set it to True to end the training after the epoch under way.
     rows: examples in the latest batch. rows_done: examples of this epoch so far.
+    settings: those of the optimizer that the training was begun with, as they print.
     """
 
     loss: Node
@@ -192,10 +194,12 @@ class Training:
     history: History = field(default_factory=History)
     rows: int = 0
     rows_done: int = 0
+    settings: dict[str, str] = field(init=False)
     _total: float = 0.0
     _correct: int | None = 0
 
     def __post_init__(self) -> None:
+        self.settings = settings_of(self.optimizer)
         for callback in self.callbacks:
             callback.reset()
 
