@@ -5,17 +5,24 @@ loss that grows. Each check returns the number, or says whose option it is, what
 seen.
 """
 
+import inspect
 import math
 import numbers
 import operator
-from typing import Any
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from miniflow.errors import MiniflowError
 from miniflow.graph.values import describe
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class OptionError(MiniflowError, ValueError):
-    """An option is not a number, or not one that makes sense."""
+    """An option is of the wrong type, or does not make sense."""
 
 
 def number(owner: str, name: str, x: Any, *, least: float = 0.0, below: float = math.inf) -> float:
@@ -50,3 +57,78 @@ def whole(owner: str, name: str, x: Any, *, least: int) -> int:
             f"{owner}: {name} is a whole number of at least {least}, not {describe(x)}."
         )
     return count
+
+
+def flag(owner: str, name: str, x: Any) -> bool:
+    """`x` as a bool, if it is one of Python's or of NumPy's.
+
+    >>> flag("fit", "resume", "run.safetensors")
+    Traceback (most recent call last):
+        ...
+    miniflow.options.OptionError: fit: resume is True or False, not 'run.safetensors' (str).
+    """
+    if isinstance(x, bool) or type(x).__name__ in ("bool_", "bool"):
+        return bool(x)
+    raise OptionError(f"{owner}: {name} is True or False, not {describe(x)}.")
+
+
+def file_path(owner: str, x: Any, name: str = "path") -> str:
+    """The name of a file or a folder as text, if it is text, bytes or a path.
+
+    >>> file_path("load", b"model.safetensors")
+    'model.safetensors'
+    >>> file_path("load", None)
+    Traceback (most recent call last):
+        ...
+    miniflow.options.OptionError: load: path is the name of a file, not None (NoneType).
+    """
+    try:
+        text = os.fsdecode(x)
+    except TypeError:
+        text = ""
+    if not text or "\0" in text:
+        raise OptionError(f"{owner}: {name} is the name of a file, not {describe(x)}.")
+    return text
+
+
+def with_known_options(
+    instead: Mapping[str, str],
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Have a function tell keywords that it does not have, with what to write instead.
+
+    Args:
+        instead: keywords that other libraries have → what to do here, as a sentence goes on.
+
+    >>> @with_known_options({"verbose": "write progress='none'"})
+    ... def fit(loss, *, epochs=10, progress="auto"): ...
+    >>> fit(1, verbose=0)
+    Traceback (most recent call last):
+        ...
+    miniflow.options.OptionError: fit has no option verbose: write progress='none'. Its options are epochs, progress.
+    """  # noqa: E501 (the message is one line)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        parameters = signature.parameters
+        options = [n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
+        given = [n for n, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in parameters:
+                    way_out = f": {instead[name]}" if name in instead else ""
+                    raise OptionError(
+                        f"{function.__name__} has no option {name}{way_out}. "
+                        f"Its options are {', '.join(options)}."
+                    )
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                call = f"{function.__name__}({', '.join(given)}, {options[0]}=...)"
+                raise OptionError(f"{function.__name__}: {error}: call it as {call}.") from None
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate

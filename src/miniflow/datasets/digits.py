@@ -20,6 +20,7 @@ from miniflow.datasets.idx_folders import MNIST_FILES, find_idx_files, lies_on_i
 from miniflow.datasets.npz import read_npz
 from miniflow.datasets.splits import DataWarning, Part, Splits, check_part, make_splits
 from miniflow.errors import DataError
+from miniflow.options import file_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,11 +95,12 @@ def load(source: str | os.PathLike[str]) -> Splits:
     >>> len(train), len(validation), len(test), train.image_shape, train.images.shape
     (81, 9, 10, (8, 8), (81, 64))
     """
-    if source == "mnist":
+    if isinstance(source, str) and source == "mnist":
         return mnist()
     if isinstance(source, str) and source in NAMES:
         splits: Splits = NAMES[source]()
         return splits
+    source = file_path("datasets.load", source, "source")
     if os.path.isdir(source):
         return _load_either_folder(source)
     if os.path.isfile(source):

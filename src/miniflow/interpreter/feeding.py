@@ -19,7 +19,8 @@ from miniflow.graph.values import as_value, describe, shape_of
 def checked_output(node: Any) -> Node:
     """What a pass is asked for, if it is a node."""
     if not isinstance(node, Node):
-        raise GraphError(f"The output is a node, and {describe(node)} was given.")
+        one = ": one at a time" if isinstance(node, (list, tuple, dict, set)) else ""
+        raise GraphError(f"The output is a node, and {describe(node)} was given{one}.")
     return node
 
 

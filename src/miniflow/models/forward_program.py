@@ -7,7 +7,7 @@ program for many rows (`MANY`) as well, and give a well-formed one for a single 
 does something else for another number of rows is stored for the one that its example has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from miniflow.errors import GraphError, MiniflowError, printable
 from miniflow.graph import Node
 from miniflow.graph.plans import ancestors_in_order, plan_for
-from miniflow.graph.values import as_value
+from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import is_input
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
 from miniflow.ir.program import Constant, Program
@@ -26,6 +26,21 @@ from miniflow.tracing.steady import recorded_steadily
 
 ROWS = (2, 3, 5)
 MANY = 997
+
+
+def checked_inputs(inputs: Any) -> Any:
+    """What `save` is given as `inputs`, if it is None, or has nodes and nothing else."""
+    if isinstance(inputs, Node):
+        raise GraphError(f"inputs is a list of nodes: write inputs=[...] round {inputs}.")
+    if inputs is not None and not isinstance(inputs, Mapping):
+        inputs = list(inputs) if isinstance(inputs, Iterable) else [inputs]
+    for given in inputs or ():
+        if not isinstance(given, Node):
+            raise GraphError(
+                f"inputs is a list of nodes, or a dictionary {{node: example}}, and has "
+                f"{describe(given)}."
+            )
+    return inputs
 
 
 def without_loss(node: Node, inputs: Any) -> Node:
@@ -51,8 +66,6 @@ def without_loss(node: Node, inputs: Any) -> Node:
 def examples_of(output: Node, inputs: Any) -> dict[Node, ValueType]:
     """The model's inputs in order, each with the type of an example; numbers count as arrays."""
     sources = _sources(output)
-    if isinstance(inputs, Node):
-        raise GraphError(f"inputs is a list of nodes: write inputs=[...] round {inputs}.")
     for node in sources if inputs is not None else ():
         if node not in inputs:
             raise GraphError(

@@ -14,25 +14,33 @@ in it is checked before an array is made (`ir.store`).
 
 import hashlib
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.backends import Executable, choose
+from miniflow.backends import Executable, check_name, choose
 from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import Node
 from miniflow.graph.values import as_value
+from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Input, Program
 from miniflow.locks import Lock, renew_after_fork
 from miniflow.models.backward_program import backward_program
 from miniflow.models.bounds import TooLargeError, parse_within_limits
-from miniflow.models.forward_program import Stored, examples_of, forward_program, without_loss
-from miniflow.options import OptionError
+from miniflow.models.forward_program import (
+    Stored,
+    checked_inputs,
+    examples_of,
+    forward_program,
+    without_loss,
+)
+from miniflow.options import OptionError, file_path
 
 BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
 KEPT = 8  # programs that a model keeps, one for each number of rows
@@ -76,7 +84,7 @@ def save(
         GraphError: an input was never fed, so that its shape is not known, or is missing in
             `inputs`.
         CompileError: a node does what cannot be recorded.
-        OptionError: JSON cannot hold the notes.
+        OptionError: JSON cannot hold the notes; `path` is no path, or ends as another format's.
         OSError: the file cannot be written.
 
     >>> import pathlib, tempfile, numpy as np, miniflow as mf
@@ -89,8 +97,10 @@ def save(
     array([[3.],
            [6.]])
     """
+    path = model_path("save", path)
+    inputs = checked_inputs(inputs)
     with one_pass_at_a_time:
-        output = without_loss(node, inputs)
+        output = without_loss(checked_output(node), inputs)
         examples = examples_of(output, inputs)
         forward = forward_program(output, examples)
         backward = backward_program(output, examples, forward)
@@ -104,6 +114,34 @@ def save(
     if notes:
         about["notes"] = _checked_notes(notes)
     write_arrays(path, "model", arrays, about)
+
+
+OTHER_FORMATS = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), "PyTorch"),
+    **dict.fromkeys((".h5", ".hdf5", ".keras", ".pb", ".tflite"), "Keras and TensorFlow"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "pickle"),
+    **dict.fromkeys((".npz", ".npy"), "NumPy"),
+    **dict.fromkeys((".html", ".js", ".json", ".c"), "others"),
+    ".onnx": "ONNX",
+}
+
+
+def model_path(owner: str, path: Any) -> str:
+    """The path of a model file that is to be written, if its ending is no other format's.
+
+    >>> model_path("save", "digits.onnx")
+    Traceback (most recent call last):
+        ...
+    miniflow.options.OptionError: save: 'digits.onnx' would be no file of ONNX: what is written is safetensors, for mf.load. Name it digits.safetensors.
+    """  # noqa: E501 (the message is one line)
+    text = file_path(owner, path)
+    stem, ending = os.path.splitext(text)
+    if (other := OTHER_FORMATS.get(ending.lower())) is not None:
+        raise OptionError(
+            f"{owner}: {text!r} would be no file of {other}: what is written is safetensors, for "
+            f"mf.load. Name it {stem}.safetensors."
+        )
+    return text
 
 
 def _store_also(arrays: dict[str, np.ndarray[Any, Any]], program: Stored) -> list[str]:
@@ -131,7 +169,10 @@ def load(path: Path, backend: str = "auto") -> "Model":
         ModelFileError: the file is damaged, of another kind, or holds no well-formed program, or
             one that asks for more memory or arithmetic than is allowed (`docs/reliability.md`).
         OSError: it cannot be opened.
+        OptionError: `path` is no path.
     """
+    check_name(backend)
+    path = file_path("load", path)
     arrays, about = read_arrays(path, "model")
     if about.get("format") != 1:
         raise ModelFileError(f"{path}: was written by another version of miniflow.")

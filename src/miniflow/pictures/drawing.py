@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from miniflow.errors import GraphError, MiniflowError
 from miniflow.files.atomic import write_bytes
 from miniflow.graph import Node
+from miniflow.options import file_path
 from miniflow.pictures.dot import dot
 from miniflow.pictures.elements import element_figure
 from miniflow.pictures.figure import Figure
@@ -58,7 +59,7 @@ class Drawing:
         `explorer`, a page that opens from disk. Raises MiniflowError for any other ending or theme,
         and GraphError for `.html` where there is no explorer, as of a program.
         """
-        path = os.fspath(path)
+        path = file_path("save", path)
         ending = os.path.splitext(path)[1].lower()
         if ending == ".png":
             write_bytes(path, png(self.svg("dark" if theme == "dark" else "light")))

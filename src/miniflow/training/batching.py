@@ -66,10 +66,12 @@ def batches_for(loss: Node, data: Any, name: str = "data") -> Batches:
     elif callable(data):
         found = _MadeBatches(loss, data, name)
     else:
-        hint = f" Did you mean its .{name.replace('data', 'train')}?" * hasattr(data, "train")
+        hint = f"Say which input gets what: {name}={_spelled(loss)}."
+        if hasattr(data, "train"):
+            hint = f"Did you mean its .{name.replace('data', 'train')}?"
         raise DataError(
             f"{name} is a data set (with `batches`), a dictionary {{input: array}} or a function "
-            f"that yields batches, not {describe(data)}.{hint}"
+            f"that yields batches, not {describe(data)}. {hint}"
         )
     if found.examples == 0:
         raise DataError(f"{name} has no examples.")
@@ -192,6 +194,13 @@ def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatche
         lengths = ", ".join(f"{len(array):,} for {node.label}" for node, array in arrays.items())
         raise DataError(f"{name} has arrays of different lengths: {lengths}.")
     return _ArrayBatches(arrays, numbers)
+
+
+def _spelled(loss: Node) -> str:
+    """What a dictionary of data for this loss looks like."""
+    inputs = [node for node in ancestors_in_order(loss) if is_input(node)]
+    names = [node.name or type(node).__name__ for node in inputs] or ["input"]
+    return "{" + ", ".join(f"{name}: ..." for name in names) + "}"
 
 
 def _refuse_parameter(node: Any, name: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from miniflow.graph import Node
 from miniflow.interpreter.feeding import checked_output
-from miniflow.options import whole
+from miniflow.options import whole, with_known_options
 from miniflow.training.batching import Batches, batches_for
 from miniflow.training.stepping import Look, make_look
 
@@ -16,6 +16,13 @@ class Evaluation(NamedTuple):
     accuracy: float | None
 
 
+@with_known_options(
+    {
+        "x": "write data={X: x, y: y}",
+        "y": "write data={X: x, y: y}",
+        "verbose": "nothing is printed",
+    }
+)
 def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "auto") -> Evaluation:
     """The loss and the accuracy of a network over `data`.
 

@@ -29,7 +29,7 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
 from miniflow.optimizers import Optimizer
-from miniflow.options import OptionError, whole
+from miniflow.options import OptionError, file_path, flag, whole, with_known_options
 from miniflow.training.batching import Batch, Batches, batches_for
 from miniflow.training.callbacks import Callback
 from miniflow.training.checkpoints import (
@@ -49,6 +49,22 @@ VALIDATION_ROWS = 1000  # rows at a time
 MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for an epoch's above it
 
 
+@with_known_options(
+    {
+        "x": "write data={X: x, y: y}",
+        "y": "write data={X: x, y: y}",
+        "lr": "it is the optimizer's, SGD(lr=...)",
+        "learning_rate": "it is the optimizer's, SGD(lr=...)",
+        "metrics": "the history has the accuracy where labels tell it; a Callback can have others",
+        "parameters": "every Parameter that the loss depends on is trained",
+        "random_state": "write rng=...",
+        "seed": "write rng=...",
+        "shuffle": "examples are shuffled, by rng; data that is a function comes as it is",
+        "validation_data": "write validation=...",
+        "validation_split": "write validation=..., with data of its own",
+        "verbose": "write progress='none'",
+    }
+)
 def fit(
     loss: Node,
     data: Any,
@@ -129,6 +145,12 @@ def fit(
     if not isinstance(optimizer, Optimizer):
         raise OptionError(f"fit: the optimizer is one such as SGD(0.1), not {describe(optimizer)}.")
     checked_output(loss)
+    callbacks = _checked_callbacks(callbacks)
+    if checkpoint is not None:
+        checkpoint = file_path("fit", checkpoint, "checkpoint")
+    elif flag("fit", "resume", resume):
+        raise OptionError("fit: resume=True goes on from a file: say which, checkpoint=path.")
+    watchers = progress_for(progress)
     parameters = [node for node in ancestors_in_order(loss) if isinstance(node, Parameter)]
     if not parameters:
         raise GraphError(f"{loss} depends on no Parameter: there is nothing to train.")
@@ -143,23 +165,46 @@ def fit(
         validation=None if validation is None else batches_for(loss, validation, "validation"),
         epochs=whole("fit", "epochs", epochs, least=0),
         batch_size=whole("fit", "batch_size", batch_size, least=1),
-        rng=np.random.default_rng(rng),
-        callbacks=list(callbacks),
+        rng=_checked_generator(rng),
+        callbacks=callbacks,
         checkpoint=checkpoint,
         seeds=[n for n in ancestors_in_order(loss) if n.wants_a_seed and n not in fed],
     )
     if checkpoint is not None:
         os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
         remove_leftovers(checkpoint)
-        if resume and checkpoint_exists(checkpoint):
+        if flag("fit", "resume", resume) and checkpoint_exists(checkpoint):
             load_checkpoint(checkpoint, training)
     try:
-        training.run(progress_for(progress))
+        training.run(watchers)
     except OSError as error:
         if checkpoint is None:
             raise
         raise with_what_is_left(error, checkpoint) from error
     return training.history
+
+
+def _checked_callbacks(callbacks: Any) -> list[Callback]:
+    if isinstance(callbacks, (Callback, type)) or not isinstance(callbacks, Iterable):
+        raise OptionError(
+            f"fit: callbacks is a list of them, [mf.EarlyStopping()], not {describe(callbacks)}."
+        )
+    found = list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Callback):
+            made = isinstance(callback, type) and issubclass(callback, Callback)
+            hint = f" Make one: {callback.__name__}()." if made else ""
+            raise OptionError(f"fit: callbacks has {describe(callback)}, no Callback.{hint}")
+    return found
+
+
+def _checked_generator(rng: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"fit: rng is a whole number or an np.random.Generator, not {describe(rng)}."
+        ) from error
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, overload
 
 from miniflow.files.atomic import write_text
+from miniflow.options import file_path
 
 
 class Epoch(NamedTuple):
@@ -63,4 +64,4 @@ class History(Sequence[Epoch]):
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write `csv()` to a file, in one step. Raises OSError if it cannot be written."""
-        write_text(path, self.csv())
+        write_text(file_path("to_csv", path), self.csv())

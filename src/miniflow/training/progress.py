@@ -33,7 +33,7 @@ def progress_for(style: Style) -> list[Callback]:
         "lines": [ProgressLines],
         "none": [],
     }
-    if style not in shown:
+    if not isinstance(style, str) or style not in shown:
         raise OptionError(f"fit: progress is one of auto, {', '.join(shown)}, not {style!r}.")
     return [callback() for callback in shown[style]]
 

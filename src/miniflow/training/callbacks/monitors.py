@@ -14,7 +14,7 @@ import numpy as np
 
 from miniflow.errors import ModelFileError
 from miniflow.graph.values import describe
-from miniflow.options import OptionError, number, whole
+from miniflow.options import OptionError, flag, number, whole
 from miniflow.training.callbacks.callback import Callback
 from miniflow.training.history import Epoch
 
@@ -41,8 +41,11 @@ class Monitor(Callback):
     """
 
     def __init__(self, monitor: str = "validation_loss", *, min_delta: float = 0.0) -> None:
-        if monitor not in MONITORED:
-            raise OptionError(f"monitor is one of {', '.join(MONITORED)}, not {monitor!r}.")
+        if not isinstance(monitor, str) or monitor not in MONITORED:
+            raise OptionError(
+                f"{type(self).__name__}: monitor is one of {', '.join(MONITORED)}, "
+                f"not {describe(monitor)}."
+            )
         self.monitor = monitor
         self.min_delta = number(type(self).__name__, "min_delta", min_delta)
         self.best: float | None = None
@@ -102,7 +105,9 @@ class KeepBest(Monitor):
         on_best: Callable[[Training], None] | None = None,
     ) -> None:
         Monitor.__init__(self, monitor, min_delta=min_delta)
-        self.restore_best = restore_best
+        self.restore_best = flag(type(self).__name__, "restore_best", restore_best)
+        if on_best is not None and not callable(on_best):
+            raise OptionError(f"KeepBest: on_best is a function, not {describe(on_best)}.")
         self.on_best = on_best
         self._arrays: list[Any] = []
 

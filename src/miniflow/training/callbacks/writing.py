@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from miniflow.graph import Node
 from miniflow.graph.values import describe
+from miniflow.interpreter.feeding import checked_output
 from miniflow.models import save
-from miniflow.options import OptionError, whole
+from miniflow.models.model import model_path
+from miniflow.options import OptionError, file_path, flag, whole
 from miniflow.training.callbacks.callback import Callback
 from miniflow.training.callbacks.monitors import Monitor
 from miniflow.training.history import Epoch
@@ -63,10 +65,10 @@ class ModelCheckpoint(Monitor):
         node: Node | None = None,
     ) -> None:
         Monitor.__init__(self, monitor, min_delta=min_delta)
-        self.path = os.fspath(path)
-        self.save_best_only = bool(save_best_only)
+        self.path = model_path("ModelCheckpoint", path)
+        self.save_best_only = flag("ModelCheckpoint", "save_best_only", save_best_only)
         self.every = whole("ModelCheckpoint", "every", every, least=1)
-        self.node = node
+        self.node = None if node is None else checked_output(node)
         self.saved: str | None = None
         self._path_after(_SAMPLE)  # tell now, not after the first epoch
 
@@ -117,7 +119,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = file_path("CSVLogger", path)
 
     def on_train_begin(self, training: Training) -> None:
         os.stat(os.path.dirname(self.path) or ".")
