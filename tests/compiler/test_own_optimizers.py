@@ -108,9 +108,119 @@ def numbered():
     return optimizer
 
 
+class Checked(Plain):
+    """Its learning rate is behind a property that looks at the number."""
+
+    @property
+    def lr(self):
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr):
+        if not 0 <= float(lr) <= 1:
+            raise ValueError(lr)
+        self._lr = lr
+
+
+class Elsewhere(Plain):
+    """Its learning rate is behind a property, under another name."""
+
+    @property
+    def lr(self):
+        return self.rate
+
+    @lr.setter
+    def lr(self, lr):
+        self.rate = lr
+
+
+class OfTheClass(Plain):
+    lr = 0.1
+
+    def __init__(self):
+        self.state = {"mean": np.zeros(3)}
+
+
+class WithMomentum(Plain):
+    """Two settings of the same value: that of the rate is an argument, the other is written in."""
+
+    def __init__(self):
+        Plain.__init__(self, 0.5)
+        self.momentum = self.lr
+
+    def update(self, parameters, gradients):
+        self.state["mean"] = self.momentum * self.state["mean"] + gradients[0]
+        parameters[0].value = parameters[0].value - self.lr * self.state["mean"]
+
+
+RATES = [
+    *(lambda: Sign(0.1), Plain, Checked, Elsewhere, OfTheClass, WithMomentum),
+    *(lambda: SGD(0.1, momentum=0.1), lambda: mf.Adam(0.1), lambda: mf.AdamW(0.1)),
+    *(lambda: mf.RMSprop(0.1), lambda: SGD(0.1, clipnorm=1.0)),
+]
+
+
+@pytest.mark.parametrize("make", RATES)
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_another_learning_rate_takes_effect_at_the_next_update(make, backend):
+    results = []
+    for is_compiled in (True, False):
+        W = mf.Parameter([1.0, -2.0, 3.0], "W")
+        loss = mf.MSE(W, np.zeros(3))
+        optimizer = make()
+        step = mf.compile(loss, optimizer=optimizer, backend=backend)
+        for lr in (0.5, 0.25, 0.125):
+            optimizer.lr = lr
+            if is_compiled:
+                step({})
+            else:
+                optimizer.update([W], mf.value_and_grad(loss, {}, [W])[1])
+        results.append(W.value)
+    np.testing.assert_allclose(*results)
+
+
+@pytest.mark.parametrize("make", [make for make in RATES if make is not Elsewhere])
+def test_another_learning_rate_is_no_reason_to_record_again(make):
+    W = mf.Parameter([1.0, -2.0, 3.0], "W")
+    optimizer = make()
+    step = mf.compile(mf.MSE(W, np.zeros(3)), optimizer=optimizer, backend="numpy")
+    for lr in (0.5, 0.25):
+        optimizer.lr = lr
+        step({})
+    assert step.why_retraced() == "It was recorded once."
+
+
+def test_another_setting_is_a_reason_to_record_again():
+    for optimizer, name in [
+        (SGD(0.1, momentum=0.5), "momentum"),
+        (mf.AdamW(0.1), "weight_decay"),
+        (WithMomentum(), "momentum"),
+    ]:
+        W = mf.Parameter([1.0, -2.0, 3.0], "W")
+        step = mf.compile(mf.MSE(W, np.zeros(3)), optimizer=optimizer, backend="numpy")
+        step({})
+        setattr(optimizer, name, 0.25)
+        step({})
+        assert step.why_retraced() == "The optimizer's settings changed."
+
+
+class Slowing(Plain):
+    def update(self, parameters, gradients):
+        parameters[0].value -= self.lr * gradients[0]
+        self.lr *= 0.5
+
+
+class SlowingSign(Sign):
+    def update(self, parameters, gradients):
+        Sign.update(self, parameters, gradients)
+        self.lr = self.lr * 0.5
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
+        (Slowing, r"Slowing: update changes self\.lr, which a compiled step would not do"),
+        (lambda: SlowingSign(0.1), r"SlowingSign: update changes self\.lr, which a compiled step"),
         (Counting, r"Counting: update changes self\.t, .* Keep what is remembered .* self\.state"),
         (Listing, r"Listing: update changes self\.means, which a compiled step would not do"),
         (Writing, r"Writing: update \(test_own_optimizers\.py:\d+: .*\) cannot be compiled: it wr"),

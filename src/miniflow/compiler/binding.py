@@ -27,6 +27,7 @@ from miniflow.errors import CompileError
 from miniflow.graph import Node
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
+from miniflow.tracing.update import has_number_for_rate, settings_of
 
 ARRAY_IN_ORDER = 0x0001 | 0x0100  # NumPy's flags C_CONTIGUOUS and ALIGNED
 _PYTHON_TYPES = {"bool": bool, "i64": int, "f64": float}
@@ -59,7 +60,7 @@ class Binding:
         checks: Sequence[Check],
     ) -> None:
         self._optimizer = optimizer
-        self._settings = settings(optimizer)
+        self._settings = [] if optimizer is None else list(settings_of(optimizer))
         self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copied": copied}
         self._arrays: list[tuple[int, ValueType, Callable[[], Any]]] = []  # and where to look
         self._fed: dict[Node, str] = {}
@@ -109,8 +110,11 @@ class Binding:
         scope["updated"][:] = updated
         scope["updated_ids"].clear()
         scope["updated_ids"].update(map(id, updated))
-        for number, name in enumerate(self._settings):
-            scope[f"setting_{number}"] = vars(self._optimizer)[name]
+        if self._optimizer is not None:
+            settings = settings_of(self._optimizer)
+            for number, name in enumerate(self._settings):
+                scope[f"setting_{number}"] = settings[name]
+            scope["schedule"] = self._optimizer.lr
 
     # One kind of input each.
 
@@ -120,6 +124,9 @@ class Binding:
             self._write(f"now = {self._bind('settings', vars(self._optimizer))}.get")
         for number, name in enumerate(self._settings):
             self._write(f"if now({name!r}) is not setting_{number}:", "    return None")
+        if self._optimizer is not None and not has_number_for_rate(self._optimizer):
+            self._write(f"if {self._bind('optimizer', self._optimizer)}.lr is not schedule:")
+            self._write("    return None")
 
     def _take_from_feed(self, place: int, type_: ValueType, node: Any) -> None:
         name = self._fed[node] = f"a{place}"
@@ -192,14 +199,3 @@ def copied(array: Any, updated: Sequence[Any]) -> Any:
     if in_order and not any(np.may_share_memory(array, other) for other in updated):
         return array
     return np.array(array, order="C")
-
-
-def settings(optimizer: Any) -> list[str]:
-    """What of an optimizer is written into a program: all but its arrays, and a learning rate that
-    is a number, which are inputs.
-    """
-    return [
-        name
-        for name, value in ({} if optimizer is None else vars(optimizer)).items()
-        if name != "state" and not (name in ("lr", "_lr") and isinstance(value, (int, float)))
-    ]

@@ -17,6 +17,7 @@ from miniflow.interpreter.feeding import given_to_sources
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
 from miniflow.tracing.keeping import preserved_deeply
+from miniflow.tracing.update import has_number_for_rate, settings_of
 
 
 class Variant:
@@ -135,19 +136,12 @@ def key_of(feed: Mapping[Node, Any], order: Sequence[Node], optimizer: Any) -> A
     """
     types = {node: type_of(value) for node, value in feed.items()}
     own = {n: type_of(n.value) for n in order if isinstance(n, Parameter) and n not in feed}
-    settings = (
-        {k: v for k, v in vars(optimizer).items() if k not in ("state", "lr", "_lr")}
-        if optimizer
-        else {}
-    )
-    lr = getattr(optimizer, "lr", None)
-    schedule = ("number",) if isinstance(lr, (int, float)) else (id(lr), repr(lr))
-    return (
-        frozenset(types.items()),
-        frozenset(own.items()),
-        tuple(sorted((k, repr(v)) for k, v in settings.items())),
-        schedule,
-    )
+    settings, rate = None, None
+    if optimizer is not None:
+        settings = tuple(sorted((k, repr(v)) for k, v in settings_of(optimizer).items()))
+        lr = optimizer.lr
+        rate = "number" if has_number_for_rate(optimizer) else (id(lr), repr(lr))
+    return frozenset(types.items()), frozenset(own.items()), settings, rate
 
 
 def difference(old: Any, new: Any) -> str:

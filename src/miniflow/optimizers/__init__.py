@@ -86,14 +86,26 @@ class Optimizer:
         owner = type(self).__name__
         if isinstance(lr, np.ndarray) and lr.shape == ():
             lr = lr[()]
-        if isinstance(lr, numbers.Real):
+        if _is_traced(lr):
+            pass  # a compiled step will be given the number
+        elif isinstance(lr, numbers.Real):
             lr = number(owner, "lr", lr)
-        elif isinstance(lr, np.ndarray) or not (callable(lr) or _is_traced(lr)):
+        elif isinstance(lr, np.ndarray) or not callable(lr):
             raise OptionError(
                 f"{owner}: lr is a number, or a schedule (a function of the step), "
                 f"not {describe(lr)}."
             )
         self._lr = lr
+
+    def settings(self) -> dict[str, Any]:
+        """What it keeps besides `lr` and `state`: attribute → value. A compiled step has these
+        written into it, and is compiled anew when one of them changes.
+
+        >>> SGD(0.1, momentum=0.9, clipnorm=1.0).settings()  # doctest: +NORMALIZE_WHITESPACE
+        {'clipping': {'clipnorm': 1.0}, 'momentum': 0.9, 'nesterov': False, 'weight_decay': 0.0,
+         'slots': ('velocity',)}
+        """
+        return {k: v for k, v in vars(self).items() if k not in ("state", "_lr")}
 
     def latest_lr(self) -> float:
         """The learning rate of the latest update, as a number; before the first, of the first.
@@ -177,9 +189,8 @@ class Optimizer:
                 )
 
     def __repr__(self) -> str:
-        hidden = ("state", "slots", "_lr", "clipping")
-        settings = {k: v for k, v in vars(self).items() if k not in hidden} | self.clipping
-        options = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        shown = {k: v for k, v in self.settings().items() if k not in ("slots", "clipping")}
+        options = ", ".join(f"{k}={v!r}" for k, v in (shown | self.clipping).items())
         return f"{type(self).__name__}(lr={self._lr!r}{', ' * bool(options)}{options})"
 
 
@@ -365,7 +376,7 @@ class RMSprop(Optimizer):
 
 def _is_traced(x: Any) -> bool:
     """Whether this stands for a number that a compiled step is given."""
-    return hasattr(x, "__array_ufunc__") and not isinstance(x, Node)
+    return hasattr(x, "__array_ufunc__") and not isinstance(x, (Node, np.ndarray, np.generic))
 
 
 def _cast(x: Any, dtype: Any) -> Any:

@@ -1,0 +1,172 @@
+"""The optimizer's own `update`, recorded: the last part of a training step's program.
+
+What it moves and what it remembers, the parameters and the arrays in its `state`, are inputs of the
+program, and so is a learning rate that is a number. All else that it keeps, its settings, is
+written into the program.
+"""
+
+import copy
+import operator
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from miniflow.errors import CompileError
+from miniflow.graph import Parameter
+from miniflow.graph.values import describe
+from miniflow.ir.dtypes import ValueType, same_bits, type_of
+from miniflow.ir.program import Operand, Origin, Output, Variable
+from miniflow.tracing.arrays import TracedArray, TracedPython, operand_of, wrapped
+from miniflow.tracing.trace import Storage
+from miniflow.tracing.traced import is_traced
+from miniflow.tracing.walk import Walk
+
+
+class Optimizer(Protocol):
+    """What the recorder needs of an optimizer: its arrays in `state`, and `update`, in plain NumPy.
+    (miniflow's own say what else they keep in `settings`; see `settings_of`.)
+    """
+
+    lr: Any
+    state: dict[str, Any]
+
+    def update(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
+        """Change the parameters' values in place."""
+
+
+def settings_of(optimizer: Any) -> dict[str, Any]:
+    """What an optimizer keeps besides its arrays and its learning rate: attribute → value. A
+    program has them written into it.
+
+    One of a class of somebody's own that has no `settings()` is asked for its attributes, of which
+    `_lr` is a learning rate behind a property.
+    """
+    own = getattr(type(optimizer), "settings", None)
+    if callable(own):
+        settings: dict[str, Any] = optimizer.settings()
+        return settings
+    return {k: v for k, v in vars(optimizer).items() if k not in ("state", "lr", "_lr")}
+
+
+def has_number_for_rate(optimizer: Any) -> bool:
+    """Whether the learning rate is a number: then it is an argument of the program."""
+    return isinstance(optimizer.lr, (int, float))
+
+
+def record_update(
+    parameters: Sequence[Parameter], gradients: Sequence[Operand], optimizer: Optimizer, walk: Walk
+) -> tuple[list[Output], list[Variable]]:
+    """Run the optimizer's own `update` on tracers; the program puts out what has changed."""
+    builder = walk.trace.builder
+    owner = type(optimizer).__name__
+    walk.trace.origin = Origin(owner, "", "update")
+    inputs = {
+        entry.origin.index: entry.variable for entry in builder.inputs if entry.origin is not None
+    }
+    before: dict[str, tuple[str, Variable]] = {}
+    for i, parameter in enumerate(parameters):
+        variable = inputs[walk.index[parameter]]
+        before[f"parameter {i}"] = "parameter", variable
+        parameter.forward(TracedArray(Storage(variable)))
+    state = {}
+    for key, array in optimizer.state.items():
+        variable = builder.input(_type_of_state(owner, key, array), "state", key)
+        before[f"state {key}"] = "state", variable
+        state[key] = TracedArray(Storage(variable))
+    kept = _copied(vars(optimizer))
+    try:
+        optimizer.state = state
+        if has_number_for_rate(optimizer):
+            rate = TracedPython(builder.input(ValueType("f64", (), "python"), "hyper", "lr"))
+            walk.guarded(owner, "update", partial(_give_rate, optimizer, rate))
+        before_update = _copied(vars(optimizer))
+        walk.guarded(
+            owner,
+            "update",
+            lambda: optimizer.update(parameters, [wrapped(gradient) for gradient in gradients]),
+        )
+        _check_unchanged(optimizer, before_update)
+        after = {f"parameter {i}": p.value for i, p in enumerate(parameters)}
+        after |= {f"state {key}": value for key, value in optimizer.state.items()}
+        updated = [variable for _, variable in before.values()]
+        return _replacements(owner, before, after, walk), updated
+    finally:
+        optimizer.__dict__.clear()
+        optimizer.__dict__.update(kept)
+
+
+def _type_of_state(owner: str, key: str, array: Any) -> ValueType:
+    if not isinstance(array, np.ndarray):
+        raise CompileError(
+            f"{owner}: state[{key!r}] is {describe(array)}: what an optimizer keeps in its state "
+            "are arrays (np.zeros(()) for a number), which a program can update in place."
+        )
+    return type_of(array)
+
+
+def _give_rate(optimizer: Any, rate: Any) -> None:
+    if "_lr" in vars(optimizer) and not hasattr(type(optimizer), "settings"):
+        vars(optimizer)["_lr"] = rate  # past a property that would ask for the number
+    else:
+        optimizer.lr = rate
+
+
+def _copied(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes, with copies of the lists, dictionaries and arrays among them."""
+    return {
+        name: copy.copy(value) if isinstance(value, (list, dict, set, np.ndarray)) else value
+        for name, value in attributes.items()
+    }
+
+
+def _check_unchanged(optimizer: Any, before: Mapping[str, Any]) -> None:
+    """A number that an optimizer keeps outside of `state` would stand still in a program."""
+    now = vars(optimizer)
+    for name in sorted((now.keys() | before.keys()) - {"state"}):
+        if name not in now or name not in before or not _is_same(now[name], before[name]):
+            shown = "lr" if name == "_lr" else name
+            raise CompileError(
+                f"{type(optimizer).__name__}: update changes self.{shown}, which a "
+                "compiled step would not do. Keep what is remembered from update to update in "
+                "self.state, as arrays. The interpreter (mf.value_and_grad, then update) runs it "
+                "as it is."
+            )
+
+
+def _is_same(now: Any, before: Any) -> bool:
+    if type(now) is not type(before) or is_traced(now):
+        return now is before  # the learning rate
+    if isinstance(now, np.ndarray):
+        return same_bits(now, before)
+    if isinstance(now, (list, dict)):
+        entries = [list(x.values()) if isinstance(x, dict) else x for x in (now, before)]
+        return len(now) == len(before) and all(map(operator.is_, *entries))
+    return now is before or bool(now == before)
+
+
+def _replacements(
+    owner: str,
+    before: Mapping[str, tuple[str, Variable]],
+    after: Mapping[str, Any],
+    walk: Walk,
+) -> list[Output]:
+    """The outputs of the program for what is no longer what it was."""
+    if gone := sorted(before.keys() ^ after.keys()):
+        raise CompileError(
+            f"{owner}: update changes which arrays there are in self.state ({gone[0]}): "
+            "make them in prepare(self, parameters), which is called before the first update."
+        )
+    outputs = []
+    for key, (role, variable) in before.items():
+        contents = operand_of(after[key])
+        if contents.type != variable.type:
+            raise CompileError(
+                f"{owner}: update makes {contents.type} of {key}, which was {variable.type}: "
+                "change it in place (value -= step), or cast it."
+            )
+        walk.trace.builder.name(contents, variable.name)
+        if contents is not variable:
+            outputs.append(Output(contents, role, variable.name, variable))
+    return outputs

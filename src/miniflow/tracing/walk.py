@@ -1,0 +1,141 @@
+"""How the recorder calls a node's methods: it tells the trace whose equations it is hearing, and
+what a node's code does that cannot be recorded becomes an error with the line that did it.
+"""
+
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import miniflow
+from miniflow.errors import CompileError, GraphError
+from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import Pass
+from miniflow.interpreter.feeding import explained
+from miniflow.interpreter.passes import backward_pass
+from miniflow.ir.dtypes import ProgramError, ValueType, type_of
+from miniflow.ir.program import Operand, Origin
+from miniflow.tracing.arrays import is_traced_array, operand_of, wrapped
+from miniflow.tracing.trace import Refused, Trace
+
+
+class Walk:
+    """Calls nodes' methods one after the other, and tells the trace whose equations it is
+    hearing.
+    """
+
+    def __init__(self, trace: Trace, index: Mapping[Node, int]) -> None:
+        self.trace = trace
+        self.index = index  # the nodes in their order
+        self._origins: dict[tuple[Node, str], Origin] = {}
+
+    def inputs(self, fed: Mapping[Node, ValueType]) -> dict[Node, Any]:
+        """The feed of the pass: tracers for what is fed and for the parameters, the inputs of the
+        program.
+        """
+        feed = {}
+        for node in self.index:
+            if node in fed:
+                feed[node] = self._input(node, fed[node], "fed", "that array was fed")
+            elif isinstance(node, Parameter):
+                locked = "a parameter changes only by an update"
+                feed[node] = self._input(node, type_of(node.value), "parameter", locked)
+        return feed
+
+    def _input(self, node: Node, type_: ValueType, role: str, locked: str) -> Any:
+        origin = self._origin(node, "forward")
+        tracer = wrapped(self.trace.builder.input(type_, role, name_of(node, "input"), origin))
+        if is_traced_array(tracer):
+            tracer.storage.locked = locked
+        return tracer
+
+    def _origin(self, node: Node, phase: str) -> Origin:
+        origin = self._origins.get((node, phase))
+        if origin is None:
+            origin = Origin(node.label, node.where, phase, self.index[node])
+            self._origins[node, phase] = origin
+        return origin
+
+    def call_forward(self, node: Node, phase: str, method: Callable[[], Any]) -> None:
+        """Call `forward` of a node, and give its value the node's name."""
+        self.call(node, phase, method)
+        if node.value is not None:  # that is what the pass sees to
+            value = self.call(node, phase, partial(value_of, node))
+            self.trace.builder.name(value, node.name)
+
+    def gradients(self, wanted: Sequence[Node], this_pass: Pass) -> list[Operand]:
+        """Go the way back; the gradients of the wanted nodes have their names."""
+        gradients = []
+        for node, gradient in zip(wanted, backward_pass(wanted, this_pass, self.call), strict=True):
+            operand = self.call(node, "backward", partial(operand_of, gradient))
+            self.trace.builder.name(operand, f"d{node.name}" if node.name else None)
+            gradients.append(operand)
+        return gradients
+
+    def call(self, node: Node, phase: str, method: Callable[[], Any]) -> Any:
+        self.trace.origin = self._origin(node, phase)
+        try:
+            return self.guarded(f"{node}", phase, method)
+        except (GraphError, CompileError):
+            raise
+        except Exception as error:
+            what = f"it raises {type(error).__name__}: {error}"
+            refusal = _refusal(f"{node}", phase, what, error)
+            # What the interpreter would say; if it says nothing, the cause is what must be told.
+            raise explained(node, phase, error) from refusal
+
+    def guarded(self, who: str, phase: str, method: Callable[[], Any]) -> Any:
+        """Call it; a refusal is told as a CompileError, one that the code has caught as well."""
+        self.trace.refused = None
+        error: Exception | None = None
+        try:
+            result = method()
+        except (GraphError, CompileError):
+            raise
+        except Exception as raised:
+            error = raised
+        refused = error if isinstance(error, (Refused, ProgramError)) else self.trace.refused
+        if refused is not None:
+            raise _refusal(who, phase, str(refused), refused) from None
+        if error is not None:
+            raise error
+        return result
+
+
+def _refusal(who: str, phase: str, reason: str, error: Exception) -> CompileError:
+    """The error for what cannot be recorded, with the line of the user's code that did it."""
+    lines = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_LIBRARIES)
+    ]
+    at = ""
+    if lines:
+        last = lines[-1]
+        code = f": {last.line}" if last.line else ""
+        at = f" ({os.path.basename(last.filename)}:{last.lineno}{code})"
+    stop = "" if reason.endswith((".", "!", "?")) else "."
+    told = CompileError(
+        f"{who}: {phase}{at} cannot be compiled: {reason}{stop} "
+        "The interpreter (mf.value_and_grad) runs it as it is."
+    )
+    told.__cause__ = error if not isinstance(error, Refused) else None
+    return told
+
+
+_LIBRARIES = tuple(
+    os.path.dirname(os.path.abspath(str(module.__file__))) + os.sep for module in (miniflow, np)
+)
+
+
+def name_of(node: Node, fallback: str) -> str:
+    """What a program calls a node's input or value."""
+    return node.name or (type(node).__name__ if fallback == "input" else fallback)
+
+
+def value_of(node: Node) -> Operand:
+    """The operand that holds a node's traced value."""
+    return operand_of(node.value)
