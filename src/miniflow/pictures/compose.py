@@ -98,14 +98,14 @@ def compose(figure: Figure) -> Composition:
     else:
         ways = [Way(tuple(curve(r.points, figure.direction)), r.label) for r in layout.routes]
     headings = {
-        frame.key: _heading(frame, frames[frame.key], layout)
+        frame.key: _heading_start(frame, frames[frame.key], layout)
         for frame in figure.frames
         if not frame.stack
     }
-    return _framed(figure, arranged, places, frames, headings, tuple(ways), layout)
+    return _frame_around(figure, arranged, places, frames, headings, tuple(ways), layout)
 
 
-def _heading(frame: Frame, place: Place, layout: Layout) -> float:
+def _heading_start(frame: Frame, place: Place, layout: Layout) -> float:
     """Where a frame's title starts: as far to the left as no line comes down through it."""
     end, bottom = place.x + place.width, place.y + _FRAME_TITLE
     lines = [
@@ -122,7 +122,7 @@ def _heading(frame: Frame, place: Place, layout: Layout) -> float:
     return first
 
 
-def _framed(
+def _frame_around(
     figure: Figure,
     arranged: dict[Key, Arranged],
     places: dict[Key, Place],

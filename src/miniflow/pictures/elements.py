@@ -129,7 +129,8 @@ def _light(figure: Figure, reading: Reading, entries: Entries, start: End, end: 
     before = _between(entries, starts, ends)
     if starts == ends or not any(entry in before for entry in starts):
         raise GraphError(
-            f"paths=(start, end): nothing flows back from {_said(end)} to {_said(start)}."
+            f"paths=(start, end): nothing flows back from {_name_of_end(end)} to "
+            f"{_name_of_end(start)}."
         )
     names = {entry: entry_name(reading, entry) for entry in before}
     count = sum(map(len, before.values()))
@@ -268,6 +269,6 @@ def _parts(end: End) -> tuple[Any, list[Any]]:
     return node, index
 
 
-def _said(end: End) -> str:
+def _name_of_end(end: End) -> str:
     node, index = _parts(end)
     return f"{node}{index}" if index else str(node)

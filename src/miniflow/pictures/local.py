@@ -1,4 +1,4 @@
-"""Local derivatives: what one node's own `backward` says about one of its inputs.
+"""LocalDerivative derivatives: what one node's own `backward` says about one of its inputs.
 
 A picture has no table of derivatives. It hands the node an upstream gradient of its choice, lets it
 run `backward` on the values that the last pass left, reads what it hands back, and puts the node's
@@ -24,16 +24,16 @@ Array = np.ndarray[Any, Any]
 MOST_ENTRIES = 4096  # of a Jacobian that is worked out entry by entry
 
 
-class Local(NamedTuple):
+class LocalDerivative(NamedTuple):
     """The derivative of a node with respect to one of its inputs.
 
     `number`: both are single numbers. `row`: the node is one, the input an array; the derivative
     has the input's shape. `elementwise`: each entry depends on one entry; it has that shape too.
     `jacobian`: all else, a matrix of (entries of the node, entries of the input); `value` is None
-    where that would be too large to work out.
+    where that would be too large to work out. `unknown`: the node's code refuses to tell.
     """
 
-    kind: Literal["number", "row", "elementwise", "jacobian"]
+    kind: Literal["number", "row", "elementwise", "jacobian", "unknown"]
     value: Array | None
 
 
@@ -88,23 +88,28 @@ def _is_ours(node: Node) -> bool:
     return type(node).__module__.startswith("miniflow.")
 
 
-def local_derivative(node: Node, source: Node) -> Local:
+def local_derivative(node: Node, source: Node) -> LocalDerivative:
     """The derivative of `node` with respect to `source`, at the values of the last pass."""
     value, given = np.asarray(node.value), np.asarray(source.value)
     if value.size == 1:
-        row = _row(node, source, np.ones(value.shape)[()])
-        return Local("number" if given.size == 1 else "row", row)
+        row = row_of(node, source, np.ones(value.shape)[()])
+        return LocalDerivative("number" if given.size == 1 else "row", row)
     if value.size * given.size <= MOST_ENTRIES:
         matrix = jacobian(node)[source]
         if value.shape == given.shape and not np.any(matrix - np.diag(np.diag(matrix))):
-            return Local("elementwise", np.diag(matrix).reshape(given.shape))
-        return Local("jacobian", matrix)
-    if value.shape == given.shape:
-        probe = 1.5 + np.cos(np.arange(value.size, dtype=np.float64)).reshape(value.shape)
-        diagonal = _row(node, source, np.ones(value.shape))
-        if np.allclose(_row(node, source, probe), probe * diagonal):
-            return Local("elementwise", diagonal)
-    return Local("jacobian", None)
+            return LocalDerivative("elementwise", np.diag(matrix).reshape(given.shape))
+        return LocalDerivative("jacobian", matrix)
+    if value.shape == given.shape and seems_elementwise(node, source):
+        return LocalDerivative("elementwise", row_of(node, source, np.ones(value.shape)))
+    return LocalDerivative("jacobian", None)
+
+
+def seems_elementwise(node: Node, source: Node) -> bool:
+    """Whether a probe of different numbers comes back as each times the answer to 1."""
+    shape = np.shape(node.value)
+    probe = 1.5 + np.cos(np.arange(int(np.prod(shape)), dtype=np.float64)).reshape(shape)
+    ones = row_of(node, source, np.ones(shape))
+    return bool(np.allclose(row_of(node, source, probe), probe * ones))
 
 
 def jacobian(node: Node) -> dict[Node, Array]:
@@ -116,7 +121,7 @@ def jacobian(node: Node) -> dict[Node, Array]:
         unit.reshape(-1)[index] = 1.0
         handed = pull_back(node, unit[()])
         for source, found in rows.items():
-            found.append(_fitted(handed.get(source), source).ravel())
+            found.append(_in_shape_of(handed.get(source), source).ravel())
     return {source: np.array(found) for source, found in rows.items()}
 
 
@@ -134,7 +139,7 @@ def depends(node: Node) -> dict[Node, Array]:
             for source in sources:
                 value = np.asarray(source.value)
                 if value.dtype.kind == "f":
-                    source.value = _other_values(value, start)
+                    source.value = other_values(value, start)
             try:
                 node.forward()
                 others = jacobian(node)
@@ -146,17 +151,18 @@ def depends(node: Node) -> dict[Node, Array]:
     return found
 
 
-def _other_values(value: Array, start: int) -> Array:
+def other_values(value: Array, start: int) -> Array:
     """Positive numbers without a pattern, in the shape and dtype of the value."""
     golden = (np.arange(value.size) + start) * 0.6180339887498949
     return (0.3 + golden % 1).reshape(value.shape).astype(value.dtype)
 
 
-def _row(node: Node, source: Node, upstream: Any) -> Array:
-    return _fitted(pull_back(node, upstream).get(source), source)
+def row_of(node: Node, source: Node, upstream: Any) -> Array:
+    """What a node hands one of its inputs, in that input's shape."""
+    return _in_shape_of(pull_back(node, upstream).get(source), source)
 
 
-def _fitted(gradient: Any, source: Node) -> Array:
+def _in_shape_of(gradient: Any, source: Node) -> Array:
     """The gradient as an array of the input's shape; None and a bare 0 mean that nothing flows
     there.
     """

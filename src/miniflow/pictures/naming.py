@@ -41,7 +41,7 @@ def group_paths(reading: Reading) -> dict[Node, Path]:
         if _parts(node) in known and node.inbound_nodes:
             paths[node] = _parts(node)
         elif not node.name and node.inbound_nodes and reading.consumers[node]:
-            paths[node] = _adopted(node, paths)
+            paths[node] = _path_of_orphan(node, paths)
     for node in reversed(reading.nodes):
         if not node.name and not node.inbound_nodes and len(reading.consumers[node]) == 1:
             paths[node] = paths[reading.consumers[node][0]]
@@ -54,7 +54,7 @@ def _parts(node: Node) -> Path:
     return tuple(part for part in name_of(node).split("/") if part)
 
 
-def _adopted(node: Node, paths: Mapping[Node, Path]) -> Path:
+def _path_of_orphan(node: Node, paths: Mapping[Node, Path]) -> Path:
     """The group of an unnamed operation: that of its weights, else of the last operation among its
     inputs.
     """
@@ -108,23 +108,23 @@ def in_one_piece(edges: Sequence[tuple[N, N]], paths: dict[N, Path]) -> dict[N, 
     """
     depth = 0
     while any(len(path) > depth for path in paths.values()):
-        tangled = _tangled(edges, paths, depth)
+        tangled = _first_tangle(edges, paths, depth)
         if tangled is None:
             depth += 1
             continue
         for item, path in paths.items():
             if path[: depth + 1] == tangled:
-                paths[item] = _without(path, depth)
+                paths[item] = _path_without(path, depth)
     return paths
 
 
-def _without(path: Path, depth: int) -> Path:
+def _path_without(path: Path, depth: int) -> Path:
     """The path without one group; what was in it keeps that name before its own."""
     inner = path[depth + 1 :]
     return path[:depth] + ((f"{path[depth]}/{inner[0]}", *inner[1:]) if inner else ())
 
 
-def _tangled(edges: Sequence[tuple[N, N]], paths: Mapping[N, Path], depth: int) -> Path | None:
+def _first_tangle(edges: Sequence[tuple[N, N]], paths: Mapping[N, Path], depth: int) -> Path | None:
     """The smallest group at a depth that is on a circle when all groups there are single boxes;
     None if none is.
     """

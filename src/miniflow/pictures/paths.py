@@ -19,7 +19,12 @@ from miniflow.errors import GraphError
 from miniflow.graph import Node
 from miniflow.pictures.chain import Product, chain_rule, times
 from miniflow.pictures.figure import Figure, Span, Words
-from miniflow.pictures.local import Local, as_forward_left_them, local_derivative, pull_back
+from miniflow.pictures.local import (
+    LocalDerivative,
+    as_forward_left_them,
+    local_derivative,
+    pull_back,
+)
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.values import number, seen
 
@@ -39,7 +44,7 @@ def light_paths(figure: Figure, reading: Reading, start: Node, end: Node) -> Fig
 def _lit(figure: Figure, reading: Reading, on_path: list[Node]) -> Figure:
     start, end = on_path[0], on_path[-1]
     ran = all(node.value is not None for node in on_path)
-    local: dict[Edge, Local | None] = {}
+    local: dict[Edge, LocalDerivative | None] = {}
     for node in on_path:
         for source in node.inbound_nodes:
             if source in on_path and (source, node) not in local:
@@ -84,7 +89,7 @@ def partial(reading: Reading, node: Node, source: Node) -> str:
     return f"∂{reading.called[node]}/∂{reading.called[source]}"
 
 
-def edge_label(name: str, local: Local | None) -> tuple[Words, ...]:
+def edge_label(name: str, local: LocalDerivative | None) -> tuple[Words, ...]:
     """A local derivative as the label of an edge: its number or entries, or what kind of matrix it
     is.
     """
@@ -103,7 +108,7 @@ def edge_label(name: str, local: Local | None) -> tuple[Words, ...]:
 
 
 def _notes(
-    reading: Reading, on_path: list[Node], local: Mapping[Edge, Local | None] | None
+    reading: Reading, on_path: list[Node], local: Mapping[Edge, LocalDerivative | None] | None
 ) -> tuple[Words, ...]:
     """The lines below the picture: one product a path, and their sum; `local` is None if nothing
     has run.
@@ -120,7 +125,7 @@ def _notes(
 
 
 def _product(
-    reading: Reading, path: list[Node], local: Mapping[Edge, Local | None] | None
+    reading: Reading, path: list[Node], local: Mapping[Edge, LocalDerivative | None] | None
 ) -> Product:
     edges = list(pairwise(path))[::-1]
     symbols = " · ".join(partial(reading, node, source) for source, node in edges)

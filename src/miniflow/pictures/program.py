@@ -78,7 +78,7 @@ def program_figure(
     are kept.
     """
     names = Namer()
-    for variable in _given(program):
+    for variable in _given_variables(program):
         names(variable)
     flow = _Flow(program, groups)
     cards = [_given_card(program, copy, names) for copy in flow.copies]
@@ -122,7 +122,7 @@ class _Flow:
 
     def __init__(self, program: Program, groups: Sequence[Sequence[Equation]]) -> None:
         phases = list(dict.fromkeys(map(_phase, program.equations)))
-        self._given = set(_given(program))
+        self._given = set(_given_variables(program))
         self._behind: dict[Operand, _Aside] = {}
         self._paths = self._find_paths(program, groups, phases if len(phases) > 1 else [])
         used = {path[0] for path in self._paths.values() if path}
@@ -200,7 +200,7 @@ class _Flow:
         return path[0] if path and path[0] in self.frames else None
 
 
-def _given(program: Program) -> list[Variable]:
+def _given_variables(program: Program) -> list[Variable]:
     return [i.variable for i in program.inputs] + [c.variable for c in program.constants]
 
 
@@ -275,7 +275,7 @@ def _card(flow: _Flow, part: _Part, code: Sequence[str], loop_of: Mapping[Equati
         f"loop {loop_of[equations[0]]}" if equations[0] in loop_of else "",
         shape=str(results[0].type) if len(results) == 1 else "",
         code=tuple(shown),
-        remarks=(said(spent) or "nothing to compute",),
+        remarks=(cost_text(spent) or "nothing to compute",),
         tooltip="; ".join(code),
         frame=flow.frame(part),
     )
@@ -295,28 +295,28 @@ def _total(equations: Iterable[Equation]) -> Cost:
 
 
 def _caption(program: Program, buffers: Mapping[Variable, int]) -> str:
-    spent = said(_total(program.equations))
+    spent = cost_text(_total(program.equations))
     text = f"{len(program.equations)} equations" + (f", {spent}" if spent else "")
     if buffers:
         sizes: dict[int, int] = {}
         for variable, buffer in buffers.items():
             sizes[buffer] = max(sizes.get(buffer, 0), variable.type.nbytes)
         count = f"{len(sizes)} buffers" if len(sizes) > 1 else "1 buffer"
-        text += f", {count} of {_scaled(sum(sizes.values()), 'B')}"
+        text += f", {count} of {_scale(sum(sizes.values()), 'B')}"
     return text + "."
 
 
-def said(spent: Cost) -> str:
+def cost_text(spent: Cost) -> str:
     """A cost in words.
 
-    >>> said(Cost(flops=25_690_112, bytes=1200))
+    >>> cost_text(Cost(flops=25_690_112, bytes=1200))
     '25.7 MFLOP, 1.2 kB'
     """
     amounts = ((spent.flops, "FLOP"), (spent.bytes, "B"))
-    return ", ".join(_scaled(amount, unit) for amount, unit in amounts if amount)
+    return ", ".join(_scale(amount, unit) for amount, unit in amounts if amount)
 
 
-def _scaled(amount: float, unit: str) -> str:
+def _scale(amount: float, unit: str) -> str:
     for prefix in ("", "k", "M", "G", "T"):
         if amount < 999.5 or prefix == "T":
             return f"{amount:.3g} {prefix}{unit}"

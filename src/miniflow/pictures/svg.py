@@ -89,7 +89,7 @@ def _lines(arrows: Iterable[Arrow], ways: Iterable[Way]) -> Iterator[str]:
 
 def _begin(piece: tuple[Point, ...]) -> object:
     """What pieces of which one hides the others have in common."""
-    return (piece[0], _heading(piece)) if len(piece) == 2 else piece
+    return (piece[0], _direction(piece)) if len(piece) == 2 else piece
 
 
 def _length(piece: tuple[Point, ...]) -> float:
@@ -110,12 +110,12 @@ def path_data(pieces: Iterable[tuple[Point, ...]]) -> str:
 
 def without_head(piece: tuple[Point, ...]) -> tuple[Point, ...]:
     """The last piece of a line, ending inside the arrowhead and not at its point."""
-    dx, dy = _heading(piece)
+    dx, dy = _direction(piece)
     *others, (x, y) = piece
     return (*others, (x - dx * (_HEAD - 1), y - dy * (_HEAD - 1)))
 
 
-def _heading(piece: tuple[Point, ...]) -> Point:
+def _direction(piece: tuple[Point, ...]) -> Point:
     """The direction, of length one, in which a piece ends."""
     (x1, y1), (x2, y2) = piece[-2], piece[-1]
     length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5 or 1.0
@@ -124,7 +124,7 @@ def _heading(piece: tuple[Point, ...]) -> Point:
 
 def head_data(piece: tuple[Point, ...]) -> str:
     """An arrowhead at the end of a piece."""
-    dx, dy = _heading(piece)
+    dx, dy = _direction(piece)
     x, y = piece[-1]
     back, half = _HEAD, _HEAD * 0.45
     left = (x - dx * back - dy * half, y - dy * back + dx * half)

@@ -42,11 +42,11 @@ def text(figure: Figure, width: int | None = None) -> str:
     """
     width = width or shutil.get_terminal_size((100, 24)).columns
     if len(figure.cards) <= MOST_BOXES:
-        canvas = _boxes(figure)
-        if canvas.width <= width:
-            return "\n".join([*canvas.lines(), *_below(figure)])
+        grid = _boxes(figure)
+        if grid.width <= width:
+            return "\n".join([*grid.lines(), *_below(figure)])
     lines = _listing(figure) if any(card.code for card in figure.cards) else _table(figure)
-    return "\n".join([*(_cut(line, width) for line in lines), *_below(figure)])
+    return "\n".join([*(_cut_line(line, width) for line in lines), *_below(figure)])
 
 
 def _below(figure: Figure) -> list[str]:
@@ -59,7 +59,7 @@ def _below(figure: Figure) -> list[str]:
 # Boxes and lines
 
 
-class _Canvas:
+class _Grid:
     """Characters in a grid, and for lines the sides on which each cell is connected."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class _Canvas:
         ]
 
 
-def _boxes(figure: Figure) -> _Canvas:
+def _boxes(figure: Figure) -> _Grid:
     contents = {card.key: _content(card) for card in figure.cards}
     boxes = [
         Box(key, max(map(columns, lines)) + 4, len(lines) + 2) for key, lines in contents.items()
@@ -112,21 +112,21 @@ def _boxes(figure: Figure) -> _Canvas:
     ]
     layout = lay_out(boxes, links, direction="down", spacing=_SPACING)
     rows = _Rows(layout)
-    canvas = _Canvas()
+    grid = _Grid()
     for route in layout.routes:
-        _draw_line(canvas, route.points, rows)
+        _draw_line(grid, route.points, rows)
     for label, route in zip(labels, layout.routes, strict=True):
         if route.label is not None:
             for index, line in enumerate(label):
                 x = floor(route.label.x)
-                canvas.write(x, rows.row(route.label.y) + index, f" {line} ")
+                grid.write(x, rows.row(route.label.y) + index, f" {line} ")
     for card in figure.cards:
         place = layout.places[card.key]
-        _draw_box(canvas, card, contents[card.key], floor(place.x), rows.row(place.y))
+        _draw_box(grid, card, contents[card.key], floor(place.x), rows.row(place.y))
     for route in layout.routes:
         end = route.points[-1]
-        canvas.write(floor(end[0]), rows.row(end[1]) - 1, "▼")
-    return canvas
+        grid.write(floor(end[0]), rows.row(end[1]) - 1, "▼")
+    return grid
 
 
 class _Rows:
@@ -148,27 +148,27 @@ class _Rows:
         return floor(y) + grown
 
 
-def _draw_line(canvas: _Canvas, points: Sequence[tuple[float, float]], rows: _Rows) -> None:
+def _draw_line(grid: _Grid, points: Sequence[tuple[float, float]], rows: _Rows) -> None:
     for (x1, y1), (x2, y2) in pairwise(points):
         start, end = floor(x1), floor(x2)
         top, bottom = rows.row(y1) - 1, rows.row(y2)
         if x1 == x2:
-            canvas.vertical(start, top, bottom)
+            grid.vertical(start, top, bottom)
             continue
         track = rows.row(y1) + rows.tracks[y1][Move(start, end)]
-        canvas.vertical(start, top, track)
-        canvas.horizontal(track, min(start, end), max(start, end))
-        canvas.vertical(end, track, bottom)
+        grid.vertical(start, top, track)
+        grid.horizontal(track, min(start, end), max(start, end))
+        grid.vertical(end, track, bottom)
 
 
-def _draw_box(canvas: _Canvas, card: Card, lines: list[str], x: int, y: int) -> None:
+def _draw_box(grid: _Grid, card: Card, lines: list[str], x: int, y: int) -> None:
     border = _BORDERS.get(card.kind, "┌┐└┘─│")
     width = max(map(columns, lines)) + 2
-    canvas.write(x, y, border[0] + border[4] * width + border[1])
+    grid.write(x, y, border[0] + border[4] * width + border[1])
     for index, line in enumerate(lines, start=1):
         padded = line + " " * (width - 2 - columns(line))
-        canvas.write(x, y + index, f"{border[5]} {padded} {border[5]}")
-    canvas.write(x, y + len(lines) + 1, border[2] + border[4] * width + border[3])
+        grid.write(x, y + index, f"{border[5]} {padded} {border[5]}")
+    grid.write(x, y + len(lines) + 1, border[2] + border[4] * width + border[3])
 
 
 def _content(card: Card) -> list[str]:
@@ -254,7 +254,7 @@ def _row(cells: Iterable[str], widths: Iterable[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _cut(line: str, width: int) -> str:
+def _cut_line(line: str, width: int) -> str:
     """The line, or its beginning and an ellipsis if it is longer than `width`."""
     if columns(line) <= width:
         return line

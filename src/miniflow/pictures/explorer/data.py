@@ -12,7 +12,7 @@ from miniflow.graph import Node
 from miniflow.ir.dtypes import type_of
 from miniflow.ir.program import Program
 from miniflow.pictures.explorer.code import code_of
-from miniflow.pictures.explorer.layouts import Face, Grouped, faces, grouped, layouts
+from miniflow.pictures.explorer.layouts import Face, Grouped, faces, group_nodes, layouts
 from miniflow.pictures.explorer.numbers import as_data, as_number
 from miniflow.pictures.explorer.program import Live, input_keys
 from miniflow.pictures.explorer.recording import Recorded
@@ -26,7 +26,7 @@ _SYMBOLS = {"Add": "+", "Sub": "−", "Mul": "·", "Div": "/", "Neg": "−", "Ma
 
 def graph_data(recorded: Recorded, live: Live | str, title: str | None) -> dict[str, Any]:
     reading = Reading([recorded.order[-1]])
-    groups = grouped(reading)
+    groups = group_nodes(reading)
     index = {node: i for i, node in enumerate(recorded.order)}
     shapes = {
         node: shape_text(np.shape(value))

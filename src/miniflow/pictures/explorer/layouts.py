@@ -70,7 +70,7 @@ class Grouped:
         return self.around[key][-1] if self.around[key] else None
 
 
-def grouped(reading: Reading) -> Grouped:
+def group_nodes(reading: Reading) -> Grouped:
     """The named groups of a graph; of a large one without, its repeated blocks."""
     chains: dict[Node, tuple[GroupKey, ...]] = {
         node: tuple(GroupKey(path[: depth + 1]) for depth in range(len(path)))
@@ -221,7 +221,7 @@ def _layout(
     layout = lay_out(
         [Box(card, *cards.size(card), frame) for card, frame in frame_of.items()],
         [Link(*ends) for ends in arrows],
-        [Group(key, _heading(groups, key), groups.parent(key)) for key in frames],
+        [Group(key, _heading_size(groups, key), groups.parent(key)) for key in frames],
         direction=direction,
     )
 
@@ -241,7 +241,7 @@ def _layout(
     }
 
 
-def _heading(groups: Grouped, key: GroupKey) -> tuple[float, float]:
+def _heading_size(groups: Grouped, key: GroupKey) -> tuple[float, float]:
     return width_of(shorten(groups.titles[key], _WIDEST), "label") + 34, _FRAME_TITLE
 
 

@@ -27,8 +27,8 @@ from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Operand, Output, Program
 from miniflow.passes import optimize
-from miniflow.pictures.explorer.recording import Local, Recorded
-from miniflow.pictures.local import pull_back
+from miniflow.pictures.explorer.recording import Recorded
+from miniflow.pictures.local import LocalDerivative, pull_back
 from miniflow.tracing.arrays import operand_of
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
@@ -61,7 +61,7 @@ class Live(NamedTuple):
 
 def live_programs(recorded: Recorded, optimizer: Any) -> Live | str:
     """The programs of a recorded pass; or, in a sentence, why there are none."""
-    feed = _own_values(recorded) | _promoted(recorded)
+    feed = _own_values(recorded) | _floating_feed(recorded)
     numbers = sum(np.size(value) for value in feed.values())
     numbers += sum(np.size(n.value) for n in recorded.order if isinstance(n, Parameter))
     if numbers > MOST_NUMBERS:
@@ -96,7 +96,7 @@ def _own_values(recorded: Recorded) -> dict[Node, Any]:
     }
 
 
-def _promoted(recorded: Recorded) -> dict[Node, Any]:
+def _floating_feed(recorded: Recorded) -> dict[Node, Any]:
     """The feed, whole numbers as floating-point ones where a gradient flows to them: x = 3 may be
     changed to 3.5; a label or an index may not.
     """
@@ -131,13 +131,13 @@ def _look(recorded: Recorded, feed: Mapping[Node, Any]) -> tuple[Program, list[S
     def more(call: CallNode) -> list[Output]:
         slots.clear()
         outputs: list[Output] = []
-        for slot, operand in _everything(recorded, call):
+        for slot, operand in _all_operands(recorded, call):
             slots.append(slot)
             outputs.append(Output(operand, "value" if slot.what == "value" else "gradient"))
         return outputs
 
     wanted = recorded.wanted
-    recording = _recorded(order, feed, wrt=wanted, more=more)
+    recording = _record(order, feed, wrt=wanted, more=more)
     values = [Output(recording.values[node]) for node in order]
     program = recording.program
     gradients = program.outputs[1 : 1 + len(wanted)]
@@ -151,14 +151,14 @@ def _look(recorded: Recorded, feed: Mapping[Node, Any]) -> tuple[Program, list[S
     return optimize(Program(program.inputs, program.equations, outputs, program.constants)), slots
 
 
-def _recorded(order: Sequence[Node], feed: Mapping[Node, Any], **how: Any) -> Recording:
+def _record(order: Sequence[Node], feed: Mapping[Node, Any], **how: Any) -> Recording:
     types = {node: type_of(value) for node, value in feed.items()}
     plan = plan_for(order[-1])
     with one_pass_at_a_time, np.errstate(all="ignore"):
         return recorded_steadily(lambda: record(order[-1], plan, types, **how), order)
 
 
-def _everything(recorded: Recorded, call: CallNode) -> list[tuple[Slot, Operand]]:
+def _all_operands(recorded: Recorded, call: CallNode) -> list[tuple[Slot, Operand]]:
     """What nodes have handed back, and their local derivatives, from the nodes' traced state."""
     index = {node: i for i, node in enumerate(recorded.order)}
     found: list[tuple[Slot, Operand]] = []
@@ -172,20 +172,20 @@ def _everything(recorded: Recorded, call: CallNode) -> list[tuple[Slot, Operand]
             found.append((Slot("handed", c, s), handed))
             for row in _rows(recorded.local[c, s]):
                 if row not in pulled:
-                    pulled[row] = call(node, "backward", partial(_pulled, node, row))
+                    pulled[row] = call(node, "backward", partial(_traced_pull, node, row))
                 operand = call(node, "backward", partial(_operand_of, pulled[row], node, source))
                 found.append((Slot("local", c, s, row), operand))
     return found
 
 
-def _rows(local: Local) -> Sequence[int]:
+def _rows(local: LocalDerivative) -> Sequence[int]:
     """The rows of a local derivative: of a Jacobian all, of what is no matrix the one (-1)."""
     if local.value is None:
         return ()
     return range(len(local.value)) if local.kind == "jacobian" else (-1,)
 
 
-def _pulled(node: Node, row: int) -> Mapping[Node, Any]:
+def _traced_pull(node: Node, row: int) -> Mapping[Node, Any]:
     """What a node hands back for an upstream gradient of one, for one entry of its value or for
     all.
 
@@ -221,7 +221,7 @@ def _compare(
     with np.errstate(all="ignore"):
         computed = evaluate(look, arguments)
     for slot, got in zip(slots, computed, strict=True):
-        expected = _expected(recorded, slot)
+        expected = _expected_at(recorded, slot)
         if expected is not None and not _is_close(np.asarray(got), np.asarray(expected)):
             raise CompileError(
                 f"{recorded.order[slot.node]}: the recorded program computes another "
@@ -229,14 +229,14 @@ def _compare(
             )
 
 
-def _expected(recorded: Recorded, slot: Slot) -> Any:
+def _expected_at(recorded: Recorded, slot: Slot) -> Any:
     if slot.what == "value":
         return recorded.values[slot.node]
     if slot.what == "gradient":
         return recorded.gradients[slot.node]
     if slot.what == "handed":
         return recorded.handed[slot.node, slot.source]
-    local = recorded.local[slot.node, slot.source].value
+    local: Any = recorded.local[slot.node, slot.source].value
     return local if slot.row < 0 else local[slot.row]
 
 
@@ -264,7 +264,7 @@ def _with_step(live: Live, recorded: Recorded, feed: Mapping[Node, Any], optimiz
         )
     with preserved_deeply(order):
         optimizer.prepare(parameters)
-        recording = _recorded(order, feed, parameters=parameters, optimizer=optimizer)
+        recording = _record(order, feed, parameters=parameters, optimizer=optimizer)
         compare_with_interpreter(order, (), parameters, recording, feed, optimizer)
     program = optimize(recording.program)
     arguments = dict(live.arguments)

@@ -24,7 +24,14 @@ from miniflow.interpreter.passes import (
     one_pass_at_a_time,
     start_pass,
 )
-from miniflow.pictures.local import depends, local_derivative, pull_back
+from miniflow.pictures.local import (
+    LocalDerivative,
+    depends,
+    local_derivative,
+    other_values,
+    row_of,
+    seems_elementwise,
+)
 from miniflow.tracing.keeping import preserved_deeply
 
 MOST_ROWS = 16  # entries of a node whose Jacobian is written out
@@ -32,15 +39,6 @@ MOST_ENTRIES = 256  # of such a Jacobian
 MOST_PULLS = 240  # rows of Jacobians in one page
 
 Edge = tuple[int, int]  # a consumer and one of its inputs, by their places in the graph's order
-
-
-class Local(NamedTuple):
-    """The local derivative on an edge; see `pictures.local`. A Jacobian that is too large to be
-    written out has the value None, and so has what the node's code refuses to tell ("unknown").
-    """
-
-    kind: str  # "number", "row", "elementwise", "jacobian" or "unknown"
-    value: Any
 
 
 class Recorded(NamedTuple):
@@ -51,7 +49,7 @@ class Recorded(NamedTuple):
     values: list[Any]
     handed: dict[Edge, Any]  # what a consumer hands back to an input
     gradients: list[Any]  # the sum of that, for each node; None for what depends on constants alone
-    local: dict[Edge, Local]
+    local: dict[Edge, LocalDerivative]  # a large Jacobian has no value
 
     @property
     def wanted(self) -> list[Node]:
@@ -103,7 +101,7 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
         return Recorded(
             order,
             feed,
-            [_copied(node.value) for node in order],
+            [_copy(node.value) for node in order],
             {(index[node], index[s]): np.copy(node.gradients[s]) for node, s in edges},
             [np.copy(gradients[node]) if node in gradients else None for node in order],
             {(index[node], index[s]): local[node, s] for node, s in edges},
@@ -131,51 +129,50 @@ def _present(order: list[Node]) -> dict[Node, Any]:
     return feed
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def _local_derivatives(edges: list[tuple[Node, Node]]) -> dict[tuple[Node, Node], Local]:
-    found: dict[tuple[Node, Node], Local] = {}
+def _local_derivatives(edges: list[tuple[Node, Node]]) -> dict[tuple[Node, Node], LocalDerivative]:
+    found: dict[tuple[Node, Node], LocalDerivative] = {}
     pulls = 0
     for node, source in edges:
         local = _local(node, source)
         if local.kind == "jacobian" and local.value is not None:
             pulls += np.size(node.value)
             if pulls > MOST_PULLS:
-                local = Local("jacobian", None)
+                local = LocalDerivative("jacobian", None)
         found[node, source] = local
     return found
 
 
-def _local(node: Node, source: Node) -> Local:
+def _local(node: Node, source: Node) -> LocalDerivative:
     """The local derivative in the simplest form that holds for other values too."""
     if node.upstream_is_fed:  # it hands on what it was fed, whatever comes from above
         ones = np.ones(np.shape(node.value))
-        return Local("elementwise" if ones.shape else "number", ones)
+        return LocalDerivative("elementwise" if ones.shape else "number", ones)
     try:
-        return _asked(node, source)
+        return _simplest(node, source)
     except Exception:  # a backward that can run only once after each forward, say
-        return Local("unknown", None)
+        return LocalDerivative("unknown", None)
 
 
-def _asked(node: Node, source: Node) -> Local:
-    kind: str
+def _simplest(node: Node, source: Node) -> LocalDerivative:
     kind, value = local_derivative(node, source)
     if kind == "elementwise" and not _stays_elementwise(node, source):
         kind, value = "jacobian", None
         if np.size(node.value) * np.size(source.value) <= MOST_ENTRIES:
-            value = np.stack([_row(node, source, i) for i in range(np.size(node.value))])
+            value = np.stack([_jacobian_row(node, source, i) for i in range(np.size(node.value))])
     if kind == "jacobian" and value is not None:
         rows, columns = value.shape
         value = value if rows <= MOST_ROWS and rows * columns <= MOST_ENTRIES else None
-    return Local(kind, value)
+    return LocalDerivative(kind, value)
 
 
-def _row(node: Node, source: Node, i: int) -> Any:
+def _jacobian_row(node: Node, source: Node, i: int) -> Any:
     unit = np.zeros(np.shape(node.value))
     unit.reshape(-1)[i] = 1.0
-    return np.ravel(np.broadcast_to(pull_back(node, unit)[source], np.shape(source.value)))
+    return row_of(node, source, unit).ravel()
 
 
 def _stays_elementwise(node: Node, source: Node) -> bool:
@@ -190,13 +187,9 @@ def _stays_elementwise(node: Node, source: Node) -> bool:
         for i, other in enumerate(others):
             value = np.asarray(other.value)
             if value.dtype.kind == "f":
-                golden = (np.arange(value.size) + 7 * i) * 0.6180339887498949
-                other.value = (0.3 + golden % 1).reshape(value.shape).astype(value.dtype)
+                other.value = other_values(value, 7 * i)
         try:
             node.forward()
-            ones = pull_back(node, np.ones(np.shape(node.value)))[source]
-            probe = 1.5 + np.cos(np.arange(np.size(node.value), dtype=np.float64))
-            probe = probe.reshape(np.shape(node.value))
-            return bool(np.allclose(pull_back(node, probe)[source], probe * ones))
+            return seems_elementwise(node, source)
         except Exception:  # whatever a node's own code raises when it is fed strange numbers
             return True
