@@ -1,7 +1,7 @@
 # Two commands for a fresh clone, with nothing but Python 3.11+ and make:
 #
 #   make digits    set up .venv and train the digit recogniser on MNIST
-#   make test      set up .venv and run all tests
+#   make test      set up .venv and run the tests, but for the slow ones
 #
 # Everything is installed into .venv, once; it is brought up to date when pyproject.toml changes.
 
@@ -12,11 +12,12 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits page-model test lint size bench kills fuzz memory clean
+.PHONY: help digits page-model test test-all lint size bench kills fuzz memory clean
 
 help:
 	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
-	@echo "make test        run all tests"
+	@echo "make test        run the tests, but for the slow ones; some minutes"
+	@echo "make test-all    run every test, as .ci/run does; about twice as long"
 	@echo "make page-model  train the model that comes with miniflow anew; some five minutes"
 	@echo "make lint        formatting, lint and types"
 	@echo "make bench       race against the peers (RACE=mlp-128 for one); takes a while"
@@ -29,8 +30,14 @@ help:
 digits: .venv/for-running
 	@$(BIN)/miniflow train
 
+# A module's tests stay together in one process: its fixtures are made once.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope
+
 test: .venv/for-testing
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+
+test-all: .venv/for-testing
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 lint: .venv/for-testing
 	@$(BIN)/ruff format --check .

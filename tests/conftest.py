@@ -1,10 +1,15 @@
 """What all tests share: Hypothesis's settings, and a watch over passes that are left open.
 
+A test that takes seconds says so, with `@pytest.mark.slow`: `make test` leaves it out, and CI runs
+it. Tests run in several processes at once, a module in one of them, and in any order.
+
 pytest puts this folder on the import path, so test modules import `conformance` (node classes in
 the lab's raw style) and `factories` (what property tests are made from) by name.
 """
 
+import gc
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +28,19 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: no collection of garbage looks through it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """What a shell starts in the background ignores Ctrl-C; tests that press it need it heard."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -46,6 +46,7 @@ MODULES = sorted(
     }
 )
 
+THAT_TRAIN = {"README.md", "teaching.md", "data.md"}
 NEEDS = {  # what an optional extra brings: page or module → package
     "scikit-learn.md": "sklearn",
     "miniflow.estimator": "sklearn",
@@ -137,7 +138,15 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
         yield command, expected
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page, id=page.name, marks=[pytest.mark.slow] if page.name in THAT_TRAIN else []
+        )
+        for page in PAGES
+    ],
+)
 def test_every_code_block_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bars import draw_bar
 
+from miniflow.datasets import Dataset, mnist
 from miniflow.shipped import DIGITS_FILE
 
 USES = [
@@ -29,6 +30,15 @@ def picture(folder: pathlib.Path) -> None:
     draw_bar(folder / "standing.png", standing=True)
 
 
+@pytest.fixture
+def few_test_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MNIST with two hundred test images: what a command says of them says nothing of how many."""
+    digits = mnist()
+    few = digits._replace(test=Dataset(digits.test.images[:200], digits.test.labels[:200]))
+    monkeypatch.setattr("miniflow.datasets.digits.mnist", lambda: few)
+
+
+@pytest.mark.usefixtures("few_test_digits")
 @pytest.mark.parametrize("arguments", USES, ids=lambda arguments: arguments[0])
 def test_without_a_run_the_model_that_comes_with_miniflow_is_used_and_said_to_be(
     arguments: list[str], miniflow: Any

@@ -26,6 +26,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_nearly_right_inputs_end_with_success_or_a_declared_error() -> None:
     pytest.importorskip("PIL")
     pytest.importorskip("typer")

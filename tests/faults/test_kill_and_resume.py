@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_bit() -> None:
     from kill_and_resume import KINDS, kill_and_resume
 

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from memory import resident_bytes
 
-pytestmark = pytest.mark.skipif(
-    resident_bytes() is None, reason="the system does not tell how much memory a process has"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        resident_bytes() is None, reason="the system does not tell how much memory a process has"
+    ),
+]
 SCRIPT = Path(__file__).with_name("memory.py")
 STEPS = {"interpreter": 8_000, "numpy": 20_000}
 MOST_A_STEP = 40.0  # bytes: a few pages of memory that the system took its time to give
