@@ -128,9 +128,10 @@ def test_message_about_the_shapes_of_linear(case: str) -> None:
 
 
 def test_messages_about_integers_indices_and_empty_lists() -> None:
-    assert message_of(errors.GraphError, lambda: mf.value(x**-1, {x: np.arange(1, 3)})) == (
-        f"{here('Pow')}: Input 'x' holds integers and Constant holds negative ones; "
-        "integers have no negative integer powers: make one of them float."
+    largest = {x: np.array([2**63 - 1])}
+    assert message_of(errors.GraphError, lambda: mf.value(x + 1, largest)) == (
+        f"{here('Add')}: its whole numbers leave int64, which ends at 9.2e18: feed floats instead, "
+        "x.astype(float)."
     )
     assert message_of(errors.ShapeError, lambda: mf.value(x[0], {x: 2.5})) == (
         f"{here('GetItem')}: Input 'x' is the number 2.5; it takes an array in which [0] exists."

@@ -230,7 +230,7 @@ def test_integers_are_promoted_where_a_gradient_needs_it() -> None:
     x = mf.Input()
     for fed in (np.arange(1, 4), np.arange(1, 4, dtype=np.int8), np.arange(1, 4, dtype=np.uint8)):
         value, [dx] = mf.value_and_grad(x * x, {x: fed}, [x])
-        assert value.dtype == fed.dtype
+        assert value.dtype == np.int64
         assert np.array_equal(dx, [2.0, 4.0, 6.0])
         assert dx.dtype == np.float64
 

@@ -185,6 +185,20 @@ def exponents(x: Any) -> st.SearchStrategy[Options]:
     return st.sampled_from([2, 3, -1, 2.0, 0]).map(lambda y: {"y": y})
 
 
+def decided(*values: Any) -> bool:
+    """Whether no step of a difference makes another of them 0, or no longer 0."""
+    return all(np.asarray(x).dtype.kind != "f" or apart(x) for x in values)
+
+
+def unequal(x: Any, y: Any) -> bool:
+    """Whether no step of a difference turns round which is greater, or makes them equal."""
+    wholes = {np.asarray(x).dtype.kind, np.asarray(y).dtype.kind} <= set("biu")
+    try:
+        return wholes or apart(np.subtract(x, y, dtype=np.float64))
+    except ValueError:  # of shapes: the node will say so
+        return True
+
+
 KINDS: dict[str, Kind] = {
     "Add": Kind(2, lambda x, y: x + y),
     "Sub": Kind(2, lambda x, y: x - y),
@@ -220,7 +234,16 @@ KINDS: dict[str, Kind] = {
     "GetItem": Kind(1, lambda x, index: x[index], indices),
     "Reshape": Kind(1, mf.Reshape, shapes),
     "Transpose": Kind(1, mf.Transpose, orders),
-    "Where": Kind(3, mf.Where, fits=lambda c, x, y: apart(c) or np.asarray(c).dtype.kind != "f"),
+    "Where": Kind(3, mf.Where, fits=lambda c, x, y: decided(c)),
+    "Less": Kind(2, lambda x, y: x < y, fits=unequal),
+    "LessEqual": Kind(2, lambda x, y: x <= y, fits=unequal),
+    "Greater": Kind(2, lambda x, y: x > y, fits=unequal),
+    "GreaterEqual": Kind(2, lambda x, y: x >= y, fits=unequal),
+    "Equal": Kind(2, mf.Equal, fits=unequal),
+    "NotEqual": Kind(2, mf.NotEqual, fits=unequal),
+    "And": Kind(2, mf.And, fits=decided),
+    "Or": Kind(2, mf.Or, fits=decided),
+    "Not": Kind(1, mf.Not, fits=decided),
     "Flatten": Kind(1, mf.Flatten, lambda x: st.just({}) if np.ndim(x) else st.nothing()),
     "Conv2D": Kind(1, on_images(mf.Conv2D), kernels),
     "MaxPool": Kind(1, on_images(mf.MaxPool), pools, fits=untied),

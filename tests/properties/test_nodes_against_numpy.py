@@ -34,6 +34,35 @@ test_exp = agrees_with(mf.Exp, np.exp, entrywise())
 test_log = agrees_with(mf.Log, np.log, entrywise(POSITIVE))
 test_sqrt = agrees_with(mf.Sqrt, np.sqrt, entrywise(POSITIVE))
 
+# --- Conditions
+
+
+@st.composite
+def compared(draw: Any) -> Drawn:
+    """Two arrays of whole numbers to compare, and two to choose from."""
+    shapes = draw(hnp.mutually_broadcastable_shapes(num_shapes=4, max_dims=2, **SIDES)).input_shapes
+    wholes = [draw(hnp.arrays(np.int64, s, elements=st.integers(0, 2))) for s in shapes[:2]]
+    return Drawn((*wholes, *(draw(arrays(shape)) for shape in shapes[2:])))
+
+
+def chooses_by(node: Any, function: Any) -> Any:
+    return agrees_with(
+        lambda a, b, x, y: mf.Where(node(a, b), x, y),
+        lambda a, b, x, y: np.where(function(a, b), x, y),
+        compared(),
+    )
+
+
+test_less = chooses_by(mf.Less, np.less)
+test_less_equal = chooses_by(mf.LessEqual, np.less_equal)
+test_greater = chooses_by(mf.Greater, np.greater)
+test_greater_equal = chooses_by(mf.GreaterEqual, np.greater_equal)
+test_equal = chooses_by(mf.Equal, np.equal)
+test_not_equal = chooses_by(mf.NotEqual, np.not_equal)
+test_and = chooses_by(mf.And, np.logical_and)
+test_or = chooses_by(mf.Or, np.logical_or)
+test_not = chooses_by(lambda a, b: mf.Not(a), lambda a, b: np.logical_not(a))
+
 # --- Activations
 
 

@@ -350,7 +350,8 @@ class Compiled:
         if isinstance(error.__cause__, CompileError):
             return error.__cause__
         return CompileError(
-            f"{self._node}: its program fails with {type(error).__name__}: {error}. "
+            f"{self._node}: its program fails with {type(error).__name__}: "
+            f"{str(error).rstrip('.')}. "
             "The interpreter (mf.value_and_grad) runs it as it is."
         )
 

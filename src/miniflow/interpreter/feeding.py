@@ -3,6 +3,7 @@ node's failure is told as.
 """
 
 import inspect
+import re
 import warnings
 import weakref
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -204,6 +205,12 @@ def not_one_number(node: Node, shape: tuple[int, ...]) -> ShapeError:
     )
 
 
+# What NumPy says of `dx += 0.5 * grad`, if dx holds integers.
+_FRACTION_INTO_WHOLE_NUMBERS = re.compile(
+    r"Cannot cast ufunc '\w+' output from dtype\('(float\d+)'\) to dtype\('(u?int\d+|bool)'\)"
+)
+
+
 def explained(node: Node, method: str, error: Exception) -> GraphError:
     """The error for a node whose own code raised: with the node, and the shapes that it saw."""
     for source in node.inbound_nodes:
@@ -216,7 +223,13 @@ def explained(node: Node, method: str, error: Exception) -> GraphError:
         return ShapeError(f"{node} got {seen}; it takes {node.expects}.")
     seen = ", ".join(f"{label} {shape}" for label, shape in shapes)
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    told = f"failed with {reason.rstrip('.')}."
+    if cast := _FRACTION_INTO_WHOLE_NUMBERS.search(reason):
+        told = (
+            f"puts fractions ({cast[1]}) into an array of whole numbers ({cast[2]}), which cannot "
+            "hold them. np.zeros_like(v) is one wherever v is: write np.zeros_like(v, dtype=float),"
+            " or feed floats, x.astype(float)."
+        )
     return NodeError(
-        f"{node}: {method}() failed with {reason.rstrip('.')}."
-        + (f" Shapes of its inputs: {seen}." if seen else "")
+        f"{node}: {method}() {told}" + (f" Shapes of its inputs: {seen}." if seen else "")
     )

@@ -2,13 +2,16 @@
 exp, log, sqrt.
 """
 
-from functools import partial
+import math
+import operator
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Op
+from miniflow.graph.integers import any_whole, as_operands, known, whole_or_floating
 from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import promoted, where
 
@@ -44,10 +47,10 @@ class Add(_OfSeveral):
     9.0
     """
 
-    def compute(self, x: Any, *others: Any) -> Any:
-        for other in others:
-            x = x + other
-        return x
+    def compute(self, *values: Any) -> Any:
+        if any_whole(values):
+            return whole_or_floating(_sum, _bits_of_sum, values, self)
+        return _sum(*values)
 
     def gradient(self, grad: Any, *values: Any) -> Any:
         return (grad,) * len(values)
@@ -68,7 +71,7 @@ class Sub(Op):
         Op.__init__(self, x, y, name=name)
 
     def compute(self, x: Any, y: Any) -> Any:
-        return x - y
+        return whole_or_floating(operator.sub, _bits_of_sum, (x, y), self)
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         return grad, lambda: -grad
@@ -86,12 +89,15 @@ class Mul(_OfSeveral):
     (24.0, [12.0, 8.0, 6.0])
     """
 
-    def compute(self, x: Any, *others: Any) -> Any:
-        for other in others:
-            x = x * other
-        return x
+    def compute(self, *values: Any) -> Any:
+        if any_whole(values):
+            return whole_or_floating(_product, sum, values, self)
+        return _product(*values)
 
     def gradient(self, grad: Any, *values: Any) -> Any:
+        if any_whole(values):
+            grad, *values = as_operands(grad, *values)  # type: ignore[assignment]
+
         def with_respect_to(one: int) -> Any:
             product = grad
             for i, value in enumerate(values):
@@ -117,9 +123,12 @@ class Div(Op):
         Op.__init__(self, x, y, name=name)
 
     def compute(self, x: Any, y: Any) -> Any:
+        if any_whole((x, y)):
+            x, y = as_operands(x, y)
         return x / y
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        grad, y = as_operands(grad, y)
         return lambda: grad / y, lambda: -(grad / y) * self.value
 
 
@@ -136,7 +145,7 @@ class Neg(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return -x
+        return whole_or_floating(operator.neg, max, (x,), self)
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (-grad,)
@@ -158,12 +167,6 @@ class Pow(Op):
         Op.__init__(self, x, y, name=name)
 
     def validate(self, x: Any, y: Any) -> None:
-        if _is_integer_array(x) and np.asarray(y).dtype.kind in "iu" and np.any(np.less(y, 0)):
-            base, exponent = (node.label for node in self.inbound_nodes)
-            raise GraphError(
-                f"{self}: {base} holds integers and {exponent} holds negative ones; "
-                "integers have no negative integer powers: make one of them float."
-            )
         if type(x) in (int, float) and x < 0 and type(y) is float and isinstance(x**y, complex):
             base, exponent = (node.label for node in self.inbound_nodes)
             raise GraphError(
@@ -172,9 +175,18 @@ class Pow(Op):
             )
 
     def compute(self, x: Any, y: Any) -> Any:
-        return x**y
+        if _has_negative(y):
+            x, y = as_operands(x, y)
+            return x**y
+        return whole_or_floating(
+            operator.pow,
+            lambda bits: bits[0] * y if type(y) is int else math.inf,
+            (x, y),
+            self,
+        )
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        grad, x, y = as_operands(grad, x, y)
         # Where y is 0 the derivative is 0: x**0 there, since x**-1 would make 0 · ∞ of it at x = 0.
         exponent = y - 1 + (y == 0)
 
@@ -240,8 +252,24 @@ class Sqrt(Op):
         return (0.5 * grad / self.value,)
 
 
-def _is_integer_array(x: Any) -> bool:
-    return hasattr(x, "dtype") and x.dtype.kind in "iu"
+def _sum(*values: Any) -> Any:
+    return reduce(operator.add, values)
+
+
+def _product(*values: Any) -> Any:
+    return reduce(operator.mul, values)
+
+
+def _bits_of_sum(bits: list[float]) -> float:
+    return max(bits) + math.log2(len(bits))
+
+
+def _has_negative(exponent: Any) -> bool:
+    """Whether an exponent of whole numbers is known to have a negative one."""
+    exponent = known(exponent)
+    if type(exponent) is int:
+        return exponent < 0
+    return getattr(exponent, "dtype", np.dtype(float)).kind == "i" and bool(np.any(exponent < 0))
 
 
 OPERATORS.update({"+": Add, "-": Sub, "*": Mul, "/": Div, "**": Pow, "neg": Neg})

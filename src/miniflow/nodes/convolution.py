@@ -13,6 +13,7 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.integers import as_operands
 from miniflow.graph.values import shape_of
 from miniflow.nodes.sliding import (
     Padding,
@@ -84,6 +85,7 @@ class Conv2D(Op):
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
+        x, W, b = as_operands(x, W, b)
         channels = W.shape[2]
         columns = [
             self._seen(x[..., g * channels : (g + 1) * channels], window, places)
@@ -97,6 +99,7 @@ class Conv2D(Op):
 
     def gradient(self, grad: Any, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
+        grad, W = as_operands(grad, W)
         outputs = W.shape[3] // self.groups
         G = np.reshape(grad, (-1, W.shape[3]))
         Gs = [G[:, g * outputs : (g + 1) * outputs] for g in range(self.groups)]

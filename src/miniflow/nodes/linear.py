@@ -7,6 +7,7 @@ import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
+from miniflow.graph.integers import as_operands
 from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import shape_of
 
@@ -35,9 +36,11 @@ class Linear(Op):
 
     def compute(self, X: Any, W: Any, b: Any) -> Any:
         self._check(shape_of(X), shape_of(W), shape_of(b))
+        X, W, b = as_operands(X, W, b)
         return X @ W + b
 
     def gradient(self, grad: Any, X: Any, W: Any, b: Any) -> Any:
+        grad, X, W = as_operands(grad, X, W)
         rows, G = X, grad
         if len(X.shape) > 2:
             m = math.prod(X.shape[:-1])
@@ -82,9 +85,10 @@ class MatMul(Op):
         Op.__init__(self, x, y, name=name)
 
     def compute(self, x: Any, y: Any) -> Any:
-        return np.matmul(x, y)
+        return np.matmul(*as_operands(x, y))
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
+        grad, x, y = as_operands(grad, x, y)
         if len(x.shape) == len(y.shape) == 2:
             return lambda: grad @ y.T, lambda: x.T @ grad
         # A vector is a matrix of one row on the left and of one column on the right.

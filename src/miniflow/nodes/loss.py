@@ -8,6 +8,7 @@ import numpy as np
 
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.integers import as_operands
 from miniflow.graph.means import mean, mean_square, shrink
 from miniflow.graph.values import (
     in_dtype_of,
@@ -177,16 +178,16 @@ class BinaryCrossEntropy(Op):
             )
 
     def compute(self, z: Any, y: Any) -> Any:
-        z = promoted(z)
-        y, size = promoted(in_dtype_of(z, y)), np.abs(z)
+        z, y = map(promoted, as_operands(z, y))
+        size = np.abs(z)
         apart = in_dtype_of(z, z > 0) - y
         wrong = where(z > 0, apart, -apart)  # how far the sign of z is from the truth
         return mean(where(wrong != 0, size, 0.0) * wrong + np.log1p(np.exp(-size)))
 
     def gradient(self, grad: Any, z: Any, y: Any) -> Any:
         share = grad / _entries(z)
-        z = promoted(z)
-        return lambda: (sigmoid(z) - in_dtype_of(z, y)) * share, lambda: -z * share
+        z, y = map(promoted, as_operands(z, y))
+        return lambda: (sigmoid(z) - y) * share, lambda: -z * share
 
     def count_correct(self, logits: Any, labels: Any) -> int | None:
         """How many logits have the sign of their label, which is 0 or 1; of rows of several logits,
@@ -271,8 +272,8 @@ class DummyGrad(Op):
 
 def _half_error(prediction: Any, target: Any) -> Any:
     """Half the difference: all of it may be twice as large as the largest number."""
-    prediction = promoted(prediction)
-    return 0.5 * prediction - 0.5 * in_dtype_of(prediction, target)
+    prediction, target = as_operands(prediction, target)
+    return 0.5 * prediction - 0.5 * target
 
 
 def _broadcasts_to(seen: tuple[int, ...], shape: tuple[int, ...]) -> bool:

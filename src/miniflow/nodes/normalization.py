@@ -7,6 +7,7 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.integers import as_operands
 from miniflow.graph.means import mean, root_mean_square, shrink
 from miniflow.graph.values import promoted, shape_of
 
@@ -42,9 +43,11 @@ class LayerNorm(Op):
 
     def compute(self, x: Any, gain: Any, shift: Any) -> Any:
         self._check(shape_of(x), shape_of(gain), shape_of(shift))
+        x, gain, shift = as_operands(x, gain, shift)
         return gain * self._normalised(x)[0] + shift
 
     def gradient(self, grad: Any, x: Any, gain: Any, shift: Any) -> Any:
+        grad, x, gain = as_operands(grad, x, gain)
         normalised, deviation = self._normalised(x)
         rows = tuple(range(len(x.shape) - 1))
 

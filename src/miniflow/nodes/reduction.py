@@ -1,11 +1,13 @@
 """Reductions: Sum, Mean and Max, over all entries or along axes."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from miniflow.graph import Op
+from miniflow.graph.integers import whole_or_floating
 from miniflow.graph.means import mean
 from miniflow.graph.operators import WAYS
 from miniflow.graph.values import in_dtype_of, shape_of, where
@@ -58,7 +60,9 @@ class Sum(Reduction):
     """
 
     def compute(self, x: Any) -> Any:
-        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
+        total = partial(np.sum, axis=self.axis, keepdims=self.keepdims)
+        digits = math.log2(max(1, math.prod(shape_of(x))))  # of the number of entries
+        return whole_or_floating(total, lambda bits: bits[0] + digits, (x,), self)
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (self._spread(grad, x),)

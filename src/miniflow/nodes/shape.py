@@ -10,6 +10,7 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
+from miniflow.graph.integers import as_one_array
 from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import ones_like, shape_of, where
 from miniflow.nodes.arithmetic import BROADCASTING
@@ -127,7 +128,7 @@ class Concat(Op):
         self.axis = axis
 
     def compute(self, *values: Any) -> Any:
-        return np.concatenate(values, axis=self.axis)
+        return np.concatenate(as_one_array(*values, owner=self), axis=self.axis)
 
     def gradient(self, grad: Any, *values: Any) -> Any:
         axis = self.axis % len(grad.shape)
@@ -268,7 +269,7 @@ class Where(Op):
         Op.__init__(self, condition, x, y, name=name)
 
     def compute(self, condition: Any, x: Any, y: Any) -> Any:
-        return where(condition, x, y)
+        return where(condition, *as_one_array(x, y, owner=self))
 
     def gradient(self, grad: Any, condition: Any, x: Any, y: Any) -> Any:
         return None, lambda: where(condition, grad, 0.0), lambda: where(condition, 0.0, grad)

@@ -58,7 +58,7 @@ class Traced:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         if not is_recording():
             return np.array(settled(self), dtype)
-        known = self.own_trace().known_value(self.own())
+        known = self.known()
         if known is None:
             raise Refused(
                 "it hands an array to code that needs its numbers.",
@@ -67,8 +67,14 @@ class Traced:
             )
         return np.array(known, dtype)
 
+    def known(self) -> Any:
+        """The number or the array that it is, if no input of the program has a part in it; else
+        None.
+        """
+        return self.own_trace().known_value(self.own())
+
     def _number(self, asked: str) -> Any:
-        value = self.own_trace().known_value(self.own())
+        value = self.known()
         if value is None and not is_recording():
             raise outlived("it uses")
         if value is None:
@@ -152,7 +158,7 @@ def settled(value: Any) -> Any:
 def known_values(value: Any) -> Any:
     """A value with the traced ones in it as real ones; None if an input has a part in one."""
     if is_traced(value):
-        return value.own_trace().known_value(value.own())
+        return value.known()
     if type(value) in (tuple, list):
         entries = [known_values(entry) for entry in value]
         unknown = any(a is None and b is not None for a, b in zip(entries, value, strict=True))
