@@ -102,7 +102,7 @@ def _argument(entry: Any, order: Sequence[Node], feed: Mapping[Node, Any], optim
 
 def _compare(what: str, got: Any, expected: Any) -> None:
     a, b = np.asarray(got), np.asarray(expected)
-    if a.shape == b.shape and a.dtype == b.dtype and (a.size == 0 or _is_close(a, b)):
+    if a.shape == b.shape and a.dtype == b.dtype and (a.size == 0 or is_close(a, b)):
         return
     where = ""
     if a.shape == b.shape and a.shape and a.dtype == b.dtype:
@@ -123,7 +123,10 @@ def _compare(what: str, got: Any, expected: Any) -> None:
     )
 
 
-def _is_close(a: Any, b: Any) -> bool:
+def is_close(a: Any, b: Any) -> bool:
+    """Whether two arrays of one shape hold the same numbers, to the rounding of the coarser of
+    their dtypes, relative to the largest in `b`; whole numbers exactly.
+    """
     if a.dtype.kind not in "f" and b.dtype.kind not in "f":
         return bool(np.array_equal(a, b))
     relative = max(RELATIVE.get(a.dtype, 1e-6), RELATIVE.get(b.dtype, 1e-6))

@@ -26,6 +26,7 @@ from miniflow.compiler.comparing import compare_with_interpreter
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
 from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.places import is_ours
 from miniflow.graph.plans import plan_for
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import (
@@ -287,7 +288,7 @@ class Compiled:
                 self.backend, self._why_backend = backend.name, why
             executable = backend.lower(program)
             variant = Variant(program, executable, self._order, feed, types, self._optimizer)
-            if any(map(_is_foreign, (*self._order, *self._settings()))):
+            if not all(map(is_ours, (*self._order, *self._settings()))):
                 compare_with_interpreter(
                     self._order, self._wrt, self.parameters, recording, feed, self._optimizer
                 )
@@ -390,12 +391,6 @@ def _prepare(optimizer: Any, parameters: Sequence[Parameter]) -> None:
     for key, array in optimizer.state.items():
         if isinstance(array, np.ndarray) and not (array.flags.carray and array.dtype.isnative):
             optimizer.state[key] = np.array(_native(array), order="C")
-
-
-def _is_foreign(thing: Any) -> bool:
-    """Whether the code of a node, an optimizer or a schedule is not miniflow's own."""
-    module = thing.__module__ if callable(thing) and not isinstance(thing, type) else None
-    return not (module or type(thing).__module__).startswith("miniflow.")
 
 
 def _native(value: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Where in the user's code a node was built: kept as code and instruction, line when asked for."""
+"""What is the user's code and what is miniflow's: where a node was built (kept as code and
+instruction, line when asked for), and whose class it is.
+"""
 
 import builtins
 import dis
@@ -22,6 +24,17 @@ def building_code() -> tuple[CodeType | None, int]:
             return code, frame.f_lasti
         frame = frame.f_back  # type: ignore[assignment]
     return None, 0
+
+
+def is_ours(thing: Any) -> bool:
+    """Whether the code of a class or a function, or of the class of anything else, is miniflow's
+    own. What is not may do things that nobody knows of beforehand.
+
+    >>> is_ours(building_code), is_ours(1.5)
+    (True, False)
+    """
+    module = getattr(thing, "__module__", None) or type(thing).__module__
+    return str(module).startswith("miniflow.")
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Node
+from miniflow.graph.places import is_ours
 
 # Written by every pass, or not a node's own to write to: nothing in them is put back one by one.
 OURS = frozenset(
@@ -51,7 +52,7 @@ def contents_preserved(nodes: Sequence[Node]) -> Iterator[None]:
 def foreign_classes(nodes: Sequence[Node]) -> list[type]:
     """The classes of the nodes that are not miniflow's own."""
     classes = {class_ for type_ in {type(node) for node in nodes} for class_ in type_.__mro__}
-    return [c for c in classes if c is not object and not c.__module__.startswith("miniflow.")]
+    return [c for c in classes if c is not object and not is_ours(c)]
 
 
 def _restore_class(class_: type, before: dict[str, Any]) -> None:

@@ -301,7 +301,7 @@ def leave_gradients(node: Node, needed: set[Node]) -> None:
 def gradient_of(node: Node) -> Any:
     """The gradient of the output with respect to `node`, once the backward pass has reached it."""
     grad = node.upstream_gradient() if node.inbound_nodes else node.gradients[node]
-    return _fitted(grad, shape_of(node.value), node)
+    return fit_gradient(grad, node)
 
 
 def check_gradients_of(node: Node, needed: set[Node]) -> None:
@@ -313,14 +313,16 @@ def check_gradients_of(node: Node, needed: set[Node]) -> None:
                 raise GradientError(
                     f"{node}: backward() left no gradient for {what} in self.gradients."
                 )
-            grad, shape = node.gradients[source], shape_of(source.value)
-            if grad is None or shape_of(grad) != shape:
-                node.gradients[source] = _fitted(grad, shape, source, by=node)
+            grad = node.gradients[source]
+            if grad is None or shape_of(grad) != shape_of(source.value):
+                node.gradients[source] = fit_gradient(grad, source, by=node)
 
 
-def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = None) -> Any:
-    """A gradient in the shape of the value: leading ones are dropped, and a bare 0 stands for
-    zeros.
+def fit_gradient(grad: Any, node: Node, by: Node | None = None) -> Any:
+    """A gradient with respect to `node`, left by another node's `backward`, in the shape of the
+    value: leading ones are dropped, and a bare 0 stands for zeros.
+
+    Raises GradientError if it has another shape, or is none.
     """
     if grad is None:
         raise GradientError(f"{by or node}: backward() left None as the gradient for {node}.")
@@ -329,7 +331,7 @@ def _fitted(grad: Any, shape: tuple[int, ...], node: Node, by: Node | None = Non
             f"{by or node}: backward() left {describe(grad)} as the gradient for {node}: it is a "
             "number or an array."
         )
-    seen = shape_of(grad)
+    seen, shape = shape_of(grad), shape_of(node.value)
     if seen == shape:
         return grad
     if seen == () and isinstance(grad, (int, float, np.generic, np.ndarray)) and grad == 0:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from miniflow.graph import Node
+from miniflow.graph.places import is_ours
 from miniflow.graph.plans import Pass
 from miniflow.interpreter.passes import TheEnd, alone, one_pass_at_a_time, preserved
 from miniflow.tracing.keeping import preserved_deeply
@@ -42,7 +43,7 @@ def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
 
     Code that is not miniflow's own may work in place on what `forward` has kept: that is put back.
     """
-    keep = preserved if _is_ours(node) else preserved_deeply
+    keep = preserved if is_ours(node) else preserved_deeply
     with alone(node, TheEnd(node, lambda: upstream), keep=keep):
         node.backward()
         # Copied: a gradient may be an array of the cache, to which its contents come back.
@@ -58,7 +59,7 @@ def as_forward_left_them(nodes: Sequence[Node]) -> Iterator[None]:
     other derivatives the second time. So `forward` is run again, unless it does not do the same
     twice: then what is there tells more of the last pass.
     """
-    own = [node for node in nodes if node.inbound_nodes and not _is_ours(node)]
+    own = [node for node in nodes if node.inbound_nodes and not is_ours(node)]
     with one_pass_at_a_time, preserved_deeply(own), np.errstate(all="ignore"):
         with Pass({node: TheEnd(node) for node in own}, set(nodes)):
             for node in own:
@@ -82,10 +83,6 @@ def _does_the_same_twice(node: Node) -> bool:
             random.setstate(pythons)
     one, other = values
     return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-
-
-def _is_ours(node: Node) -> bool:
-    return type(node).__module__.startswith("miniflow.")
 
 
 def local_derivative(node: Node, source: Node) -> LocalDerivative:

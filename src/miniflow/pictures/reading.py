@@ -15,6 +15,7 @@ import numpy as np
 from miniflow.errors import printable
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
+from miniflow.interpreter.passes import alone
 from miniflow.pictures.figure import Kind
 from miniflow.pictures.values import number
 
@@ -55,22 +56,21 @@ class Reading:
         if isinstance(node, Constant):
             return None
         consumers = self.consumers[node]
-        parts: list[Any]
         if not node.inbound_nodes:
-            parts = [node.gradients.get(node)]
-        elif node.upstream_is_fed:  # its upstream gradient is fed, and handed on as it is
-            parts = [node.gradients.get(node.inbound_nodes[0])]
-        elif consumers:
-            parts = [consumer.gradients.get(node) for consumer in consumers]
+            total = node.gradients.get(node)
+        elif node.upstream_is_fed or not consumers:
+            total = self._upstream(node) if node.gradients else None
         else:
-            parts = [np.ones(np.shape(node.value))[()] if node.gradients else None]
-        if any(part is None for part in parts):
+            handed_back = [consumer.gradients.get(node) is not None for consumer in consumers]
+            total = self._upstream(node) if all(handed_back) else None
+        if total is None:
             return None
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
         is_countable = np.asarray(node.value).dtype.kind in "biu"
         return None if is_countable and not np.any(total) else total
+
+    def _upstream(self, node: Node) -> Any:
+        with alone(node, self.consumers[node] or None):
+            return node.upstream_gradient()
 
     @property
     def forward_ran(self) -> bool:

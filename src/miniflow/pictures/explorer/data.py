@@ -9,6 +9,7 @@ import numpy as np
 from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
 from miniflow.errors import printable
 from miniflow.graph import Node
+from miniflow.graph.places import is_ours
 from miniflow.ir.dtypes import type_of
 from miniflow.ir.program import Program
 from miniflow.pictures.explorer.code import code_of
@@ -77,9 +78,7 @@ def _node(reading: Reading, node: Node, shape: str, face: Face, codes: list[Any]
         "shape": shape,
         "where": printable(node.where),
         "face": {"title": face.title, "subtitle": face.subtitle},
-        "symbol": _SYMBOLS.get(kind.__name__, "")
-        if kind.__module__.startswith("miniflow.")
-        else "",
+        "symbol": _SYMBOLS.get(kind.__name__, "") if is_ours(kind) else "",
         "code": places or None,
     }
 

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.compiler.comparing import RELATIVE, compare_with_interpreter
+from miniflow.compiler.comparing import compare_with_interpreter, is_close
 from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.places import is_ours
 from miniflow.graph.plans import plan_for
-from miniflow.graph.values import ones_like, shape_of
+from miniflow.graph.values import ones_like
 from miniflow.interpreter.feeding import wants_a_value
-from miniflow.interpreter.passes import CallNode, _fitted, alone, one_pass_at_a_time
+from miniflow.interpreter.passes import CallNode, alone, fit_gradient, one_pass_at_a_time
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Operand, Output, Program
@@ -195,14 +196,14 @@ def _traced_pull(node: Node, row: int) -> Mapping[Node, Any]:
     if node.upstream_is_fed:  # it hands on what it is fed, whatever comes from above
         return {node.inbound_nodes[0]: ones_like(node.value)}
     with alone(node, tracing=True):
-        if not type(node).__module__.startswith("miniflow."):
+        if not is_ours(node):
             node.forward()
         return pull_back(node, ones_like(node.value) if row < 0 else _unit(node, row))
 
 
 def _operand_of(gradients: Mapping[Node, Any], node: Node, source: Node) -> Operand:
     """What is handed to a source, in the shape of its value."""
-    return operand_of(_fitted(gradients[source], shape_of(source.value), source, by=node))
+    return operand_of(fit_gradient(gradients[source], source, by=node))
 
 
 def _unit(node: Node, row: int) -> Any:
@@ -243,11 +244,7 @@ def _expected_at(recorded: Recorded, slot: Slot) -> Any:
 def _is_close(got: Any, expected: Any) -> bool:
     if got.size != expected.size:
         return got.size == 1 and not np.any(got) and not np.any(expected)  # a bare 0
-    tolerance = max(RELATIVE.get(got.dtype, 1e-6), RELATIVE.get(expected.dtype, 1e-6))
-    a, b = got.astype(float).ravel(), expected.astype(float).ravel()
-    finite = b[np.isfinite(b)]
-    scale = float(np.abs(finite).max()) if finite.size else 1.0
-    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
+    return is_close(got.ravel(), expected.ravel())
 
 
 # --- The program that trains
