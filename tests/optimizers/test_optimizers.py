@@ -177,7 +177,7 @@ def test_state_is_flat_and_numbered_by_position() -> None:
         "velocity.0": (2,),
         "velocity.1": (1, 3),
     }
-    assert set(adam.state) == {"step", "mean.0", "mean.1", "square.0", "square.1"}
+    assert set(adam.state) == {"step", "mean.0", "mean.1", "rms.0", "rms.1"}
     assert adam.state["step"].shape == ()
     assert adam.state["step"].dtype == np.int64
     assert adam.state["step"] == 1

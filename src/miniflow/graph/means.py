@@ -99,10 +99,11 @@ def hypot(x: Any, y: Any, out: Any = None) -> Any:
 
 
 def _is_plain(x: Any, y: Any, out: Any) -> bool:
-    """Whether these are arrays of one shape and dtype that lie in C order."""
+    """Whether these are arrays of one shape and dtype that lie in C order, with an axis."""
     arrays = (x, y) if out is None else (x, y, out)
     return all(
         type(array) is np.ndarray
+        and array.ndim
         and array.flags.c_contiguous
         and (array.shape, array.dtype) == (x.shape, x.dtype)
         for array in arrays

@@ -323,6 +323,7 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
         _elementwise("ceil", 1),
         _elementwise("rint", 1),
         _elementwise("sqrt", 1),
+        _elementwise("hypot", 2, flops=4),
         # Functions.
         _elementwise("exp", 1, flops=TRANSCENDENTAL),
         _elementwise("expm1", 1, flops=TRANSCENDENTAL),

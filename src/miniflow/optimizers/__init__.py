@@ -17,17 +17,26 @@ Gradients may be clipped before they are used: `SGD(0.1, clipnorm=1.0)`. That, t
 `update` runs, and becomes a part of a compiled step (`clipping`).
 
 A Python float times a float32 array is float32; a learning rate that a schedule computed from
-`"step"` is float64, and is cast to each parameter's dtype first. So float32 stays float32.
+`"step"` is float64, and is cast to each parameter's dtype first. So float32 stays float32. float16
+is computed in float32, and so are the arrays that are kept for it; a parameter is rounded to
+float16 once, at the end.
+
+Adam and RMSprop divide by the root of a mean of squares. It is that root which they keep: squares
+of gradients that are numbers of their dtype may be none, and the root of their mean always is one.
 """
 
+import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Unpack
 
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
+from miniflow.graph.half import widened
+from miniflow.graph.means import hypot
 from miniflow.graph.values import describe, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clipped
 from miniflow.options import OptionError, number
@@ -67,6 +76,8 @@ class Optimizer:
 
     slots: tuple[str, ...] = ()
     counts = False  # whether the formula itself needs state["step"]
+    # What earlier versions kept: its slot → the slot of today, and what has become of the numbers.
+    older_slots: Mapping[str, tuple[str, Callable[[Any], Any]]] = MappingProxyType({})
 
     clipping: dict[str, float] = {}  # noqa: RUF012 (never written to: an instance has its own)
 
@@ -127,12 +138,12 @@ class Optimizer:
         if (self.counts or callable(self._lr)) and "step" not in self.state:
             self.state["step"] = np.zeros((), np.int64)
         for i, parameter in enumerate(parameters):
-            value = parameter.value
+            value, dtype = parameter.value, _computed_in(parameter.value.dtype)
             for slot in self.slots:
                 kept = self.state.get(f"{slot}.{i}")
                 if kept is None:
-                    self.state[f"{slot}.{i}"] = np.zeros_like(value)
-                elif kept.shape != value.shape or kept.dtype != value.dtype:
+                    self.state[f"{slot}.{i}"] = np.zeros_like(value, dtype)
+                elif kept.shape != value.shape or kept.dtype != dtype:
                     raise GraphError(
                         f"{self}: its {slot} number {i} has shape {kept.shape} and dtype "
                         f"{kept.dtype}, and {parameter} has shape {value.shape} and dtype "
@@ -157,7 +168,7 @@ class Optimizer:
         """
         self._check(parameters, gradients)
         self.prepare(parameters)
-        gradients = clipped(gradients, self.clipping)
+        gradients = clipped(widened(gradients), self.clipping)
         lr = self._lr
         if "step" in self.state:
             step = self.state["step"]
@@ -167,7 +178,10 @@ class Optimizer:
         for i, (parameter, grad) in enumerate(zip(parameters, gradients, strict=True)):
             value = parameter.value
             kept = [self.state[f"{slot}.{i}"] for slot in self.slots]
-            self._move(value, grad, _cast(lr, value.dtype), *kept)
+            (wide,) = widened([value])  # float16 in float32, anything else itself
+            self._move(wide, grad, _cast(lr, wide.dtype), *kept)
+            if wide is not value:
+                value[...] = wide
 
     def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
         """Change `value`, and the arrays kept for it, in place."""
@@ -256,7 +270,8 @@ class Adam(Optimizer):
         v ← beta_2 · v + (1 - beta_2) · g²
         w ← w - lr · m̂ / (√v̂ + epsilon),    m̂ = m / (1 - beta_1^t),  v̂ = v / (1 - beta_2^t)
 
-    where t counts the updates from 1.
+    where t counts the updates from 1. Of v the root is kept (`"rms"`): it is never larger than a
+    gradient, whose square may be more than the dtype holds.
 
     Args:
         lr: the learning rate, a number or a schedule; 0.001 by default.
@@ -273,8 +288,9 @@ class Adam(Optimizer):
     array([0.900001, 0.9     ])
     """
 
-    slots = ("mean", "square")
+    slots = ("mean", "rms")
     counts = True
+    older_slots = MappingProxyType({"square": ("rms", np.sqrt)})
 
     def __init__(
         self,
@@ -291,15 +307,20 @@ class Adam(Optimizer):
         self.epsilon = number(owner, "epsilon", epsilon)
 
     def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
-        mean, square = kept
+        mean, rms = kept
         mean *= self.beta_1
         mean += (1 - self.beta_1) * grad
-        square *= self.beta_2
-        square += (1 - self.beta_2) * grad * grad
+        _add_square(rms, self.beta_2, grad)
         step = self.state["step"]  # this update counted
-        of_mean = _cast(1 - self.beta_1**step, value.dtype)
-        of_square = _cast(np.sqrt(1 - self.beta_2**step), value.dtype)
-        value -= (lr / of_mean) * mean / (np.sqrt(square) / of_square + self.epsilon)
+        # Both quotients' corrections as two numbers, which costs nothing; a quotient comes first,
+        # since a gradient times a learning rate may be no number.
+        of_mean, of_rms = 1 - self.beta_1**step, np.sqrt(1 - self.beta_2**step)
+        lr, epsilon = lr * (of_rms / of_mean), self.epsilon * of_rms
+        value -= _cast(lr, value.dtype) * (mean / (rms + _cast(epsilon, value.dtype)))
+
+    def prepare(self, parameters: Sequence[Parameter]) -> None:
+        _check_epsilon(self, math.sqrt(1 - self.beta_2), parameters)
+        Optimizer.prepare(self, parameters)
 
 
 class AdamW(Adam):
@@ -340,6 +361,8 @@ class RMSprop(Optimizer):
         s ← rho · s + (1 - rho) · g²
         w ← w - lr · g / (√s + epsilon)
 
+    Of s the root is kept (`"rms"`), as by `Adam`.
+
     Args:
         lr: the learning rate, a number or a schedule; 0.001 by default.
         rho: how much of the mean square is kept, in [0, 1); 0.9 by default.
@@ -354,7 +377,8 @@ class RMSprop(Optimizer):
     0.8
     """
 
-    slots = ("square",)
+    slots = ("rms",)
+    older_slots = Adam.older_slots
 
     def __init__(
         self,
@@ -368,10 +392,36 @@ class RMSprop(Optimizer):
         self.epsilon = number("RMSprop", "epsilon", epsilon)
 
     def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
-        (square,) = kept
-        square *= self.rho
-        square += (1 - self.rho) * grad * grad
-        value -= lr * grad / (np.sqrt(square) + self.epsilon)
+        (rms,) = kept
+        _add_square(rms, self.rho, grad)
+        value -= lr * (grad / (rms + self.epsilon))
+
+    def prepare(self, parameters: Sequence[Parameter]) -> None:
+        _check_epsilon(self, 1.0, parameters)
+        Optimizer.prepare(self, parameters)
+
+
+def _add_square(rms: Any, share: float, grad: Any) -> None:
+    """Root and all: rms² ← share · rms² + (1 - share) · grad²."""
+    rms *= math.sqrt(share)
+    hypot(rms, math.sqrt(1 - share) * grad, out=rms)
+
+
+def _check_epsilon(optimizer: Any, factor: float, parameters: Sequence[Parameter]) -> None:
+    """Raise OptionError for an epsilon that is not 0, and would be by the time that it is used."""
+    epsilon = optimizer.epsilon
+    for parameter in parameters:
+        dtype = _computed_in(parameter.value.dtype)
+        if epsilon and not dtype.type(epsilon * factor):
+            raise OptionError(
+                f"{type(optimizer).__name__}: epsilon={epsilon!r} is too small for {parameter}, "
+                f"which is updated in {dtype}: there it is 0."
+            )
+
+
+def _computed_in(dtype: Any) -> Any:
+    """The dtype in which parameters of a dtype are updated."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def _is_traced(x: Any) -> bool:

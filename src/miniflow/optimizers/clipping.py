@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from miniflow.graph.values import where
 from miniflow.options import OptionError, number
 
 
@@ -46,11 +47,29 @@ def clipped(gradients: Sequence[Any], clipping: Mapping[str, float]) -> Sequence
     if name == "clipvalue":
         # g - g is 0, and NaN where g is NaN or infinite: that is not for clipping to hide.
         return [np.minimum(np.maximum(g, -bound), bound) + (g - g) for g in gradients]
-    squares = [np.sum(g * g) for g in gradients]
-    if name == "global_clipnorm":
-        squares = [sum(squares)] * len(squares)
-    scales = [bound / np.maximum(np.sqrt(square), bound) for square in squares]
-    return [g * _like(scale, g) for g, scale in zip(gradients, scales, strict=True)]
+    if name == "clipnorm":
+        return [g * _like(_scale([g], bound), g) for g in gradients]
+    scale = _scale(gradients, bound)
+    return [g * _like(scale, g) for g in gradients]
+
+
+_SMALL = 2.0**-540  # times any float64: its square is one, too
+
+
+def _scale(gradients: Sequence[Any], bound: float) -> Any:
+    """`min(1, bound / norm)`, with the norm of all entries.
+
+    The squares are added up in float64. Those of a float64 may be none, and are added up in small,
+    too, in the same walk over the gradient; where the sum is infinite, that one counts.
+    """
+    total = sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients)
+    wide = [g for g in gradients if getattr(g, "dtype", np.dtype(float)).itemsize >= 8]
+    if not wide:
+        return bound / np.maximum(np.sqrt(total), bound)
+    small = sum(np.sum(np.square(g * _SMALL)) for g in wide)
+    fits = total < np.inf
+    limit = where(fits, bound, bound * _SMALL)
+    return limit / np.maximum(np.sqrt(where(fits, total, small)), limit)
 
 
 def checked_clipping(owner: str, clipping: Clipping) -> dict[str, float]:
@@ -62,9 +81,7 @@ def checked_clipping(owner: str, clipping: Clipping) -> dict[str, float]:
     """
     names = list(Clipping.__annotations__)
     if unknown := [name for name in clipping if name not in names]:
-        raise TypeError(
-            f"{owner} has no option {unknown[0]!r}; gradients are bounded by {', '.join(names)}."
-        )
+        raise TypeError(f"{owner} has no option {unknown[0]!r}; {_instead(unknown[0], names)}.")
     bounds = {
         name: number(owner, name, bound) for name, bound in clipping.items() if bound is not None
     }
@@ -73,6 +90,22 @@ def checked_clipping(owner: str, clipping: Clipping) -> dict[str, float]:
     if len(bounds) > 1:
         raise OptionError(f"{owner}: {' and '.join(bounds)} are given: use one of the two.")
     return bounds
+
+
+def _instead(option: str, names: Sequence[str]) -> str:
+    """What to write for an option that there is not: by the name that others give it."""
+    ours = {
+        "learning_rate": "the learning rate is lr=",
+        "weight_decay": "AdamW has one, and SGD",
+        "momentum": "SGD has one; Adam's is beta_1=",
+        "betas": "they are beta_1= and beta_2=",
+        "beta1": "it is beta_1=",
+        "beta2": "it is beta_2=",
+        "eps": "it is epsilon=",
+        "alpha": "of RMSprop it is rho=; the learning rate is lr=",
+        "decay": "lr= takes a schedule, ExponentialDecay say; AdamW and SGD have weight_decay=",
+    }
+    return ours.get(option, f"gradients are bounded by {', '.join(names)}")
 
 
 def _like(scale: Any, gradient: Any) -> Any:

@@ -70,12 +70,6 @@ def _square(x: Any) -> Any:
     return x * x
 
 
-def _hypot(x: Any, y: Any) -> Any:
-    largest = np.maximum(abs(x), abs(y))  # of a Python number abs makes one, np.abs NumPy's
-    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)  # squares may overflow
-    return scale * np.sqrt((x / scale) ** 2 + (y / scale) ** 2)
-
-
 def _heaviside(x: Any, y: Any) -> Any:
     dtype = np.result_type(x, y, np.float16)
     step = np.where(x > 0, 1.0, np.where(x == 0, y, np.where(np.isnan(x), np.nan, 0.0)))
@@ -95,7 +89,6 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "tan": lambda x: np.sin(x) / np.cos(x),
     "sinh": _sinh,
     "cosh": _cosh,
-    "hypot": _hypot,
     "isinf": lambda x: np.logical_not(np.isfinite(x)) & np.logical_not(np.isnan(x)),
     "fmax": lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y))),
     "fmin": lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y))),

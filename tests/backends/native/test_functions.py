@@ -12,6 +12,7 @@ import pytest
 from miniflow.backends.native import functions
 
 NAMES = ("exp", "expm1", "log", "log1p", "tanh")
+ARGUMENTS = {"hypot": 2}  # of the others: 1
 DTYPES = {"f32": (np.float32, np.uint32, np.float64), "f64": (np.float64, np.uint64, np.longdouble)}
 HAS_WIDER = np.finfo(np.longdouble).nmant > 60
 
@@ -42,26 +43,35 @@ def quiet():
         yield
 
 
-@pytest.mark.parametrize("name", NAMES)
+def arguments(name: str, dtype: str) -> list[np.ndarray]:
+    """Samples for each argument; the second are as large as the first, or of any other size."""
+    x = samples(dtype)
+    rng = np.random.default_rng(21)
+    near = x * rng.uniform(-2, 2, x.size).astype(x.dtype)
+    others = np.where(rng.random(x.size) < 0.5, near, rng.permutation(x))
+    return [x, others][: ARGUMENTS.get(name, 1)]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *ARGUMENTS])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_error_is_at_most_three_units_in_the_last_place(name, dtype):
     if dtype == "f64" and not HAS_WIDER:
         pytest.skip("this machine has nothing wider than f64 to compare with")
-    x = samples(dtype)
-    ours = getattr(functions, f"{name}_{dtype}")(x)
-    exact = getattr(np, name)(x.astype(DTYPES[dtype][2]))
+    given = arguments(name, dtype)
+    ours = getattr(functions, f"{name}_{dtype}")(*given)
+    exact = getattr(np, name)(*(x.astype(DTYPES[dtype][2]) for x in given))
     rounded = exact.astype(ours.dtype)
     finite = np.isfinite(rounded)
     unit = np.spacing(np.abs(rounded[finite])).astype(exact.dtype)
     worst = np.max(np.abs(ours[finite].astype(exact.dtype) - exact[finite]) / unit)
-    assert worst < {"exp": 1, "log": 1, "expm1": 2, "log1p": 2, "tanh": 3}[name]
+    assert worst < {"exp": 1, "log": 1, "expm1": 2, "log1p": 2, "tanh": 3, "hypot": 2}[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *ARGUMENTS])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_special_numbers_are_numpys(name, dtype):
-    x = samples(dtype)
-    ours, theirs = getattr(functions, f"{name}_{dtype}")(x), getattr(np, name)(x)
+    given = arguments(name, dtype)
+    ours, theirs = getattr(functions, f"{name}_{dtype}")(*given), getattr(np, name)(*given)
     special = ~np.isfinite(theirs) | (theirs == 0) | ~np.isfinite(ours)
     np.testing.assert_array_equal(ours[special], theirs[special])
     number = special & ~np.isnan(theirs)

@@ -94,6 +94,7 @@ WRITINGS: Final[dict[str, Writing]] = {
     "rint": _whole("rint({0})"),
     # Functions.
     "sqrt": Writing("sqrt({0})"),
+    "hypot": Writing("hypot({0}, {1})"),
     "exp": Writing("exp({0})"),
     "expm1": Writing("expm1({0})"),
     "log": Writing("log({0})"),

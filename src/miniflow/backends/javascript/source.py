@@ -29,8 +29,8 @@ from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Literal, Operand, Origin, Program, Variable, count_uses
 from miniflow.ir.text import Namer
 
-MATH = {"abs", "atan", "ceil", "cos", "exp", "expm1", "floor", "fround", "imul", "log", "log1p"}
-MATH |= {"max", "min", "sign", "sin", "sqrt", "tanh"}
+MATH = {"abs", "atan", "ceil", "cos", "exp", "expm1", "floor", "fround", "hypot", "imul", "log"}
+MATH |= {"log1p", "max", "min", "sign", "sin", "sqrt", "tanh"}
 WORDS = {"arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger"}
 WORDS |= {"default", "delete", "do", "else", "enum", "eval", "export", "extends", "false", "for"}
 WORDS |= {"finally", "function", "if", "implements", "import", "in", "instanceof", "interface"}

@@ -47,6 +47,7 @@ EXPRESSIONS: Final[dict[str, Expression]] = {
     "ceil": Expression("ceil({0})"),
     "rint": Expression("rint({0})"),
     "sqrt": Expression("sqrt({0})"),
+    "hypot": Expression("hypot({0}, {1})"),
     "exp": Expression("exp({0})"),
     "expm1": Expression("expm1({0})"),
     "log": Expression("log({0})"),

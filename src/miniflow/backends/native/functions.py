@@ -31,6 +31,7 @@ from miniflow.backends.native.language import (
     i64,
     inf,
     nan,
+    sqrt,
     where,
 )
 
@@ -138,6 +139,42 @@ def tanh_f64(x: f64) -> f64:
     a = absolute(x)
     t = expm1_f64(2.0 * where(a > 20.0, 20.0, a))
     return copysign(t / (t + 2.0), x)
+
+
+# √(x² + y²), of numbers that a power of two has brought to where squares neither overflow nor
+# underflow; most need none.
+
+
+def hypot_f32(x: f32, y: f32) -> f32:
+    """The length of (x, y)."""
+    a = absolute(x)
+    b = absolute(y)
+    largest = where(a > b, a, b)
+    is_large = largest > 9.223372036854776e18
+    is_small = largest < 8.881784197001252e-16
+    scale = where(is_large, 8.470329472543003e-22, where(is_small, 1.2676506002282294e30, f32(1.0)))
+    back = where(is_large, 1.1805916207174113e21, where(is_small, 7.888609052210118e-31, f32(1.0)))
+    a = a * scale
+    b = b * scale
+    r = sqrt(fma(a, a, b * b)) * back
+    return where(absolute(x) == inf, inf, where(absolute(y) == inf, inf, r))
+
+
+def hypot_f64(x: f64, y: f64) -> f64:
+    """The length of (x, y)."""
+    a = absolute(x)
+    b = absolute(y)
+    largest = where(a > b, a, b)
+    is_large = largest > 3.273390607896142e150
+    is_small = largest < 3.8725919148493183e-121
+    scale = where(
+        is_large, 2.409919865102884e-181, where(is_small, 4.149515568880993e180, f64(1.0))
+    )
+    back = where(is_large, 4.149515568880993e180, where(is_small, 2.409919865102884e-181, f64(1.0)))
+    a = a * scale
+    b = b * scale
+    r = sqrt(fma(a, a, b * b)) * back
+    return where(absolute(x) == inf, inf, where(absolute(y) == inf, inf, r))
 
 
 # x = 2^k m with m between sqrt(1/2) and sqrt(2); with f = m - 1 and s = f / (2 + f),

@@ -41,6 +41,7 @@ i64: TypeAlias = np.int64
 inf, nan = np.inf, np.nan
 absolute: Any = np.absolute
 copysign: Any = np.copysign
+sqrt: Any = np.sqrt
 where: Any = np.where
 
 

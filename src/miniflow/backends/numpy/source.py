@@ -29,7 +29,7 @@ from miniflow.lowering.memory import Plan, variables_read
 from miniflow.lowering.written_over import find_written_over
 
 RUNTIME = {
-    *("block", "check_finite", "in_block", "moving", "python_power", "scaled_product"),
+    *("block", "check_finite", "hypot", "in_block", "moving", "python_power", "scaled_product"),
     *("windows", "wrap"),
 }
 MATH = {"inf", "nan"}
