@@ -13,7 +13,7 @@ import numpy as np
 
 from miniflow.graph.values import promoted, shape_of, where
 
-_SMALL = 2.0**-540  # times any float64: its square is one, too
+SMALL = 2.0**-540  # times any float64: its square is one, too
 _BLOCK = 16384  # entries that are squared at a time: they stay in the nearest cache
 
 
@@ -68,9 +68,9 @@ def root_mean_square(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     count = _count(x, axis)
     with np.errstate(over="ignore"):
         plain = np.sum(x * x, axis=axis, keepdims=keepdims) / count
-    small = x * _SMALL
+    small = x * SMALL
     scaled = np.sum(small * small, axis=axis, keepdims=keepdims) / count
-    return where(plain < np.inf, np.sqrt(plain), np.sqrt(scaled) / _SMALL)
+    return where(plain < np.inf, np.sqrt(plain), np.sqrt(scaled) / SMALL)
 
 
 def hypot(x: Any, y: Any, out: Any = None) -> Any:

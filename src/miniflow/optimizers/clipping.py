@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from miniflow.graph.means import SMALL
 from miniflow.graph.values import where
 from miniflow.options import OptionError, number
 
@@ -53,22 +54,20 @@ def clipped(gradients: Sequence[Any], clipping: Mapping[str, float]) -> Sequence
     return [g * _like(scale, g) for g in gradients]
 
 
-_SMALL = 2.0**-540  # times any float64: its square is one, too
-
-
 def _scale(gradients: Sequence[Any], bound: float) -> Any:
     """`min(1, bound / norm)`, with the norm of all entries.
 
     The squares are added up in float64. Those of a float64 may be none, and are added up in small,
     too, in the same walk over the gradient; where the sum is infinite, that one counts.
     """
-    total = sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients)
+    with np.errstate(over="ignore"):
+        total = sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients)
     wide = [g for g in gradients if getattr(g, "dtype", np.dtype(float)).itemsize >= 8]
     if not wide:
         return bound / np.maximum(np.sqrt(total), bound)
-    small = sum(np.sum(np.square(g * _SMALL)) for g in wide)
+    small = sum(np.sum(np.square(g * SMALL)) for g in wide)
     fits = total < np.inf
-    limit = where(fits, bound, bound * _SMALL)
+    limit = where(fits, bound, bound * SMALL)
     return limit / np.maximum(np.sqrt(where(fits, total, small)), limit)
 
 

@@ -140,6 +140,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
     training.optimizer.prepare(training.parameters)
     if training.step.backend == "auto" and about.get("backend") in backend_names():
         training.step.settle(about["backend"])
+    arrays, about = _as_kept_today(arrays, about, training)
     _check_belonging(path, about, training)
     given = training.settings
     try:
@@ -157,6 +158,36 @@ def load_checkpoint(path: Path, training: Training) -> None:
             ThreadsWarning,
             stacklevel=users_level(),
         )
+
+
+def _as_kept_today(
+    arrays: Arrays, about: dict[str, Any], training: Training
+) -> tuple[Arrays, dict[str, Any]]:
+    """What an earlier version's optimizer kept, in the form in which this one keeps it."""
+    older, live = getattr(training.optimizer, "older_slots", {}), _live_arrays(training)
+    kinds = about.get("arrays")
+    if not isinstance(kinds, dict):  # the file is damaged, and will be told to be
+        return arrays, about
+    arrays, kinds = dict(arrays), dict(kinds)
+    for name in [name for name in arrays if name.startswith("optimizer.")]:
+        slot, _, number = name.removeprefix("optimizer.").partition(".")
+        now, array = name, arrays[name]
+        if slot in older and name not in live:
+            slot, convert = older[slot]
+            now = f"optimizer.{slot}.{number}"
+            with np.errstate(all="ignore"):
+                array = convert(array)
+        if now in live and (array.dtype, live[now].dtype) == (np.float16, np.float32):
+            array = array.astype(np.float32)
+        if array is not arrays[name]:
+            del arrays[name]
+            kinds.pop(name, None)
+            arrays[now], kinds[now] = array, _kind(array)
+    return arrays, {**about, "arrays": kinds}
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}"
 
 
 def _last_whole(path: Path) -> tuple[Path, Arrays, dict[str, Any]]:
@@ -200,10 +231,7 @@ def _belongs_to(training: Training) -> dict[str, Any]:
         "schedule": _written(lr) if callable(lr) else None,
         "clipping": training.optimizer.clipping,
         "parameters": [parameter.name for parameter in training.parameters],
-        "arrays": {
-            name: f"{array.dtype}{list(array.shape)}"
-            for name, array in _live_arrays(training).items()
-        },
+        "arrays": {name: _kind(array) for name, array in _live_arrays(training).items()},
         "callbacks": [type(callback).__name__ for callback in _remembering(training)],
         "backend": training.step.backend,
         "batch_size": training.batch_size,
