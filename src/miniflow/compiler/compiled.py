@@ -14,6 +14,7 @@ every node's value.
 
 import gc
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,11 +31,11 @@ from miniflow.graph.places import is_ours
 from miniflow.graph.plans import plan_for
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import (
+    check_fed_enough,
     checked_feed,
     checked_output,
     checked_wrt,
     given_to_sources,
-    missing_feed,
     not_one_number,
     only_needed,
     wants_a_value,
@@ -48,6 +49,8 @@ from miniflow.locks import Lock, renew_after_fork
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import recorded_steadily
+
+KEPT = 16  # programs, with their memory; of more, the one that was not used for longest goes
 
 
 def compile(
@@ -68,7 +71,8 @@ def compile(
     Returns:
         A `Compiled`: called with a `feed_dict` it returns what `value_and_grad` would. What is
         neither fed nor a parameter (the attributes of nodes, Constants, global variables) is
-        fixed when the graph is recorded, at the first call with these shapes and dtypes.
+        fixed when the graph is recorded, at the first call with these shapes and dtypes. It keeps
+        the 16 programs that were used last.
 
     Raises:
         GraphError: `node` is not a node.
@@ -138,7 +142,7 @@ class Compiled:
             and not isinstance(n, (Parameter, Constant))
             and not wants_a_value(type(n).forward)
         ]
-        self._variants: dict[Any, Variant] = {}
+        self._variants: OrderedDict[Any, Variant] = OrderedDict()  # the last used is the last
         self._last: Variant | None = None
         self._quick: Callable[[Any], list[Any] | None] | None = None
         self._why = "It was recorded once."
@@ -260,8 +264,7 @@ class Compiled:
                 raise FeedError(
                     f"{node} is fed, and the optimizer updates it: it can only be one of the two."
                 )
-        if (missing := missing_feed(self._order, feed)) is not None:
-            raise missing
+        check_fed_enough(self._order, feed)
         return {node: _native(value) for node, value in feed.items()}
 
     def _variant_for(self, feed: dict[Node, Any]) -> Variant:
@@ -275,6 +278,9 @@ class Compiled:
             if self._last is not None:
                 self._why = difference(self._last.key, key)
             variant.key = key
+            if len(self._variants) > KEPT:
+                self._variants.popitem(last=False)
+        self._variants.move_to_end(key)
         variant.follow()
         return variant
 
@@ -349,7 +355,7 @@ class Compiled:
             except Exception as explained:
                 return explained
         if isinstance(error.__cause__, CompileError):
-            return error.__cause__
+            return CompileError(str(error.__cause__))  # itself, it would be in a cycle
         return CompileError(
             f"{self._node}: its program fails with {type(error).__name__}: "
             f"{str(error).rstrip('.')}. "

@@ -176,15 +176,14 @@ def is_input(node: Node) -> bool:
     return wants_a_value(forward) or wants_a_value(forward, optional=True)
 
 
-def missing_feed(order: Sequence[Node], feed: Mapping[Node, Any]) -> FeedError | None:
-    """The error for a pass over `order` that was fed too little; None if it was fed enough."""
+def check_fed_enough(order: Sequence[Node], feed: Mapping[Node, Any]) -> None:
+    """Raise FeedError if a pass over `order` was fed too little."""
     missing = [str(node) for node in order if node not in feed and _lacks_a_value(node)]
-    if not missing:
-        return None
-    them = "it" if len(missing) == 1 else "them"
-    return FeedError(
-        f"{order[-1]} needs a value for {', '.join(missing)}: add {them} to feed_dict."
-    )
+    if missing:
+        them = "it" if len(missing) == 1 else "them"
+        raise FeedError(
+            f"{order[-1]} needs a value for {', '.join(missing)}: add {them} to feed_dict."
+        ) from None
 
 
 def _lacks_a_value(node: Node) -> bool:

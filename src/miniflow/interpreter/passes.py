@@ -25,12 +25,12 @@ from miniflow.graph import Node
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
 from miniflow.interpreter.feeding import (
+    check_fed_enough,
     checked_feed,
     checked_output,
     checked_wrt,
     end_feed,
     explained,
-    missing_feed,
     parameters_of,
     value_not_set,
 )
@@ -259,9 +259,7 @@ def forward_pass(
                 if node.value is None:
                     raise value_not_set(node)
         except Exception as error:
-            missing = missing_feed((*plan.order, output), feed)
-            if missing is not None:
-                raise missing from None
+            check_fed_enough((*plan.order, output), feed)
             if call is not None or isinstance(error, GraphError):
                 raise
             raise explained(node, "forward", error) from error

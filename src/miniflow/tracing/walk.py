@@ -83,26 +83,31 @@ class Walk:
             raise
         except Exception as error:
             what = f"it raises {type(error).__name__}: {error}"
-            refusal = _refusal(f"{node}", phase, what, error)
             # What the interpreter would say; if it says nothing, the cause is what must be told.
-            raise explained(node, phase, error) from refusal
+            raise explained(node, phase, error) from _refusal(f"{node}", phase, what, error)
 
     def guarded(self, who: str, phase: str, method: Callable[[], Any]) -> Any:
-        """Call it; a refusal is told as a CompileError, one that the code has caught as well."""
-        self.trace.refused = None
-        error: Exception | None = None
+        """Call it; a refusal is told as a CompileError, one that the code has caught as well.
+
+        No variable holds an exception when this is left: with the frames that an exception holds,
+        the graph would be in a cycle, and stay until the collector comes.
+        """
         try:
             result = method()
+            if self.trace.refused is not None:
+                raise self.trace.refused
+            return result
         except (GraphError, CompileError):
             raise
-        except Exception as raised:
-            error = raised
-        refused = error if isinstance(error, (Refused, ProgramError)) else self.trace.refused
-        if refused is not None:
-            raise _refusal(who, phase, str(refused), refused) from None
-        if error is not None:
-            raise error
-        return result
+        except (Refused, ProgramError) as error:
+            raise _refusal(who, phase, str(error), error) from None
+        except Exception:
+            if self.trace.refused is None:
+                raise
+            reason = str(self.trace.refused)
+            raise _refusal(who, phase, reason, self.trace.refused) from None
+        finally:
+            self.trace.refused = None
 
 
 def _refusal(who: str, phase: str, reason: str, error: Exception) -> CompileError:

@@ -283,9 +283,12 @@ class Training:
                 fed = "".join(f", {seed.label} = {batch.feed[seed]}" for seed in self.seeds)
                 at = f"Epoch {self.epoch + 1}, batch {number}{fed}"
                 told = NotFiniteError(f"{at}: {error}")
-                if self._is_settled(told, everybody):
-                    return
-                raise told from None
+                try:
+                    if self._is_settled(told, everybody):
+                        return
+                    raise told from None
+                finally:
+                    del told  # it holds this frame
             self._count(result, batch.rows)
             for callback in everybody:
                 callback.on_batch_end(self)
