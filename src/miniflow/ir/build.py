@@ -38,6 +38,7 @@ class Builder:
         self.inputs: list[Input] = []
         self.constants: list[Constant] = []
         self.equations: list[Equation] = []
+        self._named: dict[Operand, Variable] = {}  # what a variable is in the program, if renamed
 
     def input(
         self,
@@ -78,13 +79,51 @@ class Builder:
         return result
 
     def name(self, operand: Operand, name: str | None) -> None:
-        """Name a variable of this program that has no name yet, now that it is known what it is."""
+        """Name a variable of this program that has no name yet, now that it is known what it is.
+
+        It is another variable in the program, then: see `named`.
+        """
         if isinstance(operand, Variable) and operand.name is None and name is not None:
-            object.__setattr__(operand, "name", name)  # nobody else has seen it before the program
+            self._named.setdefault(operand, Variable(operand.type, name))
+
+    def named(self, operand: Operand) -> Operand:
+        """Return what an operand is in the program: itself, or the variable with its name."""
+        return self._named.get(operand, operand)
 
     def program(self, outputs: Sequence[Output | Operand | Value]) -> Program:
-        """Return the program; an output that is no `Output` becomes one of role ``value``."""
+        """Return the program; an output that is no `Output` becomes one of role ``value``.
+
+        >>> b = Builder()
+        >>> x = b.input(ValueType("f64", (3,)), name="x")
+        >>> y = b.add("exp", (x,))
+        >>> b.name(y, "y")
+        >>> print(b.program([y]))
+        program(x: f64[3]):
+          y = exp(x)  # f64[3]
+          return y
+        """
         wrapped = (o if isinstance(o, Output) else Output(as_operand(o)) for o in outputs)
+        if not self._named:
+            return Program(
+                tuple(self.inputs), tuple(self.equations), tuple(wrapped), tuple(self.constants)
+            )
         return Program(
-            tuple(self.inputs), tuple(self.equations), tuple(wrapped), tuple(self.constants)
+            tuple(Input(self._variable(e.variable), e.role, e.origin) for e in self.inputs),
+            tuple(map(self._equation, self.equations)),
+            tuple(map(self._output, wrapped)),
+            tuple(Constant(self._variable(c.variable), c.value) for c in self.constants),
         )
+
+    def _variable(self, variable: Variable) -> Variable:
+        return self._named.get(variable, variable)
+
+    def _equation(self, equation: Equation) -> Equation:
+        name, operands, result = equation.primitive, equation.operands, equation.result
+        if self._named.keys().isdisjoint((*operands, result)):
+            return equation
+        read = tuple(map(self.named, operands))
+        return Equation(name, read, equation.params, self._variable(result), equation.origin)
+
+    def _output(self, output: Output) -> Output:
+        replaced = None if output.replaces is None else self._variable(output.replaces)
+        return Output(self.named(output.operand), output.role, output.name, replaced)

@@ -95,7 +95,13 @@ def record(
         if optimizer is not None:
             changed, updated = record_update(parameters, gradients[len(wrt) :], optimizer, walk)
             outputs += changed
-        return Recording(trace.builder.program(outputs), values, gradients, updated)
+        named = trace.builder.named
+        return Recording(
+            trace.builder.program(outputs),
+            {node: named(value) for node, value in values.items()},
+            list(map(named, gradients)),
+            updated,
+        )
 
 
 def _show_arrays(nodes: Sequence[Node]) -> None:
