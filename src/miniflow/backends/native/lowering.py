@@ -15,6 +15,7 @@ import numpy as np
 
 from miniflow.backends.blas import REALS, Library
 from miniflow.backends.native import machine
+from miniflow.backends.native.draft import Draft
 from miniflow.backends.native.frame import (
     assign_new_values,
     check_value,
@@ -26,7 +27,7 @@ from miniflow.backends.native.kernels import Kernel, write_kernel
 from miniflow.backends.native.memory import Layout, distance, plain
 from miniflow.backends.native.movements import Movements
 from miniflow.backends.native.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
-from miniflow.backends.native.plan import Plan, make_plan
+from miniflow.backends.native.plan import make_plan
 from miniflow.backends.native.products import (
     ProductPlan,
     arguments,
@@ -67,12 +68,13 @@ class Lowered(NamedTuple):
 def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     """Write the step that runs `schedule`; without a library, products are NumPy's."""
     plan = make_plan(schedule)
-    writer = _Writer(plan, library)
-    copies = copy_old_values(plan)
+    draft = Draft(plan)
+    writer = _Writer(draft, library)
+    copies = copy_old_values(draft)
     items = batch_size(plan)
     position, end = 0, len(plan.schedule.groups)
     while position < end:
-        tiling = find_tiling(plan, position, items, writer.is_compiled)
+        tiling = find_tiling(draft, position, items, writer.is_compiled)
         positions = tiling.positions if tiling else [position]
         if tiling:
             writer.write_tiles(tiling)
@@ -80,22 +82,22 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
             writer.write_at(position)
         for read_last in positions:
             for variable in plan.last_reads.get(read_last, ()):
-                plan.memory.give_back(variable)
+                draft.memory.give_back(variable)
         position = positions[-1] + 1
     writer.movements.finish()
-    assign_new_values(plan, copies)
-    hand_out(plan, copies)
-    write_head(plan)
-    run, text = plan.step.finish(plan.memory)
+    assign_new_values(draft, copies)
+    hand_out(draft, copies)
+    write_head(draft)
+    run, text = draft.step.finish(draft.memory)
     return Lowered(run, text, tuple(writer.kernels.values()))
 
 
 class _Writer:
-    def __init__(self, plan: Plan, library: Library | None) -> None:
-        self.plan, self.library = plan, library
-        self.memory, self.step, self.values = plan.memory, plan.step, plan.values
+    def __init__(self, draft: Draft, library: Library | None) -> None:
+        self.draft, self.plan, self.library = draft, draft.plan, library
+        self.memory, self.step, self.values = draft.memory, draft.step, draft.values
         self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
-        self.movements = Movements(plan.memory, plan.step, plan.values, self._has_zeros)
+        self.movements = Movements(draft.memory, draft.step, draft.values, self._has_zeros)
         self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
 
     def write_at(self, position: int) -> None:
@@ -103,7 +105,7 @@ class _Writer:
         group = self.plan.schedule.groups[position]
         self.write(group)
         if any(equation.result is self.plan.finite for equation in group.equations):
-            check_value(self.plan, group)
+            check_value(self.draft, group)
 
     def write_tiles(self, tiling: Tiling) -> None:
         """Write the steps of some groups, again for each tile."""

@@ -104,15 +104,11 @@ def sliced(x: Layout, index: tuple[int | tuple[int, int, int], ...]) -> Layout:
 class Memory:
     """The table of addresses, and what lies behind it.
 
-    `homes` maps a value to the one in whose memory it lies; that one comes later in `homes`, if it
-    has a home itself.
+    `homes` maps a value to the one in whose memory it lies, which has memory of its own.
     """
 
     def __init__(self, homes: Mapping[Variable, Variable]) -> None:
-        self.homes: dict[Variable, Variable] = {}
-        for variable in reversed(list(homes)):
-            home = homes[variable]
-            self.homes[variable] = self.homes.get(home, home)
+        self.homes = homes
         self.arrays: dict[Variable, Array] = {}  # buffers, cells and constants, by value
         self._behind: list[Array | None] = []  # None: the address is set at each call
         self._places: dict[object, int] = {}

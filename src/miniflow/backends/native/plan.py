@@ -10,12 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from miniflow.backends.native.memory import Layout, Memory, look_at, plain
-from miniflow.backends.native.step import Step
+from miniflow.backends.native.memory import Layout, look_at, plain
 from miniflow.backends.native.updates import find_homes, value_to_check
-from miniflow.backends.native.values import Values
 from miniflow.ir import Operand, Output, Program, Variable
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, Group
@@ -23,23 +19,24 @@ from miniflow.lowering.written_over import find_written_over, is_zero
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """A schedule on its way to a step.
+class StepPlan:
+    """A schedule, and what is decided about it.
 
-    `made_by` has the group of each value, `needed` what is read by something that is needed,
-    `returned` the arrays that are computed in the caller's memory, `last_reads` which memory is
-    free after the group at a position. If `finite` is NaN or infinite, nothing is updated.
+    `layouts` has the views that are read where they are; `homes` the values that lie in the memory
+    of another, which has memory of its own; `made_by` the group of each value; `needed` what is
+    read by something that is needed; `returned` the arrays that are computed in the caller's
+    memory; `last_reads` which memory is free after the group at a position. If `finite` is NaN or
+    infinite, nothing is updated.
     """
 
     schedule: Schedule
+    layouts: Mapping[Variable, Layout]
+    homes: Mapping[Variable, Variable]
     made_by: Mapping[Variable, Group]
     needed: frozenset[Operand]
     returned: frozenset[Variable]
-    last_reads: Mapping[int, list[Variable]]
+    last_reads: Mapping[int, tuple[Variable, ...]]
     finite: Variable | None
-    memory: Memory
-    step: Step
-    values: Values
 
     @property
     def program(self) -> Program:
@@ -51,25 +48,21 @@ class Plan:
         return [output for output in self.program.outputs if output.replaces is None]
 
 
-def make_plan(schedule: Schedule) -> Plan:
+def make_plan(schedule: Schedule) -> StepPlan:
     """Decide about `schedule`."""
     schedule, layouts = _settle_views(schedule)
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
     finite = value_to_check(schedule.program)
-    memory, step = Memory(find_homes(schedule, layouts, finite)), Step()
-    for constant in schedule.program.constants:
-        memory.keep(constant.variable, np.require(constant.value, requirements=["C", "A"]))
-    values = Values(step, memory, layouts, {v: made_by[v].equations[0] for v in layouts})
-    return Plan(
+    homes = find_homes(schedule, layouts, finite)
+    return StepPlan(
         schedule=schedule,
+        layouts=layouts,
+        homes=homes,
         made_by=made_by,
-        needed=_find_needed(schedule, memory),
-        returned=_find_returned(schedule, made_by, memory),
-        last_reads=_find_last_reads(schedule, values, memory),
+        needed=_find_needed(schedule, homes),
+        returned=_find_returned(schedule, made_by, homes),
+        last_reads=_find_last_reads(schedule, layouts, homes),
         finite=finite,
-        memory=memory,
-        step=step,
-        values=values,
     )
 
 
@@ -91,10 +84,10 @@ def _settle_views(schedule: Schedule) -> tuple[Schedule, dict[Variable, Layout]]
     return replace(schedule, groups=tuple(groups)), layouts
 
 
-def _find_needed(schedule: Schedule, memory: Memory) -> frozenset[Operand]:
+def _find_needed(schedule: Schedule, homes: Mapping[Variable, Variable]) -> frozenset[Operand]:
     needed: set[Operand] = {output.operand for output in schedule.program.outputs}
     zeros = {e.result for group in schedule.groups for e in group.equations if is_zero(e)}
-    written_over = find_written_over(schedule.program) & memory.homes.keys()
+    written_over = find_written_over(schedule.program) & homes.keys()
     for group in reversed(schedule.groups):
         if any(equation.result in needed for equation in group.equations):
             if group.kind == LOOP:
@@ -108,7 +101,7 @@ def _find_needed(schedule: Schedule, memory: Memory) -> frozenset[Operand]:
 
 
 def _find_returned(
-    schedule: Schedule, made_by: Mapping[Variable, Group], memory: Memory
+    schedule: Schedule, made_by: Mapping[Variable, Group], homes: Mapping[Variable, Variable]
 ) -> frozenset[Variable]:
     found = set()
     for output in schedule.program.outputs:
@@ -116,16 +109,19 @@ def _find_returned(
         if output.replaces is None and isinstance(value, Variable) and value.kind == "array":
             group = made_by.get(value)
             is_computed = group is not None and group.kind in (LOOP, PRODUCT, CALL)
-            if is_computed and value not in memory.homes:
+            if is_computed and value not in homes:
                 found.add(value)
     return frozenset(found)
 
 
 def _find_last_reads(
-    schedule: Schedule, values: Values, memory: Memory
-) -> dict[int, list[Variable]]:
+    schedule: Schedule,
+    layouts: Mapping[Variable, Layout],
+    homes: Mapping[Variable, Variable],
+) -> dict[int, tuple[Variable, ...]]:
     def root(variable: Variable) -> Variable:
-        return memory.home(values.layout(variable).root)
+        seen = layouts[variable].root if variable in layouts else variable
+        return homes.get(seen, seen)
 
     last: dict[Variable, int] = {}
     for position, group in enumerate(schedule.groups):
@@ -137,7 +133,7 @@ def _find_last_reads(
     for output in schedule.program.outputs:
         if isinstance(output.operand, Variable):
             last.pop(root(output.operand), None)
-    found: dict[int, list[Variable]] = {}
+    found: dict[int, tuple[Variable, ...]] = {}
     for variable, position in last.items():
-        found.setdefault(position, []).append(variable)
+        found[position] = (*found.get(position, ()), variable)
     return found

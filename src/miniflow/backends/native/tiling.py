@@ -28,9 +28,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from miniflow.backends.native.draft import Draft
 from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.backends.native.memory import Layout
-from miniflow.backends.native.plan import Plan
+from miniflow.backends.native.plan import StepPlan
 from miniflow.backends.native.stages import is_over_rows
 from miniflow.backends.native.strided import MAX_RANK
 from miniflow.backends.native.tiles import Tile
@@ -83,7 +84,7 @@ class Tiling:
 
 
 def find_tiling(
-    plan: Plan, position: int, items: int, is_compiled: Callable[[Equation], bool]
+    draft: Draft, position: int, items: int, is_compiled: Callable[[Equation], bool]
 ) -> Tiling | None:
     """Return the tiling that begins with the group at `position`; None if there is none that is
     worth it. What the groups before it read may have been copied: they have to be written first.
@@ -91,10 +92,10 @@ def find_tiling(
     `is_compiled` says whether a product or a movement is one for compiled code, which alone sees
     tiles.
     """
-    return _Search(plan, items, is_compiled).run(position) if items > 1 else None
+    return _Search(draft, items, is_compiled).run(position) if items > 1 else None
 
 
-def batch_size(plan: Plan) -> int:
+def batch_size(plan: StepPlan) -> int:
     """Return how many items the batch seems to have: the commonest first axis of what is copied;
     0 if nothing is.
     """
@@ -111,9 +112,10 @@ def batch_size(plan: Plan) -> int:
 class _Search:
     """Collects the groups of a tiling, from one position on."""
 
-    def __init__(self, plan: Plan, items: int, is_compiled: Callable[[Equation], bool]) -> None:
-        self.plan, self.items, self.is_compiled = plan, items, is_compiled
-        self.inputs = {entry.variable for entry in plan.program.inputs}
+    def __init__(self, draft: Draft, items: int, is_compiled: Callable[[Equation], bool]) -> None:
+        self.plan, self.memory, self.values = draft.plan, draft.memory, draft.values
+        self.items, self.is_compiled = items, is_compiled
+        self.inputs = {entry.variable for entry in self.plan.program.inputs}
         self.cut: dict[Variable, None] = {}  # memory, of what the groups read and make
         self.whole: set[Variable] = set()
         self.before: list[int] = []
@@ -182,7 +184,7 @@ class _Search:
                 for position, group in enumerate(self.plan.schedule.groups)
                 if self._is_needed(group)
                 for equation in group.equations
-                if self.plan.memory.home(equation.result) is root
+                if self.memory.home(equation.result) is root
             }
             if makers and makers <= taken:
                 yield root
@@ -200,7 +202,7 @@ class _Search:
             return False
         cut, whole = operands
         made = [v for v in self._results(group) if v in self.plan.needed]
-        if not all(self._is_laid_by_items(self.plan.values.layout(v)) for v in (*cut, *made)):
+        if not all(self._is_laid_by_items(self.values.layout(v)) for v in (*cut, *made)):
             return False
         results, reads = self._memory(made), self._memory(cut)
         if self.after and not reads & self.cut.keys():
@@ -274,5 +276,5 @@ class _Search:
 
     def _memory(self, values: Iterable[Operand]) -> set[Variable]:
         """The memory that these values lie in."""
-        home, layout = self.plan.memory.home, self.plan.values.layout
+        home, layout = self.memory.home, self.values.layout
         return {home(layout(value).root) for value in values if isinstance(value, Variable)}

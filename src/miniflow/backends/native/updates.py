@@ -23,12 +23,17 @@ _INDEXING: Final = ("gather", "gather_update", "scatter_add")
 def find_homes(
     schedule: Schedule, layouts: Mapping[Variable, Layout], finite: Variable | None
 ) -> dict[Variable, Variable]:
-    """Return, for each value that lies in the memory of another one, that one.
+    """Return, for each value that lies in the memory of another one, that one: itself in no other.
 
     Those are new values of inputs, products that another product is added to, and arrays of which a
     part is written. Nothing is updated before it is known that the number `finite` is.
     """
-    return _Homes(schedule, layouts, finite).found
+    found = _Homes(schedule, layouts, finite).found
+    homes: dict[Variable, Variable] = {}
+    for variable in reversed(found):  # a home that has a home itself was found later
+        home = found[variable]
+        homes[variable] = homes.get(home, home)
+    return homes
 
 
 def value_to_check(program: Program) -> Variable | None:
