@@ -216,10 +216,12 @@ picture = draw(*heads, direction="down")
     Section(
         "A compiled program",
         "What the compiler made of a graph: the forward pass, the backward pass and the "
-        "update, with the cost of each node. Equations that are computed together are a loop, "
-        "and its parts bear its number; beside each line stands the buffer that keeps its "
-        "result. What a later pass reads of an earlier one is a line between frames, red if it "
-        "is a gradient.",
+        "update, with the cost of each node. Loops and buffers are those of the backend that "
+        "runs it, which the last line names: equations that it computes together are a loop, and "
+        "its parts bear the loop's number; beside a line stands the buffer that keeps its "
+        "result. (The NumPy backend calls a function for each equation: it has no loops, and "
+        'more buffers. `draw(step, backend="numpy")` shows what it would do.) What a later pass '
+        "reads of an earlier one is a line between frames, red if it is a gradient.",
         """\
 X, y = mf.Input("X"), mf.Input("y")
 W, b = mf.Parameter(np.zeros((784, 10)), "W"), mf.Parameter(np.zeros(10), "b")
@@ -227,10 +229,10 @@ logits = mf.Linear(X, W, b, name="logits")
 loss = mf.CrossEntropyWithSoftmax(logits, y, name="loss")
 step = mf.compile(loss, optimizer=mf.SGD(0.1))
 step({X: np.zeros((128, 784)), y: np.zeros(128, dtype=int)})
-picture = draw(step.program)
+picture = draw(step)
 """,
         "program",
-        needs="miniflow.compiler",
+        needs="llvmlite",  # with it, the native backend runs it
     ),
 ]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import numpy as np
 
 import miniflow as mf
 from miniflow import ir
+from miniflow.backends import Buffers
 from miniflow.graph import Node
 from miniflow.pictures import Drawing, draw
 from miniflow.pictures.layout import Box, Group, Link
@@ -139,12 +142,27 @@ def step() -> ir.Program:
     return b.program(outputs)
 
 
+@dataclass
+class Told:
+    """What an executable says of itself; it cannot run."""
+
+    groups: tuple[tuple[ir.Equation, ...], ...]
+    buffers: Buffers
+    backend: str = "native"
+
+
+def figure_told(program: ir.Program, *groups: Any, buffers: Buffers | None = None) -> Any:
+    """The figure of a program that is run in these groups and buffers."""
+    told: Any = Told(tuple(map(tuple, groups)), buffers or Buffers())
+    return program_figure(program, executable=told)
+
+
 def _program() -> Drawing:
     """With two equations fused, and two buffers."""
     program = step()
     made = [equation.result for equation in program.equations]
-    buffers = {made[0]: 0, made[2]: 1, made[4]: 0}
-    return Drawing(program_figure(program, groups=[program.equations[:2]], buffers=buffers))
+    buffers = Buffers((64, 64), {made[0]: 0, made[2]: 1, made[4]: 0})
+    return Drawing(figure_told(program, program.equations[:2], buffers=buffers))
 
 
 def _chain() -> Drawing:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+
 import numpy as np
-from drawn_graphs import step
+import pytest
+from drawn_graphs import figure_told, step
 
 import miniflow as mf
 from miniflow import ir
+from miniflow.backends import Buffers, executable_of
+from miniflow.compiler import Compiled
 from miniflow.pictures import draw
 from miniflow.pictures.cards import width_of
 from miniflow.pictures.compose import compose
@@ -51,17 +57,17 @@ def test_outputs_say_what_they_are() -> None:
 def test_fused_groups_are_one_card_and_buffers_are_named() -> None:
     program = step()
     fused = [program.equations[:2]]
-    buffers = {program.equations[0].result: 0, program.equations[4].result: 0}
-    figure = program_figure(program, groups=fused, buffers=buffers)
+    buffers = Buffers((64,), {program.equations[0].result: 0, program.equations[4].result: 0})
+    figure = figure_told(program, *fused, buffers=buffers)
     (first,) = [card for card in figure.cards if card.operation == "loop 1"]
     assert first.title == "MatMul 'Z', Sum 'loss'"
     assert first.code[0] == "Z = matmul(X, W)  # buffer 0"
-    assert figure.caption.endswith("1 buffer of 64 B.")
+    assert figure.caption.endswith(" Run by native: 1 loop, 1 buffer of 64 B.")
 
 
 def test_a_loop_that_runs_through_several_passes_has_a_card_in_each() -> None:
     program = step()
-    figure = program_figure(program, groups=[program.equations[1:4]])
+    figure = figure_told(program, program.equations[1:4])
     parts = [card for card in figure.cards if card.operation == "loop 1"]
     assert [card.frame for card in parts] == ["forward", "backward"]
     assert figure.caption.endswith("Cards of the same loop are computed together.")
@@ -75,8 +81,7 @@ def test_views_and_constants_stand_on_the_cards_of_their_readers() -> None:
     first = b.add("exp", (b.add("add", (flipped, numbers)),), name="first")
     second = b.add("tanh", (b.add("multiply", (flipped, numbers)),), name="second")
     program = b.program([first, second, b.add("reshape", (first,), {"shape": (32,)}, name="flat")])
-    loops = [program.equations[2:4], program.equations[4:6]]
-    figure = program_figure(program, groups=loops)
+    figure = figure_told(program, program.equations[2:4], program.equations[4:6])
     shown = {card.title: card for card in figure.cards}
     lines = ("flipped = transpose(X)", "n = arange(8, f32)")
     assert shown["exp"].code == (*lines, "first = exp(add(flipped, n))")
@@ -89,30 +94,122 @@ def test_views_and_constants_stand_on_the_cards_of_their_readers() -> None:
     assert (shown["exp"].key, shown["flat"].key) in ends
 
 
-def compiled() -> ir.Program:
+every_backend = pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param(
+            "native",
+            marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite"),
+        ),
+    ],
+)
+
+
+def compiled(backend: str = "auto") -> Compiled:
     X, y = mf.Input("X"), mf.Input("y")
     W1, b1 = mf.Parameter(np.ones((6, 5)), "W1"), mf.Parameter(np.zeros(5), "b1")
     W2, b2 = mf.Parameter(np.ones((5, 3)), "W2"), mf.Parameter(np.zeros(3), "b2")
     hidden = mf.ReLU(mf.Linear(X, W1, b1, name="hidden"))
     loss = mf.CrossEntropyWithSoftmax(mf.Linear(hidden, W2, b2, name="logits"), y, name="loss")
-    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="numpy")
+    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend=backend)
     step({X: np.ones((4, 6)), y: np.array([0, 1, 2, 0])})
-    assert isinstance(step.program, ir.Program)
-    return step.program
+    return step
 
 
-def test_every_card_of_a_compiled_step_computes_something() -> None:
-    program = compiled()
-    figure = draw(program).figure
+@every_backend
+def test_every_card_of_a_compiled_step_computes_something(backend: str) -> None:
+    step = compiled(backend)
+    figure = draw(step).figure
     operations = [card for card in figure.cards if card.kind == "operation"]
-    printed = str(program)
     for card in operations:
         assert "nothing to compute" not in card.remarks
         assert card.code
-        assert all(line.partition("  # ")[0] in printed for line in card.code)
     assert [frame.title for frame in figure.frames] == ["forward", "backward", "update"]
-    assert any("  # buffer 0" in line for card in operations for line in card.code)
-    assert any(card.operation == "loop 1" for card in operations)
+    # What is printed with a name has it on the cards, too.
+    lines = [line for card in operations for line in card.tooltip.split("; ")]
+    shown = {line.split(" = ")[0] for line in lines}
+    printed = [line for line in str(step.program).splitlines() if " = " in line]
+    assert {line.split(" = ")[0].strip() for line in printed} <= shown
+
+
+@every_backend
+def test_the_picture_names_the_backend_and_says_what_its_executable_says(backend: str) -> None:
+    step = compiled(backend)
+    figure, executable = draw(step).figure, executable_of(step.program)
+    assert executable is not None
+    loops, sizes = len(executable.groups), executable.buffers.sizes
+    told = f"{loops} loops, " if loops else ""
+    told += f"{len(sizes)} buffers of {kilobytes(sum(sizes))}."
+    assert f" Run by {backend}: {told}" in figure.caption
+    number_of = {v.name: n for v, n in executable.buffers.number_of.items() if v.name}
+    seen = {
+        line.split(" = ")[0]: int(line.rpartition("# buffer ")[2])
+        for card in figure.cards
+        for line in card.code
+        if "# buffer " in line
+    }
+    assert len(seen) > 5
+    assert all(number_of[name] == seen[name] for name in seen.keys() & number_of.keys())
+    assert "loss" not in seen  # a number is kept nowhere
+    fused = {card.operation for card in figure.cards if card.operation.startswith("loop ")}
+    assert len(fused) == sum(len(group) > 1 for group in executable.groups)
+
+
+def kilobytes(nbytes: int) -> str:
+    return f"{nbytes / 1000:.3g} kB" if nbytes >= 1000 else f"{nbytes} B"
+
+
+def test_numpys_buffers_are_the_blocks_in_its_code() -> None:
+    step = compiled("numpy")
+    executable = executable_of(step.program)
+    assert executable is not None
+    assert executable.groups == ()  # each equation is a call
+    sizes, number_of = executable.buffers
+    (told,) = re.findall(r"# (\d+) blocks of memory, ([\d,]+) bytes in all", step.source)
+    assert (f"{len(sizes)}", f"{sum(sizes):,}") == told
+    for variable, number in number_of.items():
+        if variable.name:
+            assert re.search(rf"^{variable.name} = in_block\(block_{number}, ", step.source, re.M)
+
+
+@pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
+def test_natives_loops_are_the_kernels_that_its_code_calls() -> None:
+    step = compiled("native")
+    executable = executable_of(step.program)
+    assert executable is not None
+    calls = re.findall(r"^ +# +kernel_\d+\(", step.source, re.M)
+    assert len(executable.groups) == len(calls)
+    computed = {equation for group in executable.groups for equation in group}
+    assert computed <= {*step.program.equations}
+
+
+def test_only_a_program_that_is_run_has_loops_and_buffers() -> None:
+    program = compiled("numpy").program  # the step is gone
+    assert draw(program).figure.caption.endswith("B.")
+    assert "Run by" not in draw(program).figure.caption
+    assert "Run by numpy: " in draw(program, backend="numpy").figure.caption
+    figure = draw(program, backend="reference").figure
+    assert figure.caption.endswith("Run by reference.")
+    assert not any("# buffer" in line for card in figure.cards for line in card.code)
+
+
+def test_a_step_and_its_program_are_the_same_picture() -> None:
+    step = compiled("numpy")
+    assert draw(step).svg() == draw(step.program).svg()
+    again = draw(step, backend="numpy")  # made anew, of the same program: the same
+    assert again.svg() == draw(step).svg()
+
+
+def test_what_cannot_be_drawn_so_is_told() -> None:
+    x = mf.Input("x")
+    with pytest.raises(mf.MiniflowError, match="Call it once first"):
+        draw(mf.compile(x * 2.0))
+    with pytest.raises(mf.MiniflowError, match="backend is for programs"):
+        draw(x, backend="numpy")
+    for name in ("gpu", "javascript"):
+        with pytest.raises(mf.MiniflowError, match="there are auto, numpy, native, reference"):
+            draw(step(), backend=name)
 
 
 def test_what_the_backward_pass_hands_on_is_drawn_as_a_gradient() -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from miniflow.backends.backend import (
     COMPARE,
     RUN,
     WRITE,
     Backend,
+    Buffers,
     Executable,
     Pass,
     Purpose,
@@ -25,8 +27,8 @@ from miniflow.ir.program import Program
 from miniflow.passes import optimize
 
 __all__ = [
-    "BY_NAME", "CHOSEN_LATER", "COMPARE", "RUN", "WRITE", "Backend", "Choice", "Executable", "Pass",
-    "Purpose", "check_name", "choose", "find", "names",
+    "BY_NAME", "CHOSEN_LATER", "COMPARE", "RUN", "WRITE", "Backend", "Buffers", "Choice",
+    "Executable", "Pass", "Purpose", "check_name", "choose", "executable_of", "find", "names",
 ]  # fmt: skip
 
 MODULES: Final = ("numpy", "native", "reference", "javascript")
@@ -38,11 +40,29 @@ CHOSEN_LATER: Final = "the backend is chosen at the first call"
 
 
 class Choice(NamedTuple):
-    """A backend, the program after its passes, and in a few words why it is this one."""
+    """A backend that runs programs, a program after its passes, and in a few words why it is that
+    backend.
+    """
 
     backend: Backend
     program: Program
     why: str
+
+    def lower(self) -> Executable:
+        """What runs the program; `executable_of` finds it as long as somebody holds it."""
+        executable: Executable = self.backend.lower(self.program)
+        _executables[id(self.program)] = executable
+        return executable
+
+
+# By the identity of their programs, which they hold: it is nobody else's as long as they are there.
+_executables: WeakValueDictionary[int, Executable] = WeakValueDictionary()
+
+
+def executable_of(program: Program) -> Executable | None:
+    """What runs this very program, if anything does."""
+    found = _executables.get(id(program))
+    return found if found is not None and found.program is program else None
 
 
 def find(name: str) -> Backend:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from miniflow.errors import CompileError
-from miniflow.ir.program import Program
+from miniflow.ir.program import Equation, Program, Variable
 
 Purpose: TypeAlias = Literal["run", "compare", "write"]
 Pass: TypeAlias = "Callable[[Program], Program]"
+Groups: TypeAlias = "tuple[tuple[Equation, ...], ...]"
 
 RUN: Final[Purpose] = "run"
 COMPARE: Final[Purpose] = "compare"
 WRITE: Final[Purpose] = "write"
+
+
+class Buffers(NamedTuple):
+    """The memory that an executable has allocated for good: the size of each buffer in bytes, and
+    in which of them (by its number) a result is kept.
+    """
+
+    sizes: tuple[int, ...] = ()
+    number_of: Mapping[Variable, int] = MappingProxyType({})
 
 
 class Executable(Protocol):
@@ -26,8 +37,15 @@ class Executable(Protocol):
     optimizer's state are written into their own arrays, after everything else; the other outputs
     are returned, in order, and belong to the caller. If the value of a program that updates
     something turns out NaN or infinite, `FloatingPointError` is raised before anything is updated.
+
+    What it says of itself, for pictures: the name of its backend, the program that it was made of,
+    the groups of equations that it computes in one loop each, its buffers, and its code.
     """
 
+    backend: str
+    program: Program
+    groups: Groups
+    buffers: Buffers
     source: str
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.backends.backend import COMPARE, Backend
+from miniflow.backends.backend import COMPARE, Backend, Buffers
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Program
 
 
 class Reference:
-    """Runs a program by evaluating it."""
+    """Runs a program by evaluating it: an `Executable` without groups and buffers."""
+
+    backend = "reference"
+    groups = ()
+    buffers = Buffers()
 
     def __init__(self, program: Program) -> None:
         self.program = program

@@ -289,11 +289,11 @@ class Compiled:
             recording = self._record(feed)
             self._check_is_one_number(recording.values[self._node].shape)
             types = {node: value.type for node, value in recording.values.items()}
-            backend, program, why = choose(self._with_also(recording), self.backend)
+            choice = choose(self._with_also(recording), self.backend)
             if self.backend == "auto":
-                self.backend, self._why_backend = backend.name, why
-            executable = backend.lower(program)
-            variant = Variant(program, executable, self._order, feed, types, self._optimizer)
+                self.backend, self._why_backend = choice.backend.name, choice.why
+            executable = choice.lower()
+            variant = Variant(choice.program, executable, self._order, feed, types, self._optimizer)
             if not all(map(is_ours, (*self._order, *self._settings()))):
                 compare_with_interpreter(
                     self._order, self._wrt, self.parameters, recording, feed, self._optimizer

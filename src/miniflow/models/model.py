@@ -308,8 +308,8 @@ class Model:
     def _executable(self, n: int) -> Executable:
         if n not in self._executables:
             program = parse_within_limits(self._description, self._arrays, n)
-            backend, program, _ = choose(program, self._backend)
-            self._executables[n] = program, backend.lower(program)
+            choice = choose(program, self._backend)
+            self._executables[n] = choice.program, choice.lower()
             if len(self._executables) > KEPT:
                 self._executables.popitem(last=False)
         self._executables.move_to_end(n)

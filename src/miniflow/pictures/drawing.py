@@ -139,6 +139,7 @@ def draw(
     groups: Groups = "auto",
     direction: Direction | None = None,
     title: str | None = None,
+    backend: str | None = None,
 ) -> Drawing:
     """A picture of the graph that leads to the given nodes, or of one compiled program.
 
@@ -146,7 +147,7 @@ def draw(
     mean ± standard deviation, norm and a heat map. What has not been run is said to be so.
 
     Args:
-        outputs: one node or several, or a program (`step.program`).
+        outputs: one node or several, or a program: `step`, `step.program`, a model.
         paths: `(start, end)`: light every path between two nodes, with the local derivative on each
             edge and the sum of products below. With `elements`, an end may be an entry:
             `((X, 0, 0), Z)`.
@@ -157,8 +158,11 @@ def draw(
             open, and closed as far as it takes to get along with 60 cards.
         direction: "right" (default; for programs "down") or "down".
         title: for screen readers and as a tooltip; by default it names the outputs.
+        backend: of a program, the one whose loops and buffers are shown; by default that of what
+            runs the program, if anything does.
 
     Raises:
+        CompileError: there is no such backend, or the step has not been called yet.
         GraphError: `paths` names nodes between which there is no path, or is asked for a program;
             `elements` of a graph that has not been run; there is no such `groups` or `direction`.
 
@@ -186,12 +190,15 @@ def draw(
         raise GraphError("draw needs something to draw: a node, several nodes, or a program.")
     _check_option("groups", groups, get_args(Groups))
     _check_option("direction", direction or "right", get_args(Direction))
-    if len(outputs) == 1 and hasattr(outputs[0], "equations"):
+    program = getattr(outputs[0], "program", outputs[0])
+    if len(outputs) == 1 and hasattr(program, "equations"):
         from miniflow.pictures.program import compiled_figure
 
         if paths is not None or elements:
             raise GraphError("paths and elements are for nodes; draw was given a program.")
-        return Drawing(compiled_figure(outputs[0], title, direction or "down"))
+        return Drawing(compiled_figure(program, title, direction or "down", backend))
+    if backend is not None:
+        raise GraphError("backend is for programs, and draw was given something else.")
     for output in outputs:
         if not isinstance(output, Node):
             raise GraphError(

@@ -3,9 +3,10 @@ frames.
 
 What several passes read, a weight for instance, is drawn in each of them: these are one and the
 same. On a card stand the equations as code, the type of what comes out and what it costs. Where the
-equations have been fused into loops, a card is a loop, or the part of one that belongs to a pass;
-where buffers have been planned, each equation says in which its result is kept. A view of a value
-costs nothing and gets no card: it stands on the cards of those that read it, as constants do.
+equations are computed in loops, a card is a loop, or the part of one that belongs to a pass; where
+results are kept in buffers, each equation says in which. Both are asked of what runs the program.
+A view of a value costs nothing and gets no card: it stands on the cards of those that read it, as
+constants do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from miniflow.backends import Buffers, Executable, check_name, choose, executable_of, find
 from miniflow.errors import printable
 from miniflow.ir import (
     PRIMITIVES,
@@ -53,36 +55,41 @@ class _Copy(NamedTuple):
     frame: str | None
 
 
-def compiled_figure(program: Program, title: str | None, direction: Direction) -> Figure:
-    """A figure of `program` with the groups that are fused into one loop, and the blocks of memory
-    that results share.
-    """
-    from miniflow.backends.numpy.emit import storage
-    from miniflow.lowering.fuse import fuse
-    from miniflow.lowering.groups import LOOP
-    from miniflow.lowering.memory import plan
+def compiled_figure(
+    program: Program, title: str | None, direction: Direction, backend: str | None = None
+) -> Figure:
+    """A figure of `program` as it is run: with the loops and the buffers of its executable, or of
+    one that `backend` makes of it. If nothing runs it, and no backend is named, there are none.
 
-    groups = [group.equations for group in fuse(program).groups if group.kind == LOOP]
-    fused = [equations for equations in groups if len(equations) > 1]
-    return program_figure(program, title, direction, fused, plan(program, storage).block_of)
+    Raises CompileError if there is no such backend, or what it needs is not installed.
+    """
+    if backend is None:
+        return program_figure(program, title, direction, executable_of(program))
+    if backend == "auto":
+        backend = choose(program).backend.name
+    check_name(backend)
+    record = find(backend)
+    record.check_available()
+    return program_figure(program, title, direction, record.lower(program))
 
 
 def program_figure(
     program: Program,
     title: str | None = None,
     direction: Direction = "down",
-    groups: Sequence[Sequence[Equation]] = (),
-    buffers: Mapping[Variable, int] | None = None,
+    executable: Executable | None = None,
 ) -> Figure:
-    """A figure of `program`; `groups` are equations that run as one loop, `buffers` where results
+    """A figure of `program`; its executable says which equations run as one loop, and where results
     are kept.
     """
+    groups = executable.groups if executable else ()
+    buffers = executable.buffers if executable else Buffers()
     names = Namer()
     for variable in _given_variables(program):
         names(variable)
     flow = _Flow(program, groups)
     cards = [_given_card(program, copy, names) for copy in flow.copies]
-    code = _code(program, flow, names, buffers or {})
+    code = _code(program, flow, names, buffers.number_of)
     loop_of = {equation: index for index, group in enumerate(groups, 1) for equation in group}
     for part in flow.parts:
         cards.append(_card(flow, part, code.get(part, []), loop_of))
@@ -95,7 +102,7 @@ def program_figure(
         tuple(cards),
         tuple(flow.arrows),
         tuple(Frame(phase, phase) for phase in flow.frames),
-        caption=_caption(program, buffers or {}) + _LOOPS * _are_split(flow, groups),
+        caption=_caption(program, executable) + _LOOPS * _are_split(flow, groups),
         direction=direction,
     )
 
@@ -294,16 +301,22 @@ def _total(equations: Iterable[Equation]) -> Cost:
     return total
 
 
-def _caption(program: Program, buffers: Mapping[Variable, int]) -> str:
+def _caption(program: Program, executable: Executable | None) -> str:
+    """What the program costs, and what runs it with how many loops and buffers."""
     spent = cost_text(_total(program.equations))
-    text = f"{len(program.equations)} equations" + (f", {spent}" if spent else "")
-    if buffers:
-        sizes: dict[int, int] = {}
-        for variable, buffer in buffers.items():
-            sizes[buffer] = max(sizes.get(buffer, 0), variable.type.nbytes)
-        count = f"{len(sizes)} buffers" if len(sizes) > 1 else "1 buffer"
-        text += f", {count} of {_scale(sum(sizes.values()), 'B')}"
-    return text + "."
+    text = _counted(len(program.equations), "equation") + (f", {spent}." if spent else ".")
+    if executable is None:
+        return text
+    has = []
+    if executable.groups:
+        has.append(_counted(len(executable.groups), "loop"))
+    if sizes := executable.buffers.sizes:
+        has.append(f"{_counted(len(sizes), 'buffer')} of {_scale(sum(sizes), 'B')}")
+    return f"{text} Run by {executable.backend}{': ' * bool(has)}{', '.join(has)}."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def cost_text(spent: Cost) -> str:

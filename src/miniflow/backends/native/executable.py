@@ -18,11 +18,16 @@ class Executable:
 
     `run` takes one argument for each input, of exactly its type, and returns the outputs that
     replace no input; those that do are written into the array of that input. `source` is the code,
-    to be read; `schedule` has the groups that it is made of.
+    to be read; `schedule` has the groups that it is made of, `groups` those that are loops.
     """
+
+    backend = "native"
 
     def __init__(self, schedule: Schedule, lowered: Lowered) -> None:
         self.schedule = schedule
+        self.program = schedule.program
+        self.groups = lowered.loops
+        self.buffers = lowered.buffers
         self.run = lowered.run
         self._lowered = lowered
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from miniflow.backends.backend import Buffers, Groups
 from miniflow.backends.blas import REALS, Library
 from miniflow.backends.native import machine
 from miniflow.backends.native.draft import Draft
@@ -58,11 +59,15 @@ _TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")
 
 
 class Lowered(NamedTuple):
-    """A step: the function, its text, and the kernels that it runs, each with its name."""
+    """A step: the function, its text, the kernels that it runs, each with its name, the equations
+    of each loop, and its buffers.
+    """
 
     run: Run
     text: str
     kernels: tuple[tuple[str, Kernel], ...]
+    loops: Groups
+    buffers: Buffers
 
 
 def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
@@ -89,7 +94,8 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     hand_out(draft, copies)
     write_head(draft)
     run, text = draft.step.finish(draft.memory)
-    return Lowered(run, text, tuple(writer.kernels.values()))
+    kernels, loops = tuple(writer.kernels.values()), tuple(writer.loops)
+    return Lowered(run, text, kernels, loops, draft.memory.buffers())
 
 
 class _Writer:
@@ -97,6 +103,7 @@ class _Writer:
         self.draft, self.plan, self.library = draft, draft.plan, library
         self.memory, self.step, self.values = draft.memory, draft.step, draft.values
         self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
+        self.loops: dict[tuple[Equation, ...], None] = {}  # the equations of each
         self.movements = Movements(draft.memory, draft.step, draft.values, self._has_zeros)
         self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
 
@@ -266,6 +273,7 @@ class _Writer:
     # Loops.
 
     def _write_loop(self, group: Group) -> None:
+        self.loops[group.equations] = None
         stored, needed = self.plan.schedule.stored, self.plan.needed
         results = (equation.result for equation in group.equations)
         wanted = frozenset(v for v in results if v in stored and v in needed)

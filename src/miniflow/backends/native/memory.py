@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from miniflow.backends.backend import Buffers
 from miniflow.backends.memory import block
 from miniflow.ir import DTYPES, Equation, Variable
 
@@ -112,8 +113,10 @@ class Memory:
         self.arrays: dict[Variable, Array] = {}  # buffers, cells and constants, by value
         self._behind: list[Array | None] = []  # None: the address is set at each call
         self._places: dict[object, int] = {}
-        self._memory_of: dict[Variable, Array] = {}
-        self._free: dict[int, list[Array]] = {}
+        self._blocks: list[Array] = []
+        self._block_of: dict[Variable, int] = {}
+        self._taken: set[Variable] = set()  # those whose block is not free yet
+        self._free: dict[int, list[int]] = {}  # blocks, by size
         self._scratch: dict[int, int] = {}  # places of scratch memory, and bytes needed
 
     def home(self, variable: Variable) -> Variable:
@@ -147,15 +150,17 @@ class Memory:
         shape, dtype = variable.shape if shape is None else shape, DTYPES[variable.dtype]
         nbytes = prod(shape) * dtype.itemsize
         free = self._free.get(nbytes)
-        memory = free.pop() if free else block(nbytes)
-        self._memory_of[variable] = memory
-        self.keep(variable, memory.view(dtype).reshape(shape))
+        number = free.pop() if free else self._allocate(nbytes)
+        self._block_of[variable] = number
+        self._taken.add(variable)
+        self.keep(variable, self._blocks[number].view(dtype).reshape(shape))
 
     def give_back(self, variable: Variable) -> None:
         """Let the buffer of a value, if it has one, be used again."""
-        memory = self._memory_of.pop(variable, None)
-        if memory is not None:
-            self._free.setdefault(memory.nbytes, []).append(memory)
+        if variable in self._taken:
+            self._taken.remove(variable)
+            number = self._block_of[variable]
+            self._free.setdefault(self._blocks[number].nbytes, []).append(number)
 
     def scratch(self, number: int, nbytes: int) -> int:
         """Return the place of a kernel's scratch memory; all kernels share it."""
@@ -166,9 +171,18 @@ class Memory:
     def table(self) -> Array:
         """Return the addresses, those that change from call to call being 0."""
         for place, nbytes in self._scratch.items():
-            self._behind[place] = block(nbytes)
+            self._behind[place] = self._blocks[self._allocate(nbytes)]
         addresses = (0 if array is None else array.ctypes.data for array in self._behind)
         return np.fromiter(addresses, np.int64, len(self._behind))
+
+    def buffers(self) -> Buffers:
+        """Return all blocks of memory, and which values lie in them, at one time or another."""
+        homed = {v: self._block_of[h] for v, h in self.homes.items() if h in self._block_of}
+        return Buffers(tuple(b.nbytes for b in self._blocks), self._block_of | homed)
+
+    def _allocate(self, nbytes: int) -> int:
+        self._blocks.append(block(nbytes))
+        return len(self._blocks) - 1
 
     def _place(self, key: object, array: Array | None) -> int:
         place = self._places.setdefault(key, len(self._behind))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from miniflow.backends import blas
+from miniflow.backends.backend import Buffers
 from miniflow.backends.numpy.dialect import prepare
 from miniflow.backends.numpy.emit import emit, storage
 from miniflow.backends.numpy.source import Source
@@ -22,6 +23,8 @@ class Executable:
     """A program that can be run; made by `lower`.
 
     Attributes:
+        backend, program, groups, buffers: as in `backend.Executable`; each equation is a call, and
+            there are no groups.
         source: the code.
         run: takes one argument per input, exactly of its type (arrays in C order, aligned), writes
             the new values of inputs into their own arrays, and returns the other outputs. These
@@ -30,28 +33,39 @@ class Executable:
             (IndexError) and a Python division by zero leave all inputs as they were.
     """
 
-    def __init__(self, source: str, run: Callable[[Sequence[Any]], list[Any]]) -> None:
+    backend = "numpy"
+    groups = ()
+
+    def __init__(
+        self,
+        program: Program,
+        buffers: Buffers,
+        source: str,
+        run: Callable[[Sequence[Any]], list[Any]],
+    ) -> None:
+        self.program = program
+        self.buffers = buffers
         self.source = source
         self.run = run
 
 
 def make(program: Program) -> Executable:
     """Make a program ready to be run by NumPy; see `lower`."""
-    program = prepare(program)
-    planned, library = plan(program, storage), blas.find()
-    source = Source(program, planned, has_blas=library is not None)
-    _write_body(source, program, planned)
+    prepared = prepare(program)
+    planned, library = plan(prepared, storage), blas.find()
+    source = Source(prepared, planned, has_blas=library is not None)
+    _write_body(source, prepared, planned)
     text = source.text()
     filename = f"<miniflow program {next(_numbers)}>"
     namespace: dict[str, Any] = {
-        "constants": [constant.value for constant in program.constants],
+        "constants": [constant.value for constant in prepared.constants],
         "library": library,
     }
     exec(compile(text, filename, "exec"), namespace)
     run = namespace.pop("step")  # without a cycle, the memory is free as soon as the program is
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     weakref.finalize(run, linecache.cache.pop, filename, None)
-    return Executable(text, run)
+    return Executable(program, Buffers(planned.blocks, planned.block_of), text, run)
 
 
 def _write_body(source: Source, program: Program, planned: Plan) -> None:
