@@ -5,9 +5,7 @@ and what the code looks like.
 from __future__ import annotations
 
 import contextlib
-import doctest
 import gc
-import importlib
 import linecache
 import traceback
 import tracemalloc
@@ -491,23 +489,6 @@ def test_a_program_that_is_dropped_leaves_nothing_behind():
 
 
 # The code.
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "numpy",
-        "numpy.dialect",
-        "numpy.emit",
-        "numpy.indexing",
-        "numpy.numbers",
-        "numpy.runtime",
-        "numpy.source",
-    ],
-)
-def test_examples_run(name):
-    module = importlib.import_module(f"miniflow.backends.{name}")
-    assert doctest.testmod(module).failed == 0
 
 
 def test_the_code_speaks_of_nodes_and_phases():

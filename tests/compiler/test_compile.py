@@ -22,9 +22,9 @@ def assert_close(seen, wanted, dtype=np.float64):
     np.testing.assert_allclose(seen, wanted, rtol=0, atol=TOLERANCE[dtype] * scale)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", CASES)
-def test_hand_written_nodes_compile_unchanged(name, dtype):
+def test_hand_written_nodes_compile_unchanged(name):
+    dtype = np.float32  # in which a constant that widens what it meets would show
     output, feed, wrt, _ = CASES[name](dtype)
     value, gradients = mf.value_and_grad(output, feed, wrt)
     compiled, compiled_gradients = mf.compile(output, wrt=wrt, backend="numpy")(feed)

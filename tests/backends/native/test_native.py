@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import gc
 import tracemalloc
 import weakref
@@ -27,7 +26,6 @@ from ..agreement import assert_agrees, assert_close, copies, random_arguments
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
-from miniflow.backends import native
 from miniflow.backends.native import lower
 
 F32 = "f32"
@@ -36,10 +34,6 @@ F32 = "f32"
 def updating(b: Builder, new: Variable, old: Variable) -> Output:
     """The output that gives `old` a new value."""
     return Output(new, "parameter", replaces=old)
-
-
-def test_examples_run():
-    assert doctest.testmod(native).failed == 0
 
 
 @pytest.mark.parametrize("blas", ["auto", "off"])
