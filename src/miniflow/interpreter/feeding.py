@@ -20,7 +20,7 @@ from miniflow.graph.values import as_value, describe, shape_of
 def checked_output(node: Any) -> Node:
     """What a pass is asked for, if it is a node."""
     if not isinstance(node, Node):
-        one = ": one at a time" if isinstance(node, (list, tuple, dict, set)) else ""
+        one = ": one at a time" if isinstance(node, (list, tuple, set)) else ""
         raise GraphError(f"The output is a node, and {describe(node)} was given{one}.")
     return node
 
