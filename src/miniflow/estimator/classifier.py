@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin  # type: ignore[import-untyped]
+from sklearn.utils.class_weight import compute_sample_weight  # type: ignore[import-untyped]
 from sklearn.utils.multiclass import check_classification_targets  # type: ignore[import-untyped]
 from sklearn.utils.validation import column_or_1d  # type: ignore[import-untyped]
 
@@ -30,8 +31,13 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         The strength of the penalty ½ Σ ‖W‖², which is divided by the weights of a batch.
     batch_size : int or "auto", default="auto"
         Examples in a batch; "auto" is 200, or all if there are fewer.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Of "sgd": as it is; divided by (t + 1)^power_t after each iteration, t the examples seen; or
+        divided by 5 whenever the training would otherwise end.
     learning_rate_init : float or schedule, default=0.001
         The learning rate, or a function of the step: see `miniflow.schedules`.
+    power_t : float, default=0.5
+        Of "invscaling".
     max_iter : int, default=200
         How often to go through the data at most.
     shuffle : bool, default=True
@@ -50,7 +56,7 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     nesterovs_momentum : bool, default=True
         Of "sgd".
     early_stopping : bool, default=False
-        Set `validation_fraction` of the data aside, with the same shares of the classes; stop by
+        Set `validation_fraction` of the data aside, of two classes with the same shares; stop by
         the accuracy on them, and put the best weights back.
     validation_fraction : float, default=0.1
         In (0, 1).
@@ -58,8 +64,15 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         Of "adam" and "adamw".
     n_iter_no_change : int, default=10
         More iterations than this in a row that are not better end the training.
+    init : str or callable, default="scikit-learn"
+        What the first weights and biases are drawn from: scikit-learn's own; or "glorot_uniform",
+        "glorot_normal", "he_uniform", "he_normal", or a function of (shape, rng, dtype) such as
+        these, and biases of 0.
+    class_weight : dict or "balanced", default=None
+        How much an example of each class counts, {label: weight}, times its `sample_weight`;
+        "balanced" is n / (classes · n of the class).
     backend : {"auto", "interpreter", "numpy", "native"}, default="auto"
-        What runs the steps, as for `miniflow.fit`.
+        What runs the steps, as for `miniflow.fit`; "auto" leaves small tables to the interpreter.
 
     Attributes
     ----------
@@ -75,7 +88,7 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         The accuracy on the validation data after each iteration, and the best; None without early
         stopping.
     n_iter_ : int
-        Iterations.
+        Iterations of the last fit.
     t_ : int
         Examples seen.
     n_features_in_ : int
@@ -83,7 +96,7 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names; only if X was a table whose columns are all named by strings.
     n_layers_, n_outputs_, out_activation_
-        Layers, with the input's; outputs; "softmax".
+        Layers, with the input's; outputs, 1 for two classes; "logistic" or "softmax".
 
     See Also
     --------
@@ -105,6 +118,64 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """
 
     _is_classifier = True
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: Any = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        init: Any = "scikit-learn",
+        class_weight: Any = None,
+        backend: str = "auto",
+    ) -> None:
+        Perceptron.__init__(
+            self,
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            init=init,
+            backend=backend,
+        )
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MiniflowClassifier:
         """Fit to examples X, (n, features), and their labels y, (n,).
@@ -160,7 +231,7 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             Labels out of `classes_`.
         """
         output = self._output(X)
-        labels: NDArray[Any] = self.classes_[output.argmax(axis=1)]
+        labels: NDArray[Any] = self.classes_[self._places(output)]
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
@@ -176,8 +247,13 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         p : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        probabilities: NDArray[Any] = softmax(self._output(X))
-        return probabilities
+        output = self._output(X)
+        if output.shape[1] > 1:
+            probabilities: NDArray[Any] = softmax(output)
+            return probabilities
+        e = np.exp(-np.abs(output))
+        p = np.where(output >= 0, 1 / (1 + e), e / (1 + e))
+        return np.hstack([1 - p, p])
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """The logarithm of `predict_proba`.
@@ -193,9 +269,12 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             In the order of `classes_`.
         """
         output = self._output(X)
+        if output.shape[1] == 1:  # log σ(-z) and log σ(z)
+            output = np.hstack([-output, output])
+            logs: NDArray[Any] = np.minimum(output, 0) - np.log1p(np.exp(-np.abs(output)))
+            return logs
         shifted = output - output.max(axis=1, keepdims=True)
-        logs: NDArray[Any] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        return logs
+        return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
     def _targets(self, y: Any, first: bool, classes: Any = None) -> NDArray[Any]:
         y = column_or_1d(y, warn=True)
@@ -214,13 +293,51 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 f"its classes, {self.classes_.tolist()}."
             )
         targets: NDArray[Any] = np.searchsorted(self.classes_, y)
-        return targets
+        return targets if len(self.classes_) > 2 else targets[:, None]
 
-    def _outputs(self, targets: NDArray[Any]) -> int:
-        return len(self.classes_)
+    def _weighted(self, y: Any, weights: NDArray[Any], is_whole: bool) -> NDArray[Any]:
+        if self.class_weight is None:
+            return weights
+        if not is_whole and self.class_weight == "balanced":
+            raise OptionError(
+                "partial_fit sees the data bit by bit and cannot balance the classes: give "
+                "class_weight as {label: weight}."
+            )
+        try:
+            of_classes = compute_sample_weight(self.class_weight, y)
+        except (ValueError, TypeError) as error:
+            raise OptionError(
+                f"{type(self).__name__}: class_weight is None, 'balanced' or {{label: weight}}, "
+                f"not {self.class_weight!r} ({error})."
+            ) from None
+        weighted: NDArray[Any] = weights * of_classes.astype(weights.dtype)
+        return weighted
+
+    def _outputs(self) -> int:
+        return len(self.classes_) if len(self.classes_) > 2 else 1
+
+    def _loss_name(self) -> str:
+        return "softmax" if len(self.classes_) > 2 else "logistic"
+
+    def _is_stratified(self) -> bool:
+        return len(self.classes_) == 2
+
+    def _class_name(self, number: int) -> Any:
+        return self.classes_[number].item()
+
+    def _places(self, output: NDArray[Any]) -> NDArray[Any]:
+        """The place in `classes_` of each row of outputs."""
+        if output.shape[1] > 1:
+            return np.asarray(np.argmax(output, axis=1))
+        places: NDArray[Any] = (output[:, 0] > 0).astype(int) * (len(self.classes_) == 2)
+        return places
 
     def _score_of(self, output: Any, targets: Any, weights: Any) -> float:
-        return float(np.average(output.argmax(axis=1) == targets, weights=weights))
+        if not np.isfinite(output).all():
+            return np.nan
+        hits = self._places(output) == targets.reshape(-1)
+        return float(np.average(hits, weights=weights))
 
     def _notes(self) -> dict[str, Any]:
-        return {"class_names": [str(label) for label in self.classes_.tolist()]}
+        names = [str(label) for label in self.classes_.tolist()]
+        return {"class_names": names, "task": "classification"}

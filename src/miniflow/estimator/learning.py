@@ -1,35 +1,44 @@
-"""A multilayer perceptron as a graph of nodes, and its training; scikit-learn is not in here.
+"""A perceptron as a graph of nodes, and its training; scikit-learn is not in here.
 
-An example counts as much as its weight w says, and a weight of 2 is the same as having the example
-twice. With the penalty R = alpha · ½ Σ ‖W‖² over the weight matrices, the loss of a batch is
+A `Design` says all that decides about a graph and its compiled steps: sizes, activation, loss,
+solver, dtype. A `Learner` is such a graph with its steps. Programs are expensive to make and cheap
+to keep, so learners are kept in the process, for the next fit of the same design: `borrowed` hands
+one out, to one fit at a time. What was learned is in the estimator's arrays, never in a learner.
 
-    classification   ( Σ_i w_i · -log softmax(z_i)[y_i]  +  R ) / Σ_i w_i
-    regression       ( Σ_i w_i · ½ mean_j (z_ij - t_ij)²  +  R ) / Σ_i w_i
-
-Both are put together from ordinary nodes, and compiled with the optimizer's update into one step.
+A small table is done with before a program is made. So what is too little work is left to the
+interpreter: `backend_for`, a rule of sizes and settings alone, so that the same fit gives the same
+bits whatever was fitted before.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from miniflow.compiler.threads import one_thread_if_small
+from miniflow.estimator.losses import LogisticLoss, Penalty, SoftmaxLoss, SquaredError
+from miniflow.estimator.solvers import Settings
 from miniflow.graph import Input, Node, Parameter
-from miniflow.initializers import glorot_uniform, he_uniform
 from miniflow.interpreter.passes import value
-from miniflow.nodes import Linear, LogSoftmax, ReLU, Sigmoid, Sum, Tanh
-from miniflow.optimizers import Optimizer
+from miniflow.locks import Lock
+from miniflow.nodes import Add, Linear, ReLU, Sigmoid, Tanh
 from miniflow.training import Training
 from miniflow.training.batching import Batch
 from miniflow.training.callbacks import Callback
 from miniflow.training.stepping import Look, Step, make_look, make_step
 
 ROWS = 4096  # rows of a prediction at a time
+STEP_NUMBERS: Final = 4e6  # numbers multiplied in the time that the interpreter takes for a step
+WORTH_NUMPY: Final = 60  # steps of that time: making a program of NumPy's calls takes about as long
+WORTH_NATIVE: Final = 2000  # the same of machine code
+MOST_LEARNERS: Final = 16  # that are kept
+MOST_KEPT_BYTES: Final = 32 << 20  # of a learner's arrays
 
 # scikit-learn's names for what follows a hidden layer.
 ACTIVATIONS: dict[str, Callable[[Node], Node]] = {
@@ -39,6 +48,22 @@ ACTIVATIONS: dict[str, Callable[[Node], Node]] = {
     "tanh": Tanh,
 }
 
+LOSSES = {"squared_error": SquaredError, "logistic": LogisticLoss, "softmax": SoftmaxLoss}
+
+
+class Design(NamedTuple):
+    """What decides about a graph and its steps.
+
+    sizes: of the layers, with the input's. loss: one of `LOSSES`. dtype: of X, by its name.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str
+    loss: str
+    settings: Settings
+    dtype: str
+    backend: str
+
 
 class Arrays(NamedTuple):
     """What a perceptron has learned: a matrix (inputs, outputs) and a vector for each layer."""
@@ -47,34 +72,18 @@ class Arrays(NamedTuple):
     biases: list[NDArray[Any]]
 
 
-def first_arrays(
-    sizes: Sequence[int], activation: str, rng: np.random.Generator, dtype: DTypeLike
-) -> Arrays:
-    """Arrays to begin with: He's for layers with a ReLU, Glorot's for the others, biases of 0.
-
-    >>> [W.shape for W in first_arrays([4, 8, 3], "relu", np.random.default_rng(0), "f4").weights]
-    [(4, 8), (8, 3)]
-    """
-    weights = []
-    for layer, shape in enumerate(pairwise(sizes), 1):
-        is_hidden = layer < len(sizes) - 1
-        draw = he_uniform if is_hidden and activation == "relu" else glorot_uniform
-        weights.append(draw(shape, rng, dtype))
-    return Arrays(weights, [np.zeros(size, dtype) for size in sizes[1:]])
-
-
 class Graph:
     """The graph of a perceptron.
 
     Attributes:
-        X: the input for examples, (n, inputs). output: (n, outputs), without a softmax.
-        loss: one number. targets, weights: its inputs; a classifier's targets are one-hot rows
-            times the weights, (n, outputs), and it has no input for weights.
+        X: the input for examples, (n, inputs). output: (n, outputs), without what follows it.
+        loss: one number. targets, weights, strength: its inputs; strength is alpha / Σ weights.
         parameters: the weights and the biases, layer after layer.
     """
 
-    def __init__(self, arrays: Arrays, activation: str, alpha: float, is_classifier: bool) -> None:
+    def __init__(self, arrays: Arrays, activation: str, loss: str) -> None:
         self.X, self.targets, self.weights = Input("X"), Input("targets"), Input("weights")
+        self.strength = Input("strength")
         self.layers = [
             (Parameter(weight, f"W{i}"), Parameter(bias, f"b{i}"))
             for i, (weight, bias) in enumerate(zip(*arrays, strict=True), 1)
@@ -85,87 +94,116 @@ class Graph:
             if i < len(self.layers):
                 node = ACTIVATIONS[activation](node)
         self.output = node
-        self.is_classifier = is_classifier
-        self.loss = self._loss(alpha)
-
-    def _loss(self, alpha: float) -> Node:
-        if self.is_classifier:
-            wrong: Node = -Sum(self.targets * LogSoftmax(self.output))
-            total = Sum(self.targets)
-        else:
-            error = self.output - self.targets
-            outputs = self.layers[-1][1].value.size
-            wrong = Sum(self.weights * error * error) * (0.5 / outputs)
-            total = Sum(self.weights)
-        for W, _ in self.layers if alpha else ():
-            wrong = wrong + Sum(W * W) * (0.5 * alpha)
-        return wrong / total
+        wrong = LOSSES[loss](node, self.targets, self.weights)
+        penalty = Penalty(self.strength, *(W for W, _ in self.layers))
+        self.loss: Node = Add(wrong, penalty, name="loss")
 
     @property
     def parameters(self) -> list[Parameter]:
         return [parameter for layer in self.layers for parameter in layer]
 
     def arrays(self) -> Arrays:
-        """What has been learned so far: the parameters' own arrays."""
+        """The parameters' own arrays."""
         return Arrays([W.value for W, _ in self.layers], [b.value for _, b in self.layers])
 
-    def feed(self, X: Any, targets: Any, weights: Any) -> dict[Node, Any]:
+    def look_at(self, arrays: Arrays) -> None:
+        """Let the parameters be these arrays."""
+        for (W, b), weight, bias in zip(self.layers, *arrays, strict=True):
+            W.value, b.value = weight, bias
+
+    def feed(self, X: Any, targets: Any, weights: Any, alpha: float) -> dict[Node, Any]:
         """A batch as what the graph is fed."""
-        if not self.is_classifier:
-            return {self.X: X, self.targets: targets, self.weights: weights[:, None]}
-        rows = np.zeros((len(X), self.layers[-1][1].value.size), X.dtype)
-        rows[np.arange(len(X)), targets] = weights
-        return {self.X: X, self.targets: rows}
+        strength = X.dtype.type(alpha) / np.sum(weights)
+        return {
+            self.X: X,
+            self.targets: targets,
+            self.weights: weights,
+            self.strength: strength.astype(X.dtype),
+        }
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The output for examples (n, inputs): (n, outputs), some rows at a time."""
-        starts = range(0, max(len(X), 1), ROWS)
-        blocks = [value(self.output, {self.X: X[start : start + ROWS]}) for start in starts]
-        return np.concatenate(blocks)
+        if len(X) <= ROWS:
+            return np.asarray(value(self.output, {self.X: X}))
+        starts = range(0, len(X), ROWS)
+        return np.concatenate([self.predict(X[start : start + ROWS]) for start in starts])
 
 
 class Examples:
     """Examples and their weights, as batches for a graph.
 
     X: (n, inputs). targets: classes, (n,), or numbers, (n, outputs). weights: (n,). Examples that
-    weigh nothing are left out: they have no part in a batch, nor in where one ends.
+    weigh nothing are left out: they have no part in a batch, nor in where one ends. They are
+    shuffled anew for each epoch, by `shuffle`, if there is one.
     """
 
-    def __init__(self, graph: Graph, X: Any, targets: Any, weights: Any, shuffle: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        X: Any,
+        targets: Any,
+        weights: Any,
+        alpha: float,
+        shuffle: Callable[[NDArray[Any]], NDArray[Any]] | None,
+    ) -> None:
         counts = weights > 0
         if not counts.all():
             X, targets, weights = X[counts], targets[counts], weights[counts]
-        self._graph, self._columns, self._shuffle = graph, (X, targets, weights), shuffle
+        self._graph, self._columns, self._alpha = graph, (X, targets, weights), alpha
+        self._shuffle, self._order = shuffle, np.arange(len(X))
+        self._is_new_epoch = True
 
     @property
     def examples(self) -> int:
         return len(self._columns[0])
 
+    def end_epoch(self) -> None:
+        """Say that the next batches are those of another epoch, in another order."""
+        self._is_new_epoch = True
+
     def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
-        order = None  # a batch of all examples is the same in any order
-        if self._shuffle and rng is not None and n < self.examples:
-            order = rng.permutation(self.examples)
+        if self._is_new_epoch and self._shuffle is not None:
+            self._order = self._shuffle(self._order)
+        self._is_new_epoch = False
         for start in range(0, self.examples, n):
-            rows: Any = slice(start, start + n) if order is None else order[start : start + n]
-            columns = [column[rows] for column in self._columns]
-            yield Batch(self._graph.feed(*columns), len(columns[0]))
+            rows: Any = slice(start, start + n)
+            if self._shuffle is not None:
+                rows = self._order[rows]
+            X, targets, weights = (column[rows] for column in self._columns)
+            yield Batch(self._graph.feed(X, targets, weights, self._alpha), len(X))
 
 
 class Learner:
-    """A graph, and what trains it. The compiled step is kept from one call of `train` to the next.
+    """A graph, and what trains it, with whatever arrays it is given."""
 
-    Attributes:
-        graph, optimizer, rng: as given.
-    """
+    def __init__(self, design: Design) -> None:
+        shapes = list(pairwise(design.sizes))
+        zeros = Arrays(
+            [np.zeros(shape, design.dtype) for shape in shapes],
+            [np.zeros(outputs, design.dtype) for _, outputs in shapes],
+        )
+        self.graph = Graph(zeros, design.activation, design.loss)
+        self.optimizer = design.settings.optimizer()
+        graph = self.graph
+        self._step: Step = make_step(graph.loss, graph.parameters, self.optimizer, design.backend)
+        self._look: Look = make_look(graph.loss, design.backend)
 
-    def __init__(
-        self, graph: Graph, optimizer: Optimizer, rng: np.random.Generator, backend: str
-    ) -> None:
-        self.graph = graph
-        self.optimizer = optimizer
-        self.rng = rng
-        self._step: Step = make_step(graph.loss, graph.parameters, optimizer, backend)
-        self._look: Look = make_look(graph.loss, backend)
+    def take(self, arrays: Arrays, state: dict[str, Any], lr: Any) -> None:
+        """Go on from these arrays, and this state of the optimizer."""
+        mine = self.graph.arrays()
+        for target, source in zip(
+            [*mine.weights, *mine.biases], [*arrays.weights, *arrays.biases], strict=True
+        ):
+            np.copyto(target, source)
+        self.optimizer.state = {name: array.copy() for name, array in state.items()}
+        self.optimizer.lr = lr
+
+    def give(self) -> tuple[Arrays, dict[str, Any], Any]:
+        """Copies of what was learned, the optimizer's state, and its learning rate."""
+        mine = self.graph.arrays()
+        arrays = Arrays(*([array.copy() for array in kind] for kind in mine))
+        state = {name: array.copy() for name, array in self.optimizer.state.items()}
+        return arrays, state, self.optimizer.lr
 
     def train(
         self, examples: Examples, batch_size: int, epochs: int, callbacks: list[Callback]
@@ -181,10 +219,70 @@ class Learner:
             validation=None,
             epochs=epochs,
             batch_size=batch_size,
-            rng=self.rng,
+            rng=np.random.default_rng(0),  # which nothing asks: `examples` has its own order
             callbacks=callbacks,
         )
         largest = max(W.value.size for W, _ in self.graph.layers)
         with one_thread_if_small(2.0 * batch_size * largest):
             training.run()
         return [row.loss for row in training.history]
+
+
+def backend_for(sizes: Sequence[int], rows: int, batch_size: int, epochs: int) -> str:
+    """What runs so many epochs, where nobody has said: what is done before a program would be made
+    is left to the interpreter, and machine code takes longer to make than NumPy's calls.
+
+    >>> backend_for([30, 32, 1], 569, 200, epochs=1)
+    'interpreter'
+    >>> backend_for([10, 32, 1], 353, 200, epochs=200)
+    'numpy'
+    >>> backend_for([64, 100, 10], 1437, 200, epochs=200)
+    'auto'
+    """
+    steps = epochs * -(-rows // batch_size)
+    products = 3.0 * batch_size * sum(a * b for a, b in pairwise(sizes))
+    work = steps * (1.0 + products / STEP_NUMBERS)
+    return "interpreter" if work < WORTH_NUMPY else "numpy" if work < WORTH_NATIVE else "auto"
+
+
+_kept: OrderedDict[Design, list[Learner]] = OrderedDict()
+_lock = Lock()
+
+
+@contextmanager
+def borrowed(design: Design) -> Iterator[Learner]:
+    """A learner of that design, for as long as the `with` block takes; kept for the next one.
+
+    A learner whose fit ended in an error is not kept, nor one of large arrays, nor one with a
+    schedule, which is the user's own object.
+    """
+    is_kept = not callable(design.settings.lr)
+    learner = None
+    if is_kept:
+        with _lock:
+            waiting = _kept.get(design)
+            learner = waiting.pop() if waiting else None
+    learner = learner or Learner(design)
+    yield learner
+    size = sum(parameter.value.nbytes for parameter in learner.graph.parameters)
+    if is_kept and size <= MOST_KEPT_BYTES:
+        with _lock:
+            _kept.setdefault(design, []).append(learner)
+            _kept.move_to_end(design)
+            while sum(map(len, _kept.values())) > MOST_LEARNERS:
+                oldest = next(iter(_kept))
+                _kept[oldest].pop()
+                if not _kept[oldest]:
+                    del _kept[oldest]
+
+
+def forget_learners() -> None:
+    """Let go of all that is kept."""
+    with _lock:
+        _kept.clear()
+
+
+def kept_learners() -> int:
+    """How many are kept."""
+    with _lock:
+        return sum(map(len, _kept.values()))

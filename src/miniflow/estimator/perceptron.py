@@ -1,14 +1,16 @@
 """What the classifier and the regressor share: parameters, checks, `fit` and `partial_fit`.
 
 The parameters are scikit-learn's own, those of `sklearn.neural_network.MLPClassifier`, and so are
-the rules by which a training ends. An estimator keeps what it has learned in arrays (`coefs_`,
-`intercepts_`), the optimizer and the random numbers; the graph and its compiled step are made from
-these, are left out of a pickle, and are made again where they are missing.
+the numbers: first arrays, order of the examples, validation data, solvers and the rules by which a
+training ends. What an estimator has learned is in arrays (`coefs_`, `intercepts_`, and the
+solver's), which are the user's to read and to change; graphs and compiled steps are borrowed
+(`learning`) or made from them.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import numbers
 import os
 import warnings
@@ -26,17 +28,21 @@ from sklearn.utils.validation import (  # type: ignore[import-untyped]
     check_is_fitted,
 )
 
+from miniflow.errors import NotFiniteError
+from miniflow.estimator.first_arrays import first_arrays, initial_arrays_names
 from miniflow.estimator.learning import (
     ACTIVATIONS,
     Arrays,
+    Design,
     Examples,
     Graph,
     Learner,
-    first_arrays,
+    backend_for,
+    borrowed,
 )
+from miniflow.estimator.solvers import RATES, SOLVERS, Rate, Settings
 from miniflow.graph.values import describe
 from miniflow.models import save
-from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError, number, whole
 from miniflow.training import Training
 from miniflow.training.callbacks import Callback
@@ -50,7 +56,6 @@ except ImportError:  # before scikit-learn 1.6 it was a method
         return estimator._validate_data(X, y, **options)
 
 
-SOLVERS = ("adam", "adamw", "rmsprop", "sgd")
 DTYPES = (np.float64, np.float32)
 
 
@@ -65,7 +70,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     n_features_in_: int
-    _learner: Learner | None
 
     def __init__(
         self,
@@ -75,7 +79,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: Any = "auto",
+        learning_rate: str = "constant",
         learning_rate_init: Any = 0.001,
+        power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: Any = None,
@@ -90,6 +96,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: int = 10,
+        init: Any = "scikit-learn",
         backend: str = "auto",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -97,7 +104,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self.solver = solver
         self.alpha = alpha
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.random_state = random_state
@@ -112,6 +121,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
+        self.init = init
         self.backend = backend
 
     # --- What differs between the two
@@ -122,9 +132,29 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """`y` as the graph takes it: classes (n,), or numbers (n, outputs)."""
         raise NotImplementedError
 
-    def _outputs(self, targets: NDArray[Any]) -> int:
+    def _weighted(self, y: Any, weights: NDArray[Any], is_whole: bool) -> NDArray[Any]:
+        """The weights of examples with the labels y, times those of their classes."""
+        return weights
+
+    def _outputs(self) -> int:
         """How many outputs the graph has."""
         raise NotImplementedError
+
+    def _loss_name(self) -> str:
+        """Which of `learning.LOSSES` is minimised."""
+        raise NotImplementedError
+
+    def _out_activation(self) -> str:
+        """What makes predictions of outputs, by scikit-learn's name."""
+        return {"squared_error": "identity"}.get(self._loss_name(), self._loss_name())
+
+    def _is_stratified(self) -> bool:
+        """Whether validation data have the same shares of the classes as the others."""
+        return False
+
+    def _class_name(self, number: int) -> Any:
+        """The label of a class."""
+        return number
 
     def _score_of(self, output: Any, targets: Any, weights: Any) -> float:
         """How good an output is, for early stopping; higher is better."""
@@ -140,20 +170,18 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         goes_on = self.warm_start and hasattr(self, "coefs_")
         X, targets, weights = self._checked(X, y, sample_weight, first=not goes_on)
-        if not goes_on:
-            self._begin(X, self._outputs(targets))
-        self._renew_optimizer()
+        self._random_state = check_random_state(self.random_state)
+        if goes_on:
+            self._check_layers(X)
+        else:
+            self._begin(X)
+        self._renew_solver()
         kept = None
         if self.early_stopping:
             X, targets, weights, *kept = self._set_aside(X, targets, weights)
-        rule = StopRule(self, kept)
-        losses = self._train(X, targets, weights, self.max_iter, [rule])
-        rule.finish()
-        if self.early_stopping:
-            self.validation_scores_ = rule.scores
-            self.best_validation_score_ = rule.best
-            self.best_loss_ = None
-        if not rule.has_stopped and losses:
+        self.n_iter_ = 0
+        has_stopped = self._train(X, targets, weights, self.max_iter, kept)
+        if not has_stopped:
             warnings.warn(
                 f"{type(self).__name__}: after max_iter={self.max_iter} iterations the training "
                 "had not come to rest.",
@@ -170,104 +198,169 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 "together with early_stopping=True."
             )
         first = not hasattr(self, "coefs_")
-        X, targets, weights = self._checked(X, y, sample_weight, first=first, classes=classes)
+        X, targets, weights = self._checked(X, y, sample_weight, first, classes, partial=True)
+        self._random_state = check_random_state(self.random_state)
         if first:
-            self._begin(X, self._outputs(targets))
-            self._renew_optimizer()
-        self._train(X, targets, weights, 1, [])
+            self._begin(X)
+        else:
+            self._check_layers(X)
+        if first or not hasattr(self, "_solver_state"):
+            self._renew_solver()
+        self.n_iter_ = 0
+        self._train(X, targets, weights, 1, None)
         return self
 
-    def _begin(self, X: NDArray[Any], outputs: int) -> None:
-        """Forget what has been learned, and draw the first weights."""
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self._rng = np.random.default_rng(seed)
-        sizes = [X.shape[1], *self._hidden_sizes(), outputs]
-        arrays = first_arrays(sizes, self.activation, self._rng, X.dtype)
+    def _begin(self, X: NDArray[Any]) -> None:
+        """Forget what has been learned, and draw the first arrays."""
+        self.n_outputs_ = self._outputs()
+        sizes = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
+        arrays = first_arrays(sizes, self.activation, self.init, self._random_state, X.dtype)
         self.coefs_, self.intercepts_ = arrays.weights, arrays.biases
         self.n_layers_ = len(sizes)
-        self.n_outputs_ = outputs
-        self.out_activation_ = "softmax" if self._is_classifier else "identity"
+        self.out_activation_ = self._out_activation()
         self.loss_curve_ = []
-        self.best_loss_ = np.inf
-        self.n_iter_ = 0
         self.t_ = 0
-        self.validation_scores_ = None
-        self.best_validation_score_ = None
-        self._learner = None
+        self._waited = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_ = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _renew_optimizer(self) -> None:
-        self._optimizer = self._new_optimizer()
-        self._learner = None
+    def _renew_solver(self) -> None:
+        """Forget the optimizer's memory, and begin with the first learning rate."""
+        self._solver_state: dict[str, Any] = {}
+        # A schedule is the user's object; what the optimizer keeps must not be shared with a clone.
+        self._learning_rate = copy.deepcopy(self.learning_rate_init)
 
-    def _train(
-        self, X: Any, targets: Any, weights: Any, epochs: int, callbacks: list[Callback]
-    ) -> list[float]:
-        learner = self._learning()
-        examples = Examples(learner.graph, X, targets, weights, self.shuffle)
-        rows = examples.examples
-        size = min(200, rows) if self.batch_size == "auto" else min(self.batch_size, rows)
-        watching: list[Callback] = [Bookkeeping(self)]
-        if self.verbose:
-            watching.append(ProgressLines())
-        return learner.train(examples, size, epochs, [*watching, *callbacks])
+    def _train(self, X: Any, targets: Any, weights: Any, epochs: int, validation: Any) -> bool:
+        """Go through the examples `epochs` times at most; whether the training came to rest."""
+        used = int(np.count_nonzero(weights))
+        batch_size = min(200 if self.batch_size == "auto" else self.batch_size, used)
+        sizes = (X.shape[1], *self._hidden_sizes(), self.n_outputs_)
+        backend = self.backend
+        if backend == "auto":
+            backend = backend_for(sizes, used, batch_size, epochs)
+        design = Design(
+            sizes,
+            self.activation,
+            self._loss_name(),
+            self._settings(self._learning_rate if callable(self._learning_rate) else 0.0),
+            X.dtype.name,
+            backend,
+        )
+        with borrowed(design) as learner:
+            state = self._solver_state
+            learner.take(Arrays(self.coefs_, self.intercepts_), state, self._learning_rate)
+            shuffle = self._shuffled if self.shuffle else None
+            examples = Examples(learner.graph, X, targets, weights, float(self.alpha), shuffle)
+            rule = Epochs(self, learner, examples, validation)
+            watching: list[Callback] = [rule]
+            if self.verbose:
+                watching.insert(0, ProgressLines())
+            try:
+                learner.train(examples, batch_size, epochs, watching)
+            except NotFiniteError:
+                raise NotFiniteError(
+                    f"{type(self).__name__}: the loss, or what moves the weights, is no longer "
+                    f"finite in iteration {self.n_iter_ + 1}: the training diverges. Lower "
+                    f"learning_rate_init ({self.learning_rate_init!r}), or bring X to a mean of 0 "
+                    "and a deviation of 1, with StandardScaler."
+                ) from None
+            arrays, self._solver_state, self._learning_rate = learner.give()
+        self.coefs_, self.intercepts_ = rule.best_arrays or arrays
+        self._predictor()  # now, so that predictions change nothing of the estimator
+        return rule.has_stopped
 
-    def _learning(self) -> Learner:
-        """The graph and its compiled step, made where there is none (after unpickling)."""
-        learner: Learner | None = getattr(self, "_learner", None)
-        if learner is None:
-            graph = self._graph()
-            learner = self._learner = Learner(graph, self._optimizer, self._rng, self.backend)
-            self.coefs_, self.intercepts_ = graph.arrays()
-        return learner
-
-    def _graph(self) -> Graph:
-        arrays = Arrays(self.coefs_, self.intercepts_)
-        return Graph(arrays, self.activation, float(self.alpha), self._is_classifier)
+    def _shuffled(self, order: NDArray[Any]) -> NDArray[Any]:
+        places = np.arange(len(order))  # as sklearn.utils.shuffle, without its checks
+        self._random_state.shuffle(places)
+        return order[places]
 
     def _set_aside(self, X: Any, targets: Any, weights: Any) -> Any:
         """Examples to train on, and to validate with; of both, only those that weigh something."""
         X, targets, weights = (column[weights > 0] for column in (X, targets, weights))
+        stratify = targets if self._is_stratified() else None
+        self._check_parts(len(X), stratify)
         parts = train_test_split(
             X,
             targets,
             weights,
             test_size=self.validation_fraction,
-            stratify=targets if self._is_classifier else None,
-            random_state=int(self._rng.integers(2**31)),
+            stratify=stratify,
+            random_state=self._random_state,
         )
-        rows = len(parts[1])
-        if rows < 2 and not self._is_classifier:  # of one number no R² can be told
-            raise OptionError(
-                f"{type(self).__name__}: early stopping needs two examples for validation, and "
-                f"validation_fraction={self.validation_fraction} sets {rows} of {len(X)} aside."
-            )
         return [*parts[::2], *parts[1::2]]
+
+    def _check_parts(self, rows: int, stratify: Any) -> None:
+        """Tell in the estimator's words what scikit-learn would tell in others."""
+        owner, aside = type(self).__name__, math.ceil(self.validation_fraction * rows)
+        if aside < 2 or aside >= rows:
+            raise OptionError(
+                f"{owner}: early_stopping with validation_fraction={self.validation_fraction} sets "
+                f"{aside} of {rows} examples aside, and needs two for validation and some to train "
+                "on."
+            )
+        if stratify is not None:
+            counts = np.bincount(stratify.reshape(-1).astype(int), minlength=2)
+            if counts.min() == 1:
+                raise OptionError(
+                    f"{owner}: early_stopping sets examples of both classes aside, and of "
+                    f"{self._class_name(int(counts.argmin()))!r} there is only one."
+                )
 
     # --- Prediction
 
     def _output(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=DTYPES)
-        learner = getattr(self, "_learner", None)
-        graph = self._graph() if learner is None else learner.graph
-        return graph.predict(X.astype(self.coefs_[0].dtype, copy=False))
+        with np.errstate(over="ignore", invalid="ignore"):
+            output = self._predictor().predict(X.astype(self.coefs_[0].dtype, copy=False))
+        if not np.isfinite(output).all():
+            raise NotFiniteError(
+                f"{type(self).__name__}: what it computes of X is not finite. Either its weights "
+                "(coefs_, intercepts_) or these numbers of X are too large."
+            )
+        return output
+
+    def _predictor(self) -> Graph:
+        """A graph with the arrays as they are now: `coefs_` is the user's to change."""
+        arrays = Arrays(list(self.coefs_), list(self.intercepts_))
+        of = (self.activation, [array.shape for array in (*arrays.weights, *arrays.biases)])
+        graph, made_of = getattr(self, "_graph", (None, None))
+        if graph is None or made_of != of:
+            graph = Graph(arrays, self.activation, self._loss_name())
+            self._graph = graph, of
+        graph.look_at(arrays)
+        return graph
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file: the forward program, from features to outputs, and its arrays.
 
-        `miniflow.load(path)` reads it, without scikit-learn. A classifier's model gives the logits
-        of the classes in the order of `classes_`.
+        `miniflow.load(path)` reads it, without scikit-learn. Its `predict` gives a regressor's
+        numbers, and the places in `classes_` of a classifier's labels (`notes["class_names"]` has
+        them); called, the model gives the logits of a classifier. If X had names for its columns,
+        the model takes tables with just these.
 
         Raises OSError if the file cannot be written.
         """
         check_is_fitted(self)
-        graph = self._graph()
+        graph = self._predictor()
         example = np.zeros((1, self.n_features_in_), self.coefs_[0].dtype)
-        save(graph.output, path, inputs={graph.X: example}, notes=self._notes())
+        notes = self._notes()
+        if hasattr(self, "feature_names_in_"):
+            notes["feature_names"] = [str(name) for name in self.feature_names_in_]
+        save(graph.output, path, inputs={graph.X: example}, notes=notes)
 
     # --- Checks
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, first: bool, classes: Any = None) -> Any:
+    def _checked(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        first: bool,
+        classes: Any = None,
+        partial: bool = False,
+    ) -> Any:
         X, y = validate_data(
             self,
             X,
@@ -283,6 +376,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if not self._is_classifier:
             targets = targets.astype(X.dtype, copy=False)
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        weights = self._weighted(y, weights, is_whole=not partial)
         if not (weights >= 0).all() or not weights.any():
             raise OptionError(
                 f"{type(self).__name__}: sample_weight holds numbers of at least 0, not all of "
@@ -303,7 +397,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _check_parameters(self) -> None:
         owner = type(self).__name__
         self._hidden_sizes()
-        for name, known in (("activation", ACTIVATIONS), ("solver", SOLVERS)):
+        for name, known in (("activation", tuple(ACTIVATIONS)), ("solver", SOLVERS)):
             if getattr(self, name) not in known:
                 hint = " (lbfgs is scikit-learn's)" * (getattr(self, name) == "lbfgs")
                 raise OptionError(
@@ -322,83 +416,106 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             and not number(owner, "validation_fraction", self.validation_fraction, below=1.0) > 0
         ):
             raise OptionError(f"{owner}: validation_fraction is above 0 and below 1.")
-        self._new_optimizer()
+        if self.learning_rate not in RATES:
+            raise OptionError(
+                f"{owner}: learning_rate is one of {', '.join(RATES)}, not {self.learning_rate!r}; "
+                "the rate itself is learning_rate_init."
+            )
+        number(owner, "power_t", self.power_t)
+        if (
+            self.solver == "sgd"
+            and self.learning_rate != "constant"
+            and callable(self.learning_rate_init)
+        ):
+            raise OptionError(
+                f"{owner}: learning_rate={self.learning_rate!r} begins at a number, and "
+                "learning_rate_init is a schedule: one of them decides."
+            )
+        inits = initial_arrays_names()
+        if not callable(self.init) and self.init not in inits:
+            raise OptionError(
+                f"{owner}: init is one of {', '.join(inits)}, or a function of (shape, rng, "
+                f"dtype), not {describe(self.init)}."
+            )
+        self._settings(copy.deepcopy(self.learning_rate_init)).optimizer()
 
-    def _new_optimizer(self) -> Optimizer:
-        # A schedule is the user's object; what the optimizer keeps must not be shared with a clone.
-        lr = copy.deepcopy(self.learning_rate_init)
-        if self.solver == "sgd":
-            nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
-            return SGD(lr, momentum=self.momentum, nesterov=nesterov)
-        if self.solver == "rmsprop":
-            return RMSprop(lr)
-        kind = AdamW if self.solver == "adamw" else Adam
-        return kind(lr, self.beta_1, self.beta_2, self.epsilon)
+    def _check_layers(self, X: Any) -> None:
+        """Raise OptionError if what was learned has other layers than are asked for now."""
+        asked = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
+        found = [len(self.coefs_[0]), *(coef.shape[1] for coef in self.coefs_)]
+        if asked != found:
+            raise OptionError(
+                f"{type(self).__name__}: it has learned with layers of {found}, and "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} asks for {asked} now. To begin "
+                "anew, clone it, or fit with warm_start=False."
+            )
+
+    def _settings(self, lr: Any) -> Settings:
+        nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
+        return Settings(
+            self.solver, lr, self.momentum, nesterov, self.beta_1, self.beta_2, self.epsilon
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_learner", None)
+        state.pop("_graph", None)
         return state
 
 
-class Bookkeeping(Callback):
-    """Keeps an estimator's public attributes up to date while it is trained."""
+class Epochs(Callback):
+    """What happens after each epoch: the public attributes are brought up to date, and it is seen
+    whether the training has got better, by `tol`, within `n_iter_no_change` epochs.
 
-    def __init__(self, estimator: Perceptron) -> None:
-        self._estimator = estimator
+    Without validation data "better" is a lower loss; with them it is a higher score, and the best
+    arrays are kept.
+
+    Attributes:
+        has_stopped: whether the training came to rest. best_arrays: those of the best score.
+    """
+
+    def __init__(
+        self, estimator: Perceptron, learner: Learner, examples: Examples, validation: Any
+    ) -> None:
+        self._estimator, self._learner = estimator, learner
+        self._examples, self._validation = examples, validation
+        self._rate = Rate(
+            estimator.learning_rate if estimator.solver == "sgd" else "constant",
+            estimator.learning_rate_init,
+            estimator.power_t,
+        )
+        self.has_stopped = False
+        self.best_arrays: Arrays | None = None
 
     def on_epoch_end(self, training: Training) -> None:
         estimator, loss = self._estimator, training.history[-1].loss
         estimator.loss_curve_.append(loss)
         estimator.loss_ = loss
-        if estimator.best_loss_ is not None:
-            estimator.best_loss_ = min(estimator.best_loss_, loss)
         estimator.n_iter_ += 1
         estimator.t_ += training.rows_done
+        is_better = self._compare_loss(loss) if self._validation is None else self._compare_score()
+        estimator._waited = 0 if is_better else estimator._waited + 1
+        self._rate.end_epoch(training.optimizer, estimator.t_)
+        if estimator._waited > estimator.n_iter_no_change:
+            if self._rate.go_on(training.optimizer):
+                estimator._waited = 0
+            else:
+                self.has_stopped = training.stop = True
+        self._examples.end_epoch()
 
-
-class StopRule(Callback):
-    """Ends a training when it has not got better, by `tol`, for `n_iter_no_change` iterations.
-
-    Without validation data "better" is a lower loss; with them it is a higher score, and in the end
-    the parameters of the best score are put back.
-
-    Attributes:
-        has_stopped: whether it did. best: the best loss or score. scores: the scores.
-    """
-
-    def __init__(self, estimator: Perceptron, validation: Any) -> None:
-        self._estimator, self._validation = estimator, validation
-        self._sign = 1.0 if validation is not None else -1.0
-        self._waited = 0
-        self._arrays: list[NDArray[Any]] = []
-        self.has_stopped = False
-        self.best = -self._sign * np.inf
-        self.scores: list[float] = []
-
-    def on_epoch_end(self, training: Training) -> None:
-        latest = training.history[-1].loss if self._validation is None else self._score()
+    def _compare_loss(self, loss: float) -> bool:
         estimator = self._estimator
-        gain = self._sign * (latest - self.best)
-        self._waited = 0 if gain >= estimator.tol else self._waited + 1
-        if gain > 0:
-            self.best = latest
-            if self._validation is not None:
-                self._arrays = [parameter.value.copy() for parameter in training.parameters]
-        if self._waited > estimator.n_iter_no_change:
-            self.has_stopped = training.stop = True
+        best = np.inf if estimator.best_loss_ is None else estimator.best_loss_
+        estimator.best_loss_ = min(best, loss)
+        return not loss > best - estimator.tol
 
-    def finish(self) -> None:
-        """Put the best parameters back."""
-        for parameter, array in zip(
-            self._estimator._learning().graph.parameters if self._arrays else (),
-            self._arrays,
-            strict=True,
-        ):
-            parameter.value[...] = array
-
-    def _score(self) -> float:
-        X, targets, weights = self._validation
-        output = self._estimator._learning().graph.predict(X)
-        self.scores.append(self._estimator._score_of(output, targets, weights))
-        return self.scores[-1]
+    def _compare_score(self) -> bool:
+        estimator, (X, targets, weights) = self._estimator, self._validation
+        score = estimator._score_of(self._learner.graph.predict(X), targets, weights)
+        best = estimator.best_validation_score_
+        if estimator.validation_scores_ is None or best is None:  # a warm start turned it on
+            estimator.validation_scores_, best = [], -np.inf
+        estimator.validation_scores_.append(score)
+        if score > best:
+            self.best_arrays = self._learner.give()[0]
+        estimator.best_validation_score_ = max(best, score)
+        return not score < best + estimator.tol

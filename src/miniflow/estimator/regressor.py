@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin  # type: ignore[import-untyped]
 from sklearn.metrics import r2_score  # type: ignore[import-untyped]
@@ -20,9 +21,9 @@ class MiniflowRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate_init, max_iter, \
-shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, \
-validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, backend
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
+power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, \
+validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, backend
         As for `MiniflowClassifier`.
     early_stopping : bool, default=False
         Set `validation_fraction` of the data aside, stop by the R² on them, and put the best
@@ -41,7 +42,7 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, backend
         The R² on the validation data after each iteration, and the best; None without early
         stopping.
     n_iter_ : int
-        Iterations.
+        Iterations of the last fit.
     t_ : int
         Examples seen.
     n_features_in_ : int
@@ -121,6 +122,8 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, backend
         if first:
             self._is_column = y.ndim == 1
         targets: NDArray[Any] = y.reshape(len(y), -1)
+        if first:
+            self._target_count = int(targets.shape[1])
         if not first and targets.shape[1] != self.n_outputs_:
             raise OptionError(
                 f"{type(self).__name__}: y has {targets.shape[1]} outputs, and had "
@@ -128,11 +131,19 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, backend
             )
         return targets
 
-    def _outputs(self, targets: NDArray[Any]) -> int:
-        return int(targets.shape[1])
+    def _outputs(self) -> int:
+        return self._target_count
+
+    def _loss_name(self) -> str:
+        return "squared_error"
 
     def _score_of(self, output: Any, targets: Any, weights: Any) -> float:
+        if not np.isfinite(output).all():
+            return np.nan
         return float(r2_score(targets, output, sample_weight=weights))
+
+    def _notes(self) -> dict[str, Any]:
+        return {"task": "regression", "is_column": self._is_column}
 
     def _more_tags(self) -> dict[str, Any]:  # before scikit-learn 1.6
         return {"multioutput": True}

@@ -40,6 +40,7 @@ from miniflow.models.forward_program import (
     forward_program,
     without_loss,
 )
+from miniflow.models.notes import check_columns, predictions_of
 from miniflow.options import OptionError, file_path
 
 BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
@@ -272,7 +273,8 @@ class Model:
         """The output, for one array (or list) for each input.
 
         Raises:
-            FeedError: there are not as many arrays as inputs.
+            FeedError: there are not as many arrays as inputs, or a table has other columns than the
+                one that the model was fitted to.
             ShapeError: one has another shape than the model takes.
         """
         if len(arrays) != len(self.inputs):
@@ -280,6 +282,8 @@ class Model:
             raise FeedError(
                 f"The model takes {len(self.inputs)} arrays ({names}), and was given {len(arrays)}."
             )
+        for array in arrays:
+            check_columns(array, self.notes)
         given = [_fitting(array, entry) for array, entry in zip(arrays, self.inputs, strict=True)]
         rows = {array.shape[0] for array, grows in zip(given, self._grows, strict=True) if grows}
         if len(rows) > 1:
@@ -297,13 +301,10 @@ class Model:
 
     def predict(self, *arrays: Any) -> Any:
         """The class of each row: the index of its largest output (of one output: whether it
-        is positive).
+        is positive, 1, or not, 0). Of a model whose notes say `"task": "regression"`, as those of a
+        `MiniflowRegressor` do, the numbers themselves: (n,), or (n, k) for k outputs.
         """
-        output = np.asarray(self(*arrays))
-        if output.ndim > 1 and output.shape[-1] != 1:
-            return output.argmax(axis=-1)
-        positive = output > 0 if output.ndim < 2 else output[..., 0] > 0
-        return positive.astype(int) if output.ndim else int(positive)
+        return predictions_of(self(*arrays), self.notes)
 
     def _executable(self, n: int) -> Executable:
         if n not in self._executables:

@@ -1,0 +1,59 @@
+"""What a model file's notes say of its numbers, for whoever knows to ask; they may be anybody's.
+
+task            "regression": the outputs are the predictions; else they are scores of classes
+is_column       true: of (n, 1) outputs, (n,) predictions are made
+class_names     a name for each class
+feature_names   the columns of a table that the model was fitted to
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from miniflow.errors import FeedError, shown
+
+
+def predictions_of(output: Any, notes: Mapping[str, Any]) -> Any:
+    """What a model predicts, given what it computed: classes, or the numbers themselves.
+
+    >>> predictions_of(np.array([[0.25], [-1.0]]), {})
+    array([1, 0])
+    >>> predictions_of(np.array([[0.25], [-1.0]]), {"task": "regression", "is_column": True})
+    array([ 0.25, -1.  ])
+    """
+    output = np.asarray(output)
+    if notes.get("task") == "regression":
+        is_column = notes.get("is_column") is True and output.ndim == 2 and output.shape[1] == 1
+        return output[:, 0] if is_column else output
+    if output.ndim > 1 and output.shape[-1] != 1:
+        return output.argmax(axis=-1)
+    positive = output > 0 if output.ndim < 2 else output[..., 0] > 0
+    names = notes.get("class_names")
+    if isinstance(names, list) and len(names) == 1:  # of one class there is nothing to tell
+        positive = np.zeros_like(positive)
+    return positive.astype(int) if output.ndim else int(positive)
+
+
+def check_columns(given: Any, notes: Mapping[str, Any]) -> None:
+    """Raise FeedError if this is a table with other columns than the model was fitted to, or in
+    another order; arrays have no names, and are taken as they are.
+    """
+    names, columns = notes.get("feature_names"), getattr(given, "columns", None)
+    if not isinstance(names, list) or columns is None:
+        return
+    found = [str(column) for column in columns]
+    if found == names:
+        return
+    missing = [name for name in names if name not in found]
+    unknown = [name for name in found if name not in names]
+    if missing or unknown:
+        told = [f"lacks {shown(', '.join(missing))}"] * bool(missing)
+        told += [f"has {shown(', '.join(unknown))} besides"] * bool(unknown)
+        what = " and ".join(told)
+    else:
+        what = f"has them as {shown(', '.join(found))}"
+    raise FeedError(
+        f"The model was fitted to a table with the columns {shown(', '.join(map(str, names)))}, in "
+        f"this order; the one that it was given {what}."
+    )
