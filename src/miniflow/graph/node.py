@@ -114,9 +114,11 @@ class Node(Operators, NoNumber):
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
+    _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at
 
     def __init_subclass__(cls) -> None:
         cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
+        cls._is_foreign = not cls.__module__.startswith("miniflow.")
 
     def forward(self, *value: Any) -> None:
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""

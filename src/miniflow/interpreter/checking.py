@@ -20,7 +20,6 @@ from miniflow.interpreter.feeding import (
     checked_output,
     checked_wrt,
     end_feed,
-    explained,
 )
 from miniflow.interpreter.passes import (
     Upstream,
@@ -31,6 +30,7 @@ from miniflow.interpreter.passes import (
     one_pass_at_a_time,
     start_pass,
 )
+from miniflow.interpreter.results import explained
 
 # Entries of an input that are compared, at most: differences cost two forward calls each.
 SAMPLES = 100

@@ -1,20 +1,17 @@
-"""What goes into a pass, checked: the output, `wrt`, `feed_dict` and what it lacks. And what a
-node's failure is told as.
-"""
+"""What goes into a pass, checked: the output, `wrt`, `feed_dict` and what it lacks."""
 
 import inspect
-import re
 import warnings
 import weakref
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from miniflow.errors import FeedError, GradientError, GraphError, NodeError, ShapeError
-from miniflow.graph import Input, Node, Op, Parameter
+from miniflow.errors import FeedError, GradientError, GraphError, ShapeError
+from miniflow.graph import Input, Node, Parameter
 from miniflow.graph.places import users_level
 from miniflow.graph.plans import Plan
-from miniflow.graph.values import as_value, describe, shape_of
+from miniflow.graph.values import as_value, describe
 
 
 def checked_output(node: Any) -> Node:
@@ -190,45 +187,8 @@ def _lacks_a_value(node: Node) -> bool:
     return is_input(node) and (node.value is None or wants_a_value(type(node).forward))
 
 
-def value_not_set(node: Node) -> GraphError:
-    """The error for a node whose `forward`, or `compute`, was run and left no value."""
-    if type(node).forward is Op.forward:
-        return GraphError(f"{node}: compute() returned nothing; it must return the value.")
-    return GraphError(f"{node}: forward() did not set self.value.")
-
-
 def not_one_number(node: Node, shape: tuple[int, ...]) -> ShapeError:
     """The error for training that is given many numbers to make small."""
     return ShapeError(
         f"{node} has a value of shape {shape}; what is trained is one number: take the Mean of it."
-    )
-
-
-# What NumPy says of `dx += 0.5 * grad`, if dx holds integers.
-_FRACTION_INTO_WHOLE_NUMBERS = re.compile(
-    r"Cannot cast ufunc '\w+' output from dtype\('(float\d+)'\) to dtype\('(u?int\d+|bool)'\)"
-)
-
-
-def explained(node: Node, method: str, error: Exception) -> GraphError:
-    """The error for a node whose own code raised: with the node, and the shapes that it saw."""
-    for source in node.inbound_nodes:
-        if source.value is None:  # the mistake is there, and only its consumer noticed
-            return value_not_set(source)
-    shapes = [(source.label, shape_of(source.value)) for source in node.inbound_nodes]
-    of_shapes = method == "forward" and isinstance(error, (ValueError, IndexError))
-    if of_shapes and isinstance(node, Op) and node.expects:
-        seen = " and ".join(f"{label} of shape {shape}" for label, shape in shapes)
-        return ShapeError(f"{node} got {seen}; it takes {node.expects}.")
-    seen = ", ".join(f"{label} {shape}" for label, shape in shapes)
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    told = f"failed with {reason.rstrip('.')}."
-    if cast := _FRACTION_INTO_WHOLE_NUMBERS.search(reason):
-        told = (
-            f"puts fractions ({cast[1]}) into an array of whole numbers ({cast[2]}), which cannot "
-            "hold them. np.zeros_like(v) is one wherever v is: write np.zeros_like(v, dtype=float),"
-            " or feed floats, x.astype(float)."
-        )
-    return NodeError(
-        f"{node}: {method}() {told}" + (f" Shapes of its inputs: {seen}." if seen else "")
     )

@@ -30,10 +30,9 @@ from miniflow.interpreter.feeding import (
     checked_output,
     checked_wrt,
     end_feed,
-    explained,
     parameters_of,
-    value_not_set,
 )
+from miniflow.interpreter.results import explained, see_to_gradients, see_to_value, value_not_set
 from miniflow.locks import Lock
 
 
@@ -256,7 +255,9 @@ def forward_pass(
                     node.forward(feed[node])
                 else:
                     node.forward()
-                if node.value is None:
+                if node._is_foreign:
+                    see_to_value(node)
+                elif node.value is None:
                     raise value_not_set(node)
         except Exception as error:
             check_fed_enough((*plan.order, output), feed)
@@ -294,6 +295,8 @@ def leave_gradients(node: Node, needed: set[Node]) -> None:
     node.backward()
     if not node._sees_to_shapes:
         check_gradients_of(node, needed)
+    if node._is_foreign:
+        see_to_gradients(node)
 
 
 def gradient_of(node: Node) -> Any:

@@ -21,12 +21,11 @@ def finding_of(
     cause = error.__cause__ if isinstance(error, GraphError) and error.__cause__ else error
     if isinstance(cause, NotImplementedError):
         return Finding("unsolved", unwritten(cause, line), ran, line)
-    if isinstance(cause, TypeError) and "ellipsis" in str(cause):
+    if isinstance(cause, (TypeError, GraphError)) and "ellipsis" in str(cause):
         return Finding("unsolved", "there is still a `...` to be replaced.", ran, line)
     if isinstance(cause, GraphError):
-        return Finding(
-            "exception", without_places(str(cause), folder), ran, line or line_of_code(at)
-        )
+        sentence = re.sub(r"^[^:]*: (?=the value is )", "", without_places(str(cause), folder))
+        return Finding("exception", sentence, ran, line or line_of_code(at))
     if line is not None:
         sentence = in_plain_words(cause)
         told = described(cause)

@@ -14,8 +14,8 @@ import miniflow
 from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass
-from miniflow.interpreter.feeding import explained
 from miniflow.interpreter.passes import backward_pass
+from miniflow.interpreter.results import explained, see_to_value
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
 from miniflow.ir.program import Operand, Origin
 from miniflow.tracing.arrays import is_traced_array, operand_of, wrapped
@@ -62,6 +62,8 @@ class Walk:
     def call_forward(self, node: Node, phase: str, method: Callable[[], Any]) -> None:
         """Call `forward` of a node, and give its value the node's name."""
         self.call(node, phase, method)
+        if node._is_foreign:
+            see_to_value(node)
         if node.value is not None:  # that is what the pass sees to
             value = self.call(node, phase, partial(value_of, node))
             self.trace.builder.name(value, node.name)

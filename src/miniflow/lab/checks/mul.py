@@ -286,7 +286,7 @@ def room_for_fractions(work: Work) -> Iterator[None]:
     try:
         yield
     except GraphError as error:
-        if "Cannot cast" not in str(error):
+        if "Cannot cast" not in str(error.__cause__):
             raise
         work.fail(
             "np.zeros_like of whole numbers has no room for fractions: start from 0 instead, as "
