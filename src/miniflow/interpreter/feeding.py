@@ -3,7 +3,7 @@
 import inspect
 import warnings
 import weakref
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +17,10 @@ from miniflow.graph.values import as_value, describe
 def checked_output(node: Any) -> Node:
     """What a pass is asked for, if it is a node."""
     if not isinstance(node, Node):
-        one = ": one at a time" if isinstance(node, (list, tuple, set)) else ""
-        raise GraphError(f"The output is a node, and {describe(node)} was given{one}.")
+        given = node.values() if isinstance(node, dict) else node
+        several = isinstance(given, Collection) and any(isinstance(one, Node) for one in given)
+        only = ": one at a time" if several else ""
+        raise GraphError(f"The output is a node, and {describe(node)} was given{only}.")
     return node
 
 
