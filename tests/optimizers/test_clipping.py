@@ -14,7 +14,7 @@ from blobs import problem
 import miniflow as mf
 from miniflow.errors import NotFiniteError
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from miniflow.optimizers.clipping import clipped
+from miniflow.optimizers.clipping import clip_gradients
 from miniflow.options import OptionError
 from miniflow.training import fit
 
@@ -48,7 +48,7 @@ def test_global_clipnorm_shortens_all_gradients_by_the_same_share() -> None:
 
 def test_gradients_of_two_dtypes_are_shortened_together_and_keep_theirs() -> None:
     gradients = [np.array([3.0], np.float32), np.array([4.0])]
-    shortened = clipped(gradients, {"global_clipnorm": 1.0})
+    shortened = clip_gradients(gradients, {"global_clipnorm": 1.0})
     assert [g.dtype for g in shortened] == [np.float32, np.float64]
     np.testing.assert_allclose(np.concatenate(shortened), [0.6, 0.8], rtol=1e-6)
 

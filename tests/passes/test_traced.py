@@ -11,7 +11,7 @@ import pytest
 
 from miniflow.ir import Program, check, type_of
 from miniflow.passes import TIDY, contract, optimize
-from miniflow.tracing.arrays import operand_of, wrapped
+from miniflow.tracing.arrays import operand_of, wrap
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.trace import recording
 
@@ -22,7 +22,7 @@ def traced(function: Callable[..., Any], *arguments: Any) -> Program:
     """Return the program of what `function` asks NumPy to do with these arguments."""
     with recording(visible_creation) as trace:
         inputs = [trace.builder.input(type_of(argument)) for argument in arguments]
-        outputs = function(*map(wrapped, inputs))
+        outputs = function(*map(wrap, inputs))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         return trace.builder.program([operand_of(output) for output in outputs])
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from miniflow.ir import Program, check, evaluate
 from miniflow.ir.dtypes import type_of
-from miniflow.tracing.arrays import is_traced_array, operand_of, wrapped
+from miniflow.tracing.arrays import is_traced_array, operand_of, wrap
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.trace import recording
 
@@ -19,7 +19,7 @@ def record(
     with recording(visible_creation) as trace:
         tracers = []
         for i, value in enumerate(values):
-            tracer = wrapped(trace.builder.input(type_of(value), "fed", f"x{i}"))
+            tracer = wrap(trace.builder.input(type_of(value), "fed", f"x{i}"))
             if is_traced_array(tracer):
                 tracer.storage.locked = locked
             tracers.append(tracer)

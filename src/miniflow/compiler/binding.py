@@ -61,7 +61,7 @@ class Binding:
     ) -> None:
         self._optimizer = optimizer
         self._settings = [] if optimizer is None else list(settings_of(optimizer))
-        self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copied": copied}
+        self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copy_if_shared": copy_if_shared}
         self._arrays: list[tuple[int, ValueType, Callable[[], Any]]] = []  # and where to look
         self._fed: dict[Node, str] = {}
         self._lines: list[str] = []
@@ -147,7 +147,7 @@ class Binding:
             return
         # What looks at nobody else's memory can only be an updated array as a whole.
         shares = f"({name}.base is not None or id({name}) in updated_ids)"
-        self._write(f"if {in_order} or {shares}:", f"    {name} = copied({name}, updated)")
+        self._write(f"if {in_order} or {shares}:", f"    {name} = copy_if_shared({name}, updated)")
 
     def _note_type(self, type_: ValueType, node: Any) -> None:
         """Say what was last fed: a model file needs to know."""
@@ -193,7 +193,7 @@ class Binding:
         self._lines += [f"    {line}" for line in lines]
 
 
-def copied(array: Any, updated: Sequence[Any]) -> Any:
+def copy_if_shared(array: Any, updated: Sequence[Any]) -> Any:
     """The array, or a copy of it in C order if it is not, or if it may share memory with others."""
     in_order = array.flags.num & ARRAY_IN_ORDER == ARRAY_IN_ORDER
     if in_order and not any(np.may_share_memory(array, other) for other in updated):

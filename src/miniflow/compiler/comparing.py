@@ -10,7 +10,7 @@ import numpy as np
 from miniflow import interpreter
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
-from miniflow.interpreter.feeding import given_to_sources
+from miniflow.interpreter.feeding import give_to_sources
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Output, Program
@@ -34,7 +34,7 @@ def compare_with_interpreter(
     output, wanted = order[-1], [*wrt, *parameters]
     with preserved_deeply(order), np.errstate(all="ignore"):
         arguments = [_argument(entry, order, feed, optimizer) for entry in recording.program.inputs]
-        fed = given_to_sources(feed)
+        fed = give_to_sources(feed)
         if wanted:
             _, gradients = interpreter.value_and_grad(output, fed, wanted)
         else:

@@ -35,7 +35,7 @@ from miniflow.interpreter.feeding import (
     checked_feed,
     checked_output,
     checked_wrt,
-    given_to_sources,
+    give_to_sources,
     not_one_number,
     only_needed,
     wants_a_value,
@@ -48,7 +48,7 @@ from miniflow.ir.program import Output, Program
 from miniflow.locks import Lock, renew_after_fork
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
-from miniflow.tracing.steady import recorded_steadily
+from miniflow.tracing.steady import record_steadily
 
 KEPT = 16  # programs, with their memory; of more, the one that was not used for longest goes
 
@@ -300,7 +300,7 @@ class Compiled:
                 )
             elif variant.has_unchecked:
                 with preserved_deeply(self._order), np.errstate(all="ignore"):
-                    interpreter.value(self._node, given_to_sources(feed))
+                    interpreter.value(self._node, give_to_sources(feed))
         return variant
 
     def _settings(self) -> list[Any]:
@@ -319,7 +319,7 @@ class Compiled:
         types = {node: type_of(value) for node, value in feed.items()}
         whole = (self._node, self._plan, types, self._wrt, self.parameters, self._optimizer)
         try:
-            return recorded_steadily(lambda: record(*whole), self._order)
+            return record_steadily(lambda: record(*whole), self._order)
         except GraphError as error:
             raise self._explained(feed, error) from error
 
@@ -336,7 +336,7 @@ class Compiled:
         """The interpreter's account of what went wrong: it knows the nodes."""
         wanted = [*self._wrt, *self.parameters]
         with preserved_deeply(self._order):
-            feed = given_to_sources(feed or {})
+            feed = give_to_sources(feed or {})
             if isinstance(error, FloatingPointError):
                 culprit = find_not_finite(self._node, feed, wanted)
                 return NotFiniteError(

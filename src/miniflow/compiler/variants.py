@@ -13,7 +13,7 @@ from miniflow.compiler.binding import Binding, Check
 from miniflow.compiler.threads import Run, on_one_thread_if_small
 from miniflow.graph import Constant, Node, Op, Parameter
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.interpreter.feeding import given_to_sources
+from miniflow.interpreter.feeding import give_to_sources
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
 from miniflow.tracing.keeping import preserved_deeply
@@ -124,7 +124,7 @@ def _value_of(node: Node, feed: Mapping[Node, Any]) -> Any:
     def interpreted(feed: Mapping[Node, Any]) -> Any:
         with preserved_deeply(order):
             return interpreter.value(
-                node, given_to_sources({n: feed[n] for n in order if n in feed})
+                node, give_to_sources({n: feed[n] for n in order if n in feed})
             )
 
     return interpreted

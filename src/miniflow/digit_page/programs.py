@@ -22,7 +22,7 @@ from miniflow.ir.build import Builder
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Operand, Output, Program
 from miniflow.models import Model
-from miniflow.models.forward_program import recorded_graph
+from miniflow.models.forward_program import record_graph
 from miniflow.nodes.activation import softmax
 from miniflow.nodes.loss import CrossEntropyWithSoftmax
 from miniflow.passes import optimize
@@ -80,7 +80,7 @@ def _explain(forward: Program, backward: Program) -> Program:
     (raw,) = _calls(builder, forward, [given])
     logits = _as_logits(builder, raw)
     loss = CrossEntropyWithSoftmax(z := Input("logits"), y := Input("label"))
-    recording = recorded_graph(loss, {z: logits.type, y: label.type}, wrt=[z])
+    recording = record_graph(loss, {z: logits.type, y: label.type}, wrt=[z])
     _, gradient = _calls(builder, recording.program, [logits, label])
     # The loss is minus the log-probability, so the way up is against its gradient.
     upstream = builder.add("cast", [builder.add("negative", [gradient])], {"dtype": raw.dtype})
@@ -115,7 +115,7 @@ def _as_logits(builder: Builder, output: Operand) -> Operand:
 def _recorded(function: Callable[..., Any], **types: ValueType) -> Program:
     """A function of arrays of these types, in NumPy, as a program."""
     inputs: dict[Node, ValueType] = {Input(name): type_ for name, type_ in types.items()}
-    return recorded_graph(_Step(function, *inputs), inputs).program
+    return record_graph(_Step(function, *inputs), inputs).program
 
 
 class _Step(Op):

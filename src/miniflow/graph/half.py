@@ -22,21 +22,21 @@ def holds_half(values: Sequence[Any]) -> bool:
     return any(getattr(value, "dtype", NO_DTYPE).char == "e" for value in values)
 
 
-def widened(values: Sequence[Any]) -> list[Any]:
+def widen(values: Sequence[Any]) -> list[Any]:
     """The values with float32 in the place of float16.
 
-    >>> widened([np.float16(0.5), 3])
+    >>> widen([np.float16(0.5), 3])
     [np.float32(0.5), 3]
     """
     return [value.astype(np.float32) if holds_half((value,)) else value for value in values]
 
 
-def narrowed(result: Any, values: Sequence[Any]) -> Any:
-    """What was computed from `widened(values)`, in the dtype that NumPy would have made of them.
+def narrow(result: Any, values: Sequence[Any]) -> Any:
+    """What was computed from `widen(values)`, in the dtype that NumPy would have made of them.
 
-    >>> narrowed(np.float32(0.1), [np.float16(1), 10])
+    >>> narrow(np.float32(0.1), [np.float16(1), 10])
     np.float16(0.1)
-    >>> narrowed(np.float32(0.1), [np.float16(1), np.float32(10)])
+    >>> narrow(np.float32(0.1), [np.float16(1), np.float32(10)])
     np.float32(0.1)
     """
     if _is_single(result) and not any(map(_is_single, values)):

@@ -103,7 +103,7 @@ def bits(value: Any) -> float:
     return value.bit_length() if type(value) in (int, bool) else 63
 
 
-def known(value: Any) -> Any:
+def known_value(value: Any) -> Any:
     """A value as it is; of one that is recorded its number or array, or None if an input has a part
     in it.
     """

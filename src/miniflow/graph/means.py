@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.graph.values import promoted, shape_of, where
+from miniflow.graph.values import promote, shape_of, where
 
 SMALL = 2.0**-540  # times any float64: its square is one, too
 _BLOCK = 16384  # entries that are squared at a time: they stay in the nearest cache
@@ -32,7 +32,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     >>> float(mean(np.array([1.5e308, 1.7e308]))), mean(np.float32([3e38, 1e38]))
     (1.6e+308, np.float32(2e+38))
     """
-    x = promoted(x)
+    x = promote(x)
     if _is_narrow(x):
         wide = np.mean(x, axis=axis, dtype=np.float64, keepdims=keepdims)
         return wide.astype(x.dtype)

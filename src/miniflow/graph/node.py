@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError, OperandError, ShapeError
-from miniflow.graph.half import NO_DTYPE, holds_half, narrowed, widened
+from miniflow.graph.half import NO_DTYPE, holds_half, narrow, widen
 from miniflow.graph.no_number import NoNumber
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, line_of
@@ -378,8 +378,8 @@ class Op(Node):
     def _forward_in_float32(self, values: list[Any]) -> None:
         self._saw_float16 = self.widens_float16
         if self.widens_float16:
-            self._unrounded = self.compute(*widened(values))
-            self.value = narrowed(self._unrounded, values)
+            self._unrounded = self.compute(*widen(values))
+            self.value = narrow(self._unrounded, values)
         else:
             self.value = self.compute(*values)
 
@@ -391,7 +391,7 @@ class Op(Node):
         seen = (upstream, *values) if self._saw_float16 else ()
         is_half = self._saw_float16 and holds_half(seen)
         if is_half:
-            upstream, *values = widened(seen)
+            upstream, *values = widen(seen)
             stored, self.value = self.value, self._unrounded
         grads = self.gradient(upstream, *values)
         if grads is None:
@@ -414,7 +414,7 @@ class Op(Node):
                 elif getattr(grad, "shape", ()) != getattr(value, "shape", ()):
                     grad = self._summed(grad, node)
                 if is_half:
-                    grad = narrowed(grad, seen)
+                    grad = narrow(grad, seen)
                 if node in gradients:
                     grad = gradients[node] + grad
                 elif gradients and isinstance(grad, np.ndarray) and _is_one_of(grad, gradients):

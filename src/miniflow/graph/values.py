@@ -40,10 +40,10 @@ def sum_to_shape(grad: Any, shape: tuple[int, ...]) -> Any:
     return np.sum(grad, axis=tuple(range(extra)) + tuple(repeated)).reshape(shape)
 
 
-def promoted(x: Any) -> Any:
+def promote(x: Any) -> Any:
     """Integers as floating-point numbers; anything else as it is.
 
-    >>> promoted(3), promoted(np.float32(3)).dtype
+    >>> promote(3), promote(np.float32(3)).dtype
     (3.0, dtype('float32'))
     """
     dtype = getattr(x, "dtype", None)

@@ -30,7 +30,7 @@ from miniflow.interpreter.passes import (
     one_pass_at_a_time,
     start_pass,
 )
-from miniflow.interpreter.results import explained
+from miniflow.interpreter.results import node_failed
 
 # Entries of an input that are compared, at most: differences cost two forward calls each.
 SAMPLES = 100
@@ -178,7 +178,7 @@ def _check_edge(
         except GraphError:
             raise
         except Exception as error:
-            raise explained(node, method, error) from error
+            raise node_failed(node, method, error) from error
 
 
 def _compare(

@@ -133,7 +133,7 @@ def checked_feed(
     return feed
 
 
-def given_to_sources(feed: Mapping[Node, Any]) -> dict[Node, Any]:
+def give_to_sources(feed: Mapping[Node, Any]) -> dict[Node, Any]:
     """The feed without the sources that make their own values (`forward(self)` of a node without
     inbound nodes): they are given theirs here, and keep them until their state is put back.
     """

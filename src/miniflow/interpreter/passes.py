@@ -32,7 +32,7 @@ from miniflow.interpreter.feeding import (
     end_feed,
     parameters_of,
 )
-from miniflow.interpreter.results import explained, see_to_gradients, see_to_value, value_not_set
+from miniflow.interpreter.results import node_failed, see_to_gradients, see_to_value, value_not_set
 from miniflow.locks import Lock
 
 
@@ -187,7 +187,7 @@ def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = Fa
 
 
 @contextmanager
-def preserved(nodes: Iterable[Node]) -> Iterator[None]:
+def attributes_preserved(nodes: Iterable[Node]) -> Iterator[None]:
     """Put all state of these nodes back at the end: what was computed in between leaves no
     trace.
     """
@@ -209,7 +209,7 @@ def alone(
     *,
     tracing: bool = False,
     moved: Iterable[Node] = (),
-    keep: Callable[[Sequence[Node]], AbstractContextManager[None]] = preserved,
+    keep: Callable[[Sequence[Node]], AbstractContextManager[None]] = attributes_preserved,
 ) -> Iterator[None]:
     """A pass over one node by itself: `node.forward()` and `node.backward()` can be called inside
     the `with` block, and afterwards its state is as it was.
@@ -263,7 +263,7 @@ def forward_pass(
             check_fed_enough((*plan.order, output), feed)
             if call is not None or isinstance(error, GraphError):
                 raise
-            raise explained(node, "forward", error) from error
+            raise node_failed(node, "forward", error) from error
 
 
 def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = None) -> list[Any]:
@@ -287,7 +287,7 @@ def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = 
         except Exception as error:
             if call is not None or isinstance(error, GraphError):
                 raise
-            raise explained(node, "backward", error) from error
+            raise node_failed(node, "backward", error) from error
 
 
 def leave_gradients(node: Node, needed: set[Node]) -> None:

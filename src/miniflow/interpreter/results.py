@@ -72,7 +72,7 @@ _FRACTION_INTO_WHOLE_NUMBERS = re.compile(
 )
 
 
-def explained(node: Node, method: str, error: Exception) -> GraphError:
+def node_failed(node: Node, method: str, error: Exception) -> GraphError:
     """The error for a node whose own code raised: with the node, and the shapes that it saw."""
     for source in node.inbound_nodes:
         if source.value is None:  # the mistake is there, and only its consumer noticed

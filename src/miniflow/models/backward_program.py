@@ -15,8 +15,8 @@ from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Program
 from miniflow.models.forward_program import (
     Stored,
-    recorded_graph,
-    stored,
+    as_stored,
+    record_graph,
     with_constants,
     with_rows,
 )
@@ -34,7 +34,7 @@ def backward_program(
         return None
     types = with_rows(examples, forward.rows)
     try:
-        recorded = recorded_graph(output, types, wrt, twice=True, upstream=forward.output).program
+        recorded = record_graph(output, types, wrt, twice=True, upstream=forward.output).program
     except MiniflowError:
         return None
     whole = with_constants(recorded, list(examples), output)
@@ -42,7 +42,7 @@ def backward_program(
     if not all(_holds_fractions(o.operand.type) for o in gradients):
         return None
     program = prune(Program(whole.inputs, whole.equations, gradients, whole.constants))
-    return stored(program, forward.rows)
+    return as_stored(program, forward.rows)
 
 
 def _holds_fractions(type_: ValueType) -> bool:

@@ -22,7 +22,7 @@ from miniflow.ir.program import Constant, Program
 from miniflow.ir.store import describe_program, generalize, parse, specialize
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
-from miniflow.tracing.steady import recorded_steadily
+from miniflow.tracing.steady import record_steadily
 
 ROWS = (2, 3, 5)
 MANY = 997
@@ -58,7 +58,7 @@ def without_loss(node: Node, inputs: Any) -> Node:
     if node.value is not None and all(source._fed_type is None for source in sources):
         shapes = np.shape(node.value), np.shape(logits.value)
     else:
-        values = recorded_graph(node, {source: _last_type(source) for source in sources}).values
+        values = record_graph(node, {source: _last_type(source) for source in sources}).values
         shapes = values[node].shape, values[logits].shape
     return logits if shapes[0] == () != shapes[1] else node
 
@@ -98,15 +98,15 @@ def _last_type(node: Node) -> ValueType:
     return type_
 
 
-def recorded_graph(
+def record_graph(
     output: Node,
     types: Mapping[Node, ValueType],
     wrt: Sequence[Node] = (),
     twice: bool = False,
     upstream: ValueType | None = None,
 ) -> Recording:
-    """The recording of a graph whose inputs have these types, and of its gradients with respect to
-    `wrt`; the nodes are left as they were. If `twice`, what differs from pass to pass is refused.
+    """Record a graph whose inputs have these types, and its gradients with respect to `wrt`; the
+    nodes are left as they were. If `twice`, what differs from pass to pass is refused.
     `upstream` is as for `record`.
     """
     order = ancestors_in_order(output)
@@ -115,7 +115,7 @@ def recorded_graph(
         return record(output, plan_for(output), types, wrt, upstream=upstream)
 
     if twice:
-        return recorded_steadily(once, order)
+        return record_steadily(once, order)
     with preserved_deeply(order):
         return once()
 
@@ -148,11 +148,11 @@ def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
         if specialize(description, MANY) != _as_json(_program(output, examples, MANY)):
             raise ProgramError("the program for many rows is another one")
     except MiniflowError:
-        return stored(steady, None)
+        return as_stored(steady, None)
     return Stored(description, _named_arrays(program), 1, one.outputs[0].operand.type)
 
 
-def stored(program: Program, rows: int | None) -> Stored:
+def as_stored(program: Program, rows: int | None) -> Stored:
     """What to store of a program for one number of rows."""
     output = program.outputs[0].operand.type
     return Stored(describe_program(program), _named_arrays(program), rows, output)
@@ -168,7 +168,7 @@ def _as_json(program: Program) -> Any:
 
 def _program(output: Node, examples: Mapping[Node, ValueType], n: int | None) -> Program:
     """The program for n rows, or for as many as the examples have; it is then recorded twice."""
-    recorded = recorded_graph(output, with_rows(examples, n), twice=n is None).program
+    recorded = record_graph(output, with_rows(examples, n), twice=n is None).program
     return with_constants(recorded, list(examples), output)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from miniflow.graph import Op
 from miniflow.graph.operators import WAYS
-from miniflow.graph.values import promoted, where
+from miniflow.graph.values import promote, where
 
 
 def sigmoid(x: Any) -> Any:
@@ -19,7 +19,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    x = promoted(x)
+    x = promote(x)
     return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
@@ -29,7 +29,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.2, 1.0, 0.3])).round(4)
     array([0.2309, 0.5139, 0.2552])
     """
-    x = promoted(x)  # unsigned integers would wrap round below 0
+    x = promote(x)  # unsigned integers would wrap round below 0
     powers = np.exp(below_largest(x, axis))
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
@@ -72,7 +72,7 @@ class Tanh(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.tanh(promoted(x))
+        return np.tanh(promote(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (grad * (1 - self.value * self.value),)
@@ -138,11 +138,11 @@ class GELU(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        x = np.maximum(promoted(x), -_GELU_END)
+        x = np.maximum(promote(x), -_GELU_END)
         return 0.5 * x * (1 + self._tanh(np.minimum(x, _GELU_END)))
 
     def gradient(self, grad: Any, x: Any) -> Any:
-        x = np.minimum(np.maximum(promoted(x), -_GELU_END), _GELU_END)
+        x = np.minimum(np.maximum(promote(x), -_GELU_END), _GELU_END)
         t = self._tanh(x)
         inner = _GELU_SCALE * (1 + 3 * 0.044715 * x * x)
         return (grad * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner),)
@@ -205,7 +205,7 @@ class LogSoftmax(Op):
         self.axis = axis
 
     def compute(self, x: Any) -> Any:
-        shifted = below_largest(promoted(x), self.axis)
+        shifted = below_largest(promote(x), self.axis)
         return shifted - np.log(np.sum(np.exp(shifted), axis=self.axis, keepdims=True))
 
     def gradient(self, grad: Any, x: Any) -> Any:

@@ -11,9 +11,9 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Op
-from miniflow.graph.integers import any_whole, as_operands, known, whole_or_floating
+from miniflow.graph.integers import any_whole, as_operands, known_value, whole_or_floating
 from miniflow.graph.operators import OPERATORS, WAYS
-from miniflow.graph.values import promoted, where
+from miniflow.graph.values import promote, where
 
 BROADCASTING = (
     "shapes that broadcast: from the last axis on, two sizes are equal or one of them is 1"
@@ -191,10 +191,10 @@ class Pow(Op):
         exponent = y - 1 + (y == 0)
 
         def dy() -> Any:
-            power, base = where(x > 0, self.value, 0.0), where(x > 0, promoted(x), 1.0)
+            power, base = where(x > 0, self.value, 0.0), where(x > 0, promote(x), 1.0)
             return where(x > 0, grad * power * np.log(base), 0.0)
 
-        return lambda: grad * y * promoted(x) ** exponent, dy
+        return lambda: grad * y * promote(x) ** exponent, dy
 
 
 class Exp(Op):
@@ -209,7 +209,7 @@ class Exp(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.exp(promoted(x))
+        return np.exp(promote(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (grad * self.value,)
@@ -228,7 +228,7 @@ class Log(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.log(promoted(x))
+        return np.log(promote(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (grad / x,)
@@ -246,7 +246,7 @@ class Sqrt(Op):
         Op.__init__(self, x, name=name)
 
     def compute(self, x: Any) -> Any:
-        return np.sqrt(promoted(x))
+        return np.sqrt(promote(x))
 
     def gradient(self, grad: Any, x: Any) -> Any:
         return (0.5 * grad / self.value,)
@@ -266,7 +266,7 @@ def _bits_of_sum(bits: list[float]) -> float:
 
 def _has_negative(exponent: Any) -> bool:
     """Whether an exponent of whole numbers is known to have a negative one."""
-    exponent = known(exponent)
+    exponent = known_value(exponent)
     if type(exponent) is int:
         return exponent < 0
     return getattr(exponent, "dtype", np.dtype(float)).kind == "i" and bool(np.any(exponent < 0))

@@ -13,7 +13,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Node, Op
-from miniflow.graph.values import describe, promoted, shape_of, where
+from miniflow.graph.values import describe, promote, shape_of, where
 
 NOT_FED = -1
 
@@ -86,7 +86,7 @@ class Dropout(Op):
             )
 
     def compute(self, x: Any, seed: Any) -> Any:
-        x = promoted(x)
+        x = promote(x)
         return +x if _is_not_fed(seed) else self._dropped(x, x, seed)
 
     def gradient(self, grad: Any, x: Any, seed: Any) -> Any:

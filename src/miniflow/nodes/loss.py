@@ -14,7 +14,7 @@ from miniflow.graph.values import (
     in_dtype_of,
     is_zeros_and_ones,
     ones_like,
-    promoted,
+    promote,
     shape_of,
     where,
 )
@@ -109,7 +109,7 @@ class CrossEntropyWithSoftmax(Op):
         )
 
     def compute(self, x: Any, y: Any) -> Any:
-        x = promoted(x)
+        x = promote(x)
         powers = np.exp(below_largest(x, 1))
         totals = np.sum(powers, axis=1, keepdims=True)
         self.cache["probabilities"] = powers / totals
@@ -178,7 +178,7 @@ class BinaryCrossEntropy(Op):
             )
 
     def compute(self, z: Any, y: Any) -> Any:
-        z, y = map(promoted, as_operands(z, y))
+        z, y = map(promote, as_operands(z, y))
         size = np.abs(z)
         apart = in_dtype_of(z, z > 0) - y
         wrong = where(z > 0, apart, -apart)  # how far the sign of z is from the truth
@@ -186,7 +186,7 @@ class BinaryCrossEntropy(Op):
 
     def gradient(self, grad: Any, z: Any, y: Any) -> Any:
         share = grad / _entries(z)
-        z, y = map(promoted, as_operands(z, y))
+        z, y = map(promote, as_operands(z, y))
         return lambda: (sigmoid(z) - y) * share, lambda: -z * share
 
     def count_correct(self, logits: Any, labels: Any) -> int | None:

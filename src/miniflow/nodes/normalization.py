@@ -9,7 +9,7 @@ from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
 from miniflow.graph.integers import as_operands
 from miniflow.graph.means import mean, root_mean_square, shrink
-from miniflow.graph.values import promoted, shape_of
+from miniflow.graph.values import promote, shape_of
 
 
 class LayerNorm(Op):
@@ -64,7 +64,7 @@ class LayerNorm(Op):
         All is computed from the distances to the largest number of the row, which are 0 in a row
         of equal numbers, and in a unit in which their sum is no larger than a number of the dtype.
         """
-        x = promoted(x)
+        x = promote(x)
         unit = shrink(x.shape[-1])
         away = unit * x - unit * np.max(x, axis=-1, keepdims=True)
         away = away - np.mean(away, axis=-1, keepdims=True)

@@ -11,7 +11,7 @@ import numpy as np
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
 from miniflow.graph.means import shrink
-from miniflow.graph.values import promoted
+from miniflow.graph.values import promote
 from miniflow.nodes.sliding import (
     Padding,
     Pair,
@@ -106,7 +106,7 @@ class MaxPool(_Pool):
         return places
 
     def _wide(self, x: Any, places: Places) -> Any:
-        return padded(promoted(x), places, -np.inf)
+        return padded(promote(x), places, -np.inf)
 
 
 class AveragePool(_Pool):
@@ -129,7 +129,7 @@ class AveragePool(_Pool):
     def compute(self, x: Any) -> Any:
         places = self._places(x)
         small = shrink(self._entries)  # the sum itself may be no number of the dtype
-        wide = padded(promoted(x) * small, places)
+        wide = padded(promote(x) * small, places)
         total: Any = None
         for i, j in entries(self.window):
             part = wide[entry(self.window, places, i, j)]

@@ -35,10 +35,10 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
-from miniflow.graph.half import widened
+from miniflow.graph.half import widen
 from miniflow.graph.means import hypot
 from miniflow.graph.values import describe, shape_of
-from miniflow.optimizers.clipping import Clipping, checked_clipping, clipped
+from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, number
 
 __all__ = ["SGD", "Adam", "AdamW", "Clipping", "Optimizer", "RMSprop"]
@@ -168,7 +168,7 @@ class Optimizer:
         """
         self._check(parameters, gradients)
         self.prepare(parameters)
-        gradients = clipped(widened(gradients), self.clipping)
+        gradients = clip_gradients(widen(gradients), self.clipping)
         lr = self._lr
         if "step" in self.state:
             step = self.state["step"]
@@ -178,7 +178,7 @@ class Optimizer:
         for i, (parameter, grad) in enumerate(zip(parameters, gradients, strict=True)):
             value = parameter.value
             kept = [self.state[f"{slot}.{i}"] for slot in self.slots]
-            (wide,) = widened([value])  # float16 in float32, anything else itself
+            (wide,) = widen([value])  # float16 in float32, anything else itself
             self._move(wide, grad, _cast(lr, wide.dtype), *kept)
             if wide is not value:
                 value[...] = wide

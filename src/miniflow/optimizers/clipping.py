@@ -1,8 +1,8 @@
 """Gradients within bounds, so that one bad batch does not throw the parameters far away.
 
-`clipped` is what every optimizer does to the gradients before it uses them. It is plain NumPy, with
-no Python `if` on a number that an array holds; so the interpreter runs it and the compiler records
-it, and in native code the bounds are a part of the loop that updates.
+`clip_gradients` is what every optimizer does to the gradients before it uses them. It is plain
+NumPy, with no Python `if` on a number that an array holds; so the interpreter runs it and the
+compiler records it, and in native code the bounds are a part of the loop that updates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ class Clipping(TypedDict, total=False):
     clipvalue: float | None
 
 
-def clipped(gradients: Sequence[Any], clipping: Mapping[str, float]) -> Sequence[Any]:
+def clip_gradients(gradients: Sequence[Any], clipping: Mapping[str, float]) -> Sequence[Any]:
     """The gradients within the bounds; those that were given stay as they are.
 
-    >>> clipped([np.array([3.0, 4.0]), np.array([0.5])], {"clipnorm": 1.0})
+    >>> clip_gradients([np.array([3.0, 4.0]), np.array([0.5])], {"clipnorm": 1.0})
     [array([0.6, 0.8]), array([0.5])]
     """
     if not clipping:

@@ -17,7 +17,7 @@ import numpy as np
 from miniflow.graph import Node
 from miniflow.graph.places import is_ours
 from miniflow.graph.plans import Pass
-from miniflow.interpreter.passes import TheEnd, alone, one_pass_at_a_time, preserved
+from miniflow.interpreter.passes import TheEnd, alone, attributes_preserved, one_pass_at_a_time
 from miniflow.tracing.keeping import preserved_deeply
 
 Array = np.ndarray[Any, Any]
@@ -43,7 +43,7 @@ def pull_back(node: Node, upstream: Any) -> dict[Node, Any]:
 
     Code that is not miniflow's own may work in place on what `forward` has kept: that is put back.
     """
-    keep = preserved if is_ours(node) else preserved_deeply
+    keep = attributes_preserved if is_ours(node) else preserved_deeply
     with alone(node, TheEnd(node, lambda: upstream), keep=keep):
         node.backward()
         # Copied: a gradient may be an array of the cache, to which its contents come back.

@@ -21,7 +21,7 @@ from miniflow.ir.dtypes import PYTHON_DTYPES, dtype_name
 from miniflow.ir.program import Operand, Params
 from miniflow.tracing.methods import NumPyMethods
 from miniflow.tracing.trace import Storage, Trace, active, is_recording, literal_or_constant
-from miniflow.tracing.traced import Traced, is_traced, settled
+from miniflow.tracing.traced import Traced, is_traced, resolve
 
 
 class _Number(Traced):
@@ -206,7 +206,7 @@ class TracedArray(NumPyMethods):
     def __getitem__(self, index: Any) -> Any:
         from miniflow.tracing.indexing import get_item
 
-        return get_item(self, index) if is_recording() else settled(self)[settled(index)]
+        return get_item(self, index) if is_recording() else resolve(self)[resolve(index)]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         from miniflow.tracing.indexing import set_item
@@ -232,7 +232,7 @@ def operand_of(value: Any) -> Operand:
         operand: Operand = value.read()
         return operand
     if is_traced_list(value):
-        entries: list[Any] = [wrapped(operand_of(entry)) for entry in value]
+        entries: list[Any] = [wrap(operand_of(entry)) for entry in value]
         return operand_of(np.stack(entries))
     return literal_or_constant(value)
 
@@ -246,11 +246,11 @@ def is_traced_list(value: Any) -> bool:
 
 def as_traced(value: Any) -> Any:
     """A traced value as it is; a number or an array as one."""
-    return value if is_traced(value) else wrapped(operand_of(value))
+    return value if is_traced(value) else wrap(operand_of(value))
 
 
-def wrapped(operand: Operand, contiguous: bool = True) -> Any:
-    """The tracer for a result: a fresh array, or a number."""
+def wrap(operand: Operand, contiguous: bool = True) -> Any:
+    """Make the tracer for a result: a fresh array, or a number."""
     if operand.type.kind == "python":
         return TracedPython(operand)
     if operand.type.kind == "scalar":
@@ -260,18 +260,18 @@ def wrapped(operand: Operand, contiguous: bool = True) -> Any:
 
 def zero_d(value: Any) -> Any:
     """A number as an array without axes."""
-    return wrapped(active().record("reshape", [operand_of(value)], {"shape": ()}))
+    return wrap(active().record("reshape", [operand_of(value)], {"shape": ()}))
 
 
 def fresh(operand: Operand) -> Any:
     """A copy: the same contents in a storage of its own."""
-    return wrapped(operand)
+    return wrap(operand)
 
 
 def elementwise(primitive: str, *values: Any) -> Any:
     """Record an elementwise primitive."""
     contiguous = all(value.contiguous for value in values if is_traced_array(value))
-    return wrapped(active().record(primitive, [operand_of(value) for value in values]), contiguous)
+    return wrap(active().record(primitive, [operand_of(value) for value in values]), contiguous)
 
 
 def cast(value: Any, dtype: Any) -> Any:
@@ -279,5 +279,5 @@ def cast(value: Any, dtype: Any) -> Any:
     operand, name = operand_of(value), dtype_name(dtype)
     contiguous = getattr(value, "contiguous", True)
     if operand.type.dtype == name and operand.type.kind != "python":
-        return wrapped(operand, contiguous)
-    return wrapped(active().record("cast", [operand], {"dtype": name}), contiguous)
+        return wrap(operand, contiguous)
+    return wrap(active().record("cast", [operand], {"dtype": name}), contiguous)

@@ -25,7 +25,7 @@ from miniflow.tracing.arrays import (
     is_traced_array,
     is_traced_list,
     operand_of,
-    wrapped,
+    wrap,
     zero_d,
 )
 from miniflow.tracing.functions import full
@@ -50,7 +50,7 @@ def _arange(*bounds: Any, dtype: Any = None, **rest: Any) -> Any:
     if not rest and all(isinstance(bound, (int, np.integer)) for bound in bounds):
         run = range(*map(int, bounds))
         params = {"start": run.start, "stop": run.stop, "step": run.step}
-        return wrapped(
+        return wrap(
             active().record("arange", [], {**params, "dtype": dtype_name(dtype or np.int64)})
         )
     return as_traced(_ORIGINAL["arange"](*bounds, dtype=dtype, **rest))
@@ -79,7 +79,7 @@ def _array(x: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0, **res
         if x.dtype not in RECORDABLE:  # of texts, say: no number of the program is in it
             return x
     operand = operand_of(x)
-    made = as_traced(x) if is_traced(x) else wrapped(operand)
+    made = as_traced(x) if is_traced(x) else wrap(operand)
     made = made.copy() if operand.type.kind == "array" else zero_d(made)
     made = made if dtype is None else cast(made, dtype)
     return np.reshape(made, (1,) * (ndmin - made.ndim) + made.shape) if ndmin > made.ndim else made
@@ -143,7 +143,7 @@ def _of_lists(name: str) -> Callable[..., Any]:
 
 def operand_list(values: Any) -> Any:
     """A list with traced entries as one array."""
-    return wrapped(operand_of(values))
+    return wrap(operand_of(values))
 
 
 _LIKE = ("zeros_like", "ones_like", "empty_like", "full_like", "copy")

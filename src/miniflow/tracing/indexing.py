@@ -15,7 +15,7 @@ import numpy as np
 
 from miniflow.ir.indexing import slice_index
 from miniflow.ir.program import Operand
-from miniflow.tracing.arrays import TracedArray, View, is_traced_list, operand_of, wrapped
+from miniflow.tracing.arrays import TracedArray, View, is_traced_list, operand_of, wrap
 from miniflow.tracing.trace import Refused, active
 from miniflow.tracing.traced import is_traced
 
@@ -32,7 +32,7 @@ def get_item(x: TracedArray, index: Any) -> Any:
     if not parts.arrays:
         if parts.is_entry:
             params = {"index": slice_index(parts.basic, x.shape)}
-            return wrapped(active().record("slice", [x.read()], params))
+            return wrap(active().record("slice", [x.read()], params))
         return _basic_view(x, parts)
     chosen = _basic_view(x, parts)
     axes, indices = tuple(parts.arrays), tuple(parts.arrays.values())
@@ -40,7 +40,7 @@ def get_item(x: TracedArray, index: Any) -> Any:
         return chosen.look(_picked_view(axes, indices), contiguous=False)
     picked = active().record("gather", [chosen.read(), *indices], {"axes": axes})
     # Where what is picked comes to lie behind another axis, the order in memory is NumPy's affair.
-    return wrapped(picked, contiguous=chosen.contiguous and axes[0] == 0)
+    return wrap(picked, contiguous=chosen.contiguous and axes[0] == 0)
 
 
 def set_item(x: TracedArray, index: Any, value: Any) -> None:
@@ -67,7 +67,7 @@ def add_at(x: Any, index: Any, value: Any) -> None:
     parts = _parts(x, index)
     if not parts.arrays:
         view = _basic_view(x, parts)
-        view.assign(wrapped(view.read()) + value)
+        view.assign(wrap(view.read()) + value)
         return
     chosen = _basic_view(x, parts)
     operands = [chosen.read(), operand_of(value), *parts.arrays.values()]
@@ -192,7 +192,7 @@ def _plain(entry: Any) -> Any:
     if isinstance(entry, range):
         return entry
     if is_traced_list(entry):
-        return wrapped(operand_of(entry))
+        return wrap(operand_of(entry))
     return np.asarray(entry) if np.size(entry) else np.asarray(entry, dtype=int)
 
 

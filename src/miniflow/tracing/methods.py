@@ -8,7 +8,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from miniflow.ir.dtypes import DTYPES, ValueType
 from miniflow.tracing.trace import is_recording
-from miniflow.tracing.traced import Traced, settled
+from miniflow.tracing.traced import Traced, resolve
 
 
 class NumPyMethods(Traced, NDArrayOperatorsMixin):
@@ -74,7 +74,7 @@ class NumPyMethods(Traced, NDArrayOperatorsMixin):
         from miniflow.tracing.arrays import cast
 
         if not is_recording():
-            return settled(self).astype(dtype)
+            return resolve(self).astype(dtype)
         if not copy and np.dtype(dtype) == self.dtype:
             return self
         return cast(self, dtype)
@@ -91,7 +91,7 @@ class NumPyMethods(Traced, NDArrayOperatorsMixin):
 
     def copy(self, order: str = "C") -> Any:
         """A copy, with memory of its own."""
-        return self.__copy__() if is_recording() else np.copy(settled(self))
+        return self.__copy__() if is_recording() else np.copy(resolve(self))
 
     def flatten(self, order: str = "C") -> Any:
         """A copy with one axis."""

@@ -15,12 +15,12 @@ import numpy as np
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Plan
 from miniflow.graph.values import ones_like
-from miniflow.interpreter.feeding import given_to_sources
+from miniflow.interpreter.feeding import give_to_sources
 from miniflow.interpreter.keeping import OURS
 from miniflow.interpreter.passes import CallNode, TheEnd, forward_pass, start_pass
 from miniflow.ir.dtypes import RECORDABLE, ValueType
 from miniflow.ir.program import Operand, Output, Program, Variable
-from miniflow.tracing.arrays import TracedArray, wrapped
+from miniflow.tracing.arrays import TracedArray, wrap
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.trace import OutsideStorage, recording
 from miniflow.tracing.update import Optimizer, record_update
@@ -74,9 +74,9 @@ def record(
         _show_arrays(order)
         wanted = [*wrt, *parameters] if optimizer is not None else list(wrt)
         this_pass = start_pass(output, plan, wanted, tracing=True)
-        forward_pass(output, plan, given_to_sources(walk.inputs(fed)), this_pass, walk.call_forward)
+        forward_pass(output, plan, give_to_sources(walk.inputs(fed)), this_pass, walk.call_forward)
         if upstream is not None:
-            fed_gradient = wrapped(trace.builder.input(upstream, "fed", "upstream"))
+            fed_gradient = wrap(trace.builder.input(upstream, "fed", "upstream"))
             # As of a DummyGrad: in the shape of the value, and in an array that may be written to.
             this_pass.consumers[output] = TheEnd(
                 output, lambda: fed_gradient * ones_like(output.value)

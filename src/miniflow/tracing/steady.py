@@ -17,8 +17,8 @@ from miniflow.tracing.record import Recording
 _INTERPRETER = "The interpreter (mf.value_and_grad) runs it as it is."
 
 
-def recorded_steadily(record_once: Callable[[], Recording], nodes: Sequence[Node]) -> Recording:
-    """What `record_once` records, if it records the same every time.
+def record_steadily(record_once: Callable[[], Recording], nodes: Sequence[Node]) -> Recording:
+    """Return what `record_once` records, if it records the same every time.
 
     Raises CompileError, naming the node, if it does not. Code that makes something in its first
     pass and keeps it does the same from the second pass on, and that is what counts.

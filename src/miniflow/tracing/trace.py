@@ -53,7 +53,7 @@ class Storage:
     def write(self, contents: Operand) -> None:
         """Replace the contents."""
         if self.trace is not active():
-            raise outlived("it writes to")
+            raise outlived_error("it writes to")
         if self.locked:
             raise Refused(
                 f"it writes to an array in place, and {self.locked}.",
@@ -156,11 +156,11 @@ _active: list[Trace] = []  # the one under way last; passes are serialised by th
 def active() -> Trace:
     """The recording under way."""
     if not _active:
-        raise outlived("it uses")
+        raise outlived_error("it uses")
     return _active[-1]
 
 
-def outlived(does: str) -> Exception:
+def outlived_error(does: str) -> Exception:
     """The error for a traced value that was kept, in an attribute or a cache, beyond its pass."""
     if _active:
         return Refused(

@@ -2,7 +2,7 @@
 to say which number they are.
 
 `arrays` has the kinds of them. Once their recording is over, only those are of use in which no
-input has a part: they are `settled`, which gives the number or the array that they stand for.
+input has a part: `resolve` gives the number or the array that they stand for.
 """
 
 import operator
@@ -17,7 +17,7 @@ from miniflow.tracing.trace import (
     active,
     is_recording,
     literal_or_constant,
-    outlived,
+    outlived_error,
 )
 
 
@@ -39,25 +39,25 @@ class Traced:
 
     def read(self) -> Operand:
         """The operand that holds this value now, in the recording under way."""
-        return self.own() if self.own_trace() is active() else literal_or_constant(settled(self))
+        return self.own() if self.own_trace() is active() else literal_or_constant(resolve(self))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         from miniflow.tracing.functions import call_function
 
         if not is_recording():
-            return function(*settled(args), **{name: settled(x) for name, x in kwargs.items()})
+            return function(*resolve(args), **{name: resolve(x) for name, x in kwargs.items()})
         return call_function(function, args, kwargs)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         from miniflow.tracing.ufuncs import call_ufunc
 
         if not is_recording() and "out" not in options:
-            return getattr(ufunc, method)(*settled(inputs), **options)
+            return getattr(ufunc, method)(*resolve(inputs), **options)
         return call_ufunc(ufunc, method, inputs, options)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         if not is_recording():
-            return np.array(settled(self), dtype)
+            return np.array(resolve(self), dtype)
         known = self.known()
         if known is None:
             raise Refused(
@@ -76,7 +76,7 @@ class Traced:
     def _number(self, asked: str) -> Any:
         value = self.known()
         if value is None and not is_recording():
-            raise outlived("it uses")
+            raise outlived_error("it uses")
         if value is None:
             raise Refused(
                 f"it asks for the number in an array ({asked}), which differs from call to call.",
@@ -147,11 +147,11 @@ def is_traced(value: Any) -> bool:
     return issubclass(type(value), Traced)
 
 
-def settled(value: Any) -> Any:
+def resolve(value: Any) -> Any:
     """What a traced value is, whose recording is not under way; in tuples and lists too."""
     known: Any = known_values(value)
     if known is None and value is not None:
-        raise outlived("it uses")
+        raise outlived_error("it uses")
     return known
 
 

@@ -18,7 +18,7 @@ from miniflow.tracing.arrays import (
     elementwise,
     is_traced_array,
     operand_of,
-    wrapped,
+    wrap,
 )
 from miniflow.tracing.trace import Refused, active
 from miniflow.tracing.traced import is_traced, known_values
@@ -77,7 +77,7 @@ def _heaviside(x: Any, y: Any) -> Any:
 
 
 COMPOSITES: Mapping[str, Callable[..., Any]] = {
-    "positive": lambda x: wrapped(operand_of(x), getattr(x, "contiguous", True)),
+    "positive": lambda x: wrap(operand_of(x), getattr(x, "contiguous", True)),
     "fabs": lambda x: np.abs(_floating(x)),
     "logical_xor": lambda x, y: (x != 0) != (y != 0),
     "square": _square,
@@ -139,7 +139,7 @@ def _apply(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     if not is_numpys:  # another library's, whatever its name
         raise Refused(f"it calls {name}, which is not NumPy's.", "Say it with NumPy's functions.")
     if name == "matmul":
-        return wrapped(active().record("matmul", [operand_of(value) for value in inputs]))
+        return wrap(active().record("matmul", [operand_of(value) for value in inputs]))
     if name in ("bitwise_and", "bitwise_or", "bitwise_xor", "invert") and not _is_boolean(*inputs):
         raise Refused(f"it calls np.{name} on integers.", "Only bits of booleans are recorded.")
     name = _SAME.get(name, {"true_divide": "divide", "mod": "remainder"}.get(name, name))

@@ -18,7 +18,7 @@ from miniflow.graph import Parameter
 from miniflow.graph.values import describe
 from miniflow.ir.dtypes import ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Variable
-from miniflow.tracing.arrays import TracedArray, TracedPython, operand_of, wrapped
+from miniflow.tracing.arrays import TracedArray, TracedPython, operand_of, wrap
 from miniflow.tracing.trace import Storage
 from miniflow.tracing.traced import is_traced
 from miniflow.tracing.walk import Walk
@@ -80,12 +80,12 @@ def record_update(
         optimizer.state = state
         if has_number_for_rate(optimizer):
             rate = TracedPython(builder.input(ValueType("f64", (), "python"), "hyper", "lr"))
-            walk.guarded(owner, "update", partial(_give_rate, optimizer, rate))
+            walk.guard(owner, "update", partial(_give_rate, optimizer, rate))
         before_update = _copied(vars(optimizer))
-        walk.guarded(
+        walk.guard(
             owner,
             "update",
-            lambda: optimizer.update(parameters, [wrapped(gradient) for gradient in gradients]),
+            lambda: optimizer.update(parameters, [wrap(gradient) for gradient in gradients]),
         )
         _check_unchanged(optimizer, before_update)
         after = {f"parameter {i}": p.value for i, p in enumerate(parameters)}

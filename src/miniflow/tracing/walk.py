@@ -15,10 +15,10 @@ from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass
 from miniflow.interpreter.passes import backward_pass
-from miniflow.interpreter.results import explained, see_to_value
+from miniflow.interpreter.results import node_failed, see_to_value
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
 from miniflow.ir.program import Operand, Origin
-from miniflow.tracing.arrays import is_traced_array, operand_of, wrapped
+from miniflow.tracing.arrays import is_traced_array, operand_of, wrap
 from miniflow.tracing.trace import Refused, Trace
 
 
@@ -47,7 +47,7 @@ class Walk:
 
     def _input(self, node: Node, type_: ValueType, role: str, locked: str) -> Any:
         origin = self._origin(node, "forward")
-        tracer = wrapped(self.trace.builder.input(type_, role, name_of(node, "input"), origin))
+        tracer = wrap(self.trace.builder.input(type_, role, name_of(node, "input"), origin))
         if is_traced_array(tracer):
             tracer.storage.locked = locked
         return tracer
@@ -80,15 +80,15 @@ class Walk:
     def call(self, node: Node, phase: str, method: Callable[[], Any]) -> Any:
         self.trace.origin = self._origin(node, phase)
         try:
-            return self.guarded(f"{node}", phase, method)
+            return self.guard(f"{node}", phase, method)
         except (GraphError, CompileError):
             raise
         except Exception as error:
             what = f"it raises {type(error).__name__}: {error}"
             # What the interpreter would say; if it says nothing, the cause is what must be told.
-            raise explained(node, phase, error) from _refusal(f"{node}", phase, what, error)
+            raise node_failed(node, phase, error) from _refusal(f"{node}", phase, what, error)
 
-    def guarded(self, who: str, phase: str, method: Callable[[], Any]) -> Any:
+    def guard(self, who: str, phase: str, method: Callable[[], Any]) -> Any:
         """Call it; a refusal is told as a CompileError, one that the code has caught as well.
 
         No variable holds an exception when this is left: with the frames that an exception holds,

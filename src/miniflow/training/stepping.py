@@ -27,7 +27,7 @@ from miniflow.graph import Node, Parameter
 from miniflow.graph.places import users_level
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
-from miniflow.interpreter.feeding import given_to_sources, not_one_number, wants_a_value
+from miniflow.interpreter.feeding import give_to_sources, not_one_number, wants_a_value
 from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.optimizers import Optimizer
@@ -193,7 +193,7 @@ class Step(Look):
                 "the node is named, and the update is not made."
             )
         with one_pass_at_a_time, preserved_deeply(order):
-            found = find_not_finite(self.loss, given_to_sources(feed), self.parameters)
+            found = find_not_finite(self.loss, give_to_sources(feed), self.parameters)
         if found is None:
             return NotFiniteError(
                 f"{parameter} would not be finite after the update, and nothing was updated. By "

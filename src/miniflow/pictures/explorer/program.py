@@ -33,7 +33,7 @@ from miniflow.pictures.local import LocalDerivative, pull_back
 from miniflow.tracing.arrays import operand_of
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
-from miniflow.tracing.steady import recorded_steadily
+from miniflow.tracing.steady import record_steadily
 
 MOST_NUMBERS = 250_000  # in inputs and parameters: up to three megabytes of page
 
@@ -156,7 +156,7 @@ def _record(order: Sequence[Node], feed: Mapping[Node, Any], **how: Any) -> Reco
     types = {node: type_of(value) for node, value in feed.items()}
     plan = plan_for(order[-1])
     with one_pass_at_a_time, np.errstate(all="ignore"):
-        return recorded_steadily(lambda: record(order[-1], plan, types, **how), order)
+        return record_steadily(lambda: record(order[-1], plan, types, **how), order)
 
 
 def _all_operands(recorded: Recorded, call: CallNode) -> list[tuple[Slot, Operand]]:

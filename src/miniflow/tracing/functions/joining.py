@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import as_traced, cast, is_traced_array, operand_of, wrapped
+from miniflow.tracing.arrays import as_traced, cast, is_traced_array, operand_of, wrap
 from miniflow.tracing.functions.making import full
-from miniflow.tracing.functions.registry import answers, axes_of, axis_of, returned
+from miniflow.tracing.functions.registry import answers, axes_of, axis_of, hand_over
 from miniflow.tracing.trace import Refused, active
 from miniflow.tracing.traced import _COUNT, is_traced
 
@@ -21,19 +21,19 @@ def _concatenate(
     operands = [operand_of(array) for array in arrays]
     if axis is None:
         operands, axis = [operand_of(np.ravel(as_traced(array))) for array in arrays], 0
-    joined = wrapped(
+    joined = wrap(
         active().record("concatenate", operands, {"axis": axis_of(axis, len(operands[0].shape))})
     )
     joined = joined if dtype is None else cast(joined, dtype)
     if is_traced_array(joined):
         joined.contiguous = all(getattr(array, "contiguous", True) for array in arrays)
-    return returned(joined, out)
+    return hand_over(joined, out)
 
 
 @answers(np.stack)
 def _stack(arrays: Any, axis: int = 0, out: Any = None) -> Any:
     joined = np.concatenate([np.expand_dims(as_traced(array), axis) for array in arrays], axis)
-    return returned(joined, out)
+    return hand_over(joined, out)
 
 
 @answers(np.vstack)

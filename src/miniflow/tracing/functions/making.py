@@ -5,7 +5,7 @@ from typing import Any
 import numpy
 
 from miniflow.ir.dtypes import DTYPES, dtype_name
-from miniflow.tracing.arrays import as_traced, cast, operand_of, wrapped, zero_d
+from miniflow.tracing.arrays import as_traced, cast, operand_of, wrap, zero_d
 from miniflow.tracing.functions.registry import answers
 from miniflow.tracing.trace import active
 
@@ -20,7 +20,7 @@ def full(shape: Any, value: Any, dtype: Any = None, contiguous: bool = True) -> 
     if operand.shape:
         return cast(np.broadcast_to(as_traced(value), sizes), dtype)
     params = {"shape": sizes, "dtype": dtype_name(dtype)}
-    return wrapped(active().record("full", [operand], params), contiguous)
+    return wrap(active().record("full", [operand], params), contiguous)
 
 
 def _full_like(x: Any, value: Any, dtype: Any, shape: Any) -> Any:
@@ -60,4 +60,4 @@ def _copy(x: Any, order: str = "K", subok: bool = False) -> Any:
     operand = operand_of(x)
     if operand.type.kind != "array":
         return zero_d(x)
-    return wrapped(operand, getattr(x, "contiguous", True))
+    return wrap(operand, getattr(x, "contiguous", True))

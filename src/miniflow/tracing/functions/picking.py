@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import TracedArray, as_traced, is_traced_array, operand_of, wrapped
+from miniflow.tracing.arrays import TracedArray, as_traced, is_traced_array, operand_of, wrap
 from miniflow.tracing.functions.making import full
-from miniflow.tracing.functions.registry import answers, axis_of, returned
+from miniflow.tracing.functions.registry import answers, axis_of, hand_over
 from miniflow.tracing.trace import Refused, Storage, active
 from miniflow.tracing.traced import is_traced
 
@@ -21,7 +21,7 @@ def _where(condition: Any, *choices: Any) -> Any:
             "np.where(c, a, b).",
         )
     operands = [operand_of(value) for value in (condition, *choices)]
-    chosen = wrapped(active().record("where", operands))
+    chosen = wrap(active().record("where", operands))
     chosen.contiguous = all(getattr(x, "contiguous", True) for x in (condition, *choices))
     return chosen
 
@@ -38,10 +38,10 @@ def _clip(
 ) -> Any:
     low, high = (a_min if a_min is not None else min), (a_max if a_max is not None else max)
     if low is None and high is None:
-        return returned(np.positive(x), out)  # not the array itself: NumPy makes a new one
+        return hand_over(np.positive(x), out)  # not the array itself: NumPy makes a new one
     x = x if low is None else np.maximum(x, low)
     x = x if high is None else np.minimum(x, high)
-    return returned(x, out)
+    return hand_over(x, out)
 
 
 @answers(np.take)
@@ -54,7 +54,7 @@ def _take(x: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "
     x = np.ravel(x) if axis is None else x
     indices = indices if is_traced(indices) else np.asarray(indices)  # a copy, of one number too
     taken = x[(*(slice(None),) * axis_of(axis or 0, x.ndim), indices)]
-    return returned(taken, out)
+    return hand_over(taken, out)
 
 
 @answers(np.take_along_axis)
@@ -137,9 +137,9 @@ def _triu(x: Any, k: int = 0) -> Any:
 @answers(np.round, np.around)
 def _round(x: Any, decimals: int = 0, out: Any = None) -> Any:
     if operand_of(x).type.dtype[0] in "iu" and decimals >= 0:
-        return returned(np.positive(x), out)
+        return hand_over(np.positive(x), out)
     rounded = np.rint(x) if decimals == 0 else np.rint(x * 10.0**decimals) / 10.0**decimals
-    return returned(rounded, out)
+    return hand_over(rounded, out)
 
 
 @answers(np.nan_to_num)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 
 from miniflow.tracing.arrays import as_traced, operand_of
-from miniflow.tracing.functions.registry import answers, axis_of, returned
+from miniflow.tracing.functions.registry import answers, axis_of, hand_over
 
 np: Any = numpy  # its own types know nothing of tracers
 
@@ -21,7 +21,7 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
         product = np.matmul(a, b)
     else:
         product = np.tensordot(a, b, axes=([rank_a - 1], [rank_b - 2]))
-    return returned(product, out)
+    return hand_over(product, out)
 
 
 @answers(np.inner)
@@ -39,7 +39,7 @@ def _vdot(a: Any, b: Any) -> Any:
 
 @answers(np.outer)
 def _outer(a: Any, b: Any, out: Any = None) -> Any:
-    return returned(np.reshape(as_traced(a), (-1, 1)) * np.reshape(as_traced(b), (1, -1)), out)
+    return hand_over(np.reshape(as_traced(a), (-1, 1)) * np.reshape(as_traced(b), (1, -1)), out)
 
 
 @answers(np.tensordot)

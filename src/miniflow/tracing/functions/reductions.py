@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import as_traced, cast, operand_of, wrapped
-from miniflow.tracing.functions.registry import FUNCTIONS, answers, axes_of, axis_of, returned
+from miniflow.tracing.arrays import as_traced, cast, operand_of, wrap
+from miniflow.tracing.functions.registry import FUNCTIONS, answers, axes_of, axis_of, hand_over
 from miniflow.tracing.trace import Refused, active
 
 np: Any = numpy  # its own types know nothing of tracers
@@ -17,8 +17,8 @@ def _reduce(primitive: str, x: Any, axis: Any, keepdims: bool, out: Any = None) 
     x = as_traced(x)
     operand = x.read()
     params = {"axis": axes_of(axis, len(operand.shape)), "keepdims": bool(keepdims)}
-    result = wrapped(active().record(primitive, [operand], params), getattr(x, "contiguous", True))
-    return returned(result, out)
+    result = wrap(active().record(primitive, [operand], params), getattr(x, "contiguous", True))
+    return hand_over(result, out)
 
 
 def _is_default(value: Any) -> bool:
@@ -65,10 +65,10 @@ def _mean(
     if dtype is not None or seen[0] != "f":
         x = cast(x, dtype or np.float64)
     elif seen == "f16":  # NumPy adds these up in float32: their sum may be too large for float16
-        return returned(cast(_mean(cast(x, np.float32), axis, keepdims=keepdims), np.float16), out)
+        return hand_over(cast(_mean(cast(x, np.float32), axis, keepdims=keepdims), np.float16), out)
     shape = operand_of(x).shape
     count = prod(shape[a] for a in axes_of(axis, len(shape)))
-    return returned(np.sum(x, axis=axis, keepdims=keepdims) / count, out)
+    return hand_over(np.sum(x, axis=axis, keepdims=keepdims) / count, out)
 
 
 @answers(np.average)
@@ -98,12 +98,12 @@ def _var(
         x = cast(x, dtype or np.float64)
     elif seen == "f16":
         wide = _var(cast(x, np.float32), axis, ddof=ddof, keepdims=keepdims)
-        return returned(cast(wide, np.float16), out)
+        return hand_over(cast(wide, np.float16), out)
     deviation = x - np.mean(x, axis=axis, keepdims=True)
     shape = np.shape(x)
     count = prod(shape[a] for a in axes_of(axis, len(shape)))
     squares = np.sum(deviation * deviation, axis=axis, keepdims=keepdims)
-    return returned(squares / max(0, count - ddof), out)
+    return hand_over(squares / max(0, count - ddof), out)
 
 
 @answers(np.std)
@@ -115,7 +115,7 @@ def _std(
     ddof: float = 0,
     keepdims: Any = False,
 ) -> Any:
-    return returned(np.sqrt(_var(x, axis, dtype, None, ddof, keepdims)), out)
+    return hand_over(np.sqrt(_var(x, axis, dtype, None, ddof, keepdims)), out)
 
 
 @answers(np.linalg.norm)
@@ -130,7 +130,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 @answers(np.ptp)
 def _ptp(x: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     span = np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
-    return returned(span, out)
+    return hand_over(span, out)
 
 
 def _arg_reduction(primitive: str) -> Callable[..., Any]:
@@ -139,10 +139,10 @@ def _arg_reduction(primitive: str) -> Callable[..., Any]:
         x = given if axis is not None else np.ravel(given)
         keeps = keepdims is True
         params = {"axis": axis_of(axis or 0, x.ndim), "keepdims": keeps and axis is not None}
-        place = wrapped(active().record(primitive, [x.read()], params))
+        place = wrap(active().record(primitive, [x.read()], params))
         if keeps and axis is None and np.ndim(given):
             place = np.reshape(place, (1,) * np.ndim(given))
-        return returned(place, out)
+        return hand_over(place, out)
 
     return reduce
 
@@ -154,5 +154,5 @@ FUNCTIONS[np.argmax], FUNCTIONS[np.argmin] = _arg_reduction("argmax"), _arg_redu
 def _cumsum(x: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     x = as_traced(x) if dtype is None else cast(x, dtype)
     x = x if axis is not None else np.ravel(x)
-    sums = wrapped(active().record("cumsum", [x.read()], {"axis": axis_of(axis or 0, x.ndim)}))
-    return returned(sums, out)
+    sums = wrap(active().record("cumsum", [x.read()], {"axis": axis_of(axis or 0, x.ndim)}))
+    return hand_over(sums, out)

@@ -68,7 +68,8 @@ def axis_of(axis: Any, ndim: int) -> int:
     return axes_of(int(axis), ndim)[0]
 
 
-def returned(result: Any, out: Any) -> Any:
+def hand_over(result: Any, out: Any) -> Any:
+    """Return a result; or write it into `out`, if there is one, and return that."""
     return result if out is None else _store(out, result)
 
 

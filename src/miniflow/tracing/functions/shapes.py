@@ -11,7 +11,7 @@ from miniflow.tracing.arrays import (
     as_traced,
     is_traced_array,
     operand_of,
-    wrapped,
+    wrap,
     zero_d,
 )
 from miniflow.tracing.functions.registry import answers, axes_of, axis_of
@@ -48,7 +48,7 @@ def _reshape(
     if operand.type.kind == "scalar" and not wanted:
         return x
     if not is_traced_array(x):
-        return wrapped(active().record("reshape", [operand], {"shape": tuple(wanted)}))
+        return wrap(active().record("reshape", [operand], {"shape": tuple(wanted)}))
     if x.contiguous or _only_ones_change(x.shape, wanted):
         return reshaped_view(x, wanted)
     # NumPy makes a view if it can, and else a copy. Reading is the same; writing would not be.
