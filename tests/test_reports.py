@@ -391,6 +391,6 @@ def test_text_stays_readable_on_every_shade() -> None:
 
     for hue in (BLUE, VERMILION):
         for share in np.linspace(0, 1, 21):
-            ground = WHITE.mixed(hue, float(share))
+            ground = WHITE.mix(hue, float(share))
             bright, dark = sorted((luminance(ground), luminance(readable_on(ground))), reverse=True)
             assert (bright + 0.05) / (dark + 0.05) > 3

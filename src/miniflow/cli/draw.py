@@ -4,19 +4,13 @@ from typing import Annotated
 
 import typer
 
+from miniflow.cli.arguments import ModelArgument
 from miniflow.cli.runs import find_model
 from miniflow.cli.saying import say
 
 
 def draw(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE|RUN|digits",
-            help="A model file or run folder, or digits, which comes with miniflow.  "
-            "[default: latest run, else digits]",
-        ),
-    ] = None,
+    model: ModelArgument = None,
     out: Annotated[
         str | None,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from miniflow.cli.arguments import ModelOption
 from miniflow.cli.classifiers import class_names_of, load_classifier, logits_of, pixels_of
 from miniflow.cli.runs import data_source, find_model
 from miniflow.cli.saying import say
@@ -14,21 +15,14 @@ from miniflow.interpreter.passes import value
 from miniflow.nodes import CrossEntropyWithSoftmax
 
 
-class Part(StrEnum):
+class PartName(StrEnum):
     train = "train"
     validation = "validation"
     test = "test"
 
 
 def evaluate(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|RUN|digits",
-            help="A model file or run folder, or digits, which comes with miniflow.  "
-            "[default: latest run, else digits]",
-        ),
-    ] = None,
+    model: ModelOption = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -38,9 +32,9 @@ def evaluate(
         ),
     ] = None,
     part: Annotated[
-        Part,
+        PartName,
         typer.Option(help="Which of the data's images."),
-    ] = Part.test,
+    ] = PartName.test,
 ) -> None:
     """Show a model's loss and accuracy on data; for classes that have names, each one's accuracy.
 

@@ -83,7 +83,7 @@ def about_model(path: Path, run: Run | None, whole: bool = False) -> str:
         lines.append(f"classes    {', '.join(names)}")
     options = training_of(model) if run is None else run.read_options()
     if options is not None:
-        lines += [f"data       {options.data}", f"training   {training(options)}"]
+        lines += [f"data       {options.data}", f"training   {training_text(options)}"]
     if (limits := augmentation_of(model)) is not None:
         lines.append(f"augment    {limits}")
     if run is not None:
@@ -96,10 +96,10 @@ def about_model(path: Path, run: Run | None, whole: bool = False) -> str:
     return "\n".join(lines)
 
 
-def training(options: Options) -> str:
+def training_text(options: Options) -> str:
     """How a model was trained, in words.
 
-    >>> training(Options(model="cnn"))
+    >>> training_text(Options(model="cnn"))
     'cnn, 8 epochs of sgd, learning rate up to 0.1, batches of 128, seed 0, backend auto'
     """
     return (

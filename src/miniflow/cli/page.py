@@ -5,20 +5,14 @@ from typing import Annotated
 
 import typer
 
+from miniflow.cli.arguments import ModelArgument
 from miniflow.cli.runs import find_model
 from miniflow.cli.saying import say
 from miniflow.shipped import DIGITS_FILE
 
 
 def page(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE|RUN|digits",
-            help="A model file or run folder, or digits, which comes with miniflow.  "
-            "[default: latest run, else digits]",
-        ),
-    ] = None,
+    model: ModelArgument = None,
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="FILE", help="Where to.")
     ] = "digits.html",

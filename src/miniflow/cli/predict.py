@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from miniflow.cli.arguments import ModelOption
 from miniflow.cli.classifiers import (
     class_names_of,
     load_classifier,
@@ -47,14 +48,7 @@ def predict(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE...", help="Pictures of a digit, or of a class.")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|RUN|digits",
-            help="A model file or run folder, or digits, which comes with miniflow.  "
-            "[default: latest run, else digits]",
-        ),
-    ] = None,
+    model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list.")] = False,
 ) -> None:
     """Say which digit (or which class) a picture shows, and how probable each is.

@@ -179,7 +179,7 @@ def choose_run(out: str | None, options: Options, resume: bool, force: bool) -> 
         return run
     data = pathlib.Path(options.data).stem
     last = None
-    for name in _numbered(f"{data}-{options.model}"):
+    for name in _numbered_names(f"{data}-{options.model}"):
         run = Run(RUNS / name)
         if not run.folder.exists():
             return last if resume and last is not None else run
@@ -187,7 +187,7 @@ def choose_run(out: str | None, options: Options, resume: bool, force: bool) -> 
     raise AssertionError("unreachable: names do not run out")
 
 
-def _numbered(name: str) -> Iterator[str]:
+def _numbered_names(name: str) -> Iterator[str]:
     yield name
     number = 2
     while True:

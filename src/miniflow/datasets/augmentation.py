@@ -65,7 +65,7 @@ def augmented(
             image.
         OptionError: a limit is not a number of at least 0.
 
-    Source: P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural
+    Download: P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural
     networks applied to visual document analysis", 2003.
 
     >>> import numpy as np, miniflow as mf
@@ -127,11 +127,11 @@ class Augmented:
             return self.data.batches(n)
         generator = np.random.default_rng(rng)
         return (
-            (self._varied(images, generator), labels)
+            (self._vary(images, generator), labels)
             for images, labels in self.data.batches(n, generator)
         )
 
-    def _varied(self, images: Array, rng: np.random.Generator) -> Array:
+    def _vary(self, images: Array, rng: np.random.Generator) -> Array:
         if images.dtype.kind != "f":  # between two whole numbers there are fractions
             images = images.astype(np.float32)
         stack = images.reshape(-1, *self.image_shape)

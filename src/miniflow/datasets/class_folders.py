@@ -163,12 +163,12 @@ def _read_pictures(paths: Sequence[str]) -> NDArray[np.uint8]:
 
 def _as_pixels(grey: NDArray[np.float64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
     if size is not None and grey.shape != size:
-        grey = _fitted(grey, size)
+        grey = _fit_size(grey, size)
     pixels: NDArray[np.uint8] = np.rint(grey * 255).astype(np.uint8)
     return pixels
 
 
-def _fitted(grey: NDArray[np.float64], size: tuple[int, int]) -> Any:
+def _fit_size(grey: NDArray[np.float64], size: tuple[int, int]) -> Any:
     """A picture scaled into a frame, its proportions kept, in the middle."""
     from PIL import Image
 

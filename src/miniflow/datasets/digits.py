@@ -49,12 +49,12 @@ def mnist() -> Splits:
     array([7, 2, 1, 0, 4])
     """
     with _reading:
-        splits = _embedded()
+        splits = _load_embedded()
     return Splits(*(dataset.fresh() for dataset in splits))
 
 
 @cache
-def _embedded() -> Splits:
+def _load_embedded() -> Splits:
     return load_folder(EMBEDDED)
 
 

@@ -35,7 +35,7 @@ INSTALL = 'pip install "miniflow-graphs[data]"'
 
 
 @dataclass(frozen=True)
-class Source:
+class Download:
     """Where a set is fetched from.
 
     title: what the messages call it. folder: its place in the cache.
@@ -52,7 +52,7 @@ class Source:
 
 
 # The checksums of the files that the makers publish; the same in the lists of several libraries.
-FASHION = Source(
+FASHION = Download(
     "Fashion-MNIST",
     "fashion-mnist",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -64,7 +64,7 @@ FASHION = Source(
     },
     31,
 )
-KUZUSHIJI = Source(
+KUZUSHIJI = Download(
     "KMNIST",
     "kmnist",
     "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
@@ -76,7 +76,7 @@ KUZUSHIJI = Source(
     },
     21,
 )
-EXTENDED = Source(
+EXTENDED = Download(
     "EMNIST",
     "emnist",
     "https://biometrics.nist.gov/cs_links/EMNIST/",
@@ -177,7 +177,7 @@ def with_class_names(splits: Splits, names: Sequence[str]) -> Splits:
     return splits
 
 
-def _like_mnist(source: Source, classes: Sequence[str]) -> Splits:
+def _like_mnist(source: Download, classes: Sequence[str]) -> Splits:
     train, test = _read([_fetch(source, name)[0] for name in FILES])
     return with_class_names(make_splits(source.title, train, test=test), classes)
 
@@ -191,7 +191,7 @@ def _read(paths: Sequence[str]) -> tuple[Part, Part]:
     )
 
 
-def _fetch(source: Source, name: str, members: list[str] | None = None) -> list[str]:
+def _fetch(source: Download, name: str, members: list[str] | None = None) -> list[str]:
     """The path of a file of the set, or of the members of that zip, fetched if it is not here."""
     try:
         import pooch  # type: ignore[import-untyped]
@@ -218,7 +218,7 @@ def _cache_folder(pooch: Any) -> str:
     return str(pooch.os_cache("miniflow")) if setting in ("", "off") else setting
 
 
-def _not_fetched(source: Source, name: str, folder: str, error: Exception) -> str:
+def _not_fetched(source: Download, name: str, folder: str, error: Exception) -> str:
     if isinstance(error, ValueError):
         reason = f"what came has another SHA-256 than {source.sha256[name]}"
     elif isinstance(error, OSError) and error.strerror:

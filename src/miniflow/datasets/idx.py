@@ -74,7 +74,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     ...     read_idx(path)
     array([7, 2, 1], dtype=uint8)
     """
-    with open(path, "rb") as file, _unpacked(file) as stream:
+    with open(path, "rb") as file, _unpack(file) as stream:
         header = _read_header(stream, path)
         claim = f"{path}: its header claims {header}"
         if stream is not file and too_much_unpacked(header.nbytes, os.fstat(file.fileno()).st_size):
@@ -123,10 +123,10 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     header = struct.pack(f">2xBB{array.ndim}I", code, array.ndim, *array.shape)
     contents = header + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
     packed = os.fspath(path).lower().endswith(".gz")
-    write_bytes(path, _gzipped(contents) if packed else contents)
+    write_bytes(path, _gzip(contents) if packed else contents)
 
 
-def _gzipped(contents: bytes) -> bytes:
+def _gzip(contents: bytes) -> bytes:
     """`contents` as a gzip file; not `gzip.compress`, which notes the system that it ran on."""
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=packed, mtime=0) as file:
@@ -134,7 +134,7 @@ def _gzipped(contents: bytes) -> bytes:
     return packed.getvalue()
 
 
-def _unpacked(file: BinaryIO) -> BinaryIO | gzip.GzipFile:
+def _unpack(file: BinaryIO) -> BinaryIO | gzip.GzipFile:
     """The stream of IDX bytes in `file`: the file itself, or what its gzip packing holds."""
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)

@@ -70,7 +70,7 @@ def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
 def _brightness(image: "Image.Image") -> NDArray[np.float64]:
     """Return the brightness of `image`, in any of Pillow's modes, reduced to the working size."""
     deep = image.mode.startswith(("I", "F"))  # 16 or 32 bits a pixel
-    grey = _reduced(image.convert("F") if deep else _on_paper(image))
+    grey = _reduce(image.convert("F") if deep else _on_paper(image))
     numbers = np.nan_to_num(np.asarray(grey, np.float64), posinf=0.0, neginf=0.0)
     white = _white(image, float(numbers.max())) if deep else 255.0
     return np.clip(numbers / white, 0.0, 1.0)
@@ -90,7 +90,7 @@ def _on_paper(image: "Image.Image") -> "Image.Image":
     if not image.has_transparency_data:
         return image.convert("L")
     # It is reduced now, for fifty million pixels take 200 MB, and it is needed several times.
-    ink = _reduced(image if image.mode == "RGBA" else image.convert("RGBA"))
+    ink = _reduce(image if image.mode == "RGBA" else image.convert("RGBA"))
 
     def laid_on(colour: str) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", ink.size, colour), ink).convert("L")
@@ -99,6 +99,6 @@ def _on_paper(image: "Image.Image") -> "Image.Image":
     return laid_on("black") if on_white.getextrema() == (255, 255) else on_white
 
 
-def _reduced(image: "Image.Image") -> "Image.Image":
+def _reduce(image: "Image.Image") -> "Image.Image":
     factor = max(image.size) // WORKING_SIDE
     return image.reduce(factor) if factor > 1 else image

@@ -51,8 +51,8 @@ def fit_digit(grey: NDArray[Any]) -> Array:
     by_rows = scaling(np.shape(grey)[0], top, height, fitted_height)
     by_columns = scaling(np.shape(grey)[1], left, width, fitted_width)
     scaled = by_rows @ grey @ by_columns.T
-    down = _moving(_way_to_centre(scaled.sum(axis=1), fitted_height))
-    right = _moving(_way_to_centre(scaled.sum(axis=0), fitted_width))
+    down = _shift_weights(_way_to_centre(scaled.sum(axis=1), fitted_height))
+    right = _shift_weights(_way_to_centre(scaled.sum(axis=0), fitted_width))
     digit = down @ scaled @ right.T
     whitened: Array = digit / _or_one(np.max(digit))
     return whitened
@@ -99,7 +99,7 @@ def _way_to_centre(masses: Array, fitted: Any) -> Any:
     return np.clip(way, -MARGIN, FRAME - MARGIN - fitted)
 
 
-def _moving(by: Any) -> Array:
+def _shift_weights(by: Any) -> Array:
     """Return the matrix, (28, 28), that moves 28 values `by` places on."""
     place = np.arange(FRAME)
     matrix: Array = np.asarray(place[:, None] - place == by, np.float64)

@@ -199,7 +199,7 @@ def _strokes(ink: Array) -> Mask:
     cell = -(-side // CELLS)
     padded = np.pad(ink, [(0, -n % cell) for n in ink.shape])
     masses = padded.reshape(padded.shape[0] // cell, cell, -1, cell).sum(axis=(1, 3))
-    pieces = _connected(masses > 0)
+    pieces = _connected_parts(masses > 0)
     weights = [float(masses[rows, columns].sum()) for rows, columns in pieces]
     heaviest = max(weights, default=0.0)
     keep = np.zeros(masses.shape, bool)
@@ -214,7 +214,7 @@ def _strokes(ink: Array) -> Mask:
     return every_pixel[: ink.shape[0], : ink.shape[1]]
 
 
-def _connected(mask: Mask) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _connected_parts(mask: Mask) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return the pieces of `mask`, each as (rows, columns); cells that share a corner connect."""
     waiting = {(int(row), int(column)) for row, column in zip(*np.nonzero(mask), strict=True)}
     pieces = []

@@ -15,7 +15,7 @@ from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
 from miniflow.digit_page.layers import Layer
 from miniflow.digit_page.programs import SIDE, Programs, programs_for
 from miniflow.errors import printable
-from miniflow.files.templates import filled, static
+from miniflow.files.templates import fill_template, static
 from miniflow.ir.dtypes import dtype_name
 from miniflow.ir.program import Program
 from miniflow.models import Model
@@ -27,7 +27,7 @@ PROGRAMS = ("fit", "shrink", "answer", "explain")
 
 def digit_document(model: Model, title: str) -> str:
     """The whole page: an HTML document with the title as its heading."""
-    return filled(
+    return fill_template(
         static(PACKAGE, "document.html"),
         title=html.escape(printable(title)),
         digits=digit_fragment(model),
@@ -53,7 +53,7 @@ def digit_fragment(model: Model) -> str:
         ],
         "arrays": arrays.texts,
     }
-    return filled(
+    return fill_template(
         static(PACKAGE, "page.html"),
         css=static(PACKAGE, "page.css"),
         data=_json(data),

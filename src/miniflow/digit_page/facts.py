@@ -23,7 +23,7 @@ NOWHERE = 0  # the place of a number that is none of the source's; its first has
 MOVES = {"reshape", "transpose", "broadcast_to", "windows", "slice", "slice_update", "gather"}
 
 
-class Product(NamedTuple):
+class LayerProduct(NamedTuple):
     """A product of activations and weights.
 
     source: what the activations only moved. places: (rows, inputs), the place in the source of each
@@ -44,7 +44,7 @@ class Moved(NamedTuple):
     places: Array
 
 
-class Facts:
+class ValueFacts:
     """What is known of a program's values."""
 
     def __init__(self, program: Program) -> None:
@@ -70,14 +70,14 @@ class Facts:
         equation = self._definitions.get(self.source_of(values))
         return "" if equation is None or equation.origin is None else equation.origin.node
 
-    def products(self) -> Iterator[Product]:
+    def products(self) -> Iterator[LayerProduct]:
         """The products of activations and a matrix of weights, in the program's order."""
         for equation in self._program.equations:
             if equation.primitive != "matmul":
                 continue
             left, right = equation.operands
             if self._is_fixed(right) and not self._is_fixed(left):
-                activations, weights, matrix = left, right, _transposed(self._value(right))
+                activations, weights, matrix = left, right, _transpose(self._value(right))
             elif self._is_fixed(left) and not self._is_fixed(right):
                 activations, weights, matrix = right, left, np.asarray(self._value(left))
             else:
@@ -86,13 +86,13 @@ class Facts:
             if activations is right and places.ndim > 1:
                 places = np.swapaxes(places, -2, -1)
             if places.size:
-                yield Product(source, places.reshape(-1, places.shape[-1]), weights, matrix)
+                yield LayerProduct(source, places.reshape(-1, places.shape[-1]), weights, matrix)
 
     def _learn(self, equation: Equation) -> None:
         given, result = equation.operands, equation.result
         varying = [operand for operand in given if not self._is_fixed(operand)]
         if not varying:
-            self._fixed[result] = self._computed(equation)
+            self._fixed[result] = self._compute(equation)
         elif len(varying) == 1 and (moved := self._moved_by(equation, varying[0])) is not None:
             self._moved[result] = moved
             if moved.source in self._of_pixels and _is_in_order(moved):
@@ -141,13 +141,13 @@ class Facts:
     def _value(self, operand: Operand) -> Any:
         return operand.value if isinstance(operand, Literal) else self._fixed[operand]
 
-    def _computed(self, equation: Equation) -> Any:
+    def _compute(self, equation: Equation) -> Any:
         with np.errstate(all="ignore"):
             compute = PRIMITIVES[equation.primitive].compute
             return compute(*map(self._value, equation.operands), **equation.params)
 
 
-def _transposed(weights: Array) -> Array:
+def _transpose(weights: Array) -> Array:
     return np.swapaxes(weights, -2, -1) if weights.ndim > 1 else weights
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.digit_page.facts import NOWHERE, Facts, Product
+from miniflow.digit_page.facts import NOWHERE, LayerProduct, ValueFacts
 from miniflow.ir.program import Operand, Program
 
 MOST_UNITS = 2048  # a layer of more is not shown
@@ -58,13 +58,13 @@ class Layer(NamedTuple):
 
 def layers_of(program: Program) -> list[Layer]:
     """The layers of a model's forward program for one row, in order; the output is the last."""
-    facts = Facts(program)
+    facts = ValueFacts(program)
     output = program.outputs[0].operand
     products = list(facts.products())
     of_pixels = [p for p in products if facts.are_pixels(p.source) and p.matrix.ndim == 2]
     all_kernels = [kernels for p in of_pixels if (kernels := _kernels(p)) is not None]
     counts = set(map(len, all_kernels))
-    first_uses: dict[Operand, Product] = {}
+    first_uses: dict[Operand, LayerProduct] = {}
     for product in products:
         first_uses.setdefault(product.source, product)
     layers: list[Layer] = []
@@ -103,7 +103,7 @@ def _give_weights(layers: list[Layer], weights: Array) -> None:
             return
 
 
-def _weights(product: Product) -> Array | None:
+def _weights(product: LayerProduct) -> Array | None:
     """The weights of units that see all pixels, once: (units, pixels)."""
     order = product.places[0] - 1
     if len(product.places) > 1 or not np.array_equal(np.sort(order), np.arange(SIDE**2)):
@@ -112,7 +112,7 @@ def _weights(product: Product) -> Array | None:
     return product.matrix if is_sorted else product.matrix[:, np.argsort(order)]
 
 
-def _kernels(product: Product) -> Array | None:
+def _kernels(product: LayerProduct) -> Array | None:
     """The weights over a window of pixels, (units, height, width), if all windows are alike.
 
     Where a window leaves pixels out, as with dilation, the weight is 0.
@@ -129,7 +129,7 @@ def _kernels(product: Product) -> Array | None:
     return kernels
 
 
-def _sides(product: Product) -> tuple[int, int] | None:
+def _sides(product: LayerProduct) -> tuple[int, int] | None:
     """The axes of the rows and the columns of what a product sees through windows."""
     windows = _whole_windows(product)
     if len(windows) < 2:
@@ -149,7 +149,7 @@ def _sides_beside(values: Operand, counts: set[int]) -> tuple[int, int] | None:
     return rows, columns
 
 
-def _whole_windows(product: Product) -> Array:
+def _whole_windows(product: LayerProduct) -> Array:
     """The places in each window that has no part of a border."""
     whole: Array = product.places[(product.places != NOWHERE).all(axis=1)]
     return whole

@@ -46,8 +46,8 @@ def programs_for(model: Model) -> Programs:
     drawing = ValueType("f64", (SIDE, SIDE))
     layers = layers_of(model.program)
     return Programs(
-        fit=optimize(_recorded(fit_drawing, ink=drawing)),
-        shrink=optimize(_recorded(shrink_drawing, ink=drawing)),
+        fit=optimize(_record(fit_drawing, ink=drawing)),
+        shrink=optimize(_record(shrink_drawing, ink=drawing)),
         answer=optimize(_answer(model.program, layers)),
         explain=optimize(_explain(model.program, back))
         if (back := model.backward_program)
@@ -59,10 +59,10 @@ def programs_for(model: Model) -> Programs:
 def _answer(forward: Program, layers: Sequence[Layer]) -> Program:
     builder = Builder()
     pixels = builder.input(ValueType("f32", FRAME), name="pixels")
-    values = _inlined(builder, forward, [_as_input(builder, pixels, forward)])
+    values = _inline(builder, forward, [_as_input(builder, pixels, forward)])
     output = forward.outputs[0].operand
     logits = _as_logits(builder, values.get(output, output))
-    (probabilities,) = _calls(builder, _recorded(softmax, logits=logits.type), [logits])
+    (probabilities,) = _calls(builder, _record(softmax, logits=logits.type), [logits])
     shown = [
         _by_maps(builder, values.get(layer.values, layer.values), layer.maps) for layer in layers
     ]
@@ -112,13 +112,13 @@ def _as_logits(builder: Builder, output: Operand) -> Operand:
     return builder.add("cast", [output], {"dtype": "f64"})
 
 
-def _recorded(function: Callable[..., Any], **types: ValueType) -> Program:
+def _record(function: Callable[..., Any], **types: ValueType) -> Program:
     """A function of arrays of these types, in NumPy, as a program."""
     inputs: dict[Node, ValueType] = {Input(name): type_ for name, type_ in types.items()}
-    return record_graph(_Step(function, *inputs), inputs).program
+    return record_graph(_FunctionNode(function, *inputs), inputs).program
 
 
-class _Step(Op):
+class _FunctionNode(Op):
     """A function of arrays as a node, to be recorded."""
 
     def __init__(self, function: Callable[..., Any], *inputs: Node) -> None:
@@ -131,11 +131,11 @@ class _Step(Op):
 
 def _calls(builder: Builder, program: Program, operands: Sequence[Operand]) -> list[Operand]:
     """The outputs of a program that is made a part of the one that is being built."""
-    values = _inlined(builder, program, operands)
+    values = _inline(builder, program, operands)
     return [values.get(o.operand, o.operand) for o in program.outputs]
 
 
-def _inlined(
+def _inline(
     builder: Builder, program: Program, operands: Sequence[Operand]
 ) -> dict[Operand, Operand]:
     """Write a program's equations into the one that is being built: its values → their new ones."""

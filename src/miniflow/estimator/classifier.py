@@ -194,8 +194,7 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         self : MiniflowClassifier
             The fitted estimator.
         """
-        fitted: MiniflowClassifier = self._fit(X, y, sample_weight)
-        return fitted
+        return self._fit(X, y, sample_weight)
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
@@ -214,8 +213,7 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         self : MiniflowClassifier
             The estimator.
         """
-        fitted: MiniflowClassifier = self._partial_fit(X, y, sample_weight, classes)
-        return fitted
+        return self._partial_fit(X, y, sample_weight, classes)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each example.

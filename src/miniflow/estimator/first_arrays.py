@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from miniflow import initializers
-from miniflow.estimator.learning import Arrays
+from miniflow.estimator.learning import LayerArrays
 
 SCIKIT_LEARN: Final = "scikit-learn"
 OTHERS: Final = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal")
@@ -31,7 +31,7 @@ def first_arrays(
     init: Any,
     random_state: np.random.RandomState,
     dtype: DTypeLike,
-) -> Arrays:
+) -> LayerArrays:
     """Weights and biases of layers of these sizes.
 
     Args:
@@ -54,8 +54,8 @@ def first_arrays(
             bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / sum(shape))
             weights.append(random_state.uniform(-bound, bound, shape).astype(dtype))
             biases.append(random_state.uniform(-bound, bound, shape[1]).astype(dtype))
-        return Arrays(weights, biases)
+        return LayerArrays(weights, biases)
     draw = init if callable(init) else getattr(initializers, init)
     rng = np.random.default_rng(random_state.randint(np.iinfo(np.int32).max))
     weights = [np.asarray(draw(shape, rng, dtype)) for shape in pairwise(sizes)]
-    return Arrays(weights, [np.zeros(size, dtype) for size in sizes[1:]])
+    return LayerArrays(weights, [np.zeros(size, dtype) for size in sizes[1:]])

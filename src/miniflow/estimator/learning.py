@@ -65,7 +65,7 @@ class Design(NamedTuple):
     backend: str
 
 
-class Arrays(NamedTuple):
+class LayerArrays(NamedTuple):
     """What a perceptron has learned: a matrix (inputs, outputs) and a vector for each layer."""
 
     weights: list[NDArray[Any]]
@@ -81,7 +81,7 @@ class Graph:
         parameters: the weights and the biases, layer after layer.
     """
 
-    def __init__(self, arrays: Arrays, activation: str, loss: str) -> None:
+    def __init__(self, arrays: LayerArrays, activation: str, loss: str) -> None:
         self.X, self.targets, self.weights = Input("X"), Input("targets"), Input("weights")
         self.strength = Input("strength")
         self.layers = [
@@ -102,11 +102,11 @@ class Graph:
     def parameters(self) -> list[Parameter]:
         return [parameter for layer in self.layers for parameter in layer]
 
-    def arrays(self) -> Arrays:
+    def arrays(self) -> LayerArrays:
         """The parameters' own arrays."""
-        return Arrays([W.value for W, _ in self.layers], [b.value for _, b in self.layers])
+        return LayerArrays([W.value for W, _ in self.layers], [b.value for _, b in self.layers])
 
-    def look_at(self, arrays: Arrays) -> None:
+    def look_at(self, arrays: LayerArrays) -> None:
         """Let the parameters be these arrays."""
         for (W, b), weight, bias in zip(self.layers, *arrays, strict=True):
             W.value, b.value = weight, bias
@@ -178,7 +178,7 @@ class Learner:
 
     def __init__(self, design: Design) -> None:
         shapes = list(pairwise(design.sizes))
-        zeros = Arrays(
+        zeros = LayerArrays(
             [np.zeros(shape, design.dtype) for shape in shapes],
             [np.zeros(outputs, design.dtype) for _, outputs in shapes],
         )
@@ -188,7 +188,7 @@ class Learner:
         self._step: Step = make_step(graph.loss, graph.parameters, self.optimizer, design.backend)
         self._look: Look = make_look(graph.loss, design.backend)
 
-    def take(self, arrays: Arrays, state: dict[str, Any], lr: Any) -> None:
+    def take(self, arrays: LayerArrays, state: dict[str, Any], lr: Any) -> None:
         """Go on from these arrays, and this state of the optimizer."""
         mine = self.graph.arrays()
         for target, source in zip(
@@ -198,10 +198,10 @@ class Learner:
         self.optimizer.state = {name: array.copy() for name, array in state.items()}
         self.optimizer.lr = lr
 
-    def give(self) -> tuple[Arrays, dict[str, Any], Any]:
+    def give(self) -> tuple[LayerArrays, dict[str, Any], Any]:
         """Copies of what was learned, the optimizer's state, and its learning rate."""
         mine = self.graph.arrays()
-        arrays = Arrays(*([array.copy() for array in kind] for kind in mine))
+        arrays = LayerArrays(*([array.copy() for array in kind] for kind in mine))
         state = {name: array.copy() for name, array in self.optimizer.state.items()}
         return arrays, state, self.optimizer.lr
 

@@ -15,7 +15,7 @@ import numbers
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,10 @@ from miniflow.errors import NotFiniteError
 from miniflow.estimator.first_arrays import first_arrays, initial_arrays_names
 from miniflow.estimator.learning import (
     ACTIVATIONS,
-    Arrays,
     Design,
     Examples,
     Graph,
+    LayerArrays,
     Learner,
     backend_for,
     borrowed,
@@ -166,10 +166,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     # --- Training
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Any:
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         self._check_parameters()
         goes_on = self.warm_start and hasattr(self, "coefs_")
-        X, targets, weights = self._checked(X, y, sample_weight, first=not goes_on)
+        X, targets, weights = self._check_data(X, y, sample_weight, first=not goes_on)
         self._random_state = check_random_state(self.random_state)
         if goes_on:
             self._check_layers(X)
@@ -190,7 +190,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             )
         return self
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         self._check_parameters()
         if self.early_stopping:
             raise OptionError(
@@ -198,7 +198,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 "together with early_stopping=True."
             )
         first = not hasattr(self, "coefs_")
-        X, targets, weights = self._checked(X, y, sample_weight, first, classes, partial=True)
+        X, targets, weights = self._check_data(X, y, sample_weight, first, classes, partial=True)
         self._random_state = check_random_state(self.random_state)
         if first:
             self._begin(X)
@@ -249,7 +249,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         )
         with borrowed(design) as learner:
             state = self._solver_state
-            learner.take(Arrays(self.coefs_, self.intercepts_), state, self._learning_rate)
+            learner.take(LayerArrays(self.coefs_, self.intercepts_), state, self._learning_rate)
             shuffle = self._shuffled if self.shuffle else None
             examples = Examples(learner.graph, X, targets, weights, float(self.alpha), shuffle)
             rule = Epochs(self, learner, examples, validation)
@@ -323,7 +323,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _predictor(self) -> Graph:
         """A graph with the arrays as they are now: `coefs_` is the user's to change."""
-        arrays = Arrays(list(self.coefs_), list(self.intercepts_))
+        arrays = LayerArrays(list(self.coefs_), list(self.intercepts_))
         of = (self.activation, [array.shape for array in (*arrays.weights, *arrays.biases)])
         graph, made_of = getattr(self, "_graph", (None, None))
         if graph is None or made_of != of:
@@ -352,7 +352,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     # --- Checks
 
-    def _checked(
+    def _check_data(
         self,
         X: Any,
         y: Any,
@@ -484,7 +484,7 @@ class Epochs(Callback):
             estimator.power_t,
         )
         self.has_stopped = False
-        self.best_arrays: Arrays | None = None
+        self.best_arrays: LayerArrays | None = None
 
     def on_epoch_end(self, training: Training) -> None:
         estimator, loss = self._estimator, training.history[-1].loss

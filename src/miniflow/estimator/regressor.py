@@ -83,8 +83,7 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, backend
         self : MiniflowRegressor
             The fitted estimator.
         """
-        fitted: MiniflowRegressor = self._fit(X, y, sample_weight)
-        return fitted
+        return self._fit(X, y, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MiniflowRegressor:
         """Go once through these examples, on from what has been learned so far.
@@ -99,8 +98,7 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, backend
         self : MiniflowRegressor
             The estimator.
         """
-        fitted: MiniflowRegressor = self._partial_fit(X, y, sample_weight)
-        return fitted
+        return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The prediction for each example.

@@ -9,10 +9,10 @@ def static(package: str, name: str) -> str:
     return files(package).joinpath("static", name).read_text(encoding="utf-8")
 
 
-def filled(template: str, **parts: str) -> str:
+def fill_template(template: str, **parts: str) -> str:
     """Put each part where the template names it, as it is: escape what is not HTML before.
 
-    >>> filled("<h1>{{title}}</h1>", title="1 &lt; {{2}}")
+    >>> fill_template("<h1>{{title}}</h1>", title="1 &lt; {{2}}")
     '<h1>1 &lt; {{2}}</h1>'
     """
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)

@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 
 from miniflow.lab.work import Failed, Mistake, Work
 
-__all__ = ["Exercise", "Failed", "Mistake", "Part", "Work"]
+__all__ = ["Exercise", "ExercisePart", "Failed", "Mistake", "Work"]
 
 
 @dataclass(frozen=True)
-class Part:
+class ExercisePart:
     """One part of a check: what the learner reads, its points and the function that checks it."""
 
     text: str
@@ -58,7 +58,7 @@ class Exercise:
     hints: tuple[str, str, str]
     needs: tuple[str, ...] = ()
     seconds: float = 10.0
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ExercisePart] = field(default_factory=list)
 
     def part(
         self, text: str, points: float
@@ -66,7 +66,7 @@ class Exercise:
         """Declare the decorated function as the next part of the check."""
 
         def declare(check: Callable[[Work], None]) -> Callable[[Work], None]:
-            self.parts.append(Part(text, points, check))
+            self.parts.append(ExercisePart(text, points, check))
             return check
 
         return declare

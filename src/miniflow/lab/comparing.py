@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.lab.results import Difference, Entry
+from miniflow.lab.results import Difference, WrongEntry
 
 TOLERANCE = 1e-6
 
@@ -60,9 +60,9 @@ def difference(actual: Any, expected: Any, tolerance: float, what: str) -> Diffe
     )
 
 
-def entry(actual: Any, expected: Any, flat: int) -> Entry:
+def entry(actual: Any, expected: Any, flat: int) -> WrongEntry:
     index = tuple(int(i) for i in np.unravel_index(flat, expected.shape))
-    return Entry(index, short(expected[index]), short(actual[index]))
+    return WrongEntry(index, short(expected[index]), short(actual[index]))
 
 
 def short(number: Any) -> str:

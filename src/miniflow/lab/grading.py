@@ -21,7 +21,7 @@ from miniflow import __version__
 from miniflow.lab.exercises import COURSE, LabError, exercise
 from miniflow.lab.findings import Report
 from miniflow.lab.results import Finding
-from miniflow.lab.running import choose_seed, run_check, unfinished
+from miniflow.lab.running import choose_seed, run_check, unfinished_report
 from miniflow.lab.screen import Row, cut, row, spread
 from miniflow.lab.showing import capital, number
 
@@ -100,7 +100,7 @@ def _graded(name: str, folder: Path, copy: Path, seed: int) -> Report:
 
 
 def _ungraded(name: str, folder: Path, seed: int, trouble: Finding) -> Report:
-    return unfinished(exercise(name), folder, seed, [], trouble, "")
+    return unfinished_report(exercise(name), folder, seed, [], trouble, "")
 
 
 def copy_of(folder: Path, copy: Path) -> None:

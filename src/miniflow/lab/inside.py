@@ -13,7 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
-from miniflow.lab.checking import Exercise, Failed, Part, Work
+from miniflow.lab.checking import Exercise, ExercisePart, Failed, Work
 from miniflow.lab.exercises import exercise as find
 from miniflow.lab.findings import Report
 from miniflow.lab.loading import importing_from, load
@@ -76,7 +76,7 @@ def has_working_code(report: Report) -> bool:
     return all(finding is None or finding.kind == "answer" for finding in findings)
 
 
-def check_part(part: Part, module: ModuleType, folder: Path, seed: list[int]) -> PartResult:
+def check_part(part: ExercisePart, module: ModuleType, folder: Path, seed: list[int]) -> PartResult:
     work = Work(module, folder, np.random.default_rng(seed))
     finding: Finding | None = None
     try:

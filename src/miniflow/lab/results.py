@@ -22,7 +22,7 @@ class CodeLine:
 
 
 @dataclass(frozen=True)
-class Entry:
+class WrongEntry:
     """One entry of an array that is not what it should be."""
 
     index: tuple[int, ...]
@@ -42,7 +42,7 @@ class Difference:
     actual_shape: tuple[int, ...]
     differing: int = 0
     size: int = 0
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[WrongEntry, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def run_check(
         with open(results, "w+b") as told, open(trace, "w+b") as lost:
             arguments = [name, str(folder.resolve()), str(seed), str(results), str(trace)]
             process = start_worker([*arguments, str(seconds)], folder)
-            output = Output(process)
+            output = PrintedOutput(process)
             try:
                 process.wait(seconds + GRACE)
             except subprocess.TimeoutExpired:
@@ -95,8 +95,8 @@ def run_check(
             folder=str(folder),
         )
     reason = output.ended or ("timeout" if trail.startswith("Timeout") else "")
-    trouble = stopped(reason, process.returncode, seconds, line_in(trail, folder))
-    return unfinished(wanted, folder, seed, done, trouble, printed)
+    trouble = finding_of_stop(reason, process.returncode, seconds, line_in(trail, folder))
+    return unfinished_report(wanted, folder, seed, done, trouble, printed)
 
 
 def choose_seed(seed: int | None) -> int:
@@ -131,7 +131,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-class Output:
+class PrintedOutput:
     """What a process prints, read as it comes; a process that prints too much is ended."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
@@ -192,7 +192,9 @@ def line_in(trace: str, folder: Path) -> CodeLine | None:
     return None
 
 
-def stopped(reason: str, status: int | None, seconds: float, line: CodeLine | None) -> Finding:
+def finding_of_stop(
+    reason: str, status: int | None, seconds: float, line: CodeLine | None
+) -> Finding:
     """What to say of a worker that did not come to its end."""
     if reason == "timeout":
         sentence = f"stopped after {seconds:g} seconds: is there a loop that never ends?"
@@ -207,7 +209,7 @@ def stopped(reason: str, status: int | None, seconds: float, line: CodeLine | No
     return Finding("stopped", sentence, line=line)
 
 
-def unfinished(
+def unfinished_report(
     wanted: Exercise,
     folder: Path,
     seed: int,

@@ -76,7 +76,7 @@ def cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: max(1, room - 1)] + "…"
 
 
-def wrapped(text: str, width: int, style: str = "") -> list[Row]:
+def wrap(text: str, width: int, style: str = "") -> list[Row]:
     """A sentence in as many rows as it needs; its own line ends are kept."""
     lines: list[str] = []
     for paragraph in text.splitlines():
@@ -86,7 +86,7 @@ def wrapped(text: str, width: int, style: str = "") -> list[Row]:
     return [row((line, style)) for line in lines]
 
 
-def indented(rows: Iterable[Row], *by: str | tuple[str, str]) -> list[Row]:
+def indent(rows: Iterable[Row], *by: str | tuple[str, str]) -> list[Row]:
     """Rows with something before each."""
     return [[*row(*by), *line] for line in rows]
 

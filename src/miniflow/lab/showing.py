@@ -8,7 +8,7 @@ at the first and at the worst index.
 from collections.abc import Iterator
 
 from miniflow.lab.results import CodeLine, Difference, Finding, PartResult, Results
-from miniflow.lab.screen import Row, cut, indented, plain, row, spread, wrapped
+from miniflow.lab.screen import Row, cut, indent, plain, row, spread, wrap
 
 PRINTED = 10  # lines of what the learner's code printed
 BAR = ("  │ ", "dim")
@@ -55,7 +55,7 @@ def rows_of_parts(report: Results, width: int) -> Iterator[Row]:
             assert part.finding is not None
             yield from details(part.finding, report.seed, width)
         elif part.finding is not None and part.finding.sentence not in told:
-            yield from indented(wrapped(in_short(part.finding), width - 4), BAR)
+            yield from indent(wrap(in_short(part.finding), width - 4), BAR)
         if part.finding is not None:
             told.add(part.finding.sentence)
 
@@ -75,11 +75,11 @@ def mark_of(part: PartResult) -> tuple[str, str]:
 
 def details(finding: Finding, seed: int, width: int) -> Iterator[Row]:
     """Everything that is known of a finding, behind a bar."""
-    yield from indented(wrapped(capital(finding.sentence), width - 4, "bad"), BAR)
+    yield from indent(wrap(capital(finding.sentence), width - 4, "bad"), BAR)
     facts = list(facts_of(finding, seed, width - 4))
     if facts:
         yield row(BAR)
-        yield from indented(facts, BAR)
+        yield from indent(facts, BAR)
         yield row(BAR)
 
 
@@ -88,20 +88,20 @@ def facts_of(finding: Finding, seed: int, width: int) -> Iterator[Row]:
         yield from rows_of_line(finding.line)
     if finding.detail:
         label = "your answer" if finding.kind == "answer" else "it said"
-        yield from labelled(label, finding.detail, width)
+        yield from label_rows(label, finding.detail, width)
     if finding.ran:
-        yield from labelled("ran", finding.ran, width, "code")
+        yield from label_rows("ran", finding.ran, width, "code")
     if finding.difference is not None:
         yield from rows_of_difference(finding.difference)
     if finding.kind in ("numbers", "shape") or (finding.ran and not finding.is_open):
-        yield from labelled("seed", str(seed), width, "dim")
+        yield from label_rows("seed", str(seed), width, "dim")
 
 
-def labelled(label: str, text: str, width: int, style: str = "") -> list[Row]:
+def label_rows(label: str, text: str, width: int, style: str = "") -> list[Row]:
     """A fact: its label, and its text in a column beside it."""
-    rows = wrapped(text, width - LABEL, style)
+    rows = wrap(text, width - LABEL, style)
     first = [[*row((label.ljust(LABEL), "dim")), *rows[0]]] if rows else []
-    return [*first, *indented(rows[1:], " " * LABEL)]
+    return [*first, *indent(rows[1:], " " * LABEL)]
 
 
 def rows_of_line(line: CodeLine) -> Iterator[Row]:

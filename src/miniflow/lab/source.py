@@ -60,7 +60,7 @@ def read_cells(source: str, name: str) -> list[Cell]:
         assert header is not None
         markdown = header["kind"] is not None
         body = "\n".join(lines[start + 1 : end]).strip("\n")
-        text = uncommented(body, f"{name}:{start + 2}") if markdown else body
+        text = uncomment(body, f"{name}:{start + 2}") if markdown else body
         cells.append(Cell(markdown, text, start + 1, **options_of(header["options"], name, start)))
     return cells
 
@@ -80,7 +80,7 @@ def options_of(text: str, name: str, start: int) -> dict[str, Any]:
     return found
 
 
-def uncommented(body: str, where: str) -> str:
+def uncomment(body: str, where: str) -> str:
     lines = []
     for line in body.splitlines():
         if line and not line.startswith("#"):

@@ -28,7 +28,7 @@ def finding_of(
         return Finding("exception", sentence, ran, line or line_of_code(at))
     if line is not None:
         sentence = in_plain_words(cause)
-        told = described(cause)
+        told = describe_error(cause)
         return Finding("exception", sentence, ran, line, None, None if told in sentence else told)
     return Finding(
         "defect",
@@ -36,7 +36,7 @@ def finding_of(
         ran,
         None,
         None,
-        described(error),
+        describe_error(error),
     )
 
 
@@ -56,7 +56,7 @@ def unwritten(error: BaseException, line: CodeLine | None) -> str:
     return re.sub(r"^([\w.]+) (?=is not written yet)", r"`\1` ", said)
 
 
-def described(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Class and message of an exception, in one line."""
     said = " ".join(str(error).split())
     name = type(error).__name__
@@ -94,7 +94,7 @@ def in_plain_words(error: BaseException) -> str:
         return "an assert of yours does not hold."
     if isinstance(error, ValueError) and "non-broadcastable output" in str(error):
         return "what you add with += is larger than the array that it goes into: print both shapes."
-    said = described(error).rstrip(".")
+    said = describe_error(error).rstrip(".")
     return f"your code stopped with {'an' if said[0] in 'AEIO' else 'a'} {said}."
 
 

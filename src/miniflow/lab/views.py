@@ -7,7 +7,7 @@ from pathlib import Path
 
 from miniflow.lab.exercises import CHAPTERS, Chapter, exercise
 from miniflow.lab.folder import HANDOUT, Started, fingerprint
-from miniflow.lab.screen import Row, cut, indented, row, spread, wrapped
+from miniflow.lab.screen import Row, cut, indent, row, spread, wrap
 from miniflow.lab.showing import number
 from miniflow.lab.state import State
 
@@ -71,7 +71,7 @@ def rows_of_hints(name: str, shown: int, width: int) -> Iterator[Row]:
     for i, hint in enumerate(hints[:shown], start=1):
         last = i == shown
         yield row((f"Hint {i} of {len(hints)} for {name}", "head" if last else "dim"))
-        yield from indented(wrapped(hint, width - 2, "" if last else "dim"), "  ")
+        yield from indent(wrap(hint, width - 2, "" if last else "dim"), "  ")
         yield []
     if shown < len(hints):
         yield row("Another one, that says more: ", (f"miniflow lab hint {name}", "code"))

@@ -20,7 +20,7 @@ _MOST = (72, 40, 40, 56)  # characters of each part of a product
 N = TypeVar("N", bound=Hashable)
 
 
-class Product(NamedTuple):
+class PathProduct(NamedTuple):
     """One path's product: in symbols, in numbers, what it comes to, and the path; each may be
     empty.
     """
@@ -73,7 +73,7 @@ def chain_rule(
     before: Mapping[N, Sequence[N]],
     start: N,
     ends: Sequence[N],
-    along: Callable[[list[N]], Product],
+    along: Callable[[list[N]], PathProduct],
     total: str | None,
 ) -> tuple[Words, ...]:
     """The chain rule in lines: `whole` is the sum over the paths from `start` to any of the ends,
@@ -82,7 +82,7 @@ def chain_rule(
     count = sum(count_paths(before, start, end) for end in ends)
     found = (path for end in ends for path in all_paths(before, start, end))
     products = [
-        Product(*(shorten(text, most) for text, most in zip(along(path), _MOST, strict=True)))
+        PathProduct(*(shorten(text, most) for text, most in zip(along(path), _MOST, strict=True)))
         for path in (found if count <= MOST_PATHS else ())
     ]
     notes: list[Words] = []

@@ -17,7 +17,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
-from miniflow.pictures.chain import Product, chain_rule, times
+from miniflow.pictures.chain import PathProduct, chain_rule, times
 from miniflow.pictures.entries import (
     MOST_ENTRIES,
     Entries,
@@ -239,7 +239,7 @@ def _notes(
         for source in before[entry]:
             slopes[source] += _slope(entries, entry, source) * slopes[entry]
 
-    def product(path: list[Entry]) -> Product:
+    def product(path: list[Entry]) -> PathProduct:
         edges = list(pairwise(path))[::-1]
         symbols = [f"∂{names[entry]}/∂{names[source]}" for source, entry in edges]
         factors = [_slope(entries, entry, source) for source, entry in edges]
@@ -247,7 +247,7 @@ def _notes(
             symbols.insert(0, f"∂{top}/∂{names[path[-1]]}")
             factors.insert(0, upstream[path[-1]])
         route = " → ".join(names[entry] for entry in path)
-        return Product(
+        return PathProduct(
             " · ".join(symbols), times(map(number, factors)), number(prod(factors)), route
         )
 

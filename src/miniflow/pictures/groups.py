@@ -170,7 +170,7 @@ def _take_in_inputs(reading: Reading, card_of: dict[Node, Hashable]) -> None:
             card_of |= dict.fromkeys(own, card)
 
 
-class Blocks(NamedTuple):
+class BlockGroups(NamedTuple):
     """Repeated blocks as groups to open and close: for each node those around it, outermost first,
     and what the groups are called.
     """
@@ -179,7 +179,7 @@ class Blocks(NamedTuple):
     titles: dict[GroupKey, str]
 
 
-def repeated_blocks(reading: Reading) -> Blocks:
+def repeated_blocks(reading: Reading) -> BlockGroups:
     """The repeated blocks of a graph without named groups, and around each long row of them one
     more group.
     """
@@ -197,7 +197,7 @@ def repeated_blocks(reading: Reading) -> Blocks:
             titles |= dict.fromkeys(block, f"block {copy + 1} of {repeat.copies}")
             around |= dict.fromkeys(order[start : start + repeat.length], (*row, *block))
     found = {node: around.get(card, ()) for node, card in grouping.card_of.items()}
-    return Blocks(found, titles)
+    return BlockGroups(found, titles)
 
 
 def _titles(grouping: Grouping, cards: list[Hashable], repeat: Repeat, whole: bool) -> list[str]:

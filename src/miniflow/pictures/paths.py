@@ -17,7 +17,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
-from miniflow.pictures.chain import Product, chain_rule, times
+from miniflow.pictures.chain import PathProduct, chain_rule, times
 from miniflow.pictures.figure import Figure, Span, Words
 from miniflow.pictures.local import (
     LocalDerivative,
@@ -118,7 +118,7 @@ def _notes(
     before = {n: [s for s in dict.fromkeys(n.inbound_nodes) if s in members] for n in on_path}
     result = None if local is None else text_of(total(before, start, end))
 
-    def product(path: list[Node]) -> Product:
+    def product(path: list[Node]) -> PathProduct:
         return _product(reading, path, local)
 
     return chain_rule(partial(reading, end, start), before, start, [end], product, result)
@@ -126,12 +126,12 @@ def _notes(
 
 def _product(
     reading: Reading, path: list[Node], local: Mapping[Edge, LocalDerivative | None] | None
-) -> Product:
+) -> PathProduct:
     edges = list(pairwise(path))[::-1]
     symbols = " · ".join(partial(reading, node, source) for source, node in edges)
     route = " → ".join(reading.called[node] for node in path)
     if local is None:
-        return Product(symbols, "", "", route)
+        return PathProduct(symbols, "", "", route)
     factors = [local[edge] for edge in edges]
     numbers = ""
     if all(factor is not None and factor.kind == "number" for factor in factors):
@@ -139,7 +139,7 @@ def _product(
     upstream: Any = np.ones(np.shape(path[-1].value))[()]
     for source, node in edges:
         upstream = pull_back(node, upstream)[source]
-    return Product(symbols, numbers, text_of(upstream), route)
+    return PathProduct(symbols, numbers, text_of(upstream), route)
 
 
 def total(before: dict[Node, list[Node]], start: Node, end: Node) -> Any:

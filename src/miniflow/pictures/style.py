@@ -23,7 +23,7 @@ class Colour(NamedTuple):
     green: int
     blue: int
 
-    def mixed(self, other: Colour, share: float) -> Colour:
+    def mix(self, other: Colour, share: float) -> Colour:
         """The colour with a `share`, 0 to 1, of another."""
         return Colour(*(round(a + (b - a) * share) for a, b in zip(self, other, strict=True)))
 

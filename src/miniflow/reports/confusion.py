@@ -183,7 +183,7 @@ def _draw_cells(
 
 
 def _shade(hue: Colour, depth: float) -> Colour:
-    return WHITE.mixed(hue, FAINTEST + (1 - FAINTEST) * depth)
+    return WHITE.mix(hue, FAINTEST + (1 - FAINTEST) * depth)
 
 
 def _size_of_counts(at: _Grid, counts: NDArray[np.int64]) -> float:

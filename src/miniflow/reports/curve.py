@@ -154,7 +154,7 @@ def _draw_panel(canvas: Canvas, top: float, panel: _Panel, epochs: Scale, best: 
     scale = _draw_grid(canvas, top, panel.unit, values)
     if best is not None:
         x = epochs.at(best)
-        canvas.line([(x, top - 6), (x, top + PANEL)], GREY.mixed(WHITE, 0.35), 1.0)
+        canvas.line([(x, top - 6), (x, top + PANEL)], GREY.mix(WHITE, 0.35), 1.0)
         canvas.text((x, top - 10), f"best: {best}", GREY, "middle", SMALL)
     for curve in panel.curves:
         _draw_curve(canvas, curve, epochs, scale)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from miniflow.errors import printable
 from miniflow.files.atomic import write_text
-from miniflow.files.templates import filled, static
+from miniflow.files.templates import fill_template, static
 
 
 class Section(NamedTuple):
@@ -54,7 +54,7 @@ def write_report(
     True
     """
     numbered = list(enumerate(sections, 1))
-    page = filled(
+    page = fill_template(
         static("miniflow.reports", "report.html"),
         title=_escaped(title),
         facts="".join(

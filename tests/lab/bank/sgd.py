@@ -116,14 +116,14 @@ WRONG = [
         says="each must depend on its own gradient only",
         code="""
 class Memory:
-    velocity = {}
+    array, velocity = None, 0
 
 
 def sgd_step(parameters, gradients, step_size):
     for p, g in zip(parameters, gradients):
-        before = Memory.velocity.get(id(p), 0)
-        Memory.velocity = {id(p): 0.9 * before + g}
-        p -= step_size * Memory.velocity[id(p)]
+        before = Memory.velocity if Memory.array is p else 0
+        Memory.array, Memory.velocity = p, 0.9 * before + g
+        p -= step_size * Memory.velocity
 """,
     ),
 ]

@@ -21,7 +21,7 @@ LEFT, MIDDLE, RIGHT = 150.0, 400.0, 680.0
 RADIUS = 30.0
 
 
-def signed(x: float, places: int = 2) -> str:
+def signed_text(x: float, places: int = 2) -> str:
     """A number with a true minus sign."""
     return f"{x:.{places}f}".replace("-", "−")
 
@@ -38,7 +38,7 @@ def circles(canvas: Canvas, x: float, letter: str, numbers: tuple[float, ...], l
     for i, (y, number) in enumerate(zip(ROWS, numbers, strict=True)):
         canvas.circle((x, y), RADIUS, f"card {look}")
         canvas.text((x, y - 4), f"{letter}{'₀₁₂'[i]}", "dim", size=12)
-        canvas.text((x, y + 13), signed(number), "value number", size=13)
+        canvas.text((x, y + 13), signed_text(number), "value number", size=13)
 
 
 def forward() -> str:
@@ -67,7 +67,7 @@ def forward() -> str:
     circles(canvas, MIDDLE, "p", P, "operation")
     canvas.circle((RIGHT, ROWS[1]), RADIUS + 6, "card output")
     canvas.text((RIGHT, ROWS[1] - 4), "L", "dim", size=13)
-    canvas.text((RIGHT, ROWS[1] + 14), signed(LOSS), "value number", size=14)
+    canvas.text((RIGHT, ROWS[1] + 14), signed_text(LOSS), "value number", size=14)
     canvas.text((570, 84), "−log p₀", "gradient", "start", 13)
     canvas.text((RIGHT, 66), "label 0: apple", "dim", size=13)
     canvas.arrow((RIGHT, 74), (RIGHT, ROWS[1] - RADIUS - 8), "", 1.1, "4 4")
@@ -100,19 +100,21 @@ def backward() -> str:
             canvas.text((x, z - 8), "0", "dim number", size=13)
         canvas.arrow(*edge((MIDDLE, ROWS[LABEL]), (LEFT, y)), "lit", 1.75)
         canvas.text((LEFT - 44, y - 4), FRUIT[i], "dim", "end", 13)
-        canvas.text((LEFT - 44, y + 14), f"∂ {signed(GRADIENT[i])}", "gradient number", "end", 13)
+        canvas.text(
+            (LEFT - 44, y + 14), f"∂ {signed_text(GRADIENT[i])}", "gradient number", "end", 13
+        )
     circles(canvas, LEFT, "x", LOGITS, "input")
     circles(canvas, MIDDLE, "p", P, "operation")
     for y, slope, place in zip(ROWS, SLOPES, (-9.0, 2.0, 20.0), strict=True):
         x = LEFT + 0.36 * (MIDDLE - LEFT)
         at = ROWS[LABEL] + 0.64 * (y - ROWS[LABEL]) + place
         canvas.text(
-            (x + (26 if place > 0 else 0), at), signed(slope), "gradient number", "start", 13
+            (x + (26 if place > 0 else 0), at), signed_text(slope), "gradient number", "start", 13
         )
     canvas.circle((RIGHT, ROWS[1]), RADIUS + 6, "card output")
     canvas.text((RIGHT, ROWS[1] - 4), "L", "dim", size=13)
     canvas.text((RIGHT, ROWS[1] + 14), "∂ 1", "gradient number", size=13)
-    canvas.text((548, 92), f"−1/p₀ = {signed(-1 / P[LABEL])}", "gradient", "start", 13)
+    canvas.text((548, 92), f"−1/p₀ = {signed_text(-1 / P[LABEL])}", "gradient", "start", 13)
     for x, words in (
         (LEFT, "p − (1, 0, 0)"),
         (MIDDLE, "p₀ alone carries it"),

@@ -17,7 +17,7 @@ def bowl(w: Point) -> float:
     return (w[0] ** 2 + STEEP * w[1] ** 2) / 2
 
 
-def descended(step_size: float, start: Point = START, steps: int = STEPS) -> list[Point]:
+def descent_path(step_size: float, start: Point = START, steps: int = STEPS) -> list[Point]:
     """Where one comes through: w ← w - step_size · gradient, the start included."""
     path = [start]
     for _ in range(steps):
@@ -65,7 +65,7 @@ SIZES = (
 
 def step_sizes() -> str:
     """Twenty steps down the same bowl with three step sizes; the third diverges."""
-    heights = [bowl(descended(size)[-1]) for size, _ in SIZES]
+    heights = [bowl(descent_path(size)[-1]) for size, _ in SIZES]
     canvas = Canvas(
         930,
         330,
@@ -84,7 +84,7 @@ def step_sizes() -> str:
         axes.frame([], [])
         for level in (0.5, 3, 8, 16, 28, 45, 70, 100, 140):
             contour(axes, level)
-        path = within(axes, descended(size))
+        path = within(axes, descent_path(size))
         axes.curve([w[0] for w in path], [w[1] for w in path], "edge lit", 1.5)
         for w in path[1:]:
             canvas.circle(axes.at(*w), 2.6, "head lit")
@@ -118,7 +118,7 @@ def slope(w: float) -> float:
 STARTS = (-3.1, -0.9, 0.15, 0.5, 3.1)
 
 
-def walked(start: float, step_size: float = 0.1, steps: int = 120) -> list[float]:
+def walk_downhill(start: float, step_size: float = 0.1, steps: int = 120) -> list[float]:
     """Descent on the landscape."""
     path = [start]
     for _ in range(steps):
@@ -127,7 +127,7 @@ def walked(start: float, step_size: float = 0.1, steps: int = 120) -> list[float
 
 
 def reach_the_deepest(
-    starts: tuple[float, ...] = STARTS, of: Callable[[float], list[float]] = walked
+    starts: tuple[float, ...] = STARTS, of: Callable[[float], list[float]] = walk_downhill
 ) -> int:
     """How many of the starts end in the left valley."""
     return sum(of(start)[-1] < 0 for start in starts)
@@ -136,7 +136,7 @@ def reach_the_deepest(
 def local_optima() -> str:
     """Five starts, two valleys: where one ends depends on where one begins."""
     count = reach_the_deepest()
-    left, right = walked(STARTS[0])[-1], walked(STARTS[-1])[-1]
+    left, right = walk_downhill(STARTS[0])[-1], walk_downhill(STARTS[-1])[-1]
     canvas = Canvas(
         720,
         380,
@@ -157,7 +157,7 @@ def local_optima() -> str:
     ws = [-3.22 + i * 6.42 / 300 for i in range(301)]
     axes.curve(ws, [landscape(w) for w in ws], "edge", 2)
     for number, start in enumerate(STARTS, 1):
-        path = walked(start)
+        path = walk_downhill(start)
         lift = 0.07
         for w in path[1::2]:
             canvas.circle(axes.at(w, landscape(w) + lift), 2.2, "head lit")
