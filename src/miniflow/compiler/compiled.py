@@ -17,6 +17,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class Compiled:
         self._end = 1 + len(self._wrt)
         self._also = checked_wrt(node, self._plan, also)
         self._optimizer = _checked_optimizer(optimizer)
-        self.backend = backend
+        self._asked_for = self.backend = backend
         self._why_backend = CHOSEN_LATER if backend == "auto" else BY_NAME
         self.parameters = [n for n in self._order if isinstance(n, Parameter)]
         if optimizer is None:
@@ -148,6 +149,11 @@ class Compiled:
         self._why = "It was recorded once."
         self._lock = Lock()
         renew_after_fork(self, Compiled._renew)
+
+    def __reduce__(self) -> Any:
+        # A copy, in a file too, has the graph and the optimizer, and makes programs of its own.
+        settings = (self._node, self._wrt, self._optimizer, self._asked_for)
+        return partial(Compiled, also=self._also), settings
 
     def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
         """Run the program; record it first, if it is the first call with these shapes and

@@ -29,15 +29,17 @@ one. `plans.py` finds the nodes that lead to an output; `interpreter/` runs the 
 import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError, OperandError, ShapeError
+from miniflow.graph.copying import Copied
 from miniflow.graph.half import NO_DTYPE, holds_half, narrow, widen
 from miniflow.graph.no_number import NoNumber
 from miniflow.graph.operators import Operators
-from miniflow.graph.places import building_code, line_of
+from miniflow.graph.places import building_code, is_ours, line_of
 from miniflow.graph.plans import Plan, passes_under_way
 from miniflow.graph.values import (
     as_value,
@@ -55,7 +57,7 @@ def _sees_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
     return backward
 
 
-class Node(Operators, NoNumber):
+class Node(Operators, NoNumber, Copied):
     """A value computed from the values of other nodes: subclass it, write `forward` and `backward`.
 
     Args:
@@ -94,7 +96,7 @@ class Node(Operators, NoNumber):
         self.value: Any = None
         self.gradients: dict[Node, Any] = {}
         self.cache: dict[Any, Any] = {}
-        self._built_at = building_code()
+        self._built_at: tuple[CodeType | None, int] | str = building_code()
         self._consumers: dict[weakref.ref[Node], None] = {}
         self._consumers_limit = 16
         self._plan: Plan | None = None
@@ -118,7 +120,7 @@ class Node(Operators, NoNumber):
 
     def __init_subclass__(cls) -> None:
         cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
-        cls._is_foreign = not cls.__module__.startswith("miniflow.")
+        cls._is_foreign = not is_ours(cls)
 
     def forward(self, *value: Any) -> None:
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
@@ -175,6 +177,8 @@ class Node(Operators, NoNumber):
     @property
     def where(self) -> str:
         """File and line of the user's code that built the node: `train.py:12`."""
+        if isinstance(self._built_at, str):
+            return self._built_at  # of a copy: that of the original
         code, instruction = self._built_at
         if code is None:
             return "unknown"
