@@ -1,5 +1,8 @@
-"""Each large room has a page: what is in it, in which order to read, what it must not know."""
+"""Each large room has a page: what is in it, in which order to read, what it must not know. What an
+afternoon is enough for is as long as the first page of the architecture says.
+"""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -38,3 +41,17 @@ def test_page_of_a_room_names_files_that_are_there(room: str) -> None:
     assert named
     for name in named:
         assert (SOURCE / room / name).exists() or (SOURCE / name).exists(), name
+
+
+def test_what_is_read_in_an_afternoon_is_some_1800_lines() -> None:
+    root = Path(__file__).parent.parent
+    spec = importlib.util.spec_from_file_location("size", root / "benchmarks" / "size.py")
+    assert spec is not None
+    assert spec.loader is not None
+    size = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(size)
+    page = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (part,) = re.findall(r"An afternoon is enough.*?some 1,800 lines.*?fortnight", page, re.DOTALL)
+    files = re.findall(r"`(\w+/\w+\.py)`", part)
+    assert len(files) > 10
+    assert 1600 <= sum(size.measure(SOURCE / file).code for file in files) <= 2000
