@@ -19,6 +19,7 @@ from miniflow.backends import MODULES, find
 from miniflow.backends.javascript.prepare import prepare as prepare_for_javascript
 from miniflow.backends.numpy.dialect import prepare as prepare_for_numpy
 from miniflow.backends.numpy.primitives import DIALECT
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir import (
     DTYPES,
     Builder,
@@ -63,7 +64,8 @@ def ran(step: Any, feed: dict[mf.Node, Any]) -> tuple[Program, list[Any]]:
 def recorded(name: str) -> tuple[Program, list[Any]]:
     """The program of a case of the kit as it was recorded, gradients and all; and its arguments."""
     output, feed, wrt, _ = CASES[name](np.float64)
-    return ran(mf.compile(output, wrt=wrt, backend="reference"), feed)
+    needed = {n: value for n, value in feed.items() if n in ancestors_in_order(output)}
+    return ran(mf.compile(output, wrt=wrt, backend="reference"), needed)
 
 
 @cache

@@ -107,6 +107,7 @@ class Compiled:
         parameters: what the optimizer updates, in order.
         backend: what runs it; "auto" becomes, at the first call, the one that was taken for the
             first program, and all later programs take the same.
+        reason: why it is that backend and no faster one, in a few words; see `why_backend`.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Compiled:
         self._also = checked_wrt(node, self._plan, also)
         self._optimizer = _checked_optimizer(optimizer)
         self._asked_for = self.backend = backend
-        self._why_backend = CHOSEN_LATER if backend == "auto" else BY_NAME
+        self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
         self.parameters = [n for n in self._order if isinstance(n, Parameter)]
         if optimizer is None:
             self.parameters = []
@@ -238,7 +239,7 @@ class Compiled:
         >>> g.why_backend()
         'numpy: it was asked for by name'
         """
-        return f"{self.backend}: {self._why_backend}"
+        return f"{self.backend}: {self.reason}"
 
     def _ran(self) -> Variant:
         if self._last is None:
@@ -297,7 +298,7 @@ class Compiled:
             types = {node: value.type for node, value in recording.values.items()}
             choice = choose(self._with_also(recording), self.backend)
             if self.backend == "auto":
-                self.backend, self._why_backend = choice.backend.name, choice.why
+                self.backend, self.reason = choice.backend.name, choice.why
             executable = choice.lower()
             variant = Variant(choice.program, executable, self._order, feed, types, self._optimizer)
             if not all(map(is_ours, (*self._order, *self._settings()))):

@@ -91,6 +91,8 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         Iterations of the last fit.
     t_ : int
         Examples seen.
+    backend_, why_backend_ : str
+        What ran the steps; the same with the reason, as in "numpy: llvmlite is not installed".
     n_features_in_ : int
         Features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -185,7 +185,7 @@ class Learner:
         self.graph = Graph(zeros, design.activation, design.loss)
         self.optimizer = design.settings.optimizer()
         graph = self.graph
-        self._step: Step = make_step(graph.loss, graph.parameters, self.optimizer, design.backend)
+        self.step: Step = make_step(graph.loss, graph.parameters, self.optimizer, design.backend)
         self._look: Look = make_look(graph.loss, design.backend)
 
     def take(self, arrays: LayerArrays, state: dict[str, Any], lr: Any) -> None:
@@ -213,7 +213,7 @@ class Learner:
             loss=self.graph.loss,
             parameters=self.graph.parameters,
             optimizer=self.optimizer,
-            step=self._step,
+            step=self.step,
             look=self._look,
             data=examples,
             validation=None,
@@ -226,6 +226,13 @@ class Learner:
         with one_thread_if_small(2.0 * batch_size * largest):
             training.run()
         return [row.loss for row in training.history]
+
+
+LITTLE_WORK: Final = {
+    "interpreter": "all is done before a program would be made",
+    "numpy": "all is done before machine code would be made",
+}
+"""Why `backend_for` says so."""
 
 
 def backend_for(sizes: Sequence[int], rows: int, batch_size: int, epochs: int) -> str:

@@ -32,6 +32,7 @@ from miniflow.errors import NotFiniteError
 from miniflow.estimator.first_arrays import first_arrays, initial_arrays_names
 from miniflow.estimator.learning import (
     ACTIVATIONS,
+    LITTLE_WORK,
     Design,
     Examples,
     Graph,
@@ -65,6 +66,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     coefs_: list[NDArray[Any]]
     intercepts_: list[NDArray[Any]]
     loss_curve_: list[float]
+    backend_: str
+    why_backend_: str
     loss_: float
     best_loss_: float | None
     validation_scores_: list[float] | None
@@ -265,6 +268,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                     f"learning_rate_init ({self.learning_rate_init!r}), or bring X to a mean of 0 "
                     "and a deviation of 1, with StandardScaler."
                 ) from None
+            reason = LITTLE_WORK.get(backend) if self.backend == "auto" else None
+            self.backend_ = learner.step.backend
+            self.why_backend_ = f"{self.backend_}: {reason or learner.step.reason}"
             arrays, self._solver_state, self._learning_rate = learner.give()
         self.coefs_, self.intercepts_ = rule.best_arrays or arrays
         self._predictor()  # now, so that predictions change nothing of the estimator

@@ -45,6 +45,8 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, backend
         Iterations of the last fit.
     t_ : int
         Examples seen.
+    backend_, why_backend_ : str
+        What ran the steps; the same with the reason, as in "numpy: llvmlite is not installed".
     n_features_in_ : int
         Features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

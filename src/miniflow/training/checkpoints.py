@@ -139,7 +139,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
     path, arrays, about = _last_whole(path)
     training.optimizer.prepare(training.parameters)
     if training.step.backend == "auto" and about.get("backend") in backend_names():
-        training.step.settle(about["backend"])
+        training.step.settle(about["backend"], "the training was begun with it")
     arrays, about = _as_kept_today(arrays, about, training)
     _check_belonging(path, about, training)
     given = training.settings
@@ -294,6 +294,7 @@ def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
     """Change the training, after everything that could be wrong has been looked at."""
     live, remembering = _live_arrays(training), _remembering(training)
     history = History(map(_checked_row, about["history"]))
+    history.backend, history.reason = training.step.backend, training.step.reason
     random = _checked_random(about["rng"], training.rng.bit_generator)
     epoch = whole("The checkpoint", "epoch", about["epoch"], least=0)
     lr = None if about["lr"] is None else number("The checkpoint", "lr", about["lr"])

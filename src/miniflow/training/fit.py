@@ -113,7 +113,7 @@ def fit(
             that is resumed with "auto" goes on with the backend that it was begun with.
 
     Returns:
-        The history: a row an epoch.
+        The history: a row an epoch, and `why_backend()`, which says what ran the steps and why.
 
     Raises:
         GraphError: `loss` depends on no Parameter.
@@ -262,15 +262,16 @@ class Training:
         a checkpoint.
         """
         everybody = [*self.callbacks, *watchers]
+        step = self.step  # a callback may put something else around it
         with interrupts_held_back() as interrupts, ExitStack() as endings:
             endings.callback(self.step.forget)
             for callback in everybody:
                 callback.on_train_begin(self)
                 endings.callback(callback.on_train_end, self)
             while self.epoch < self.epochs and not self.stop:
-                self._run_epoch(everybody, interrupts)
+                self._run_epoch(everybody, interrupts, step)
 
-    def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts) -> None:
+    def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts, step: Step) -> None:
         started = time.perf_counter()
         self._total, self._correct, self.rows_done = 0.0, 0, 0
         batches = partial(_seeded_batches, self.data, self.batch_size, self.seeds)
@@ -293,6 +294,7 @@ class Training:
             for callback in everybody:
                 callback.on_batch_end(self)
             interrupts.raise_if_pressed()
+        self.history.backend, self.history.reason = step.backend, step.reason
         trained = self.running()
         validated = Evaluation(math.nan, None)
         if self.validation is not None:

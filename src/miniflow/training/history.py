@@ -31,6 +31,10 @@ class Epoch(NamedTuple):
 class History(Sequence[Epoch]):
     """The epochs of a training, in order: a read-only sequence of `Epoch`s.
 
+    Attributes:
+        backend: what ran the steps; "" if there was none.
+        reason: why it was that backend, in a few words.
+
     >>> history = History([Epoch(1, 0.5, 0.9, None, None, 1.25, 0.1)])
     >>> len(history), history[-1].loss
     (1, 0.5)
@@ -41,6 +45,7 @@ class History(Sequence[Epoch]):
 
     def __init__(self, rows: Iterable[Epoch] = ()) -> None:
         self.rows = list(rows)
+        self.backend = self.reason = ""
 
     @overload
     def __getitem__(self, index: int) -> Epoch: ...
@@ -54,6 +59,18 @@ class History(Sequence[Epoch]):
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} epochs{f': {self.rows[-1]}' if self.rows else ''}>"
+
+    def why_backend(self) -> str:
+        """What ran the steps, and why that and nothing faster, in one line.
+
+        >>> import miniflow as mf
+        >>> W = mf.Parameter([2.0], "W")
+        >>> data = {mf.Input("x"): [[0.0]]}
+        >>> loss = mf.MSE(W, [0.0]) + 0.0 * mf.Sum(*data)
+        >>> mf.fit(loss, data, mf.SGD(0.1), backend="numpy", progress="none").why_backend()
+        'numpy: it was asked for by name'
+        """
+        return f"{self.backend}: {self.reason}" if self.backend else "there was no step"
 
     def csv(self) -> str:
         """A table with a header and a line for each epoch; what is None is left empty."""

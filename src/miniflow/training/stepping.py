@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniflow import interpreter
-from miniflow.backends import RUN, find, names
+from miniflow.backends import BY_NAME, CHOSEN_LATER, RUN, find, names
 from miniflow.compiler import Compiled
 from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
@@ -86,18 +86,21 @@ class Look:
 
     Attributes:
         backend: what runs it; "auto" until the first batch. It can be set.
+        reason: why it is that, in a few words.
     """
 
     def __init__(self, loss: Node, backend: str) -> None:
         self.loss = loss
         self.backend = backend
+        self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
         self._falls_back = backend == "auto"
         self._pair = loss.inbound_nodes[:2]  # logits and labels, where there are such
         self._compiled: Compiled | None = None
 
-    def settle(self, backend: str) -> None:
+    def settle(self, backend: str, reason: str = BY_NAME) -> None:
         """Run on this backend and on no other, as if it had been asked for by name."""
         self.backend, self._falls_back, self._compiled = backend, False, None
+        self.reason = reason
 
     def __call__(self, feed: Feed) -> StepResult:
         """Run a batch.
@@ -110,7 +113,7 @@ class Look:
             except CompileError as error:
                 if not self._falls_back:
                     raise
-                self.backend = "interpreter"
+                self.backend, self.reason = "interpreter", " ".join(f"{error}".split())
                 warnings.warn(f"{error}", InterpreterWarning, stacklevel=users_level())
         return self._interpret(feed)
 
@@ -118,7 +121,8 @@ class Look:
         if self._compiled is None:
             self._compiled = self._compile()
         results = self._compiled.run(feed)
-        self.backend = self._compiled.backend
+        if self.backend == "auto":
+            self.backend, self.reason = self._compiled.backend, self._compiled.reason
         total = one_number(self.loss, results[0])
         seen = dict(zip(self._put_out(), results[1:], strict=True))
         return StepResult(total, self._count(feed | seen))
