@@ -11,7 +11,7 @@ from miniflow.compiler import Compiled
 from miniflow.errors import GradientError, NotFiniteError
 from miniflow.optimizers import SGD
 from miniflow.training import fit
-from miniflow.training.stepping import InterpreterWarning, make_look, make_step
+from miniflow.training.stepping import InterpreterWarning, make_evaluator, make_step
 
 
 class Choosing(mf.Node):
@@ -48,11 +48,12 @@ def test_a_step_tells_the_loss_and_the_recognised_rows_from_before_the_update(ba
     result = make_step(p.loss, p.parameters, SGD(0.5), backend)(p.feed())
     assert (result.loss, result.correct) == (pytest.approx(loss, rel=1e-5), correct)
     assert float(mf.value(p.loss, p.feed())) < loss
-    look = make_look(p.loss, backend)
+    evaluator = make_evaluator(p.loss, backend)
     before = p.bytes()
-    assert look(p.feed()).loss == pytest.approx(float(mf.value(p.loss, p.feed())), rel=1e-5)
+    assert evaluator(p.feed()).loss == pytest.approx(float(mf.value(p.loss, p.feed())), rel=1e-5)
     assert p.bytes() == before
-    assert look.backend == ("interpreter" if backend == "interpreter" else look.backend) != "auto"
+    assert evaluator.backend != "auto"
+    assert (evaluator.backend == "interpreter") == (backend == "interpreter")
 
 
 @pytest.mark.parametrize("backend", ["interpreter", "numpy"])
@@ -109,12 +110,12 @@ def test_a_loss_that_is_not_finite_updates_nothing(backend: str) -> None:
 def test_run_puts_out_the_value_the_gradients_and_further_nodes() -> None:
     x, y = mf.Input("x"), mf.Input("y")
     product = x * y
-    compiled = Compiled(product + x, [x], None, "numpy", also=[product, y])
+    compiled = Compiled(product + x, [x], None, "numpy", values_of=[product, y])
     assert compiled.run({x: 3.0, y: 4.0}) == [15.0, 5.0, 12.0, 4.0]
     assert compiled({x: 3.0, y: 4.0}) == (15.0, [5.0])
     assert compiled.backend == "numpy"
     with pytest.raises(GradientError, match="does not depend on"):
-        Compiled(product, (), None, "numpy", also=[mf.Input("z")])
+        Compiled(product, (), None, "numpy", values_of=[mf.Input("z")])
 
 
 def test_an_optimizers_settings_take_effect_at_the_next_call() -> None:

@@ -48,13 +48,13 @@ def compare_with_interpreter(
             for node, gradient in zip(wanted, gradients, strict=True)
         ]
         if optimizer is not None:
-            interpreted += _updated(parameters, gradients[len(wrt) :], optimizer)
-        compiled = _computed(order, recording, arguments)
+            interpreted += _values_after_update(parameters, gradients[len(wrt) :], optimizer)
+        compiled = _values_of_program(order, recording, arguments)
     for (what, expected), got in zip(interpreted, compiled, strict=True):
         _compare(what, got, expected)
 
 
-def _updated(
+def _values_after_update(
     parameters: Sequence[Parameter], gradients: Sequence[Any], optimizer: Any
 ) -> list[tuple[str, Any]]:
     """What the optimizer makes of (copies of) the parameters and of its state."""
@@ -74,7 +74,9 @@ def _updated(
         optimizer.__dict__.update(kept)
 
 
-def _computed(order: Sequence[Node], recording: Recording, arguments: Sequence[Any]) -> list[Any]:
+def _values_of_program(
+    order: Sequence[Node], recording: Recording, arguments: Sequence[Any]
+) -> list[Any]:
     """What the program computes for the same: values, gradients, and what is updated."""
     program = recording.program
     new = {output.replaces: output.operand for output in program.outputs if output.replaces}

@@ -117,7 +117,7 @@ class Compiled:
         optimizer: Any,
         backend: str,
         *,
-        also: Iterable[Node] = (),
+        values_of: Iterable[Node] = (),
     ) -> None:
         self._node = checked_output(node)
         self._plan = plan_for(node)
@@ -125,7 +125,7 @@ class Compiled:
         self._needed = frozenset(self._order)
         self._wrt = checked_wrt(node, self._plan, wrt)
         self._end = 1 + len(self._wrt)
-        self._also = checked_wrt(node, self._plan, also)
+        self._values_of = checked_wrt(node, self._plan, values_of)
         self._optimizer = _checked_optimizer(optimizer)
         self._asked_for = self.backend = backend
         self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
@@ -154,7 +154,7 @@ class Compiled:
     def __reduce__(self) -> Any:
         # A copy, in a file too, has the graph and the optimizer, and makes programs of its own.
         settings = (self._node, self._wrt, self._optimizer, self._asked_for)
-        return partial(Compiled, also=self._also), settings
+        return partial(Compiled, values_of=self._values_of), settings
 
     def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
         """Run the program; record it first, if it is the first call with these shapes and
@@ -167,7 +167,7 @@ class Compiled:
 
     def run(self, feed_dict: Mapping[Node, Any] | None = None) -> list[Any]:
         """As a call, with everything in one list: the value, the gradients with respect to `wrt`,
-        and the values of the nodes in `also`; all of them as they were before the update.
+        and those of the nodes of `values_of`; all of them as they were before the update.
         """
         with self._lock:
             given: Any = {} if feed_dict is None else feed_dict
@@ -180,7 +180,7 @@ class Compiled:
                 if len(needed) < len(given):  # it serves another output as well
                     arguments = variant.arguments({**own, **needed})
             if arguments is None or variant is None:
-                feed = {**own, **self._checked(given)}
+                feed = {**own, **self._check_feed(given)}
                 variant = self._last = self._variant_for(feed)
                 is_free = not variant.needs_lock and not self._sources
                 self._quick = variant.run_without_lock if is_free else None
@@ -189,7 +189,7 @@ class Compiled:
             try:
                 return variant.run(arguments)
             except (ArithmeticError, IndexError, ValueError) as error:
-                raise self._explained(feed, error) from error
+                raise self._explain(feed, error) from error
 
     # --- What can be looked at
 
@@ -263,7 +263,7 @@ class Compiled:
                         own[node] = _native(as_value(node.value, node))
         return own
 
-    def _checked(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
+    def _check_feed(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
         """The feed with its values made into arrays, without what the node does not need."""
         feed = checked_feed(feed_dict, self._node, self._needed)
         for node in feed:
@@ -296,12 +296,12 @@ class Compiled:
             recording = self._record(feed)
             self._check_is_one_number(recording.values[self._node].shape)
             types = {node: value.type for node, value in recording.values.items()}
-            choice = choose(self._with_also(recording), self.backend)
+            choice = choose(self._with_values(recording), self.backend)
             if self.backend == "auto":
                 self.backend, self.reason = choice.backend.name, choice.why
             executable = choice.lower()
             variant = Variant(choice.program, executable, self._order, feed, types, self._optimizer)
-            if not all(map(is_ours, (*self._order, *self._settings()))):
+            if not all(map(is_ours, (*self._order, *self._optimizer_and_schedule()))):
                 compare_with_interpreter(
                     self._order, self._wrt, self.parameters, recording, feed, self._optimizer
                 )
@@ -310,7 +310,7 @@ class Compiled:
                     interpreter.value(self._node, give_to_sources(feed))
         return variant
 
-    def _settings(self) -> list[Any]:
+    def _optimizer_and_schedule(self) -> list[Any]:
         """The optimizer, and its schedule if it has one."""
         if self._optimizer is None:
             return []
@@ -328,18 +328,18 @@ class Compiled:
         try:
             return record_steadily(lambda: record(*whole), self._order)
         except GraphError as error:
-            raise self._explained(feed, error) from error
+            raise self._explain(feed, error) from error
 
-    def _with_also(self, recording: Recording) -> Program:
+    def _with_values(self, recording: Recording) -> Program:
         program = recording.program
-        more = tuple(Output(recording.values[node], "value", node.name) for node in self._also)
+        more = tuple(Output(recording.values[node], "value", node.name) for node in self._values_of)
         return Program(program.inputs, program.equations, program.outputs + more, program.constants)
 
     def _check_is_one_number(self, shape: tuple[int, ...]) -> None:
         if self._optimizer is not None and math.prod(shape) != 1:
             raise not_one_number(self._node, shape)
 
-    def _explained(self, feed: Mapping[Node, Any] | None, error: Exception) -> Exception:
+    def _explain(self, feed: Mapping[Node, Any] | None, error: Exception) -> Exception:
         """The interpreter's account of what went wrong: it knows the nodes."""
         wanted = [*self._wrt, *self.parameters]
         with preserved_deeply(self._order):
@@ -359,8 +359,8 @@ class Compiled:
                         interpreter.value_and_grad(self._node, feed, wanted)
                     else:
                         interpreter.value(self._node, feed)
-            except Exception as explained:
-                return explained
+            except Exception as account:
+                return account
         if isinstance(error.__cause__, CompileError):
             return CompileError(str(error.__cause__))  # itself, it would be in a cycle
         return CompileError(

@@ -32,7 +32,9 @@ class Variant:
         run: the executable's, silent: NumPy warns of nothing.
         needs_lock: false for a program of Python numbers that updates nothing: it has no memory of
             its own, so that threads can run it at the same time.
-        has_unchecked: whether there are more such values, which are computed with parameters.
+        has_unchecked: whether nodes have a `validate` that `arguments` does not call, since what
+            it looks at is computed with parameters: the interpreter called it once, when the
+            program was made.
     """
 
     def __init__(
@@ -121,13 +123,13 @@ def _value_of(node: Node, feed: Mapping[Node, Any]) -> Any:
         return node._kept
     order = ancestors_in_order(node)
 
-    def interpreted(feed: Mapping[Node, Any]) -> Any:
+    def interpret(feed: Mapping[Node, Any]) -> Any:
         with preserved_deeply(order):
             return interpreter.value(
                 node, give_to_sources({n: feed[n] for n in order if n in feed})
             )
 
-    return interpreted
+    return interpret
 
 
 def key_of(feed: Mapping[Node, Any], order: Sequence[Node], optimizer: Any) -> Any:

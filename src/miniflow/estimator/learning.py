@@ -31,7 +31,7 @@ from miniflow.nodes import Add, Linear, ReLU, Sigmoid, Tanh
 from miniflow.training import Training
 from miniflow.training.batching import Batch
 from miniflow.training.callbacks import Callback
-from miniflow.training.stepping import Look, Step, make_look, make_step
+from miniflow.training.stepping import Evaluator, Step, make_evaluator, make_step
 
 ROWS = 4096  # rows of a prediction at a time
 STEP_NUMBERS: Final = 4e6  # numbers multiplied in the time that the interpreter takes for a step
@@ -186,7 +186,7 @@ class Learner:
         self.optimizer = design.settings.optimizer()
         graph = self.graph
         self.step: Step = make_step(graph.loss, graph.parameters, self.optimizer, design.backend)
-        self._look: Look = make_look(graph.loss, design.backend)
+        self._evaluator: Evaluator = make_evaluator(graph.loss, design.backend)
 
     def take(self, arrays: LayerArrays, state: dict[str, Any], lr: Any) -> None:
         """Go on from these arrays, and this state of the optimizer."""
@@ -214,7 +214,7 @@ class Learner:
             parameters=self.graph.parameters,
             optimizer=self.optimizer,
             step=self.step,
-            look=self._look,
+            evaluator=self._evaluator,
             data=examples,
             validation=None,
             epochs=epochs,

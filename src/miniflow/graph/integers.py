@@ -45,7 +45,7 @@ def as_operands(*values: Any, whole: bool = False, owner: object = None) -> Sequ
     >>> as_operands(np.uint8([200]), 3)
     [array([200.]), 3]
     """
-    return _converted(values, whole, owner) if any_whole(values) else values
+    return _convert(values, whole, owner) if any_whole(values) else values
 
 
 def as_one_array(*values: Any, owner: object = None) -> Sequence[Any]:
@@ -77,7 +77,7 @@ def whole_or_floating(
     """
     if not any_whole(values):
         return function(*values)
-    operands = _converted(values, True, owner)
+    operands = _convert(values, True, owner)
     if any(getattr(x, "dtype", _INT64).kind == "f" or isinstance(x, float) for x in operands):
         return function(*operands)
     digits = [bits(value) for value in values]
@@ -116,7 +116,7 @@ def _is_whole(value: Any) -> bool:
     return bool(getattr(value, "dtype", _FLOAT).kind != "f")
 
 
-def _converted(values: Sequence[Any], whole: bool, owner: object) -> list[Any]:
+def _convert(values: Sequence[Any], whole: bool, owner: object) -> list[Any]:
     floats = {v.dtype for v in values if hasattr(v, "dtype") and not _is_whole(v)}
     if floats:
         dtype = np.result_type(*floats)

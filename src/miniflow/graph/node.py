@@ -416,7 +416,7 @@ class Op(Node):
                 if grad is None:
                     grad = zeros_like(value)
                 elif getattr(grad, "shape", ()) != getattr(value, "shape", ()):
-                    grad = self._summed(grad, node)
+                    grad = self._sum_to(grad, node)
                 if is_half:
                     grad = narrow(grad, seen)
                 if node in gradients:
@@ -428,7 +428,7 @@ class Op(Node):
             self.value = stored
         self.gradients = gradients
 
-    def _summed(self, grad: Any, source: Node) -> Any:
+    def _sum_to(self, grad: Any, source: Node) -> Any:
         if isinstance(grad, (list, tuple)):
             raise GradientError(
                 f"{self}: gradient() returned {describe(grad)} as the gradient for {source}: it is "

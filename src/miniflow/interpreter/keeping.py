@@ -34,7 +34,7 @@ def contents_preserved(nodes: Sequence[Node]) -> Iterator[None]:
     classes = [(class_, dict(vars(class_))) for class_ in foreign_classes(nodes)]
     restores = [
         restore
-        for thing in _reached([v for _, before in classes for v in before.values()], nodes)
+        for thing in _reach([v for _, before in classes for v in before.values()], nodes)
         if (restore := _restore_of(thing)) is not None
     ]
     try:
@@ -63,7 +63,7 @@ def _restore_class(class_: type, before: dict[str, Any]) -> None:
             setattr(class_, name, value)
 
 
-def _reached(waiting: list[Any], nodes: Sequence[Node]) -> Iterator[Any]:
+def _reach(waiting: list[Any], nodes: Sequence[Node]) -> Iterator[Any]:
     """What the nodes keep, what is in the lists and dictionaries that they keep, and so on."""
     waiting = waiting + [
         value for node in nodes for name, value in node.__dict__.items() if name not in OURS

@@ -105,7 +105,7 @@ def value_and_grad(
             this_pass = start_pass(node, plan, wrt)
             forward_pass(node, plan, feed, this_pass)
             gradients = backward_pass(wrt, this_pass)
-            return node.value, _owned(gradients, plan)
+            return node.value, _own_copies(gradients, plan)
         finally:
             end_feed(feed)
 
@@ -348,7 +348,7 @@ def fit_gradient(grad: Any, node: Node, by: Node | None = None) -> Any:
     )
 
 
-def _owned(gradients: list[Any], plan: Plan) -> list[Any]:
+def _own_copies(gradients: list[Any], plan: Plan) -> list[Any]:
     """The same gradients, none of which shares memory with another or with an input: they belong
     to the caller, who may write to them.
     """

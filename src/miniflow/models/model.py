@@ -110,7 +110,7 @@ def save(
     if backward is not None:
         about["backward"] = {
             "program": backward.description,
-            "arrays": _store_also(arrays, backward),
+            "arrays": _add_arrays(arrays, backward),
         }
     if notes:
         about["notes"] = _checked_notes(notes)
@@ -145,7 +145,7 @@ def model_path(owner: str, path: Any) -> str:
     return text
 
 
-def _store_also(arrays: dict[str, np.ndarray[Any, Any]], program: Stored) -> list[str]:
+def _add_arrays(arrays: dict[str, np.ndarray[Any, Any]], program: Stored) -> list[str]:
     """The keys of a second program's arrays; those that are not among the first's are added."""
     keys = {_contents(array): key for key, array in arrays.items()}
     for i, (name, array) in enumerate(program.arrays):
@@ -284,7 +284,7 @@ class Model:
             )
         for array in arrays:
             check_columns(array, self.notes)
-        given = [_fitting(array, entry) for array, entry in zip(arrays, self.inputs, strict=True)]
+        given = [_array_for(array, entry) for array, entry in zip(arrays, self.inputs, strict=True)]
         rows = {array.shape[0] for array, grows in zip(given, self._grows, strict=True) if grows}
         if len(rows) > 1:
             raise ShapeError(f"The model was given different numbers of rows: {sorted(rows)}.")
@@ -388,7 +388,7 @@ def _names(program: Program) -> list[str]:
     return names
 
 
-def _fitting(x: Any, entry: ModelInput) -> Any:
+def _array_for(x: Any, entry: ModelInput) -> Any:
     """An array in the shape, the dtype and the layout that a program takes."""
     array = np.asarray(as_value(x, f"Input '{entry.name}' of the model"))
     if len(array.shape) != len(entry.shape) or any(

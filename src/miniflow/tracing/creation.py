@@ -56,7 +56,7 @@ def _arange(*bounds: Any, dtype: Any = None, **rest: Any) -> Any:
     return as_traced(_ORIGINAL["arange"](*bounds, dtype=dtype, **rest))
 
 
-def _fixed(name: str) -> Callable[..., Any]:
+def _of_numbers(name: str) -> Callable[..., Any]:
     """A function whose arguments are plain numbers: its result is a constant of the program."""
 
     def make(*args: Any, **kwargs: Any) -> Any:
@@ -106,10 +106,10 @@ _REPLACED: dict[str, Callable[..., Any]] = {
     "ones": _ones,
     "full": _full,
     "arange": _arange,
-    "eye": _fixed("eye"),
-    "identity": _fixed("identity"),
-    "tri": _fixed("tri"),
-    "linspace": _fixed("linspace"),
+    "eye": _of_numbers("eye"),
+    "identity": _of_numbers("identity"),
+    "tri": _of_numbers("tri"),
+    "linspace": _of_numbers("linspace"),
     "array": _array,
     "asarray": _asarray,
     "asanyarray": _asarray,

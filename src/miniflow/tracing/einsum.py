@@ -57,8 +57,8 @@ def _without_repeats(term: str, array: Any) -> tuple[str, Any]:
 
 def _product(a_term: str, a: Any, b_term: str, b: Any, wanted: str) -> tuple[str, Any]:
     """Two terms as one stack of matrix products."""
-    a_term, a = _summed(a_term, a, b_term + wanted)
-    b_term, b = _summed(b_term, b, a_term + wanted)
+    a_term, a = _sum_unneeded(a_term, a, b_term + wanted)
+    b_term, b = _sum_unneeded(b_term, b, a_term + wanted)
     stack = [letter for letter in a_term if letter in b_term and letter in wanted]
     inner = [letter for letter in a_term if letter in b_term and letter not in wanted]
     rows = [letter for letter in a_term if letter not in b_term]
@@ -76,7 +76,7 @@ def _product(a_term: str, a: Any, b_term: str, b: Any, wanted: str) -> tuple[str
     return "".join(letters), np.reshape(product, [sizes[letter] for letter in letters])
 
 
-def _summed(term: str, array: Any, needed: str) -> tuple[str, Any]:
+def _sum_unneeded(term: str, array: Any, needed: str) -> tuple[str, Any]:
     gone = tuple(i for i, letter in enumerate(term) if letter not in needed)
     return "".join(letter for letter in term if letter in needed), np.sum(
         array, axis=gone

@@ -23,7 +23,7 @@ from miniflow.ir.program import Operand, Output, Program, Variable
 from miniflow.tracing.arrays import TracedArray, wrap
 from miniflow.tracing.creation import visible_creation
 from miniflow.tracing.trace import OutsideStorage, recording
-from miniflow.tracing.update import Optimizer, record_update
+from miniflow.tracing.update import OptimizerLike, record_update
 from miniflow.tracing.walk import Walk, name_of, value_of
 
 
@@ -42,8 +42,8 @@ def record(
     fed: Mapping[Node, ValueType],
     wrt: Sequence[Node] = (),
     parameters: Sequence[Parameter] = (),
-    optimizer: Optimizer | None = None,
-    more: Callable[[CallNode], list[Output]] | None = None,
+    optimizer: OptimizerLike | None = None,
+    further_outputs: Callable[[CallNode], list[Output]] | None = None,
     upstream: ValueType | None = None,
 ) -> Recording:
     """Record the value of `output`, its gradients, and the optimizer's update, as one program.
@@ -56,7 +56,7 @@ def record(
         wrt: the nodes whose gradients are outputs of the program.
         parameters: what the optimizer updates.
         optimizer: None to update nothing.
-        more: asked for further outputs when both passes are done, while the nodes still hold their
+        further_outputs: asked for them when both passes are done, while the nodes still hold their
             traced values and gradients.
         upstream: the type of the output's upstream gradient, if that is to be the last input of
             the program; by default it is one, as in every pass.
@@ -89,8 +89,8 @@ def record(
             Output(gradient, "gradient", name_of(node, "input"))
             for node, gradient in zip(wrt, gradients, strict=False)
         ]
-        if more is not None:
-            outputs += more(walk.call)
+        if further_outputs is not None:
+            outputs += further_outputs(walk.call)
         updated: list[Variable] = []
         if optimizer is not None:
             changed, updated = record_update(parameters, gradients[len(wrt) :], optimizer, walk)

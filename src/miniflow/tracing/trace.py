@@ -135,10 +135,10 @@ class Trace:
             elif missing := [o for o in equation.operands if o not in self._known]:
                 wanted.extend(missing)
             else:
-                self._known[current] = self._computed(equation)
+                self._known[current] = self._compute(equation)
         return self._known[operand]
 
-    def _computed(self, equation: Equation) -> Any:
+    def _compute(self, equation: Equation) -> Any:
         values = [self._known[operand] for operand in equation.operands]
         if any(value is None for value in values):
             return None

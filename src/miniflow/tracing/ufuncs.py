@@ -39,7 +39,7 @@ def _is_boolean(*values: Any) -> bool:
     return all(operand_of(value).type.dtype == "bool" for value in values)
 
 
-def _floating(x: Any) -> Any:
+def _as_floating(x: Any) -> Any:
     return x if x.dtype.kind == "f" else cast(x, np.float64)
 
 
@@ -78,12 +78,12 @@ def _heaviside(x: Any, y: Any) -> Any:
 
 COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "positive": lambda x: wrap(operand_of(x), getattr(x, "contiguous", True)),
-    "fabs": lambda x: np.abs(_floating(x)),
+    "fabs": lambda x: np.abs(_as_floating(x)),
     "logical_xor": lambda x, y: (x != 0) != (y != 0),
     "square": _square,
     "reciprocal": _reciprocal,
     "logaddexp": _logaddexp,
-    "exp2": lambda x: np.power(2.0, _floating(x)),
+    "exp2": lambda x: np.power(2.0, _as_floating(x)),
     "log2": lambda x: np.log(x) / np.log(2.0).item(),
     "log10": lambda x: np.log(x) / np.log(10.0).item(),
     "tan": lambda x: np.sin(x) / np.cos(x),
@@ -94,8 +94,8 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "fmin": lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y))),
     "float_power": lambda x, y: np.power(cast(x, np.float64), y),
     "heaviside": _heaviside,
-    "deg2rad": lambda x: _floating(x) * (np.pi / 180),
-    "rad2deg": lambda x: _floating(x) * (180 / np.pi),
+    "deg2rad": lambda x: _as_floating(x) * (np.pi / 180),
+    "rad2deg": lambda x: _as_floating(x) * (180 / np.pi),
     "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
 }
 

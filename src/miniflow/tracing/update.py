@@ -24,7 +24,7 @@ from miniflow.tracing.traced import is_traced
 from miniflow.tracing.walk import Walk
 
 
-class Optimizer(Protocol):
+class OptimizerLike(Protocol):
     """What the recorder needs of an optimizer: its arrays in `state`, and `update`, in plain NumPy.
     (miniflow's own say what else they keep in `settings`; see `settings_of`.)
     """
@@ -56,7 +56,10 @@ def has_number_for_rate(optimizer: Any) -> bool:
 
 
 def record_update(
-    parameters: Sequence[Parameter], gradients: Sequence[Operand], optimizer: Optimizer, walk: Walk
+    parameters: Sequence[Parameter],
+    gradients: Sequence[Operand],
+    optimizer: OptimizerLike,
+    walk: Walk,
 ) -> tuple[list[Output], list[Variable]]:
     """Run the optimizer's own `update` on tracers; the program puts out what has changed."""
     builder = walk.trace.builder

@@ -66,7 +66,7 @@ def batches_for(loss: Node, data: Any, name: str = "data") -> Batches:
     elif callable(data):
         found = _MadeBatches(loss, data, name)
     else:
-        hint = f"Say which input gets what: {name}={_spelled(loss)}."
+        hint = f"Say which input gets what: {name}={_spell(loss)}."
         if hasattr(data, "train"):
             hint = f"Did you mean its .{name.replace('data', 'train')}?"
         raise DataError(
@@ -196,7 +196,7 @@ def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatche
     return _ArrayBatches(arrays, numbers)
 
 
-def _spelled(loss: Node) -> str:
+def _spell(loss: Node) -> str:
     """What a dictionary of data for this loss looks like."""
     inputs = [node for node in ancestors_in_order(loss) if is_input(node)]
     names = [node.name or type(node).__name__ for node in inputs] or ["input"]

@@ -78,7 +78,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
     """
     arrays = _live_arrays(training)
     states = []
-    for i, callback in enumerate(_remembering(training)):
+    for i, callback in enumerate(_callbacks_with_memory(training)):
         state = callback.state()
         for key in [key for key, value in state.items() if isinstance(value, np.ndarray)]:
             arrays[f"callback.{i}.{key}"] = state.pop(key)
@@ -139,7 +139,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
     path, arrays, about = _last_whole(path)
     training.optimizer.prepare(training.parameters)
     if training.step.backend == "auto" and about.get("backend") in backend_names():
-        training.step.settle(about["backend"], "the training was begun with it")
+        training.step.pin_backend(about["backend"], "the training was begun with it")
     arrays, about = _as_kept_today(arrays, about, training)
     _check_belonging(path, about, training)
     given = training.settings
@@ -219,7 +219,7 @@ def _live_arrays(training: Training) -> Arrays:
     return arrays | {f"optimizer.{name}": state[name] for name in state}
 
 
-def _remembering(training: Training) -> list[Callback]:
+def _callbacks_with_memory(training: Training) -> list[Callback]:
     return [callback for callback in training.callbacks if callback.state()]
 
 
@@ -228,11 +228,11 @@ def _belongs_to(training: Training) -> dict[str, Any]:
     lr = training.optimizer.lr
     return {
         "optimizer": type(training.optimizer).__name__,
-        "schedule": _written(lr) if callable(lr) else None,
+        "schedule": _as_printed(lr) if callable(lr) else None,
         "clipping": training.optimizer.clipping,
         "parameters": [parameter.name for parameter in training.parameters],
         "arrays": {name: _kind(array) for name, array in _live_arrays(training).items()},
-        "callbacks": [type(callback).__name__ for callback in _remembering(training)],
+        "callbacks": [type(callback).__name__ for callback in _callbacks_with_memory(training)],
         "backend": training.step.backend,
         "batch_size": training.batch_size,
         "examples": training.data.examples,
@@ -240,20 +240,20 @@ def _belongs_to(training: Training) -> dict[str, Any]:
     }
 
 
-def _written(schedule: Any) -> str:
+def _as_printed(schedule: Any) -> str:
     """A schedule as it prints; a function without its address, which is another in each process."""
     return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(schedule))
 
 
-def settings_of(optimizer: Optimizer) -> dict[str, str]:
+def printed_settings(optimizer: Optimizer) -> dict[str, str]:
     """The settings that a training goes on with though others may be given, as they print.
 
     >>> from miniflow.optimizers import SGD
-    >>> settings_of(SGD(0.1, momentum=0.9))
+    >>> printed_settings(SGD(0.1, momentum=0.9))
     {'lr': '0.1', 'momentum': '0.9', 'nesterov': 'False', 'weight_decay': '0.0'}
     """
-    apart = ("state", "slots", "clipping", "_lr")  # what has to be the same is looked at elsewhere
-    settings = {k: _written(v) for k, v in vars(optimizer).items() if k not in apart}
+    apart = ("slots", "clipping")  # what has to be the same is looked at elsewhere
+    settings = {k: _as_printed(v) for k, v in optimizer.settings().items() if k not in apart}
     return settings if callable(optimizer.lr) else {"lr": repr(optimizer.lr), **settings}
 
 
@@ -292,7 +292,7 @@ def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> N
 
 def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
     """Change the training, after everything that could be wrong has been looked at."""
-    live, remembering = _live_arrays(training), _remembering(training)
+    live, remembering = _live_arrays(training), _callbacks_with_memory(training)
     history = History(map(_checked_row, about["history"]))
     history.backend, history.reason = training.step.backend, training.step.reason
     random = _checked_random(about["rng"], training.rng.bit_generator)

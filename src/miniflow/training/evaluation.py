@@ -6,7 +6,7 @@ from miniflow.graph import Node
 from miniflow.interpreter.feeding import checked_output
 from miniflow.options import whole, with_known_options
 from miniflow.training.batching import Batches, batches_for
-from miniflow.training.stepping import Look, make_look
+from miniflow.training.stepping import Evaluator, make_evaluator
 
 
 class Evaluation(NamedTuple):
@@ -45,17 +45,17 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
     >>> round(result.loss, 4), result.accuracy
     (1.5486, 0.5)
     """
-    look = make_look(checked_output(loss), backend)
+    evaluator = make_evaluator(checked_output(loss), backend)
     rows = whole("evaluate", "batch_size", batch_size, least=1)
-    return evaluate_batches(look, batches_for(loss, data), rows)
+    return evaluate_batches(evaluator, batches_for(loss, data), rows)
 
 
-def evaluate_batches(look: Look, data: Batches, n: int) -> Evaluation:
+def evaluate_batches(evaluator: Evaluator, data: Batches, n: int) -> Evaluation:
     """`evaluate` for data that have been looked at already."""
     total, hits, rows = 0.0, 0, 0
     known = True
     for batch in data.batches(n):
-        loss, correct = look(batch.feed)
+        loss, correct = evaluator(batch.feed)
         total += loss * batch.rows
         rows += batch.rows
         known = known and correct is not None

@@ -35,15 +35,15 @@ from miniflow.training.callbacks import Callback
 from miniflow.training.checkpoints import (
     checkpoint_exists,
     load_checkpoint,
+    printed_settings,
     save_checkpoint,
-    settings_of,
     with_what_is_left,
 )
 from miniflow.training.evaluation import Evaluation, evaluate_batches
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
 from miniflow.training.progress import Style, progress_for
-from miniflow.training.stepping import Look, Step, StepResult, make_look, make_step
+from miniflow.training.stepping import Evaluator, Step, StepResult, make_evaluator, make_step
 
 VALIDATION_ROWS = 1000  # rows at a time
 MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for an epoch's above it
@@ -160,7 +160,7 @@ def fit(
         parameters=parameters,
         optimizer=optimizer,
         step=make_step(loss, parameters, optimizer, backend),
-        look=make_look(loss, backend),
+        evaluator=make_evaluator(loss, backend),
         data=batches_for(loss, data),
         validation=None if validation is None else batches_for(loss, validation, "validation"),
         epochs=whole("fit", "epochs", epochs, least=0),
@@ -212,7 +212,7 @@ class Training:
     """A training under way.
 
     loss, parameters, optimizer, epochs, batch_size, rng: as given to `fit`.
-    step, look: how a batch is trained on, and how one is only looked at.
+    step, evaluator: how a batch is trained on, and how one is only evaluated.
     data, validation: the examples, ready to be fed.
     seeds: the `Seed`s that are fed a number at each step.
     epoch: how many epochs are complete. history: their rows.
@@ -225,7 +225,7 @@ class Training:
     parameters: list[Parameter]
     optimizer: Optimizer
     step: Step
-    look: Look
+    evaluator: Evaluator
     data: Batches
     validation: Batches | None
     epochs: int
@@ -244,7 +244,7 @@ class Training:
     _correct: int | None = 0
 
     def __post_init__(self) -> None:
-        self.settings = settings_of(self.optimizer)
+        self.settings = printed_settings(self.optimizer)
         for callback in self.callbacks:
             callback.reset()
 
@@ -298,9 +298,10 @@ class Training:
         trained = self.running()
         validated = Evaluation(math.nan, None)
         if self.validation is not None:
-            if self.look.backend == "auto":  # the step's is known by now, and after a restart too
-                self.look.backend = self.step.backend
-            validated = evaluate_batches(self.look, self.validation, VALIDATION_ROWS)
+            # The step's is known by now, and after a restart too.
+            if self.evaluator.backend == "auto":
+                self.evaluator.backend = self.step.backend
+            validated = evaluate_batches(self.evaluator, self.validation, VALIDATION_ROWS)
         self.epoch += 1
         self.history.rows.append(
             Epoch(

@@ -82,7 +82,7 @@ class Rewinder:
             self._optimizer.prepare(self._parameters)
             arrays = self._arrays()
             if sum(array.nbytes for array in arrays.values()) <= MOST_COPIED:
-                self._copies = _copied(arrays)
+                self._copies = _copy(arrays)
             self._earlier += len(self._since)
             self._since, self._is_due = [], False
 
@@ -100,11 +100,11 @@ class Rewinder:
 
         Returns whether that could be done; if not, all is as it was.
         """
-        found = _copied(self._arrays())
+        found = _copy(self._arrays())
         if not self._since or _shapes(found) != _shapes(self._copies):
             return False
         try:
-            before = self._repeated(repeat)
+            before = self._repeat(repeat)
         except Exception:  # whatever the code that makes the feeds may raise, called out of turn
             before = None
         if before is None or not _same(self._arrays(), found):
@@ -115,7 +115,7 @@ class Rewinder:
         self.forget()
         return True
 
-    def _repeated(self, repeat: Callable[[Feed], float]) -> Arrays | None:
+    def _repeat(self, repeat: Callable[[Feed], float]) -> Arrays | None:
         """Make the updates since the copy again. The arrays before the last of them; None if a loss
         is not what it was.
         """
@@ -124,7 +124,7 @@ class Rewinder:
         before = self._copies
         self._put(before)
         for (lr, loss), feed in zip(self._since, feeds, strict=False):
-            before = _copied(self._arrays())
+            before = _copy(self._arrays())
             self._optimizer.lr = lr
             if repeat(feed) != loss:
                 return None
@@ -140,7 +140,7 @@ class Rewinder:
             array[...] = arrays[key]
 
 
-def _copied(arrays: Arrays) -> Arrays:
+def _copy(arrays: Arrays) -> Arrays:
     return {key: array.copy() for key, array in arrays.items()}
 
 

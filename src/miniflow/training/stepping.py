@@ -1,4 +1,4 @@
-"""One batch: a step, which moves the parameters, and a look, which moves nothing.
+"""One batch: a step, which moves the parameters, and an evaluation, which moves nothing.
 
 Both tell the loss and how many rows were recognised, and both run as a compiled program or by the
 interpreter:
@@ -81,8 +81,9 @@ def checked_backend(owner: str, backend: Any) -> str:
     return str(backend)
 
 
-class Look:
-    """Loss and recognised rows of a batch; the parameters are left alone. Made by `make_look`.
+class Evaluator:
+    """Loss and recognised rows of a batch; the parameters are left alone. Made by
+    `make_evaluator`.
 
     Attributes:
         backend: what runs it; "auto" until the first batch. It can be set.
@@ -97,7 +98,7 @@ class Look:
         self._pair = loss.inbound_nodes[:2]  # logits and labels, where there are such
         self._compiled: Compiled | None = None
 
-    def settle(self, backend: str, reason: str = BY_NAME) -> None:
+    def pin_backend(self, backend: str, reason: str = BY_NAME) -> None:
         """Run on this backend and on no other, as if it had been asked for by name."""
         self.backend, self._falls_back, self._compiled = backend, False, None
         self.reason = reason
@@ -124,13 +125,13 @@ class Look:
         if self.backend == "auto":
             self.backend, self.reason = self._compiled.backend, self._compiled.reason
         total = one_number(self.loss, results[0])
-        seen = dict(zip(self._put_out(), results[1:], strict=True))
+        seen = dict(zip(self._outputs(), results[1:], strict=True))
         return StepResult(total, self._count(feed | seen))
 
     def _compile(self) -> Compiled:
-        return Compiled(self.loss, (), None, self.backend, also=self._put_out())
+        return Compiled(self.loss, (), None, self.backend, values_of=self._outputs())
 
-    def _put_out(self) -> list[Node]:
+    def _outputs(self) -> list[Node]:
         """Logits and labels, as far as they are not fed."""
         return [n for n in self._pair if n.inbound_nodes or not wants_a_value(type(n).forward)]
 
@@ -146,13 +147,13 @@ class Look:
         return self.loss.count_correct(*(values[node] for node in self._pair))
 
 
-class Step(Look):
+class Step(Evaluator):
     """One update, and the loss and the recognised rows before it. Made by `make_step`."""
 
     def __init__(
         self, loss: Node, parameters: Sequence[Parameter], optimizer: Optimizer, backend: str
     ) -> None:
-        Look.__init__(self, loss, backend)
+        Evaluator.__init__(self, loss, backend)
         self.parameters = parameters
         self.optimizer = optimizer
         self._rewinder = Rewinder(parameters, optimizer)
@@ -170,26 +171,26 @@ class Step(Look):
         self._rewinder.forget()
 
     def _compile(self) -> Compiled:
-        return Compiled(self.loss, (), self.optimizer, self.backend, also=self._put_out())
+        return Compiled(self.loss, (), self.optimizer, self.backend, values_of=self._outputs())
 
     def _run_compiled(self, feed: Feed) -> StepResult:
         self._rewinder.before()
-        result = Look._run_compiled(self, feed)
+        result = Evaluator._run_compiled(self, feed)
         self._rewinder.after(result.loss)
         # A loss that is not finite updates nothing. Gradients are not looked at by themselves: in
         # the program they are part of the update, and often exist nowhere else.
         for parameter in reversed(self.parameters):  # backward, as gradients flow
             if not _is_finite(parameter.value):
-                raise self._spoiled(parameter, feed, result.loss)
+                raise self._error_after_update(parameter, feed, result.loss)
         return result
 
-    def _spoiled(self, parameter: Parameter, feed: Feed, loss: float) -> NotFiniteError:
+    def _error_after_update(self, parameter: Parameter, feed: Feed, loss: float) -> NotFiniteError:
         """What to say of an update that left a parameter NaN or infinite. It is taken back, if that
         is possible.
         """
         order = ancestors_in_order(self.loss)
         consumers = " and ".join(str(node) for node in order if parameter in node.inbound_nodes)
-        if not self._rewinder.take_back(lambda fed: Look._run_compiled(self, {**fed}).loss):
+        if not self._rewinder.take_back(lambda fed: Evaluator._run_compiled(self, {**fed}).loss):
             return NotFiniteError(
                 f"{parameter} is no longer finite after the update, though the loss before it "
                 f"was ({loss:.6g}): its gradient, from {consumers}, was infinite or NaN. The "
@@ -251,9 +252,9 @@ def make_step(
     return Step(loss, parameters, optimizer, checked_backend("fit", backend))
 
 
-def make_look(loss: Node, backend: str = "auto") -> Look:
+def make_evaluator(loss: Node, backend: str = "auto") -> Evaluator:
     """Loss and recognised rows of a batch as a function of a feed; see `make_step`."""
-    return Look(loss, checked_backend("evaluate", backend))
+    return Evaluator(loss, checked_backend("evaluate", backend))
 
 
 def one_number(loss: Node, value: Any) -> float:

@@ -129,7 +129,7 @@ def _look(recorded: Recorded, feed: Mapping[Node, Any]) -> tuple[Program, list[S
     order = recorded.order
     slots: list[Slot] = []
 
-    def more(call: CallNode) -> list[Output]:
+    def further_outputs(call: CallNode) -> list[Output]:
         slots.clear()
         outputs: list[Output] = []
         for slot, operand in _all_operands(recorded, call):
@@ -138,7 +138,7 @@ def _look(recorded: Recorded, feed: Mapping[Node, Any]) -> tuple[Program, list[S
         return outputs
 
     wanted = recorded.wanted
-    recording = _record(order, feed, wrt=wanted, more=more)
+    recording = _record(order, feed, wrt=wanted, further_outputs=further_outputs)
     values = [Output(recording.values[node]) for node in order]
     program = recording.program
     gradients = program.outputs[1 : 1 + len(wanted)]
