@@ -173,15 +173,15 @@ def grade(
     own_checks = grading.own_checks(Path(checks)) if checks is not None else []
     grades = []
 
-    def graded() -> Iterator[grading.Grade]:
+    def grades_as_they_come() -> Iterator[grading.Grade]:
         for folder in named:
             grades.append(grading.grade(Path(folder), own_checks, seed))
             yield grades[-1]
 
     if as_json:
-        for piece in grading.json_pieces(graded()):
+        for piece in grading.json_pieces(grades_as_they_come()):
             typer.echo(piece, nl=False)
     else:
-        for grade in graded():
+        for grade in grades_as_they_come():
             Screen().show(grading.rows_of(grade))
     _end(all(grade.is_enough(at_least) for grade in grades))

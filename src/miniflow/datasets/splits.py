@@ -140,13 +140,13 @@ def number_classes(
         unseen = np.setdiff1d(found[:0] if part is None else part.labels, train.labels)
         if unseen.size:
             _warn(
-                f"{source}: no training example has the label {_enumerated(unseen)}, which the "
+                f"{source}: no training example has the label {_enumerate(unseen)}, which the "
                 f"{name} examples have: it cannot be learnt, and will not be recognised."
             )
     if (found == np.arange(len(found))).all():
         return None, parts
     _warn(
-        f"{source}: its labels are not 0 to {len(found) - 1} but {_enumerated(found)}. They become "
+        f"{source}: its labels are not 0 to {len(found) - 1} but {_enumerate(found)}. They become "
         f"{len(found)} classes in this order, which keep these numbers as their names."
     )
     numbered = (
@@ -160,7 +160,7 @@ def _warn(told: str) -> None:
     warnings.warn(told, DataWarning, stacklevel=4)
 
 
-def _enumerated(labels: NDArray[np.int64]) -> str:
+def _enumerate(labels: NDArray[np.int64]) -> str:
     """Some labels, in words: all of a few, a range, or the first and the last."""
     first, last = labels[0], labels[-1]
     if first == last:

@@ -85,21 +85,23 @@ def grade(folder: Path, checks: Sequence[str] = (), seed: int | None = None) -> 
         except (LabError, OSError, shutil.Error) as error:
             trouble = Finding("stopped", f"the folder cannot be copied: {error}")
             return Grade(
-                str(folder), seed, tuple(_ungraded(n, folder, seed, trouble) for n in names)
+                str(folder),
+                seed,
+                tuple(_no_points(n, folder, seed, trouble) for n in names),
             )
-        reports = tuple(_graded(name, folder, copy, seed) for name in names)
+        reports = tuple(_grade_exercise(name, folder, copy, seed) for name in names)
     return Grade(str(folder), seed, reports)
 
 
-def _graded(name: str, folder: Path, copy: Path, seed: int) -> Report:
+def _grade_exercise(name: str, folder: Path, copy: Path, seed: int) -> Report:
     try:
         return replace(run_check(name, copy, seed), folder=str(folder))
     except Exception as error:  # of whatever kind: the others want their grades
         trouble = Finding("stopped", f"the check itself failed ({type(error).__name__}: {error})")
-        return _ungraded(name, folder, seed, trouble)
+        return _no_points(name, folder, seed, trouble)
 
 
-def _ungraded(name: str, folder: Path, seed: int, trouble: Finding) -> Report:
+def _no_points(name: str, folder: Path, seed: int, trouble: Finding) -> Report:
     return unfinished_report(exercise(name), folder, seed, [], trouble, "")
 
 

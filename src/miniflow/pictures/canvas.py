@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from miniflow.pictures.markup import document, escaped, image, rectangle, short
+from miniflow.pictures.markup import document, image, rectangle, short, xml_text
 from miniflow.pictures.style import Colour
 from miniflow.pictures.thumbnail import data_uri, stored_png
 
@@ -165,9 +165,9 @@ class Canvas:
 
     def png(self) -> bytes:
         """The sheet, by day, as a PNG file of two pixels to a unit."""
-        from miniflow.pictures.pixels import printed
+        from miniflow.pictures.pixels import print_png
 
-        return printed(self.width, self.height, self.shapes)
+        return print_png(self.width, self.height, self.shapes)
 
 
 def _svg(shape: Shape) -> str:
@@ -176,7 +176,7 @@ def _svg(shape: Shape) -> str:
             turned = f' transform="rotate(-90 {_at(at)})"' if upwards else ""
             return (
                 f'<text {_paint(look)} x="{short(at[0])}" y="{short(at[1])}"{turned} '
-                f'text-anchor="{anchor}" style="font-size:{short(size)}px">{escaped(words)}</text>'
+                f'text-anchor="{anchor}" style="font-size:{short(size)}px">{xml_text(words)}</text>'
             )
         case Stroke(points, look, width, dash):
             dashed = f";stroke-dasharray:{dash}" if dash else ""

@@ -23,8 +23,8 @@ def document(
 <svg xmlns="http://www.w3.org/2000/svg" {size} \
 viewBox="0 0 {short(width)} {short(height)}" class="{class_of(theme)}" \
 role="img" aria-labelledby="{name}t {name}d">
-<title id="{name}t">{escaped(title)}</title>
-<desc id="{name}d">{escaped(description)}</desc>
+<title id="{name}t">{xml_text(title)}</title>
+<desc id="{name}d">{xml_text(description)}</desc>
 <style>
 {css(theme)}
 </style>
@@ -53,7 +53,7 @@ def image(x: float, y: float, width: float, height: float, uri: str) -> str:
     )
 
 
-def escaped(text: str) -> str:
+def xml_text(text: str) -> str:
     """Text for XML: escaped, and without the control characters that XML cannot hold."""
     return escape(printable(text))
 

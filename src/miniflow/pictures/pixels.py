@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DRAWN, SAVED = 4, 2  # pixels to a unit
 
 
-def printed(width: float, height: float, shapes: Iterable[canvas.Shape]) -> bytes:
+def print_png(width: float, height: float, shapes: Iterable[canvas.Shape]) -> bytes:
     """The shapes, one upon the other on white, as a PNG file."""
     from PIL import Image
 

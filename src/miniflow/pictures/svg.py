@@ -13,7 +13,7 @@ from miniflow.pictures.compose import NOTE_LINE, Composition, compose
 from miniflow.pictures.figure import Arrow, Card, Figure, Frame, Words
 from miniflow.pictures.layout import Place
 from miniflow.pictures.layout.mesh import Point
-from miniflow.pictures.markup import document, escaped, image, rectangle, short
+from miniflow.pictures.markup import document, image, rectangle, short, xml_text
 from miniflow.pictures.stacks import Way
 from miniflow.pictures.style import Theme
 
@@ -136,7 +136,7 @@ def head_data(piece: tuple[Point, ...]) -> str:
 
 
 def _card(card: Card, place: Place, arranged: Arranged) -> str:
-    parts = [f"<title>{escaped(card.tooltip)}</title>"] if card.tooltip else []
+    parts = [f"<title>{xml_text(card.tooltip)}</title>"] if card.tooltip else []
     parts += _outline(card, arranged.width, arranged.height)
     for y in arranged.rules:
         width = arranged.width - (SHEETS if card.kind == "group" else 0)
@@ -185,7 +185,7 @@ def _mark(mark: Mark) -> str:
     look = f"{mark.style} {mark.ink}" + " italic" * mark.italic
     anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
     at = f'x="{short(mark.x)}" y="{short(mark.y)}"{anchor}'
-    return f'<text class="{look}" {at}>{escaped(mark.text)}</text>'
+    return f'<text class="{look}" {at}>{xml_text(mark.text)}</text>'
 
 
 def _heading_of(frame: Frame, place: Place, start: float) -> str:
@@ -218,7 +218,7 @@ def _words(words: Words, x: float, y: float, anchor: str = "start") -> str:
         f' text-anchor="{anchor}"' if anchor != "start" else ""
     )
     spans = "".join(
-        f'<tspan class="{span.ink}">{escaped(span.text)}</tspan>' for span in words if span.text
+        f'<tspan class="{span.ink}">{xml_text(span.text)}</tspan>' for span in words if span.text
     )
     return f'<text class="number" xml:space="preserve" {at}>{spans}</text>'
 

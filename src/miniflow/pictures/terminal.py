@@ -59,7 +59,7 @@ def _below(figure: Figure) -> list[str]:
 # Boxes and lines
 
 
-class _Grid:
+class _Characters:
     """Characters in a grid, and for lines the sides on which each cell is connected."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class _Grid:
         ]
 
 
-def _boxes(figure: Figure) -> _Grid:
+def _boxes(figure: Figure) -> _Characters:
     contents = {card.key: _content(card) for card in figure.cards}
     boxes = [
         Box(key, max(map(columns, lines)) + 4, len(lines) + 2) for key, lines in contents.items()
@@ -112,7 +112,7 @@ def _boxes(figure: Figure) -> _Grid:
     ]
     layout = lay_out(boxes, links, direction="down", spacing=_SPACING)
     rows = _Rows(layout)
-    grid = _Grid()
+    grid = _Characters()
     for route in layout.routes:
         _draw_line(grid, route.points, rows)
     for label, route in zip(labels, layout.routes, strict=True):
@@ -148,7 +148,7 @@ class _Rows:
         return floor(y) + grown
 
 
-def _draw_line(grid: _Grid, points: Sequence[tuple[float, float]], rows: _Rows) -> None:
+def _draw_line(grid: _Characters, points: Sequence[tuple[float, float]], rows: _Rows) -> None:
     for (x1, y1), (x2, y2) in pairwise(points):
         start, end = floor(x1), floor(x2)
         top, bottom = rows.row(y1) - 1, rows.row(y2)
@@ -161,7 +161,7 @@ def _draw_line(grid: _Grid, points: Sequence[tuple[float, float]], rows: _Rows) 
         grid.vertical(end, track, bottom)
 
 
-def _draw_box(grid: _Grid, card: Card, lines: list[str], x: int, y: int) -> None:
+def _draw_box(grid: _Characters, card: Card, lines: list[str], x: int, y: int) -> None:
     border = _BORDERS.get(card.kind, "┌┐└┘─│")
     width = max(map(columns, lines)) + 2
     grid.write(x, y, border[0] + border[4] * width + border[1])

@@ -141,10 +141,10 @@ def _summary(array: np.ndarray[Any, Any]) -> tuple[str, ...]:
     mean, sd, norm = (scale * float(x) for x in (flat.mean(), flat.std(), np.sqrt(flat @ flat)))
     if sd and abs(mean) < 1000 * sd:  # no digits of the mean beyond those of the deviation
         mean = round(mean, 2 - math.floor(math.log10(sd)))
-    return (f"{rounded(mean)} ± {rounded(sd)}", f"‖·‖ {rounded(norm)}")
+    return (f"{round_text(mean)} ± {round_text(sd)}", f"‖·‖ {round_text(norm)}")
 
 
-def rounded(x: float) -> str:
+def round_text(x: float) -> str:
     """A statistic, to three digits."""
     return number(float(f"{x:.3g}"))
 

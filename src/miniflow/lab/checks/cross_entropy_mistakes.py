@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.lab.checking import Mistake
-from miniflow.lab.checks.recognising import about, nothing, numbers_that
+from miniflow.lab.checks.recognising import about, is_nothing, numbers_that
 
 
 def log_softmax(x: Any) -> Any:
@@ -38,7 +38,7 @@ def wrong_softmaxes(case: Any, printed: Any) -> list[Mistake]:
     """What goes wrong in `_softmax`, and what it then computes."""
     shifted = case - case.max(axis=-1, keepdims=True)
     return [
-        Mistake("nothing is returned: end with `return`.", when=nothing),
+        Mistake("nothing is returned: end with `return`.", when=is_nothing),
         *(mistake for x in (case, shifted) for mistake in wrong_sums(np.exp(x))),
         Mistake(
             "np.exp is missing: you divided the logits themselves.",

@@ -15,7 +15,7 @@ from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets import Dataset, Splits
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.digits_networks import images_of, layers_of, network_of
-from miniflow.lab.checks.recognising import nothing, numbers_that
+from miniflow.lab.checks.recognising import is_nothing, numbers_that
 from miniflow.lab.comparing import numbers_in
 
 exercise = Exercise(
@@ -139,7 +139,7 @@ def accuracy_of_network(work: Work) -> None:
             Mistake("that is a count; divide it by the number of images.", 27),
             Mistake("accuracy is a share, from 0 to 1, and this is in percent.", 67.5),
             Mistake("that is the share that is wrong.", 13 / 40),
-            Mistake("nothing is returned: end with `return`.", when=nothing),
+            Mistake("nothing is returned: end with `return`.", when=is_nothing),
             Mistake("that is a list of right and wrong; take its mean.", answers == labels),
             Mistake(
                 "wrong axis: the largest logit of each row is argmax(axis=1).",

@@ -277,7 +277,7 @@ def shapes(node: Any, x: Any, w: Any, g: Any) -> Sequence[Mistake]:
     """What to say when miniflow refuses the shape of a gradient."""
     X, W, B = node.inbound_nodes
 
-    def left(source: Any, *arrays: Any) -> Any:
+    def is_left(source: Any, *arrays: Any) -> Any:
         def is_one(error: GraphError) -> bool:
             grad = np.asarray(node.gradients.get(source))
             return any(grad.shape == a.shape and np.allclose(grad, a) for a in arrays)
@@ -287,23 +287,24 @@ def shapes(node: Any, x: Any, w: Any, g: Any) -> Sequence[Mistake]:
     return [
         Mistake(
             "the rows of grad must be summed for b: it is added to every row, so every row counts.",
-            when=left(B, g),
+            when=is_left(B, g),
         ),
         Mistake(
             "everything was summed for b; each output has its own bias: sum over axis=0 only.",
-            when=left(B, g.sum()),
+            when=is_left(B, g.sum()),
         ),
         Mistake(
-            "wrong axis for b: it needs the sum of the rows, axis=0.", when=left(B, g.sum(axis=1))
+            "wrong axis for b: it needs the sum of the rows, axis=0.",
+            when=is_left(B, g.sum(axis=1)),
         ),
         Mistake(
-            "this is the transpose of the gradient of W, which is Xᵀ·G.", when=left(W, g.T @ x)
+            "this is the transpose of the gradient of W, which is Xᵀ·G.", when=is_left(W, g.T @ x)
         ),
         Mistake(
-            "this is the transpose of the gradient of X, which is G·Wᵀ.", when=left(X, w @ g.T)
+            "this is the transpose of the gradient of X, which is G·Wᵀ.", when=is_left(X, w @ g.T)
         ),
-        Mistake("these are the example's numbers whatever is fed.", when=left(X, G_ @ W_.T)),
-        Mistake("these are the example's numbers whatever is fed.", when=left(W, X_.T @ G_)),
+        Mistake("these are the example's numbers whatever is fed.", when=is_left(X, G_ @ W_.T)),
+        Mistake("these are the example's numbers whatever is fed.", when=is_left(W, X_.T @ G_)),
     ]
 
 

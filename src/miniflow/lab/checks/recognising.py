@@ -35,6 +35,6 @@ def about(values: Any, within: float = 2e-4) -> Callable[[Any], bool]:
     return numbers_that(lambda x: x.shape and np.allclose(x, values, rtol=0, atol=within))
 
 
-def nothing(actual: Any) -> bool:
+def is_nothing(actual: Any) -> bool:
     """Whether nothing was returned."""
     return actual is None

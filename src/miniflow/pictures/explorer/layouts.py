@@ -118,7 +118,7 @@ def states(groups: Grouped) -> list[State]:
         if state is not groups.first and len(found) >= FEW_LAYOUTS:
             break
         for key in groups.keys:
-            near = _seen(groups, state ^ {key} | set(groups.around[key]))
+            near = _visible(groups, state ^ {key} | set(groups.around[key]))
             cards = _cards(groups.chains, near)
             if near not in found and places + cards <= MOST_PLACES:
                 found[near] = None
@@ -127,7 +127,7 @@ def states(groups: Grouped) -> list[State]:
     return list(found)
 
 
-def _seen(groups: Grouped, state: State) -> State:
+def _visible(groups: Grouped, state: State) -> State:
     return frozenset(key for key in state if state.issuperset(groups.around[key]))
 
 

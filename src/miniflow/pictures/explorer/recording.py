@@ -86,7 +86,7 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
                 f"The explorer replays a pass, and {', '.join(missing)} has no value yet: run "
                 "mf.value_and_grad(...) first, or hand over what to feed: .explore({x: 3.0})."
             )
-        wanted = _wanted(order, feed)
+        wanted = _depending_on_feed(order, feed)
         this_pass = start_pass(output, plan, list(wanted))
         forward_pass(output, plan, feed, this_pass)
         index = {node: i for i, node in enumerate(order)}
@@ -108,7 +108,7 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
         )
 
 
-def _wanted(order: list[Node], feed: Mapping[Node, Any]) -> dict[Node, None]:
+def _depending_on_feed(order: list[Node], feed: Mapping[Node, Any]) -> dict[Node, None]:
     """The nodes that depend on something that is fed or learned: nobody asks for the gradient of
     a constant.
     """

@@ -163,14 +163,14 @@ def _routes(
 ) -> list[list[Point]]:
     """The points of each line: straight through each band, from one x to another in each gap."""
 
-    def leaving(line: FlatEdge) -> list[Point]:
+    def outset(line: FlatEdge) -> list[Point]:
         start, end = bands[mesh.layer[line.source]]
         x = across[line.source] + (line.leave or 0.0)
         return [(x, (start + end + mesh.sizes[line.source].along) / 2), (x, end)]
 
     ways: dict[int, list[Point]] = {}  # up to the end of the band of each bend and label
     for vertex, parent in mesh.parent.items():
-        way = ways[parent] if parent in ways else leaving(mesh.stem[vertex])
+        way = ways[parent] if parent in ways else outset(mesh.stem[vertex])
         x, (start, end) = across[vertex], bands[mesh.layer[vertex]]
         ways[vertex] = without_repeats([*way, (x, start), (x, end)])
     routes = []
@@ -178,7 +178,7 @@ def _routes(
         start, end = bands[mesh.layer[line.target]]
         x = across[line.target] + arrival
         arriving = [(x, start), (x, (start + end - mesh.sizes[line.target].along) / 2)]
-        routes.append(without_repeats([*(ways[via] if via in ways else leaving(line)), *arriving]))
+        routes.append(without_repeats([*(ways[via] if via in ways else outset(line)), *arriving]))
     return routes
 
 
