@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniflow.errors import CompileError
-from miniflow.graph import Node
+from miniflow.graph import Node, Parameter
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
 from miniflow.tracing.update import has_number_for_rate, settings_of
@@ -63,6 +63,7 @@ class Binding:
         self._settings = [] if optimizer is None else list(settings_of(optimizer))
         self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copy_if_shared": copy_if_shared}
         self._arrays: list[tuple[int, ValueType, Callable[[], Any]]] = []  # and where to look
+        self._moved: list[Parameter] = []  # the parameters that the program writes to
         self._fed: dict[Node, str] = {}
         self._lines: list[str] = []
         replaced = {output.replaces for output in program.outputs}
@@ -94,9 +95,12 @@ class Binding:
     def follow(self) -> None:
         """Expect the arrays and the settings that there are now.
 
-        Raises CompileError if an array is of another type than the program's input.
+        Raises CompileError if an array is of another type than the program's input, GraphError if a
+        parameter cannot be written to.
         """
         scope = self._scope
+        for parameter in self._moved:
+            parameter.check_writable()
         for place, type_, look in self._arrays:
             array = look()
             seen = type_of(array) if isinstance(array, np.ndarray) else type(array).__name__
@@ -156,6 +160,9 @@ class Binding:
     def _expect_parameter(self, place: int, type_: ValueType, node: Any) -> None:
         self._write(f"a{place} = {self._bind('node', node)}._array  # {node.label!a}")
         self._expect(place, type_, lambda: node._array)
+        if place in self._updated:
+            self._moved.append(node)
+            self._write(f"if not a{place}.flags.writeable:", "    return None")
 
     def _expect_state(self, place: int, type_: ValueType, key: str) -> None:
         optimizer = self._optimizer

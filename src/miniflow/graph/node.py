@@ -307,10 +307,23 @@ class Parameter(Input):
             self._keep(value)
 
     def _keep(self, value: Any) -> None:
-        array = np.array(
-            as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter"), order="C"
+        # What programs and optimizers write to: in C order, and in the machine's order of bytes.
+        array = np.asarray(
+            as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter")
         )
-        self._array = array if array.dtype.kind == "f" else array.astype(np.float64)
+        dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.float64
+        self._array = np.array(array, dtype, order="C")
+
+    def check_writable(self) -> None:
+        """See that an optimizer can write to the array.
+
+        Raises GraphError if it is read-only: somebody has said `W.value.flags.writeable = False`.
+        """
+        if not self._array.flags.writeable:
+            raise GraphError(
+                f"{self} has an array that is read-only, and an optimizer would write to it: give "
+                "it one of its own, W.value = W.value.copy(), or keep it fixed as a Constant."
+            )
 
     def forward(self, value: Any = None) -> None:
         self._fed = value

@@ -133,12 +133,14 @@ class Optimizer:
         `update` calls it; so does whoever needs the arrays before the first update: a compiler, or
         the reader of a checkpoint.
 
-        Raises GraphError if `state` belongs to other parameters.
+        Raises GraphError if `state` belongs to other parameters, or one cannot be written to.
         """
         if (self.counts or callable(self._lr)) and "step" not in self.state:
             self.state["step"] = np.zeros((), np.int64)
         for i, parameter in enumerate(parameters):
             value, dtype = parameter.value, _computed_in(parameter.value.dtype)
+            if type(value) is np.ndarray:  # and no tracer
+                parameter.check_writable()
             for slot in self.slots:
                 kept = self.state.get(f"{slot}.{i}")
                 if kept is None:
