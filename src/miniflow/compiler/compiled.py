@@ -326,7 +326,8 @@ class Compiled:
         types = {node: type_of(value) for node, value in feed.items()}
         whole = (self._node, self._plan, types, self._wrt, self.parameters, self._optimizer)
         try:
-            return record_steadily(lambda: record(*whole), self._order)
+            others = self._optimizer_and_schedule()
+            return record_steadily(lambda: record(*whole), self._order, others)
         except GraphError as error:
             raise self._explain(feed, error) from error
 

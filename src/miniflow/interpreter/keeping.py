@@ -2,14 +2,17 @@
 
 A node's code counts its calls, appends to lists, draws random numbers, keeps running means. Whoever
 runs it out of turn puts that back: what the nodes have as attributes; the contents of the lists,
-dictionaries and arrays among these; the state of random generators; and the attributes of the
-nodes' classes, where these are not miniflow's own.
+dictionaries and arrays among these; the attributes of other objects among them, helpers that are of
+a class of the user's own; the state of random generators; and the attributes of the nodes' classes,
+where these are not miniflow's own.
 """
 
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,13 +31,18 @@ PLAIN = frozenset((type(None), bool, int, float, str))
 
 
 @contextmanager
-def contents_preserved(nodes: Sequence[Node]) -> Iterator[None]:
-    """Put all state of these nodes back at the end, the contents of what they keep too."""
+def contents_preserved(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Iterator[None]:
+    """Put all state of these nodes back at the end, the contents of what they keep too.
+
+    Args:
+        nodes: the nodes.
+        others: objects and random generators that belong to none of them.
+    """
     attributes = [(node, node.__dict__.copy()) for node in nodes]
     classes = [(class_, dict(vars(class_))) for class_ in foreign_classes(nodes)]
     restores = [
         restore
-        for thing in _reach([v for _, before in classes for v in before.values()], nodes)
+        for thing in _reach([*others, *(v for _, c in classes for v in c.values())], nodes)
         if (restore := _restore_of(thing)) is not None
     ]
     try:
@@ -79,10 +87,38 @@ def _reach(waiting: list[Any], nodes: Sequence[Node]) -> Iterator[Any]:
             waiting += thing
         elif isinstance(thing, dict):
             waiting += thing.values()
+        if is_helper(thing):
+            waiting += attributes_of(thing).values()
+
+
+def is_helper(thing: Any) -> bool:
+    """Whether it is an object of a class of the user's own, and no node: one that nodes share their
+    work or their numbers with.
+    """
+    class_ = type(thing)
+    if isinstance(thing, (type, ModuleType, Node)) or is_ours(class_):
+        return False
+    root = str(class_.__module__).partition(".")[0]
+    is_known = root in ("builtins", "numpy") or root in sys.stdlib_module_names - {"__main__"}
+    has_attributes = hasattr(thing, "__dict__") or hasattr(class_, "__slots__")
+    return class_ is SimpleNamespace or (not is_known and has_attributes)
+
+
+def attributes_of(thing: Any) -> dict[str, Any]:
+    """The attributes of an object, those in `__slots__` too."""
+    found = dict(getattr(thing, "__dict__", {}))
+    for class_ in type(thing).__mro__:
+        slots = vars(class_).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(thing, name):
+                found[name] = getattr(thing, name)
+    return found
 
 
 def _restore_of(thing: Any) -> Callable[[], None] | None:
     """What puts the contents of a thing back; None for what has none, or cannot change."""
+    if is_helper(thing):
+        return _restore_of_attributes(thing)
     if isinstance(thing, (list, deque, set, dict)):
         before = thing.copy()
         add = thing.update if isinstance(thing, (set, dict)) else thing.extend
@@ -106,6 +142,24 @@ def _restore_of(thing: Any) -> Callable[[], None] | None:
         place = thing.getstate()
         return lambda: thing.setstate(place)
     return None
+
+
+def _restore_of_attributes(thing: Any) -> Callable[[], None]:
+    before = attributes_of(thing)
+    contents = thing.copy() if isinstance(thing, (list, deque, set, dict)) else None
+
+    def restore() -> None:
+        now = attributes_of(thing)
+        for name in now.keys() - before.keys():
+            object.__delattr__(thing, name)
+        for name, value in before.items():
+            if name not in now or now[name] is not value:
+                object.__setattr__(thing, name, value)  # past what a class makes of assigning
+        if contents is not None:
+            thing.clear()
+            thing.update(contents) if isinstance(thing, (set, dict)) else thing.extend(contents)
+
+    return restore
 
 
 def _is_writable(thing: Any) -> bool:

@@ -11,19 +11,26 @@ from contextlib import contextmanager
 from typing import Any
 
 from miniflow.graph import Node
-from miniflow.interpreter.keeping import OURS, PLAIN, contents_preserved, foreign_classes
+from miniflow.interpreter.keeping import (
+    OURS,
+    PLAIN,
+    attributes_of,
+    contents_preserved,
+    foreign_classes,
+    is_helper,
+)
 from miniflow.tracing.traced import is_traced
 
 
 @contextmanager
-def preserved_deeply(nodes: Sequence[Node]) -> Iterator[None]:
+def preserved_deeply(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Iterator[None]:
     """Put all state of these nodes back at the end, the contents of what they keep too; and leave
-    no traced value anywhere.
+    no traced value anywhere. `others` are objects and random generators that none of them keeps.
     """
     restores = [
         _restore_of_globals(variables) for variables in _globals_of(foreign_classes(nodes)).values()
     ]
-    with contents_preserved(nodes):
+    with contents_preserved(nodes, others):
         try:
             yield
         finally:
@@ -31,17 +38,25 @@ def preserved_deeply(nodes: Sequence[Node]) -> Iterator[None]:
                 restore()
 
 
-def plain_state(node: Node) -> dict[str, Any]:
-    """What a node keeps that is no array: attribute → number, text, or how much is in it."""
+def plain_state(thing: Any) -> dict[str, Any]:
+    """What a node or an object keeps that is no array: attribute → number, text, or how much is in
+    it; those of objects that it keeps, too: "helper.count".
+    """
     state: dict[str, Any] = {}
-    for name, value in node.__dict__.items():
-        if name in OURS or name == "gradients":
-            continue
-        if type(value) in PLAIN:
-            state[name] = value
-        elif isinstance(value, (list, dict, set, deque)):
-            entries = value.values() if isinstance(value, dict) else value
-            state[name] = len(value), [x for x in entries if type(x) in PLAIN]
+    waiting, seen = [("", thing)], {id(thing)}
+    while waiting:
+        prefix, thing = waiting.pop()
+        for name, value in attributes_of(thing).items():
+            if not prefix and (name in OURS or name == "gradients"):
+                continue
+            if type(value) in PLAIN:
+                state[prefix + name] = value
+            elif isinstance(value, (list, dict, set, deque)):
+                entries = value.values() if isinstance(value, dict) else value
+                state[prefix + name] = len(value), [x for x in entries if type(x) in PLAIN]
+            if is_helper(value) and id(value) not in seen:
+                seen.add(id(value))
+                waiting.append((f"{prefix}{name}.", value))
     return state
 
 

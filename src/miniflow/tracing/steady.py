@@ -1,8 +1,9 @@
 """Recording a graph twice: code that does something else the second time cannot be compiled.
 
-Nothing is put back between the two recordings. So a counter counts on, a random generator draws
-other numbers, a running mean meets the mean of the first recording, and each of them shows: in the
-program, or in what the node keeps.
+Nothing is put back between the two recordings. So a counter counts on, a running mean meets that of
+the first recording, and each of them shows: in the program, or in what the node keeps. Random
+numbers need not show there: a rare choice is the same in most recordings. But the generator that
+they were drawn from has moved, wherever the code has it from (`reach`, `moves`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,28 +11,44 @@ from typing import Any
 
 from miniflow.errors import CompileError
 from miniflow.graph import Node
+from miniflow.graph.places import is_ours
 from miniflow.ir.program import Input, Operand, Origin, Program, Variable
 from miniflow.tracing.keeping import plain_state, preserved_deeply
+from miniflow.tracing.moves import Moves, name_of_generator
+from miniflow.tracing.reach import reached_from
 from miniflow.tracing.record import Recording
 
 _INTERPRETER = "The interpreter (mf.value_and_grad) runs it as it is."
 
 
-def record_steadily(record_once: Callable[[], Recording], nodes: Sequence[Node]) -> Recording:
-    """Return what `record_once` records, if it records the same every time.
+def record_steadily(
+    record_once: Callable[[], Recording], nodes: Sequence[Node], settings: Sequence[Any] = ()
+) -> Recording:
+    """What `record_once` records, if it records the same every time.
+
+    Args:
+        record_once: records the graph.
+        nodes: the nodes of the graph.
+        settings: an optimizer and its schedule, whose code is recorded too.
 
     Raises CompileError, naming the node, if it does not. Code that makes something in its first
     pass and keeps it does the same from the second pass on, and that is what counts.
     """
-    with preserved_deeply(nodes):
+    foreign = [thing for thing in (*nodes, *settings) if not is_ours(thing)]
+    generators, helpers = reached_from(foreign)
+    with preserved_deeply(nodes, [*generators, *helpers]):
         first = record_once()
-        states = [plain_state(node) for node in nodes]
-        second = record_once()
-        for node, state in zip(nodes, states, strict=True):
-            _check_state(node, state)
-        if first_difference(first.program, second.program) is None:
+        states = [plain_state(thing) for thing in (*nodes, *helpers)]
+        moves = Moves(generators)
+        with moves:
+            second = record_once()
+        for thing, state in zip((*nodes, *helpers), states, strict=True):
+            _check_state(thing, state, foreign)
+        if not moves.seen and first_difference(first.program, second.program) is None:
             return first
         origin = first_difference(second.program, record_once().program)
+        if origin is None and moves.seen:
+            raise _draws(foreign, moves.seen)
         if origin is None:
             return second
     where = f" ({origin.where})" if origin.where else ""
@@ -41,13 +58,40 @@ def record_steadily(record_once: Callable[[], Recording], nodes: Sequence[Node])
     )
 
 
-def _check_state(node: Node, before: dict[str, Any]) -> None:
-    now = plain_state(node)
+def _draws(foreign: Sequence[Any], moved: Sequence[Any]) -> CompileError:
+    """The error for code that draws random numbers, though it may have drawn the same twice."""
+    who = next((x for x in foreign if _reaches(x, moved)), foreign[0])
+    return CompileError(
+        f"{_label(who)}: its code does not do the same twice: it draws random numbers "
+        f"({', '.join(map(name_of_generator, moved))}), so it cannot be compiled. Feed what "
+        f"changes. {_INTERPRETER}"
+    )
+
+
+def _reaches(thing: Any, some: Sequence[Any]) -> bool:
+    generators, helpers = reached_from([thing])
+    return any(x is y for x in (*generators, *helpers) for y in some)
+
+
+def _label(thing: Any) -> str:
+    """How a message calls a node, an optimizer or a schedule."""
+    if isinstance(thing, Node):
+        return str(thing)
+    return getattr(thing, "__qualname__", None) or type(thing).__name__
+
+
+def _check_state(thing: Any, before: dict[str, Any], foreign: Sequence[Any]) -> None:
+    now = plain_state(thing)
     for name in now:
         if name not in before or repr(now[name]) != repr(before[name]):  # NaN is not equal to NaN
+            who, what = thing, f"self.{name}"
+            if not isinstance(thing, Node):
+                who = next((x for x in foreign if _reaches(x, [thing])), foreign[0])
+                what = f"`{name}` of a {type(thing).__name__}"
             raise CompileError(
-                f"{node}: it changes self.{name} from pass to pass (a counter, a list that grows), "
-                f"which a compiled step would not do. Leave it out, or feed it. {_INTERPRETER}"
+                f"{_label(who)}: it changes {what} from pass to pass (a counter, a list that "
+                f"grows), which a compiled step would not do. Leave it out, or feed it. "
+                f"{_INTERPRETER}"
             )
 
 
