@@ -72,7 +72,7 @@ def test_the_history_has_the_means_over_the_epoch() -> None:
 
     class Watch(Callback):
         def on_batch_end(self, training: Training) -> None:
-            seen.append((training.running().loss, training.rows_done))
+            seen.append((training.so_far().loss, training.rows_done))
 
     (row,) = quiet(p.loss, p.data, SGD(0.0), epochs=1, batch_size=16, callbacks=[Watch()])
     assert [rows for _, rows in seen] == [16, 32, 48, 50]  # the last batch has what is left

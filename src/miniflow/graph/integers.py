@@ -107,7 +107,7 @@ def known_value(value: Any) -> Any:
     """A value as it is; of one that is recorded its number or array, or None if an input has a part
     in it.
     """
-    ask = getattr(type(value), "known", None)
+    ask = getattr(type(value), "known_value", None)
     return value if ask is None else ask(value)
 
 

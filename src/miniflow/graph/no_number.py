@@ -32,7 +32,7 @@ _OF_OPERATORS: dict[Any, str] = {
 }
 
 
-def _refusing(asked: str, way: str) -> Callable[..., NoReturn]:
+def _refusal_of(asked: str, way: str) -> Callable[..., NoReturn]:
     """A method that refuses what Python asks of a number or of a sequence."""
 
     def refuse(self: Any, *_: Any) -> NoReturn:
@@ -90,21 +90,21 @@ def _written(module: str, name: str) -> str:
 _NUMPYS_FILES = tuple(np.__path__)
 
 
-_number = _refusing(
+_number = _refusal_of(
     "which has no number until a pass",
     "build on it with mf.Sqrt(x), mf.Exp(x) and their like, or compute it with "
     "mf.value(x, feed_dict)",
 )
-_sequence = _refusing(
+_sequence = _refusal_of(
     "which is not iterable and has no length until a pass",
     "pick from it with x[0] or x[:, 1:], add it up with mf.Sum(x), or look at "
     "mf.value(x, feed_dict)",
 )
-_operator = _refusing(
+_operator = _refusal_of(
     "and miniflow has no node for this operator",
     "build what you mean of + - * / @ ** and miniflow's nodes, or of a node of your own (mf.Op)",
 )
-_bits = _refusing(
+_bits = _refusal_of(
     "and & | ^ ~ are for bits",
     "conditions are combined by mf.And(x, y), mf.Or(x, y) and mf.Not(x)",
 )
@@ -137,7 +137,7 @@ class NoNumber:
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _operator
     __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _operator
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _bits
-    __abs__ = _refusing("and miniflow has no node for abs", "write mf.Where(x < 0, -x, x)")
+    __abs__ = _refusal_of("and miniflow has no node for abs", "write mf.Where(x < 0, -x, x)")
 
     def __bool__(self) -> bool:
         return True  # there is a node; a condition's truth is another matter (nodes/condition.py)

@@ -12,6 +12,7 @@ from typing import Any
 from miniflow.errors import CompileError
 from miniflow.graph import Node
 from miniflow.graph.places import is_ours
+from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Input, Operand, Origin, Program, Variable
 from miniflow.tracing.keeping import plain_state, preserved_deeply
 from miniflow.tracing.moves import Moves, name_of_generator
@@ -101,15 +102,16 @@ def first_difference(one: Program, other: Program) -> Origin | None:
     """
     numbers: tuple[dict[Operand, int], dict[Operand, int]] = ({}, {})
 
-    def seen(entry: Input | Any, side: int) -> Any:
+    def number_it(entry: Input | Any, side: int) -> ValueType:
         numbers[side][entry.variable] = len(numbers[side])
-        return entry.variable.type
+        type_: ValueType = entry.variable.type
+        return type_
 
     for a, b in zip(one.inputs, other.inputs, strict=False):
-        if seen(a, 0) != seen(b, 1):
+        if number_it(a, 0) != number_it(b, 1):
             return a.origin or _UNKNOWN
     for c, d in zip(one.constants, other.constants, strict=False):
-        if seen(c, 0) != seen(d, 1) or c.value.tobytes() != d.value.tobytes():
+        if number_it(c, 0) != number_it(d, 1) or c.value.tobytes() != d.value.tobytes():
             return _reader(one, c.variable)
     for x, y in zip(one.equations, other.equations, strict=False):
         read_x = [numbers[0].get(o, o) for o in x.operands]

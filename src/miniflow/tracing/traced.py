@@ -58,7 +58,7 @@ class Traced:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         if not is_recording():
             return np.array(resolve(self), dtype)
-        known = self.known()
+        known = self.known_value()
         if known is None:
             raise Refused(
                 "it hands an array to code that needs its numbers.",
@@ -67,14 +67,14 @@ class Traced:
             )
         return np.array(known, dtype)
 
-    def known(self) -> Any:
+    def known_value(self) -> Any:
         """The number or the array that it is, if no input of the program has a part in it; else
         None.
         """
         return self.own_trace().known_value(self.own())
 
     def _number(self, asked: str) -> Any:
-        value = self.known()
+        value = self.known_value()
         if value is None and not is_recording():
             raise outlived_error("it uses")
         if value is None:
@@ -158,7 +158,7 @@ def resolve(value: Any) -> Any:
 def known_values(value: Any) -> Any:
     """A value with the traced ones in it as real ones; None if an input has a part in one."""
     if is_traced(value):
-        return value.known()
+        return value.known_value()
     if type(value) in (tuple, list):
         entries = [known_values(entry) for entry in value]
         unknown = any(a is None and b is not None for a, b in zip(entries, value, strict=True))

@@ -78,13 +78,13 @@ def record_update(
         variable = builder.input(_type_of_state(owner, key, array), "state", key)
         before[f"state {key}"] = "state", variable
         state[key] = TracedArray(Storage(variable))
-    kept = _copied(vars(optimizer))
+    kept = _copy_attributes(vars(optimizer))
     try:
         optimizer.state = state
         if has_number_for_rate(optimizer):
             rate = TracedPython(builder.input(ValueType("f64", (), "python"), "hyper", "lr"))
             walk.guard(owner, "update", partial(_give_rate, optimizer, rate))
-        before_update = _copied(vars(optimizer))
+        before_update = _copy_attributes(vars(optimizer))
         walk.guard(
             owner,
             "update",
@@ -116,7 +116,7 @@ def _give_rate(optimizer: Any, rate: Any) -> None:
         optimizer.lr = rate
 
 
-def _copied(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _copy_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes, with copies of the lists, dictionaries and arrays among them."""
     return {
         name: copy.copy(value) if isinstance(value, (list, dict, set, np.ndarray)) else value

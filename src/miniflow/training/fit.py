@@ -248,7 +248,7 @@ class Training:
         for callback in self.callbacks:
             callback.reset()
 
-    def running(self) -> Evaluation:
+    def so_far(self) -> Evaluation:
         """Loss and accuracy over the examples of this epoch so far."""
         rows = max(self.rows_done, 1)
         return Evaluation(
@@ -295,7 +295,7 @@ class Training:
                 callback.on_batch_end(self)
             interrupts.raise_if_pressed()
         self.history.backend, self.history.reason = step.backend, step.reason
-        trained = self.running()
+        trained = self.so_far()
         validated = Evaluation(math.nan, None)
         if self.validation is not None:
             # The step's is known by now, and after a restart too.

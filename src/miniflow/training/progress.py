@@ -131,7 +131,7 @@ class ProgressBar(ProgressLines):
             self._task,
             completed=share,
             description=f"epoch {training.epoch + 1}/{training.epochs}",
-            numbers=self._numbers(training.running(), per_second, left),
+            numbers=self._numbers(training.so_far(), per_second, left),
         )
 
     def _numbers(self, running: Evaluation, per_second: float, left: int | None) -> str:

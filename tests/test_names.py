@@ -1,0 +1,85 @@
+"""One name for one thing: a class name stands once, and functions are called by verbs and nouns."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import miniflow as mf
+
+SOURCE = Path(mf.__file__).parent
+LEARNERS_OWN = {"lab/course", "lab/handout", "lab/solutions"}  # what a learner writes, as in nodes/
+
+# A layer makes the node of its name, and a program has the inputs and constants of its graph.
+PAIRS = [{"layers", "nodes"}, {"graph", "ir"}]
+
+# Still twice: take off what you rename, add nothing.
+STILL_TWICE = {
+    "Executable": {"backends"},
+    "Expression": {"backends"},
+    "Group": {"backends", "lowering", "pictures"},
+    "Layer": {"digit_page", "layers"},
+    "Layout": {"backends", "pictures"},
+    "Limits": {"datasets", "files", "passes"},
+    "Line": {"backends", "ir", "layers"},
+    "Place": {"lowering", "pictures"},
+    "Plan": {"graph", "lowering"},
+    "Reduction": {"backends", "nodes"},
+    "Schedule": {"backends", "lowering"},
+    "Source": {"backends"},
+    "Step": {"backends", "training"},
+    "Storage": {"lowering", "tracing"},
+    "View": {"backends", "tracing"},
+    "Writing": {"backends"},
+    "_Grid": {"pictures", "reports"},
+    "_Patterns": {"passes"},
+    "_Writer": {"backends", "passes"},
+}
+
+# Rooms in which a participle alone (`settled`, `told`) names no function any more.
+WITH_VERBS = ["graph", "interpreter", "tracing", "compiler", "training", "models", "optimizers"]
+PARTICIPLE = re.compile(r"_?[a-z]+(ed|ing|own|told|said)")
+NOUNS = {"recording", "own", "_unknown"}
+
+
+def sources() -> list[tuple[str, Path]]:
+    """Every file that is miniflow's own, with its place in it."""
+    found = [(str(path.relative_to(SOURCE)), path) for path in sorted(SOURCE.rglob("*.py"))]
+    return [(place, path) for place, path in found if str(Path(place).parent) not in LEARNERS_OWN]
+
+
+def rooms_of_classes() -> dict[str, list[str]]:
+    """Class name → the rooms that it stands in, one for each time."""
+    rooms: dict[str, list[str]] = defaultdict(list)
+    for place, path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                rooms[node.name].append(place.split("/")[0])
+    return rooms
+
+
+def test_a_class_name_stands_once() -> None:
+    found = rooms_of_classes()
+    assert len(found) > 300
+    twice = {
+        name: set(rooms)
+        for name, rooms in found.items()
+        if len(rooms) > 1 and not (len(rooms) == 2 and set(rooms) in PAIRS)
+    }
+    assert not {
+        name: rooms for name, rooms in twice.items() if not rooms <= STILL_TWICE.get(name, set())
+    }
+
+
+@pytest.mark.parametrize("room", WITH_VERBS)
+def test_no_function_is_named_by_a_participle_alone(room: str) -> None:
+    named = [
+        f"{place}: {node.name}"
+        for place, path in sources()
+        if place.startswith(f"{room}/")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and PARTICIPLE.fullmatch(node.name)
+    ]
+    assert not [name for name in named if name.split(": ")[1] not in NOUNS]
