@@ -20,7 +20,7 @@ from miniflow.lowering.groups import (
     ONE,
     ROW,
     WITHIN,
-    Place,
+    PlaceInLoop,
 )
 
 OVER_ROWS = {"axis": (0,), "keepdims": False}
@@ -75,15 +75,15 @@ def test_values_know_their_place_in_the_loop():
     (group,) = fuse(w.program([scaled, mean, w("log", total)])).groups
     names = {equation.result: equation.primitive for equation in group.equations}
     assert [(names[v], place) for v, place in group.places.items()] == [
-        ("add", Place(ELEMENT, WITHIN)),
-        ("max", Place(ROW, WITHIN)),
-        ("subtract", Place(ELEMENT, WITHIN)),
-        ("exp", Place(COLUMN, BEFORE)),
-        ("multiply", Place(ELEMENT, WITHIN)),
-        ("sum", Place(ONE, AFTER)),
-        ("sum", Place(COLUMN, AFTER)),
-        ("divide", Place(COLUMN, AFTER)),
-        ("log", Place(ONE, AFTER)),
+        ("add", PlaceInLoop(ELEMENT, WITHIN)),
+        ("max", PlaceInLoop(ROW, WITHIN)),
+        ("subtract", PlaceInLoop(ELEMENT, WITHIN)),
+        ("exp", PlaceInLoop(COLUMN, BEFORE)),
+        ("multiply", PlaceInLoop(ELEMENT, WITHIN)),
+        ("sum", PlaceInLoop(ONE, AFTER)),
+        ("sum", PlaceInLoop(COLUMN, AFTER)),
+        ("divide", PlaceInLoop(COLUMN, AFTER)),
+        ("log", PlaceInLoop(ONE, AFTER)),
     ]
     assert (group.rows, group.columns, group.reads) == (4, 3, {x: ELEMENT, b: COLUMN})
 

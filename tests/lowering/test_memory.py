@@ -8,34 +8,34 @@ import pytest
 from ir.programs import two_layers
 
 from miniflow.ir import Builder, Equation, Output, Program, ValueType, Variable
-from miniflow.lowering.memory import Plan, Storage, plan
+from miniflow.lowering.memory import MemoryPlan, StorageRule, plan_memory
 
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
 POINTWISE = ("add", "subtract", "multiply", "divide", "exp", "negative", "maximum")
 
 
-def storage(equation: Equation) -> Storage:
+def storage(equation: Equation) -> StorageRule:
     """Store results as a simple backend would."""
     if equation.result.kind != "array":
-        return Storage("number")
+        return StorageRule("number")
     if equation.primitive in VIEWS:
-        return Storage("view")
+        return StorageRule("view")
     if equation.primitive in POINTWISE:
-        return Storage("buffer", overwrites=(0, 1)[: len(equation.operands)], is_pointwise=True)
+        return StorageRule("buffer", overwrites=(0, 1)[: len(equation.operands)], is_pointwise=True)
     overwrites = (0,) if equation.primitive in ("slice_update", "gather_update") else ()
     scratch = (48,) if equation.primitive == "cumsum" else ()
     may_raise = equation.primitive.startswith("gather")
-    return Storage("buffer", overwrites, scratch=scratch, may_raise=may_raise)
+    return StorageRule("buffer", overwrites, scratch=scratch, may_raise=may_raise)
 
 
-def planned(program: Program) -> Plan:
-    """Plan a program and check what holds for every plan."""
-    result = plan(program, storage)
+def planned(program: Program) -> MemoryPlan:
+    """MemoryPlan a program and check what holds for every plan."""
+    result = plan_memory(program, storage)
     assert_nothing_is_overwritten_too_early(program, result)
     return result
 
 
-def assert_nothing_is_overwritten_too_early(program: Program, result: Plan) -> None:
+def assert_nothing_is_overwritten_too_early(program: Program, result: MemoryPlan) -> None:
     """Follow the plan: whenever a value is read, its memory still holds it."""
     assert sorted(map(id, result.equations)) == sorted(map(id, program.equations))
     inputs = [entry.variable for entry in program.inputs]
@@ -191,8 +191,8 @@ def test_memory_to_work_with_is_used_again():
         assert result.block_of[equation.result] not in scratch
 
 
-def updating(build) -> tuple[Program, Plan]:
-    """Plan a program of parameters p, q, gradients g, h; `build` returns the new values."""
+def updating(build) -> tuple[Program, MemoryPlan]:
+    """MemoryPlan a program of parameters p, q, gradients g, h; `build` returns the new values."""
     b = Builder()
     p, q = vectors(b, "p", "q", role="parameter")
     g, h = vectors(b, "g", "h")
@@ -302,7 +302,7 @@ def test_nothing_that_may_raise_comes_after_an_update():
 
 def test_the_update_of_two_layers_takes_no_memory_of_its_own():
     program = two_layers(16, 8, 4, 3)
-    result = plan(program, storage)
+    result = plan_memory(program, storage)
     assert_nothing_is_overwritten_too_early(program, result)
     assert len(result.updated) == 4
     assert not result.copies
@@ -389,9 +389,9 @@ def test_a_part_of_a_concatenation_is_not_written_over_though_it_is_a_reshape():
     later = b.add("negative", (copied,))  # the last to read anything of the whole
     program = b.program([total, b.add("exp", (later,))])
 
-    def copying(equation: Equation) -> Storage:
-        return Storage("buffer") if equation.primitive == "reshape" else storage(equation)
+    def copying(equation: Equation) -> StorageRule:
+        return StorageRule("buffer") if equation.primitive == "reshape" else storage(equation)
 
-    result = plan(program, copying)
+    result = plan_memory(program, copying)
     assert result.offset_of[copied] == 4 * 8
     assert result.block_of[later] != result.block_of[whole]

@@ -220,7 +220,7 @@ class Operand:
         return 0 in self.shape or all(size == 1 or mine == other for size, mine, other in pairs)
 
 
-class Product(NamedTuple):
+class PreparedProduct(NamedTuple):
     """A prepared product: `run()` computes out ← α·A·B + β·out.
 
     α and β are `alpha.value` and `beta.value`, and may be set between runs. `routine` names what
@@ -243,7 +243,7 @@ def product(
     trans_a: bool = False,
     trans_b: bool = False,
     library: Library | None,
-) -> Product:
+) -> PreparedProduct:
     """Prepare out ← α·A·B + β·out; A (m, k) is `a` or its transpose, B (k, n) is `b` or its own.
 
     The arrays are float32, or all float64, and `out` (m, n) shares no memory with the others. With
@@ -265,14 +265,14 @@ def product(
     scalar, letter = REALS[result.operand.dtype]
     terms = _Terms(left, right, result, scalar(alpha), scalar(beta))
     if library is None or not terms.countable_in(library.integer):
-        return Product(_with_matmul(terms), terms.alpha, terms.beta, "matmul")
+        return PreparedProduct(_with_matmul(terms), terms.alpha, terms.beta, "matmul")
     # OpenBLAS's gemm is up to four times as slow as its gemv where a vector takes part. But gemv
     # leaves `out` as it was if k = 0, and β has to scale it even then.
     with_vector = 1 in result.shape and 0 not in (*left.shape, *right.shape)
     routine = letter + ("gemv" if with_vector else "gemm")
     arguments = (_gemv_arguments if with_vector else _gemm_arguments)(terms, library.integer)
     run = functools.partial(library.functions[routine], *arguments)
-    return Product(run, terms.alpha, terms.beta, routine)
+    return PreparedProduct(run, terms.alpha, terms.beta, routine)
 
 
 class _Matrix(NamedTuple):

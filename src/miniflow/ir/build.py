@@ -67,14 +67,16 @@ class Builder:
         params: Params = NO_PARAMS,
         origin: Origin | None = None,
         name: str | None = None,
+        result: Variable | None = None,
     ) -> Variable:
         """Add the equation ``result = primitive(*operands, **params)`` and return the result.
 
-        Operands are variables, literals, or plain numbers. Raises `ProgramError` where types or
-        shapes do not fit.
+        Operands are variables, literals, or plain numbers. The result is a new variable of that
+        name, or the one that is given, which is of the right type. Raises `ProgramError` where
+        types or shapes do not fit.
         """
         read = tuple(map(as_operand, operands))
-        result = Variable(infer(primitive, read, params), name)
+        result = result or Variable(infer(primitive, read, params), name)
         self.equations.append(Equation(primitive, read, params, result, origin))
         return result
 

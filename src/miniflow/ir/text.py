@@ -203,7 +203,7 @@ def _note(output: Output, names: Namer) -> str:
 # Equations.
 
 
-class Line(NamedTuple):
+class PrintedLine(NamedTuple):
     """The code of one printed line, and the equation whose result it names."""
 
     code: str
@@ -220,7 +220,7 @@ class _Pending(NamedTuple):
 
 def equation_lines(
     program: Program, names: Namer, apart: Container[Variable] = ()
-) -> Iterator[Line]:
+) -> Iterator[PrintedLine]:
     """Yield a line per equation, but for those that are written into the line of their only reader.
 
     The results in `apart` get lines of their own.
@@ -244,14 +244,16 @@ def equation_lines(
             if _depth(inner) <= MAX_DEPTH and len(_call(equation, read)) <= MAX_NESTED:
                 break
             waiting = inner.pop(operand)
-            yield Line(f"{names(waiting.equation.result)} = {waiting.text}", waiting.equation)
+            yield PrintedLine(
+                f"{names(waiting.equation.result)} = {waiting.text}", waiting.equation
+            )
         result, text = equation.result, _call(equation, read)
         reader = readers.get(result)
         is_short = result.name is None and result not in apart
         if is_short and reader is not None and reader.origin == equation.origin:
             pending[result] = _Pending(text, _depth(inner), equation)
         else:
-            yield Line(f"{names(result)} = {text}", equation)
+            yield PrintedLine(f"{names(result)} = {text}", equation)
 
 
 def _depth(inner: dict[Operand, _Pending]) -> int:
@@ -270,7 +272,7 @@ def _only_readers(program: Program) -> dict[Operand, Equation]:
     }
 
 
-def _aligned(lines: list[Line]) -> list[str]:
+def _aligned(lines: list[PrintedLine]) -> list[str]:
     """Put the comments in a column, and a line above each phase if there are several."""
     phases = {line.equation.origin.phase for line in lines if line.equation.origin}
     width = min(max((len(line.code) for line in lines), default=0), WIDTH)

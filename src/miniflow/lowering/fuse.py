@@ -29,8 +29,8 @@ from miniflow.lowering.groups import (
     ONE,
     PRODUCT,
     VIEW,
-    Group,
-    Loop,
+    EquationGroup,
+    LoopBuilder,
 )
 
 MAX_READ_INSTEAD: Final = 2  # arrays that a loop reads to compute a value, rather than read that
@@ -43,14 +43,14 @@ class Schedule:
     """
 
     program: Program
-    groups: tuple[Group, ...]
+    groups: tuple[EquationGroup, ...]
     stored: frozenset[Variable]
 
     def __str__(self) -> str:
         return "\n".join(f"{number:3}  {_describe(g)}" for number, g in enumerate(self.groups))
 
 
-def _describe(group: Group) -> str:
+def _describe(group: EquationGroup) -> str:
     names = ", ".join(equation.primitive for equation in group.equations)
     if group.kind == LOOP:
         return f"loop over {group.rows} x {group.columns}: {names}"
@@ -78,7 +78,7 @@ class _Fuser:
 
     def __init__(self, program: Program, can_fuse: Callable[[Equation], bool]) -> None:
         self.program, self.can_fuse = program, can_fuse
-        self.groups: list[Loop | Group] = []
+        self.groups: list[LoopBuilder | EquationGroup] = []
         self.definitions: dict[Variable, Equation] = {}
         self.made_at: dict[Variable, int] = {}  # by which group; of a view: of what it looks at
         self.latest: dict[Variable, int] = {}  # the last loop that reads or computes it
@@ -96,7 +96,7 @@ class _Fuser:
             self._sort(equation)
         for equation in reversed(self.program.equations):
             self._sink(equation)
-        groups = [g.group() if isinstance(g, Loop) else g for g in self.groups]
+        groups = [g.group() if isinstance(g, LoopBuilder) else g for g in self.groups]
         stored = {e.result for g in groups for e in g.equations if self._is_stored(e.result)}
         order = sorted(
             range(len(groups)), key=lambda number: self._position(groups[number], number)
@@ -104,7 +104,7 @@ class _Fuser:
         in_order = (groups[number] for number in order)
         return Schedule(self.program, tuple(g for g in in_order if g.equations), frozenset(stored))
 
-    def _position(self, group: Group, number: int) -> tuple[int, int]:
+    def _position(self, group: EquationGroup, number: int) -> tuple[int, int]:
         """A view comes right after what it looks at: an early loop may read a view written late."""
         if group.kind in (LOOP, PRODUCT, CALL):
             return number, 0
@@ -115,15 +115,15 @@ class _Fuser:
         if kind == LOOP:
             for number in self._candidates(equation):
                 loop = self.groups[number]
-                if isinstance(loop, Loop) and loop.add(equation):
+                if isinstance(loop, LoopBuilder) and loop.add(equation):
                     self._note(equation, number)
                     return
-            loop = Loop(self.definitions)
+            loop = LoopBuilder(self.definitions)
             if not _is_view(equation) and loop.add(equation):
                 self._open(equation, loop)
                 return
             kind = _alone(equation)
-        self._open(equation, Group(kind, (equation,)))
+        self._open(equation, EquationGroup(kind, (equation,)))
 
     def _kind(self, equation: Equation) -> str:
         category = PRIMITIVES[equation.primitive].category
@@ -150,17 +150,17 @@ class _Fuser:
     def _is_ready(self, operands: list[Variable], number: int) -> bool:
         """Whether nothing has to come out of the group itself by way of a view."""
         loop = self.groups[number]
-        return isinstance(loop, Loop) and all(
+        return isinstance(loop, LoopBuilder) and all(
             o in loop.places or self.made_at.get(o, -1) < number for o in operands
         )
 
-    def _open(self, equation: Equation, group: Loop | Group) -> None:
+    def _open(self, equation: Equation, group: LoopBuilder | EquationGroup) -> None:
         self.groups.append(group)
         self._note(equation, len(self.groups) - 1)
 
     def _note(self, equation: Equation, number: int) -> None:
         group = self.groups[number]
-        if isinstance(group, Loop):
+        if isinstance(group, LoopBuilder):
             self.made_at[equation.result] = number
             for operand in (*equation.operands, equation.result):
                 if isinstance(operand, Variable):
@@ -185,8 +185,8 @@ class _Fuser:
         if target is None or target == number:
             return
         loop, into = self.groups[number], self.groups[target]
-        assert isinstance(loop, Loop)
-        assert isinstance(into, Loop)
+        assert isinstance(loop, LoopBuilder)
+        assert isinstance(into, LoopBuilder)
         moved, read = self._with_what_only_it_reads(equation, loop)
         unread = [v for v in read if v not in into.reads and prod(v.shape) != 1]
         if moved and len(unread) <= MAX_READ_INSTEAD:
@@ -196,10 +196,10 @@ class _Fuser:
         """Return the number of the loop that an equation is part of, if it is part of one."""
         number = self.made_at.get(equation.result, -1)
         loop = self.groups[number] if number >= 0 else None
-        return number if isinstance(loop, Loop) and equation.result in loop.places else None
+        return number if isinstance(loop, LoopBuilder) and equation.result in loop.places else None
 
     def _with_what_only_it_reads(
-        self, equation: Equation, loop: Loop
+        self, equation: Equation, loop: LoopBuilder
     ) -> tuple[dict[Equation, None], dict[Variable, None]]:
         """Return the equations that could be moved together, and the values in memory that they
         read; no equations, if one of them has to stay.
@@ -228,18 +228,18 @@ class _Fuser:
         group = self.made_at.get(variable, -1)
         if variable in self.returned or group < 0:
             return True
-        if not isinstance(self.groups[group], Loop):
+        if not isinstance(self.groups[group], LoopBuilder):
             return True
         return any(self._loop_of(r) != group for r in self.readers.get(variable, []))
 
     def _move(self, moved: Mapping[Equation, None], number: int, target: int) -> None:
         """Build both groups anew, if that works out."""
         loop, into = self.groups[number], self.groups[target]
-        assert isinstance(loop, Loop)
-        assert isinstance(into, Loop)
+        assert isinstance(loop, LoopBuilder)
+        assert isinstance(into, LoopBuilder)
         first = [e for e in loop.equations if e in moved]  # they read nothing of that group
         rest = [e for e in loop.equations if e not in moved]
-        larger, smaller = Loop(self.definitions), Loop(self.definitions)
+        larger, smaller = LoopBuilder(self.definitions), LoopBuilder(self.definitions)
         if all(map(larger.add, (*first, *into.equations))) and all(map(smaller.add, rest)):
             self.groups[target], self.groups[number] = larger, smaller
             self.made_at.update((e.result, target) for e in first)

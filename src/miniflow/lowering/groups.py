@@ -13,8 +13,8 @@ and a sweep: whether it is computed BEFORE the walk over the rows, in it (WITHIN
 what depends on a sum over the rows must be. Within a row, a sum over its elements is finished
 before what depends on it begins.
 
-`Loop` collects the equations of one loop. It knows NumPy's rule of broadcasting: an array is laid
-over the rows, or the columns, where NumPy would lay it so, and else does not fit.
+`LoopBuilder` collects the equations of one loop. It knows NumPy's rule of broadcasting: an array is
+laid over the rows, or the columns, where NumPy would lay it so, and else does not fit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NUMBER, CONSTANT = "number", "constant"
 MAX_EQUATIONS: Final = 40  # in a loop: compilers take their time over long ones
 
 
-class Place(NamedTuple):
+class PlaceInLoop(NamedTuple):
     """Where a loop has a value: for each element, row or column, or once; and in which sweep."""
 
     domain: str
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class EquationGroup:
     """Equations that run together.
 
     `kind` is one of
@@ -61,7 +61,7 @@ class Group:
     equations: tuple[Equation, ...]
     space: Shape = ()
     split: int = 0
-    places: Mapping[Variable, Place] = field(default_factory=dict)
+    places: Mapping[Variable, PlaceInLoop] = field(default_factory=dict)
     reads: Mapping[Variable, str] = field(default_factory=dict)
 
     @property
@@ -78,13 +78,13 @@ class Group:
 class _Fit(NamedTuple):
     """How an equation would join a loop."""
 
-    place: Place
+    place: PlaceInLoop
     space: Shape
     split: int | None
     reads: dict[Variable, str]
 
 
-class Loop:
+class LoopBuilder:
     """A loop group that takes equations one by one, or refuses them.
 
     All arrays of the domain ELEMENT have the shape `space`. `split` is None until an equation
@@ -96,7 +96,7 @@ class Loop:
         self.equations: list[Equation] = []
         self.space: Shape = ()
         self.split: int | None = None
-        self.places: dict[Variable, Place] = {}
+        self.places: dict[Variable, PlaceInLoop] = {}
         self.reads: dict[Variable, str] = {}
 
     def add(self, equation: Equation) -> bool:
@@ -110,10 +110,10 @@ class Loop:
         self.reads |= fit.reads
         return True
 
-    def group(self) -> Group:
+    def group(self) -> EquationGroup:
         """Return what has been collected."""
         equations, split = tuple(self.equations), self.split or 0
-        return Group(LOOP, equations, self.space, split, self.places, self.reads)
+        return EquationGroup(LOOP, equations, self.space, split, self.places, self.reads)
 
     def _fit(self, equation: Equation) -> _Fit | None:
         category = PRIMITIVES[equation.primitive].category
@@ -149,7 +149,7 @@ class Loop:
             return None
         if not _counts(shape, domain, space, split):  # something was broadcast to more
             return None
-        return _Fit(Place(domain, sweep), space, split, reads)
+        return _Fit(PlaceInLoop(domain, sweep), space, split, reads)
 
     def _lay_operand(
         self, operand: Variable, shape: Shape, to: str | None, space: Shape, split: int | None
@@ -171,7 +171,7 @@ class Loop:
         (x,) = equation.operands
         if not isinstance(x, Variable) or not x.shape:
             return None
-        place = self.places.get(x) or Place(ELEMENT, WITHIN)
+        place = self.places.get(x) or PlaceInLoop(ELEMENT, WITHIN)
         space, split = self.space or x.shape, self.split
         reads = {} if x in self.places else {x: ELEMENT}
         if place.domain == ELEMENT:
@@ -183,7 +183,7 @@ class Loop:
         if result is None:
             return None
         sweep = place.sweep if place.domain == COLUMN or result == ROW else AFTER
-        return _Fit(Place(result, sweep), space, split, reads)
+        return _Fit(PlaceInLoop(result, sweep), space, split, reads)
 
     def _fit_indexing(self, equation: Equation) -> _Fit | None:
         """``x[arange(m), y]`` is read, or written, at one place of each row; ``x[y]`` is a table of
@@ -217,7 +217,7 @@ class Loop:
             if isinstance(operand, Variable) and operand not in self.places:
                 reads[operand] = laid
         domain = ELEMENT if shape == rows else ROW
-        return _Fit(Place(domain, WITHIN), rows, 1, reads)
+        return _Fit(PlaceInLoop(domain, WITHIN), rows, 1, reads)
 
     def _counts_rows(self, index: Operand, rows: int) -> bool:
         equation = self.definitions.get(index)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Memory: where every value of a program lies, and in which order equations run, decided once.
 
-A backend says of each equation how its result is stored (`Storage`); `plan` answers with a `Plan`:
+A backend says of each equation how its result is stored (`StorageRule`); `plan_memory` answers with
+a `MemoryPlan`:
 
 - **blocks**: pieces of memory, allocated once. A result gets a block that nothing needs any more,
   or that of an operand which dies in the very equation (`exp(x)` written over `x`), if the backend
@@ -26,7 +27,7 @@ from miniflow.ir.program import Equation, Output, Program, Variable
 MAX_WASTE = 4  # a block holds nothing smaller than this part of it: a scalar should not block one
 
 
-class Storage(NamedTuple):
+class StorageRule(NamedTuple):
     """How a backend stores the result of an equation.
 
     - `kind`: ``buffer`` (memory of its own), ``view`` (of its first operand), ``constant`` (made
@@ -47,7 +48,7 @@ class Storage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """The order of equations, and where their results lie.
 
     - `equations[:first_update]` change no input, and the rest cannot raise;
@@ -78,7 +79,7 @@ class Plan:
         return self.roots.get(variable, variable)
 
 
-def plan(program: Program, storage: Callable[[Equation], Storage]) -> Plan:
+def plan_memory(program: Program, storage: Callable[[Equation], StorageRule]) -> MemoryPlan:
     """Plan the memory of `program`, whose results are stored as `storage` says.
 
     Every output that is an array or replaces an input must be the result of an equation with
@@ -89,7 +90,7 @@ def plan(program: Program, storage: Callable[[Equation], Storage]) -> Plan:
     offset_of = _join(facts, updates)
     blocks = _assign_blocks(facts, updates)
     returned = (o for o in program.outputs if o.replaces is None)
-    return Plan(
+    return MemoryPlan(
         equations=updates.order,
         first_update=updates.first,
         blocks=tuple(blocks.sizes),
@@ -112,7 +113,7 @@ def _arrays(outputs: Iterable[Output]) -> Iterator[Variable]:
 class _Facts:
     """What the rest of this file asks about a program."""
 
-    def __init__(self, program: Program, storage: Callable[[Equation], Storage]) -> None:
+    def __init__(self, program: Program, storage: Callable[[Equation], StorageRule]) -> None:
         self.program = program
         self.storage = {equation: storage(equation) for equation in program.equations}
         self.equation_of = {equation.result: equation for equation in program.equations}

@@ -21,26 +21,18 @@ products on the longest path that leads to them. None of these can depend on ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from miniflow.ir.primitives import infer
-from miniflow.ir.program import (
-    NO_PARAMS,
-    Equation,
-    Operand,
-    Origin,
-    Params,
-    Program,
-    Variable,
-    count_uses,
-)
+from miniflow.ir.build import Builder
+from miniflow.ir.program import Equation, Operand, Origin, Program, Variable, count_uses
 from miniflow.passes.prune import prune
 
 FLOATS: Final = ("f32", "f64")
 
 
-class Limits(NamedTuple):
+class BatchLimits(NamedTuple):
     """What is worth it: so many terms or products, of at most so many multiplications each; more
     take longer than the call that is saved. The defaults are OpenBLAS's, on one core.
     """
@@ -49,7 +41,7 @@ class Limits(NamedTuple):
     largest: int = 2**17
 
 
-def batch(program: Program, limits: Limits = Limits()) -> Program:  # noqa: B008 (it is immutable)
+def batch(program: Program, limits: BatchLimits = BatchLimits()) -> Program:  # noqa: B008 (it is immutable)
     """Return the program with one product in the place of many small ones; what nobody reads is
     left out.
 
@@ -73,23 +65,23 @@ def batch(program: Program, limits: Limits = Limits()) -> Program:  # noqa: B008
 # Products that are added up.
 
 
-def _with_long_sums(program: Program, limits: Limits) -> Program:
+def _with_long_sums(program: Program, limits: BatchLimits) -> Program:
     """The program with sums of many terms of one kind as one term each."""
     sums = _Sums(program, limits)
-    writer = _Writer()
+    b = _JoiningBuilder()
     for equation in program.equations:
         groups = sums.groups(equation)
         if groups:
-            _write_sum(writer, sums, equation, groups)
+            _write_sum(b, sums, equation, groups)
         else:
-            writer.equations.append(equation)
-    return Program(program.inputs, tuple(writer.equations), program.outputs, program.constants)
+            b.equations.append(equation)
+    return Program(program.inputs, tuple(b.equations), program.outputs, program.constants)
 
 
 class _Sums:
     """The trees of additions in a program: `inner` are their values but for the roots."""
 
-    def __init__(self, program: Program, limits: Limits) -> None:
+    def __init__(self, program: Program, limits: BatchLimits) -> None:
         self.definitions: dict[Operand, Equation] = {e.result: e for e in program.equations}
         self._limits = limits
         self._uses = count_uses(program)
@@ -148,7 +140,7 @@ def _is_addition(equation: Equation) -> bool:
     )
 
 
-def _is_small_product(equation: Equation, limits: Limits) -> bool:
+def _is_small_product(equation: Equation, limits: BatchLimits) -> bool:
     if equation.primitive != "matmul" or equation.result.dtype not in FLOATS:
         return False
     a, b = equation.operands
@@ -163,34 +155,32 @@ def _is_transposed(operand: Operand, definitions: dict[Operand, Equation]) -> bo
 
 
 def _write_sum(
-    writer: _Writer, sums: _Sums, root: Equation, groups: dict[Any, list[Equation]]
+    b: _JoiningBuilder, sums: _Sums, root: Equation, groups: dict[Any, list[Equation]]
 ) -> None:
     """Write the sum that `root` ends: a term for each group, and the others one by one."""
     batched = {term.result for terms in groups.values() for term in terms}
     totals: list[Operand] = []
     for (primitive, is_special), terms in groups.items():
-        writer.origin = terms[0].origin
+        origin = terms[0].origin
         if primitive == "sum":
             parts = [term.operands[0] for term in terms]
             params = {"axis": (0,), "keepdims": is_special}
-            totals.append(writer.add("sum", (writer.joined(parts, 0),), params))
+            totals.append(b.add("sum", (b.join(parts, 0, origin),), params, origin))
             continue
         left = [term.operands[0] for term in terms]
-        right = writer.joined([term.operands[1] for term in terms], 0)
+        right = b.join([term.operands[1] for term in terms], 0, origin)
         if is_special:  # a transposed array lies well for BLAS: what it is made of is joined
-            rows = writer.joined([sums.definitions[a].operands[0] for a in left], 0)
-            joined = writer.add("transpose", (rows,), {"axes": (1, 0)})
+            rows = b.join([sums.definitions[a].operands[0] for a in left], 0, origin)
+            joined = b.add("transpose", (rows,), {"axes": (1, 0)}, origin)
         else:
-            joined = writer.joined(left, 1)
-        totals.append(writer.add("matmul", (joined, right)))
-    writer.origin = root.origin
+            joined = b.join(left, 1, origin)
+        totals.append(b.add("matmul", (joined, right), origin=origin))
     totals += [term for term in sums.terms(root) if term not in batched]
     for position in range(1, len(totals)):
-        totals[position] = writer.add("add", (totals[position - 1], totals[position]))
-    last = writer.equations.pop()
-    writer.equations.append(
-        Equation(last.primitive, last.operands, last.params, root.result, last.origin)
-    )
+        both = totals[position - 1], totals[position]
+        totals[position] = b.add("add", both, origin=root.origin)
+    last = b.equations.pop()
+    b.equations.append(replace(last, result=root.result))
 
 
 # Products with the same right factor.
@@ -214,12 +204,12 @@ class _Member(NamedTuple):
         return y if x is self.product.result else x
 
 
-def _with_shared_factors(program: Program, limits: Limits) -> Program:
+def _with_shared_factors(program: Program, limits: BatchLimits) -> Program:
     """The program with products of one depth and one right factor as parts of one product."""
     batches = _find_batches(program, limits)
     if not batches:
         return program
-    writer = _Writer()
+    b = _JoiningBuilder()
     batch_of = {member.result: members for members in batches for member in members}
     definitions: dict[Operand, Equation] = {e.result: e for e in program.equations}
     absorbed = {m.product.result for members in batches for m in members if m.addition}
@@ -237,14 +227,14 @@ def _with_shared_factors(program: Program, limits: Limits) -> Program:
             stack += reversed(missing)  # type: ignore[arg-type]
         elif members:
             written.update(member.result for member in members)
-            _write_batch(writer, members)
+            _write_batch(b, members)
         else:
             written.add(result)
-            writer.equations.append(definitions[result])
-    return Program(program.inputs, tuple(writer.equations), program.outputs, program.constants)
+            b.equations.append(definitions[result])
+    return Program(program.inputs, tuple(b.equations), program.outputs, program.constants)
 
 
-def _find_batches(program: Program, limits: Limits) -> list[list[_Member]]:
+def _find_batches(program: Program, limits: BatchLimits) -> list[list[_Member]]:
     biased = _find_biased(program)
     depth: dict[Operand, int] = {}
     candidates: dict[Any, list[_Member]] = {}
@@ -280,41 +270,31 @@ def _read_by(members: list[_Member]) -> list[Operand]:
     return [*(member.product.operands[0] for member in members), *shared]
 
 
-def _write_batch(writer: _Writer, members: list[_Member]) -> None:
+def _write_batch(b: _JoiningBuilder, members: list[_Member]) -> None:
     """Write one product for all members, and each of these as a part of it."""
     first = members[0]
-    writer.origin = first.product.origin
-    rows = writer.joined([member.product.operands[0] for member in members], 0)
-    whole = writer.add("matmul", (rows, first.product.operands[1]))
+    origin = first.product.origin
+    rows = b.join([member.product.operands[0] for member in members], 0, origin)
+    whole = b.add("matmul", (rows, first.product.operands[1]), origin=origin)
     if first.bias is not None:
-        whole = writer.add("add", (whole, first.bias))
+        whole = b.add("add", (whole, first.bias), origin=origin)
     m, n = first.result.shape
     for number, member in enumerate(members):
         params = {"index": ((number * m, m, 1), (0, n, 1))}  # start, count, step
         origin = (member.addition or member.product).origin
-        writer.equations.append(Equation("slice", (whole,), params, member.result, origin))
+        b.add("slice", (whole,), params, origin, result=member.result)
 
 
-class _Writer:
-    """Collects equations; those that it is asked to add get `origin`."""
+class _JoiningBuilder(Builder):
+    """A builder that joins the same parts once."""
 
     def __init__(self) -> None:
-        self.equations: list[Equation] = []
-        self.origin: Origin | None = None
+        Builder.__init__(self)
         self._joined: dict[Any, Variable] = {}
 
-    def add(
-        self, primitive: str, operands: Iterable[Operand], params: Params = NO_PARAMS
-    ) -> Variable:
-        """Add an equation and return its result."""
-        operands = tuple(operands)
-        result = Variable(infer(primitive, operands, params))
-        self.equations.append(Equation(primitive, operands, params, result, self.origin))
-        return result
-
-    def joined(self, parts: list[Operand], axis: int) -> Variable:
-        """The parts as one array; the same parts are joined once."""
+    def join(self, parts: list[Operand], axis: int, origin: Origin | None) -> Variable:
+        """Return the parts as one array."""
         key = (tuple(parts), axis)
         if key not in self._joined:
-            self._joined[key] = self.add("concatenate", parts, {"axis": axis})
+            self._joined[key] = self.add("concatenate", parts, {"axis": axis}, origin)
         return self._joined[key]

@@ -29,9 +29,10 @@ The factors' equations are left for `simplify` to tidy up, and what was replaced
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from miniflow.ir.primitives import infer
+from miniflow.ir.build import Builder
 from miniflow.ir.program import (
     NO_PARAMS,
     Equation,
@@ -203,7 +204,8 @@ class _Sum:
         self._trees = trees
         self._root = root
         self._in_place, self._old = in_place, old
-        self._equations: list[Equation] = []
+        self._builder = Builder()
+        self._equations = self._builder.equations
 
     def rebuilt(self) -> list[Equation]:
         """Return what computes the root now: a start, a `gemm` for each product, what is left."""
@@ -229,8 +231,7 @@ class _Sum:
         for term in left:
             total = self._added(total, term)
         last = self._equations.pop()
-        last = Equation(last.primitive, last.operands, last.params, self._root.result, last.origin)
-        return [*self._equations, last]
+        return [*self._equations, replace(last, result=self._root.result)]
 
     def _as_it_was(self) -> list[Equation]:
         """Return the equations from the only product to the root."""
@@ -324,6 +325,4 @@ class _Sum:
         mine = self._root.origin
         if origin is None or (mine is not None and mine.phase == "update"):
             origin = mine
-        result = Variable(infer(primitive, operands, params))
-        self._equations.append(Equation(primitive, operands, params, result, origin))
-        return result
+        return self._builder.add(primitive, operands, params, origin)

@@ -21,12 +21,11 @@ one entry, have their parts in one piece, which is also still in the processor's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import prod
 from typing import Final
 
-from miniflow.ir.primitives import infer
-from miniflow.ir.program import NO_PARAMS, Equation, Operand, Origin, Params, Program, Variable
+from miniflow.ir.build import Builder
+from miniflow.ir.program import Equation, Operand, Program, Variable
 from miniflow.passes.replacing import reading
 
 LONGEST_ROW: Final = 16  # of a window that is copied entry by entry
@@ -48,7 +47,7 @@ def prefer_long_runs(program: Program) -> Program:
       t3 = transpose(t2)                                        # f32[32,9]
       return t3
     """
-    patterns = _Patterns(program)
+    patterns = _Convolutions(program)
     equations: list[Equation] = []
     columns: dict[Operand, Variable] = {}  # by the rows that they are the transpose of
     now: dict[Operand, Operand] = {}
@@ -68,7 +67,7 @@ def prefer_long_runs(program: Program) -> Program:
     return Program(program.inputs, tuple(equations), program.outputs, program.constants)
 
 
-class _Patterns:
+class _Convolutions:
     """Where these places are: `rows` of what windows see, each with the number of axes that count
     them, and `parts` of a product, each with that product and the first of its columns. The product
     as a whole is `unneeded` then.
@@ -150,42 +149,21 @@ def _is_turned(equation: Equation) -> bool:
 def _as_columns(rows: Equation, split: int) -> list[Equation]:
     """Return the equations of the transpose of `rows`, and `rows` as the transpose of that."""
     (seen,) = rows.operands
-    axes = (*range(split, len(seen.shape)), *range(split))
-    write = _Writer(rows.origin)
-    turned = write.add("transpose", (seen,), {"axes": axes})
-    columns = write.add("reshape", (turned,), {"shape": rows.result.shape[::-1]})
-    write.add("transpose", (columns,), {"axes": (1, 0)}, rows.result)
-    return write.equations
+    axes, origin = (*range(split, len(seen.shape)), *range(split)), rows.origin
+    b = Builder()
+    turned = b.add("transpose", (seen,), {"axes": axes}, origin)
+    columns = b.add("reshape", (turned,), {"shape": rows.result.shape[::-1]}, origin)
+    b.add("transpose", (columns,), {"axes": (1, 0)}, origin, result=rows.result)
+    return b.equations
 
 
 def _own_product(part: Equation, product: Equation, first: int) -> list[Equation]:
     """Return the equations of a part of a product as a product with some columns."""
-    a, b = product.operands
-    channels = part.result.shape[-1]
-    write = _Writer(product.origin)
-    index = ((0, b.shape[0], 1), (first, channels, 1))
-    columns = write.add("slice", (b,), {"index": index})
-    own = write.add("matmul", (a, columns), NO_PARAMS)
-    write.add("reshape", (own,), {"shape": part.result.shape}, part.result)
-    return write.equations
-
-
-class _Writer:
-    """Collects equations of one origin."""
-
-    def __init__(self, origin: Origin | None) -> None:
-        self.equations: list[Equation] = []
-        self._origin = origin
-
-    def add(
-        self,
-        primitive: str,
-        operands: Iterable[Operand],
-        params: Params,
-        result: Variable | None = None,
-    ) -> Variable:
-        """Add an equation and return its result, which is a new one if none is given."""
-        operands = tuple(operands)
-        result = result or Variable(infer(primitive, operands, params))
-        self.equations.append(Equation(primitive, operands, params, result, self._origin))
-        return result
+    left, right = product.operands
+    channels, origin = part.result.shape[-1], product.origin
+    index = ((0, right.shape[0], 1), (first, channels, 1))
+    b = Builder()
+    columns = b.add("slice", (right,), {"index": index}, origin)
+    own = b.add("matmul", (left, columns), origin=origin)
+    b.add("reshape", (own,), {"shape": part.result.shape}, origin, result=part.result)
+    return b.equations

@@ -35,7 +35,7 @@ def share_exponentials(program: Program) -> Program:
       low = maximum(e, cast(greater_equal(x, 0), f32))  # f32[3]
       return low, e
     """
-    patterns = _Patterns(program)
+    patterns = _Exponentials(program)
     equations: list[Equation] = []
     written: set[Equation] = set()
     for equation in program.equations:
@@ -50,7 +50,7 @@ def share_exponentials(program: Program) -> Program:
     return Program(program.inputs, tuple(equations), program.outputs, program.constants)
 
 
-class _Patterns:
+class _Exponentials:
     """Where the two exponentials are.
 
     `lowered` gives the x of each ``exp(minimum(x, 0))``, `damped` the equations of ``exp(-|x|)`` by

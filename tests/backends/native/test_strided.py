@@ -7,7 +7,7 @@ import pytest
 
 from backends.agreement import random_arguments
 from miniflow.backends import native
-from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.memory import Region
 from miniflow.backends.native.strided import (
     Movement,
     fixed_lengths,
@@ -23,14 +23,14 @@ Y = Variable(ValueType("f32", (4, 6, 8)))
 
 
 def test_axes_that_follow_each_other_on_both_sides_are_one_loop() -> None:
-    whole = Layout(X, 0, (4, 6, 8), (48, 8, 1))
-    assert plan_movement(whole, Layout(Y, 0, (4, 6, 8), (48, 8, 1))) == Movement(
+    whole = Region(X, 0, (4, 6, 8), (48, 8, 1))
+    assert plan_movement(whole, Region(Y, 0, (4, 6, 8), (48, 8, 1))) == Movement(
         (192,), (1,), (1,), (0, 0)
     )
-    assert plan_movement(whole, Layout(Y, 5, (4, 6, 8), (8, 32, 1))) == Movement(
+    assert plan_movement(whole, Region(Y, 5, (4, 6, 8), (8, 32, 1))) == Movement(
         (4, 6, 8), (48, 8, 1), (8, 32, 1), (0, 5)
     )
-    assert plan_movement(Layout(X, 3, (1, 1), (9, 9)), Layout(Y, 4, (1, 1), (7, 7))) == Movement(
+    assert plan_movement(Region(X, 3, (1, 1), (9, 9)), Region(Y, 4, (1, 1), (7, 7))) == Movement(
         (1,), (1,), (1,), (3, 4)
     )
 

@@ -3,10 +3,10 @@
     code = to_javascript(step.program, name="step")
 
 The way there: `prepare` rewrites what JavaScript has no need of, `layout` says where elements lie,
-`grouping` sorts the equations into loop nests; `loops` and `calls` write these into a `Source`,
-with the help of `dialect` (how each primitive is written), `values` (how each dtype is) and `nest`
-(the loops themselves); `function` puts the text together. What NumPy has and JavaScript has not is
-in `functions.js`.
+`grouping` sorts the equations into loop nests; `loops` and `calls` write these into a
+`ScriptSource`, with the help of `dialect` (how each primitive is written), `values` (how each dtype
+is) and `nest` (the loops themselves); `function` puts the text together. What NumPy has and
+JavaScript has not is in `functions.js`.
 
 It is not among the backends that `compile` can run, as there is no JavaScript in Python: the code
 is for a page.

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from miniflow.backends.javascript.dialect import WRITINGS, template
-from miniflow.backends.javascript.layout import Shape, View, c_strides, sliced
+from miniflow.backends.javascript.layout import Shape, StridedView, c_strides, sliced
 from miniflow.backends.javascript.loops import looked_up
-from miniflow.backends.javascript.nest import Nest
-from miniflow.backends.javascript.source import Source
+from miniflow.backends.javascript.nest import NestText
+from miniflow.backends.javascript.source import ScriptSource
 from miniflow.backends.javascript.values import (
-    Expression,
+    ScriptExpression,
     class_of,
     converted,
     fill,
@@ -27,7 +27,7 @@ from miniflow.ir.program import Equation, Literal, Operand, Variable
 from miniflow.lowering.loop_dtypes import loop_dtypes_of
 
 
-def write_call(source: Source, equation: Equation) -> None:
+def write_call(source: ScriptSource, equation: Equation) -> None:
     """Add the lines of an equation to `run`."""
     source.lines += source.label(equation.origin)
     CALLS[equation.primitive](source, equation)
@@ -36,17 +36,17 @@ def write_call(source: Source, equation: Equation) -> None:
 # Products.
 
 
-def _matmul(source: Source, equation: Equation) -> None:
+def _matmul(source: ScriptSource, equation: Equation) -> None:
     a, b = equation.operands
     _product(source, a, b, equation.result)
 
 
-def _gemm(source: Source, equation: Equation) -> None:
+def _gemm(source: ScriptSource, equation: Equation) -> None:
     """The product lies where the sum will lie, and is scaled and added to there."""
     c, a, b, alpha, beta = equation.operands
     result, dtype = equation.result, equation.result.dtype
     _product(source, a, b, result)
-    nest = Nest(result.shape)
+    nest = NestText(result.shape)
     index = source.own_index(nest)
     terms = [source.read(c, dtype, nest), source.place(result, index)]
     for place, scale in enumerate((beta, alpha)):
@@ -59,7 +59,7 @@ def _gemm(source: Source, equation: Equation) -> None:
     source.close(nest)
 
 
-def _product(source: Source, a: Operand, b: Operand, result: Variable) -> None:
+def _product(source: ScriptSource, a: Operand, b: Operand, result: Variable) -> None:
     """A product of floats is made by `multiply`; others, and numbers, are sums of their own."""
     batch = result.shape[: len(result.shape) - (len(a.shape) > 1) - (len(b.shape) > 1)]
     left, right = source.views.of(a), source.views.of(b)
@@ -71,7 +71,7 @@ def _product(source: Source, a: Operand, b: Operand, result: Variable) -> None:
         _sum_of_products(source, result, batch, left, right)
         return
     (m, k), n = left.shape[-2:], right.shape[-1]
-    nest = Nest(batch)
+    nest = NestText(batch)
     arguments = [source.array(result), nest.index(0, tuple(m * n * s for s in c_strides(batch)))]
     for view in (left, right):
         assert isinstance(view.base, Variable)
@@ -84,7 +84,7 @@ def _product(source: Source, a: Operand, b: Operand, result: Variable) -> None:
     source.close(nest)
 
 
-def _called(source: Source, factor: Operand) -> str:
+def _called(source: ScriptSource, factor: Operand) -> str:
     """What a reader would call a factor."""
     view = source.views.of(factor)
     assert isinstance(view.base, Variable)
@@ -94,20 +94,20 @@ def _called(source: Source, factor: Operand) -> str:
 
 
 def _sum_of_products(
-    source: Source, result: Variable, batch: Shape, left: View, right: View
+    source: ScriptSource, result: Variable, batch: Shape, left: StridedView, right: StridedView
 ) -> None:
     dtype = result.dtype
     tag = "f64" if dtype[0] == "f" else dtype
     (m, k), n = left.shape[-2:], right.shape[-1]
-    nest = Nest((*batch, m, n, k))
+    nest = NestText((*batch, m, n, k))
     x = source.element(left, _over(left, batch, (left.strides[-2], 0, left.strides[-1])), tag, nest)
     y = source.element(right, _over(right, batch, (0, *right.strides[:-3:-1])), tag, nest)
     total = source.fresh("total")
     product = fill(template(WRITINGS["multiply"], tag), x, y)
-    taken = fill(template(WRITINGS["add"], tag), Expression(total), product)
+    taken = fill(template(WRITINGS["add"], tag), ScriptExpression(total), product)
     start = {"bigs": "0n", "bools": "false"}.get(class_of(tag), "0")
     nest.add(f"{total} = {rounded(taken, tag).text};")
-    whole = rounded(Expression(total), dtype) if tag != dtype else Expression(total)
+    whole = rounded(ScriptExpression(total), dtype) if tag != dtype else ScriptExpression(total)
     if result.kind == "array":
         index = nest.index(0, (*c_strides((*batch, m, n)), 0))
         after = source.assign(result, index, whole)
@@ -117,7 +117,7 @@ def _sum_of_products(
     source.close(nest)
 
 
-def _over(view: View, batch: Shape, last: Shape) -> Shape:
+def _over(view: StridedView, batch: Shape, last: Shape) -> Shape:
     stack = view._replace(shape=view.shape[:-2], strides=view.strides[:-2])
     return (*stack.laid_over(batch), *last)
 
@@ -125,45 +125,47 @@ def _over(view: View, batch: Shape, last: Shape) -> Shape:
 # Arrays put together, and changed in part.
 
 
-def _copy(source: Source, x: Operand, out: Variable) -> None:
+def _copy(source: ScriptSource, x: Operand, out: Variable) -> None:
     """Copy an array into another of its type."""
     view = source.views.of(x)
     is_whole = view.base.kind == "array" and view.is_whole
     if isinstance(view.base, Variable) and is_whole and view.base not in source.views.aranges:
         source.lines.append(f"{source.array(out)}.set({source.array(view.base)});")
         return
-    nest = Nest(out.shape)
+    nest = NestText(out.shape)
     nest.add(source.assign(out, source.own_index(nest), source.read(x, out.dtype, nest)))
     source.close(nest)
 
 
-def _concatenate(source: Source, equation: Equation) -> None:
+def _concatenate(source: ScriptSource, equation: Equation) -> None:
     result, axis = equation.result, equation.params["axis"]
     strides, offset = c_strides(result.shape), 0
     for x in equation.operands:
-        nest = Nest(x.shape)
+        nest = NestText(x.shape)
         value = source.read(x, result.dtype, nest)
         nest.add(source.assign(result, nest.index(offset, strides), value))
         source.close(nest)
         offset += x.shape[axis] * strides[axis]
 
 
-def _slice_update(source: Source, equation: Equation) -> None:
+def _slice_update(source: ScriptSource, equation: Equation) -> None:
     (x, value), result = equation.operands, equation.result
     _copy(source, x, result)
-    whole = View(result, 0, result.shape, c_strides(result.shape))
+    whole = StridedView(result, 0, result.shape, c_strides(result.shape))
     part = sliced(whole, equation.params["index"])
-    nest = Nest(part.shape)
+    nest = NestText(part.shape)
     number = _assigned(source, value, result.dtype, nest)
     nest.add(source.assign(result, nest.index(part.offset, part.strides), number))
     source.close(nest)
 
 
-def _slice_add(source: Source, equation: Equation) -> None:
+def _slice_add(source: ScriptSource, equation: Equation) -> None:
     (x, value), result = equation.operands, equation.result
     _copy(source, x, result)
-    part = sliced(View(result, 0, result.shape, c_strides(result.shape)), equation.params["index"])
-    nest = Nest(part.shape)
+    part = sliced(
+        StridedView(result, 0, result.shape, c_strides(result.shape)), equation.params["index"]
+    )
+    nest = NestText(part.shape)
     index = nest.index(part.offset, part.strides)
     added = _assigned(source, value, result.dtype, nest)
     total = fill(template(WRITINGS["add"], result.dtype), source.place(result, index), added)
@@ -171,7 +173,7 @@ def _slice_add(source: Source, equation: Equation) -> None:
     source.close(nest)
 
 
-def _assigned(source: Source, value: Operand, dtype: str, nest: Nest) -> Expression:
+def _assigned(source: ScriptSource, value: Operand, dtype: str, nest: NestText) -> ScriptExpression:
     """A value that is broadcast to a place: axes of length one in front do not count."""
     view = source.views.of(value)
     extra = max(len(view.shape) - len(nest.space), 0)
@@ -179,7 +181,7 @@ def _assigned(source: Source, value: Operand, dtype: str, nest: Nest) -> Express
     return source.element(view, view.laid_over(nest.space), dtype, nest)
 
 
-def _gather_update(source: Source, equation: Equation) -> None:
+def _gather_update(source: ScriptSource, equation: Equation) -> None:
     (x, value, *indices), result = equation.operands, equation.result
     _copy(source, x, result)
     nest, index = _places(source, equation, indices)
@@ -188,7 +190,7 @@ def _gather_update(source: Source, equation: Equation) -> None:
     source.close(nest)
 
 
-def _scatter_add(source: Source, equation: Equation) -> None:
+def _scatter_add(source: ScriptSource, equation: Equation) -> None:
     (x, value, *indices), result = equation.operands, equation.result
     _copy(source, x, result)
     nest, index = _places(source, equation, indices)
@@ -209,19 +211,21 @@ def _as_array(value: Operand) -> Operand:
     return Variable(ValueType(value.dtype, (1,))) if value.kind == "python" else value
 
 
-def _places(source: Source, equation: Equation, indices: list[Operand]) -> tuple[Nest, str]:
+def _places(
+    source: ScriptSource, equation: Equation, indices: list[Operand]
+) -> tuple[NestText, str]:
     """A nest over the places that are written to, and the index of such a place."""
     result = equation.result
     picked = infer("gather", (result, *indices), equation.params)
-    nest = Nest(picked.shape)
-    whole = View(result, 0, result.shape, c_strides(result.shape))
+    nest = NestText(picked.shape)
+    whole = StridedView(result, 0, result.shape, c_strides(result.shape))
     return nest, looked_up(source, equation, whole, indices, nest)
 
 
 # Along an axis.
 
 
-def _arg_reduction(source: Source, equation: Equation) -> None:
+def _arg_reduction(source: ScriptSource, equation: Equation) -> None:
     """The first of the largest (smallest) elements, or the first NaN."""
     (x,), result, axis = equation.operands, equation.result, equation.params["axis"]
     nest, view, strides = _along(source, x, axis)
@@ -237,7 +241,7 @@ def _arg_reduction(source: Source, equation: Equation) -> None:
     nest.add(f"  {best} = {element};")
     nest.add(f"  {place} = {counter};")
     nest.add("}")
-    whole = fill("BigInt({0})", Expression(place))
+    whole = fill("BigInt({0})", ScriptExpression(place))
     if result.kind == "array":
         kept = (n for a, n in enumerate(x.shape) if a != axis)
         after = source.assign(result, nest.index(0, (*c_strides(kept), 0)), whole)
@@ -247,31 +251,31 @@ def _arg_reduction(source: Source, equation: Equation) -> None:
     source.close(nest)
 
 
-def _cumsum(source: Source, equation: Equation) -> None:
+def _cumsum(source: ScriptSource, equation: Equation) -> None:
     (x,), result, axis = equation.operands, equation.result, equation.params["axis"]
     nest, view, strides = _along(source, x, axis)
     value = source.element(view, strides, result.dtype, nest)
     total = source.fresh("total")
     start = {"bigs": "0n", "floats": "-0"}.get(class_of(result.dtype), "0")  # -0 + -0 is -0
-    added = fill("{0} + {1}", Expression(total), value)
+    added = fill("{0} + {1}", ScriptExpression(total), value)
     nest.add(f"{total} = {rounded(added, result.dtype).text};")
     order = _last(axis, c_strides(result.shape))
-    nest.add(source.assign(result, nest.index(0, order), Expression(total)))
+    nest.add(source.assign(result, nest.index(0, order), ScriptExpression(total)))
     nest.around(len(nest.space) - 1, f"let {total} = {start};", "")
     source.close(nest)
 
 
-def _along(source: Source, x: Operand, axis: int) -> tuple[Nest, View, Shape]:
+def _along(source: ScriptSource, x: Operand, axis: int) -> tuple[NestText, StridedView, Shape]:
     """A nest whose innermost loop goes along an axis, and how it reads an array."""
     view = source.views.of(x)
-    return Nest(_last(axis, x.shape)), view, _last(axis, view.strides)
+    return NestText(_last(axis, x.shape)), view, _last(axis, view.strides)
 
 
 def _last(axis: int, entries: Shape) -> Shape:
     return (*entries[:axis], *entries[axis + 1 :], entries[axis])
 
 
-CALLS: Final[dict[str, Callable[[Source, Equation], None]]] = {
+CALLS: Final[dict[str, Callable[[ScriptSource, Equation], None]]] = {
     "matmul": _matmul,
     "gemm": _gemm,
     "concatenate": _concatenate,

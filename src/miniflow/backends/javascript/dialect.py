@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from miniflow.backends.javascript.values import (
     PYTHON_INT,
-    Expression,
+    ScriptExpression,
     class_of,
     converted,
     fill,
@@ -32,7 +32,7 @@ from miniflow.lowering.loop_dtypes import loop_dtypes
 FLOATS: Final = ("floats",)
 ALL: Final = (*FLOATS, "ints", "bigs", "bools")  # the columns of the table
 
-Read = Callable[[Operand, str], Expression]  # an operand, as a value of a dtype
+Read = Callable[[Operand, str], ScriptExpression]  # an operand, as a value of a dtype
 
 
 class Writing(NamedTuple):
@@ -126,7 +126,7 @@ _DIVISIONS: Final = ("divide", "floor_divide", "remainder")
 _PYTHON: Final = ("add", "subtract", "multiply", *_DIVISIONS, "power", "negative", "absolute")
 
 
-class Reduction(NamedTuple):
+class ReductionWriting(NamedTuple):
     """How a reduction begins, for each class of dtypes, and how it goes on with the next `{1}`.
 
     `{low}` and `{high}` are the limits of the dtype.
@@ -136,25 +136,25 @@ class Reduction(NamedTuple):
     step: Writing
 
 
-REDUCTIONS: Final[dict[str, Reduction]] = {
-    "sum": Reduction(Writing("0", "0", "0n"), _number("{0} + {1}")),
-    "prod": Reduction(Writing("1", "1", "1n"), _number("{0} * {1}")),
-    "max": Reduction(Writing("-Infinity", "{low}", "{low}n", "false"), WRITINGS["maximum"]),
-    "min": Reduction(Writing("Infinity", "{high}", "{high}n", "true"), WRITINGS["minimum"]),
-    "any": Reduction(Writing(bools="false"), WRITINGS["logical_or"]),
-    "all": Reduction(Writing(bools="true"), WRITINGS["logical_and"]),
+REDUCTIONS: Final[dict[str, ReductionWriting]] = {
+    "sum": ReductionWriting(Writing("0", "0", "0n"), _number("{0} + {1}")),
+    "prod": ReductionWriting(Writing("1", "1", "1n"), _number("{0} * {1}")),
+    "max": ReductionWriting(Writing("-Infinity", "{low}", "{low}n", "false"), WRITINGS["maximum"]),
+    "min": ReductionWriting(Writing("Infinity", "{high}", "{high}n", "true"), WRITINGS["minimum"]),
+    "any": ReductionWriting(Writing(bools="false"), WRITINGS["logical_or"]),
+    "all": ReductionWriting(Writing(bools="true"), WRITINGS["logical_and"]),
 }
 
 
-class Value(NamedTuple):
+class WrittenValue(NamedTuple):
     """What an equation computes: `raw` has still to be rounded to its dtype, unless `is_exact`."""
 
-    raw: Expression
+    raw: ScriptExpression
     tag: str
     is_exact: bool = False
 
     @property
-    def rounded(self) -> Expression:
+    def rounded(self) -> ScriptExpression:
         """The value, of its dtype."""
         return self.raw if self.is_exact else rounded(self.raw, self.tag)
 
@@ -180,7 +180,7 @@ def quoted(text: str | None) -> str:
     return json.dumps(text).replace("<", "\\u003c")
 
 
-def write(equation: Equation, read: Read) -> Value:
+def write(equation: Equation, read: Read) -> WrittenValue:
     """Write an elementwise equation."""
     name, operands, result = equation.primitive, equation.operands, equation.result
     if is_python(operands) and (name in _PYTHON or name in COMPARISONS):
@@ -200,14 +200,16 @@ def write(equation: Equation, read: Read) -> Value:
     if name in ("equal", "not_equal") and len({class_of(tag) for tag in tags}) > 1:
         text = text.replace("==", "=")  # == compares a number with a bigint
     raw = fill(text, *parts, where=where_text(equation))
-    return Value(raw, result.dtype, class_of(tags[-1]) in writing.exact)
+    return WrittenValue(raw, result.dtype, class_of(tags[-1]) in writing.exact)
 
 
-def _cast(x: Operand, dtype: str, read: Read) -> Value:
+def _cast(x: Operand, dtype: str, read: Read) -> WrittenValue:
     tag = tag_of(x)
     if class_of(tag) == class_of(dtype) == "floats" and isinstance(x, Literal) is False:
-        return Value(read(x, tag), dtype, _is_narrower(tag, dtype))  # an array may round by itself
-    return Value(read(x, dtype), dtype, is_exact=True)
+        return WrittenValue(
+            read(x, tag), dtype, _is_narrower(tag, dtype)
+        )  # an array may round by itself
+    return WrittenValue(read(x, dtype), dtype, is_exact=True)
 
 
 def _is_narrower(tag: str, dtype: str) -> bool:
@@ -222,7 +224,7 @@ def _loop_tags(equation: Equation) -> list[str]:
     return [d or tag_of(operand) for d, operand in zip(dtypes, operands, strict=True)]
 
 
-def _wrapping(operand: Operand, tag: str, read: Read) -> Expression:
+def _wrapping(operand: Operand, tag: str, read: Read) -> ScriptExpression:
     is_int = tag_of(operand) == PYTHON_INT and isinstance(operand, Variable)
     return converted(read(operand, "i64"), "i64", tag) if is_int else read(operand, tag)
 
@@ -231,11 +233,11 @@ def _is_number(operand: Operand, number: float) -> bool:
     return isinstance(operand, Literal) and bool(operand.value == number)
 
 
-def _is_repeatable(part: Expression) -> bool:
+def _is_repeatable(part: ScriptExpression) -> bool:
     return re.fullmatch(r"\w+(\[[^\]]*\])?", part.text) is not None
 
 
-def _python(equation: Equation, read: Read) -> Value:
+def _python(equation: Equation, read: Read) -> WrittenValue:
     """Python's own arithmetic."""
     name, operands, result = equation.primitive, equation.operands, equation.result
     where = where_text(equation)
@@ -244,7 +246,7 @@ def _python(equation: Equation, read: Read) -> Value:
         text = template(WRITINGS[name], "f64")
         text = text.replace("==", "=") if len(set(tags)) > 1 else text
         parts = [read(operand, tag) for operand, tag in zip(operands, tags, strict=True)]
-        return Value(fill(text, *parts), "bool", is_exact=True)
+        return WrittenValue(fill(text, *parts), "bool", is_exact=True)
     tag = PYTHON_INT if result.dtype == "i64" else "f64"
     parts = [read(operand, tag) for operand in operands]
     text = template(WRITINGS[name], tag)
@@ -252,4 +254,4 @@ def _python(equation: Equation, read: Read) -> Value:
         parts[1] = fill("nonzero({0}, {where})", parts[1], where=where)
     if name == "power":
         text = "{0} ** {1}" if tag == PYTHON_INT else "pythonPower({0}, {1}, {where})"
-    return Value(fill(text, *parts, where=where), tag, is_exact=True)
+    return WrittenValue(fill(text, *parts, where=where), tag, is_exact=True)

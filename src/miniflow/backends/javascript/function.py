@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from miniflow.backends.javascript.calls import write_call
 from miniflow.backends.javascript.grouping import schedule
-from miniflow.backends.javascript.layout import Views
+from miniflow.backends.javascript.layout import StridedViews
 from miniflow.backends.javascript.loops import write_loop
 from miniflow.backends.javascript.nest import INDENT
 from miniflow.backends.javascript.prepare import prepare
 from miniflow.backends.javascript.signature import read_arguments, signature, write_results
-from miniflow.backends.javascript.source import WORDS, Source, called_in, functions
+from miniflow.backends.javascript.source import WORDS, ScriptSource, called_in, functions
 from miniflow.errors import CompileError
 from miniflow.ir.program import Program
 
@@ -22,8 +22,8 @@ def function_text(program: Program, name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in WORDS:
         raise CompileError(f"A function of JavaScript cannot be called {name!r}.")
     prepared = prepare(program)
-    views = Views(prepared)
-    source = Source(prepared, schedule(prepared, views), views, name)
+    views = StridedViews(prepared)
+    source = ScriptSource(prepared, schedule(prepared, views), views, name)
     read_arguments(source)
     for group in source.plan.groups:
         source.lines.append("")
@@ -36,7 +36,7 @@ def function_text(program: Program, name: str) -> str:
     return _text(source)
 
 
-def _text(source: Source) -> str:
+def _text(source: ScriptSource) -> str:
     """Put the parts together: what is called, the set-up, `run`, and what is told about it."""
     told = []
     for title, entries in signature(source.program).items():

@@ -15,37 +15,36 @@ from dataclasses import dataclass
 from typing import Final
 
 from miniflow.backends.javascript.dialect import REDUCTIONS, WRITINGS
-from miniflow.backends.javascript.layout import Shape, Views, is_view
+from miniflow.backends.javascript.layout import Shape, StridedViews, is_view
 from miniflow.ir.program import Equation, Literal, Operand, Program
 
 CALL: Final = None  # the space of what is no loop nest of equations
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class NestGroup:
     """Equations that one loop nest over `space` computes, in order; of a call there is one."""
 
-    equations: list[Equation]
+    equations: tuple[Equation, ...]
     space: Shape | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Schedule:
+class NestSchedule:
     """Groups in the order in which they run, and the arrays that they leave in memory."""
 
-    groups: list[Group]
+    groups: tuple[NestGroup, ...]
     stored: frozenset[Operand]
 
 
-def schedule(program: Program, views: Views) -> Schedule:
+def schedule(program: Program, views: StridedViews) -> NestSchedule:
     """Sort the equations of a program into groups."""
     sorter = _Sorter(program, views)
     for equation in reversed(program.equations):
         if not is_view(equation):
             sorter.add(equation)
-    for group in sorter.groups:
-        group.equations.reverse()
-    return Schedule(sorter.groups[::-1], frozenset(sorter.stored))
+    groups = (NestGroup(tuple(reversed(g.equations)), g.space) for g in reversed(sorter.groups))
+    return NestSchedule(tuple(groups), frozenset(sorter.stored))
 
 
 def is_pointwise(equation: Equation) -> bool:
@@ -61,11 +60,19 @@ def _space(equation: Equation) -> Shape | None:
     return equation.result.shape if is_pointwise(equation) else CALL
 
 
+class _Growing:
+    """A group while equations are put into it, the last one first."""
+
+    def __init__(self, space: Shape | None) -> None:
+        self.equations: list[Equation] = []
+        self.space = space
+
+
 class _Sorter:
     """Takes the equations from the last to the first, so that the readers of each are known."""
 
-    def __init__(self, program: Program, views: Views) -> None:
-        self.groups: list[Group] = []  # the last to run comes first
+    def __init__(self, program: Program, views: StridedViews) -> None:
+        self.groups: list[_Growing] = []  # the last to run comes first
         self.stored: set[Operand] = {o.operand for o in program.outputs}
         self._views = views
         self._readers: dict[Operand, list[tuple[int, bool]]] = {}  # the group; at its own index?
@@ -76,7 +83,7 @@ class _Sorter:
         number = self._group_of(equation, space)
         if number is None:
             number = len(self.groups)
-            self.groups.append(Group([], space))
+            self.groups.append(_Growing(space))
         self.groups[number].equations.append(equation)
         readers = self._readers.get(equation.result, [])
         if any(reader != (number, True) for reader in readers):

@@ -1,9 +1,9 @@
 """Where the elements of an array are found: in the memory of some variable, at steps of their own.
 
 An array that is reshaped, transposed, broadcast, sliced or seen through windows is no array of its
-own in the code that is written: it is a `View`, and whoever reads it computes the place from the
-indices of the loop. The base of a view need not be in memory: a number that was broadcast, a `full`
-of one number and an `arange` are not.
+own in the code that is written: it is a `StridedView`, and whoever reads it computes the place from
+the indices of the loop. The base of a view need not be in memory: a number that was broadcast, a
+`full` of one number and an `arange` are not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from miniflow.ir.program import Equation, Literal, Operand, Program
 Shape: TypeAlias = "tuple[int, ...]"
 
 
-class View(NamedTuple):
+class StridedView(NamedTuple):
     """The elements of `base` at `offset + Σ index[axis] · strides[axis]`, counted in elements.
 
     Of a base that is a number, every element is that number.
@@ -35,7 +35,7 @@ class View(NamedTuple):
     def laid_over(self, space: Shape) -> Shape:
         """The strides for the indices of `space`, to which the view is broadcast.
 
-        >>> View(Literal(1.0), 0, (4, 1), (1, 1)).laid_over((2, 4, 3))
+        >>> StridedView(Literal(1.0), 0, (4, 1), (1, 1)).laid_over((2, 4, 3))
         (0, 1, 0)
         """
         steps = tuple(
@@ -62,26 +62,26 @@ def c_strides(shape: Iterable[int]) -> Shape:
     return tuple(strides[-2::-1])
 
 
-def _is_in_order(view: View) -> bool:
+def _is_in_order(view: StridedView) -> bool:
     pairs = zip(view.shape, view.strides, c_strides(view.shape), strict=True)
     return view.offset == 0 and all(n == 1 or s == c for n, s, c in pairs)
 
 
-class Views:
+class StridedViews:
     """The views of a program's variables; equations are added in order."""
 
     def __init__(self, program: Program | None = None) -> None:
-        self._views: dict[Operand, View] = {}
+        self._views: dict[Operand, StridedView] = {}
         self.aranges: dict[Operand, Equation] = {}
         for equation in program.equations if program else ():
             self.add(equation)
 
-    def of(self, operand: Operand) -> View:
+    def of(self, operand: Operand) -> StridedView:
         """The view that an operand is: of itself, if it has memory of its own or is a number."""
         view = self._views.get(operand)
-        return view or View(operand, 0, operand.shape, c_strides(operand.shape))
+        return view or StridedView(operand, 0, operand.shape, c_strides(operand.shape))
 
-    def count(self, view: View) -> tuple[int, int]:
+    def count(self, view: StridedView) -> tuple[int, int]:
         """Where a view of an `arange` begins, and the step of the `arange`."""
         params = self.aranges[view.base].params
         return params["start"] + params["step"] * view.offset, params["step"]
@@ -95,21 +95,23 @@ class Views:
             assert view is not None, "what cannot be a view was copied before"
             self._views[equation.result] = view
 
-    def view(self, equation: Equation) -> View | None:
+    def view(self, equation: Equation) -> StridedView | None:
         """The view that an equation gives; None for a reshape that needs its elements in order."""
         x, params, shape = self.of(equation.operands[0]), equation.params, equation.result.shape
         match equation.primitive:
             case "full":
-                return View(filling(equation), 0, shape, (0,) * len(shape))
+                return StridedView(filling(equation), 0, shape, (0,) * len(shape))
             case "transpose":
-                return View(x.base, x.offset, shape, tuple(x.strides[a] for a in params["axes"]))
+                return StridedView(
+                    x.base, x.offset, shape, tuple(x.strides[a] for a in params["axes"])
+                )
             case "broadcast_to":
-                return View(x.base, x.offset, shape, x.laid_over(shape))
+                return StridedView(x.base, x.offset, shape, x.laid_over(shape))
             case "slice":
                 return sliced(x, params["index"])
             case "windows":  # the window moves over the elements as it lies on them
                 inside = tuple(x.strides[axis] for axis in params["axes"])
-                return View(x.base, x.offset, shape, (*x.strides, *inside))
+                return StridedView(x.base, x.offset, shape, (*x.strides, *inside))
         return _reshaped(x, shape)
 
 
@@ -130,7 +132,7 @@ def filling(equation: Equation) -> Literal:
     return Literal(number)
 
 
-def sliced(x: View, index: tuple[int | tuple[int, int, int], ...]) -> View:
+def sliced(x: StridedView, index: tuple[int | tuple[int, int, int], ...]) -> StridedView:
     """The view of a part, for the param `index` of `slice`."""
     offset, shape, strides = x.offset, [], []
     for entry, stride in zip(index, x.strides, strict=True):
@@ -139,15 +141,17 @@ def sliced(x: View, index: tuple[int | tuple[int, int, int], ...]) -> View:
         if not isinstance(entry, int):
             shape.append(count)
             strides.append(step * stride)
-    return View(x.base, offset, tuple(shape), tuple(strides))
+    return StridedView(x.base, offset, tuple(shape), tuple(strides))
 
 
-def _reshaped(x: View, shape: Shape) -> View | None:
+def _reshaped(x: StridedView, shape: Shape) -> StridedView | None:
     if not any(x.strides) or prod(shape) == 0:
-        return View(x.base, x.offset, shape, (0,) * len(shape))
+        return StridedView(x.base, x.offset, shape, (0,) * len(shape))
     steps = [step for length, step in zip(x.shape, x.strides, strict=True) if length != 1]
     if [n for n in x.shape if n != 1] == [n for n in shape if n != 1]:  # axes of length 1 at most
-        return View(x.base, x.offset, shape, tuple(0 if n == 1 else steps.pop(0) for n in shape))
+        return StridedView(
+            x.base, x.offset, shape, tuple(0 if n == 1 else steps.pop(0) for n in shape)
+        )
     if _is_in_order(x._replace(offset=0)):
-        return View(x.base, x.offset, shape, c_strides(shape))
+        return StridedView(x.base, x.offset, shape, c_strides(shape))
     return None

@@ -12,17 +12,17 @@ import numpy as np
 
 from miniflow.backends.javascript.dialect import (
     REDUCTIONS,
-    Value,
+    WrittenValue,
     template,
     where_text,
     write,
 )
-from miniflow.backends.javascript.grouping import Group
-from miniflow.backends.javascript.layout import Shape, View, c_strides
-from miniflow.backends.javascript.nest import Nest
-from miniflow.backends.javascript.source import Source
+from miniflow.backends.javascript.grouping import NestGroup
+from miniflow.backends.javascript.layout import Shape, StridedView, c_strides
+from miniflow.backends.javascript.nest import NestText
+from miniflow.backends.javascript.source import ScriptSource
 from miniflow.backends.javascript.values import (
-    Expression,
+    ScriptExpression,
     class_of,
     fill,
     is_small_sum,
@@ -35,10 +35,10 @@ from miniflow.ir.program import Equation, Literal, Operand, Variable
 MAX_NESTED: Final = 60  # characters of a value that is written where it is read
 
 
-def write_loop(source: Source, group: Group) -> None:
+def write_loop(source: ScriptSource, group: NestGroup) -> None:
     """Add the nest of a group to `run`."""
     assert group.space is not None
-    nest = Nest(group.space)
+    nest = NestText(group.space)
     source.lines += source.label(group.equations[0].origin)
     for equation in group.equations:
         for comment in source.label(equation.origin):
@@ -50,21 +50,21 @@ def write_loop(source: Source, group: Group) -> None:
     source.close(nest)
 
 
-def _value(source: Source, equation: Equation, nest: Nest) -> Value:
+def _value(source: ScriptSource, equation: Equation, nest: NestText) -> WrittenValue:
     if equation.primitive == "gather":
         x, *indices = equation.operands
         view = source.views.of(x)
         assert isinstance(view.base, Variable)
         index = looked_up(source, equation, view, indices, nest)
-        return Value(source.place(view.base, index), x.dtype, is_exact=True)
+        return WrittenValue(source.place(view.base, index), x.dtype, is_exact=True)
     if equation.primitive == "slice":
         part, tag = source.views.view(equation), equation.result.dtype
         assert part is not None
-        return Value(source.element(part, (), tag, nest), tag, is_exact=True)
+        return WrittenValue(source.element(part, (), tag, nest), tag, is_exact=True)
     return write(equation, lambda operand, tag: source.read(operand, tag, nest))
 
 
-def _place(source: Source, equation: Equation, value: Value, nest: Nest) -> None:
+def _place(source: ScriptSource, equation: Equation, value: WrittenValue, nest: NestText) -> None:
     """Store a value, give it a name, or keep it for the line that reads it."""
     result = equation.result
     is_stored = result in source.plan.stored
@@ -80,14 +80,14 @@ def _place(source: Source, equation: Equation, value: Value, nest: Nest) -> None
         source.keep(result, text)
         return
     nest.add(f"const {source.names(result)} = {text.text};")
-    source.keep(result, Expression(source.names(result)))
+    source.keep(result, ScriptExpression(source.names(result)))
 
 
 # Look-ups.
 
 
 def looked_up(
-    source: Source, equation: Equation, x: View, indices: list[Operand], nest: Nest
+    source: ScriptSource, equation: Equation, x: StridedView, indices: list[Operand], nest: NestText
 ) -> str:
     """Where in memory `x[indices]` has its element, for the index of a nest over its shape.
 
@@ -116,7 +116,9 @@ def looked_up(
     return " + ".join(terms)
 
 
-def _known(source: Source, index: Operand, laid: Shape, length: int) -> tuple[int, Shape] | None:
+def _known(
+    source: ScriptSource, index: Operand, laid: Shape, length: int
+) -> tuple[int, Shape] | None:
     """Where an index begins and its steps, if it is known beforehand and inside of its axis."""
     if isinstance(index, Literal):
         value = int(index.value)
@@ -135,7 +137,7 @@ def _known(source: Source, index: Operand, laid: Shape, length: int) -> tuple[in
 # Reductions.
 
 
-def _reduce(source: Source, equation: Equation, nest: Nest) -> None:
+def _reduce(source: ScriptSource, equation: Equation, nest: NestText) -> None:
     x, params = equation.operands[0], equation.params
     tag = _tag_of_total(equation)
     value = source.read(x, tag, nest)
@@ -156,13 +158,13 @@ def _tag_of_total(equation: Equation) -> str:
 
 
 def _reduce_rows(
-    source: Source, equation: Equation, nest: Nest, value: Expression, axis: int
+    source: ScriptSource, equation: Equation, nest: NestText, value: ScriptExpression, axis: int
 ) -> None:
     """The last axes are reduced: one variable takes up the elements of a row."""
     result, total = equation.result, source.fresh("total")
     before = f"let {total} = {_start(equation).text};"
-    nest.add(_taken_up(equation, Expression(total), value))
-    whole = _whole(equation, Expression(total))
+    nest.add(_taken_up(equation, ScriptExpression(total), value))
+    whole = _whole(equation, ScriptExpression(total))
     if result.kind == "array":
         index = nest.index(0, _result_strides(equation, nest.space))
         nest.around(axis, before, source.assign(result, index, whole))
@@ -170,7 +172,9 @@ def _reduce_rows(
         nest.around(axis, before, f"const {source.names(result)} = {whole.text};")
 
 
-def _reduce_columns(source: Source, equation: Equation, nest: Nest, value: Expression) -> None:
+def _reduce_columns(
+    source: ScriptSource, equation: Equation, nest: NestText, value: ScriptExpression
+) -> None:
     """Other axes are reduced: an array takes up one row after the other."""
     result, start = equation.result, _start(equation)
     index = nest.index(0, _result_strides(equation, nest.space))
@@ -180,24 +184,24 @@ def _reduce_columns(source: Source, equation: Equation, nest: Nest, value: Expre
         nest.around(0, f"{totals}.fill({stored(start, result.dtype)});", "")
     else:
         totals = source.scratch("totals", "Float64Array", result.type.size)
-        element = Expression(f"{totals}[{index}]")
-        rounding = _whole(equation, Expression("x")).text
+        element = ScriptExpression(f"{totals}[{index}]")
+        rounding = _whole(equation, ScriptExpression("x")).text
         rounds_itself = result.dtype in ("f32", "f64")
         values = totals if rounds_itself else f"Array.from({totals}, (x) => {rounding})"
         nest.around(0, f"{totals}.fill(0);", f"{source.array(result)}.set({values});")
     nest.add(_taken_up(equation, element, value))
 
 
-def _start(equation: Equation) -> Expression:
+def _start(equation: Equation) -> ScriptExpression:
     tag = _tag_of_total(equation)
     text = template(REDUCTIONS[equation.primitive].start, tag)
     if tag[0] in "iu":
         limits = np.iinfo(DTYPES[tag])
         text = text.format(low=limits.min, high=limits.max)
-    return Expression(text)
+    return ScriptExpression(text)
 
 
-def _taken_up(equation: Equation, total: Expression, value: Expression) -> str:
+def _taken_up(equation: Equation, total: ScriptExpression, value: ScriptExpression) -> str:
     """The line that takes up one more element."""
     tag, name = _tag_of_total(equation), equation.primitive
     place = total.number or total.text
@@ -209,7 +213,7 @@ def _taken_up(equation: Equation, total: Expression, value: Expression) -> str:
     return f"{place} = {stored(step, tag) if total.number else step.text};"
 
 
-def _whole(equation: Equation, total: Expression) -> Expression:
+def _whole(equation: Equation, total: ScriptExpression) -> ScriptExpression:
     """What was taken up, as a value of the result's dtype."""
     tag, dtype = _tag_of_total(equation), equation.result.dtype
     if class_of(dtype) == "bigs" and tag == "f64":

@@ -1,7 +1,7 @@
 """Loops within loops: over all indices of a space, with as few loops as will do.
 
-A writer asks a `Nest` for the place of an element (`index`) and adds lines to its body. Only when
-all are known are the loops written: neighbouring axes over which every array that is read or
+A writer asks a `NestText` for the place of an element (`index`) and adds lines to its body. Only
+when all are known are the loops written: neighbouring axes over which every array that is read or
 written runs on without a gap become one loop, and axes of length one none.
 
     for (let i = 0; i < 32; i++) {
@@ -31,7 +31,7 @@ class _Loop(NamedTuple):
     length: int
 
 
-class Nest:
+class NestText:
     """The loops over a space, as they are put together."""
 
     def __init__(self, space: Shape) -> None:

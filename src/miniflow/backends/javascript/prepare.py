@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from miniflow.backends.javascript.layout import Views, is_view
+from miniflow.backends.javascript.layout import StridedViews, is_view
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import (
     Equation,
@@ -23,17 +23,17 @@ from miniflow.ir.program import (
 
 def prepare(program: Program) -> Program:
     """Return a program that computes the same; see above."""
-    writer = _Writer()
+    writer = _Preparation()
     for equation in program.equations:
         writer.add(equation)
     outputs = tuple(writer.outputs(program.outputs))
     return Program(program.inputs, tuple(writer.equations), outputs, program.constants)
 
 
-class _Writer:
+class _Preparation:
     def __init__(self) -> None:
         self.equations: list[Equation] = []
-        self._views = Views()
+        self._views = StridedViews()
         self._owners: set[Operand] = set()  # results with memory of their own
 
     def add(self, equation: Equation) -> None:

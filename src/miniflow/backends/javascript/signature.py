@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from miniflow.backends.javascript.dialect import quoted
-from miniflow.backends.javascript.nest import Nest
-from miniflow.backends.javascript.source import Source
+from miniflow.backends.javascript.nest import NestText
+from miniflow.backends.javascript.source import ScriptSource
 from miniflow.backends.javascript.values import TYPED_ARRAYS, class_of, tag_of
 from miniflow.ir.program import Literal, Output, Program, Variable
 
 
-def read_arguments(source: Source) -> None:
+def read_arguments(source: ScriptSource) -> None:
     """Add the lines that name the constants and the arguments, and check them."""
     for place, constant in enumerate(source.program.constants):
         name = source.names(constant.variable)
@@ -42,9 +42,9 @@ def _number(tag: str, given: str) -> str:
     return f"fround({given})" if tag == "f32" else f"Number({given})"
 
 
-def write_results(source: Source) -> None:
+def write_results(source: ScriptSource) -> None:
     """Add the lines that update arguments, and return the results: after all that may throw."""
-    outputs, nest = source.program.outputs, Nest(())
+    outputs, nest = source.program.outputs, NestText(())
     updated = [o for o in outputs if o.replaces is not None and o.replaces.kind == "array"]
     value = next((o.operand for o in outputs if o.replaces is None), None)
     if updated and value is not None and value.shape == () and value.dtype[0] == "f":
@@ -60,7 +60,7 @@ def write_results(source: Source) -> None:
     source.close(nest)
 
 
-def _result(source: Source, output: Output, nest: Nest) -> str:
+def _result(source: ScriptSource, output: Output, nest: NestText) -> str:
     operand = output.operand
     if operand.kind == "array":
         assert isinstance(operand, Variable)

@@ -1,7 +1,7 @@
 """The text of the function that a program becomes, as it is collected.
 
-`Source` knows what every value is called, keeps the set-up (the buffers, allocated once) and the
-lines of `run`, and reads operands: for an index of a loop nest, as a value of a dtype.
+`ScriptSource` knows what every value is called, keeps the set-up (the buffers, allocated once) and
+the lines of `run`, and reads operands: for an index of a loop nest, as a value of a dtype.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from miniflow.backends.javascript.grouping import Schedule
-from miniflow.backends.javascript.layout import Shape, View, Views, c_strides
-from miniflow.backends.javascript.nest import INDICES, Nest
+from miniflow.backends.javascript.grouping import NestSchedule
+from miniflow.backends.javascript.layout import Shape, StridedView, StridedViews, c_strides
+from miniflow.backends.javascript.nest import INDICES, NestText
 from miniflow.backends.javascript.values import (
     PYTHON_INT,
     TYPED_ARRAYS,
-    Expression,
+    ScriptExpression,
     class_of,
     converted,
     fill,
@@ -53,10 +53,12 @@ def functions() -> dict[str, str]:
     return {found[1]: found[0] for found in _FUNCTION.finditer(text)}
 
 
-class Source:
+class ScriptSource:
     """The set-up and the lines of `run`."""
 
-    def __init__(self, program: Program, plan: Schedule, views: Views, name: str) -> None:
+    def __init__(
+        self, program: Program, plan: NestSchedule, views: StridedViews, name: str
+    ) -> None:
         self.program, self.plan, self.views, self.name = program, plan, views, name
         self.names = Namer(RESERVED | functions().keys() | {name})
         given = [entry.variable for entry in program.inputs]
@@ -68,7 +70,9 @@ class Source:
         self.uses = count_uses(program)
         self.setup: list[str] = []
         self.lines: list[str] = []
-        self._local: dict[Operand, Expression] = {}  # values of the nest that is being written
+        self._local: dict[
+            Operand, ScriptExpression
+        ] = {}  # values of the nest that is being written
         self._origin: Origin | None = None
 
     # Lines.
@@ -82,7 +86,7 @@ class Source:
         phase = "" if origin.phase == "forward" else f", {origin.phase}"
         return [f"// {in_comment(origin.node)}{phase}"]
 
-    def close(self, nest: Nest) -> None:
+    def close(self, nest: NestText) -> None:
         """Add the lines of a nest; its local values are gone."""
         self.lines += nest.lines()
         self._local.clear()
@@ -110,11 +114,11 @@ class Source:
 
     # Values.
 
-    def keep(self, variable: Variable, value: Expression) -> None:
+    def keep(self, variable: Variable, value: ScriptExpression) -> None:
         """Let what the nest reads as `variable` be this expression."""
         self._local[variable] = value
 
-    def read(self, operand: Operand, tag: str, nest: Nest) -> Expression:
+    def read(self, operand: Operand, tag: str, nest: NestText) -> ScriptExpression:
         """An operand, broadcast to the space of a nest, as a value of a dtype."""
         if operand in self._local:
             return converted(self._local[operand], tag_of(operand), tag)
@@ -123,7 +127,9 @@ class Source:
         own = tag_of(operand) if is_number else tag  # a Python int in an array wraps around
         return converted(self.element(view, view.laid_over(nest.space), own, nest), own, tag)
 
-    def element(self, view: View, strides: Shape, tag: str, nest: Nest) -> Expression:
+    def element(
+        self, view: StridedView, strides: Shape, tag: str, nest: NestText
+    ) -> ScriptExpression:
         """The element of a view at the index of a nest, as a value of a dtype."""
         base = view.base
         if isinstance(base, Literal):
@@ -134,16 +140,16 @@ class Source:
         elif base.kind == "array":
             value = self.place(base, nest.index(view.offset, strides))
         else:
-            value = Expression(self.names(base))
+            value = ScriptExpression(self.names(base))
         return converted(value, tag_of(base), tag)
 
-    def place(self, variable: Variable, index: str) -> Expression:
+    def place(self, variable: Variable, index: str) -> ScriptExpression:
         """An element of an array, to be read."""
         text = f"{self.array(variable)}[{index}]"
         is_bool = variable.dtype == "bool"
-        return Expression(f"{text} !== 0", False, text) if is_bool else Expression(text)
+        return ScriptExpression(f"{text} !== 0", False, text) if is_bool else ScriptExpression(text)
 
-    def index(self, operand: Operand, strides: Shape, nest: Nest) -> Expression:
+    def index(self, operand: Operand, strides: Shape, nest: NestText) -> ScriptExpression:
         """An integer as a plain number, to be used as an index."""
         view, tag = self.views.of(operand), tag_of(operand)
         if isinstance(view.base, Literal):
@@ -153,16 +159,16 @@ class Source:
         value = self._local.get(operand) or self.element(view, strides, tag, nest)
         return fill("Number({0})", value) if class_of(tag) == "bigs" else value
 
-    def _count(self, view: View, strides: Shape, nest: Nest) -> Expression:
+    def _count(self, view: StridedView, strides: Shape, nest: NestText) -> ScriptExpression:
         """The number at a place of a view of an `arange`."""
         start, step = self.views.count(view)
-        return Expression(nest.counter(start, tuple(step * s for s in strides)))
+        return ScriptExpression(nest.counter(start, tuple(step * s for s in strides)))
 
-    def assign(self, variable: Variable, index: str, value: Expression) -> str:
+    def assign(self, variable: Variable, index: str, value: ScriptExpression) -> str:
         """The text of an assignment to an element of an array."""
         return f"{self.array(variable)}[{index}] = {stored(value, variable.dtype)};"
 
-    def own_index(self, nest: Nest) -> str:
+    def own_index(self, nest: NestText) -> str:
         """Where an array with the shape of the space has the element of the index of the nest."""
         return nest.index(0, c_strides(nest.space))
 

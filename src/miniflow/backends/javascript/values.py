@@ -61,7 +61,7 @@ _CALL = re.compile(r"[\w.]+\(.*\)")
 _DIGITS: Final = {"f16": 11, "f32": 24, "f64": 53}  # binary, of a float
 
 
-class Expression(NamedTuple):
+class ScriptExpression(NamedTuple):
     """Code; `is_atom`: it needs no parentheses; `number`: the same as 0 or 1, of a boolean."""
 
     text: str
@@ -74,10 +74,10 @@ class Expression(NamedTuple):
         return self.text if self.is_atom else f"({self.text})"
 
 
-def fill(template: str, *parts: Expression, **words: str) -> Expression:
+def fill(template: str, *parts: ScriptExpression, **words: str) -> ScriptExpression:
     """Put expressions into a template, in parentheses where they need them.
 
-    >>> sum = fill("{0} + {1}", Expression("a"), Expression("b"))
+    >>> sum = fill("{0} + {1}", ScriptExpression("a"), ScriptExpression("b"))
     >>> fill("{0} * {1}", sum, sum).text, fill("exp({0})", sum).text
     ('(a + b) * (a + b)', 'exp(a + b)')
     """
@@ -85,7 +85,7 @@ def fill(template: str, *parts: Expression, **words: str) -> Expression:
         return parts[0]
     is_call = _CALL.fullmatch(template) is not None
     texts = [part.text if is_call else part.inside for part in parts]
-    return Expression(template.format(*texts, **words), is_call or template.isalnum())
+    return ScriptExpression(template.format(*texts, **words), is_call or template.isalnum())
 
 
 def class_of(tag: str) -> str:
@@ -101,22 +101,22 @@ def tag_of(operand: Operand) -> str:
     return PYTHON_INT if is_int else operand.dtype
 
 
-def rounded(value: Expression, tag: str) -> Expression:
+def rounded(value: ScriptExpression, tag: str) -> ScriptExpression:
     """A result that was computed as a double, or as an integer of any size, as one of its dtype."""
     return fill(ROUNDED.get(tag, "{0}"), value)
 
 
-def stored(value: Expression, dtype: str) -> str:
+def stored(value: ScriptExpression, dtype: str) -> str:
     """The text of what is assigned to an element of an array, which rounds by itself."""
     return as_number(value).text if dtype == "bool" else value.text
 
 
-def as_number(value: Expression) -> Expression:
+def as_number(value: ScriptExpression) -> ScriptExpression:
     """A boolean as 0 or 1."""
-    return Expression(value.number) if value.number else fill("{0} ? 1 : 0", value)
+    return ScriptExpression(value.number) if value.number else fill("{0} ? 1 : 0", value)
 
 
-def literal(value: Any, tag: str) -> Expression:
+def literal(value: Any, tag: str) -> ScriptExpression:
     """Write a number as one of a dtype.
 
     >>> literal(0.1, "f32").text, literal(3, "i64").text, literal(-2.0, "f64").text
@@ -124,26 +124,26 @@ def literal(value: Any, tag: str) -> Expression:
     """
     kind = class_of(tag)
     if kind == "bools":
-        return Expression("true" if bool(value) else "false")
+        return ScriptExpression("true" if bool(value) else "false")
     if kind == "bigs":
         number = int(value) if tag == PYTHON_INT else int(np.array(value).astype(DTYPES[tag]))
-        return Expression(f"{number}n", number >= 0)
+        return ScriptExpression(f"{number}n", number >= 0)
     if kind == "ints":
         number = int(np.array(value).astype(DTYPES[tag]))
-        return Expression(str(number), number >= 0)
+        return ScriptExpression(str(number), number >= 0)
     with np.errstate(all="ignore"):
         exact = DTYPES[tag].type(value)
     if not isfinite(exact):
         text = "NaN" if np.isnan(exact) else "Infinity" if exact > 0 else "-Infinity"
-        return Expression(text, not text.startswith("-"))
+        return ScriptExpression(text, not text.startswith("-"))
     short = repr(float(str(exact)))
     if float(short) != float(exact):
-        return Expression(f"fround({short})" if tag == "f32" else repr(float(exact)))
+        return ScriptExpression(f"fround({short})" if tag == "f32" else repr(float(exact)))
     text = short.removesuffix(".0")
-    return Expression(text, not text.startswith("-"))
+    return ScriptExpression(text, not text.startswith("-"))
 
 
-def literal_of(operand: Literal, tag: str) -> Expression:
+def literal_of(operand: Literal, tag: str) -> ScriptExpression:
     """Write a literal as a number of a dtype; a Python int wraps around."""
     value = operand.value
     if tag != PYTHON_INT and class_of(tag) in ("ints", "bigs") and type(value) is int:
@@ -152,7 +152,7 @@ def literal_of(operand: Literal, tag: str) -> Expression:
     return literal(value, tag)
 
 
-def converted(value: Expression, of: str, to: str) -> Expression:
+def converted(value: ScriptExpression, of: str, to: str) -> ScriptExpression:
     """A value of one dtype as a value of another, as NumPy converts it."""
     if of == to:
         return value
@@ -180,7 +180,7 @@ def converted(value: Expression, of: str, to: str) -> Expression:
     return value if np.can_cast(DTYPES[of], DTYPES[to]) else rounded(value, to)
 
 
-def _to_big(value: Expression, of: str, to: str) -> Expression:
+def _to_big(value: ScriptExpression, of: str, to: str) -> ScriptExpression:
     big = value if class_of(of) == "bigs" else fill("BigInt({0})", value)
     is_kept = to == PYTHON_INT or (of != PYTHON_INT and np.can_cast(DTYPES[of], DTYPES[to]))
     return big if is_kept else rounded(big, to)

@@ -23,7 +23,7 @@ from miniflow.ir.program import Program
 from miniflow.passes import TIDY, batch, contract_in_place, share_exponentials
 
 if TYPE_CHECKING:
-    from miniflow.backends.native.executable import Executable
+    from miniflow.backends.native.executable import NativeExecutable
 
 MOST_KINDS: Final = 300  # of equations in a program that `auto` has compiled to machine code
 
@@ -35,7 +35,7 @@ def is_available() -> bool:
     return machine.is_available()
 
 
-def lower(program: Program) -> Executable:
+def lower(program: Program) -> NativeExecutable:
     """Make machine code of a program.
 
     >>> import numpy as np

@@ -6,7 +6,7 @@ import numpy as np
 
 from miniflow.backends.native.memory import Memory
 from miniflow.backends.native.plan import StepPlan
-from miniflow.backends.native.step import Step
+from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.values import Values
 
 
@@ -23,7 +23,7 @@ class Draft:
     def __init__(self, plan: StepPlan) -> None:
         self.plan = plan
         self.memory = Memory(plan.homes)
-        self.step = Step()
+        self.step = StepBuilder()
         for constant in plan.program.constants:
             array = np.require(constant.value, requirements=["C", "A"])
             self.memory.keep(constant.variable, array)

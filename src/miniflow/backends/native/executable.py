@@ -13,7 +13,7 @@ from miniflow.ir import Program
 from miniflow.lowering.fuse import Schedule, fuse
 
 
-class Executable:
+class NativeExecutable:
     """A program as machine code.
 
     `run` takes one argument for each input, of exactly its type, and returns the outputs that
@@ -38,10 +38,10 @@ class Executable:
         return "\n\n".join([*texts, self._lowered.text])
 
 
-def make(program: Program) -> Executable:
+def make(program: Program) -> NativeExecutable:
     """Make machine code of a program; see `lower`."""
     schedule = fuse(program, can_fuse)
-    return Executable(schedule, lower_schedule(schedule, blas.find()))
+    return NativeExecutable(schedule, lower_schedule(schedule, blas.find()))
 
 
 def _commented(name: str, kernel: Kernel) -> str:

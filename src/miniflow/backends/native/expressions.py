@@ -20,7 +20,7 @@ BAKED: Final = (0.0, 1.0, -1.0, 2.0, 0.5)  # numbers that kernels hold; others a
 """Kernels are shared by all programs in which they fit. A batch size, say, would spoil that."""
 
 
-class Expression(NamedTuple):
+class Templates(NamedTuple):
     """Templates for floats, for integers, and for booleans."""
 
     floats: str | None = None
@@ -28,50 +28,50 @@ class Expression(NamedTuple):
     bools: str | None = None
 
 
-def _both(template: str) -> Expression:
-    return Expression(template, template)
+def _both(template: str) -> Templates:
+    return Templates(template, template)
 
 
-EXPRESSIONS: Final[dict[str, Expression]] = {
+EXPRESSIONS: Final[dict[str, Templates]] = {
     "add": _both("{0} + {1}"),
     "subtract": _both("{0} - {1}"),
     "multiply": _both("{0} * {1}"),
-    "divide": Expression("{0} / {1}"),
-    "power": Expression("{0} * {0}"),  # the exponent is 2, or it is no loop
-    "maximum": Expression("maximum({0}, {1})", "where({0} > {1}, {0}, {1})"),
-    "minimum": Expression("minimum({0}, {1})", "where({0} < {1}, {0}, {1})"),
+    "divide": Templates("{0} / {1}"),
+    "power": Templates("{0} * {0}"),  # the exponent is 2, or it is no loop
+    "maximum": Templates("maximum({0}, {1})", "where({0} > {1}, {0}, {1})"),
+    "minimum": Templates("minimum({0}, {1})", "where({0} < {1}, {0}, {1})"),
     "negative": _both("-{0}"),
-    "absolute": Expression("absolute({0})", "where({0} < 0, -{0}, {0})"),
-    "sign": Expression("where({0} > 0.0, 1.0, where({0} < 0.0, -1.0, {0} + 0.0))"),
-    "floor": Expression("floor({0})"),
-    "ceil": Expression("ceil({0})"),
-    "rint": Expression("rint({0})"),
-    "sqrt": Expression("sqrt({0})"),
-    "hypot": Expression("hypot({0}, {1})"),
-    "exp": Expression("exp({0})"),
-    "expm1": Expression("expm1({0})"),
-    "log": Expression("log({0})"),
-    "log1p": Expression("log1p({0})"),
-    "tanh": Expression("tanh({0})"),
+    "absolute": Templates("absolute({0})", "where({0} < 0, -{0}, {0})"),
+    "sign": Templates("where({0} > 0.0, 1.0, where({0} < 0.0, -1.0, {0} + 0.0))"),
+    "floor": Templates("floor({0})"),
+    "ceil": Templates("ceil({0})"),
+    "rint": Templates("rint({0})"),
+    "sqrt": Templates("sqrt({0})"),
+    "hypot": Templates("hypot({0}, {1})"),
+    "exp": Templates("exp({0})"),
+    "expm1": Templates("expm1({0})"),
+    "log": Templates("log({0})"),
+    "log1p": Templates("log1p({0})"),
+    "tanh": Templates("tanh({0})"),
     "greater": _both("{0} > {1}"),
     "greater_equal": _both("{0} >= {1}"),
     "less": _both("{0} < {1}"),
     "less_equal": _both("{0} <= {1}"),
     "equal": _both("{0} == {1}"),
     "not_equal": _both("{0} != {1}"),
-    "logical_and": Expression(*["bool_({0}) & bool_({1})"] * 3),
-    "logical_or": Expression(*["bool_({0}) | bool_({1})"] * 3),
-    "logical_not": Expression(*["~bool_({0})"] * 3),
-    "isnan": Expression("{0} != {0}"),
-    "isfinite": Expression("absolute({0}) < inf"),
-    "where": Expression(*["where({0}, {1}, {2})"] * 3),
-    "cast": Expression(*["{0}"] * 3),
-    "full": Expression(*["{0}"] * 3),
-    "broadcast_to": Expression(*["{0}"] * 3),
+    "logical_and": Templates(*["bool_({0}) & bool_({1})"] * 3),
+    "logical_or": Templates(*["bool_({0}) | bool_({1})"] * 3),
+    "logical_not": Templates(*["~bool_({0})"] * 3),
+    "isnan": Templates("{0} != {0}"),
+    "isfinite": Templates("absolute({0}) < inf"),
+    "where": Templates(*["where({0}, {1}, {2})"] * 3),
+    "cast": Templates(*["{0}"] * 3),
+    "full": Templates(*["{0}"] * 3),
+    "broadcast_to": Templates(*["{0}"] * 3),
     # One number of each row; the index is looked after where the loops are written.
-    "gather": Expression(*["{0}"] * 3),
-    "gather_update": Expression(*["where({column} == {label}, {1}, {0})"] * 3),
-    "scatter_add": Expression(*["where({column} == {label}, {0} + {1}, {0})"] * 2),
+    "gather": Templates(*["{0}"] * 3),
+    "gather_update": Templates(*["where({column} == {label}, {1}, {0})"] * 3),
+    "scatter_add": Templates(*["where({column} == {label}, {0} + {1}, {0})"] * 2),
 }
 
 REDUCTIONS: Final = ("sum", "max", "min")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from miniflow.backends.native.draft import Draft
 from miniflow.ir import DTYPES, Output, Variable
-from miniflow.lowering.groups import LOOP, NUMBER, Group
+from miniflow.lowering.groups import LOOP, NUMBER, EquationGroup
 
 
 def write_head(draft: Draft) -> None:
@@ -62,7 +62,7 @@ def copy_old_values(draft: Draft) -> dict[Output, str]:
     return copies
 
 
-def check_value(draft: Draft, group: Group) -> None:
+def check_value(draft: Draft, group: EquationGroup) -> None:
     """Write the check that the value is finite, unless it is part of the loop that computes it."""
     if draft.plan.finite is not None and group.kind != LOOP:
         draft.step.bind("check_finite_", _check_finite)

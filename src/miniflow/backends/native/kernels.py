@@ -38,7 +38,7 @@ from miniflow.backends.native.expressions import (
 from miniflow.backends.native.parameters import Argument, Parameters
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable
-from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ONE, ROW, TABLE, WITHIN, Group
+from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ONE, ROW, TABLE, WITHIN, EquationGroup
 from miniflow.lowering.loop_dtypes import loop_dtypes
 
 OUT_OF_RANGE, NOT_FINITE = 1, 2  # what a kernel returns where it finds an index, or the loss, so
@@ -46,7 +46,7 @@ OUT_OF_RANGE, NOT_FINITE = 1, 2  # what a kernel returns where it finds an index
 _CHOICES: Final = ("where", "full", "cast", "broadcast_to")  # of literals alone, perhaps
 
 
-class Line(NamedTuple):
+class KernelLine(NamedTuple):
     """A line of a kernel, and the equation that it computes."""
 
     text: str
@@ -57,7 +57,7 @@ class Line(NamedTuple):
 class Kernel:
     """A kernel: its text, and what its parameters are in the program that it was written for."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[KernelLine, ...]
     arguments: Mapping[str, Argument]
 
     @property
@@ -67,7 +67,7 @@ class Kernel:
 
 
 def write_kernel(
-    group: Group,
+    group: EquationGroup,
     stored: frozenset[Variable],
     layouts: Mapping[Variable, str],
     in_place: Mapping[Variable, Variable],
@@ -80,10 +80,10 @@ def write_kernel(
     NaN or infinite.
     """
     parameters = Parameters(group, stored, layouts, in_place)
-    writer = _Writer(group, parameters, finite)
+    writer = _KernelWriter(group, parameters, finite)
     lines = writer.write()
     declared = ", ".join(f"{name}: {kind}" for name, kind in parameters.declared.items())
-    head = Line(f"def kernel({declared}):")
+    head = KernelLine(f"def kernel({declared}):")
     return Kernel((head, *lines), parameters.arguments)
 
 
@@ -95,26 +95,28 @@ class _Pass(NamedTuple):
     known: dict[Variable, str]
 
 
-class _Writer:
+class _KernelWriter:
     """Writes the lines of one kernel.
 
     `lines` are those of the row (or of what comes before and after the rows), `body` those of the
     pass that is being written, if one is.
     """
 
-    def __init__(self, group: Group, parameters: Parameters, finite: Variable | None) -> None:
+    def __init__(
+        self, group: EquationGroup, parameters: Parameters, finite: Variable | None
+    ) -> None:
         self.group, self.parameters, self.stored = group, parameters, parameters.stored
         self.finite = finite
         self.plan = plan_stages(group, self.stored)
         self.definitions = {equation.result: equation for equation in group.equations}
         self.number = {e.result: k for k, e in enumerate(group.equations, 1)}
         self.sweep = BEFORE
-        self.lines: list[Line] = []
-        self.body: list[Line] | None = None
+        self.lines: list[KernelLine] = []
+        self.body: list[KernelLine] | None = None
         self.indent = "    "
         self.labels: dict[tuple[Variable, str], str] = {}  # that have been checked in this row
 
-    def write(self) -> list[Line]:
+    def write(self) -> list[KernelLine]:
         """Write the three sweeps, and what adds up over the rows around the middle one."""
         over_rows = [e for e in self.group.equations if is_over_rows(e, self.group)]
         self._write_sweep(BEFORE)
@@ -316,7 +318,7 @@ class _Writer:
                 f"if ({name} < 0) | ({name} >= {length}):",
                 f"    return {OUT_OF_RANGE}",
             ):
-                self.lines.append(Line(self.indent + text, equation))
+                self.lines.append(KernelLine(self.indent + text, equation))
         return name
 
     # Lines.
@@ -326,9 +328,9 @@ class _Writer:
 
     def _line(self, text: str, equation: Equation | None = None) -> None:
         if self.body is None:
-            self.lines.append(Line(self.indent + text, equation))
+            self.lines.append(KernelLine(self.indent + text, equation))
         else:
-            self.body.append(Line(f"{self.indent}    {text}", equation))
+            self.body.append(KernelLine(f"{self.indent}    {text}", equation))
 
 
 def _neutral(primitive: str, dtype: str) -> str:

@@ -25,7 +25,7 @@ from miniflow.backends.native.frame import (
     write_head,
 )
 from miniflow.backends.native.kernels import Kernel, write_kernel
-from miniflow.backends.native.memory import Layout, distance, plain
+from miniflow.backends.native.memory import Region, distance, plain
 from miniflow.backends.native.movements import Movements
 from miniflow.backends.native.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
 from miniflow.backends.native.plan import make_plan
@@ -50,7 +50,7 @@ from miniflow.lowering.groups import (
     ONE,
     PRODUCT,
     TABLE,
-    Group,
+    EquationGroup,
 )
 from miniflow.lowering.written_over import is_zero
 
@@ -74,7 +74,7 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     """Write the step that runs `schedule`; without a library, products are NumPy's."""
     plan = make_plan(schedule)
     draft = Draft(plan)
-    writer = _Writer(draft, library)
+    writer = _StepWriter(draft, library)
     copies = copy_old_values(draft)
     items = batch_size(plan)
     position, end = 0, len(plan.schedule.groups)
@@ -98,7 +98,7 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     return Lowered(run, text, kernels, loops, draft.memory.buffers())
 
 
-class _Writer:
+class _StepWriter:
     def __init__(self, draft: Draft, library: Library | None) -> None:
         self.draft, self.plan, self.library = draft, draft.plan, library
         self.memory, self.step, self.values = draft.memory, draft.step, draft.values
@@ -140,7 +140,7 @@ class _Writer:
             return self._plan_product(a, b, equation.result) is not None
         return self.movements.is_compiled(equation)
 
-    def write(self, group: Group) -> None:
+    def write(self, group: EquationGroup) -> None:
         """Write the step of a group, if anybody needs its results."""
         if not any(equation.result in self.plan.needed for equation in group.equations):
             return
@@ -272,7 +272,7 @@ class _Writer:
 
     # Loops.
 
-    def _write_loop(self, group: Group) -> None:
+    def _write_loop(self, group: EquationGroup) -> None:
         self.loops[group.equations] = None
         stored, needed = self.plan.schedule.stored, self.plan.needed
         results = (equation.result for equation in group.equations)
@@ -291,7 +291,7 @@ class _Writer:
         comment = f"{name}({', '.join(self._shown(kernel, group))})"
         self.step.compiled(machine.kernel(source), numbers, comment, _label(group.equations))
 
-    def _with_rows(self, group: Group) -> Group:
+    def _with_rows(self, group: EquationGroup) -> EquationGroup:
         """Let a loop over all elements go row by row, if it reads a transposed array, say."""
         if group.split or len(group.space) != 2:
             return group
@@ -301,7 +301,7 @@ class _Writer:
                 return replace(group, split=1)
         return group
 
-    def _lay(self, variable: Variable, domain: str, group: Group) -> str:
+    def _lay(self, variable: Variable, domain: str, group: EquationGroup) -> str:
         """Return how an array lies; copy it, if it lies in a way that kernels do not know."""
         if domain == ONE:
             return BY_ROWS
@@ -324,7 +324,7 @@ class _Writer:
             self.copies[variable, shape] = copy
         return copy
 
-    def _kernel_arguments(self, kernel: Kernel, group: Group) -> list[int]:
+    def _kernel_arguments(self, kernel: Kernel, group: EquationGroup) -> list[int]:
         numbers: list[int] = []
         scratch = 0
         for argument in kernel.arguments.values():
@@ -345,7 +345,7 @@ class _Writer:
             numbers += where
         return numbers
 
-    def _size(self, size: Size, group: Group) -> int:
+    def _size(self, size: Size, group: EquationGroup) -> int:
         if size.array is None:
             return group.rows if size.what == "rows" else group.columns
         layout = self.values.layout(size.array)
@@ -353,7 +353,7 @@ class _Writer:
             return layout.shape[0]
         return _step(layout, group.reads[size.array], group)
 
-    def _shown(self, kernel: Kernel, group: Group) -> list[str]:
+    def _shown(self, kernel: Kernel, group: EquationGroup) -> list[str]:
         texts = []
         for name, argument in kernel.arguments.items():
             if isinstance(argument, Size):
@@ -380,7 +380,7 @@ def _takes_out(equation: Equation) -> bool:
     return isinstance(getattr(np, name, None), np.ufunc) or name in _TAKE_OUT
 
 
-def _arrangement(layout: Layout, domain: str, group: Group) -> str | None:
+def _arrangement(layout: Region, domain: str, group: EquationGroup) -> str | None:
     """Return how a kernel can read an array; None if it cannot."""
     if domain not in (ELEMENT, TABLE):
         step = distance(layout.shape, layout.strides)
@@ -398,7 +398,7 @@ def _arrangement(layout: Layout, domain: str, group: Group) -> str | None:
     return BY_COLUMNS if is_by_columns and split else None
 
 
-def _step(layout: Layout, domain: str, group: Group) -> int:
+def _step(layout: Region, domain: str, group: EquationGroup) -> int:
     """Return the distance that a kernel asks for where rows lie apart."""
     if domain not in (ELEMENT, TABLE):
         return distance(layout.shape, layout.strides) or 1

@@ -9,7 +9,7 @@ place in it. What lies there:
 - constants.
 
 A value may have its home in the memory of another: the new value of a parameter in that of the old
-one. Views have no memory at all; a `Layout` says which part of what they are.
+one. Views have no memory at all; a `Region` says which part of what they are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from miniflow.ir import DTYPES, Equation, Variable
 Array = NDArray[Any]
 
 
-class Layout(NamedTuple):
+class Region(NamedTuple):
     """The part of `root` that a value is: where it begins, its shape and strides, in elements."""
 
     root: Variable
@@ -68,38 +68,38 @@ def distance(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
     return found
 
 
-def plain(variable: Variable) -> Layout:
+def plain(variable: Variable) -> Region:
     """Return the layout of a variable that has memory of its own."""
-    return Layout(variable, 0, variable.shape, by_rows(variable.shape))
+    return Region(variable, 0, variable.shape, by_rows(variable.shape))
 
 
 def by_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def look_at(x: Layout, view: Equation) -> Layout | None:
+def look_at(x: Region, view: Equation) -> Region | None:
     """Return the layout of a view of `x`; None if its elements would have to be copied."""
     params, shape = view.params, view.result.shape
     if view.primitive == "transpose":
         strides = tuple(x.strides[axis] for axis in params["axes"])
-        return Layout(x.root, x.offset, shape, strides)
+        return Region(x.root, x.offset, shape, strides)
     if view.primitive == "slice":
         return sliced(x, params["index"])
     if view.primitive == "windows":  # the window moves over the elements as it lies on them
         strides = (*x.strides, *(x.strides[axis] for axis in params["axes"]))
-        return Layout(x.root, x.offset, shape, strides)
+        return Region(x.root, x.offset, shape, strides)
     if view.primitive == "reshape" and distance(x.shape, x.strides) in (0, 1):
-        return Layout(x.root, x.offset, shape, by_rows(shape))
+        return Region(x.root, x.offset, shape, by_rows(shape))
     return None
 
 
-def sliced(x: Layout, index: tuple[int | tuple[int, int, int], ...]) -> Layout:
+def sliced(x: Region, index: tuple[int | tuple[int, int, int], ...]) -> Region:
     """Return the layout of the part of `x` that an index of the primitive `slice` takes."""
     entries = list(zip(index, x.strides, strict=True))
     starts = (step * (e if isinstance(e, int) else e[0]) for e, step in entries)
     runs = [(e[1], step * e[2]) for e, step in entries if not isinstance(e, int)]
     shape, strides = tuple(n for n, _ in runs), tuple(step for _, step in runs)
-    return Layout(x.root, x.offset + sum(starts), shape, strides)
+    return Region(x.root, x.offset + sum(starts), shape, strides)
 
 
 class Memory:

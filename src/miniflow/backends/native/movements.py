@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from miniflow.backends.native import machine
-from miniflow.backends.native.memory import Layout, Memory, by_rows, plain, sliced
-from miniflow.backends.native.step import Step
+from miniflow.backends.native.memory import Memory, Region, by_rows, plain, sliced
+from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.strided import (
     Movement,
     fixed_lengths,
@@ -30,7 +30,11 @@ class Movements:
     """
 
     def __init__(
-        self, memory: Memory, step: Step, values: Values, has_zeros: Callable[[Operand], bool]
+        self,
+        memory: Memory,
+        step: StepBuilder,
+        values: Values,
+        has_zeros: Callable[[Operand], bool],
     ) -> None:
         self._memory, self._step, self._values = memory, step, values
         self._has_zeros = has_zeros
@@ -119,7 +123,7 @@ class Movements:
         """Copy each operand of a concatenation to its place in the result."""
         result, axis = equation.result, equation.params["axis"]
         whole, at = self._values.layout(result), 0
-        moves: list[tuple[Movement, Layout, Layout, str]] = []
+        moves: list[tuple[Movement, Region, Region, str]] = []
         for x in equation.operands:
             index = [(0, n, 1) for n in result.shape]
             index[axis] = (at, x.shape[axis], 1)
@@ -158,8 +162,8 @@ class Movements:
     def _move(
         self,
         movement: Movement,
-        to: Layout,
-        of: Layout,
+        to: Region,
+        of: Region,
         equation: Equation,
         comment: str,
         adds: bool = False,
@@ -177,12 +181,12 @@ class Movements:
         )
 
 
-def _unfolded(result: Layout, like: Layout) -> Layout:
+def _unfolded(result: Region, like: Region) -> Region:
     """An array that lies in one piece, with the shape of what is copied to it."""
     return result._replace(shape=like.shape, strides=by_rows(like.shape))
 
 
-def _fitted(index: Index, whole: Layout) -> Index:
+def _fitted(index: Index, whole: Region) -> Index:
     """The index for as many items as there are: in a tile, fewer than in the batch."""
     if not index or isinstance(index[0], int) or index[0][1] <= whole.shape[0]:
         return index

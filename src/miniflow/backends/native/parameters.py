@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from miniflow.ir import Literal, Variable
-from miniflow.lowering.groups import COLUMN, ELEMENT, ONE, ROW, TABLE, Group
+from miniflow.lowering.groups import COLUMN, ELEMENT, ONE, ROW, TABLE, EquationGroup
 
 # How an array lies in memory: by contiguous rows; by contiguous columns, as a transposed array
 # does; by rows that begin some distance apart. (Arrays of one axis: the first, or the last.)
@@ -55,7 +55,7 @@ class Parameters:
 
     def __init__(
         self,
-        group: Group,
+        group: EquationGroup,
         stored: frozenset[Variable],
         layouts: Mapping[Variable, str],
         in_place: Mapping[Variable, Variable],

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from miniflow.backends.native.memory import Layout, look_at, plain
+from miniflow.backends.native.memory import Region, look_at, plain
 from miniflow.backends.native.updates import find_homes, value_to_check
 from miniflow.ir import Operand, Output, Program, Variable
 from miniflow.lowering.fuse import Schedule
-from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, Group
+from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
 from miniflow.lowering.written_over import find_written_over, is_zero
 
 
@@ -30,9 +30,9 @@ class StepPlan:
     """
 
     schedule: Schedule
-    layouts: Mapping[Variable, Layout]
+    layouts: Mapping[Variable, Region]
     homes: Mapping[Variable, Variable]
-    made_by: Mapping[Variable, Group]
+    made_by: Mapping[Variable, EquationGroup]
     needed: frozenset[Operand]
     returned: frozenset[Variable]
     last_reads: Mapping[int, tuple[Variable, ...]]
@@ -66,9 +66,9 @@ def make_plan(schedule: Schedule) -> StepPlan:
     )
 
 
-def _settle_views(schedule: Schedule) -> tuple[Schedule, dict[Variable, Layout]]:
+def _settle_views(schedule: Schedule) -> tuple[Schedule, dict[Variable, Region]]:
     """Return the layouts of views; a view that NumPy could only make by copying becomes a call."""
-    layouts: dict[Variable, Layout] = {}
+    layouts: dict[Variable, Region] = {}
     groups = []
     for group in schedule.groups:
         if group.kind == VIEW:
@@ -101,7 +101,9 @@ def _find_needed(schedule: Schedule, homes: Mapping[Variable, Variable]) -> froz
 
 
 def _find_returned(
-    schedule: Schedule, made_by: Mapping[Variable, Group], homes: Mapping[Variable, Variable]
+    schedule: Schedule,
+    made_by: Mapping[Variable, EquationGroup],
+    homes: Mapping[Variable, Variable],
 ) -> frozenset[Variable]:
     found = set()
     for output in schedule.program.outputs:
@@ -116,7 +118,7 @@ def _find_returned(
 
 def _find_last_reads(
     schedule: Schedule,
-    layouts: Mapping[Variable, Layout],
+    layouts: Mapping[Variable, Region],
     homes: Mapping[Variable, Variable],
 ) -> dict[int, tuple[Variable, ...]]:
     def root(variable: Variable) -> Variable:

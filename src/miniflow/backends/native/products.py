@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from miniflow.backends.blas import AS_STORED, BY_ROWS, TRANSPOSED, Library
-from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.memory import Region
 
 # The parameters of the routines: e(num), s(ize), r(eal number, in memory), p(ointer).
 _GEMM: Final = "eeesssrpspsrps"
@@ -28,11 +28,11 @@ class ProductPlan(NamedTuple):
     routine: str
     enums: tuple[int, ...]
     sizes: tuple[int, ...]
-    operands: tuple[Layout, Layout, Layout]
+    operands: tuple[Region, Region, Region]
     steps: tuple[int, int, int]
 
 
-def plan_product(a: Layout, b: Layout, c: Layout) -> ProductPlan | None:
+def plan_product(a: Region, b: Region, c: Region) -> ProductPlan | None:
     """Plan c (m, n) = a (m, k) @ b (k, n), where a vector is a matrix of one row, or one column.
 
     None: BLAS cannot read an operand as it lies, or there is nothing to multiply.
@@ -57,7 +57,7 @@ def plan_product(a: Layout, b: Layout, c: Layout) -> ProductPlan | None:
     return ProductPlan("gemm", (BY_ROWS, *flags), (m, n, k), (a, b, c), (step_a, step_b, n))
 
 
-def _matrix(x: Layout, axis: int) -> Layout:
+def _matrix(x: Region, axis: int) -> Region:
     """Give a vector a second axis, before or after its own."""
     if len(x.shape) == 2:
         return x
@@ -67,7 +67,7 @@ def _matrix(x: Layout, axis: int) -> Layout:
     return x._replace(shape=tuple(shape), strides=tuple(strides))
 
 
-def _by_rows_or_columns(x: Layout) -> tuple[bool, int] | None:
+def _by_rows_or_columns(x: Region) -> tuple[bool, int] | None:
     """Return whether the columns are what is contiguous, and the distance between two of these, or
     two rows; None if neither is contiguous.
     """
@@ -83,7 +83,7 @@ def _by_rows_or_columns(x: Layout) -> tuple[bool, int] | None:
     return None
 
 
-def _step_of_vector(x: Layout, axis: int) -> int:
+def _step_of_vector(x: Region, axis: int) -> int:
     return max(x.strides[axis], 1) if x.shape[axis] > 1 else 1
 
 
@@ -188,8 +188,8 @@ def exact_kernel(dtype: str, skips: str, adds: bool) -> str:
 
 
 def exact_arguments(
-    a: Layout,
-    b: Layout,
+    a: Region,
+    b: Region,
     operands: Sequence[tuple[int, int]],
     alpha: tuple[int, int],
     beta: tuple[int, int],

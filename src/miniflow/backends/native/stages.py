@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from miniflow.ir import Equation, Variable
-from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ELEMENT, WITHIN, Group
+from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ELEMENT, WITHIN, EquationGroup
 
 REDUCTIONS: Final = ("sum", "max", "min")
 COSTLY: Final = ("exp", "expm1", "log", "log1p", "tanh")
@@ -45,7 +45,7 @@ def is_reduction(equation: Equation) -> bool:
     return equation.primitive in REDUCTIONS
 
 
-def is_over_rows(equation: Equation, group: Group) -> bool:
+def is_over_rows(equation: Equation, group: EquationGroup) -> bool:
     """Whether the equation reduces over the rows, and is complete only after them."""
     sweep = group.places[equation.result].sweep
     return (
@@ -53,7 +53,7 @@ def is_over_rows(equation: Equation, group: Group) -> bool:
     )
 
 
-def plan_stages(group: Group, stored: frozenset[Variable]) -> Stages:
+def plan_stages(group: EquationGroup, stored: frozenset[Variable]) -> Stages:
     """Plan the passes over the rows of a loop group that leaves the values `stored` in memory."""
     stage = _number(group)
     roots: dict[tuple[int, int], dict[Variable, None]] = {}
@@ -84,7 +84,7 @@ def plan_stages(group: Group, stored: frozenset[Variable]) -> Stages:
     return Stages(stage, roots, kept, (counts[BEFORE], counts[WITHIN], counts[AFTER]))
 
 
-def _number(group: Group) -> dict[Variable, int]:
+def _number(group: EquationGroup) -> dict[Variable, int]:
     stage: dict[Variable, int] = {}
     for equation in group.equations:
         sweep = group.places[equation.result].sweep
@@ -99,7 +99,7 @@ def _number(group: Group) -> dict[Variable, int]:
     return stage
 
 
-def _sweep_of_operand(reduction: Equation, group: Group) -> int:
+def _sweep_of_operand(reduction: Equation, group: EquationGroup) -> int:
     (x,) = reduction.operands
     place = group.places.get(x)  # type: ignore[arg-type]
     return place.sweep if place else WITHIN
@@ -109,7 +109,7 @@ class _Vectors:
     """The values of a group that passes compute, one number for each element or column."""
 
     def __init__(
-        self, group: Group, stage: Mapping[Variable, int], stored: frozenset[Variable]
+        self, group: EquationGroup, stage: Mapping[Variable, int], stored: frozenset[Variable]
     ) -> None:
         self.group, self.stage, self.stored = group, stage, stored
         self.definitions = {

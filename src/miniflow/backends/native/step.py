@@ -39,7 +39,7 @@ class _Compiled(NamedTuple):
     label: str
 
 
-class Step:
+class StepBuilder:
     """Collects the lines of the function and the compiled steps, in the order in which they run.
 
     `namespace` holds what the lines refer to; `RESERVED` are names that no value may have, and no

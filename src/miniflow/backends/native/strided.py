@@ -17,7 +17,7 @@ from math import prod
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.llvm import LLVM_TYPES
-from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.memory import Region
 
 MAX_RANK: Final = 7  # of what is left when axes are counted as one
 MAX_UNROLLED: Final = 32  # elements
@@ -43,7 +43,7 @@ class Movement(NamedTuple):
         return self[:3] == other[:3] and _apart(other, self) == distance
 
 
-def plan_movement(target: Layout, source: Layout) -> Movement | None:
+def plan_movement(target: Region, source: Region) -> Movement | None:
     """Return the loops that bring `source` to `target`, of the same shape; None if there are too
     many, or no loop knows their dtype.
     """

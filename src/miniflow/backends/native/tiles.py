@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.memory import Region
 from miniflow.ir import Variable
-from miniflow.lowering.groups import LOOP, Group
+from miniflow.lowering.groups import LOOP, EquationGroup
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Tile:
     cut: frozenset[Variable]
     local: frozenset[Variable]
 
-    def part(self, layout: Layout, root: Variable) -> Layout:
+    def part(self, layout: Region, root: Variable) -> Region:
         """The tile's part of a value that lies in the memory of `root`."""
         if root not in self.cut:
             return layout
@@ -31,7 +31,7 @@ class Tile:
         shape = (self.count * rows, *layout.shape[1:])
         return layout._replace(offset=layout.offset + first, shape=shape)
 
-    def group(self, group: Group) -> Group:
+    def group(self, group: EquationGroup) -> EquationGroup:
         """The group as it is in the tile."""
         if group.kind != LOOP:
             return group

@@ -30,7 +30,7 @@ from typing import Final
 
 from miniflow.backends.native.draft import Draft
 from miniflow.backends.native.llvm import LLVM_TYPES
-from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.memory import Region
 from miniflow.backends.native.plan import StepPlan
 from miniflow.backends.native.stages import is_over_rows
 from miniflow.backends.native.strided import MAX_RANK
@@ -49,7 +49,7 @@ from miniflow.lowering.groups import (
     PRODUCT,
     ROW,
     VIEW,
-    Group,
+    EquationGroup,
 )
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
@@ -142,7 +142,7 @@ class _Search:
                 self.after_makes |= self._memory(e.result for e in group.equations)
         return self._tiling() if self._is_worth_it() else None
 
-    def _is_needed(self, group: Group) -> bool:
+    def _is_needed(self, group: EquationGroup) -> bool:
         return any(equation.result in self.plan.needed for equation in group.equations)
 
     def _is_worth_it(self) -> bool:
@@ -189,7 +189,7 @@ class _Search:
             if makers and makers <= taken:
                 yield root
 
-    def _take(self, group: Group) -> bool:
+    def _take(self, group: EquationGroup) -> bool:
         """Take a group if it can be cut; say whether it can."""
         if may_raise(group) or any(e.result is self.plan.finite for e in group.equations):
             return False
@@ -218,11 +218,13 @@ class _Search:
         self.whole |= reads_whole
         return True
 
-    def _results(self, group: Group) -> list[Variable]:
+    def _results(self, group: EquationGroup) -> list[Variable]:
         results = [equation.result for equation in group.equations]
         return [v for v in results if group.kind != LOOP or v in self.plan.schedule.stored]
 
-    def _operands_of_loop(self, group: Group) -> tuple[list[Variable], list[Variable]] | None:
+    def _operands_of_loop(
+        self, group: EquationGroup
+    ) -> tuple[list[Variable], list[Variable]] | None:
         """Return what a loop reads by items, and what it reads whole; None if it cannot be cut."""
         if not group.space or group.space[0] % self.items:
             return None
@@ -240,7 +242,9 @@ class _Search:
         is_known = all(group.reads[v] in (COLUMN, ONE) for v in whole)
         return (cut, whole) if is_known else None
 
-    def _operands_of_product(self, group: Group) -> tuple[list[Variable], list[Variable]] | None:
+    def _operands_of_product(
+        self, group: EquationGroup
+    ) -> tuple[list[Variable], list[Variable]] | None:
         equation = group.equations[0]
         if equation.primitive != "matmul" or not self.is_compiled(equation):
             return None
@@ -250,7 +254,9 @@ class _Search:
             return None
         return [a], [b]  # type: ignore[list-item]
 
-    def _operands_of_movement(self, group: Group) -> tuple[list[Variable], list[Variable]] | None:
+    def _operands_of_movement(
+        self, group: EquationGroup
+    ) -> tuple[list[Variable], list[Variable]] | None:
         equation = group.equations[0]
         if not self.is_compiled(equation):
             return None
@@ -260,7 +266,7 @@ class _Search:
                 return None
         return [o for o in equation.operands if isinstance(o, Variable)], []
 
-    def _is_laid_by_items(self, layout: Layout) -> bool:
+    def _is_laid_by_items(self, layout: Region) -> bool:
         """Whether each item of a value lies in the item of the memory that the value is part of."""
         size, length = layout.root.type.size, layout.shape[0] if layout.shape else 0
         if not size or not length or size % self.items or length % self.items:

@@ -10,18 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Final
 
-from miniflow.backends.native.memory import Layout
+from miniflow.backends.native.memory import Region
 from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import Program, Variable, count_uses
 from miniflow.lowering.fuse import Schedule
-from miniflow.lowering.groups import AFTER, CALL, COLUMN, LOOP, ONE, PRODUCT, ROW, WITHIN, Group
+from miniflow.lowering.groups import (
+    AFTER,
+    CALL,
+    COLUMN,
+    LOOP,
+    ONE,
+    PRODUCT,
+    ROW,
+    WITHIN,
+    EquationGroup,
+)
 
 _MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # what `Movements` writes
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")
 
 
 def find_homes(
-    schedule: Schedule, layouts: Mapping[Variable, Layout], finite: Variable | None
+    schedule: Schedule, layouts: Mapping[Variable, Region], finite: Variable | None
 ) -> dict[Variable, Variable]:
     """Return, for each value that lies in the memory of another one, that one: itself in no other.
 
@@ -47,7 +57,7 @@ def value_to_check(program: Program) -> Variable | None:
     return value if value.shape == () and value.dtype[0] == "f" else None
 
 
-def may_raise(group: Group) -> bool:
+def may_raise(group: EquationGroup) -> bool:
     """Whether running a group may fail: an index out of range, an integer's negative power."""
     if group.kind == CALL:
         return group.equations[0].primitive in (*_INDEXING, "power")
@@ -58,7 +68,7 @@ class _Homes:
     def __init__(
         self,
         schedule: Schedule,
-        layouts: Mapping[Variable, Layout],
+        layouts: Mapping[Variable, Region],
         finite: Variable | None,
     ) -> None:
         self.groups, self.layouts, self.finite = schedule.groups, layouts, finite
@@ -82,7 +92,7 @@ class _Homes:
             if is_new and old is not None and self._can_replace(new, old):  # type: ignore[arg-type]
                 self.found[new] = old  # type: ignore[index]
 
-    def _roots(self, group: Group) -> set[Variable]:
+    def _roots(self, group: EquationGroup) -> set[Variable]:
         """The variables whose memory a group reads; looking at it is not reading."""
         if group.kind not in (LOOP, PRODUCT, CALL):
             return set()
@@ -143,7 +153,7 @@ class _Homes:
         factors = read[1:3] if is_gemm else read
         return all(v is not old and self._root(v) is not old for v in factors)
 
-    def _reads_while_moving(self, group: Group, old: Variable) -> bool:
+    def _reads_while_moving(self, group: EquationGroup, old: Variable) -> bool:
         """Whether a call that moves parts of arrays one by one would read `old` having written
         there. The others copy a result that is complete.
         """
@@ -155,7 +165,7 @@ class _Homes:
             operands = operands[1:]  # it stays where it is
         return any(isinstance(v, Variable) and self._root(v) is old for v in operands)
 
-    def _comes_after_finite(self, group: Group, new: Variable) -> bool:
+    def _comes_after_finite(self, group: EquationGroup, new: Variable) -> bool:
         """Whether a column is computed after the number that has to be finite, in the same loop."""
         if self.finite is None or self.finite not in group.places:
             return True
@@ -175,7 +185,7 @@ class _Homes:
 
 
 def _can_overwrite(
-    group: Group, old: Variable, new: Variable, layouts: Mapping[Variable, Layout]
+    group: EquationGroup, old: Variable, new: Variable, layouts: Mapping[Variable, Region]
 ) -> bool:
     """Whether a loop may write `new` over `old`, which it may read."""
     place = group.places[new]

@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from miniflow.backends.native.memory import Layout, Memory, plain
-from miniflow.backends.native.step import Step
+from miniflow.backends.native.memory import Memory, Region, plain
+from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.tiles import Tile
 from miniflow.ir import PRIMITIVES, Equation, Literal, Namer, Operand, Variable
 
@@ -36,19 +36,19 @@ class Values:
 
     def __init__(
         self,
-        step: Step,
+        step: StepBuilder,
         memory: Memory,
-        layouts: Mapping[Variable, Layout],
+        layouts: Mapping[Variable, Region],
         definitions: Mapping[Variable, Equation],
     ) -> None:
         self._step, self._memory = step, memory
         self._layouts = dict(layouts)
         self._definitions = definitions
-        self._names = Namer(Step.RESERVED)
+        self._names = Namer(StepBuilder.RESERVED)
         self._written: set[Variable] = set()  # numbers and views that a line has computed
         self._filled: dict[tuple[Operand, str], int] = {}  # cells
         self._tile: Tile | None = None
-        self._moved: dict[Variable, Layout] = {}  # within the tile
+        self._moved: dict[Variable, Region] = {}  # within the tile
 
     def name(self, operand: Operand) -> str:
         """Return the name of a variable, the text of a literal."""
@@ -95,7 +95,7 @@ class Values:
             function = self._step.bind(f"{name}_", PRIMITIVES[name].compute)
         return f"{function}({', '.join([*operands, *keywords])})"
 
-    def layout(self, variable: Variable) -> Layout:
+    def layout(self, variable: Variable) -> Region:
         """Return which part of which memory a value is."""
         if variable in self._moved:
             return self._moved[variable]
@@ -106,7 +106,7 @@ class Values:
             return layout
         return self._tile.part(layout, self._memory.home(layout.root))
 
-    def move(self, variable: Variable, layout: Layout) -> None:
+    def move(self, variable: Variable, layout: Region) -> None:
         """Let a value be found elsewhere from now on; within a tile, to its end."""
         layouts = self._layouts if self._tile is None else self._moved
         layouts[variable] = layout

@@ -27,10 +27,10 @@ from miniflow.passes import (
 )
 
 if TYPE_CHECKING:
-    from miniflow.backends.numpy.executable import Executable
+    from miniflow.backends.numpy.executable import NumPyExecutable
 
 
-def lower(program: Program) -> Executable:
+def lower(program: Program) -> NumPyExecutable:
     """Make a program ready to be run by NumPy.
 
     Matrix products go through NumPy's own OpenBLAS where it is found (`blas.find`), else through

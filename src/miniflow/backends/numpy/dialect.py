@@ -56,7 +56,7 @@ def kind_of(equation: Equation) -> str:
 def prepare(program: Program) -> Program:
     """Return the same program in NumPy's dialect; see above."""
     program = _with_much_viewed_inputs_copied(program)
-    writer = _Writer()
+    writer = _DialectWriter()
     for equation in program.equations:
         writer.add(equation)
     outputs = writer.outputs(program.outputs)
@@ -90,7 +90,7 @@ def _with_much_viewed_inputs_copied(program: Program) -> Program:
     return replace(program, equations=(*made, *changed))
 
 
-class _Writer:
+class _DialectWriter:
     """Writes the equations of the new program, and remembers what it has converted already."""
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """How the NumPy backend writes each primitive: one table, `WRITINGS`, at the end of this file.
 
-A writer gets the `Source` and an equation, and adds the lines that compute the result into `out`,
-the name of an array. Where NumPy has a fast way and a slow one, the writer takes the fast one; the
-comments say which and why (measured with NumPy 2.4 on a processor with AVX2).
+A writer gets the `NumPySource` and an equation, and adds the lines that compute the result into
+`out`, the name of an array. Where NumPy has a fast way and a slow one, the writer takes the fast
+one; the comments say which and why (measured with NumPy 2.4 on a processor with AVX2).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from miniflow.backends.numpy.indexing import (
     take,
 )
 from miniflow.backends.numpy.numbers import REDUCED_BY, write_number
-from miniflow.backends.numpy.source import Source
+from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Variable
-from miniflow.lowering.memory import Storage
+from miniflow.lowering.memory import StorageRule
 
 NARROW = 32  # columns at most, for rows that are reduced faster when they stand upright
 MANY_ROWS = 32
@@ -41,28 +41,30 @@ FLOATS = ("f32", "f64")
 HARMLESS = ("add", "subtract", "multiply", "negative", "absolute")  # Python floats never raise here
 
 
-class Writing(NamedTuple):
+class ArrayWriting(NamedTuple):
     """How a primitive whose result is an array is written.
 
-    `write(source, equation, out)` adds the lines; the other fields are as in `Storage`.
+    `write(source, equation, out)` adds the lines; the other fields are as in `StorageRule`.
     """
 
-    write: Callable[[Source, Equation, str], None]
+    write: Callable[[NumPySource, Equation, str], None]
     overwrites: tuple[int, ...] = ()
     is_pointwise: bool = False
     scratch: Callable[[Equation], tuple[int, ...]] = lambda equation: ()
     may_raise: bool = False
 
 
-def storage(equation: Equation) -> Storage:
-    """How the result of an equation in NumPy's dialect is stored; for `memory.plan`."""
+def storage(equation: Equation) -> StorageRule:
+    """How the result of an equation in NumPy's dialect is stored; for `plan_memory`."""
     kind, may_raise = kind_of(equation), _may_raise(equation)
     if kind != "buffer":
-        return Storage(kind, may_raise=kind == "number" and may_raise)
+        return StorageRule(kind, may_raise=kind == "number" and may_raise)
     writing = WRITINGS[equation.primitive]
     overwrites = tuple(i for i in writing.overwrites if i < len(equation.operands))
     scratch = writing.scratch(equation)
-    return Storage(kind, overwrites, writing.is_pointwise, scratch, writing.may_raise or may_raise)
+    return StorageRule(
+        kind, overwrites, writing.is_pointwise, scratch, writing.may_raise or may_raise
+    )
 
 
 def _may_raise(equation: Equation) -> bool:
@@ -77,7 +79,7 @@ def _may_raise(equation: Equation) -> bool:
     return bool(python) and not (is_safe and python <= {"f64", "bool"})
 
 
-def emit(source: Source, equation: Equation) -> None:
+def emit(source: NumPySource, equation: Equation) -> None:
     """Add the lines of one equation; views and constants are written where they are first read."""
     kind = kind_of(equation)
     if kind == "number":
@@ -92,7 +94,7 @@ def emit(source: Source, equation: Equation) -> None:
 # Elementwise.
 
 
-def _elementwise(source: Source, equation: Equation, out: str) -> None:
+def _elementwise(source: NumPySource, equation: Equation, out: str) -> None:
     name, operands = equation.primitive, equation.operands
     if name == "power" and _is_number(operands[1], 2):
         name, operands = "multiply", (operands[0], operands[0])
@@ -116,16 +118,16 @@ def _is_zero(operand: Operand) -> bool:
     return _is_number(operand, 0) and copysign(1.0, operand.value) > 0  # type: ignore[union-attr]
 
 
-def _cast(source: Source, equation: Equation, out: str) -> None:
+def _cast(source: NumPySource, equation: Equation, out: str) -> None:
     source.line(f"{out}[...] = {source.broadcast(equation.operands[0])}")
 
 
-def _full(source: Source, equation: Equation, out: str) -> None:
+def _full(source: NumPySource, equation: Equation, out: str) -> None:
     everything = "..." if equation.result.shape else "()"  # () is faster
     source.line(f"{out}[{everything}] = {source.read(equation.operands[0])}")
 
 
-def _where(source: Source, equation: Equation, out: str) -> None:
+def _where(source: NumPySource, equation: Equation, out: str) -> None:
     """Bit by bit, y ^ ((x ^ y) & mask): a copy under a mask takes ten times as long."""
     condition, x, y = equation.operands
     result = equation.result
@@ -155,7 +157,7 @@ def _where(source: Source, equation: Equation, out: str) -> None:
     source.line(f"{bitwise_xor}({out_bits}, {y_bits}, out={out_bits})")
 
 
-def _bits(source: Source, operand: Operand, dtype: str) -> str:
+def _bits(source: NumPySource, operand: Operand, dtype: str) -> str:
     view = f".view({source.dtype(dtype)})"
     if isinstance(operand, Variable):
         return source.derived(operand, "bits", view)
@@ -170,7 +172,7 @@ def _mask_size(equation: Equation) -> tuple[int, ...]:
 # Reductions.
 
 
-def _reduction(source: Source, equation: Equation, out: str) -> None:
+def _reduction(source: NumPySource, equation: Equation, out: str) -> None:
     (x,), axis = equation.operands, equation.params["axis"]
     function = source.function(REDUCED_BY[equation.primitive])
     if equation.primitive == "sum" and source.has_blas and _sum_by_blas(source, equation, out):
@@ -203,7 +205,7 @@ def _upright_size(equation: Equation) -> tuple[int, ...]:
     return (equation.operands[0].type.nbytes,) if _is_narrow(equation) else ()
 
 
-def _sum_by_blas(source: Source, equation: Equation, out: str) -> bool:
+def _sum_by_blas(source: NumPySource, equation: Equation, out: str) -> bool:
     """Write a sum over the first axes, or the last, as a product with ones: up to four times as
     fast as NumPy's.
     """
@@ -230,18 +232,18 @@ def _sum_by_blas(source: Source, equation: Equation, out: str) -> bool:
     return True
 
 
-def _reshaped(source: Source, x: Variable, shape: tuple[int, int]) -> str:
+def _reshaped(source: NumPySource, x: Variable, shape: tuple[int, int]) -> str:
     return source.array(x) if x.shape == shape else source.derived(x, "matrix", f".reshape{shape}")
 
 
-def _arg_reduction(source: Source, equation: Equation, out: str) -> None:
+def _arg_reduction(source: NumPySource, equation: Equation, out: str) -> None:
     (x,), params = equation.operands, equation.params
     keepdims = ", keepdims=True" if params["keepdims"] else ""
     method = f"{source.read(x)}.{equation.primitive}"
     source.line(f"{method}(axis={params['axis']}, out={out}{keepdims})")
 
 
-def _cumsum(source: Source, equation: Equation, out: str) -> None:
+def _cumsum(source: NumPySource, equation: Equation, out: str) -> None:
     (x,), axis = equation.operands, equation.params["axis"]
     source.line(f"{source.function('add')}.accumulate({source.read(x)}, axis={axis}, out={out})")
 
@@ -249,7 +251,7 @@ def _cumsum(source: Source, equation: Equation, out: str) -> None:
 # Matrix products.
 
 
-def _matmul(source: Source, equation: Equation, out: str) -> None:
+def _matmul(source: NumPySource, equation: Equation, out: str) -> None:
     a, b = equation.operands
     if len(a.shape) == len(b.shape) == 2 and equation.result.dtype in FLOATS:
         factors = _factors(source, a, b, equation.result)
@@ -260,7 +262,7 @@ def _matmul(source: Source, equation: Equation, out: str) -> None:
     source.line(f"{source.function('matmul')}({source.read(a)}, {source.read(b)}, out={out})")
 
 
-def _gemm(source: Source, equation: Equation, out: str) -> None:
+def _gemm(source: NumPySource, equation: Equation, out: str) -> None:
     _, a, b, alpha, beta = equation.operands
     copy_first(source, equation, out)
     factors = _factors(source, a, b, equation.result)
@@ -277,21 +279,21 @@ def _gemm(source: Source, equation: Equation, out: str) -> None:
         source.line(f"{source.prepared(f'gemm_{out}', prepared)}({', '.join(scales)})", note)
 
 
-def _factors(source: Source, a: Operand, b: Operand, out: Variable) -> str:
+def _factors(source: NumPySource, a: Operand, b: Operand, out: Variable) -> str:
     """The operands of a product; BLAS reads a transposed matrix as it lies."""
     (left, trans_a), (right, trans_b), (result, _) = map(source.matrix, (a, b, out))
     flags = ", trans_a=True" * trans_a + ", trans_b=True" * trans_b
     return f"{left}, {right}, {result}{flags}"
 
 
-def _text(source: Source, a: Operand, b: Operand) -> str:
+def _text(source: NumPySource, a: Operand, b: Operand) -> str:
     return " @ ".join(source.matrix_text(x) for x in (a, b))
 
 
 # Movement.
 
 
-def _concatenate(source: Source, equation: Equation, out: str) -> None:
+def _concatenate(source: NumPySource, equation: Equation, out: str) -> None:
     if equation.operands[0] in source.plan.offset_of:
         first = source.plan.root(equation.operands[0])  # type: ignore[arg-type]
         if first is equation.result:
@@ -301,28 +303,28 @@ def _concatenate(source: Source, equation: Equation, out: str) -> None:
     source.line(f"{function}(({parts},), axis={axis}, out={out})")
 
 
-_ELEMENTWISE = Writing(_elementwise, overwrites=(0, 1), is_pointwise=True)
-_REDUCTION = Writing(_reduction, scratch=_upright_size)
+_ELEMENTWISE = ArrayWriting(_elementwise, overwrites=(0, 1), is_pointwise=True)
+_REDUCTION = ArrayWriting(_reduction, scratch=_upright_size)
 
-WRITINGS: dict[str, Writing] = {
+WRITINGS: dict[str, ArrayWriting] = {
     **{p.name: _ELEMENTWISE for p in PRIMITIVES.values() if p.category == "elementwise"},
-    "where": Writing(_where, overwrites=(2, 1), scratch=_mask_size),
-    "cast": Writing(_cast),
-    "full": Writing(_full),
+    "where": ArrayWriting(_where, overwrites=(2, 1), scratch=_mask_size),
+    "cast": ArrayWriting(_cast),
+    "full": ArrayWriting(_full),
     **dict.fromkeys(REDUCED_BY, _REDUCTION),
-    "argmax": Writing(_arg_reduction),
-    "argmin": Writing(_arg_reduction),
-    "cumsum": Writing(_cumsum),
-    "matmul": Writing(_matmul),
-    "gemm": Writing(_gemm, overwrites=(0,)),
-    "concatenate": Writing(_concatenate),
-    "slice_update": Writing(slice_update, overwrites=(0,)),
-    "slice_add": Writing(slice_add, overwrites=(0,)),
-    "gather": Writing(gather, may_raise=True),
-    "gather_update": Writing(gather_update, overwrites=(0,), may_raise=True),
-    "scatter_add": Writing(scatter_add, overwrites=(0,), may_raise=True),
-    "positions": Writing(positions, scratch=position_scratch, may_raise=True),
-    "take": Writing(take),
-    "put": Writing(put, overwrites=(0,)),
-    "accumulate": Writing(accumulate, overwrites=(0,), scratch=accumulate_scratch),
+    "argmax": ArrayWriting(_arg_reduction),
+    "argmin": ArrayWriting(_arg_reduction),
+    "cumsum": ArrayWriting(_cumsum),
+    "matmul": ArrayWriting(_matmul),
+    "gemm": ArrayWriting(_gemm, overwrites=(0,)),
+    "concatenate": ArrayWriting(_concatenate),
+    "slice_update": ArrayWriting(slice_update, overwrites=(0,)),
+    "slice_add": ArrayWriting(slice_add, overwrites=(0,)),
+    "gather": ArrayWriting(gather, may_raise=True),
+    "gather_update": ArrayWriting(gather_update, overwrites=(0,), may_raise=True),
+    "scatter_add": ArrayWriting(scatter_add, overwrites=(0,), may_raise=True),
+    "positions": ArrayWriting(positions, scratch=position_scratch, may_raise=True),
+    "take": ArrayWriting(take),
+    "put": ArrayWriting(put, overwrites=(0,)),
+    "accumulate": ArrayWriting(accumulate, overwrites=(0,), scratch=accumulate_scratch),
 }

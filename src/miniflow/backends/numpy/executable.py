@@ -12,14 +12,14 @@ from miniflow.backends import blas
 from miniflow.backends.backend import Buffers
 from miniflow.backends.numpy.dialect import prepare
 from miniflow.backends.numpy.emit import emit, storage
-from miniflow.backends.numpy.source import Source
+from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.program import Program, Variable
-from miniflow.lowering.memory import Plan, plan
+from miniflow.lowering.memory import MemoryPlan, plan_memory
 
 _numbers = itertools.count(1)
 
 
-class Executable:
+class NumPyExecutable:
     """A program that can be run; made by `lower`.
 
     Attributes:
@@ -49,11 +49,11 @@ class Executable:
         self.run = run
 
 
-def make(program: Program) -> Executable:
+def make(program: Program) -> NumPyExecutable:
     """Make a program ready to be run by NumPy; see `lower`."""
     prepared = prepare(program)
-    planned, library = plan(prepared, storage), blas.find()
-    source = Source(prepared, planned, has_blas=library is not None)
+    planned, library = plan_memory(prepared, storage), blas.find()
+    source = NumPySource(prepared, planned, has_blas=library is not None)
     _write_body(source, prepared, planned)
     text = source.text()
     filename = f"<miniflow program {next(_numbers)}>"
@@ -65,10 +65,10 @@ def make(program: Program) -> Executable:
     run = namespace.pop("step")  # without a cycle, the memory is free as soon as the program is
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     weakref.finalize(run, linecache.cache.pop, filename, None)
-    return Executable(program, Buffers(planned.blocks, planned.block_of), text, run)
+    return NumPyExecutable(program, Buffers(planned.blocks, planned.block_of), text, run)
 
 
-def _write_body(source: Source, program: Program, planned: Plan) -> None:
+def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> None:
     phases = {e.origin.phase for e in planned.equations if e.origin}
     phase, last = "", None
     for number, equation in enumerate(planned.equations):
@@ -91,7 +91,7 @@ def _write_body(source: Source, program: Program, planned: Plan) -> None:
     source.line(f"return [{', '.join(returned)}]")
 
 
-def _finish_computing(source: Source, program: Program, planned: Plan) -> None:
+def _finish_computing(source: NumPySource, program: Program, planned: MemoryPlan) -> None:
     """End the part that changes no input: the last chance to raise."""
     value = next((o.operand for o in program.outputs if o.replaces is None), None)
     is_known = value not in {e.result for e in planned.equations[planned.first_update :]}

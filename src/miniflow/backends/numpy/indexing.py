@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import prod
 
-from miniflow.backends.numpy.source import Source
+from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.program import Equation, Literal, Operand, Variable
@@ -17,20 +17,20 @@ from miniflow.ir.program import Equation, Literal, Operand, Variable
 MAX_LOOKED_UP, MAX_TABLE = 2**10, 2**14  # indices, and the lengths of axes, that are looked up
 
 
-def copy_first(source: Source, equation: Equation, out: str) -> None:
+def copy_first(source: NumPySource, equation: Equation, out: str) -> None:
     """Copy the first operand into the result, unless it lies there already, or nobody sees it."""
     x = equation.operands[0]
     if x not in source.written_over and not source.share_memory(equation.result, x):
         source.line(f"{out}[...] = {source.broadcast(equation.operands[0])}")
 
 
-def slice_update(source: Source, equation: Equation, out: str) -> None:
+def slice_update(source: NumPySource, equation: Equation, out: str) -> None:
     copy_first(source, equation, out)
     index = bracket_text(brackets(equation.params["index"]))
     source.line(f"{out}[{index}] = {source.broadcast(equation.operands[1])}")
 
 
-def slice_add(source: Source, equation: Equation, out: str) -> None:
+def slice_add(source: NumPySource, equation: Equation, out: str) -> None:
     copy_first(source, equation, out)
     entries, value = equation.params["index"], source.broadcast(equation.operands[1])
     index = bracket_text(brackets(entries))
@@ -41,20 +41,20 @@ def slice_add(source: Source, equation: Equation, out: str) -> None:
     source.line(f"{source.function('add')}({part}, {value}, {part})")
 
 
-def gather(source: Source, equation: Equation, out: str) -> None:
+def gather(source: NumPySource, equation: Equation, out: str) -> None:
     x, *indices = equation.operands
     entries = _entries(source, equation, indices)
     source.line(f"{out}[...] = {source.read(x)}[{bracket_text(entries)}]")
 
 
-def gather_update(source: Source, equation: Equation, out: str) -> None:
+def gather_update(source: NumPySource, equation: Equation, out: str) -> None:
     _, value, *indices = equation.operands
     entries = _entries(source, equation, indices)
     copy_first(source, equation, out)
     source.line(f"{out}[{bracket_text(entries)}] = {source.broadcast(value)}")
 
 
-def scatter_add(source: Source, equation: Equation, out: str) -> None:
+def scatter_add(source: NumPySource, equation: Equation, out: str) -> None:
     _, value, *indices = equation.operands
     entries = _entries(source, equation, indices, "slice(None)")
     copy_first(source, equation, out)
@@ -63,7 +63,7 @@ def scatter_add(source: Source, equation: Equation, out: str) -> None:
 
 
 def _entries(
-    source: Source, equation: Equation, indices: list[Operand], whole: str = ":"
+    source: NumPySource, equation: Equation, indices: list[Operand], whole: str = ":"
 ) -> list[str]:
     axes = equation.params["axes"]
     entries = [whole] * (max(axes) + 1)
@@ -75,7 +75,7 @@ def _entries(
 # Positions: see `numpy_dialect`.
 
 
-def positions(source: Source, equation: Equation, out: str) -> None:
+def positions(source: NumPySource, equation: Equation, out: str) -> None:
     """For two indices, i * k + j, each copied and checked first; a range that fits is not."""
     lengths: tuple[int, ...] = equation.params["lengths"]
     ranges, is_first = [], True
@@ -107,7 +107,7 @@ def positions(source: Source, equation: Equation, out: str) -> None:
         source.line(f"{source.function('add')}({out}, {name}, out={out})")
 
 
-def _is_range_within(source: Source, index: Operand, at: Variable, length: int) -> bool:
+def _is_range_within(source: NumPySource, index: Operand, at: Variable, length: int) -> bool:
     equation = source.equation_of.get(index)
     if equation is None or equation.primitive != "arange" or index.shape != at.shape:
         return False
@@ -121,7 +121,7 @@ def _is_looked_up(index: Operand, at: Variable, length: int) -> bool:
     return is_small and index.shape == at.shape and index.dtype != "u64"
 
 
-def _check(source: Source, target: str, length: int, axis: int, at: Variable) -> None:
+def _check(source: NumPySource, target: str, length: int, axis: int, at: Variable) -> None:
     """As unsigned numbers, negative indices are large: one comparison finds all that need care."""
     if at.type.size:
         view = f"{target}.reshape(-1).view({source.dtype('u64')})"
@@ -134,7 +134,7 @@ def position_scratch(equation: Equation) -> tuple[int, ...]:
     return (equation.result.type.nbytes,) if len(equation.operands) > 1 else ()
 
 
-def take(source: Source, equation: Equation, out: str) -> None:
+def take(source: NumPySource, equation: Equation, out: str) -> None:
     """The mode "clip" only says that nothing is checked again, and no copy made for that."""
     x, at = equation.operands
     axis = equation.params["axis"]
@@ -143,12 +143,12 @@ def take(source: Source, equation: Equation, out: str) -> None:
     source.line(f'{array}.take({source.read(at)}, {where}out={out}, mode="clip")')
 
 
-def _flat(source: Source, x: Operand) -> str:
+def _flat(source: NumPySource, x: Operand) -> str:
     assert isinstance(x, Variable)
     return source.derived(x, "flat", ".reshape(-1)") if len(x.shape) > 1 else source.read(x)
 
 
-def put(source: Source, equation: Equation, out: str) -> None:
+def put(source: NumPySource, equation: Equation, out: str) -> None:
     _, value, at = equation.operands
     axis = equation.params["axis"]
     copy_first(source, equation, out)
@@ -157,7 +157,7 @@ def put(source: Source, equation: Equation, out: str) -> None:
     source.line(f"{array}[{index}] = {source.broadcast(value)}")
 
 
-def accumulate(source: Source, equation: Equation, out: str) -> None:
+def accumulate(source: NumPySource, equation: Equation, out: str) -> None:
     x, value, at = equation.operands
     axis, add = equation.params["axis"], source.function("add")
     copy_first(source, equation, out)
@@ -178,7 +178,7 @@ def accumulate(source: Source, equation: Equation, out: str) -> None:
         source.line(f"{add}.at({out}, ({entries},), {source.broadcast(value)})")
 
 
-def _is_row_by_row(source: Source, equation: Equation) -> bool:
+def _is_row_by_row(source: NumPySource, equation: Equation) -> bool:
     x, value, at = equation.operands
     return (
         isinstance(value, Variable)
@@ -189,7 +189,7 @@ def _is_row_by_row(source: Source, equation: Equation) -> bool:
     )
 
 
-def _accumulate_rows(source: Source, equation: Equation) -> None:
+def _accumulate_rows(source: NumPySource, equation: Equation) -> None:
     """Element by element: five times as fast as `add.at` with rows."""
     x, value, at = equation.operands
     assert isinstance(at, Variable)

@@ -15,7 +15,7 @@ from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand
 
 
-class Expression(NamedTuple):
+class PythonExpression(NamedTuple):
     """Python code, and how tightly its outermost operator binds."""
 
     text: str
@@ -57,21 +57,21 @@ SCALAR_TYPES = {
 }
 """NumPy's own names of the dtypes."""
 
-Read = Callable[[Operand], Expression]
+Read = Callable[[Operand], PythonExpression]
 Name = Callable[[str], str]
 
 
-def python_literal(value: bool | int | float) -> Expression:
+def python_literal(value: bool | int | float) -> PythonExpression:
     """Write a Python number.
 
     >>> python_literal(-0.5)
-    Expression(text='-0.5', rank=6)
+    PythonExpression(text='-0.5', rank=6)
     """
     text = repr(value)
-    return Expression(text, NEGATION if text.startswith("-") else ATOM)
+    return PythonExpression(text, NEGATION if text.startswith("-") else ATOM)
 
 
-def write_number(equation: Equation, read: Read, function: Name) -> Expression:
+def write_number(equation: Equation, read: Read, function: Name) -> PythonExpression:
     """Write an equation whose result is a number.
 
     `read` writes an operand, `function` gives the name by which a function is called.
@@ -83,18 +83,20 @@ def write_number(equation: Equation, read: Read, function: Name) -> Expression:
     text = parts[0].text if parts[0].rank == ATOM else f"({parts[0].text})"
     if name == "slice":
         index = bracket_text(brackets(equation.params["index"]))
-        return Expression(f"{text}[{index}]", ATOM) if x.kind == "array" else parts[0]
+        return PythonExpression(f"{text}[{index}]", ATOM) if x.kind == "array" else parts[0]
     if name == "gather":
-        return Expression(f"{text}[{', '.join(part.text for part in parts[1:])}]", ATOM)
+        return PythonExpression(f"{text}[{', '.join(part.text for part in parts[1:])}]", ATOM)
     if name in REDUCED_BY:
         axis = "axis=None" if x.shape and equation.params["axis"] else f"axis={()}"
-        return Expression(f"{function(REDUCED_BY[name])}.reduce({text}, {axis})", ATOM)
+        return PythonExpression(f"{function(REDUCED_BY[name])}.reduce({text}, {axis})", ATOM)
     if name == "matmul":
         return _call(function(name), parts)
-    return Expression(f"{text}.{name}()", ATOM)  # argmax, argmin
+    return PythonExpression(f"{text}.{name}()", ATOM)  # argmax, argmin
 
 
-def _elementwise(equation: Equation, parts: Sequence[Expression], function: Name) -> Expression:
+def _elementwise(
+    equation: Equation, parts: Sequence[PythonExpression], function: Name
+) -> PythonExpression:
     name, operands = equation.primitive, equation.operands
     if name == "cast":
         return _call(function(SCALAR_TYPES[equation.params["dtype"]]), parts)
@@ -105,22 +107,24 @@ def _elementwise(equation: Equation, parts: Sequence[Expression], function: Name
     if name in OPERATORS:
         return _infix(*OPERATORS[name], *parts)
     if name == "negative":
-        return Expression(f"-{_inside(parts[0], NEGATION)}", NEGATION)
+        return PythonExpression(f"-{_inside(parts[0], NEGATION)}", NEGATION)
     return _call("abs" if name == "absolute" else function(name), parts)
 
 
-def _call(function: str, parts: Sequence[Expression]) -> Expression:
-    return Expression(f"{function}({', '.join(part.text for part in parts)})", ATOM)
+def _call(function: str, parts: Sequence[PythonExpression]) -> PythonExpression:
+    return PythonExpression(f"{function}({', '.join(part.text for part in parts)})", ATOM)
 
 
-def _infix(sign: str, rank: int, left: Expression, right: Expression) -> Expression:
+def _infix(
+    sign: str, rank: int, left: PythonExpression, right: PythonExpression
+) -> PythonExpression:
     # Powers group from the right; comparisons do not group at all: 1 < 2 < 3 means something else.
     before = _inside(left, rank + (rank in (POWER, COMPARISON)))
     after = _inside(right, NEGATION if rank == POWER else rank + 1)
-    return Expression(f"{before} {sign} {after}", rank)
+    return PythonExpression(f"{before} {sign} {after}", rank)
 
 
-def _inside(part: Expression, rank: int) -> str:
+def _inside(part: PythonExpression, rank: int) -> str:
     return part.text if part.rank >= rank else f"({part.text})"
 
 

@@ -1,10 +1,10 @@
 """The text that the NumPy backend writes: a module with a set-up (blocks of memory, arrays in them,
 prepared products) and one function, `step`, with a line for each equation.
 
-`Source` collects it, and knows what every value is called there. Arrays that lie in planned blocks
-are *static*: they and their views are made in the set-up. Inputs and results that are returned lie
-elsewhere at each run, so views of them are made in `step`. The writers of `numpy_emit` ask for
-names and add lines.
+`NumPySource` collects it, and knows what every value is called there. Arrays that lie in planned
+blocks are *static*: they and their views are made in the set-up. Inputs and results that are
+returned lie elsewhere at each run, so views of them are made in `step`. The writers of `numpy_emit`
+ask for names and add lines.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from miniflow.backends.numpy.dialect import kind_of, untransposed
 from miniflow.backends.numpy.numbers import (
     ATOM,
     SCALAR_TYPES,
-    Expression,
+    PythonExpression,
     python_literal,
 )
 from miniflow.errors import printable
@@ -25,7 +25,7 @@ from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Program, Variable, count_uses
 from miniflow.ir.text import Namer
-from miniflow.lowering.memory import Plan, variables_read
+from miniflow.lowering.memory import MemoryPlan, variables_read
 from miniflow.lowering.written_over import find_written_over
 
 RUNTIME = {
@@ -47,10 +47,10 @@ MAX_FILLED = 2**15  # elements of a constant, or a repeated row, that is written
 SHORT, MANY = 64, 2**10  # elements of a row that is repeated, and how many of the longest
 
 
-class Source:
+class NumPySource:
     """The set-up and the lines of `step`, as they are written."""
 
-    def __init__(self, program: Program, plan: Plan, has_blas: bool) -> None:
+    def __init__(self, program: Program, plan: MemoryPlan, has_blas: bool) -> None:
         self.program = program
         self.plan = plan
         self.has_blas = has_blas
@@ -65,7 +65,7 @@ class Source:
         self._moves: list[str] = []
         self._lines: list[str] = []
         self._known: dict[Any, str] = {v: self.names(v) for v in self._roles}
-        self._waiting: dict[Operand, Expression] = {}
+        self._waiting: dict[Operand, PythonExpression] = {}
         self._moving: list[str] = []  # operands of products whose arrays move
         self._callers: list[str] = []  # those among them that hold what the caller made or gets
         self._label = ""
@@ -139,20 +139,22 @@ class Source:
 
     # Numbers.
 
-    def number(self, operand: Operand) -> Expression:
+    def number(self, operand: Operand) -> PythonExpression:
         """Write an operand of an equation on numbers."""
         if isinstance(operand, Variable):
             if operand in self._waiting:
                 return self._waiting.pop(operand)
-            return Expression(self.array(operand), ATOM)
+            return PythonExpression(self.array(operand), ATOM)
         if operand.kind == "python":
             return self._python_number(operand.value)
         text, hint = self._literal(operand)
-        return Expression(
+        return PythonExpression(
             self.prepared(f"{hint}_number", f"{self.dtype(operand.dtype)}({text})"), ATOM
         )
 
-    def assign_number(self, equation: Equation, expression: Expression, can_wait: bool) -> None:
+    def assign_number(
+        self, equation: Equation, expression: PythonExpression, can_wait: bool
+    ) -> None:
         """Write a number now or, where it is read once and has no name, where it is read."""
         result = equation.result
         is_short = len(expression.text) <= MAX_INLINE
@@ -167,7 +169,7 @@ class Source:
             self.line(f"{self.names(variable)} = {self._waiting.pop(variable).text}")
         return self.array(variable)
 
-    def _python_number(self, value: Any) -> Expression:
+    def _python_number(self, value: Any) -> PythonExpression:
         if isinstance(value, float) and not isfinite(value):
             self.function("nan" if value != value else "inf")
         return python_literal(value)
