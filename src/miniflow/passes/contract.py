@@ -63,7 +63,7 @@ def contract(program: Program) -> Program:
       z = gemm(broadcast_to(bias, (4, 2)), x, w, 1.0, 1.0)  # f32[4,2]
       return z
     """
-    return _contracted(program, in_place=False)
+    return _contract(program, in_place=False)
 
 
 def contract_in_place(program: Program) -> Program:
@@ -84,10 +84,10 @@ def contract_in_place(program: Program) -> Program:
         new,  # new value of v
       )
     """
-    return _contracted(program, in_place=True)
+    return _contract(program, in_place=True)
 
 
-def _contracted(program: Program, in_place: bool) -> Program:
+def _contract(program: Program, in_place: bool) -> Program:
     trees = _Trees(program)
     replaced = {o.operand: o.replaces for o in program.outputs if o.replaces is not None}
     equations: list[Equation] = []
@@ -96,7 +96,7 @@ def _contracted(program: Program, in_place: bool) -> Program:
             continue
         if trees.has_root(equation):
             old = replaced.get(equation.result) if in_place else None
-            equations += _Sum(trees, equation, in_place, old).rebuilt()
+            equations += _Sum(trees, equation, in_place, old).rebuild()
         else:
             equations.append(equation)
     return Program(program.inputs, tuple(equations), program.outputs, program.constants)
@@ -207,7 +207,7 @@ class _Sum:
         self._builder = Builder()
         self._equations = self._builder.equations
 
-    def rebuilt(self) -> list[Equation]:
+    def rebuild(self) -> list[Equation]:
         """Return what computes the root now: a start, a `gemm` for each product, what is left."""
         products: list[_Term] = []
         others: dict[Operand, _Term] = {}

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 from miniflow.ir.program import Constant, Equation, Operand, Program, Variable
 from miniflow.passes.patterns import COMMUTATIVE
-from miniflow.passes.replacing import reading, returning, with_names_of
+from miniflow.passes.replacing import hand_on_names, replace_operands, replace_outputs
 
 
 def dedupe(program: Program) -> Program:
@@ -37,12 +37,12 @@ def dedupe(program: Program) -> Program:
     constants = tuple(c for c in program.constants if is_new(_content(c), c.variable))
     equations = []
     for equation in program.equations:
-        equation = reading(equation, now)
+        equation = replace_operands(equation, now)
         if is_new(_value_number(equation), equation.result):
             equations.append(equation)
-    outputs = returning(program.outputs, now)
+    outputs = replace_outputs(program.outputs, now)
     unique = Program(program.inputs, tuple(equations), outputs, constants)
-    return with_names_of(program, now, unique)
+    return hand_on_names(program, now, unique)
 
 
 def _content(constant: Constant) -> Hashable:

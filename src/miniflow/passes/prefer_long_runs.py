@@ -26,7 +26,7 @@ from typing import Final
 
 from miniflow.ir.build import Builder
 from miniflow.ir.program import Equation, Operand, Program, Variable
-from miniflow.passes.replacing import reading
+from miniflow.passes.replacing import replace_operands
 
 LONGEST_ROW: Final = 16  # of a window that is copied entry by entry
 FEWEST_CHANNELS: Final = 4  # of which a product of its own is worth it
@@ -52,7 +52,7 @@ def prefer_long_runs(program: Program) -> Program:
     columns: dict[Operand, Variable] = {}  # by the rows that they are the transpose of
     now: dict[Operand, Operand] = {}
     for old in program.equations:
-        equation = reading(old, now)
+        equation = replace_operands(old, now)
         if equation in patterns.rows:
             new = _as_columns(equation, patterns.rows[equation])
             columns[equation.result] = new[-1].operands[0]  # type: ignore[assignment]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from miniflow.ir.program import Equation, Operand, Output, Program, Variable
 
 
-def reading(equation: Equation, now: Mapping[Operand, Operand]) -> Equation:
+def replace_operands(equation: Equation, now: Mapping[Operand, Operand]) -> Equation:
     """Return the equation reading what stands for its operands now."""
     for operand in equation.operands:
         if type(operand) is Variable and operand in now:
@@ -22,7 +22,9 @@ def reading(equation: Equation, now: Mapping[Operand, Operand]) -> Equation:
     return Equation(equation.primitive, operands, equation.params, equation.result, equation.origin)
 
 
-def returning(outputs: tuple[Output, ...], now: Mapping[Operand, Operand]) -> tuple[Output, ...]:
+def replace_outputs(
+    outputs: tuple[Output, ...], now: Mapping[Operand, Operand]
+) -> tuple[Output, ...]:
     """Return the outputs with what stands for them now."""
     return tuple(
         Output(now[o.operand], o.role, o.name, o.replaces) if o.operand in now else o
@@ -30,7 +32,7 @@ def returning(outputs: tuple[Output, ...], now: Mapping[Operand, Operand]) -> tu
     )
 
 
-def with_names_of(before: Program, now: Mapping[Operand, Operand], after: Program) -> Program:
+def hand_on_names(before: Program, now: Mapping[Operand, Operand], after: Program) -> Program:
     """Return `after` with names for results that have none: those of the values they stand for now.
 
     A gradient may turn out to be a value of the forward pass; that does not take the gradient's
@@ -46,7 +48,7 @@ def with_names_of(before: Program, now: Mapping[Operand, Operand], after: Progra
     named: dict[Operand, Operand] = {}
     equations = []
     for equation in after.equations:
-        equation = reading(equation, named)
+        equation = replace_operands(equation, named)
         result, name = equation.result, names.get((equation.result, _phase(equation)))
         if result.name is None and name is not None:
             named[result] = variable = Variable(result.type, name)
@@ -54,7 +56,7 @@ def with_names_of(before: Program, now: Mapping[Operand, Operand], after: Progra
                 equation.primitive, equation.operands, equation.params, variable, equation.origin
             )
         equations.append(equation)
-    outputs = returning(after.outputs, named)
+    outputs = replace_outputs(after.outputs, named)
     return Program(after.inputs, tuple(equations), outputs, after.constants)
 
 

@@ -29,7 +29,7 @@ from miniflow.ir.program import (
     Program,
     Variable,
 )
-from miniflow.passes.replacing import reading, returning, with_names_of
+from miniflow.passes.replacing import hand_on_names, replace_operands, replace_outputs
 
 MAX_STEPS: Final = 16  # for one equation
 
@@ -77,16 +77,16 @@ class Rewriter:
         """Return the program with every rule applied; what nobody reads any more is still there."""
         now: dict[Operand, Operand] = {}  # what stands for a result, where that is not itself
         for equation in self._program.equations:
-            answer = self._simplest(reading(equation, now))
+            answer = self._simplest(replace_operands(equation, now))
             if answer is not equation.result:
                 now[equation.result] = answer
         program = Program(
             self._program.inputs,
             tuple(self._equations),
-            returning(self._program.outputs, now),
+            replace_outputs(self._program.outputs, now),
             tuple(self._constants.constants),
         )
-        return with_names_of(self._program, now, program)
+        return hand_on_names(self._program, now, program)
 
     def _simplest(self, equation: Equation) -> Operand:
         """Apply rules until none does anything; return what now stands for the result."""

@@ -11,7 +11,7 @@ from miniflow.backends.native.memory import Region
 from miniflow.backends.native.strided import (
     Movement,
     fixed_lengths,
-    merged,
+    merge,
     movement_kernel,
     plan_movement,
 )
@@ -41,7 +41,7 @@ def test_sums_at_equal_distances_are_one_movement_and_images_stay_outermost() ->
         for i in range(3)
         for j in range(4)
     ]
-    assert merged(moves) == [
+    assert merge(moves) == [
         Movement((9, 4, 3, 4, 2), (100, 10, 10, 1, 1), (80, 20, 10, 2, 1), (0, 0))
     ]
 
@@ -52,15 +52,15 @@ def test_what_a_row_of_a_kernel_adds_is_one_piece() -> None:
         for i in range(3)
         for j in range(5)
     ]
-    assert merged(moves) == [
+    assert merge(moves) == [
         Movement((9, 4, 3, 6, 10), (120, 20, 20, 2, 1), (720, 180, 10, 30, 1), (0, 0))
     ]
 
 
 def test_sums_at_other_distances_stay_as_they_are() -> None:
     moves = [Movement((4,), (1,), (1,), offsets) for offsets in ((0, 0), (3, 9), (1, 2))]
-    assert [m.offsets for m in merged(moves)][-1] == (1, 2)
-    assert sum(np.prod(m.lengths) for m in merged(moves)) == 12
+    assert [m.offsets for m in merge(moves)][-1] == (1, 2)
+    assert sum(np.prod(m.lengths) for m in merge(moves)) == 12
 
 
 def test_kernels_text_says_what_it_does() -> None:

@@ -14,7 +14,7 @@ from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.strided import (
     Movement,
     fixed_lengths,
-    merged,
+    merge,
     movement_arguments,
     movement_kernel,
     plan_movement,
@@ -91,7 +91,7 @@ class Movements:
         to, of = map(plain, self._between)
         adds = self._adding.primitive == "slice_add"  # else it is a write that nothing followed
         comment = f"{'add' if adds else 'write'} {self._values.shown(self._adding.operands[1])}"
-        for movement in merged(self._sums):
+        for movement in merge(self._sums):
             self._move(movement, to, of, self._adding, comment, adds)
         self._sums, self._between, self._adding = [], None, None
 

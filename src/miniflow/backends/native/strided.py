@@ -63,7 +63,7 @@ def plan_movement(target: Region, source: Region) -> Movement | None:
     return Movement(lengths, to_steps, of_steps, (target.offset, source.offset))
 
 
-def merged(movements: list[Movement]) -> list[Movement]:
+def merge(movements: list[Movement]) -> list[Movement]:
     """Return fewer movements that do the same in the same order.
 
     Those that follow each other at equal distances become one with one more loop, twice over: what
@@ -72,11 +72,11 @@ def merged(movements: list[Movement]) -> list[Movement]:
     kernel adds, all its channels, is one piece.
     """
     for _ in range(2):
-        movements = _merged_once(movements)
+        movements = _merge_once(movements)
     return [_in_order(m) if len(m.lengths) > 1 else m for m in movements]
 
 
-def _merged_once(movements: list[Movement]) -> list[Movement]:
+def _merge_once(movements: list[Movement]) -> list[Movement]:
     found: list[Movement] = []
     at = 0
     while at < len(movements):

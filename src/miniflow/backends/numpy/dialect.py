@@ -198,7 +198,7 @@ class _DialectWriter:
         """A matrix as BLAS reads it: of the dtype of the product, in C order or transposed."""
         if not isinstance(x, Variable) or x.dtype != dtype:
             return self._array(x, dtype)
-        base, _ = untransposed(x, self._equation_of)
+        base, _ = strip_transposes(x, self._equation_of)
         is_unfit = len(x.shape) == 2 and base in self._scattered
         return self._cast(x, dtype) if is_unfit else x
 
@@ -264,7 +264,7 @@ def _literal(literal: Literal, dtype: str) -> Operand:
     return Literal(DTYPES[dtype].type(np.asarray(literal.value).astype(DTYPES[dtype])))
 
 
-def untransposed(x: Variable, equation_of: Mapping[Operand, Equation]) -> tuple[Variable, bool]:
+def strip_transposes(x: Variable, equation_of: Mapping[Operand, Equation]) -> tuple[Variable, bool]:
     """What a matrix is a transpose of, and whether it is one; itself, if it is none."""
     is_transposed = False
     while (

@@ -99,5 +99,5 @@ def _finish_computing(source: NumPySource, program: Program, planned: MemoryPlan
     if not (is_updating and is_known and isinstance(value, Variable) and value.shape == ()):
         return
     if value.dtype[0] == "f":
-        name = source.settled(value)
+        name = source.write_number_now(value)
         source.line(f'{source.function("check_finite")}("{name}", {name})')

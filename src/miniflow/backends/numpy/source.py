@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
-from miniflow.backends.numpy.dialect import kind_of, untransposed
+from miniflow.backends.numpy.dialect import kind_of, strip_transposes
 from miniflow.backends.numpy.numbers import (
     ATOM,
     SCALAR_TYPES,
@@ -163,7 +163,7 @@ class NumPySource:
         else:
             self.line(f"{self.names(result)} = {expression.text}")
 
-    def settled(self, variable: Variable) -> str:
+    def write_number_now(self, variable: Variable) -> str:
         """Return the name of a number; write it now if it is waiting."""
         if variable in self._waiting:
             self.line(f"{self.names(variable)} = {self._waiting.pop(variable).text}")
@@ -377,14 +377,14 @@ class NumPySource:
         it is to be transposed.
         """
         assert isinstance(operand, Variable)
-        base, is_transposed = untransposed(operand, self.equation_of)
+        base, is_transposed = strip_transposes(operand, self.equation_of)
         name = self.array(base)
         return (name if self.is_static(base) else self._operand(base, name)), is_transposed
 
     def matrix_text(self, operand: Operand) -> str:
         """Write an operand of a product for a comment."""
         assert isinstance(operand, Variable)
-        base, is_transposed = untransposed(operand, self.equation_of)
+        base, is_transposed = strip_transposes(operand, self.equation_of)
         return self.array(base) + ".T" * is_transposed
 
     def _operand(self, variable: Variable, array: str) -> str:
