@@ -23,6 +23,12 @@ class OperandError(GraphError, TypeError):
     """
 
 
+class CallError(MiniflowError, TypeError):
+    """A node, a layer or an optimizer was called with an option that it does not have, or with too
+    many or too few.
+    """
+
+
 class FeedError(GraphError):
     """A `feed_dict` lacks a value, has a key that cannot be fed, or a value that does not fit."""
 

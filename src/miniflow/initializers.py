@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from miniflow.options import OptionError
+from miniflow.graph.checks import is_listed
+from miniflow.graph.values import describe
+from miniflow.options import OptionError, dtype_of, generator, whole
 
 __all__ = ["glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "ones", "zeros"]
 
@@ -30,7 +32,7 @@ def zeros(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArr
     >>> zeros((2,))
     array([0., 0.], dtype=float32)
     """
-    return np.zeros(shape, dtype)
+    return np.zeros(_checked(shape), dtype_of("zeros", dtype))
 
 
 def ones(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -39,7 +41,7 @@ def ones(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArra
     >>> ones((2,))
     array([1., 1.], dtype=float32)
     """
-    return np.ones(shape, dtype)
+    return np.ones(_checked(shape), dtype_of("ones", dtype))
 
 
 def glorot_uniform(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
@@ -92,6 +94,7 @@ def fans(shape: Shape) -> tuple[int, int]:
     >>> fans((784, 10)), fans((3, 3, 16, 32)), fans((5,))
     ((784, 10), (144, 288), (5, 5))
     """
+    shape = _checked(shape)
     if len(shape) == 0:
         raise OptionError("A shape of () has no inputs and outputs to size a random value by.")
     if len(shape) == 1:
@@ -101,8 +104,18 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 
 def _uniform(shape: Shape, limit: float, rng: Rng, dtype: DTypeLike) -> NDArray[Any]:
-    return np.random.default_rng(rng).uniform(-limit, limit, shape).astype(dtype)
+    drawn = generator("An initializer", rng).uniform(-limit, limit, shape)
+    return drawn.astype(dtype_of("An initializer", dtype))  # type: ignore[no-any-return]
 
 
 def _normal(shape: Shape, deviation: float, rng: Rng, dtype: DTypeLike) -> NDArray[Any]:
-    return np.random.default_rng(rng).normal(0.0, deviation, shape).astype(dtype)
+    drawn = generator("An initializer", rng).normal(0.0, deviation, shape)
+    return drawn.astype(dtype_of("An initializer", dtype))  # type: ignore[no-any-return]
+
+
+def _checked(shape: Any) -> Shape:
+    if not is_listed(shape):
+        raise OptionError(
+            f"An initializer's shape is (inputs, outputs), (784, 10) say, not {describe(shape)}."
+        )
+    return tuple(whole("An initializer", "each size of the shape", n, least=0) for n in shape)

@@ -7,14 +7,15 @@ seen.
 
 import inspect
 import math
-import numbers
-import operator
 import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from miniflow.errors import MiniflowError
+from miniflow.graph import checks
 from miniflow.graph.values import describe
 
 P = ParamSpec("P")
@@ -25,7 +26,9 @@ class OptionError(MiniflowError, ValueError):
     """An option is of the wrong type, or does not make sense."""
 
 
-def number(owner: str, name: str, x: Any, *, least: float = 0.0, below: float = math.inf) -> float:
+def number(
+    owner: object, name: str, x: Any, *, least: float = 0.0, below: float = math.inf
+) -> float:
     """`x` as a float, if it is a finite number with `least` <= x < `below`.
 
     >>> number("SGD", "momentum", 1, below=1)
@@ -33,14 +36,10 @@ def number(owner: str, name: str, x: Any, *, least: float = 0.0, below: float = 
         ...
     miniflow.options.OptionError: SGD: momentum is a number of at least 0 and below 1, not 1 (int).
     """
-    value = float(x) if isinstance(x, numbers.Real) and not isinstance(x, bool) else math.nan
-    if math.isfinite(value) and least <= value < below:
-        return value
-    limits = f"of at least {least:g}" + ("" if below == math.inf else f" and below {below:g}")
-    raise OptionError(f"{owner}: {name} is a number {limits}, not {describe(x)}.")
+    return checks.number(owner, name, x, OptionError, least=least, below=below)
 
 
-def whole(owner: str, name: str, x: Any, *, least: int) -> int:
+def whole(owner: object, name: str, x: Any, *, least: int) -> int:
     """`x` as an int, if it is a whole number of at least `least`.
 
     >>> whole("fit", "epochs", -1, least=0)
@@ -48,18 +47,10 @@ def whole(owner: str, name: str, x: Any, *, least: int) -> int:
         ...
     miniflow.options.OptionError: fit: epochs is a whole number of at least 0, not -1 (int).
     """
-    try:
-        count = operator.index(x)
-    except TypeError:
-        count = least - 1
-    if isinstance(x, bool) or count < least:
-        raise OptionError(
-            f"{owner}: {name} is a whole number of at least {least}, not {describe(x)}."
-        )
-    return count
+    return checks.whole(owner, name, x, OptionError, least=least)
 
 
-def flag(owner: str, name: str, x: Any) -> bool:
+def flag(owner: object, name: str, x: Any) -> bool:
     """`x` as a bool, if it is one of Python's or of NumPy's.
 
     >>> flag("fit", "resume", "run.safetensors")
@@ -67,9 +58,40 @@ def flag(owner: str, name: str, x: Any) -> bool:
         ...
     miniflow.options.OptionError: fit: resume is True or False, not 'run.safetensors' (str).
     """
-    if isinstance(x, bool) or type(x).__name__ in ("bool_", "bool"):
-        return bool(x)
-    raise OptionError(f"{owner}: {name} is True or False, not {describe(x)}.")
+    return checks.flag(owner, name, x, OptionError)
+
+
+def generator(owner: object, x: Any) -> Any:
+    """`x` as a `np.random.Generator`, if it is one, a seed, or None, which differs each time.
+
+    >>> generator("fit", "a")
+    Traceback (most recent call last):
+        ...
+    miniflow.options.OptionError: fit: rng is a whole number or an np.random.Generator, not 'a' (str).
+    """  # noqa: E501 (the message is one line)
+    try:
+        if not isinstance(x, (bool, float)):
+            return np.random.default_rng(x)
+    except (TypeError, ValueError):
+        pass
+    raise OptionError(
+        f"{owner}: rng is a whole number or an np.random.Generator, not {describe(x)}."
+    )
+
+
+def dtype_of(owner: object, x: Any) -> "np.dtype[Any]":
+    """`x` as a dtype of numbers.
+
+    >>> dtype_of("layers.Input", "f4")
+    dtype('float32')
+    """
+    try:
+        dtype: np.dtype[Any] = np.dtype(x)
+    except TypeError:
+        dtype = np.dtype(object)
+    if x is None or dtype.kind not in "biuf":
+        raise OptionError(f"{owner}: dtype is one of numbers, np.float32 say, not {describe(x)}.")
+    return dtype
 
 
 def file_path(owner: str, x: Any, name: str = "path") -> str:

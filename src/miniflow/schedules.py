@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.graph.checks import is_listed, tell_wrong_calls
+from miniflow.graph.values import describe
 from miniflow.options import OptionError, number, whole
 
 __all__ = [
@@ -180,6 +182,10 @@ class PiecewiseConstant:
     values: Sequence[float]
 
     def __post_init__(self) -> None:
+        for name in ("boundaries", "values"):
+            if not is_listed(getattr(self, name)):
+                seen = describe(getattr(self, name))
+                raise OptionError(f"PiecewiseConstant: {name} is a list of numbers, not {seen}.")
         for boundary in self.boundaries:
             whole("PiecewiseConstant", "a boundary", boundary, least=0)
         for value in self.values:
@@ -205,3 +211,9 @@ def _cosine(first: float, last: float, progress: Any) -> Any:
     """From `first` to `last` along half a cosine, as `progress` goes from 0 to 1; then `last`."""
     bounded = np.minimum(np.maximum(progress, 0.0), 1.0)
     return last + (first - last) * (1 + np.cos(math.pi * bounded)) / 2
+
+
+_INSTEAD = {"decay_steps": "write steps=", "decay_rate": "write factor=", "gamma": "write factor="}
+
+for _name in __all__:
+    tell_wrong_calls(globals()[_name], _INSTEAD)

@@ -91,6 +91,8 @@ class Node(Operators, NoNumber, Copied):
                 f"{type(self).__name__}: Node.__init__ takes a list of inbound nodes: "
                 "Node.__init__(self, [x])."
             )
+        if name is not None and not isinstance(name, str):
+            raise GraphError(f"{type(self).__name__}: name is text, not {describe(name)}.")
         self.inbound_nodes: Sequence[Node] = list(inbound_nodes)
         self.name = name
         self.value: Any = None
@@ -365,6 +367,13 @@ class Op(Node):
         cls._validates = cls.validate is not Op.validate
 
     def __init__(self, *inputs: Any, name: str | None = None) -> None:
+        for given in inputs:
+            if isinstance(given, (list, tuple)) and any(isinstance(x, Node) for x in given):
+                kind = type(self).__name__
+                raise GraphError(
+                    f"{kind} was given a list of nodes: Op.__init__ takes its inbound nodes one "
+                    "by one, Op.__init__(self, x, y)."
+                )
         Node.__init__(self, [as_node(x, type(self).__name__) for x in inputs], name)
 
     def compute(self, *values: Any) -> Any:

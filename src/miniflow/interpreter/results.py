@@ -79,7 +79,7 @@ def node_failed(node: Node, method: str, error: Exception) -> GraphError:
             return value_not_set(source)
     shapes = [(source.label, shape_of(source.value)) for source in node.inbound_nodes]
     of_shapes = method == "forward" and isinstance(error, (ValueError, IndexError))
-    if of_shapes and isinstance(node, Op) and node.expects:
+    if of_shapes and isinstance(node, Op) and node.expects and _refuses_ones(node):
         seen = " and ".join(f"{label} of shape {shape}" for label, shape in shapes)
         return ShapeError(f"{node} got {seen}; it takes {node.expects}.")
     seen = ", ".join(f"{label} {shape}" for label, shape in shapes)
@@ -94,3 +94,14 @@ def node_failed(node: Node, method: str, error: Exception) -> GraphError:
     return NodeError(
         f"{node}: {method}() {told}" + (f" Shapes of its inputs: {seen}." if seen else "")
     )
+
+
+def _refuses_ones(node: Op) -> bool:
+    """Whether it is the shapes that a node cannot compute with: ones in them fail as well."""
+    values = [source.value for source in node.inbound_nodes]
+    ones = [np.ones(shape_of(value), getattr(value, "dtype", _FLOAT)) for value in values]
+    try:
+        node.compute(*(array if array.shape else array[()] for array in ones))
+    except (ValueError, IndexError):
+        return True
+    return False

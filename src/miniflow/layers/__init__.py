@@ -31,6 +31,7 @@ Here: `base` has what all layers share, `Input` and `Sequential`; `weighted` the
 `plain` those that do not; `named` the activations and initialisers that go by a name.
 """
 
+from miniflow.graph.checks import tell_wrong_calls
 from miniflow.layers.base import Input, Layer, Sequential
 from miniflow.layers.plain import Activation, AveragePool, Dropout, Flatten, MaxPool, Reshape
 from miniflow.layers.weighted import Conv2D, Dense, LayerNorm
@@ -49,3 +50,19 @@ __all__ = [
     "Reshape",
     "Sequential",
 ]
+
+_INSTEAD = {
+    "input_shape": "layers.Input((784,)) says it, on which a layer is built",
+    "input_dim": "layers.Input((784,)) says it, on which a layer is built",
+    "in_features": "layers.Input((784,)) says it, on which a layer is built",
+    "kernel_size": "write size=",
+    "pool_size": "write size=",
+    "strides": "write stride=",
+    "eps": "write epsilon=",
+    "p": "write rate=",
+    "seed": "write rng=",
+    "use_bias": "a Dense has a bias; X @ mf.Parameter(W) has none",
+}
+
+for _name in set(__all__) - {"Input"}:  # a function
+    tell_wrong_calls(globals()[_name], _INSTEAD)

@@ -8,11 +8,12 @@ from numpy.typing import DTypeLike
 
 from miniflow import graph
 from miniflow.graph import Node, Parameter
+from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.layers.example_shapes import Row, declare, row_of
 from miniflow.layers.named import Initializer, NodeFunction, checked_node, initializer_of
-from miniflow.options import OptionError, whole
+from miniflow.options import OptionError, dtype_of, generator, whole
 
 Rng = np.random.Generator | int | None
 
@@ -33,13 +34,13 @@ def Input(
     """
     sizes = checked_shape("Input", shape)
     node = graph.Input(name)
-    declare(node, Row(sizes, np.dtype(dtype)))
+    declare(node, Row(sizes, dtype_of("Input", dtype)))
     return node
 
 
 def checked_shape(owner: str, shape: Sequence[int]) -> tuple[int, ...]:
     """The shape of one example. Raises OptionError if it is none, such as 784 for (784,)."""
-    if not isinstance(shape, Iterable):
+    if not is_listed(shape):
         raise OptionError(f"{owner}: the shape of one example is (784,), say, not {shape!r}.")
     return tuple(whole(owner, "each size of the shape", size, least=1) for size in shape)
 
@@ -56,6 +57,11 @@ class Layer:
     kind = "layer"  # what numbered names begin with
 
     def __init__(self, name: str | None = None, rng: Rng = None) -> None:
+        owner = type(self).__name__
+        if name is not None and not isinstance(name, str):
+            raise OptionError(f"{owner}: name is text, not {describe(name)}.")
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            generator(owner, rng)  # told here; a seed is drawn from when the layer is called
         self.name = name
         self.rng = rng
         self.parameters: dict[str, Parameter] = {}
@@ -92,9 +98,9 @@ class Layer:
     ) -> Parameter:
         """The parameter of that name in this layer: a new one at the first call."""
         if not isinstance(self.rng, np.random.Generator):
-            self.rng = np.random.default_rng(self.rng)
+            self.rng = generator(type(self).__name__, self.rng)
         if key not in self.parameters:
-            value = initializer_of(initializer)(shape, self.rng, dtype)
+            value = initializer_of(initializer)(shape, self.rng, dtype)  # type: ignore[arg-type]
             self.parameters[key] = Parameter(value, f"{self.name}/{key}")
         return self.parameters[key]
 
@@ -122,6 +128,11 @@ class Sequential(Layer):
 
     def __init__(self, layers: Iterable[NodeFunction], *, rng: Rng = None) -> None:
         Layer.__init__(self, "sequential", rng)
+        if not is_listed(layers):
+            raise OptionError(
+                f"Sequential takes a list of layers, Sequential([layer, ...]), "
+                f"not {describe(layers)}."
+            )
         self.layers = list(layers)
         for layer in self.layers:
             if not callable(layer):
@@ -129,7 +140,7 @@ class Sequential(Layer):
 
     def build(self, x: Node, name: str) -> Node:
         if not isinstance(self.rng, np.random.Generator):
-            self.rng = np.random.default_rng(self.rng)
+            self.rng = generator(type(self).__name__, self.rng)
         for layer in self.layers:
             if isinstance(layer, Layer) and layer.rng is None:
                 layer.rng = self.rng

@@ -31,7 +31,7 @@ def activation_of(given: str | NodeFunction | None) -> NodeFunction | None:
     """What an option `activation` means. Raises OptionError if there is none of that name."""
     if given is None or callable(given):
         return given
-    if given not in ACTIVATIONS:
+    if not isinstance(given, str) or given not in ACTIVATIONS:
         raise OptionError(
             f"There is no activation {given!r}; there are {', '.join(ACTIVATIONS)}, and any "
             "function that takes a node and returns one."
@@ -68,7 +68,7 @@ def initializer_of(given: Initializer | str) -> Initializer:
     """What an option such as `kernel_initializer` means; OptionError if there is no such name."""
     if callable(given):
         return given
-    if given not in initializers.__all__:
+    if not isinstance(given, str) or given not in initializers.__all__:
         raise OptionError(
             f"There is no initializer {given!r}; there are {', '.join(initializers.__all__)}."
         )

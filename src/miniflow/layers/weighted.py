@@ -16,6 +16,7 @@ from miniflow.layers.named import (
     activated,
     activation_of,
     initializer_before,
+    initializer_of,
 )
 from miniflow.nodes.sliding import Padding, Pair, pair_of
 from miniflow.options import whole
@@ -60,8 +61,10 @@ class Dense(Layer):
         Layer.__init__(self, name, rng)
         self.units = whole("Dense", "units", units, least=1)
         self.activation = activation_of(activation)
-        self.kernel_initializer = kernel_initializer or initializer_before(activation)
-        self.bias_initializer = bias_initializer
+        self.kernel_initializer = initializer_of(
+            initializer_before(activation) if kernel_initializer is None else kernel_initializer
+        )
+        self.bias_initializer = initializer_of(bias_initializer)
 
     def build(self, x: Node, name: str) -> Node:
         row = row_of(x)
@@ -110,12 +113,14 @@ class Conv2D(Layer):
     ) -> None:
         Layer.__init__(self, name, rng)
         self.filters = whole("Conv2D", "filters", filters, least=1)
-        self.size = pair_of(size, "size")
+        self.size = pair_of("Conv2D", "size", size)
         self.groups = whole("Conv2D", "groups", groups, least=1)
         self.options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
         self.activation = activation_of(activation)
-        self.kernel_initializer = kernel_initializer or initializer_before(activation)
-        self.bias_initializer = bias_initializer
+        self.kernel_initializer = initializer_of(
+            initializer_before(activation) if kernel_initializer is None else kernel_initializer
+        )
+        self.bias_initializer = initializer_of(bias_initializer)
 
     def build(self, x: Node, name: str) -> Node:
         row = row_of(x)

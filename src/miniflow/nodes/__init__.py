@@ -1,5 +1,7 @@
-"""The built-in nodes, one family a file."""
+"""The built-in nodes, one family a file; what holds for all of them is at the end of this one."""
 
+from miniflow.graph import Constant, Input, Parameter
+from miniflow.graph.checks import tell_wrong_calls
 from miniflow.nodes.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from miniflow.nodes.arithmetic import Add, Div, Exp, Log, Mul, Neg, Pow, Sqrt, Sub
 from miniflow.nodes.condition import (
@@ -72,5 +74,26 @@ __all__ = [
     "Where",
 ]
 
+_INSTEAD = {  # keywords of other libraries
+    "dim": "write axis=",
+    "keepdim": "write keepdims=",
+    "eps": "write epsilon=",
+    "alpha": "write slope=",
+    "negative_slope": "write slope=",
+    "p": "write rate=",
+    "kernel_size": "write size=",
+    "pool_size": "write size=",
+    "strides": "write stride=",
+    "weight": "write class_weights=",
+    "inplace": "a node leaves its inputs as they are",
+    "shape": "an Input has the shape of what is fed; mf.layers.Input((784,)) says it beforehand",
+    "trainable": "what an optimizer is not to move is a Constant",
+    "requires_grad": "wrt= says what gradients are asked for",
+    "dtype": "a node has the dtype of its values: x.astype(dtype)",
+}
+
 for _name in __all__:
     globals()[_name].widens_float16 = True
+    tell_wrong_calls(globals()[_name], _INSTEAD)
+for _class in (Input, Constant, Parameter):
+    tell_wrong_calls(_class, _INSTEAD)

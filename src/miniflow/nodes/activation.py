@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
+from miniflow.graph.checks import number
 from miniflow.graph.operators import WAYS
 from miniflow.graph.values import promote, where
+from miniflow.nodes.options import one_axis
 
 
 def sigmoid(x: Any) -> Any:
@@ -111,7 +113,8 @@ class LeakyReLU(Op):
 
     def __init__(self, x: Any, *, slope: float = 0.01, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.slope = float(slope)  # a NumPy number would widen float32
+        # As Python's number: NumPy's would widen float32.
+        self.slope = number(self, "slope", slope, least=-math.inf)
 
     def compute(self, x: Any) -> Any:
         return where(x > 0, x, self._scaled(x))
@@ -173,9 +176,9 @@ class Softmax(Op):
 
     expects = "an array with at least one entry along its axis"
 
-    def __init__(self, x: Any, *, axis: int = -1, name: str | None = None) -> None:
+    def __init__(self, x: Any, axis: int = -1, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.axis = axis
+        self.axis = one_axis(self, axis)
 
     def compute(self, x: Any) -> Any:
         return softmax(x, self.axis)
@@ -200,9 +203,9 @@ class LogSoftmax(Op):
 
     expects = "an array with at least one entry along its axis"
 
-    def __init__(self, x: Any, *, axis: int = -1, name: str | None = None) -> None:
+    def __init__(self, x: Any, axis: int = -1, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.axis = axis
+        self.axis = one_axis(self, axis)
 
     def compute(self, x: Any) -> Any:
         shifted = below_largest(promote(x), self.axis)

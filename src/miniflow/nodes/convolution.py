@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import GraphError, ShapeError
+from miniflow.errors import ShapeError
 from miniflow.graph import Op
+from miniflow.graph.checks import whole
 from miniflow.graph.integers import as_operands
 from miniflow.graph.values import shape_of
 from miniflow.nodes.sliding import (
@@ -76,12 +77,10 @@ class Conv2D(Op):
         name: str | None = None,
     ) -> None:
         Op.__init__(self, x, W, *(() if b is None else (b,)), name=name)
-        self.stride = pair_of(stride, "stride")
-        self.dilation = pair_of(dilation, "dilation")
-        self.padding = padding_of(padding)
-        if not isinstance(groups, int) or groups < 1:
-            raise GraphError(f"{self}: groups must be a whole number ≥ 1, not {groups!r}.")
-        self.groups = groups
+        self.stride = pair_of(self, "stride", stride)
+        self.dilation = pair_of(self, "dilation", dilation)
+        self.padding = padding_of(self, padding)
+        self.groups = whole(self, "groups", groups, least=1)
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)

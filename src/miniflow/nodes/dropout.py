@@ -13,6 +13,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Node, Op
+from miniflow.graph.checks import number, whole
 from miniflow.graph.values import describe, promote, shape_of, where
 
 NOT_FED = -1
@@ -73,10 +74,8 @@ class Dropout(Op):
     ) -> None:
         following = _stream_after_those_of(seed)
         Op.__init__(self, x, seed, name=name)
-        if not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
-            raise GraphError(f"{self}: the rate must be at least 0 and below 1, not {rate!r}.")
-        self.rate = float(rate)
-        self.stream = following if stream is None else stream
+        self.rate = number(self, "rate", rate, below=1.0)
+        self.stream = following if stream is None else whole(self, "stream", stream, least=0)
 
     def validate(self, x: Any, seed: Any) -> None:
         if shape_of(seed) or not np.issubdtype(np.asarray(seed).dtype, np.integer):

@@ -2,6 +2,7 @@
 without one.
 """
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from miniflow.graph.values import (
     where,
 )
 from miniflow.nodes.activation import below_largest, sigmoid, softmax
+from miniflow.nodes.class_weights import class_weights_of, weight_of_each
 
 _UNSIGNED = {  # in either order of bytes: a file's may not be the machine's
     np.dtype(f"{order}i{size}"): np.dtype(f"{order}u{size}")
@@ -37,11 +39,14 @@ class CrossEntropyWithSoftmax(Op):
         y: labels, integers in [0, k), shape (n,).
         label_smoothing: ε in [0, 1): the target is 1 - ε + ε/k at the label and ε/k elsewhere; 0 by
             default (Szegedy et al., "Rethinking the Inception Architecture", 2016).
-        class_weights: shape (k,); each class's share of the loss counts that much, and the mean is
-            over the weights of the labels; None (all 1) by default.
+        class_weights: numbers of at least 0, shape (k,), or a dictionary {class: weight}, of which
+            other classes have 1; each class's share of the loss counts that much, and the mean is
+            over the weights of the labels. None (all 1) by default.
         name: None by default.
 
-    The logits are shifted by their largest, so that ±1e4 is as good as ±1.
+    The logits are shifted by their largest, so that ±1e4 is as good as ±1, and -∞ is a class that
+    is ruled out. A batch whose labels' weights are all 0 counts nothing: its loss is 0, and its
+    gradient.
 
     >>> import numpy as np, miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
@@ -62,10 +67,13 @@ class CrossEntropyWithSoftmax(Op):
         name: str | None = None,
     ) -> None:
         Op.__init__(self, x, y, name=name)
-        if not 0 <= label_smoothing < 1:
-            raise GraphError(f"{self}: label_smoothing is in [0, 1), and was {label_smoothing}.")
-        self.label_smoothing = label_smoothing
-        self.class_weights = None if class_weights is None else np.asarray(class_weights)
+        is_number = isinstance(label_smoothing, numbers.Real)
+        if isinstance(label_smoothing, bool) or not (is_number and 0 <= label_smoothing < 1):
+            raise GraphError(f"{self}: label_smoothing is in [0, 1), and was {label_smoothing!r}.")
+        self.label_smoothing = float(label_smoothing)
+        self.class_weights = (
+            None if class_weights is None else class_weights_of(self, class_weights)
+        )
 
     def _softmax(self, x: Any) -> Any:
         """The softmax of a vector, or of each row of a matrix."""
@@ -84,11 +92,8 @@ class CrossEntropyWithSoftmax(Op):
                 f"{self}: {labels} has labels from {y.min()} to {y.max()}; "
                 f"{logits} of shape {seen} has the classes 0 to {seen[1] - 1}."
             )
-        if self.class_weights is not None and self.class_weights.shape != seen[1:]:
-            raise ShapeError(
-                f"{self}: class_weights has shape {self.class_weights.shape}; "
-                f"{self.inbound_nodes[0].label} of shape {seen} has {seen[1]} classes."
-            )
+        if self.class_weights is not None:
+            weight_of_each(self, self.class_weights, seen)
 
     def _refuse_labels(self, seen: tuple[int, ...], y: Any) -> None:
         logits, labels = (node.label for node in self.inbound_nodes)
@@ -103,6 +108,12 @@ class CrossEntropyWithSoftmax(Op):
             raise ShapeError(
                 f"{self}: {labels} has shape {y.shape}; labels have shape {seen[:1]}, "
                 f"one for each row of {logits}, {seen}.{hint}"
+            )
+        if y.dtype.kind == "f" and not (broken := np.isfinite(y) & (y == np.rint(y))).all():
+            at = int(np.argmin(broken))
+            raise GraphError(
+                f"{self}: {labels} has {y[at]} at index {at}; labels are the numbers of classes, "
+                f"integers from 0 to {seen[1] - 1}."
             )
         raise GraphError(
             f"{self}: {labels} has dtype {y.dtype}; labels are integers: y.astype(int)."
@@ -142,7 +153,7 @@ class CrossEntropyWithSoftmax(Op):
         targets[np.arange(n), y] += 1 - self.label_smoothing
         if self.class_weights is None:
             return targets / n
-        weights = (self.class_weights / self.class_weights.max()).astype(like.dtype)
+        weights = weight_of_each(self, self.class_weights, like.shape).astype(like.dtype)
         total = np.sum(np.take(weights, y))
         return where(total > 0, targets * weights / where(total > 0, total, 1.0), 0.0)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.checks import number
 from miniflow.graph.integers import as_operands
 from miniflow.graph.means import mean, root_mean_square, shrink
 from miniflow.graph.values import promote, shape_of
@@ -37,9 +38,9 @@ class LayerNorm(Op):
         self, x: Any, gain: Any, shift: Any, *, epsilon: float = 1e-5, name: str | None = None
     ) -> None:
         Op.__init__(self, x, gain, shift, name=name)
-        if not epsilon > 0:
+        self.epsilon = number(self, "epsilon", epsilon)
+        if self.epsilon == 0:
             raise GraphError(f"{self}: epsilon must be positive, not {epsilon!r}.")
-        self.epsilon = float(epsilon)
 
     def compute(self, x: Any, gain: Any, shift: Any) -> Any:
         self._check(shape_of(x), shape_of(gain), shape_of(shift))

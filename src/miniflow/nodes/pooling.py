@@ -41,9 +41,9 @@ class _Pool(Op):
         name: str | None = None,
     ) -> None:
         Op.__init__(self, x, name=name)
-        both = pair_of(size, "size")
-        step = both if stride is None else pair_of(stride, "stride")
-        self.window = Window(both, step, (1, 1), padding_of(padding))
+        both = pair_of(self, "size", size)
+        step = both if stride is None else pair_of(self, "stride", stride)
+        self.window = Window(both, step, (1, 1), padding_of(self, padding))
 
     def _places(self, x: Any) -> Places:
         check_images(str(self), self.inbound_nodes[0].label, x)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import ShapeError
 from miniflow.graph import Op
+from miniflow.graph.checks import flag
 from miniflow.graph.integers import whole_or_floating
 from miniflow.graph.means import mean
 from miniflow.graph.operators import WAYS
 from miniflow.graph.values import in_dtype_of, shape_of, where
-
-Axis = int | tuple[int, ...] | None
+from miniflow.nodes.options import Axes, some_axes
 
 
 class Reduction(Op):
@@ -21,7 +22,8 @@ class Reduction(Op):
 
     Args:
         x: any shape.
-        axis: an axis, a tuple of axes, or None for all of them (default).
+        axis: an axis, a tuple of axes, or None for all of them (default); by its name or, as for
+            NumPy, without it: `Sum(x, 0)`.
         keepdims: whether the reduced axes stay, with size 1; False by default.
         name: None by default.
     """
@@ -29,15 +31,25 @@ class Reduction(Op):
     expects = "an array that has that axis"
 
     def __init__(
-        self, x: Any, *, axis: Axis = None, keepdims: bool = False, name: str | None = None
+        self, x: Any, axis: Axes = None, *, keepdims: bool = False, name: str | None = None
     ) -> None:
         Op.__init__(self, x, name=name)
-        self.axis = tuple(axis) if isinstance(axis, list) else axis
-        self.keepdims = keepdims
+        self.axis = some_axes(self, axis)
+        self.keepdims = flag(self, "keepdims", keepdims)
+
+    def _axes(self, x: Any) -> Axes:
+        """The axis, as NumPy is told it; ShapeError where two of them are the same one."""
+        shape, axis = shape_of(x), self.axis
+        if not shape and axis in (0, -1):  # NumPy lets a number have one here
+            return None
+        if isinstance(axis, tuple) and _names_one_twice(axis, len(shape)):
+            label = self.inbound_nodes[0].label
+            raise ShapeError(f"{self}: axis={axis} names an axis of {label}, {shape}, twice.")
+        return axis
 
     def _kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the result had keepdims been True."""
-        axes = range(len(shape)) if self.axis is None else np.atleast_1d(self.axis)
+        axes: Any = range(len(shape)) if self.axis is None else np.atleast_1d(self.axis)
         reduced = {int(axis) % len(shape) for axis in axes}
         return tuple(1 if i in reduced else n for i, n in enumerate(shape))
 
@@ -60,7 +72,7 @@ class Sum(Reduction):
     """
 
     def compute(self, x: Any) -> Any:
-        total = partial(np.sum, axis=self.axis, keepdims=self.keepdims)
+        total = partial(np.sum, axis=self._axes(x), keepdims=self.keepdims)
         digits = math.log2(max(1, math.prod(shape_of(x))))  # of the number of entries
         return whole_or_floating(total, lambda bits: bits[0] + digits, (x,), self)
 
@@ -78,7 +90,11 @@ class Mean(Reduction):
     """
 
     def compute(self, x: Any) -> Any:
-        return mean(x, self.axis, self.keepdims)
+        kept = self._kept(shape_of(x)) if shape_of(x) else ()
+        if math.prod(shape_of(x)) == 0 != math.prod(kept):
+            label = self.inbound_nodes[0].label
+            raise ShapeError(f"{self}: {label} has shape {shape_of(x)}: no entries have no mean.")
+        return mean(x, self._axes(x), self.keepdims)
 
     def gradient(self, grad: Any, x: Any) -> Any:
         shape = shape_of(x)
@@ -98,14 +114,19 @@ class Max(Reduction):
     expects = "an array that has that axis, and at least one entry along it"
 
     def compute(self, x: Any) -> Any:
-        return np.max(x, axis=self.axis, keepdims=self.keepdims)
+        return np.max(x, axis=self._axes(x), keepdims=self.keepdims)
 
     def gradient(self, grad: Any, x: Any) -> Any:
         largest = self._spread(self.value, x) == x
-        ties = self._spread(np.sum(largest, axis=self.axis, keepdims=True), x)
+        ties = self._spread(np.sum(largest, axis=self._axes(x), keepdims=True), x)
         # The division in the dtype of the gradient: integers would promote float32 to float64.
         spread = self._spread(grad, x)
         return (where(largest, spread / in_dtype_of(spread, ties), 0.0),)
+
+
+def _names_one_twice(axes: tuple[int, ...], rank: int) -> bool:
+    inside = {axis % rank for axis in axes if -rank <= axis < rank}
+    return len(inside) < len(axes) and all(-rank <= axis < rank for axis in axes)
 
 
 WAYS.update(

@@ -3,6 +3,7 @@ choose.
 """
 
 import math
+import operator
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
+from miniflow.graph.checks import is_whole
 from miniflow.graph.integers import as_one_array
 from miniflow.graph.operators import OPERATORS, WAYS
-from miniflow.graph.values import ones_like, shape_of, where
+from miniflow.graph.values import describe, ones_like, shape_of, where
 from miniflow.nodes.arithmetic import BROADCASTING
+from miniflow.nodes.options import one_axis, order_of_axes, shape_to_fill
 
 
 class Reshape(Op):
@@ -32,7 +35,7 @@ class Reshape(Op):
 
     def __init__(self, x: Any, shape: int | tuple[int, ...], *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        self.shape = shape_to_fill(self, shape)
         self.expects = f"an array whose number of entries fits the new shape, {self.shape}"
 
     def compute(self, x: Any) -> Any:
@@ -87,8 +90,8 @@ class Transpose(Op):
         self, x: Any, axes: tuple[int, ...] | None = None, *, name: str | None = None
     ) -> None:
         Op.__init__(self, x, name=name)
-        self.axes = None if axes is None else tuple(axes)
-        self.expects = f"an array with {'its' if axes is None else len(axes)} axes"
+        self.axes = order_of_axes(self, axes)
+        self.expects = f"an array with {'its' if self.axes is None else len(self.axes)} axes"
 
     def compute(self, x: Any) -> Any:
         return np.transpose(x, self.axes)
@@ -125,7 +128,7 @@ class Concat(Op):
                     "Concat takes its nodes one by one, and not in a list: Concat(x, y, axis=0)."
                 )
         Op.__init__(self, *inputs, name=name)
-        self.axis = axis
+        self.axis = one_axis(self, axis)
 
     def compute(self, *values: Any) -> Any:
         return np.concatenate(as_one_array(*values, owner=self), axis=self.axis)
@@ -159,7 +162,9 @@ class GetItem(Op):
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, Node) for part in parts):
             raise GraphError(f"{self}: an index that is a node goes through Gather(x, index).")
-        self.index = tuple(_as_index(part) if isinstance(part, list) else part for part in parts)
+        self.index = tuple(_as_index(self, part) for part in parts)
+        if sum(part is Ellipsis for part in self.index) > 1:
+            raise GraphError(f"{self}: an index has one `...` at most.")
         self.expects = f"an array in which [{', '.join(map(_as_written, self.index))}] exists"
         self._may_repeat = any(isinstance(part, np.ndarray) for part in self.index)
 
@@ -233,10 +238,29 @@ def _zeros_for(x: Any, grad: Any) -> Any:
     return np.zeros(x.shape, grad.dtype if hasattr(grad, "dtype") else ones_like(x).dtype)
 
 
-def _as_index(part: list[Any]) -> Any:
-    """A list in an index as the array that NumPy makes of it: an empty one picks nothing."""
-    array = np.asarray(part)
-    return array if array.size else array.astype(np.intp)
+def _as_index(node: Node, part: Any) -> Any:
+    """One part of an index, if NumPy knows it; a list as the array that NumPy makes of it: an empty
+    one picks nothing.
+    """
+    if part is None or part is Ellipsis or isinstance(part, bool) or is_whole(part):
+        return part
+    if isinstance(part, slice):
+        bounds = (part.start, part.stop, part.step)
+        if all(bound is None or is_whole(bound) for bound in bounds):
+            if part.step is not None and operator.index(part.step) == 0:
+                raise GraphError(f"{node}: a slice with a step of 0 goes nowhere.")
+            return part
+    elif isinstance(part, (list, np.ndarray, np.generic)):
+        array = np.asarray(part)
+        if isinstance(part, list) and not array.size:
+            return array.astype(np.intp)
+        if array.dtype.kind in "biu":
+            return array if isinstance(part, list) else part
+    written = _as_written(part) if isinstance(part, slice) else describe(part)
+    raise GraphError(
+        f"{node}: an index has whole numbers, slices of them, None, `...`, and arrays of whole "
+        f"numbers or of booleans; not {written}."
+    )
 
 
 def _as_written(part: Any) -> str:

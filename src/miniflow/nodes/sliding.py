@@ -6,12 +6,14 @@ zeros. Along one axis, a window of size k and dilation d spans d (k - 1) + 1 ent
 h entries with a border of p before and q after it has 1 + ⌊(h + p + q - span) / stride⌋ places.
 """
 
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
-from miniflow.graph.values import shape_of
+from miniflow.graph.checks import is_listed, is_whole
+from miniflow.graph.values import describe, shape_of
 
 Pair = tuple[int, int]
 Padding = int | Pair | str
@@ -38,21 +40,26 @@ class Places(NamedTuple):
         return self.border != ((0, 0), (0, 0))
 
 
-def pair_of(value: int | Pair, name: str, least: int = 1) -> Pair:
+def pair_of(owner: object, name: str, value: int | Pair, least: int = 1) -> Pair:
     """A number for both axes, or one for each; GraphError where it is neither."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or not all(isinstance(n, int) and n >= least for n in both):
-        raise GraphError(f"{name} must be a whole number ≥ {least}, or two of them, not {value!r}.")
-    return both[0], both[1]
+    both: Any = tuple(value) if is_listed(value) else (value, value)  # type: ignore[arg-type]
+    if len(both) != 2 or not all(is_whole(n) and n >= least for n in both):
+        raise GraphError(
+            f"{owner}: {name} must be a whole number ≥ {least}, or two of them, "
+            f"not {describe(value)}."
+        )
+    return operator.index(both[0]), operator.index(both[1])
 
 
-def padding_of(padding: Padding) -> str | Pair:
+def padding_of(owner: object, padding: Padding) -> str | Pair:
     """`"valid"` as no border, `"same"` as it is, a number or two as the width of the border."""
-    if isinstance(padding, str):
+    if padding is None or isinstance(padding, str):
         if padding not in ("valid", "same"):
-            raise GraphError(f"padding must be 'valid', 'same' or a number, not {padding!r}.")
+            raise GraphError(
+                f"{owner}: padding must be 'valid', 'same' or a number, not {padding!r}."
+            )
         return (0, 0) if padding == "valid" else padding
-    return pair_of(padding, "padding", least=0)
+    return pair_of(owner, "padding", padding, least=0)
 
 
 def check_images(label: str, source: str, x: Any) -> None:

@@ -35,11 +35,12 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
+from miniflow.graph.checks import tell_wrong_calls
 from miniflow.graph.half import widen
 from miniflow.graph.means import hypot
 from miniflow.graph.values import describe, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
-from miniflow.options import OptionError, number
+from miniflow.options import OptionError, flag, number
 
 __all__ = ["SGD", "Adam", "AdamW", "Clipping", "Optimizer", "RMSprop"]
 
@@ -101,7 +102,7 @@ class Optimizer:
             pass  # a compiled step will be given the number
         elif isinstance(lr, numbers.Real):
             lr = number(owner, "lr", lr)
-        elif isinstance(lr, np.ndarray) or not callable(lr):
+        elif isinstance(lr, (np.ndarray, type)) or not callable(lr):
             raise OptionError(
                 f"{owner}: lr is a number, or a schedule (a function of the step), "
                 f"not {describe(lr)}."
@@ -175,7 +176,7 @@ class Optimizer:
         if "step" in self.state:
             step = self.state["step"]
             if callable(lr):
-                lr = lr(step)
+                lr = self._scheduled(lr(step))
             step += 1
         for i, (parameter, grad) in enumerate(zip(parameters, gradients, strict=True)):
             value = parameter.value
@@ -184,6 +185,17 @@ class Optimizer:
             self._move(wide, grad, _cast(lr, wide.dtype), *kept)
             if wide is not value:
                 value[...] = wide
+
+    def _scheduled(self, lr: Any) -> Any:
+        """What a schedule returned, if it is one number."""
+        if (isinstance(lr, numbers.Real) or hasattr(lr, "dtype")) and shape_of(lr) == ():
+            return lr
+        name = getattr(self._lr, "__name__", repr(self._lr))
+        seen = f"an array of shape {shape_of(lr)}" if shape_of(lr) else describe(lr)
+        raise OptionError(
+            f"{type(self).__name__}: the schedule {name} returned {seen}: a learning rate is one "
+            "number."
+        )
 
     def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
         """Change `value`, and the arrays kept for it, in place."""
@@ -248,7 +260,7 @@ class SGD(Optimizer):
     ) -> None:
         Optimizer.__init__(self, lr, **clipping)
         self.momentum = number("SGD", "momentum", momentum, below=1.0)
-        self.nesterov = bool(nesterov)
+        self.nesterov = flag("SGD", "nesterov", nesterov)
         self.weight_decay = number("SGD", "weight_decay", weight_decay)
         self.slots = ("velocity",) if self.momentum else ()
         if self.nesterov and not self.momentum:
@@ -434,3 +446,7 @@ def _is_traced(x: Any) -> bool:
 def _cast(x: Any, dtype: Any) -> Any:
     """A scalar in the dtype of what it meets; a Python number adapts itself (NEP 50)."""
     return x.astype(dtype) if hasattr(x, "dtype") else x
+
+
+for _optimizer in (SGD, Adam, AdamW, RMSprop):
+    tell_wrong_calls(_optimizer)

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from miniflow.errors import CallError
 from miniflow.graph.means import SMALL
 from miniflow.graph.values import where
 from miniflow.options import OptionError, number
@@ -75,12 +76,12 @@ def checked_clipping(owner: str, clipping: Clipping) -> dict[str, float]:
     """The bound that was given, if any.
 
     Raises:
-        TypeError: there is no such option.
+        CallError: there is no such option.
         OptionError: it is no number above 0, or there are two.
     """
     names = list(Clipping.__annotations__)
     if unknown := [name for name in clipping if name not in names]:
-        raise TypeError(f"{owner} has no option {unknown[0]!r}; {_instead(unknown[0], names)}.")
+        raise CallError(f"{owner} has no option {unknown[0]!r}; {_instead(unknown[0], names)}.")
     bounds = {
         name: number(owner, name, bound) for name, bound in clipping.items() if bound is not None
     }

@@ -32,6 +32,8 @@ def einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = Fal
         term, array = _product(term, array, *_without_repeats(next_term, next_array), wanted)
     gone = tuple(i for i, letter in enumerate(term) if letter not in result)
     array = np.sum(array, axis=gone) if gone else array
+    # NumPy adds up in the dtype of the operands, where a sum of small integers is int64.
+    array = array.astype(np.result_type(*(operand.dtype for operand in arrays)))
     kept = [letter for letter in term if letter in result]
     if not kept:
         return array[()]

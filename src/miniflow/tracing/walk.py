@@ -81,8 +81,13 @@ class Walk:
         self.trace.origin = self._origin(node, phase)
         try:
             return self.guard(f"{node}", phase, method)
-        except (GraphError, CompileError):
+        except GraphError:
             raise
+        except CompileError as refusal:
+            if node._is_foreign:
+                raise
+            # Our own nodes can be recorded, with what fits them: the interpreter says what does.
+            raise GraphError(str(refusal)) from refusal
         except Exception as error:
             what = f"it raises {type(error).__name__}: {error}"
             # What the interpreter would say; if it says nothing, the cause is what must be told.

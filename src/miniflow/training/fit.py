@@ -29,7 +29,7 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
 from miniflow.optimizers import Optimizer
-from miniflow.options import OptionError, file_path, flag, whole, with_known_options
+from miniflow.options import OptionError, file_path, flag, generator, whole, with_known_options
 from miniflow.training.batching import Batch, Batches, batches_for
 from miniflow.training.callbacks import Callback
 from miniflow.training.checkpoints import (
@@ -165,7 +165,7 @@ def fit(
         validation=None if validation is None else batches_for(loss, validation, "validation"),
         epochs=whole("fit", "epochs", epochs, least=0),
         batch_size=whole("fit", "batch_size", batch_size, least=1),
-        rng=_checked_generator(rng),
+        rng=generator("fit", rng),
         callbacks=callbacks,
         checkpoint=checkpoint,
         seeds=[n for n in ancestors_in_order(loss) if n.wants_a_seed and n not in fed],
@@ -196,15 +196,6 @@ def _checked_callbacks(callbacks: Any) -> list[Callback]:
             hint = f" Make one: {callback.__name__}()." if made else ""
             raise OptionError(f"fit: callbacks has {describe(callback)}, no Callback.{hint}")
     return found
-
-
-def _checked_generator(rng: Any) -> np.random.Generator:
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"fit: rng is a whole number or an np.random.Generator, not {describe(rng)}."
-        ) from error
 
 
 @dataclass(eq=False)

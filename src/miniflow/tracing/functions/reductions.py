@@ -16,7 +16,9 @@ np: Any = numpy  # its own types know nothing of tracers
 def _reduce(primitive: str, x: Any, axis: Any, keepdims: bool, out: Any = None) -> Any:
     x = as_traced(x)
     operand = x.read()
-    params = {"axis": axes_of(axis, len(operand.shape)), "keepdims": bool(keepdims)}
+    rank = len(operand.shape)
+    axes = () if rank == 0 and axis in (0, -1) else axes_of(axis, rank)  # as NumPy has it
+    params = {"axis": axes, "keepdims": bool(keepdims)}
     result = wrap(active().record(primitive, [operand], params), getattr(x, "contiguous", True))
     return hand_over(result, out)
 

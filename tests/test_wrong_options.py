@@ -1,0 +1,322 @@
+"""Every option of every node, layer, optimizer, schedule and initialiser, given what it is not: it
+does what is right, or says in one sentence whose option it is, what fits and what was given.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import miniflow as mf
+from miniflow import initializers, layers, nodes, optimizers, schedules
+from miniflow.errors import CallError, GraphError, MiniflowError
+from miniflow.graph.values import describe
+
+x, y, seed = mf.Input("x"), mf.Input("y"), mf.Seed()
+MATRIX = {x: np.array([[1.0, 2.0], [3.0, 4.0]])}
+IMAGES = {x: np.arange(32.0).reshape(2, 4, 4, 1)}
+LABELLED = {**MATRIX, y: np.array([0, 1])}
+ONE = np.ones(2)
+
+WHOLE = [np.int64(1), np.uint8(1)]
+NUMBERS = [0.5, np.float32(0.5), np.float64(0.5)]
+WRONG = [
+    *(None, 1.5, "a", "", b"a", 1j, float("nan"), float("inf"), True, np.bool_(True), -1, -1.5),
+    *(
+        *WHOLE,
+        *NUMBERS,
+        [1],
+        [1.5],
+        [],
+        (0, 0),
+        (1, 2, 3),
+        {},
+        {"a": 1},
+        {0.5: 1},
+        object(),
+        mf.SGD,
+    ),
+    *(x, [x], np.array([1, 1]), np.array(2), np.array([0.5]), np.array([True]), np.ma.array([1])),
+]
+
+
+def used(build: Callable[[Any], mf.Node], feed: Any) -> Callable[[Any], Any]:
+    """A node that is built with an option, and run forward and backward."""
+    return lambda given: mf.value_and_grad(mf.Sum(build(given)), feed, ())
+
+
+Case = tuple[Callable[[Any], Any], list[Any]]  # what is done with the option, and what must do
+
+
+def node_cases() -> Iterator[tuple[str, Case]]:
+    for cls in (mf.Sum, mf.Mean, mf.Max):
+        name = cls.__name__
+        axis = used(lambda v, c=cls: c(x, axis=v), MATRIX)
+        yield f"{name}.axis", (axis, [None, -1, *WHOLE, [1], (0, 1), (), [-2, 1]])
+        yield f"{name}, axis without its name", (used(lambda v, c=cls: c(x, v), MATRIX), [*WHOLE])
+        flag = used(lambda v, c=cls: c(x, keepdims=v), MATRIX)
+        yield f"{name}.keepdims", (flag, [True, np.bool_(True)])
+    for cls in (mf.Softmax, mf.LogSoftmax):
+        axis = used(lambda v, c=cls: c(x, axis=v), MATRIX)
+        yield f"{cls.__name__}.axis", (axis, [-1, *WHOLE])
+    numbers = [*NUMBERS, *WHOLE]
+    slope = used(lambda v: mf.LeakyReLU(x, slope=v), MATRIX)
+    yield "LeakyReLU.slope", (slope, [0, -1.5, *numbers])
+    epsilon = used(lambda v: mf.LayerNorm(x, ONE, ONE, epsilon=v), MATRIX)
+    yield "LayerNorm.epsilon", (epsilon, numbers)
+    dropping = {**MATRIX, seed: 1}
+    yield "Dropout.rate", (used(lambda v: mf.Dropout(x, seed, v), dropping), [0, *NUMBERS])
+    stream = used(lambda v: mf.Dropout(x, seed, stream=v), dropping)
+    yield "Dropout.stream", (stream, [None, 0, *WHOLE])
+    shape = used(lambda v: mf.Reshape(x, v), MATRIX)
+    yield "Reshape.shape", (shape, [-1, np.int64(4), (4,), [2, -1], np.array([2, 2]), (1, 4, 1)])
+    axes = used(lambda v: mf.Transpose(x, v), MATRIX)
+    yield "Transpose.axes", (axes, [None, (1, 0), [0, 1], (-1, -2), np.array([1, 0])])
+    yield "Concat.axis", (used(lambda v: mf.Concat(x, x, axis=v), MATRIX), [0, -1, *WHOLE])
+    index = used(lambda v: x[v], MATRIX)
+    yield "GetItem.index", (index, [None, ..., -1, *WHOLE, [1], np.array([1, 1]), (0, 0), [], ()])
+    yield "a slice's start", (used(lambda v: x[v:], MATRIX), [None, -1, *WHOLE])
+    yield "a slice's step", (used(lambda v: x[::v], MATRIX), [None, -1, *WHOLE])
+    for cls in (mf.MaxPool, mf.AveragePool):
+        name, pairs = cls.__name__, [2, *WHOLE, (1, 2), [2, 1], np.array([2, 1])]
+        yield f"{name}.size", (used(lambda v, c=cls: c(x, v), IMAGES), pairs)
+        yield f"{name}.stride", (used(lambda v, c=cls: c(x, stride=v), IMAGES), [None, *pairs])
+        border = used(lambda v, c=cls: c(x, padding=v), IMAGES)
+        yield f"{name}.padding", (border, ["same", "valid", 0, *WHOLE, (0, 1)])
+    kernel = np.ones((2, 2, 1, 3))
+    for name in ("stride", "dilation"):
+        option = used(lambda v, n=name: mf.Conv2D(x, kernel, **{n: v}), IMAGES)
+        yield f"Conv2D.{name}", (option, [1, *WHOLE, (1, 2), np.array([2, 1])])
+    border = used(lambda v: mf.Conv2D(x, kernel, padding=v), IMAGES)
+    yield "Conv2D.padding", (border, ["same", "valid", 0, *WHOLE, (0, 2)])
+    yield "Conv2D.groups", (used(lambda v: mf.Conv2D(x, kernel, groups=v), IMAGES), WHOLE)
+
+    def loss(name: str) -> Callable[[Any], Any]:
+        return used(lambda v: mf.CrossEntropyWithSoftmax(x, y, **{name: v}), LABELLED)
+
+    yield "CrossEntropy.label_smoothing", (loss("label_smoothing"), [0, 0.0, *NUMBERS])
+    weights = [None, [1, 2], (0.5, 0), np.float32([1, 3]), {}, {1: 2}, {np.int64(0): 0.5}]
+    yield "CrossEntropy.class_weights", (loss("class_weights"), weights)
+    for cls in (mf.Input, mf.Seed):
+        yield f"{cls.__name__}.name", (lambda v, c=cls: c(name=v), [None, "a", ""])
+    for cls in (mf.ReLU, mf.Add, mf.Parameter, mf.Constant, mf.Flatten, mf.Not):
+        yield f"{cls.__name__}.name", (lambda v, c=cls: c(MATRIX[x], name=v), [None, "a"])
+
+
+def optimizer_cases() -> Iterator[tuple[str, Case]]:
+    def moved(cls: Any, name: str) -> Callable[[Any], Any]:
+        others = {"momentum": 0.9} if name == "nesterov" else {}
+        w = mf.Parameter([1.0])
+        return lambda v: cls(**{**others, name: v}).update([w], [np.ones(1)])
+
+    shares = {"momentum", "beta_1", "beta_2", "rho"}
+    for cls in (mf.SGD, mf.Adam, mf.AdamW, mf.RMSprop):
+        for name in inspect.signature(cls).parameters.keys() - {"clipping"}:
+            right = [*NUMBERS] if name in shares else [*NUMBERS, *WHOLE]
+            right = [True, np.bool_(True)] if name == "nesterov" else right
+            yield f"{cls.__name__}.{name}", (moved(cls, name), right)
+        for name in ("clipnorm", "global_clipnorm", "clipvalue"):
+            yield f"{cls.__name__}.{name}", (moved(cls, name), [None, *NUMBERS, *WHOLE])
+
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "StepDecay": {"lr": 0.1, "every": 2},
+    "ExponentialDecay": {"lr": 0.1, "steps": 5},
+    "CosineDecay": {"lr": 0.1, "steps": 5},
+    "OneCycle": {"lr": 0.1, "steps": 5},
+    "PiecewiseConstant": {"boundaries": [2], "values": [0.1, 0.2]},
+}
+LAYERS: dict[str, dict[str, Any]] = {
+    "Dense": {"units": 3},
+    "Conv2D": {"filters": 2, "size": 2},
+    "MaxPool": {},
+    "AveragePool": {},
+    "Reshape": {"shape": (2, 8)},
+    "Dropout": {"rate": 0.5, "seed": seed},
+    "Activation": {"activation": "relu"},
+    "LayerNorm": {},
+    "Flatten": {},
+    "Sequential": {"layers": []},
+}
+SIZES = {"units", "filters", "size", "stride", "padding", "dilation", "groups", "every", "steps"}
+
+
+def other_cases() -> Iterator[tuple[str, Case]]:
+    for name, others in SCHEDULES.items():
+        cls: Any = getattr(schedules, name)
+        for option in inspect.signature(cls).parameters:
+            right = WHOLE if option in SIZES else []
+            yield (
+                f"{name}.{option}",
+                (lambda v, c=cls, k=others, o=option: c(**{**k, o: v})(3), right),
+            )
+    for name, others in LAYERS.items():
+        cls = getattr(layers, name)
+        X = layers.Input((4, 4, 1) if "Conv" in name or "Pool" in name else (16,))
+        for option in inspect.signature(cls).parameters:
+            right = WHOLE if option in SIZES else []
+            yield (
+                f"layers.{name}.{option}",
+                (lambda v, c=cls, k=others, o=option, X=X: c(**{**k, o: v})(X), right),
+            )
+    for option, right in (("shape", [(4,), [4]]), ("dtype", ["f4", np.int64]), ("name", [None])):
+        yield (
+            f"layers.Input.{option}",
+            (lambda v, o=option: layers.Input(**{"shape": (4,), o: v}), right),
+        )
+    for name in initializers.__all__:
+        make: Any = getattr(initializers, name)
+        for option, right in (("shape", [(2, 3), [4]]), ("rng", WHOLE), ("dtype", ["f4"])):
+            yield (
+                f"initializers.{name}.{option}",
+                (lambda v, m=make, o=option: m(**{"shape": (2, 3), "rng": 0, o: v}), right),
+            )
+
+
+CASES = dict([*node_cases(), *optimizer_cases(), *other_cases()])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", CASES)
+def test_an_option_of_the_wrong_type_is_told_in_one_sentence(case: str) -> None:
+    use, _ = CASES[case]
+    for given in WRONG:
+        try:
+            with np.errstate(all="ignore"):
+                use(given)
+        except MiniflowError as error:
+            message = str(error)
+            assert message.endswith("."), message
+            assert "failed with" not in message, message
+        except Exception as error:
+            pytest.fail(f"{case} of {describe(given)}: {type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_an_option_takes_it_takes_from_numpy_too(case: str) -> None:
+    use, right = CASES[case]
+    for given in right:
+        use(given)
+
+
+def test_every_option_of_every_node_is_in_the_table() -> None:
+    told = {case.split(".")[0].split(",")[0] for case in CASES}
+    without = {
+        "name",
+        "x",
+        "y",
+        "X",
+        "W",
+        "b",
+        "z",
+        "gain",
+        "shift",
+        "table",
+        "indices",
+        "condition",
+    }
+    without |= {"seed", "inputs", "operands", "prediction", "target", "more", "index"}
+    for name in nodes.__all__:
+        options = inspect.signature(getattr(nodes, name)).parameters.keys() - without
+        assert not options or name.removesuffix("WithSoftmax") in told, (name, options)
+    for name in layers.__all__:
+        assert name == "Layer" or f"layers.{name}" in {case.rsplit(".", 1)[0] for case in CASES}
+    for name in optimizers.__all__:
+        assert name in (*told, "Clipping", "Optimizer")
+
+
+CALLS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "an axis called dim": (
+        lambda: mf.Sum(x, dim=0),
+        CallError,
+        r"Sum has no option dim: write axis=",
+    ),
+    "an option that nobody has": (
+        lambda: mf.ReLU(x, threshold=1),
+        CallError,
+        r"ReLU has no option threshold\. It is called as ReLU\(x, \*, name=None\)",
+    ),
+    "too many": (lambda: mf.Sqrt(x, y), CallError, r"Sqrt: too many positional .* Sqrt\(x, \*"),
+    "too few": (lambda: mf.Linear(x, y), CallError, r"missing a required argument: 'b'"),
+    "a shape for an Input": (
+        lambda: mf.Input(shape=(3,)),
+        CallError,
+        r"Input has no option shape: .*mf\.layers\.Input",
+    ),
+    "a layer's": (lambda: layers.Dense(3, input_dim=4), CallError, r"layers\.Input\(\(784,\)\)"),
+    "a schedule's": (
+        lambda: schedules.StepDecay(0.1, 5, gamma=0.5),
+        CallError,
+        r"StepDecay has no option gamma: write factor=",
+    ),
+    "Adam's learning_rate": (
+        lambda: mf.Adam(learning_rate=0.1),
+        CallError,
+        r"Adam has no option 'learning_rate'; the learning rate is lr=",
+    ),
+    "Adam's weight_decay": (lambda: mf.Adam(weight_decay=0.1), CallError, r"AdamW has one"),
+    "one number for an order of axes": (
+        lambda: mf.Transpose(x, 1),
+        GraphError,
+        r"axes is an order of all axes, \(1, 0\) or .* not 1 \(int\)",
+    ),
+    "an axis twice in an order": (lambda: mf.Transpose(x, (0, 0)), GraphError, r"not \(0, 0\)"),
+    "an axis twice": (lambda: mf.Sum(x, axis=(0, 0)), GraphError, r"names an axis twice"),
+    "two sizes to work out": (
+        lambda: mf.Reshape(x, (-1, -1)),
+        GraphError,
+        r"one may be -1, .* not \(-1, -1\)",
+    ),
+    "half an index": (lambda: x[1.5], GraphError, r"an index has whole numbers, .* not 1\.5"),
+    "text for an index": (lambda: x["a"], GraphError, r"not 'a' \(str\)"),
+    "a slice that goes nowhere": (lambda: x[::0], GraphError, r"a step of 0 goes nowhere"),
+    "balanced": (
+        lambda: mf.CrossEntropyWithSoftmax(x, y, class_weights="balanced"),
+        GraphError,
+        r"depends on all labels, and a loss sees a batch: .*np\.bincount\(y, minlength=k\)",
+    ),
+    "a negative weight": (
+        lambda: mf.CrossEntropyWithSoftmax(x, y, class_weights=[1, -2]),
+        GraphError,
+        r"class_weights has -2\.0; weights are finite numbers of at least 0",
+    ),
+    "a weight that is none": (
+        lambda: mf.CrossEntropyWithSoftmax(x, y, class_weights={0: float("nan")}),
+        GraphError,
+        r"class_weights has nan",
+    ),
+    "weights of 0 alone": (
+        lambda: mf.CrossEntropyWithSoftmax(x, y, class_weights=[0, 0]),
+        GraphError,
+        r"nothing would count",
+    ),
+    "names for classes": (
+        lambda: mf.CrossEntropyWithSoftmax(x, y, class_weights={"cat": 1}),
+        GraphError,
+        r"from the numbers of classes to weights",
+    ),
+    "a node for weights": (
+        lambda: mf.CrossEntropyWithSoftmax(x, y, class_weights=x),
+        GraphError,
+        r"class_weights are numbers, not <Input 'x'>",
+    ),
+    "a list of nodes for an Op": (
+        lambda: Listed(x),
+        GraphError,
+        r"Op\.__init__ takes its inbound nodes one by one, Op\.__init__\(self, x, y\)",
+    ),
+}
+
+
+class Listed(mf.Op):
+    def __init__(self, x: mf.Node) -> None:
+        mf.Op.__init__(self, [x])
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_a_call_that_is_wrong_says_how_it_is_right(case: str) -> None:
+    call, error, message = CALLS[case]
+    with pytest.raises(error, match=message):
+        call()
