@@ -16,6 +16,7 @@ import pytest
 
 import miniflow as mf
 from miniflow import nodes
+from miniflow.backends import MODULES
 
 SOURCE = Path(mf.__file__).parent
 
@@ -109,19 +110,39 @@ def test_what_builds_no_graph_knows_no_node_class(room: str) -> None:
             assert not named & set(nodes.__all__), f"{path.name}:{node.lineno}"
 
 
-BACKENDS = sorted(path.parent for path in (SOURCE / "backends").glob("*/__init__.py"))
+BACKENDS = {name: SOURCE / "backends" / name for name in MODULES}
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda path: path.name)
-def test_no_backend_imports_another(backend: Path) -> None:
-    others = {f"miniflow.backends.{path.name}" for path in BACKENDS if path != backend}
-    for path in backend.rglob("*.py"):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_backend_imports_another(backend: str) -> None:
+    others = {f"miniflow.backends.{name}" for name in BACKENDS if name != backend}
+    folder = BACKENDS[backend]
+    for path in folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
             for module in modules:
                 assert ".".join(module.split(".")[:3]) not in others, f"{path}:{node.lineno}"
+
+
+def test_every_folder_of_a_backend_is_in_the_list() -> None:
+    folders = {path.parent.name for path in (SOURCE / "backends").glob("*/__init__.py")}
+    assert folders <= set(BACKENDS)
+
+
+RECORDS = "from miniflow.backends import find, MODULES; [find(name) for name in MODULES]; "
+
+
+def test_the_list_of_backends_is_read_without_loading_what_they_take_to_lower() -> None:
+    code = f"import sys; {RECORDS}print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    loaded = {name for name in told.split() if name.startswith("miniflow.backends.")}
+    kinds = {".".join(name.split(".")[:3]) for name in loaded}
+    assert {f"miniflow.backends.{name}" for name in MODULES} <= kinds
+    assert not {name for name in loaded if name.count(".") > 2}
+    assert "llvmlite" not in told.split()
 
 
 def test_node_families_import_the_graph_and_numpy_alone() -> None:

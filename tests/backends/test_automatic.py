@@ -1,13 +1,19 @@
 """Which backend "auto" takes follows from the program and what is installed; and it says why."""
 
+import sys
 from importlib.util import find_spec
+from types import ModuleType
 
+import numpy as np
 import pytest
 
-from miniflow.backends import MODULES, choose, find, names
+import miniflow as mf
+from miniflow import backends
+from miniflow.backends import MODULES, Backend, choose, find, names
 from miniflow.backends import backend as records
 from miniflow.errors import CompileError
 from miniflow.ir import Builder, ValueType
+from miniflow.training.stepping import backend_names
 
 
 def chain(primitives, shape=(3,), kind="array"):
@@ -90,3 +96,30 @@ def test_the_list_is_sorted_by_purpose():
     assert names("compare") == ("reference",)
     assert names("write") == ("javascript",)
     assert set(names("run", "compare", "write")) == set(MODULES)
+
+
+def test_a_new_backend_is_a_module_and_one_line(monkeypatch):
+    """Whoever asks for names, for what runs, or for what `auto` takes, asks the list."""
+    reference = find("reference")
+    new = Backend(
+        "brandnew",
+        lower=reference.lower,
+        declines=lambda program: "" if len(program.equations) == 1 else "it has few words",
+    )
+    module = ModuleType("miniflow.backends.brandnew")
+    module.BACKEND = new
+    monkeypatch.setitem(sys.modules, "miniflow.backends.brandnew", module)
+    monkeypatch.setattr(backends, "MODULES", (*MODULES, "brandnew"))
+    assert names("run") == ("numpy", "native", "brandnew")
+    assert backend_names() == ("auto", "interpreter", "numpy", "native", "brandnew")
+    assert automatic(chain(["tanh"])) == "brandnew: the fastest that is installed"
+    assert automatic(chain(["tanh", "exp"])) == "native: it has few words"
+    x, W = mf.Input("x"), mf.Parameter([1.0, 2.0], "W")
+    compiled = mf.compile(mf.Sum(mf.Exp(x)), backend="brandnew")
+    assert compiled({x: np.zeros(3)}) == 3.0
+    assert compiled.why_backend() == "brandnew: it was asked for by name"
+    options = {"epochs": 1, "progress": "none", "backend": "brandnew"}
+    history = mf.fit(mf.Mean((x * W) ** 2), {x: np.ones((4, 2))}, mf.SGD(0.1), **options)
+    assert history.backend == "brandnew"
+    with pytest.raises(CompileError, match="there are auto, numpy, native, reference, brandnew"):
+        mf.compile(mf.Sum(x), backend="gpu")

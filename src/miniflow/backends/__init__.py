@@ -71,8 +71,8 @@ def find(name: str) -> Backend:
     Raises:
         CompileError: there is none.
 
-    >>> find("native").package
-    'llvmlite'
+    >>> print(find("native"))
+    native (needs llvmlite)
     """
     if name not in MODULES:
         raise CompileError(f"There is no backend {name!r}; there are {', '.join(MODULES)}.")

@@ -84,6 +84,9 @@ class Backend:
         """
         return self.package is None or find_spec(self.package) is not None
 
+    def __str__(self) -> str:
+        return f"{self.name} (needs {self.package})" if self.package else self.name
+
     def check_available(self) -> None:
         """Raise CompileError, with the way to install it, if what it needs is not installed."""
         if not self.available():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from miniflow.backends import RUN, find, names
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
@@ -42,6 +43,7 @@ class OptimizerName(StrEnum):
     rmsprop = "rmsprop"
 
 
+COMPILED_BY = " or ".join(f"{find(name)}" for name in names(RUN))
 BackendName = StrEnum("BackendName", {name: name for name in backend_names()})  # type: ignore[misc]
 
 
@@ -101,8 +103,8 @@ def train(
     backend: Annotated[
         BackendName | None,
         typer.Option(
-            help="What computes: compiled code, by NumPy or native (needs llvmlite), or the "
-            "interpreter; auto compiles what can be compiled.  [default: auto]"
+            help=f"What computes: compiled code, by {COMPILED_BY}, or the interpreter; auto "
+            "compiles what can be compiled.  [default: auto]"
         ),
     ] = None,
     out: Annotated[
