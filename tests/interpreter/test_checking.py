@@ -136,29 +136,37 @@ def test_right_backward_passes_and_every_edge_is_reported(head: bool, dtype: typ
     assert len(str(report).splitlines()) == len(report.edges)
 
 
-WRONG_IN_ONE_INPUT = {
-    MissingUpstream: "w",
-    WrongSign: "x",
-    Transposed: "w",
-    WrongInput: "x",
-    Scaled: "x",
-    OneEntryWrong: "x",
-    ForgotToAccumulate: "v",
-    TurnsNaN: "x",
-    TurnsInfinite: "w",
+WRONG_IN_ONE_INPUT = {  # the input, and what is told of the mistake
+    MissingUpstream: ("w", "the upstream gradient is not used"),
+    WrongSign: ("x", "its sign is wrong"),
+    Transposed: ("w", "it is the transpose"),
+    WrongInput: ("x", "it is that of Input 'w'"),
+    Scaled: ("x", "it is 1/3 of what it should be"),
+    OneEntryWrong: ("x", "it is not proportional to the upstream gradient"),
+    ForgotToAccumulate: (
+        "v",
+        "only the last consumer counts; add up over self.outbound_nodes with +=",
+    ),
+    TurnsNaN: ("x", ""),
+    TurnsInfinite: ("w", ""),
 }
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("head", [True, False])
 @pytest.mark.parametrize("wrong", WRONG_IN_ONE_INPUT)
-def test_wrong_backward_is_caught_with_index_shape_and_both_numbers(wrong, dtype: type) -> None:
-    node, feed = graph(wrong, dtype=dtype)
+def test_wrong_backward_is_caught_with_index_shape_and_both_numbers(
+    wrong, head: bool, dtype: type
+) -> None:
+    node, feed = graph(wrong, head=head, dtype=dtype)
+    source, mistake = WRONG_IN_ONE_INPUT[wrong]
     with pytest.raises(GradientError) as caught:
         mf.check_gradients(node, feed)
     pattern = (
         rf"^{wrong.__name__} \(test_checking\.py:\d+\): the gradient with respect to "
-        rf"Input '{WRONG_IN_ONE_INPUT[wrong]}' at index \((\d), (\d)\) of shape \(3, 3\) is "
-        r"(\S+) by backward\(\) and (\S+) by central differences\.$"
+        rf"Input '{source}' at index \((\d), (\d)\) of shape \(3, 3\) is "
+        r"(\S+) by backward\(\) and (\S+) by central differences"
+        rf"(?: with a random upstream gradient)?{re.escape(': ' * bool(mistake) + mistake)}\.$"
     )
     [message] = re.findall(pattern, str(caught.value), re.MULTILINE)
     assert float(message[2]) != float(message[3])

@@ -1,67 +1,46 @@
 """Are the gradients right? Each node's `backward` against central differences of its `forward`.
 
 One node at a time, so that the report names the node that is wrong and not the network that
-contains it.
+contains it. A pass gives each node the values of its inputs; then it is put on a bench:
+
+- its forward and backward run twice on the same values, which must change nothing (`bench`);
+- each of its edges is judged, with random upstream gradients of three consumers (`edges`,
+  `judging`, `differences`), and a wrong one is told with the likeliest of `mistakes`;
+- a second pass with another feed must not depend on the first (`repetition`).
 """
 
 from __future__ import annotations  # np.random.Generator, looked at, would load numpy.random
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from miniflow.errors import GradientError, GraphError
-from miniflow.graph import Node, Parameter
-from miniflow.graph.plans import Plan, plan_for
-from miniflow.graph.values import ones_like
+from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.plans import Pass, Plan, plan_for
+from miniflow.interpreter.bench import Array, Bench, Run, are_equal, plain, set_values
+from miniflow.interpreter.edges import Edge, EdgeCheck, OfPass, Trial
 from miniflow.interpreter.feeding import (
     checked_feed,
     checked_output,
     checked_wrt,
     end_feed,
 )
+from miniflow.interpreter.keeping import Generators
+from miniflow.interpreter.mistakes import ONE_HALF_BACK
 from miniflow.interpreter.passes import (
-    Upstream,
-    alone,
     backward_pass,
-    check_gradients_of,
     forward_pass,
     one_pass_at_a_time,
     start_pass,
 )
+from miniflow.interpreter.repetition import Repetition, is_same
 from miniflow.interpreter.results import node_failed
 
-# Entries of an input that are compared, at most: differences cost two forward calls each.
-SAMPLES = 100
-# Relative to the largest of the gradients, per dtype of the one that `backward` left.
-TOLERANCE = {np.float16: 3e-2, np.float32: 2e-3, np.float64: 1e-5}
-
-
-class EdgeCheck(NamedTuple):
-    """One edge: a node's gradient with respect to one of its inbound nodes, at the worst entry."""
-
-    node: Node
-    source: Node
-    at: tuple[int, ...]
-    analytic: float
-    numerical: float
-    shape: tuple[int, ...]
-    passed: bool
-
-    def __str__(self) -> str:
-        where = f" at index {self.at} of shape {self.shape}" if self.at else ""
-        return (
-            f"{self.node}: the gradient with respect to {self._source_as_told()}{where} is "
-            f"{self.analytic:.6g} by backward() and {self.numerical:.6g} by central differences."
-        )
-
-    def _source_as_told(self) -> str:
-        # Where two inputs look alike, the reader needs to know which of them it is.
-        inbound = list(dict.fromkeys(self.node.inbound_nodes))
-        if [node.label for node in inbound].count(self.source.label) == 1:
-            return self.source.label
-        return f"inbound_nodes[{self.node.inbound_nodes.index(self.source)}], {self.source.label},"
+CONSUMERS = 3  # since a backward() may forget to add them up, or leave its loop early
 
 
 class GradientReport(NamedTuple):
@@ -83,26 +62,48 @@ def check_gradients(
 ) -> GradientReport:
     """Compare every node's `backward` with central differences of its `forward`.
 
-    Each node between `wrt` and the output is called by itself, in float64, with the values that a
-    pass gave its inbound nodes; `(f(x + h) - f(x - h)) / 2h` is compared with what its `backward`
-    leaves for the random upstream gradients of two consumers (for the output: ones, as in a pass).
-    Of a large input, a random sample of entries is compared.
+    Each node between `wrt` and the output is run by itself, in float64, with the values that a pass
+    gave its inbound nodes. `(f(x + h) - f(x - h)) / 2h` is compared with what its `backward` leaves
+    for the random upstream gradients of three consumers, the output's too. The numbers of the
+    report are those of the pass: the gradient of the output, at the entry that is furthest off.
+
+    - **The end of a pass.** An output whose code asserts that it has no consumers is judged with
+      an upstream gradient of ones, and so is a loss (one number of two inputs or more) that never
+      looks at its consumers. The report says so.
+    - **All entries.** An input of up to 100 entries is moved entry by entry. Of a larger one, 50
+      entries are, and besides, all entries at once along random directions, one for each magnitude
+      of gradients: one wrong entry in a million is found, and named.
+    - **Steps** are relative to each entry: 1e6 and 1e-6 can stand in one array.
+    - **No derivative.** Kinks, ties, jumps and the ends of a domain (the 0 of a ReLU, two equal
+      maxima, a threshold, the 0 of a square root) are told as such and not called wrong; the node
+      is judged beside that point. Nor are gradients that rounding hides.
+    - **Tidiness.** A node that changes its inputs, the gradient that a consumer handed back, or
+      gives something else the second time, is told. A pass with another feed, with a row less if
+      the graph takes it, must not depend on a first pass: a mask that is kept is found.
+    - **Nothing is left behind.** The passes run on copies of what is fed and of the parameters, and
+      random generators draw the same numbers each time.
+
+    The cost is bounded: some ten calls of a node's forward, and for each input two for each entry
+    that is moved and each direction (four where nothing changes), which is 400 at most. What is
+    doubtful is examined with steps of many sizes, some twenty calls for an entry, at most twelve of
+    them; judging beside a point takes some fifty more.
 
     Args:
         node: the output.
-        feed_dict: input → value, as for `value_and_grad`; keep away from kinks (the 0 of a ReLU).
+        feed_dict: input → value, as for `value_and_grad`.
         wrt: the nodes to differentiate with respect to; by default every input with a
-            floating-point value.
-        tolerance: the largest difference allowed, relative to the largest of the gradients that
-            are compared; by default 1e-5, and 2e-3 where the values are float32.
-        seed: of the upstream gradients and the sample.
+            floating-point value that is no `Constant`.
+        tolerance: the largest difference allowed, relative to the size of the terms that add up to
+            the derivative; by default 1e-5 (2e-3 and 3e-2 for a node that computes in float32 or
+            float16 whatever it is given).
+        seed: of the upstream gradients and the directions.
 
     Returns:
         A report; printed, it has a line for each edge.
 
     Raises:
         GradientError: a gradient differs; the message names the node, the input, the worst index,
-            the shape and both numbers.
+            the shape and both numbers, and the likeliest mistake. Or a node is not tidy.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
@@ -110,136 +111,209 @@ def check_gradients(
     Mul 'area' (...): the gradient with respect to Input 'x' is 4 by backward() and 4 by ...
     Mul 'area' (...): the gradient with respect to Input 'y' is 3 by backward() and 3 by ...
     """
-    rng = np.random.default_rng(seed)
-    with one_pass_at_a_time:
-        plan = plan_for(checked_output(node))
-        feed = checked_feed(feed_dict, node, plan.consumers)
-        try:
-            forward_pass(node, plan, feed, start_pass(node, plan, ()))
-            wrt = _inputs_of(node, plan) if wrt is None else checked_wrt(node, plan, wrt)
-            backward_pass(wrt, start_pass(node, plan, wrt))
-            needed, order = plan.needed_for(wrt)
-            edges = [
-                _check_edge(n, source, needed, n is node, tolerance, rng)
-                for n in (*reversed(order), node)
-                if n not in feed  # the gradient of a DummyGrad is fed, not derived
-                for source in dict.fromkeys(n.inbound_nodes)
-                if source in needed
-            ]
-        finally:
-            end_feed(feed)
-    wrong = [edge for edge in edges if not edge.passed]
+    plan = plan_for(checked_output(node))
+    with one_pass_at_a_time, np.errstate(all="ignore"), _fed_copies(node, plan, feed_dict) as feed:
+        faults, edges = _found(node, plan, feed, wrt, tolerance, np.random.default_rng(seed))
+    wrong = [f"{n}: {fault.rstrip('.')}." for n, fault in faults.items()]
+    wrong += [str(edge) for edge in edges if not edge.passed]
     if wrong:
-        raise GradientError("\n".join(str(edge) for edge in wrong))
+        raise GradientError("\n".join(wrong))
     return GradientReport(edges)
 
 
-def _inputs_of(node: Node, plan: Plan) -> list[Node]:
-    inputs = [n for n in plan.order if not n.inbound_nodes and _is_real(n.value)]
+@contextmanager
+def _fed_copies(
+    node: Node, plan: Plan, feed_dict: Mapping[Node, Any] | None
+) -> Iterator[dict[Node, Any]]:
+    """What is fed, and the parameters: copies, since the user's own arrays are nobody's to change,
+    whatever a node's code does.
+    """
+    given = checked_feed(feed_dict, node, plan.consumers)
+    own = {n: n.value for n in plan.order if n.keeps_a_value and n not in given}
+    feed = {n: _as_fed(value) for n, value in {**own, **given}.items()}
+    for n in given:
+        n._fed_type = None  # that of its value
+    try:
+        yield feed
+    finally:
+        end_feed(feed)
+        for n, value in own.items():
+            if isinstance(n, Parameter) and n.value is not value:
+                n._array = value  # a node's code has assigned to it
+
+
+def _found(
+    node: Node,
+    plan: Plan,
+    feed: Mapping[Node, Any],
+    wrt: Sequence[Node] | None,
+    tolerance: float | None,
+    rng: np.random.Generator,
+) -> tuple[dict[Node, str], list[EdgeCheck]]:
+    """Nodes that are not tidy, and why; and the edges of the others."""
+    generators = Generators((*plan.order, node))
+    repetition = Repetition(node, plan, feed, lambda: _wanted(node, plan, wrt), generators)
+    generators.rewind()
+    changing: dict[Node, str] = {}
+    forward_pass(node, plan, feed, start_pass(node, plan, ()), partial(_watched, changing))
+    wanted = _wanted(node, plan, wrt)
+    this_pass = start_pass(node, plan, wanted)
+    backward_pass(wanted, this_pass, partial(_watched, changing))
+    faults = {**repetition.faults(), **changing}
+    edges: list[EdgeCheck] = []
+    for n in this_pass.order[::-1]:
+        if n.inbound_nodes and n not in {**feed, **changing}:  # the gradient of a DummyGrad is fed
+            bench = Bench(n, _sources(n, this_pass, wanted), generators)
+            checked = _check_node(bench, this_pass, n is node, tolerance, rng)
+            if isinstance(checked, str):
+                faults[n] = checked
+            elif n not in faults:
+                edges += checked
+    generators.rewind()
+    return faults, edges
+
+
+def _watched(faults: dict[Node, str], node: Node, method: str, call: Callable[[], Any]) -> Any:
+    """Call a node's method; tell, and undo, what it does to the values of its inputs."""
+    before = {source: plain(source.value) for source in node.inbound_nodes}
+    try:
+        result = call()
+    except GraphError:
+        raise
+    except Exception as error:
+        raise node_failed(node, method, error) from error
+    for source, value in before.items():
+        if not are_equal(value, source.value):
+            what = f"{method}() changes the value of {source.label} in place: work on a copy"
+            faults.setdefault(node, what)
+            set_values({source: value})
+    return result
+
+
+def _as_fed(value: Any) -> Any:
+    """A copy; a Python number as NumPy's, which becomes infinite where Python's would raise."""
+    return np.float64(value) if isinstance(value, float) else plain(value)
+
+
+def _wanted(node: Node, plan: Plan, wrt: Sequence[Node] | None) -> list[Node]:
+    """The inputs with respect to which gradients are checked: those asked for, or all that have
+    floating-point values and are no constants.
+    """
+    if wrt is not None:
+        return checked_wrt(node, plan, wrt)
+    real = [n for n in plan.order if not n.inbound_nodes and _is_floating(n.value)]
+    inputs = [n for n in real if not isinstance(n, Constant)]
     if not inputs:
+        constants = " (a constant is checked if wrt names it)" if real else ""
         raise GradientError(
-            f"{node}: none of its inputs has a floating-point value; feed 3.0 in place of 3."
+            f"{node}: none of its inputs has a floating-point value; feed 3.0 in place of 3"
+            f"{constants}."
         )
     return inputs
 
 
-def _is_real(value: Any) -> bool:
+def _is_floating(value: Any) -> bool:
     return isinstance(value, float) or getattr(value, "dtype", np.dtype(int)).kind == "f"
 
 
-def _check_edge(
-    node: Node,
-    source: Node,
-    needed: set[Node],
+def _sources(node: Node, this_pass: Pass, wanted: Sequence[Node]) -> list[Node]:
+    """The inbound nodes whose gradients are judged: of conditions, only those that are named."""
+    needed = [source for source in dict.fromkeys(node.inbound_nodes) if source in this_pass.needed]
+    return [n for n in needed if np.asarray(n.value).dtype.kind != "b" or n in wanted]
+
+
+def _check_node(
+    bench: Bench,
+    this_pass: Pass,
     is_output: bool,
     tolerance: float | None,
     rng: np.random.Generator,
-) -> EdgeCheck:
-    """Compare one node's gradient with respect to one inbound node; all node state is put back."""
-    upstream = np.asarray(ones_like(node.value))
-    consumers = None
-    if not is_output:  # two consumers, since a backward() may forget to add them up
-        parts = [rng.normal(size=upstream.shape).astype(upstream.dtype) for _ in range(2)]
-        consumers = [Upstream(node, part.copy()[()]) for part in parts]
-        upstream = parts[0] + parts[1]
-    # As when tracing, nothing is validated: a step may leave the range of a probability.
-    with alone(node, consumers, needed, tracing=True, moved=node.inbound_nodes):
-        method = "backward"
-        try:
-            node.forward()  # once more: a backward() may use up what forward() left for it
-            node.backward()
-            check_gradients_of(node, needed)
-            analytic = np.asarray(node.gradients[source])
-            method = "forward"
-            for n in dict.fromkeys(node.inbound_nodes):  # the differences are taken in float64
-                if n is source or _is_real(n.value):
-                    _set(n, np.array(n.value, np.float64))
-            return _compare(node, source, analytic, np.asarray(upstream, float), tolerance, rng)
-        except GraphError:
-            raise
-        except Exception as error:
-            raise node_failed(node, method, error) from error
+) -> list[EdgeCheck] | str:
+    """All edges of a node; or why they cannot be judged."""
+    node, sources = bench.node, bench.sources
+    given = {n: n.value for n in bench.inbound}
+    # The differences are taken in float64.
+    values = {
+        n: np.array(value, float) if n in sources or _is_floating(value) else value
+        for n, value in given.items()
+    }
+    trial = _trial(bench, values, is_output, rng)
+    again = bench.run(values, None if trial.end else trial.upstreams, times=2)
+    if not again.keeps_upstream:
+        return "backward() changes the gradient that a consumer hands back: work on a copy"
+    if (fault := _difference_of(trial.run, again)) is not None:
+        return fault
+    own = _run_in_own_dtype(bench, given, trial)
+    return [
+        Edge(bench, source, _of_pass(node, source, this_pass), tolerance).check(trial, own, rng)
+        for source in sources
+    ]
 
 
-def _compare(
-    node: Node,
-    source: Node,
-    analytic: np.ndarray,
-    upstream: np.ndarray,
-    tolerance: float | None,
-    rng: np.random.Generator,
-) -> EdgeCheck:
-    at = np.asarray(source.value)
-    tested = rng.permutation(at.size)[:SAMPLES]
-    by_backward = np.broadcast_to(analytic, at.shape).reshape(-1)[tested].astype(float)
-    differences = [_difference(node, source, at, i, upstream) for i in tested]
-    by_differences, rounding = np.array(differences, float).reshape(-1, 2).T
-    errors = np.abs(by_backward - by_differences)
-    finite = np.isfinite(errors)
-    if tolerance is None:
-        tolerance = TOLERANCE.get(analytic.dtype.type, 1e-5)
-    scale = np.max(np.abs(by_differences[finite]), initial=0.0)
-    allowed = tolerance * scale + np.where(finite, rounding, 0.0) + _rounding_of(analytic)
-    worst = int(np.argmax(errors - allowed)) if tested.size else 0
-    return EdgeCheck(
-        node,
-        source,
-        tuple(map(int, np.unravel_index(tested[worst], at.shape))) if tested.size else (),
-        float(by_backward[worst]) if tested.size else 0.0,
-        float(by_differences[worst]) if tested.size else 0.0,
-        at.shape,
-        bool(np.all(errors <= allowed)),
-    )
-
-
-def _rounding_of(analytic: np.ndarray) -> float:
-    """What is left where terms of size one, in the dtype of the gradient, cancel out."""
-    return 20 * float(np.finfo(analytic.dtype).eps) if analytic.dtype.kind == "f" else 0.0
-
-
-def _difference(
-    node: Node, source: Node, at: np.ndarray, index: int, upstream: np.ndarray
-) -> tuple[float, float]:
-    """`Σ upstream · (f(x + h) - f(x - h)) / 2h` for one entry of x, and how far rounding may put it
-    off.
+def _trial(
+    bench: Bench, values: Mapping[Node, Any], is_output: bool, rng: np.random.Generator
+) -> Trial:
+    """The node's gradients for random upstream gradients; as the end of a pass, if its code says
+    that it is one.
     """
-    h = 6e-6 * max(1.0, abs(float(at.flat[index])))  # near the cube root of float64's precision
-    sides = []
-    for step in (h, -h):
-        moved = at.copy()
-        moved.flat[index] += step
-        _set(source, moved)
-        node.forward()
-        sides.append(np.asarray(node.value, float))
-    _set(source, at)
-    difference = np.sum(upstream * (sides[0] - sides[1])) / (2 * h)
-    moved_terms = np.abs(upstream * sides[0])[sides[0] != sides[1]]
-    rounding = 4 * np.finfo(float).eps * np.sum(moved_terms) / h
-    return float(difference), float(rounding)
-
-
-def _set(node: Node, value: np.ndarray) -> None:
-    if isinstance(node, Parameter):
-        node.forward(value)
+    end = ""
+    if is_output and bench.insists_on_being_last(values):
+        end = "it allows no consumers"
     else:
-        node.value = value if value.shape else value[()]
+        upstreams = _random_upstreams(bench.node.value, rng)
+        run = bench.run(values, upstreams)
+        halved = bench.run(values, [ONE_HALF_BACK * g for g in upstreams])
+        if not (is_output and bench.is_a_loss_on_its_own(values, run, halved)):
+            return Trial(values, upstreams, run, halved)
+        end = "it does not look at its consumers"
+    ones = [np.ones(np.shape(bench.node.value))]
+    return Trial(values, ones, bench.run(values, None), None, end)
+
+
+def _random_upstreams(value: Any, rng: np.random.Generator) -> list[Array]:
+    """Of several consumers; in numbers that the dtype of the value has, too."""
+    value = np.asarray(value)
+    signs = rng.choice([-1.0, 1.0], value.shape) * np.isfinite(value)  # nothing hangs on a NaN
+    dtype = value.dtype if value.dtype.kind == "f" else float
+    drawn = (signs * rng.uniform(0.5, 1.5, value.shape) for _ in range(CONSUMERS))
+    return [np.asarray(part).astype(dtype).astype(float) for part in drawn]
+
+
+def _difference_of(once: Run, twice: Run) -> str | None:
+    """What a second forward and backward, on the same values, make different."""
+    if not is_same(once.value, twice.value):
+        return (
+            "forward() gives another value the second time, for the same inputs, so there is "
+            "nothing to compare: feed what changes, and keep nothing from pass to pass"
+        )
+    for source, gradient in once.gradients.items():
+        if not is_same(gradient, twice.gradients[source]):
+            return (
+                f"the second backward() gives another gradient for {source.label}, of the same "
+                "values: make the zeros of self.gradients in backward()"
+            )
+    return None
+
+
+def _run_in_own_dtype(bench: Bench, given: Mapping[Node, Any], trial: Trial) -> Run | None:
+    """The same in the dtypes of the pass, if these are not float64."""
+    dtypes = {np.asarray(value).dtype for value in given.values() if _is_floating(value)}
+    if dtypes <= {np.dtype(float)}:
+        return None
+    dtype = np.asarray(bench.node.value).dtype
+    upstreams = [g.astype(dtype if dtype.kind == "f" else float) for g in trial.upstreams]
+    return bench.run(given, None if trial.end else upstreams)
+
+
+def _of_pass(node: Node, source: Node, this_pass: Pass) -> OfPass:
+    """What the pass left, before any node was put on the bench."""
+    with this_pass:
+        upstream = np.asarray(node.upstream_gradient(), float)
+        has_others = len(this_pass.consumers[source]) > 1
+        total = np.asarray(source.upstream_gradient(), float) if has_others else None
+    shape = np.shape(source.value)
+    return OfPass(
+        np.broadcast_to(upstream, np.shape(node.value)),
+        np.broadcast_to(np.asarray(node.gradients[source], float), shape),
+        None if total is None else np.broadcast_to(total, shape),
+    )

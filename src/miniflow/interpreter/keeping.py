@@ -7,6 +7,7 @@ a class of the user's own; the state of random generators; and the attributes of
 where these are not miniflow's own.
 """
 
+import pickle
 import random
 import sys
 from collections import deque
@@ -55,6 +56,39 @@ def contents_preserved(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Ite
             _restore_class(class_, before)
         for restore in restores:
             restore()
+
+
+class Generators:
+    """The random generators that these nodes' code can reach, and where they were: their own, those
+    of the modules of their classes, and the two that everybody shares.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        kinds = (np.random.Generator, np.random.RandomState, random.Random)
+        shared = [random._inst, np.random.mtrand._rand]
+        of_modules = [
+            value
+            for class_ in foreign_classes(nodes)
+            for function in vars(class_).values()
+            for value in getattr(function, "__globals__", {}).values()
+        ]
+        things = {id(thing): thing for thing in (*shared, *of_modules, *_reach([], nodes))}
+        self._found = [thing for thing in things.values() if isinstance(thing, kinds)]
+        self._rewinds = [_restore_of(generator) for generator in self._found]
+        self._before = self._states()
+
+    def rewind(self) -> None:
+        """Let them draw again what they drew."""
+        for rewind in self._rewinds:
+            if rewind is not None:
+                rewind()
+
+    def have_moved(self) -> bool:
+        """Whether somebody has drawn from one."""
+        return self._states() != self._before
+
+    def _states(self) -> list[bytes]:
+        return [pickle.dumps(generator) for generator in self._found]
 
 
 def foreign_classes(nodes: Sequence[Node]) -> list[type]:

@@ -1,0 +1,103 @@
+"""A small graph of each built-in node, in any dtype, away from kinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import miniflow as mf
+
+Feed = dict[mf.Node, Any]
+
+
+def numbers(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normal numbers, none of them near 0, where a ReLU has its kink."""
+    drawn = np.random.default_rng([seed, *shape]).normal(size=shape)
+    return drawn + 0.2 * np.sign(drawn)
+
+
+def positive(*shape: int) -> np.ndarray:
+    return np.abs(numbers(*shape)) + 0.3
+
+
+A, B = numbers(3, 4, seed=1), numbers(3, 4, seed=2)
+LABELS = np.array([0, 1, 3])
+
+# name: (node of x, y, z; values of as many of them as it takes)
+EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
+    "Add": (mf.Add, (A, B)),
+    "Add of three": (mf.Add, (A, numbers(4), numbers(3, 1))),
+    "Sub": (mf.Sub, (A, numbers(3, 1))),
+    "Mul": (mf.Mul, (A, B)),
+    "Mul of three": (mf.Mul, (A, numbers(4), numbers(3, 1))),
+    "Div": (mf.Div, (A, positive(3, 4))),
+    "Neg": (mf.Neg, (A,)),
+    "Pow": (mf.Pow, (positive(3, 4), numbers(4))),
+    "Pow 2": (lambda x: x**2, (A,)),
+    "Pow 3.0": (lambda x: x**3.0, (A,)),
+    "Pow -1.0": (lambda x: x**-1.0, (A,)),
+    "Pow 0.5": (lambda x: x**0.5, (positive(3, 4),)),
+    "Exp": (mf.Exp, (A,)),
+    "Log": (mf.Log, (positive(3, 4),)),
+    "Sqrt": (mf.Sqrt, (positive(3, 4),)),
+    "ReLU": (mf.ReLU, (A,)),
+    "LeakyReLU": (mf.LeakyReLU, (A,)),
+    "Sigmoid": (mf.Sigmoid, (A,)),
+    "Tanh": (mf.Tanh, (A,)),
+    "GELU": (mf.GELU, (A,)),
+    "Softmax": (mf.Softmax, (A,)),
+    "LogSoftmax": (mf.LogSoftmax, (A,)),
+    "MatMul": (mf.MatMul, (A, numbers(4, 2))),
+    "MatMul of stacks": (mf.MatMul, (numbers(2, 3, 4), numbers(2, 4, 2))),
+    "Linear": (mf.Linear, (A, numbers(4, 2), numbers(2))),
+    "Sum": (mf.Sum, (A,)),
+    "Sum of rows": (lambda x: mf.Sum(x, axis=1, keepdims=True), (A,)),
+    "Mean": (mf.Mean, (A,)),
+    "Mean of columns": (lambda x: mf.Mean(x, axis=0), (A,)),
+    "Max": (mf.Max, (A,)),
+    "Max of rows": (lambda x: mf.Max(x, axis=1), (A,)),
+    "MSE": (mf.MSE, (A, B)),
+    "CrossEntropyWithSoftmax": (mf.CrossEntropyWithSoftmax, (A, LABELS)),
+    "CrossEntropyWithSoftmax, smoothed": (
+        lambda x, y: mf.CrossEntropyWithSoftmax(
+            x, y, label_smoothing=0.1, class_weights=[1, 2, 3, 4]
+        ),
+        (A, LABELS),
+    ),
+    "BinaryCrossEntropy": (mf.BinaryCrossEntropy, (A, (B > 0).astype(int))),
+    "Conv2D": (mf.Conv2D, (numbers(2, 4, 3, 2), numbers(2, 2, 2, 3), numbers(3))),
+    "Conv2D, strided": (
+        lambda x, w: mf.Conv2D(x, w, stride=2, padding="same"),
+        (numbers(2, 5, 4, 1), numbers(3, 3, 1, 2)),
+    ),
+    "MaxPool": (mf.MaxPool, (numbers(2, 4, 4, 2),)),
+    "AveragePool": (mf.AveragePool, (numbers(2, 4, 4, 2),)),
+    "LayerNorm": (mf.LayerNorm, (A, numbers(4), numbers(4, seed=5))),
+    "Dropout": (lambda x, seed: mf.Dropout(x, seed, rate=0.5), (A, 3)),
+    "Reshape": (lambda x: mf.Reshape(x, (4, 3)), (A,)),
+    "Flatten": (mf.Flatten, (numbers(2, 3, 4),)),
+    "Transpose": (mf.Transpose, (A,)),
+    "Concat": (lambda x, y: mf.Concat(x, y, axis=1), (A, numbers(3, 2))),
+    "GetItem": (lambda x: x[1:, ::2], (A,)),
+    "GetItem, rows": (lambda x: x[[0, 0, 2]], (A,)),
+    "Gather": (mf.Gather, (A, np.array([0, 0, 2]))),
+    "Where": (mf.Where, (A > 0, A, B)),
+    "Where of a comparison": (lambda x, y: mf.Where(x > y, x * 2.0, y), (A, B)),
+    "DummyGrad": (mf.DummyGrad, (A,)),
+}
+
+
+def graph_of(name: str, dtype: Any = np.float64, scale: float = 1.0) -> tuple[mf.Node, Feed]:
+    """The node, and what is fed."""
+    build, values = EVERY_NODE[name]
+    inputs = [mf.Input(letter) for letter, _ in zip("xyz", values, strict=False)]
+    feed: Feed = {}
+    for n, value in zip(inputs, values, strict=True):
+        is_floating = np.asarray(value).dtype.kind == "f"
+        feed[n] = (value * scale).astype(dtype) if is_floating else value
+    node = build(*inputs)
+    if isinstance(node, mf.DummyGrad):
+        feed[node] = np.ones_like(feed[inputs[0]])
+    return node, feed
