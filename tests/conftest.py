@@ -30,6 +30,13 @@ settings.register_profile("thorough", settings.get_profile("dev"), max_examples=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes that share the tests must agree on their names."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: another name in each process, by its address")
+
+
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: no collection of garbage looks through it."""
     gc.collect()

@@ -271,7 +271,7 @@ def test_equality_with_a_number_is_refused_on_either_side(other: Any) -> None:
     refused(lambda: other != X, "mf.NotEqual(x, y)", "Input 'x' (")
 
 
-@pytest.mark.parametrize("other", [None, "x", b"x", object(), {}, np.str_("x")], ids=repr)
+@pytest.mark.parametrize("other", [None, "x", b"x", object(), {}, np.str_("x")])
 def test_equality_with_what_is_no_number_stays_pythons(other: Any) -> None:
     assert (X == other) is False
     assert (X != other) is True
