@@ -204,7 +204,7 @@ def test_a_damaged_run_json_is_told(miniflow: Any, folder: pathlib.Path) -> None
         ("lr", float("nan"), "lr"),
         ("backend", "gpu", "backend is one of"),
         ("model", "784-2\x1b[1m", "There is no model"),
-        ("data", "\0", "no such data"),
+        ("data", "\0", "source is the name of a file, not '\\x00'"),
     ],
 )
 def test_options_that_make_no_sense_in_run_json_are_told(
