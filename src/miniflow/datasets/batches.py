@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniflow.errors import DataError
+from miniflow.graph.values import check_unmasked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -251,6 +252,7 @@ def _describe(array: NDArray[Any]) -> str:
 
 
 def _real_numbers(values: ArrayLike, name: str) -> NDArray[Any]:
+    check_unmasked(values, "a Dataset", DataError)
     try:
         array = np.asarray(values)
     except ValueError as error:

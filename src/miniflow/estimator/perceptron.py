@@ -28,7 +28,7 @@ from sklearn.utils.validation import (  # type: ignore[import-untyped]
     check_is_fitted,
 )
 
-from miniflow.errors import NotFiniteError
+from miniflow.errors import DataError, NotFiniteError
 from miniflow.estimator.first_arrays import first_arrays, initial_arrays_names
 from miniflow.estimator.learning import (
     ACTIVATIONS,
@@ -42,7 +42,7 @@ from miniflow.estimator.learning import (
     borrowed,
 )
 from miniflow.estimator.solvers import RATES, SOLVERS, Rate, Settings
-from miniflow.graph.values import describe
+from miniflow.graph.values import check_unmasked, describe
 from miniflow.models import save
 from miniflow.options import OptionError, number, whole
 from miniflow.training import Training
@@ -317,6 +317,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _output(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
+        check_unmasked(X, type(self).__name__, DataError)
         X = validate_data(self, X, reset=False, dtype=DTYPES)
         with np.errstate(over="ignore", invalid="ignore"):
             output = self._predictor().predict(X.astype(self.coefs_[0].dtype, copy=False))
@@ -367,6 +368,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         classes: Any = None,
         partial: bool = False,
     ) -> Any:
+        for given in (X, y, sample_weight):
+            check_unmasked(given, type(self).__name__, DataError)
         X, y = validate_data(
             self,
             X,

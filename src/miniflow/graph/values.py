@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import GraphError, OperandError, ShapeError
+from miniflow.errors import GraphError, MiniflowError, OperandError, ShapeError
 
 
 def ones_like(value: Any) -> Any:
@@ -95,16 +95,8 @@ def as_value(x: Any, owner: object) -> Any:
 
 
 def plain_array(x: Any, owner: object) -> Any:
-    """What a user gave as an array of NumPy's own class: a list, a table, an `np.matrix`.
-
-    Masked arrays are refused: the entries under a mask would be computed with like all others.
-    """
-    if _has_masked(x):
-        raise GraphError(
-            f"{owner} was given a masked array, and a graph computes with every entry: fill the "
-            "masked ones, x.filled(0.0), leave their rows out, or feed the mask as an array of its "
-            "own and choose with mf.Where."
-        )
+    """What a user gave as an array of NumPy's own class: a list, a table, an `np.matrix`."""
+    check_unmasked(x, owner)
     try:
         return np.asarray(x)
     except OperandError:
@@ -115,8 +107,18 @@ def plain_array(x: Any, owner: object) -> Any:
         raise ShapeError(f"{owner} was given {describe(x)}, which is no array: {error}") from None
 
 
+def check_unmasked(x: Any, owner: object, error: type[MiniflowError] = GraphError) -> None:
+    """Refuse a masked array, or a list with one in it: NumPy would drop the mask, and what is under
+    it would be computed with like everything else.
+    """
+    if _has_masked(x):
+        raise error(
+            f"{owner} was given a masked array, and every entry would count: fill the masked ones, "
+            "x.filled(0.0), or leave their rows out."
+        )
+
+
 def _has_masked(x: Any) -> bool:
-    """Whether it is a masked array, or a list with one in it; NumPy would drop the mask."""
     masked = sys.modules.get("numpy.ma")  # without it, nobody has made one
     if masked is None:
         return False

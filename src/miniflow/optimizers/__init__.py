@@ -38,7 +38,7 @@ from miniflow.graph import Node, Parameter
 from miniflow.graph.checks import tell_wrong_calls
 from miniflow.graph.half import widen
 from miniflow.graph.means import hypot
-from miniflow.graph.values import describe, shape_of
+from miniflow.graph.values import check_unmasked, describe, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, flag, number
 
@@ -210,6 +210,7 @@ class Optimizer:
         for parameter, grad in zip(parameters, gradients, strict=True):
             if not isinstance(parameter, Parameter):
                 raise GraphError(f"{self} updates Parameters, and was given {describe(parameter)}.")
+            check_unmasked(grad, parameter)
             if shape_of(grad) != parameter.value.shape:
                 raise GradientError(
                     f"{self} was given a gradient of shape {shape_of(grad)} for {parameter}, "

@@ -24,7 +24,7 @@ import numpy as np
 from miniflow.errors import DataError, FeedError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.graph.values import describe, shape_of
+from miniflow.graph.values import describe, plain_array, shape_of
 from miniflow.interpreter.feeding import is_input, only_needed
 
 
@@ -186,7 +186,7 @@ def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatche
     numbers: dict[Node, Any] = {}
     for node, given in only_needed(data, loss, frozenset(ancestors_in_order(loss)), name).items():
         _refuse_parameter(node, name)
-        array = np.asarray(given)
+        array = plain_array(given, node)
         (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given
     if not arrays:
         raise DataError(f"{name} has no array with a row for each example.")
