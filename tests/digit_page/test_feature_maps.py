@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.digit_page.layers import Layer, layers_of
+from miniflow.digit_page.layers import VisibleLayer, layers_of
 from miniflow.digit_page.programs import programs_for
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir.evaluate import evaluate
@@ -22,7 +22,7 @@ def saved(node: mf.Node, inputs: Any, folder: Path) -> mf.Model:
     return mf.load(folder / "model.safetensors")
 
 
-def layers_in(node: mf.Node, inputs: Any, folder: Path) -> list[Layer]:
+def layers_in(node: mf.Node, inputs: Any, folder: Path) -> list[VisibleLayer]:
     return layers_of(saved(node, inputs, folder).program)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
-from miniflow.digit_page.layers import Layer
+from miniflow.digit_page.layers import VisibleLayer
 from miniflow.digit_page.programs import SIDE, Programs, programs_for
 from miniflow.errors import printable
 from miniflow.files.templates import fill_template, static
@@ -77,7 +77,7 @@ class _Arrays:
         return self._places[key]
 
 
-def _layer(layer: Layer, number: int, is_output: bool, arrays: _Arrays) -> dict[str, Any]:
+def _layer(layer: VisibleLayer, number: int, is_output: bool, arrays: _Arrays) -> dict[str, Any]:
     """What the page has to know of a layer."""
     title = "What each answer looks for" if is_output else f"Hidden layer {number}"
     told: dict[str, Any] = {"title": title, "units": layer.units, "isOutput": is_output}

@@ -40,7 +40,7 @@ class Maps(NamedTuple):
     kernels: Array | None = None
 
 
-class Layer(NamedTuple):
+class VisibleLayer(NamedTuple):
     """A layer: its name, its values in the program, the weights of its units over the pixels,
     (units, pixels), if it has such, and how its values are feature maps, if they are.
     """
@@ -56,7 +56,7 @@ class Layer(NamedTuple):
         return math.prod(self.values.shape)
 
 
-def layers_of(program: Program) -> list[Layer]:
+def layers_of(program: Program) -> list[VisibleLayer]:
     """The layers of a model's forward program for one row, in order; the output is the last."""
     facts = ValueFacts(program)
     output = program.outputs[0].operand
@@ -67,7 +67,7 @@ def layers_of(program: Program) -> list[Layer]:
     first_uses: dict[Operand, LayerProduct] = {}
     for product in products:
         first_uses.setdefault(product.source, product)
-    layers: list[Layer] = []
+    layers: list[VisibleLayer] = []
     sides: tuple[int, int] | None = None
     for values, product in first_uses.items():
         if facts.are_pixels(values) or values is facts.source_of(output):
@@ -76,8 +76,8 @@ def layers_of(program: Program) -> list[Layer]:
         sides = _sides(product) or sides or _sides_beside(values, counts)
         maps = _maps(values, sides)
         if maps is not None or 1 < math.prod(values.shape) <= MOST_UNITS:
-            layers.append(Layer(facts.name_of(values), values, maps=maps))
-    layers.append(Layer(facts.name_of(output), output))
+            layers.append(VisibleLayer(facts.name_of(values), values, maps=maps))
+    layers.append(VisibleLayer(facts.name_of(output), output))
     for kernels in all_kernels:
         _give_kernels(layers, kernels)
     for product in of_pixels:
@@ -86,7 +86,7 @@ def layers_of(program: Program) -> list[Layer]:
     return layers
 
 
-def _give_kernels(layers: list[Layer], kernels: Array) -> None:
+def _give_kernels(layers: list[VisibleLayer], kernels: Array) -> None:
     """Give kernels over the pixels to the first layer that has as many maps."""
     for i, layer in enumerate(layers):
         maps = layer.maps
@@ -95,7 +95,7 @@ def _give_kernels(layers: list[Layer], kernels: Array) -> None:
             return
 
 
-def _give_weights(layers: list[Layer], weights: Array) -> None:
+def _give_weights(layers: list[VisibleLayer], weights: Array) -> None:
     """Give weights over all pixels to the first layer that has as many units."""
     for i, layer in enumerate(layers):
         if layer.weights is None and layer.maps is None and layer.units == len(weights):

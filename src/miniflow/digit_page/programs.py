@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from miniflow.digit_images import fit_drawing, shrink_drawing
-from miniflow.digit_page.layers import Layer, Maps, layers_of
+from miniflow.digit_page.layers import Maps, VisibleLayer, layers_of
 from miniflow.graph import Input, Node, Op
 from miniflow.ir.build import Builder
 from miniflow.ir.dtypes import ValueType
@@ -38,7 +38,7 @@ class Programs(NamedTuple):
     shrink: Program
     answer: Program
     explain: Program | None
-    layers: list[Layer]
+    layers: list[VisibleLayer]
 
 
 def programs_for(model: Model) -> Programs:
@@ -56,7 +56,7 @@ def programs_for(model: Model) -> Programs:
     )
 
 
-def _answer(forward: Program, layers: Sequence[Layer]) -> Program:
+def _answer(forward: Program, layers: Sequence[VisibleLayer]) -> Program:
     builder = Builder()
     pixels = builder.input(ValueType("f32", FRAME), name="pixels")
     values = _inline(builder, forward, [_as_input(builder, pixels, forward)])

@@ -20,7 +20,7 @@ _UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FileLimits:
     """What a file may ask for.
 
     - `memory_a_row`: bytes of all values of a model's program that are needed at once, for each row
@@ -37,13 +37,13 @@ class Limits:
     unpacked: int = 100
 
 
-def current_limits() -> Limits:
+def current_limits() -> FileLimits:
     """The limits in force: the defaults, but for those that MINIFLOW_LIMITS names.
 
     >>> current_limits().unpacked
     100
     """
-    names = [field.name for field in fields(Limits)]
+    names = [field.name for field in fields(FileLimits)]
     chosen = {}
     for setting in os.environ.get(VARIABLE, "").split():
         name, _, amount = setting.partition("=")
@@ -54,7 +54,7 @@ def current_limits() -> Limits:
                 f"{', '.join(names)}."
             )
         chosen[name] = number
-    return replace(Limits(), **chosen)
+    return replace(FileLimits(), **chosen)
 
 
 def _amount(text: str) -> int | None:

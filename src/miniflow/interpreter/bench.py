@@ -15,7 +15,7 @@ from miniflow.interpreter.results import node_failed, value_not_set
 Array = np.ndarray[Any, Any]
 
 
-class Run(NamedTuple):
+class NodeRun(NamedTuple):
     """What a node's forward and backward left."""
 
     value: Array
@@ -42,7 +42,7 @@ class Bench:
 
     def run(
         self, values: Mapping[Node, Any], upstreams: Sequence[Array] | None, times: int = 1
-    ) -> Run:
+    ) -> NodeRun:
         """A forward and a backward.
 
         Args:
@@ -58,18 +58,18 @@ class Bench:
             set_values(given)
             for _ in range(times):
                 self._draw_again()
-                with self._told("forward"):
+                with self._telling_errors("forward"):
                     node.forward()
                     if node.value is None:
                         raise value_not_set(node)
                     value = np.array(node.value)
-                with self._told("backward"):
+                with self._telling_errors("backward"):
                     node.backward()
                     check_gradients_of(node, set(self.sources))
-                    gradients = {n: _filled(node.gradients[n], values[n]) for n in self.sources}
+                    gradients = {n: _fill(node.gradients[n], values[n]) for n in self.sources}
         self.is_random = self.is_random and self.generators.have_moved()
         pairs = zip(upstreams or (), handed or (), strict=True)
-        return Run(value, gradients, all(are_equal(before, after) for before, after in pairs))
+        return NodeRun(value, gradients, all(are_equal(before, after) for before, after in pairs))
 
     @contextmanager
     def function(
@@ -84,7 +84,7 @@ class Bench:
                 set_values({source: plain(moved)})
                 self._draw_again()
                 self._draw_again()
-                with self._told("forward"):
+                with self._telling_errors("forward"):
                     node.forward()
                     return np.array(node.value, float)
 
@@ -118,7 +118,7 @@ class Bench:
             self.generators.rewind()
 
     @contextmanager
-    def _told(self, method: str) -> Iterator[None]:
+    def _telling_errors(self, method: str) -> Iterator[None]:
         """The errors of the node's code, with the node."""
         try:
             yield
@@ -127,7 +127,9 @@ class Bench:
         except Exception as error:
             raise node_failed(self.node, method, error) from error
 
-    def is_a_loss_on_its_own(self, values: Mapping[Node, Any], run: Run, other: Run) -> bool:
+    def is_a_loss_on_its_own(
+        self, values: Mapping[Node, Any], run: NodeRun, other: NodeRun
+    ) -> bool:
         """Whether this makes one number of predictions and labels, and leaves the gradients of a
         node that is last: the same whatever the consumers hand back, and those of the end.
         """
@@ -162,7 +164,7 @@ def set_values(values: Mapping[Node, Any]) -> None:
             node.value = value
 
 
-def _filled(gradient: Any, value: Any) -> Array:
+def _fill(gradient: Any, value: Any) -> Array:
     return np.array(np.broadcast_to(np.asarray(gradient), np.shape(value)), order="C")
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import Pass, Plan, plan_for
-from miniflow.interpreter.bench import Array, Bench, Run, are_equal, plain, set_values
-from miniflow.interpreter.edges import Edge, EdgeCheck, OfPass, Trial
+from miniflow.interpreter.bench import Array, Bench, NodeRun, are_equal, plain, set_values
+from miniflow.interpreter.edges import Edge, EdgeCheck, NodeTrial, OfPass
 from miniflow.interpreter.feeding import (
     checked_feed,
     checked_output,
@@ -152,13 +152,13 @@ def _found(
 ) -> tuple[dict[Node, str], list[EdgeCheck]]:
     """Nodes that are not tidy, and why; and the edges of the others."""
     generators = Generators((*plan.order, node))
-    repetition = Repetition(node, plan, feed, lambda: _wanted(node, plan, wrt), generators)
+    repetition = Repetition(node, plan, feed, lambda: _wanted_nodes(node, plan, wrt), generators)
     generators.rewind()
     changing: dict[Node, str] = {}
-    forward_pass(node, plan, feed, start_pass(node, plan, ()), partial(_watched, changing))
-    wanted = _wanted(node, plan, wrt)
+    forward_pass(node, plan, feed, start_pass(node, plan, ()), partial(_watch, changing))
+    wanted = _wanted_nodes(node, plan, wrt)
     this_pass = start_pass(node, plan, wanted)
-    backward_pass(wanted, this_pass, partial(_watched, changing))
+    backward_pass(wanted, this_pass, partial(_watch, changing))
     faults = {**repetition.faults(), **changing}
     edges: list[EdgeCheck] = []
     for n in this_pass.order[::-1]:
@@ -173,7 +173,7 @@ def _found(
     return faults, edges
 
 
-def _watched(faults: dict[Node, str], node: Node, method: str, call: Callable[[], Any]) -> Any:
+def _watch(faults: dict[Node, str], node: Node, method: str, call: Callable[[], Any]) -> Any:
     """Call a node's method; tell, and undo, what it does to the values of its inputs."""
     before = {source: plain(source.value) for source in node.inbound_nodes}
     try:
@@ -195,7 +195,7 @@ def _as_fed(value: Any) -> Any:
     return np.float64(value) if isinstance(value, float) else plain(value)
 
 
-def _wanted(node: Node, plan: Plan, wrt: Sequence[Node] | None) -> list[Node]:
+def _wanted_nodes(node: Node, plan: Plan, wrt: Sequence[Node] | None) -> list[Node]:
     """The inputs with respect to which gradients are checked: those asked for, or all that have
     floating-point values and are no constants.
     """
@@ -252,7 +252,7 @@ def _check_node(
 
 def _trial(
     bench: Bench, values: Mapping[Node, Any], is_output: bool, rng: np.random.Generator
-) -> Trial:
+) -> NodeTrial:
     """The node's gradients for random upstream gradients; as the end of a pass, if its code says
     that it is one.
     """
@@ -264,10 +264,10 @@ def _trial(
         run = bench.run(values, upstreams)
         halved = bench.run(values, [ONE_HALF_BACK * g for g in upstreams])
         if not (is_output and bench.is_a_loss_on_its_own(values, run, halved)):
-            return Trial(values, upstreams, run, halved)
+            return NodeTrial(values, upstreams, run, halved)
         end = "it does not look at its consumers"
     ones = [np.ones(np.shape(bench.node.value))]
-    return Trial(values, ones, bench.run(values, None), None, end)
+    return NodeTrial(values, ones, bench.run(values, None), None, end)
 
 
 def _random_upstreams(value: Any, rng: np.random.Generator) -> list[Array]:
@@ -279,7 +279,7 @@ def _random_upstreams(value: Any, rng: np.random.Generator) -> list[Array]:
     return [np.asarray(part).astype(dtype).astype(float) for part in drawn]
 
 
-def _difference_of(once: Run, twice: Run) -> str | None:
+def _difference_of(once: NodeRun, twice: NodeRun) -> str | None:
     """What a second forward and backward, on the same values, make different."""
     if not is_same(once.value, twice.value):
         return (
@@ -295,7 +295,7 @@ def _difference_of(once: Run, twice: Run) -> str | None:
     return None
 
 
-def _run_in_own_dtype(bench: Bench, given: Mapping[Node, Any], trial: Trial) -> Run | None:
+def _run_in_own_dtype(bench: Bench, given: Mapping[Node, Any], trial: NodeTrial) -> NodeRun | None:
     """The same in the dtypes of the pass, if these are not float64."""
     dtypes = {np.asarray(value).dtype for value in given.values() if _is_floating(value)}
     if dtypes <= {np.dtype(float)}:

@@ -28,7 +28,7 @@ class Direction(NamedTuple):
     entries: Array  # indices into the flat array
     amounts: Array
 
-    def moved(self, at: Array, step: float) -> Array:
+    def move(self, at: Array, step: float) -> Array:
         """The array, a step further."""
         moved = at.copy()
         moved.reshape(-1)[self.entries] += step * self.amounts
@@ -91,8 +91,8 @@ def measure(
     `depends` says for each entry of the value whether larger steps have moved it: what does not
     move over this one may still have been rounded.
     """
-    there = f.compute(direction.moved(f.at, step))
-    back = f.compute(direction.moved(f.at, -step))
+    there = f.compute(direction.move(f.at, step))
+    back = f.compute(direction.move(f.at, -step))
     counts = np.isfinite(f.value)
     is_finite = bool(np.all(np.isfinite(there[counts]) & np.isfinite(back[counts])))
     counts &= np.isfinite(there) & np.isfinite(back)
@@ -116,7 +116,7 @@ def measure(
     )
 
 
-class Finding(Enum):
+class Verdict(Enum):
     """What differences say of a gradient."""
 
     AGREES = "agrees"
@@ -128,7 +128,7 @@ class Finding(Enum):
 
 
 class Examined(NamedTuple):
-    finding: Finding
+    finding: Verdict
     measured: Measured  # over the step that can be trusted most
 
 
@@ -154,25 +154,25 @@ def examine(
     finite = [m for m in measured if m.is_finite]
     is_defined = np.isfinite(said) or bool(np.all(np.isfinite(f.value)))
     if len(finite) < 3 or not measured[0].is_finite or not is_defined:
-        return Examined(Finding.OUTSIDE, measured[0])
+        return Examined(Verdict.OUTSIDE, measured[0])
     if (jump := _jump(finite)) is not None:
-        return Examined(Finding.JUMP, jump)
+        return Examined(Verdict.JUMP, jump)
     gaps = np.abs(np.diff([m.total for m in finite]))
     doubts = np.maximum(np.append(gaps, 0.0), np.insert(gaps, 0, 0.0))
     doubts += [m.rounding for m in finite]
     best = int(np.argmin(doubts))
     found = finite[best]
     if _is_kink(*finite[min(best, len(finite) - 2) :][:2]):
-        return Examined(Finding.KINK, found)
+        return Examined(Verdict.KINK, found)
     # What computes in float32 inside does not move at all over the finest steps.
     moves = [i for i, m in enumerate(finite) if np.any(m.moved)] or [best]
     for i in (best, min(moves, key=lambda i: doubts[i])):
         m = finite[i]
         if abs(said - m.total) <= tolerance * m.size + 2 * doubts[i] + floor:
-            return Examined(Finding.AGREES, m)
+            return Examined(Verdict.AGREES, m)
     if doubts[best] > 0.1 * max(abs(said), abs(found.total)):
-        return Examined(Finding.ROUGH, found)
-    return Examined(Finding.DIFFERS, found)
+        return Examined(Verdict.ROUGH, found)
+    return Examined(Verdict.DIFFERS, found)
 
 
 def _jump(measured: Sequence[Measured]) -> Measured | None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
-from miniflow.interpreter.bench import Bench, Run
-from miniflow.interpreter.differences import Array, Finding, Function
+from miniflow.interpreter.bench import Bench, NodeRun
+from miniflow.interpreter.differences import Array, Function, Verdict
 from miniflow.interpreter.judging import SAMPLES, Judge, Judgement, Probe
 from miniflow.interpreter.mistakes import ONE_HALF_BACK, is_proportional, likeliest_mistake
 
@@ -61,13 +61,13 @@ class EdgeCheck(NamedTuple):
         return f"inbound_nodes[{self.node.inbound_nodes.index(self.source)}], {self.source.label},"
 
 
-class Trial(NamedTuple):
+class NodeTrial(NamedTuple):
     """What a node's code made of the values of its inputs, and of upstream gradients."""
 
     values: Mapping[Node, Any]  # floating ones in float64
     upstreams: Sequence[Array]  # of as many consumers; one of ones at the end of a pass
-    run: Run
-    halved: Run | None  # for ONE_HALF_BACK times the upstream gradients
+    run: NodeRun
+    halved: NodeRun | None  # for ONE_HALF_BACK times the upstream gradients
     end: str = ""  # why the node was run as the end of a pass, if it was
 
 
@@ -90,7 +90,7 @@ class Edge:
         self.of_pass = of_pass
         self.tolerance = tolerance
 
-    def check(self, trial: Trial, own: Run | None, rng: np.random.Generator) -> EdgeCheck:
+    def check(self, trial: NodeTrial, own: NodeRun | None, rng: np.random.Generator) -> EdgeCheck:
         """Judge the gradient that a trial left; where that cannot be done, one beside it.
 
         Args:
@@ -119,10 +119,10 @@ class Edge:
             remark += beside
         if trial.end:
             remark += f"; judged as the end of a pass, with ones, since {trial.end}"
-        return self._passed(here.worst, own, remark)
+        return self._pass_of(here.worst, own, remark)
 
     @contextmanager
-    def _judge(self, trial: Trial) -> Iterator[Judge]:
+    def _judge(self, trial: NodeTrial) -> Iterator[Judge]:
         at = np.array(trial.values[self.source], float, order="C")
         gradient = trial.run.gradients[self.source]
         least_precise = max(
@@ -144,7 +144,7 @@ class Edge:
             yield Judge(function, gradient.astype(float), tolerance)
 
     def _check_beside(
-        self, trial: Trial, here: Judgement, rng: np.random.Generator
+        self, trial: NodeTrial, here: Judgement, rng: np.random.Generator
     ) -> EdgeCheck | str:
         """A wrong gradient near a point at which there is none; else what to remark."""
         at = np.array(trial.values[self.source], float)
@@ -165,12 +165,12 @@ class Edge:
                 return "; judged beside it"
         return "; not judged"
 
-    def _passed(self, worst: Probe | None, own: Run | None, remark: str) -> EdgeCheck:
+    def _pass_of(self, worst: Probe | None, own: NodeRun | None, remark: str) -> EdgeCheck:
         """What to tell of an edge in which nothing is wrong."""
         shape = np.shape(self.of_pass.gradient)
         if worst is None:
             return EdgeCheck(self.bench.node, self.source, (), 0.0, 0.0, shape, True, remark)
-        check = self._told(worst, True, remark)
+        check = self._check_of(worst, True, remark)
         error = abs(check.analytic - check.numerical)
         if (
             own is not None
@@ -181,7 +181,7 @@ class Edge:
             return check._replace(remark=f"; {dtype} is too coarse to hold it")
         return check
 
-    def _told(self, probe: Probe, passed: bool, remark: str) -> EdgeCheck:
+    def _check_of(self, probe: Probe, passed: bool, remark: str) -> EdgeCheck:
         """The numbers of the pass, at the entry of a probe."""
         gradient, total = self.of_pass.gradient, self.of_pass.total
         entry = probe.entry or 0
@@ -198,14 +198,14 @@ class Edge:
         )
 
     def _wrong(
-        self, probe: Probe, judgement: Judgement, trial: Trial, is_beside: bool = False
+        self, probe: Probe, judgement: Judgement, trial: NodeTrial, is_beside: bool = False
     ) -> EdgeCheck:
         gradients = {n: g.astype(float) for n, g in trial.run.gradients.items()}
         gradient = gradients.pop(self.source)
         halved = None if trial.halved is None else trial.halved.gradients[self.source]
         remark = likeliest_mistake([*judgement.probes, probe], gradient, halved, gradients)
         if probe.entry is not None and not is_beside:
-            check = self._told(probe, False, remark)
+            check = self._check_of(probe, False, remark)
             if not _are_close(check):
                 return check
         if not trial.end:
@@ -242,7 +242,7 @@ class Edge:
             WITH_A_RANDOM_ONE + ": it is not proportional to the upstream gradient",
         )
 
-    def _imprecise(self, trial: Trial, own: Run) -> EdgeCheck | None:
+    def _imprecise(self, trial: NodeTrial, own: NodeRun) -> EdgeCheck | None:
         """Right in float64, and wrong in the dtype of the pass."""
         right, seen = trial.run.gradients[self.source], own.gradients[self.source]
         limits = np.finfo(seen.dtype) if seen.dtype in TOLERANCE else np.finfo(float)
@@ -272,7 +272,7 @@ class Edge:
         entry = probe.entry or 0
         index = _index(entry, np.shape(self.of_pass.gradient))
         where = f" at index {index}" if index else ""
-        if probe.finding is Finding.KINK:
+        if probe.finding is Verdict.KINK:
             amount = float(probe.direction.amounts[0])
             middle, half = probe.measured.shown / amount, probe.measured.shown_bend / amount / 2
             slopes = sorted((middle - half, middle + half))
@@ -281,9 +281,9 @@ class Edge:
             if abs(half) > 1e-5 * abs(middle):  # the upstream gradient is not 0 there
                 sides = f": the slope is {one:.6g} on one side and {other:.6g} on the other"
             return f"; not differentiable{where} (a kink or a tie{sides})"
-        if probe.finding is Finding.ROUGH:
+        if probe.finding is Verdict.ROUGH:
             return f"; too rough to be compared{where}"
-        why = {Finding.JUMP: "a jump, or an infinite slope"}
+        why = {Verdict.JUMP: "a jump, or an infinite slope"}
         not_finite = "there or close by, the value is not finite"
         return f"; not differentiable{where} ({why.get(probe.finding, not_finite)})"
 

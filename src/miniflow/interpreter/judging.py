@@ -16,9 +16,9 @@ import numpy as np
 from miniflow.interpreter.differences import (
     Array,
     Direction,
-    Finding,
     Function,
     Measured,
+    Verdict,
     examine,
     measure,
 )
@@ -39,7 +39,7 @@ class Probe(NamedTuple):
     said: float
     measured: Measured
     allowed: float
-    finding: Finding = Finding.AGREES
+    finding: Verdict = Verdict.AGREES
 
     @property
     def entry(self) -> int | None:
@@ -116,10 +116,10 @@ class Judge:
         for doubtful in (straight, bent):
             for probe in sorted(doubtful, key=lambda probe: -probe.excess)[:EXAMINED]:
                 found = self._examine(probe)
-                if found.finding is Finding.DIFFERS:
+                if found.finding is Verdict.DIFFERS:
                     wrong += self._wrong_entry(found)
-                elif found.finding is not Finding.AGREES:
-                    spoilt.append(self._narrowed(found, _bend))
+                elif found.finding is not Verdict.AGREES:
+                    spoilt.append(self._narrow(found, _bend))
         worst = max(wrong, key=lambda probe: probe.excess, default=None)
         sizes = [probe.per_entry(max(abs(probe.said), probe.measured.size)) for probe in probes]
         is_hidden = 0 < max(sizes, default=0.0) < 10 * self.floor
@@ -158,7 +158,7 @@ class Judge:
         measured = measure(self.function, direction, step)
         if not np.any(measured.moved) and measured.is_finite:
             measured = measure(self.function, direction, LONG * step)
-        said, allowed = direction.of(self.gradient), self._allowed(direction, measured)
+        said, allowed = direction.of(self.gradient), self._allowance(direction, measured)
         return Probe(direction, said, measured, allowed)
 
     def _examine(self, probe: Probe) -> Probe:
@@ -173,13 +173,13 @@ class Judge:
             floor=self.floor * float(np.linalg.norm(amounts)),
             reach=largest / float(np.max(amounts)),
         )
-        allowed = self._allowed(probe.direction, measured)
+        allowed = self._allowance(probe.direction, measured)
         return Probe(probe.direction, probe.said, measured, allowed, finding)
 
     def _tolerance_of(self, direction: Direction) -> float:
         return self.tolerance if direction.entries.size == 1 else self.tolerance_of_many
 
-    def _allowed(self, direction: Direction, measured: Measured) -> float:
+    def _allowance(self, direction: Direction, measured: Measured) -> float:
         floor = self.floor * float(np.linalg.norm(direction.amounts))
         return self._tolerance_of(direction) * measured.size + measured.rounding + floor
 
@@ -189,13 +189,13 @@ class Judge:
         """
         if probe.entry is not None:
             return [probe]
-        found = self._examine(self._narrowed(probe, lambda half: half.excess))
-        if found.finding is Finding.DIFFERS:
+        found = self._examine(self._narrow(probe, lambda half: half.excess))
+        if found.finding is Verdict.DIFFERS:
             return [found]
         tolerable = probe.allowed + self.tolerance * probe.measured.size
         return [probe] if abs(probe.said - probe.measured.total) > tolerable else []
 
-    def _narrowed(self, probe: Probe, badness: Callable[[Probe], float]) -> Probe:
+    def _narrow(self, probe: Probe, badness: Callable[[Probe], float]) -> Probe:
         """The worst entry of a direction, by halving."""
         finding = probe.finding
         while probe.entry is None:

@@ -135,7 +135,7 @@ def _other_rows(feed: Feed) -> Iterator[Feed]:
     """Feeds that a graph may take in place of this one: a row less (or two for one), if it can be,
     in another order, and somewhat smaller numbers, if it can be.
     """
-    smaller = {n: v if isinstance(n, Constant) else _scaled(v, 0.9) for n, v in feed.items()}
+    smaller = {n: v if isinstance(n, Constant) else _scale(v, 0.9) for n, v in feed.items()}
     data = {n: v for n, v in feed.items() if np.ndim(v) and not n.keeps_a_value}
     sizes = Counter(len(value) for value in data.values() if len(value))
     for size, _ in sizes.most_common(2):
@@ -151,10 +151,10 @@ def _other_signs(feed: Feed) -> Iterator[Feed]:
     """What is fed with its sign turned, or, where nothing is fed, the parameters."""
     numbers = [node for node in feed if not isinstance(node, Constant)]
     data = [node for node in numbers if not node.keeps_a_value] or numbers
-    yield {**feed, **{node: _scaled(feed[node], -0.9) for node in data}}
+    yield {**feed, **{node: _scale(feed[node], -0.9) for node in data}}
 
 
-def _scaled(value: Any, factor: float) -> Any:
+def _scale(value: Any, factor: float) -> Any:
     """Floating-point numbers times a factor; others as they are."""
     array = np.asarray(value)
     return (array * array.dtype.type(factor))[()] if array.dtype.kind == "f" else value

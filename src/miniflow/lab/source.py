@@ -113,14 +113,14 @@ def as_solved(code: str, where: str = "") -> str:
 
 
 @dataclass(frozen=True)
-class Region:
+class CodeRegion:
     """Lines of code; of a solution, also the stubs that stand in for it."""
 
     plain: list[str]
     stubs: list[str]
 
 
-def regions(code: str, where: str) -> Iterator[Region]:
+def regions(code: str, where: str) -> Iterator[CodeRegion]:
     plain: list[str] = []
     stubs: list[str] = []
     inside = False
@@ -131,7 +131,7 @@ def regions(code: str, where: str) -> Iterator[Region]:
                 raise LabError(f"{where}: {word} where there can be none.")
             if inside and not stubs:
                 raise LabError(f"{where}: a solution without a line `{STUB} ...` for the learner.")
-            yield Region(plain, stubs)
+            yield CodeRegion(plain, stubs)
             plain, stubs, inside = [], [], word == BEGIN
         elif inside and word.startswith(STUB):
             indent = line[: len(line) - len(line.lstrip())]
@@ -140,7 +140,7 @@ def regions(code: str, where: str) -> Iterator[Region]:
             plain.append(line)
     if inside:
         raise LabError(f"{where}: {BEGIN} without {END}.")
-    yield Region(plain, [])
+    yield CodeRegion(plain, [])
 
 
 def file_text(cells: list[Cell], solved: bool, name: str) -> str:

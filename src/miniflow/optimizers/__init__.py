@@ -176,7 +176,7 @@ class Optimizer:
         if "step" in self.state:
             step = self.state["step"]
             if callable(lr):
-                lr = self._scheduled(lr(step))
+                lr = self._rate_of_schedule(lr(step))
             step += 1
         for i, (parameter, grad) in enumerate(zip(parameters, gradients, strict=True)):
             value = parameter.value
@@ -186,7 +186,7 @@ class Optimizer:
             if wide is not value:
                 value[...] = wide
 
-    def _scheduled(self, lr: Any) -> Any:
+    def _rate_of_schedule(self, lr: Any) -> Any:
         """What a schedule returned, if it is one number."""
         if (isinstance(lr, numbers.Real) or hasattr(lr, "dtype")) and shape_of(lr) == ():
             return lr
