@@ -412,3 +412,36 @@ def test_loss_that_looks_at_nobody_is_caught_inside_a_graph() -> None:
     feed = {z: np.random.default_rng(0).normal(size=(4, 3)), y: np.array([0, 2, 1, 1])}
     with pytest.raises(GradientError, match="the upstream gradient is not used"):
         mf.check_gradients(LooksAtNobody(z, y) * 2.0, feed)
+
+
+# --- What it costs
+
+
+class Counted(Of):
+    calls = 0
+
+    def compute(self, x):
+        Counted.calls += 1
+        return Of.compute(self, x)
+
+
+MANY = np.random.default_rng(0).integers(-2, 3, 3000) * 1.0
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "value", "most"),
+    [
+        (np.square, lambda x: 2 * x, np.linspace(1, 2, 100), 430),
+        (np.square, lambda x: 2 * x, np.linspace(1, 2, 10_000), 430),
+        (lambda x: 0 * x, lambda x: 0 * x, np.linspace(1, 2, 10_000), 430),
+        (lambda x: np.maximum(x, 0), lambda x: 1.0 * (x > 0), MANY, 2000),
+        (lambda x: np.round(x, 6), lambda x: 1.0, np.linspace(1, 2, 10_000), 2000),
+        (np.sqrt, lambda x: 0.5 / np.sqrt(x), MANY, 2000),
+        (np.sum, np.ones_like, np.geomspace(1e-12, 1e12, 90), 2000),
+    ],
+)
+def test_calls_of_forward_are_bounded(f, slope, value, most: int) -> None:
+    x = mf.Input("x")
+    Counted.calls = 0
+    mf.check_gradients(Counted(x, f, slope), {x: value})
+    assert 0 < Counted.calls <= most

@@ -252,6 +252,15 @@ def test_parameters_without_a_feed_are_other_numbers_too() -> None:
     assert np.array_equal(w.value, [1.0, 2.0])
 
 
+def test_square_inputs_of_which_one_has_the_rows_are_told_apart() -> None:
+    x, w = mf.Input("x"), mf.Input("w")
+    rng = np.random.default_rng(0)
+    feed = {x: rng.normal(size=(3, 3)), w: rng.normal(size=(3, 3))}
+    mf.check_gradients(x @ w, feed)
+    assert "(it keeps self.rows)" in message_of(KeptCount(x) @ w, feed)
+    assert "(it keeps self.rows)" in message_of(KeptCount(w @ x), feed)
+
+
 class NeverReset(mf.Node):
     """The zeros are made once, in `__init__`."""
 

@@ -83,10 +83,9 @@ def check_gradients(
     - **Nothing is left behind.** The passes run on copies of what is fed and of the parameters, and
       random generators draw the same numbers each time.
 
-    The cost is bounded: some ten calls of a node's forward, and for each input two for each entry
-    that is moved and each direction (four where nothing changes), which is 400 at most. What is
-    doubtful is examined with steps of many sizes, some twenty calls for an entry, at most twelve of
-    them; judging beside a point takes some fifty more.
+    The cost is bounded: for each node some ten calls of its forward, and for each of its inputs two
+    for each entry that is moved and each direction (four where nothing changes): 430 at most. What
+    is doubtful is examined with steps of many sizes, and beside the point: 2,000 at most.
 
     Args:
         node: the output.
@@ -111,9 +110,11 @@ def check_gradients(
     Mul 'area' (...): the gradient with respect to Input 'x' is 4 by backward() and 4 by ...
     Mul 'area' (...): the gradient with respect to Input 'y' is 3 by backward() and 3 by ...
     """
-    plan = plan_for(checked_output(node))
-    with one_pass_at_a_time, np.errstate(all="ignore"), _fed_copies(node, plan, feed_dict) as feed:
-        faults, edges = _found(node, plan, feed, wrt, tolerance, np.random.default_rng(seed))
+    with one_pass_at_a_time, np.errstate(all="ignore"):
+        plan = plan_for(checked_output(node))
+        with _fed_copies(node, plan, feed_dict) as feed:
+            rng = np.random.default_rng(seed)
+            faults, edges = _found(node, plan, feed, wrt, tolerance, rng)
     wrong = [f"{n}: {fault.rstrip('.')}." for n, fault in faults.items()]
     wrong += [str(edge) for edge in edges if not edge.passed]
     if wrong:

@@ -157,9 +157,7 @@ def examine(
         return Examined(Verdict.OUTSIDE, measured[0])
     if (jump := _jump(finite)) is not None:
         return Examined(Verdict.JUMP, jump)
-    gaps = np.abs(np.diff([m.total for m in finite]))
-    doubts = np.maximum(np.append(gaps, 0.0), np.insert(gaps, 0, 0.0))
-    doubts += [m.rounding for m in finite]
+    doubts = _doubts(finite)
     best = int(np.argmin(doubts))
     found = finite[best]
     if _is_kink(*finite[min(best, len(finite) - 2) :][:2]):
@@ -173,6 +171,18 @@ def examine(
     if doubts[best] > 0.1 * max(abs(said), abs(found.total)):
         return Examined(Verdict.ROUGH, found)
     return Examined(Verdict.DIFFERS, found)
+
+
+def _doubts(measured: Sequence[Measured]) -> Array:
+    """How far off each of the slopes may be: how much its neighbours differ, and rounding; that of
+    the dtype, and that which shows over finer steps, where the code itself rounds.
+    """
+    gaps = np.abs(np.diff([m.total for m in measured]))
+    steps = np.array([m.step for m in measured])
+    leaps = np.insert(np.maximum.accumulate(gaps * steps[:-1]), 0, 0.0)
+    around = np.maximum(np.append(gaps, 0.0), np.insert(gaps, 0, 0.0))
+    doubts: Array = np.maximum(around, leaps / steps) + [m.rounding for m in measured]
+    return doubts
 
 
 def _jump(measured: Sequence[Measured]) -> Measured | None:

@@ -141,8 +141,9 @@ def _other_rows(feed: Feed) -> Iterator[Feed]:
     for size, _ in sizes.most_common(2):
         rows = slice(None, 0, -1) if size > 1 else np.array([0, 0])
         of_size = [node for node, value in data.items() if len(value) == size]
-        for numbers in (smaller, feed):
-            yield {**feed, **numbers, **{node: numbers[node][rows].copy() for node in of_size}}
+        for nodes in (of_size, *([node] for node in of_size[:3])):  # a square has two such axes
+            for numbers in (smaller, feed):
+                yield {**feed, **numbers, **{node: numbers[node][rows].copy() for node in nodes}}
     for numbers in (smaller, feed):
         yield {**feed, **numbers, **{node: numbers[node][::-1].copy() for node in data}}
 
