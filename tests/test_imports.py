@@ -110,6 +110,16 @@ def test_what_builds_no_graph_knows_no_node_class(room: str) -> None:
             assert not named & set(nodes.__all__), f"{path.name}:{node.lineno}"
 
 
+def test_no_pass_asks_a_clock_or_draws_a_number() -> None:
+    for path in (SOURCE / "passes").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            unsteady = {"time", "datetime", "random", "os", "platform"}
+            assert not {name.split(".")[0] for name in names} & unsteady, f"{path}:{node.lineno}"
+
+
 BACKENDS = {name: SOURCE / "backends" / name for name in MODULES}
 
 

@@ -34,6 +34,7 @@ from miniflow.ir.program import (
     Program,
     Variable,
     count_uses,
+    is_number,
 )
 from miniflow.ir.text import Namer, equation_lines, identifier
 
@@ -68,6 +69,7 @@ __all__ = [
     "evaluate",
     "identifier",
     "infer",
+    "is_number",
     "peak_memory",
     "slice_index",
     "type_of",

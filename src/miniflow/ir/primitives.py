@@ -25,7 +25,7 @@ import numpy as np
 from miniflow.ir.dtypes import DTYPES, PYTHON_DTYPES, Array, ProgramError, Value, ValueType
 from miniflow.ir.indexing import INDEXING
 from miniflow.ir.primitive import Primitive, view
-from miniflow.ir.program import Literal, Operand, Params
+from miniflow.ir.program import Literal, Operand, Params, is_number
 from miniflow.ir.rules import (
     BOOL,
     DTYPE,
@@ -199,7 +199,7 @@ def _infer_gemm(c: Operand, a: Operand, b: Operand, alpha: Operand, beta: Operan
 
 def _gemm_flops(result: ValueType, c: Operand, a: Operand, b: Operand, *scales: Operand) -> int:
     """The product, the addition, and a multiplication for each scale that is not written as 1."""
-    scaled = sum(not (isinstance(scale, Literal) and scale.value == 1) for scale in scales)
+    scaled = sum(not is_number(scale, 1) for scale in scales)
     return _matmul_flops(result, a, b) + (1 + scaled) * result.size
 
 

@@ -212,6 +212,15 @@ class Program:
         )
 
 
+def is_number(operand: Operand, number: float) -> bool:
+    """Whether an operand is a literal of that value, whatever its type.
+
+    >>> is_number(Literal(np.float32(2)), 2), is_number(Literal(2.5), 2)
+    (True, False)
+    """
+    return isinstance(operand, Literal) and bool(operand.value == number)
+
+
 def count_uses(program: Program) -> dict[Variable, int]:
     """Return how often each variable is read, by equations and outputs, if it is read at all."""
     uses: dict[Variable, int] = {}

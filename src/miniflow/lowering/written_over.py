@@ -13,15 +13,14 @@ from typing import Final
 import numpy as np
 
 from miniflow.ir.indexing import Index, brackets
-from miniflow.ir.program import Equation, Literal, Program, Variable, count_uses
+from miniflow.ir.program import Equation, Program, Variable, count_uses, is_number
 
 MAX_LOOKED_AT: Final = 1 << 16  # elements of an array whose parts are looked at one by one
 
 
 def is_zero(equation: Equation) -> bool:
     """Whether the result is full of zeros."""
-    (value,) = equation.operands if equation.primitive == "full" else (None,)
-    return isinstance(value, Literal) and value.value == 0
+    return equation.primitive == "full" and is_number(equation.operands[0], 0)
 
 
 def find_written_over(program: Program) -> frozenset[Variable]:

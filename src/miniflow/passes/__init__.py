@@ -78,5 +78,6 @@ def stages(program: Program, passes: Sequence[Pass] = TIDY) -> list[tuple[str, P
     """
     seen = [("traced", program)]
     for improve in passes:
-        seen.append((improve.__name__, improve(seen[-1][1])))
+        name = getattr(improve, "func", improve).__name__  # of a partial, that of its function
+        seen.append((name, improve(seen[-1][1])))
     return seen

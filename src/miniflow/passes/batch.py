@@ -34,7 +34,8 @@ FLOATS: Final = ("f32", "f64")
 
 class BatchLimits(NamedTuple):
     """What is worth it: so many terms or products, of at most so many multiplications each; more
-    take longer than the call that is saved. The defaults are OpenBLAS's, on one core.
+    take longer than the call that is saved. The defaults are OpenBLAS's, on one core; a backend
+    with another library asks for `partial(batch, limits=...)`.
     """
 
     fewest: int = 4

@@ -13,7 +13,7 @@ import ast
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from miniflow.ir.program import Equation, Literal, Operand
+from miniflow.ir.program import Equation, Literal, Operand, is_number
 from miniflow.passes.rewriting import Call, Expression, Rewriter, Rule
 
 COMMUTATIVE: Final = frozenset(
@@ -86,7 +86,7 @@ def _matcher(pattern: ast.expr) -> _Matcher:
         name = pattern.id
         return lambda operand, look, bound: bound.setdefault(name, operand) == operand
     number = ast.literal_eval(pattern)
-    return lambda operand, look, bound: isinstance(operand, Literal) and operand.value == number
+    return lambda operand, look, bound: is_number(operand, number)
 
 
 def _call_matcher(name: str, inner: list[tuple[int, _Matcher]]) -> _Matcher:

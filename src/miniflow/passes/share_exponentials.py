@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from miniflow.ir.build import Builder
 from miniflow.ir.program import (
     Equation,
-    Literal,
     Operand,
     Origin,
     Program,
     Variable,
     count_uses,
+    is_number,
 )
 
 
@@ -85,8 +85,7 @@ class _Exponentials:
 def _minimum_with_zero(equation: Equation) -> Variable | None:
     """The x of `minimum(x, 0)`, if that has the type of x."""
     for x, bound in (equation.operands, equation.operands[::-1]):
-        is_zero = isinstance(bound, Literal) and bound.value == 0
-        if is_zero and isinstance(x, Variable) and x.type == equation.result.type:
+        if is_number(bound, 0) and isinstance(x, Variable) and x.type == equation.result.type:
             return x
     return None
 

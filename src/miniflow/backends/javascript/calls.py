@@ -23,7 +23,7 @@ from miniflow.backends.javascript.values import (
 )
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.primitives import infer
-from miniflow.ir.program import Equation, Literal, Operand, Variable
+from miniflow.ir.program import Equation, Operand, Variable, is_number
 from miniflow.lowering.loop_dtypes import loop_dtypes_of
 
 
@@ -50,7 +50,7 @@ def _gemm(source: ScriptSource, equation: Equation) -> None:
     index = source.own_index(nest)
     terms = [source.read(c, dtype, nest), source.place(result, index)]
     for place, scale in enumerate((beta, alpha)):
-        if not (isinstance(scale, Literal) and scale.value == 1):
+        if not is_number(scale, 1):
             text = template(WRITINGS["multiply"], dtype)
             scaled = fill(text, terms[place], source.read(scale, dtype, nest))
             terms[place] = rounded(scaled, dtype)

@@ -25,7 +25,7 @@ from miniflow.backends.javascript.values import (
     rounded,
     tag_of,
 )
-from miniflow.ir.program import Equation, Literal, Operand, Variable
+from miniflow.ir.program import Equation, Literal, Operand, Variable, is_number
 from miniflow.ir.rules import is_python
 from miniflow.lowering.loop_dtypes import loop_dtypes
 
@@ -192,9 +192,9 @@ def write(equation: Equation, read: Read) -> WrittenValue:
     if name == "where":  # lets a Python int wrap around, as no other primitive does
         parts = [_wrapping(o, tag, read) for o, tag in zip(operands, tags, strict=True)]
     writing = WRITINGS[name]
-    if name == "power" and _is_number(operands[1], 2) and _is_repeatable(parts[0]):
+    if name == "power" and is_number(operands[1], 2) and _is_repeatable(parts[0]):
         parts[1], writing = parts[0], WRITINGS["multiply"]
-    elif name == "power" and _is_number(operands[1], 0.5) and tags[0] in ("f32", "f64"):
+    elif name == "power" and is_number(operands[1], 0.5) and tags[0] in ("f32", "f64"):
         parts, writing = parts[:1], WRITINGS["sqrt"]  # as NumPy does it
     text = template(writing, tags[-1])
     if name in ("equal", "not_equal") and len({class_of(tag) for tag in tags}) > 1:
@@ -227,10 +227,6 @@ def _loop_tags(equation: Equation) -> list[str]:
 def _wrapping(operand: Operand, tag: str, read: Read) -> ScriptExpression:
     is_int = tag_of(operand) == PYTHON_INT and isinstance(operand, Variable)
     return converted(read(operand, "i64"), "i64", tag) if is_int else read(operand, tag)
-
-
-def _is_number(operand: Operand, number: float) -> bool:
-    return isinstance(operand, Literal) and bool(operand.value == number)
 
 
 def _is_repeatable(part: ScriptExpression) -> bool:

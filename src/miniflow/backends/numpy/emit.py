@@ -30,7 +30,7 @@ from miniflow.backends.numpy.numbers import REDUCED_BY, write_number
 from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.primitives import PRIMITIVES
-from miniflow.ir.program import Equation, Literal, Operand, Variable
+from miniflow.ir.program import Equation, Literal, Operand, Variable, is_number
 from miniflow.lowering.memory import StorageRule
 
 NARROW = 32  # columns at most, for rows that are reduced faster when they stand upright
@@ -96,7 +96,7 @@ def emit(source: NumPySource, equation: Equation) -> None:
 
 def _elementwise(source: NumPySource, equation: Equation, out: str) -> None:
     name, operands = equation.primitive, equation.operands
-    if name == "power" and _is_number(operands[1], 2):
+    if name == "power" and is_number(operands[1], 2):
         name, operands = "multiply", (operands[0], operands[0])
     parts = [source.broadcast(operand) for operand in operands]
     if name in ("maximum", "minimum") and equation.result.type.size > 1:
@@ -110,12 +110,8 @@ def _elementwise(source: NumPySource, equation: Equation, out: str) -> None:
     source.line(f"{source.function(name)}({', '.join(parts)}, out={out})")
 
 
-def _is_number(operand: Operand, number: float) -> bool:
-    return isinstance(operand, Literal) and bool(operand.value == number)
-
-
 def _is_zero(operand: Operand) -> bool:
-    return _is_number(operand, 0) and copysign(1.0, operand.value) > 0  # type: ignore[union-attr]
+    return is_number(operand, 0) and copysign(1.0, operand.value) > 0  # type: ignore[union-attr]
 
 
 def _cast(source: NumPySource, equation: Equation, out: str) -> None:
