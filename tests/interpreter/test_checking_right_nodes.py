@@ -199,7 +199,9 @@ def test_branch_that_is_not_taken_is_no_false_alarm() -> None:
 
 @pytest.mark.parametrize("value", [1e-6, 1e-8, 1e-10, 1e6, 1e10])
 @pytest.mark.parametrize(
-    "build", [mf.Log, mf.Sqrt, lambda x: 1.0 / x, lambda x: x**2, mf.Exp], ids=str
+    "build",
+    [mf.Log, mf.Sqrt, lambda x: 1.0 / x, lambda x: x**2, mf.Exp],
+    ids=["log", "sqrt", "reciprocal", "square", "exp"],
 )
 def test_steep_places_pass(build, value: float) -> None:
     x = mf.Input("x")
