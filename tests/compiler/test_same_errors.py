@@ -44,7 +44,6 @@ CASES: dict[str, tuple[Callable[[], mf.Node], Any, str]] = {
     "an axis of a number": (lambda: mf.Sum(x, axis=1), {x: 3.0}, "has that axis"),
     "an axis that there is not": (lambda: mf.Mean(x, axis=3), {x: A}, "has that axis"),
     "an axis twice": (lambda: mf.Sum(x, axis=(0, -2)), {x: A}, "twice"),
-    "a mean of nothing": (lambda: mf.Mean(x), {x: np.ones((0, 3))}, "no entries have no mean"),
     "the largest of nothing": (lambda: mf.Max(x), {x: np.ones((0, 3))}, "at least one entry"),
     "axes in another rank": (lambda: mf.Transpose(x, (0, 2, 1)), {x: A}, "with 3 axes"),
     "a shape that does not fit": (lambda: mf.Reshape(x, (3, -1)), {x: A}, r"\(3, -1\)"),

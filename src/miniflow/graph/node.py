@@ -116,6 +116,7 @@ class Node(Operators, NoNumber, Copied):
     # What is asked of every node, in place of its class.
     keeps_a_value = False  # whether forward() without a value falls back on one of its own
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
+    chooses = False  # whether entries of some of its inputs may be left out, as `Where` does
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
     _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at

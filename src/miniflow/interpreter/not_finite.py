@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Node
-from miniflow.graph.plans import plan_for
+from miniflow.graph.plans import Pass, plan_for
 from miniflow.interpreter.feeding import checked_feed, checked_output, checked_wrt, end_feed
 from miniflow.interpreter.passes import (
     backward_pass,
@@ -43,21 +43,49 @@ def find_not_finite(
         try:
             this_pass = start_pass(node, plan, wrt)
             forward_pass(node, plan, feed, this_pass)
+            unchosen = ""
             for n in (*plan.order, node):
                 if (index := _first_not_finite(n.value)) is not None:
                     what = "fed to" if n in feed and not n.inbound_nodes else "of"
-                    return f"The value {what} {n} is the first that is not finite: {index}."
+                    told = f"The value {what} {n} is the first that is not finite: {index}."
+                    choice = _choice_after(n, node, this_pass)
+                    if choice is None:
+                        return told
+                    unchosen = unchosen or f"{told} {choice} did not choose it."
             backward_pass(wrt, this_pass)
             for n in (node, *plan.needed_for(wrt)[1]):
                 for source in n.inbound_nodes:
                     if (index := _first_not_finite(n.gradients.get(source, 0.0))) is not None:
-                        return (
+                        told = (
                             f"The gradient that {n} hands back to {source.label} "
                             f"is the first that is not finite: {index}."
                         )
+                        choice = _choice_after(n, node, this_pass)
+                        return told if choice is None else f"{told} {_way_out(choice, n)}"
         finally:
             end_feed(feed)
+    return unchosen or None
+
+
+def _choice_after(culprit: Node, output: Node, this_pass: Pass) -> Node | None:
+    """The next node that chooses, and has left out what is not finite of the culprit's; if any."""
+    ahead, seen = [culprit], {culprit}
+    for node in ahead:
+        if node.chooses and _first_not_finite(node.value) is None:
+            return node
+        if node is not output:
+            following = [n for n in this_pass.consumers[node] if n not in seen]
+            seen.update(following)
+            ahead += following
     return None
+
+
+def _way_out(choice: Node, culprit: Node) -> str:
+    how = type(culprit).__name__
+    return (
+        f"{choice} may not have chosen it, and 0 times infinity is NaN all the same: choose what "
+        f"goes in as well, {how}(mf.Where(condition, x, 1.0))."
+    )
 
 
 def _first_not_finite(value: Any) -> str | None:

@@ -235,7 +235,7 @@ class Log(Op):
 
 
 class Sqrt(Op):
-    """The square root of `x`.
+    """The square root of `x`; at 0 its slope is infinite, below it there is none: see `Where`.
 
     >>> import miniflow as mf
     >>> mf.value(mf.Sqrt(9.0))

@@ -282,12 +282,20 @@ class Where(Op):
         y: where it does not.
         name: None by default.
 
+    Both are computed, and what is not chosen gets a gradient of 0. Where its own derivative is
+    infinite or NaN, 0 times that is NaN: so choose what goes into it as well. This is √|v|,
+
+        Where(v >= 0, Sqrt(Where(v >= 0, v, 1.0)), Sqrt(Where(v >= 0, 1.0, -v)))
+
+    and without the inner `Where`s its gradient would be NaN everywhere.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Where(np.array([True, False]), np.array([1.0, 2.0]), -1.0))
     array([ 1., -1.])
     """
 
     expects = BROADCASTING
+    chooses = True
 
     def __init__(self, condition: Any, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, condition, x, y, name=name)

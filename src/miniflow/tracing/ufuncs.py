@@ -65,6 +65,12 @@ def _cosh(x: Any) -> Any:
     return e / 2 * e + 0.5 / e / e
 
 
+def _positive(x: Any) -> Any:
+    if is_traced_array(x) and not x.shape:
+        return x[()]  # like every ufunc, it makes a number of an array without axes
+    return wrap(operand_of(x), getattr(x, "contiguous", True))
+
+
 def _square(x: Any) -> Any:
     x = cast(x, np.int8) if operand_of(x).type.dtype == "bool" else x
     return x * x
@@ -77,7 +83,7 @@ def _heaviside(x: Any, y: Any) -> Any:
 
 
 COMPOSITES: Mapping[str, Callable[..., Any]] = {
-    "positive": lambda x: wrap(operand_of(x), getattr(x, "contiguous", True)),
+    "positive": _positive,
     "fabs": lambda x: np.abs(_as_floating(x)),
     "logical_xor": lambda x, y: (x != 0) != (y != 0),
     "square": _square,

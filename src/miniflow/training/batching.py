@@ -139,7 +139,8 @@ class _MadeBatches:
         for given in made:
             batch = self._batch(given)
             rows += batch.rows
-            yield batch
+            if batch.rows:  # one without rows has no mean, and counts nothing
+                yield batch
         if rows == 0:
             raise DataError(self._nothing_made())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conformance import CASES
+from extremes import CASES as EXTREMES
+from extremes import DTYPES, assert_all_right, built, reaches_further, values_of
 from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
@@ -69,6 +71,23 @@ def test_ten_steps_of_training_reach_the_same_parameters_as_numpy(is_optimized):
         for mine, theirs in zip(ours.arguments[2:6], parameters, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
     assert told[-1].results[0] < told[0].results[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_fits_is_right_at_the_ends_of_the_dtype(dtype):
+    if not reaches_further(dtype):
+        pytest.skip("this processor's long double reaches no further than a float64")
+    jobs, graphs = [], []
+    for case in EXTREMES.values():
+        values = values_of(case, dtype)
+        dummy, wrt, feed, g = built(case, values)
+        compiled = mf.compile(dummy, wrt, backend="reference")
+        compiled(feed)
+        jobs.append(Job(compiled.program, [arguments_of(compiled, feed)]))
+        graphs.append((case, values, g))
+    for told, (case, values, g) in zip(run(jobs), graphs, strict=True):
+        value, *gradients = (np.asarray(result, dtype) for result in told[0].results)
+        assert_all_right(case, dtype, values, value, gradients, g)
 
 
 def test_peoples_own_classes_agree_with_the_interpreter():
