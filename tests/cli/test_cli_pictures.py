@@ -76,7 +76,7 @@ def test_a_file_that_is_no_picture_is_named(miniflow: Any, shades: pathlib.Path)
     (shades / "dark" / "list.txt").write_text("x")
     told = miniflow("train", "--data", "shades", *QUICK)
     assert told.exit_code == 1
-    assert "list.txt: is not a PNG" in told.stderr
+    assert "list.txt: is a text file, and not a PNG" in told.stderr
     assert not pathlib.Path("runs").exists()
 
 

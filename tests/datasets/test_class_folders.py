@@ -140,7 +140,7 @@ def test_mistakes_name_the_file_or_the_folder(tmp_path: pathlib.Path) -> None:
     assert told(lacking) == f"{lacking / 'grey'}: holds no pictures."
     shades(text)
     (text / "dark" / "notes.txt").write_text("these are dark")
-    assert told(text).startswith(f"{text / 'dark' / 'notes.txt'}: is not a PNG")
+    assert told(text).startswith(f"{text / 'dark' / 'notes.txt'}: is a text file")
     shades(cut)
     path = put(cut, "dark/00.png", np.random.default_rng(0).integers(0, 256, (40, 40)))
     path.write_bytes(path.read_bytes()[:200])

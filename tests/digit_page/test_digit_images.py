@@ -282,13 +282,6 @@ def test_sixteen_bits_a_pixel_are_read_in_full(tmp_path: Path) -> None:
     np.testing.assert_allclose(grey, page / 65535, atol=1e-6)
 
 
-@pytest.mark.parametrize("ending", ["png", "tif"])
-def test_a_dark_picture_of_sixteen_bits_is_dark(tmp_path: Path, ending: str) -> None:
-    page = np.arange(200, dtype=np.uint16).reshape(10, 20)
-    grey = read_grey(saved(Image.fromarray(page), tmp_path / f"dark.{ending}"))
-    np.testing.assert_allclose(grey, page / 65535, atol=1e-6)
-
-
 def test_fractions_and_what_is_not_a_number_are_read_from_tiff(tmp_path: Path) -> None:
     page = np.asarray(brightness(seven()), np.float32)
     page[0, 0], page[0, 1] = np.nan, -np.inf
@@ -304,6 +297,36 @@ def test_ink_on_a_transparent_ground_is_read(tmp_path: Path, colour: str) -> Non
     digit = read_digit(saved(picture, tmp_path / "seven.png"))
     assert digit.inverted == (colour != "white")
     assert difference(digit.pixels) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("level", "mode"),
+    [(0, "LA"), (200, "RGBA"), (230, "RGBA"), (240, "RGBA"), (248, "LA"), (254, "RGBA")],
+)
+@pytest.mark.parametrize("specks", [[], [0]], ids=["clean", "one black pixel"])
+def test_ink_of_any_grey_on_a_transparent_ground_is_read(
+    tmp_path: Path, mode: str, level: int, specks: list[int]
+) -> None:
+    pixels = np.full((200, 280, 4), level, np.uint8)
+    pixels[..., 3] = 255 - np.asarray(seven())
+    pixels.reshape(-1, 4)[specks] = (0, 0, 0, 255)
+    digit = read_digit(saved(Image.fromarray(pixels).convert(mode), tmp_path / "seven.png"))
+    assert digit.inverted == (level < 235)
+    assert difference(digit.pixels) < 0.01
+
+
+def test_transparent_corners_of_a_photograph_are_paper(tmp_path: Path) -> None:
+    picture = seven().convert("RGBA")
+    corners = Image.new("L", picture.size, 255)
+    ImageDraw.Draw(corners).rectangle([0, 0, 30, 30], fill=0)
+    picture.putalpha(corners)
+    assert difference(read_digit(saved(picture, tmp_path / "seven.png")).pixels) < 0.01
+
+
+def test_lightness_of_a_lab_picture_is_read(tmp_path: Path) -> None:
+    neutral = Image.new("L", (280, 200), 128)
+    picture = Image.merge("LAB", [seven(), neutral, neutral])
+    assert difference(read_digit(saved(picture, tmp_path / "seven.tif")).pixels) < 0.01
 
 
 def test_transparent_colour_of_a_palette_is_paper(tmp_path: Path) -> None:
@@ -398,22 +421,8 @@ def test_flipped_bytes_never_raise_anything_but_data_errors(tmp_path: Path) -> N
                 assert np.isfinite(grey).all()
 
 
-NO_PICTURES = [b"", b"just words\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89PNG"]
-
-
-@pytest.mark.parametrize("contents", NO_PICTURES)
-def test_file_that_is_no_picture_is_refused_by_name(tmp_path: Path, contents: bytes) -> None:
-    path = tmp_path / "notes.png"
-    path.write_bytes(contents)
-    with pytest.raises(DataError) as caught:
-        read_digit(path)
-    assert str(caught.value) == f"{path}: is not a PNG, JPEG, BMP, GIF, TIFF, WEBP or PPM picture."
-
-
-def test_missing_file_and_folder_are_refused_by_name(tmp_path: Path) -> None:
+def test_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "none.png"
     with pytest.raises(DataError) as caught:
         read_digit(path)
     assert str(caught.value) == f"{path}: cannot be opened: No such file or directory."
-    with pytest.raises(DataError, match="cannot be opened: "):
-        read_digit(tmp_path)

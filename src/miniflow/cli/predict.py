@@ -20,7 +20,7 @@ from miniflow.cli.classifiers import (
 )
 from miniflow.cli.runs import find_model
 from miniflow.cli.saying import say
-from miniflow.errors import DataError, shown
+from miniflow.errors import DataError, MiniflowError, shown
 from miniflow.models import Model
 
 BAR = 40  # characters of a probability of one
@@ -90,7 +90,7 @@ def predict_one(classifier: Model, image: str) -> Prediction:
     """What the model sees in one picture."""
     try:
         pixels = read_pixels(image, picture_size_of(classifier))
-    except (DataError, OSError) as error:
+    except (MiniflowError, OSError) as error:
         return Prediction(image, error=str(error))
     if pixels is None:
         return Prediction(image, empty=True)

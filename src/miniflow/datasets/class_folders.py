@@ -39,13 +39,15 @@ def read_picture(
 
     Args:
         path: a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM. Colours become grey by their luma (ITU-R
-            BT.601); transparency is laid on white; the camera's note of how it was held is
-            followed.
+            BT.601); transparency is laid on white, or on black if the ink is nearly white; what
+            uses a part of more than eight bits is read by its contrast (`digit_images.deep`); the
+            camera's note of how it was held is followed.
         size: height and width to make it fit into; None, the default, leaves it as it is. Scaling
             is bilinear, averaging what is made smaller, and keeps the proportions; the margins get
             the mean of the picture's outermost pixels.
 
-    Raises DataError, with the file's name, if it cannot be opened, is no picture or is damaged.
+    Raises DataError, with the file's name, if it cannot be opened, is no picture (the message says
+    what it is) or is damaged.
 
     >>> import pathlib, tempfile
     >>> from PIL import Image

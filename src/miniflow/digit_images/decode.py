@@ -3,17 +3,22 @@
 Pillow decodes. What is added here is care: only formats whose decoders run inside this process are
 tried, a header's claim is believed only up to a limit and before anything is allocated, a large
 picture is reduced to what a digit of 20 × 20 can need, and whatever goes wrong is said in one
-sentence with the file's name.
+sentence with the file's name. What more than eight bits a pixel mean is in `deep`, what a file is
+that is no picture in `kinds`.
 """
 
 import os
+import stat
 import warnings
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from miniflow.digit_images.deep import brightness_of_deep, without_gaps
+from miniflow.digit_images.kinds import HEAD, kind_of
 from miniflow.errors import DataError, shown
+from miniflow.options import file_path
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,29 +26,47 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 50_000_000  # a page scanned at 600 dpi has 35 million
 WORKING_SIDE = 1024  # the longer side of a picture is reduced to less than twice this
+PALE = 0.08  # ink that differs less than this from white paper is not seen on it
+SPECKS = 0.01  # a share of the ink that may have another colour than the ink has
 
 
 def read_grey(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """Decode the picture at `path` to its brightness, (h, w) in [0, 1], 0 black and 1 white.
 
     Colours become grey by their luma (ITU-R BT.601). Transparency is laid on white, or on black if
-    all of the picture would vanish on white. The camera's note of how it was held is followed. Of
-    an animation the first picture is taken. A side of n >= 2048 pixels is reduced to 1024 or more.
+    what is drawn would hardly be seen on white. Of pictures with more than eight bits a pixel, the
+    brightest tells how many bits are used, and what uses a small part of them, or fractions of
+    another range than 0 to 1, is stretched (`deep`). The camera's note of how it was held is
+    followed. Of an animation the first picture is taken. A side of n >= 2048 pixels is reduced to
+    1024 or more.
 
-    Raises `DataError` with the file's name if it cannot be opened, is not a picture, is damaged, or
-    claims to hold more than fifty million pixels.
+    Raises `DataError` with the file's name if it cannot be opened, is not a picture (the message
+    says what it is, and how a picture is made of it), is damaged, or claims to hold more than fifty
+    million pixels. It never waits for a pipe or a device.
 
     >>> read_grey("missing.png")
     Traceback (most recent call last):
     miniflow.errors.DataError: missing.png: cannot be opened: No such file or directory.
     """
+    name = file_path("read_grey", path)
     try:
-        file = open(path, "rb")  # noqa: SIM115 (closed below; decoding has its own errors)
+        if (other := _no_file(os.stat(name).st_mode)) is not None:
+            raise DataError(f"{name}: is {other}.")
+        file = open(name, "rb")  # noqa: SIM115 (closed below; decoding has its own errors)
     except OSError as error:
-        raise DataError(f"{path}: cannot be opened: {error.strerror}.") from error
+        raise DataError(f"{name}: cannot be opened: {error.strerror}.") from error
     with file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an error says what matters
-        return _decode(file, str(path))
+        return _decode(file, name)
+
+
+def _no_file(mode: int) -> str | None:
+    """What stands under a name, if it is no file: opening or reading it could wait for ever."""
+    if stat.S_ISDIR(mode):
+        return "a folder; give the pictures in it"
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        return "a pipe; write the picture to a file, and give that"
+    return None if stat.S_ISREG(mode) else "a device, and no picture"
 
 
 def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
@@ -57,8 +80,7 @@ def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
             ImageOps.exif_transpose(image, in_place=True)
             return _brightness(image)
     except UnidentifiedImageError as error:
-        formats = ", ".join(FORMATS[:-1]) + " or " + FORMATS[-1]
-        raise DataError(f"{name}: is not a {formats} picture.") from error
+        raise DataError(f"{name}: {_told(file)}.") from error
     except Image.DecompressionBombError as error:
         raise DataError(
             f"{name}: claims to hold more than {MOST_PIXELS:,} pixels, the most that are read."
@@ -67,26 +89,34 @@ def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
         raise DataError(f"{name}: the picture is damaged: {shown(error).rstrip('.')}.") from error
 
 
+def _told(file: IO[bytes]) -> str:
+    """What a file is that Pillow knows nothing about, and what to do."""
+    file.seek(0)
+    kind = kind_of(file.read(HEAD))
+    formats = f"a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
+    if kind is None:
+        return f"is not {formats}"
+    return f"is {kind.name}{f'; {kind.advice}' if kind.advice else f', and not {formats}'}"
+
+
 def _brightness(image: "Image.Image") -> NDArray[np.float64]:
     """Return the brightness of `image`, in any of Pillow's modes, reduced to the working size."""
-    deep = image.mode.startswith(("I", "F"))  # 16 or 32 bits a pixel
-    grey = _reduce(image.convert("F") if deep else _on_paper(image))
-    numbers = np.nan_to_num(np.asarray(grey, np.float64), posinf=0.0, neginf=0.0)
-    white = _white(image, float(numbers.max())) if deep else 255.0
-    return np.clip(numbers / white, 0.0, 1.0)
-
-
-def _white(image: "Image.Image", brightest: float) -> float:
-    """What stands for white in 16 bits a pixel; in 32, where it is not said, what is likely."""
-    if image.mode.startswith("I;16") or image.format in ("PNG", "PPM"):  # they have no more
-        return 65535.0
-    return next((scale for scale in (1.0, 255.0, 65535.0) if brightest <= scale), brightest)
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel
+        fractions = image.mode == "F"
+        whole = without_gaps(image.convert("F"))
+        return brightness_of_deep(np.asarray(_reduce(whole), np.float64), fractions)
+    return np.asarray(_reduce(_on_paper(image)), np.float64) / 255.0
 
 
 def _on_paper(image: "Image.Image") -> "Image.Image":
-    """Make `image` grey, its transparent parts white, or black if all would vanish on white."""
+    """Make `image` grey, its transparent parts white, or black if the ink would be lost on white.
+
+    Ink is lost if nearly all that is opaque is nearly white; a few specks do not count.
+    """
     from PIL import Image
 
+    if image.mode == "LAB":
+        return image.getchannel(0)  # the lightness
     if not image.has_transparency_data:
         return image.convert("L")
     # It is reduced now, for fifty million pixels take 200 MB, and it is needed several times.
@@ -95,8 +125,11 @@ def _on_paper(image: "Image.Image") -> "Image.Image":
     def laid_on(colour: str) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", ink.size, colour), ink).convert("L")
 
-    on_white = laid_on("white")
-    return laid_on("black") if on_white.getextrema() == (255, 255) else on_white
+    grey, opacity = np.asarray(ink.convert("RGB").convert("L")), np.asarray(ink.getchannel("A"))
+    drawn = grey[opacity > opacity.max() // 2]
+    if drawn.size and np.quantile(drawn, SPECKS) >= 255 * (1 - PALE):
+        return laid_on("black")
+    return laid_on("white")
 
 
 def _reduce(image: "Image.Image") -> "Image.Image":
