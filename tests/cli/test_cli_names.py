@@ -47,6 +47,7 @@ def run(place: bytes, environment: dict[str, str], *arguments: object) -> str:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "environment"),
     [(b"Z\xfcrich", ASCII), ("a✎\x1b]0;pwned\x07\x1b[31m\nb\r".encode(), {})],

@@ -85,7 +85,8 @@ class Fuzzer:
         from guard import Guard, address_space_limited, peak_is_known
         from targets import TARGETS, make_quick
 
-        from miniflow.training.checkpoints import CheckpointWarning, ThreadsWarning
+        from miniflow.datasets.splits import DataWarning
+        from miniflow.training.checkpoints import CheckpointWarning, SettingsWarning, ThreadsWarning
 
         os.fsync = lambda _: None  # these files need not survive a power cut
         sys.modules["llvmlite"] = None  # type: ignore[assignment]  # trainings run on NumPy
@@ -96,7 +97,8 @@ class Fuzzer:
             warnings.simplefilter("default")
             self.targets = [target(folder) for target in TARGETS]
         warnings.simplefilter("error")
-        for expected in (CheckpointWarning, ThreadsWarning, ResourceWarning):
+        declared = (CheckpointWarning, DataWarning, SettingsWarning, ThreadsWarning)
+        for expected in (*declared, ResourceWarning):
             warnings.simplefilter("ignore", expected)
         self.measures = peak_is_known()
         self.warm_up()

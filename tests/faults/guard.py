@@ -42,10 +42,13 @@ CODE_FOLDERS = tuple(
 MODULES = {"math", "numpy", "miniflow.backends.blas", "miniflow.backends.numpy.runtime"}
 PLAIN = {"abs", "slice", "int", "float", "bool", "True", "False"}
 NEVER_WRITTEN = (ast.Import, ast.ImportFrom, ast.Lambda, ast.ClassDef, ast.Global)
-NUMBERED = re.compile(r"a\d+|(kept|node|optimizer|setting|settings|dtype|type|value|validate)_\d+")
+NUMBERED = re.compile(
+    r"a\d+|(kept|fed_type|node|optimizer|setting|settings|dtype|type|value|validate)_\d+"
+)
 BOUND = {"feed", "now", "ndarray", "copied", "updated", "updated_ids", "type", "dict", "len", "id"}
-BOUND |= {"isinstance", "int", "float"}
+BOUND |= {"isinstance", "int", "float", "copy_if_shared"}
 LOOKED_AT = {"get", "dtype", "shape", "flags", "num", "copy", "base", "_array", "state", "lr"}
+LOOKED_AT |= {"writeable", "_fed_type"}
 
 
 class ForbiddenError(BaseException):

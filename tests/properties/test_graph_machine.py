@@ -111,6 +111,7 @@ class Graphs(RuleBasedStateMachine):
         self.values: dict[int, Array] = {}  # of inputs and parameters
         self.compiled: list[Compiled | None] = []
         self.folder = tempfile.TemporaryDirectory()
+        gc.freeze()  # collecting garbage looks through this story's objects alone
 
     def teardown(self) -> None:
         self.folder.cleanup()

@@ -117,6 +117,8 @@ def test_steps_of_an_optimizer_move_the_parameters_alike(backend: str) -> None:
     @given(recipes(), st.sampled_from(sorted(OPTIMIZERS)))
     def run(recipe: Recipe, name: str) -> None:
         compiled, interpreted = recipe.build(), recipe.build()
+        if np.size(mf.value(interpreted.nodes[-1], interpreted.feed)) == 0:
+            return  # nothing has no mean
         losses = [
             mf.Mean(mf.Tanh(built.nodes[-1] * mf.Parameter(0.5, "scale")))
             for built in (compiled, interpreted)
@@ -129,7 +131,7 @@ def test_steps_of_an_optimizer_move_the_parameters_alike(backend: str) -> None:
             if not np.isfinite(value) or any(
                 not np.max(np.abs(g), initial=0) < 1e3 for g in gradients
             ):
-                return  # the mean of nothing, say
+                return
             same(step(compiled.feed), value)
             optimizer.update(used, gradients)
             for seen, wanted in zip(step.parameters, used, strict=True):

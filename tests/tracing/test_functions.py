@@ -226,6 +226,24 @@ def test_float32_stays_float32():
     assert {output.operand.type.dtype for output in program.outputs} == {"f32"}
 
 
+OF_NO_AXES = {
+    "+x": lambda x: +x,
+    "np.clip": lambda x: np.clip(x, None, None),
+    "np.round": np.round,
+    "np.conjugate": np.conjugate,
+    "np.nan_to_num": np.nan_to_num,
+    "np.fmax": lambda x: np.fmax(x, 1),
+    "np.square": np.square,
+    "np.float_power": lambda x: np.float_power(x, 2),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8])
+@pytest.mark.parametrize("name", OF_NO_AXES)
+def test_a_function_of_an_array_without_axes_gives_a_number(name, dtype):
+    assert_same_when_recorded(OF_NO_AXES[name], np.array(2, dtype))
+
+
 def test_python_numbers_stay_python_numbers():
     program = assert_same_when_recorded(
         lambda a, b: (a * b + a, a / b, a**2, -b, a < b, np.exp(a)), 3, 4.0

@@ -258,6 +258,11 @@ def wrap(operand: Operand, contiguous: bool = True) -> Any:
     return TracedArray(Storage(operand), contiguous=contiguous)
 
 
+def number_of(value: Any) -> Any:
+    """What NumPy's functions give in place of an array without axes: its number."""
+    return value[()] if is_traced_array(value) and value.ndim == 0 else value
+
+
 def zero_d(value: Any) -> Any:
     """A number as an array without axes."""
     return wrap(active().record("reshape", [operand_of(value)], {"shape": ()}))

@@ -17,6 +17,7 @@ from miniflow.tracing.arrays import (
     cast,
     elementwise,
     is_traced_array,
+    number_of,
     operand_of,
     wrap,
 )
@@ -160,7 +161,7 @@ def _apply(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
         # NumPy's function makes NumPy's number of Python's; Python's own operators never come here.
         inputs = tuple(cast(value, _default_dtype(value)) for value in inputs)
     if name in COMPOSITES:
-        return COMPOSITES[name](*map(as_traced, inputs))
+        return number_of(COMPOSITES[name](*map(as_traced, inputs)))
     return elementwise(name, *inputs)
 
 

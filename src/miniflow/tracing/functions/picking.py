@@ -4,7 +4,14 @@ from typing import Any
 
 import numpy
 
-from miniflow.tracing.arrays import TracedArray, as_traced, is_traced_array, operand_of, wrap
+from miniflow.tracing.arrays import (
+    TracedArray,
+    as_traced,
+    is_traced_array,
+    number_of,
+    operand_of,
+    wrap,
+)
 from miniflow.tracing.functions.making import full
 from miniflow.tracing.functions.registry import answers, axis_of, hand_over
 from miniflow.tracing.trace import Refused, Storage, active
@@ -153,4 +160,4 @@ def _nan_to_num(
     largest = np.finfo(x.dtype).max.item()
     x = np.where(np.isnan(x), nan, x)
     x = np.where(x == np.inf, largest if posinf is None else posinf, x)
-    return np.where(x == -np.inf, -largest if neginf is None else neginf, x)
+    return number_of(np.where(x == -np.inf, -largest if neginf is None else neginf, x))
