@@ -203,6 +203,10 @@ class Compiled:
         """The code that the last call ran."""
         return self._ran().executable.source
 
+    def shape_of(self, node: Node) -> tuple[int, ...]:
+        """The shape that the value of a node of the graph had in the last call."""
+        return self._ran().shapes[node]
+
     def cost(self) -> ProgramCost:
         """FLOPs and bytes of the program that the last call ran, for each node and in all."""
         return cost(self.program)

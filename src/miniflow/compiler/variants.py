@@ -26,6 +26,7 @@ class Variant:
     Attributes:
         program: what runs.
         executable: what runs it.
+        shapes: those of the nodes' values.
         key: the combination.
         arguments: the function that makes a program's arguments of a feed, or None where the feed,
             a parameter or the optimizer is not as it was; it refuses values that would go wrong.
@@ -48,6 +49,7 @@ class Variant:
     ) -> None:
         self.program = program
         self.executable = executable
+        self.shapes = {node: type_.shape for node, type_ in types.items()}
         self.key: Any = None
         checks, self.has_unchecked = _checks(order, feed, types)
         self._binding = Binding(program, order, len(feed), optimizer, checks)

@@ -37,13 +37,13 @@ import numpy as np
 from miniflow.errors import GradientError, GraphError, OperandError, ShapeError
 from miniflow.graph.copying import Copied
 from miniflow.graph.half import NO_DTYPE, holds_half, narrow, widen
+from miniflow.graph.hits import Hits, largest_at_label
 from miniflow.graph.no_number import NoNumber
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, is_ours, line_of
 from miniflow.graph.plans import Plan, passes_under_way
 from miniflow.graph.values import (
     as_value,
-    count_largest_at_label,
     describe,
     ones_like,
     shape_of,
@@ -118,6 +118,10 @@ class Node(Operators, NoNumber, Copied):
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
     chooses = False  # whether entries of some of its inputs may be left out, as `Where` does
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
+    # How the loss of a data set follows from those of its batches: see `divisor`.
+    adds_up = False  # whether the values of batches add up to that of all
+    linear_in: str | None = None  # of one number each: "all" inbound nodes together, or any "one"
+    divisor_reads: tuple[int, ...] = ()  # which inbound nodes' numbers `divisor` asks for
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
     _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at
 
@@ -143,15 +147,27 @@ class Node(Operators, NoNumber, Copied):
             total = grad if total is None else total + grad
         return ones_like(self.value) if total is None else total
 
-    def count_correct(self, logits: Any, labels: Any) -> int | None:
-        """How many rows a loss of (logits, labels) counts as recognised: their largest logit is at
-        the label. None where that cannot be told.
+    def count_correct(self, logits: Any, labels: Any) -> Hits | None:
+        """How many labels there are for a loss of (logits, labels), and how many were met: the
+        largest logit is at the label. None where there is no accuracy.
 
         Args:
-            logits: (n, classes), of two classes or more.
-            labels: class numbers (n,), or one-hot (n, classes).
+            logits: (..., classes); of one column, the logits of yes and no.
+            labels: class numbers (...), or one-hot (..., classes); of yes and no, ones and zeros.
         """
-        return count_largest_at_label(logits, labels)
+        return None if self.linear_in else largest_at_label(logits, labels)
+
+    def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float | None:
+        """By what the mean that a loss is divides, for a batch: rows, entries, a sum of weights. So
+        the mean over a data set is known, whatever the size of its batches.
+
+        Args:
+            shapes: those of the values of the inbound nodes.
+            values: inbound node, by its place → value, of those in `divisor_reads`.
+
+        Returns None for the number of rows that were fed, which holds for a loss that says nothing.
+        """
+        return None
 
     @property
     def outbound_nodes(self) -> list["Node"]:

@@ -127,28 +127,6 @@ def _has_masked(x: Any) -> bool:
     return isinstance(x, masked.MaskedArray)
 
 
-def count_largest_at_label(logits: Any, labels: Any) -> int | None:
-    """How many rows of logits (n, classes) have their largest at the label; None where there are
-    fewer than two classes, or the labels are neither class numbers (n,) nor one-hot (n, classes).
-
-    >>> count_largest_at_label(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
-    1
-    """
-    logits, labels = np.asarray(logits), np.asarray(labels)
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        return None
-    if labels.shape == logits.shape and is_zeros_and_ones(labels) and np.all(labels.sum(1) == 1):
-        labels = labels.argmax(axis=1)
-    if labels.shape != logits.shape[:1] or labels.dtype.kind not in "iu":
-        return None
-    return int(np.count_nonzero(logits.argmax(axis=1) == labels))
-
-
-def is_zeros_and_ones(values: Any) -> bool:
-    """Whether all entries are 0 or 1."""
-    return bool(((values == 0) | (values == 1)).all())
-
-
 def describe(x: Any) -> str:
     """A value in a message: cut short, with its type."""
     if isinstance(x, np.ndarray) and x.size > 4:

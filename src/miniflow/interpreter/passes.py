@@ -22,6 +22,7 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError, ShapeError
 from miniflow.graph import Node
+from miniflow.graph.hits import warn_of_nan
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
 from miniflow.interpreter.feeding import (
@@ -111,14 +112,18 @@ def value_and_grad(
 
 
 def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
-    """The share of rows whose largest logit is the label.
+    """The share of labels at which the largest logit is.
 
     Args:
         node: a loss whose inbound nodes are (logits, labels): `CrossEntropyWithSoftmax` or a class
-            of your own. Logits have shape (n, k) and labels (n,), or (n, k) if they are one-hot;
-            logits of one column or of shape (n,) are those of two classes, and say 1 where they are
-            positive.
+            of your own. Logits have shape (..., k) and labels (...), or (..., k) if they are
+            one-hot; logits of one column or of shape (n,) are those of two classes, and say 1 where
+            they are positive, and so are the logits of a `BinaryCrossEntropy`, each by itself.
         feed_dict: input → value, as for `value`.
+
+    A score that is NaN is missed, with a `NaNWarning`.
+
+    Raises GraphError for what has no accuracy: a regression, a sum of losses.
 
     >>> import numpy as np, miniflow as mf
     >>> logits, labels = mf.Input(), mf.Input()
@@ -134,16 +139,30 @@ def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
     with one_pass_at_a_time:
         value(node, feed_dict)
         logits, labels = (np.asarray(source.value) for source in node.inbound_nodes[:2])
-    if logits.ndim == 2 and logits.shape[1] > 1:
-        predicted = logits.argmax(axis=1)
-        labels = labels.argmax(axis=1) if labels.shape == logits.shape else labels
+        hits = node.count_correct(logits, labels)
+    if hits is None or hits.share is None:
+        raise _without_accuracy(node, logits, labels)
+    warn_of_nan(hits, node)
+    return hits.share
+
+
+def _without_accuracy(node: Node, logits: Any, labels: Any) -> GraphError:
+    """The error for what has no accuracy."""
+    if logits.ndim < 2 or logits.shape[-1] == 1:
+        logits_of, labels = logits.size, labels.reshape(-1)
     else:
-        predicted, labels = (logits > 0).reshape(-1), labels.reshape(-1)
-    if predicted.shape != labels.shape:
-        raise ShapeError(
+        logits_of = logits.size // logits.shape[-1]
+    if labels.size not in (logits_of, logits.size):
+        return ShapeError(
             f"accuracy of {node}: logits {logits.shape} and labels {labels.shape} do not match."
         )
-    return float(np.mean(predicted == labels))
+    first, second = (source.label for source in node.inbound_nodes[:2])
+    return GraphError(
+        f"{node} has no accuracy: that takes a loss of logits (..., classes) and labels that are "
+        f"numbers of classes (...), or one-hot, and {first} has shape {logits.shape} and {second} "
+        f"shape {labels.shape} and dtype {labels.dtype}. Of a sum of losses, ask the one that has "
+        "it."
+    )
 
 
 # --- The passes (the compiler runs these same functions, with tracer arrays for values)

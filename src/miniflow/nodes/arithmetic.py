@@ -47,6 +47,8 @@ class Add(_OfSeveral):
     9.0
     """
 
+    linear_in = "all"
+
     def compute(self, *values: Any) -> Any:
         if any_whole(values):
             return whole_or_floating(_sum, _bits_of_sum, values, self)
@@ -66,6 +68,7 @@ class Sub(Op):
     """
 
     expects = BROADCASTING
+    linear_in = "all"
 
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)
@@ -88,6 +91,8 @@ class Mul(_OfSeveral):
     >>> mf.value_and_grad(mf.Mul(x, y, z), {x: 2.0, y: 3.0, z: 4.0}, [x, y, z])
     (24.0, [12.0, 8.0, 6.0])
     """
+
+    linear_in = "one"
 
     def compute(self, *values: Any) -> Any:
         if any_whole(values):
@@ -118,6 +123,7 @@ class Div(Op):
     """
 
     expects = BROADCASTING
+    linear_in = "one"
 
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)
@@ -140,6 +146,8 @@ class Neg(Op):
     >>> mf.value_and_grad(mf.Neg(x), {x: 2.0}, [x])
     (-2.0, [-1.0])
     """
+
+    linear_in = "all"
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)

@@ -2,18 +2,20 @@
 without one.
 """
 
+import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.hits import Hits, largest_at_label, signs
 from miniflow.graph.integers import as_operands
 from miniflow.graph.means import mean, mean_square, shrink
 from miniflow.graph.values import (
     in_dtype_of,
-    is_zeros_and_ones,
     ones_like,
     promote,
     shape_of,
@@ -74,6 +76,18 @@ class CrossEntropyWithSoftmax(Op):
         self.class_weights = (
             None if class_weights is None else class_weights_of(self, class_weights)
         )
+
+    @property
+    def divisor_reads(self) -> tuple[int, ...]:  # type: ignore[override]
+        """With weights, what is divided by depends on the labels."""
+        return () if self.class_weights is None else (1,)
+
+    def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
+        """The number of rows; with `class_weights`, the sum of the labels' weights."""
+        if self.class_weights is None:
+            return shapes[0][0]
+        weights = weight_of_each(self, self.class_weights, shapes[0])
+        return float(np.sum(np.take(weights, values[1])))
 
     def _softmax(self, x: Any) -> Any:
         """The softmax of a vector, or of each row of a matrix."""
@@ -200,16 +214,13 @@ class BinaryCrossEntropy(Op):
         z, y = map(promote, as_operands(z, y))
         return lambda: (sigmoid(z) - y) * share, lambda: -z * share
 
-    def count_correct(self, logits: Any, labels: Any) -> int | None:
-        """How many logits have the sign of their label, which is 0 or 1; of rows of several logits,
-        as for any loss.
-        """
-        logits, labels = np.asarray(logits), np.asarray(labels)
-        if logits.ndim == 2 and logits.shape[1] > 1:
-            return Op.count_correct(self, logits, labels)
-        if not is_zeros_and_ones(labels):
-            return None
-        return int(np.count_nonzero((logits > 0) == (labels > 0)))
+    def count_correct(self, logits: Any, labels: Any) -> Hits | None:
+        """How many logits have the sign of their label, which is 0 or 1: entry by entry."""
+        return signs(logits, labels)
+
+    def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
+        """The number of entries."""
+        return math.prod(shapes[0])
 
 
 class MSE(Op):
@@ -228,6 +239,15 @@ class MSE(Op):
 
     def __init__(self, prediction: Any, target: Any, *, name: str | None = None) -> None:
         Op.__init__(self, prediction, target, name=name)
+
+    def count_correct(self, logits: Any, labels: Any) -> Hits | None:
+        """Of targets that are one-hot, as for any loss; numbers have no accuracy."""
+        several = np.ndim(logits) > 1 and np.shape(logits)[-1] > 1
+        return largest_at_label(logits, labels) if several else None
+
+    def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
+        """The number of entries."""
+        return math.prod(shapes[0])
 
     def validate(self, prediction: Any, target: Any) -> None:
         _check_same_shape(self, prediction, target)

@@ -1,6 +1,7 @@
 """Reductions: Sum, Mean and Max, over all entries or along axes."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -71,6 +72,8 @@ class Sum(Reduction):
            [1., 1., 1.]])])
     """
 
+    adds_up = True
+
     def compute(self, x: Any) -> Any:
         total = partial(np.sum, axis=self._axes(x), keepdims=self.keepdims)
         digits = math.log2(max(1, math.prod(shape_of(x))))  # of the number of entries
@@ -88,6 +91,10 @@ class Mean(Reduction):
     >>> mf.value_and_grad(mf.Mean(x), {x: np.array([1.0, 3.0])}, [x])
     (np.float64(2.0), [array([0.5, 0.5])])
     """
+
+    def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
+        """The number of entries that are averaged."""
+        return math.prod(shapes[0]) / max(1, math.prod(self._kept(shapes[0])))
 
     def compute(self, x: Any) -> Any:
         return mean(x, self._axes(x), self.keepdims)

@@ -1,10 +1,19 @@
 """How good is it? Loss and accuracy over a data set, in batches, with the parameters left alone."""
 
+import math
+import warnings
 from typing import Any, NamedTuple
 
 from miniflow.graph import Node
-from miniflow.interpreter.feeding import checked_output
+from miniflow.graph.hits import NaNWarning
+from miniflow.graph.places import users_level
+from miniflow.graph.plans import ancestors_in_order
+from miniflow.interpreter.feeding import checked_output, give_to_sources
+from miniflow.interpreter.not_finite import find_not_finite
+from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.options import whole, with_known_options
+from miniflow.tracing.keeping import preserved_deeply
+from miniflow.training.averages import Totals
 from miniflow.training.batching import Batches, batches_for
 from miniflow.training.stepping import Evaluator, make_evaluator
 
@@ -27,16 +36,20 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
     """The loss and the accuracy of a network over `data`.
 
     Args:
-        loss: a loss, the mean over the rows of what it is fed.
+        loss: a loss. What is returned is its value over all data: of a mean the mean over all that
+            it divides by (rows, entries, weights of classes), of a sum the sum, and of a loss that
+            is put together from such numbers, what they make. One of your own is taken to be the
+            mean over the rows of what it is fed, if it does not say otherwise (`Node.divisor`).
         data: a `miniflow.datasets.Dataset`, a dictionary {input: array}, or a function that yields
             batches; as for `fit`.
         batch_size: rows at a time; 1000 by default. Only the memory that is used depends on it.
         backend: what runs it, as for `fit`; "auto" by default.
 
     Returns:
-        (loss, accuracy). The accuracy is the share of rows whose largest logit is the label, if the
+        (loss, accuracy). The accuracy is the share of labels at which the largest logit is, if the
         loss has the inbound nodes (logits, labels) and the labels are class numbers or one-hot; for
-        a `BinaryCrossEntropy`, of those whose logit has the right sign; else None.
+        a `BinaryCrossEntropy`, of those whose logit has the right sign; else None. What is NaN is
+        no answer: it counts as missed, and there is a `NaNWarning` that names the node.
 
     >>> import numpy as np, miniflow as mf
     >>> X, y = mf.Input("X"), mf.Input("y")
@@ -52,12 +65,25 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
 
 def evaluate_batches(evaluator: Evaluator, data: Batches, n: int) -> Evaluation:
     """`evaluate` for data that have been looked at already."""
-    total, hits, rows = 0.0, 0, 0
-    known = True
+    totals = Totals(evaluator.averages)
+    broken: Any = None  # the first batch whose loss is NaN
     for batch in data.batches(n):
-        loss, correct = evaluator(batch.feed)
-        total += loss * batch.rows
-        rows += batch.rows
-        known = known and correct is not None
-        hits += correct or 0
-    return Evaluation(total / rows, hits / rows if known else None)
+        result = evaluator(batch.feed)
+        totals.add(result, batch.rows)
+        if broken is None and math.isnan(result.loss):
+            broken = batch.feed
+    if broken is not None or (totals.hits and totals.hits.nan):
+        _warn_of_nan(evaluator.loss, totals, broken)
+    return Evaluation(totals.loss, totals.accuracy)
+
+
+def _warn_of_nan(loss: Node, totals: Totals, feed: Any) -> None:
+    """Say once that what is returned is no answer, and where that began."""
+    told = []
+    if feed is not None:
+        with one_pass_at_a_time, preserved_deeply(ancestors_in_order(loss)):
+            told = [f"is nan over these data. {find_not_finite(loss, give_to_sources(feed)) or ''}"]
+    if totals.hits is not None and totals.hits.nan:
+        hits = totals.hits
+        told.append(f"{hits.nan:,} of {hits.labelled:,} labels have scores that are NaN: missed.")
+    warnings.warn(f"{loss} {' '.join(told)}", NaNWarning, stacklevel=users_level())

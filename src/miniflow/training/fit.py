@@ -30,6 +30,7 @@ from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, file_path, flag, generator, whole, with_known_options
+from miniflow.training.averages import Totals
 from miniflow.training.batching import Batch, Batches, batches_for
 from miniflow.training.callbacks import Callback
 from miniflow.training.checkpoints import (
@@ -43,7 +44,7 @@ from miniflow.training.evaluation import Evaluation, evaluate_batches
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
 from miniflow.training.progress import Style, progress_for
-from miniflow.training.stepping import Evaluator, Step, StepResult, make_evaluator, make_step
+from miniflow.training.stepping import Evaluator, Step, make_evaluator, make_step
 
 VALIDATION_ROWS = 1000  # rows at a time
 MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for an epoch's above it
@@ -208,7 +209,7 @@ class Training:
     seeds: the `Seed`s that are fed a number at each step.
     epoch: how many epochs are complete. history: their rows.
     stop: set it to True to end the training after the epoch under way.
-    rows: examples in the latest batch. rows_done: examples of this epoch so far.
+    rows: examples in the latest batch.
     settings: those of the optimizer that the training was begun with, as they print.
     """
 
@@ -229,22 +230,23 @@ class Training:
     stop: bool = False
     history: History = field(default_factory=History)
     rows: int = 0
-    rows_done: int = 0
     settings: dict[str, str] = field(init=False)
-    _total: float = 0.0
-    _correct: int | None = 0
+    _totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
+        self._totals = Totals(self.evaluator.averages)
         self.settings = printed_settings(self.optimizer)
         for callback in self.callbacks:
             callback.reset()
 
     def so_far(self) -> Evaluation:
         """Loss and accuracy over the examples of this epoch so far."""
-        rows = max(self.rows_done, 1)
-        return Evaluation(
-            self._total / rows, None if self._correct is None else self._correct / rows
-        )
+        return Evaluation(self._totals.loss, self._totals.accuracy)
+
+    @property
+    def rows_done(self) -> int:
+        """Examples of this epoch so far."""
+        return self._totals.rows
 
     def run(self, watchers: Iterable[Callback] = ()) -> None:
         """Train until all epochs are complete or a callback says stop.
@@ -264,7 +266,7 @@ class Training:
 
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts, step: Step) -> None:
         started = time.perf_counter()
-        self._total, self._correct, self.rows_done = 0.0, 0, 0
+        self._totals = Totals(self.evaluator.averages)
         batches = partial(_seeded_batches, self.data, self.batch_size, self.seeds)
         same_again = partial(_generator_in, self.rng, self.rng.bit_generator.state)
         self.step.begin_epoch(lambda: (batch.feed for batch in batches(same_again())))
@@ -281,7 +283,8 @@ class Training:
                     raise told from None
                 finally:
                     del told  # it holds this frame
-            self._count(result, batch.rows)
+            self.rows = batch.rows
+            self._totals.add(result, batch.rows)
             for callback in everybody:
                 callback.on_batch_end(self)
             interrupts.raise_if_pressed()
@@ -318,13 +321,6 @@ class Training:
             callback.on_not_finite(self, error)
         is_settled, self.stop = self.stop, self.stop or would_stop
         return is_settled
-
-    def _count(self, result: StepResult, rows: int) -> None:
-        self.rows = rows
-        self.rows_done += rows
-        self._total += result.loss * rows
-        if self._correct is not None:
-            self._correct = None if result.correct is None else self._correct + result.correct
 
 
 def _seeded_batches(

@@ -15,7 +15,7 @@ goes on elsewhere asks for it by name and reaches the same bits.
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +26,14 @@ from miniflow.errors import CompileError, NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.places import users_level
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.graph.values import describe
+from miniflow.graph.values import describe, shape_of
 from miniflow.interpreter.feeding import give_to_sources, not_one_number, wants_a_value
 from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
 from miniflow.tracing.keeping import preserved_deeply
+from miniflow.training.averages import Averages, StepResult
 from miniflow.training.rewinding import Rewinder
 
 WITHOUT_RECORD = ("auto", "interpreter")
@@ -41,13 +42,6 @@ Feed = dict[Node, Any]
 
 class InterpreterWarning(UserWarning):
     """A graph could not be compiled, and is run by the interpreter: right, and slower."""
-
-
-class StepResult(NamedTuple):
-    """The loss of a batch, and how many of its rows were recognised, if that can be told."""
-
-    loss: float
-    correct: int | None
 
 
 def backend_names() -> tuple[str, ...]:
@@ -95,7 +89,9 @@ class Evaluator:
         self.backend = backend
         self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
         self._falls_back = backend == "auto"
-        self._pair = loss.inbound_nodes[:2]  # logits and labels, where there are such
+        self.averages = Averages(loss)
+        self._pair = [] if loss.linear_in else loss.inbound_nodes[:2]  # logits and labels, if any
+        self._reads = list(dict.fromkeys([*self._pair, *self.averages.reads]))
         self._compiled: Compiled | None = None
 
     def pin_backend(self, backend: str, reason: str = BY_NAME) -> None:
@@ -126,25 +122,28 @@ class Evaluator:
             self.backend, self.reason = self._compiled.backend, self._compiled.reason
         total = one_number(self.loss, results[0])
         seen = dict(zip(self._outputs(), results[1:], strict=True))
-        return StepResult(total, self._count(feed | seen))
+        return self._result(total, feed | seen, self._compiled.shape_of)
 
     def _compile(self) -> Compiled:
         return Compiled(self.loss, (), None, self.backend, values_of=self._outputs())
 
     def _outputs(self) -> list[Node]:
-        """Logits and labels, as far as they are not fed."""
-        return [n for n in self._pair if n.inbound_nodes or not wants_a_value(type(n).forward)]
+        """What is looked at beside the loss, as far as it is not fed: logits and labels, mostly."""
+        return [n for n in self._reads if n.inbound_nodes or not wants_a_value(type(n).forward)]
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No other thread's pass between this one and the look at its logits.
         with one_pass_at_a_time:
             total = one_number(self.loss, interpreter.value(self.loss, feed))
-            return StepResult(total, self._count({n: n.value for n in self._pair}))
+            return self._result(total, {n: n.value for n in self._reads}, _shape_now)
 
-    def _count(self, values: Mapping[Node, Any]) -> int | None:
-        if len(self._pair) < 2:
-            return None
-        return self.loss.count_correct(*(values[node] for node in self._pair))
+    def _result(
+        self, total: float, values: Mapping[Node, Any], shape_of: Callable[[Node], tuple[int, ...]]
+    ) -> StepResult:
+        hits = None
+        if len(self._pair) == 2:
+            hits = self.loss.count_correct(*(values[node] for node in self._pair))
+        return StepResult(total, hits, self.averages.count(total, values, shape_of))
 
 
 class Step(Evaluator):
@@ -212,7 +211,7 @@ class Step(Evaluator):
         with one_pass_at_a_time, np.errstate(all="ignore"):
             value, gradients = interpreter.value_and_grad(self.loss, feed, self.parameters)
             total = one_number(self.loss, value)
-            result = StepResult(total, self._count({n: n.value for n in self._pair}))
+            result = self._result(total, {n: n.value for n in self._reads}, _shape_now)
             finite = math.isfinite(total) and all(map(_is_finite, gradients))
         if not finite:
             what = "A gradient of " if math.isfinite(total) else ""
@@ -247,7 +246,7 @@ def make_step(
     >>> W = mf.Parameter([2.0], "W")
     >>> step = make_step(mf.MSE(W, [0.0]), [W], mf.SGD(0.25), "numpy")
     >>> step({}), W.value
-    (StepResult(loss=4.0, correct=None), array([1.]))
+    (StepResult(loss=4.0, hits=None, parts=(Counted(value=4.0, weight=None),)), array([1.]))
     """
     return Step(loss, parameters, optimizer, checked_backend("fit", backend))
 
@@ -262,6 +261,10 @@ def one_number(loss: Node, value: Any) -> float:
     if np.size(value) != 1:
         raise not_one_number(loss, np.shape(value))
     return float(np.reshape(value, ()))
+
+
+def _shape_now(node: Node) -> tuple[int, ...]:
+    return shape_of(node.value)
 
 
 def _is_finite(array: Any) -> bool:
