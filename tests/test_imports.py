@@ -36,7 +36,7 @@ LAYERS = [
     {"digit_images", "initializers", "optimizers", "schedules"},
     {"datasets"},
     {"layers", "training"},
-    {"pictures", "estimator", "digit_page"},
+    {"pictures", "estimator", "digit_page", "udacity"},
     {"reports"},
     {"lab"},
     {"cli"},

@@ -421,3 +421,29 @@ def test_float32_in_means_float32_out_through_a_whole_network() -> None:
     feed = {X: rng.normal(size=(6, 4)).astype(np.float32), y: rng.integers(0, 3, 6)}
     value, gradients = mf.value_and_grad(loss, feed, [W1, b1, W2, b2, X])
     assert [value.dtype, *(g.dtype for g in gradients)] == [np.float32] * 6
+
+
+@pytest.mark.parametrize(
+    ("seen", "fits"),
+    [((3, 1), True), ((1, 3), True), ((3, 1, 1), True), ((3, 2), False), ((1,), False)],
+)
+def test_gradient_of_a_vector_may_be_a_column_or_a_row(seen: tuple[int, ...], fits: bool) -> None:
+    class Doubled(mf.Node):
+        def __init__(self, x: mf.Node) -> None:
+            mf.Node.__init__(self, [x])
+
+        def forward(self) -> None:
+            self.value = 2 * self.inbound_nodes[0].value
+
+        def backward(self) -> None:
+            self.gradients = {self.inbound_nodes[0]: np.full(seen, 2.0)}
+
+    x = mf.Input("x")
+    feed = {x: np.ones(3)}
+    for run in (mf.value_and_grad, lambda f, feed, wrt: mf.compile(f, wrt, backend="numpy")(feed)):
+        if fits:
+            [dx] = run(Doubled(x), feed, [x])[1]
+            assert np.array_equal(dx, [2.0, 2.0, 2.0])
+        else:
+            with pytest.raises(GradientError, match=r"left a gradient of shape"):
+                run(Doubled(x), feed, [x])

@@ -340,7 +340,7 @@ def check_gradients_of(node: Node, needed: set[Node]) -> None:
 
 def fit_gradient(grad: Any, node: Node, by: Node | None = None) -> Any:
     """A gradient with respect to `node`, left by another node's `backward`, in the shape of the
-    value: leading ones are dropped, and a bare 0 stands for zeros.
+    value: leading ones are dropped, and those of a column; a bare 0 stands for zeros.
 
     Raises GradientError if it has another shape, or is none.
     """
@@ -358,7 +358,8 @@ def fit_gradient(grad: Any, node: Node, by: Node | None = None) -> Any:
         return zeros_like(node.value)
     longer, shorter = sorted((seen, shape), key=len, reverse=True)
     extra = len(longer) - len(shorter)
-    if set(longer[:extra]) == {1} and longer[extra:] == shorter:
+    is_column = longer is seen and set(seen[len(shape) :]) == {1} and seen[: len(shape)] == shape
+    if is_column or (set(longer[:extra]) == {1} and longer[extra:] == shorter):
         return np.reshape(grad, shape)
     transposed = ": it is the transpose" if seen == shape[::-1] else ""
     raise GradientError(
