@@ -315,3 +315,30 @@ def test_the_page_stands_in_a_report(browser: Any, trained: Trained, tmp_path: P
     assert browser.text("h1") == "<run>"
     assert browser.text("dl") == "<fact>\n1 < 2"
     assert [link.text for link in browser.find_all("nav a")] == ["<notes>", "Draw a digit"]
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (["circle", "triangle", "square"], "circle, triangle or square"),
+        (list("abcdefghij"), "one of 10 classes"),
+        (list("0123456789"), "a digit, 0 to 9"),
+    ],
+)
+def test_classes_are_called_by_their_names(
+    browser: Any, tmp_path: Path, names: list[str], hint: str
+) -> None:
+    X, b = mf.Input("X"), mf.Parameter(np.arange(len(names), dtype=np.float32) * 9, "b")
+    W = mf.Parameter(np.zeros((784, len(names)), np.float32), "W")
+    notes = {"class_names": names}
+    example = {X: np.zeros((1, 784), np.float32)}
+    mf.save(mf.Linear(X, W, b), tmp_path / "m.safetensors", example, notes=notes)
+    mf.page(tmp_path / "m.safetensors", tmp_path / "m.html")
+    browser.open(tmp_path / "m.html")
+    assert browser.script('return document.querySelector(".hint").textContent') == hint
+    draw(browser, SEVEN)
+    told = browser.script("""
+      const text = (selector) => [...document.querySelectorAll(selector)].map((e) => e.textContent);
+      return [text(".verdict b"), text(".bars b"), text(".why h2"), text(".units em")];
+    """)
+    assert told == [[names[-1]], names, [f"Why {names[-1]}"], names]

@@ -111,7 +111,7 @@ def test_notes_of_a_strangers_model_are_not_believed(miniflow: Any, folder: path
     X, W = mf.Input("X"), mf.Parameter(np.zeros((784, 2), np.float32), "W")
     options = vars(Options())
     for names, size, training, augmentation in (
-        (["a\x1b[31m", "b"], {"height": 28, "width": 29}, {}, {}),
+        (["a", 1], {"height": 28, "width": 29}, {}, {}),
         (["a"], {"height": -28, "width": -28}, options | {"data": "a\x1b[31m"}, {"shift": 1}),
         ("ab", [28, 28], options | {"epochs": "many"}, [2, 12, 0.1]),
         ([1, 2], {"height": 28.0, "width": 28}, options | {"seed": -1}, "shift 2 pixels"),
@@ -131,3 +131,25 @@ def test_notes_of_a_strangers_model_are_not_believed(miniflow: Any, folder: path
         assert training_of(model) is None
         assert augmentation_of(model) is None
         assert miniflow("info", "m.safetensors").exit_code == 0
+
+
+def test_names_and_probabilities_of_a_model_are_said_as_they_are(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    """What cannot be printed is escaped, and of what a softmax gave no second one is taken."""
+    import miniflow as mf
+
+    Image.new("L", (28, 28), 255).save("white.png")
+    X, b = mf.Input("X"), mf.Parameter(np.log(np.array([0.9, 0.1], "f4")), "b")
+    logits = mf.Linear(X, mf.Parameter(np.zeros((784, 2), np.float32), "W"), b)
+    notes = {"class_names": ["triangle", "b\x1b[31m"], "picture": {"height": 28, "width": 28}}
+    for node in (logits, mf.Softmax(logits)):
+        mf.save(node, "m.safetensors", inputs={X: np.zeros((1, 784), "f4")}, notes=notes)
+        told = miniflow("predict", "--model", "m.safetensors", "white.png").stdout
+        assert told == "white.png: triangle  triangle:0.9000 b\\x1b[31m:0.1000\n"
+        said = miniflow("predict", "--model", "m.safetensors", "--json", "white.png").stdout
+        (found,) = json.loads(said)
+        assert (found["digit"], found["name"]) == (0, "triangle")
+        assert found["names"] == ["triangle", "b\\x1b[31m"]
+        np.testing.assert_allclose(found["probabilities"], [0.9, 0.1], rtol=1e-5)
+        assert "classes    triangle, b\\x1b[31m" in miniflow("info", "m.safetensors").stdout

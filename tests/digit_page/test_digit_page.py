@@ -20,6 +20,7 @@ from miniflow.errors import DataError
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir.evaluate import evaluate
 from miniflow.layers.networks import Network, build
+from miniflow.models.probabilities import gives_probabilities
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.random((28, 28)).astype(np.float32)
@@ -114,6 +115,66 @@ def test_near_certainty_the_explanation_is_not_lost_to_rounding(tmp_path: Path) 
     assert explain is not None
     (gradient,) = evaluate(explain, [PIXELS, np.array([3])])
     assert 0 < np.abs(gradient).max() < 1e-9
+
+
+def softmaxes(logits: mf.Node) -> list[mf.Node]:
+    """Probabilities, by nodes of miniflow's and by hand."""
+    exps = mf.Exp(logits - mf.Max(logits, axis=1, keepdims=True))
+    return [mf.Softmax(logits), exps / mf.Sum(exps, axis=1, keepdims=True)]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["Softmax", "by hand"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_of_a_model_that_gives_probabilities_no_softmax_is_taken(
+    which: int, dtype: str, tmp_path: Path
+) -> None:
+    X, W = mf.Input("X"), mf.Parameter(RNG.normal(size=(784, 10), scale=0.2).astype(dtype), "W")
+    example = {X: np.zeros((1, 784), dtype)}
+    of_logits = programs_for(saved(X @ W, example, tmp_path))
+    model = saved(softmaxes(X @ W)[which], example, tmp_path)
+    assert gives_probabilities(model)
+    programs = programs_for(model)
+    expected, _ = evaluate(of_logits.answer, [PIXELS])
+    np.testing.assert_allclose(evaluate(programs.answer, [PIXELS])[0], expected, rtol=1e-4)
+    assert programs.explain is not None
+    assert of_logits.explain is not None
+    for label in (int(np.argmax(expected)), 3):
+        given = [PIXELS, np.array([label])]
+        (wanted,) = evaluate(of_logits.explain, given)
+        (found,) = evaluate(programs.explain, given)
+        np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("activation", [mf.Sigmoid, mf.ReLU, mf.Tanh])
+def test_outputs_that_are_no_probabilities_are_taken_as_logits(
+    activation: Any, tmp_path: Path
+) -> None:
+    X, W = mf.Input("X"), mf.Parameter(RNG.normal(size=(784, 10), scale=0.1).astype("f4"), "W")
+    assert not gives_probabilities(
+        saved(activation(X @ W), {X: np.zeros((1, 784), "f4")}, tmp_path)
+    )
+
+
+def data_of(fragment: str) -> Any:
+    found = re.search(r'<script type="application/json" class="data">(.*?)</script>', fragment)
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["cat", "<dog>", "mo\x1buse"], ["cat", "<dog>", "mo\\x1buse"]),
+        (["cat", "dog"], None),
+        ([1, 2, 3], None),
+        (None, None),
+    ],
+)
+def test_the_page_has_the_names_of_the_classes(names: Any, shown: Any, tmp_path: Path) -> None:
+    network, example = mlp(784, 3)
+    path = tmp_path / "m.safetensors"
+    mf.save(network.logits, path, example, notes={"class_names": names})
+    assert data_of(digit_fragment(mf.load(path)))["names"] == shown
 
 
 # --- Layers

@@ -26,6 +26,8 @@ from miniflow.cli.runs import UNREADABLE, Options, options_from
 from miniflow.datasets.augmentation import Augmented, Limits
 from miniflow.errors import DataError
 from miniflow.models import Model, load
+from miniflow.models.notes import class_names_in
+from miniflow.models.probabilities import gives_probabilities
 from miniflow.nodes.activation import softmax
 
 if TYPE_CHECKING:
@@ -94,12 +96,7 @@ def augmentation_of(model: Model) -> Limits | None:
 
 def class_names_of(model: Model) -> list[str] | None:
     """The names of the classes, if the model has them; its file may be a stranger's."""
-    names = model.notes.get("class_names")
-    if not isinstance(names, list) or len(names) != model.outputs:
-        return None
-    if not all(isinstance(name, str) and name.isprintable() for name in names):
-        return None
-    return names
+    return class_names_in(model.notes, model.outputs)
 
 
 def picture_size_of(model: Model) -> tuple[int, int] | None:
@@ -113,13 +110,24 @@ def picture_size_of(model: Model) -> tuple[int, int] | None:
     return (height, width) if height * width == pixels_of(model) else None
 
 
-def logits_of(model: Model, images: np.ndarray) -> Any:
+def outputs_of(model: Model, images: np.ndarray) -> Any:
     """The outputs for images (n, pixels): (n, classes). Some rows at a time, to save memory."""
     images = images.reshape(-1, *(size or 1 for size in model.inputs[0].shape[1:]))
     starts = range(0, max(len(images), 1), ROWS)
     return np.concatenate([model(images[start : start + ROWS]) for start in starts])
 
 
+def logits_of(model: Model, images: np.ndarray) -> Any:
+    """What softmax makes the probabilities of: the outputs, or, of a model that gives probabilities
+    itself, their logarithms.
+    """
+    outputs = outputs_of(model, images)
+    if not gives_probabilities(model):
+        return outputs
+    return np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
+
+
 def probabilities_of(model: Model, images: np.ndarray) -> Any:
     """The probability of each class for each image: (n, pixels) → (n, classes)."""
-    return softmax(logits_of(model, images))
+    outputs = outputs_of(model, images)
+    return outputs if gives_probabilities(model) else softmax(outputs)

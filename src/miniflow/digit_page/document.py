@@ -19,6 +19,7 @@ from miniflow.files.templates import fill_template, static
 from miniflow.ir.dtypes import dtype_name
 from miniflow.ir.program import Program
 from miniflow.models import Model
+from miniflow.models.notes import class_names_in
 
 PACKAGE = "miniflow.digit_page"
 SCRIPTS = ("sheet.js", "pictures.js", "layers.js", "maps.js", "page.js")
@@ -41,6 +42,7 @@ def digit_fragment(model: Model) -> str:
     data = {
         "side": SIDE,
         "classes": programs.layers[-1].units,
+        "names": class_names_in(model.notes, programs.layers[-1].units),
         "constants": {
             name: [arrays.place(constant.value) for constant in program.constants]
             for name in PROGRAMS

@@ -15,6 +15,8 @@ and the rest is the model's own.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from miniflow.digit_images import fit_drawing, shrink_drawing
 from miniflow.digit_page.layers import Maps, VisibleLayer, layers_of
 from miniflow.graph import Input, Node, Op
@@ -23,6 +25,7 @@ from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Operand, Output, Program
 from miniflow.models import Model
 from miniflow.models.forward_program import record_graph
+from miniflow.models.probabilities import gives_probabilities
 from miniflow.nodes.activation import softmax
 from miniflow.nodes.loss import CrossEntropyWithSoftmax
 from miniflow.passes import optimize
@@ -45,24 +48,27 @@ def programs_for(model: Model) -> Programs:
     """The programs of the page on which one draws for a model of 28 × 28 pixels."""
     drawing = ValueType("f64", (SIDE, SIDE))
     layers = layers_of(model.program)
+    is_probability = gives_probabilities(model)
     return Programs(
         fit=optimize(_record(fit_drawing, ink=drawing)),
         shrink=optimize(_record(shrink_drawing, ink=drawing)),
-        answer=optimize(_answer(model.program, layers)),
-        explain=optimize(_explain(model.program, back))
+        answer=optimize(_answer(model.program, layers, is_probability)),
+        explain=optimize(_explain(model.program, back, is_probability))
         if (back := model.backward_program)
         else None,
         layers=layers,
     )
 
 
-def _answer(forward: Program, layers: Sequence[VisibleLayer]) -> Program:
+def _answer(forward: Program, layers: Sequence[VisibleLayer], is_probability: bool) -> Program:
     builder = Builder()
     pixels = builder.input(ValueType("f32", FRAME), name="pixels")
     values = _inline(builder, forward, [_as_input(builder, pixels, forward)])
     output = forward.outputs[0].operand
-    logits = _as_logits(builder, values.get(output, output))
-    (probabilities,) = _calls(builder, _record(softmax, logits=logits.type), [logits])
+    probabilities = _in_double(builder, values.get(output, output))
+    if not is_probability:
+        softmax_of = _record(softmax, logits=probabilities.type)
+        (probabilities,) = _calls(builder, softmax_of, [probabilities])
     shown = [
         _by_maps(builder, values.get(layer.values, layer.values), layer.maps) for layer in layers
     ]
@@ -72,16 +78,21 @@ def _answer(forward: Program, layers: Sequence[VisibleLayer]) -> Program:
     )
 
 
-def _explain(forward: Program, backward: Program) -> Program:
+def _explain(forward: Program, backward: Program, is_probability: bool) -> Program:
     builder = Builder()
     pixels = builder.input(ValueType("f32", FRAME), name="pixels")
     label = builder.input(ValueType("i64", (1,)), name="label")
     given = _as_input(builder, pixels, forward)
     (raw,) = _calls(builder, forward, [given])
-    logits = _as_logits(builder, raw)
+    logits = output = _in_double(builder, raw)
+    if is_probability:
+        (output,) = _calls(builder, _record(_not_zero, p=output.type), [output])
+        logits = builder.add("log", [output])
     loss = CrossEntropyWithSoftmax(z := Input("logits"), y := Input("label"))
     recording = record_graph(loss, {z: logits.type, y: label.type}, wrt=[z])
     _, gradient = _calls(builder, recording.program, [logits, label])
+    if is_probability:
+        gradient = builder.add("divide", [gradient, output])
     # The loss is minus the log-probability, so the way up is against its gradient.
     upstream = builder.add("cast", [builder.add("negative", [gradient])], {"dtype": raw.dtype})
     (slope,) = _calls(builder, backward, [given, upstream])
@@ -107,7 +118,12 @@ def _by_maps(builder: Builder, values: Operand, maps: Maps | None) -> Operand:
     return builder.add("reshape", [turned], {"shape": (count, rows, columns)})
 
 
-def _as_logits(builder: Builder, output: Operand) -> Operand:
+def _not_zero(p: Any) -> Any:
+    """Probabilities that have a logarithm."""
+    return np.maximum(p, 1e-30)
+
+
+def _in_double(builder: Builder, output: Operand) -> Operand:
     """A model's output in double precision: near certainty, 1 - p is lost in less."""
     return builder.add("cast", [output], {"dtype": "f64"})
 

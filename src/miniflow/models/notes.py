@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import FeedError, shown
+from miniflow.errors import FeedError, printable, shown
 
 
 def predictions_of(output: Any, notes: Mapping[str, Any]) -> Any:
@@ -57,3 +57,17 @@ def check_columns(given: Any, notes: Mapping[str, Any]) -> None:
         f"The model was fitted to a table with the columns {shown(', '.join(map(str, names)))}, in "
         f"this order; the one that it was given {what}."
     )
+
+
+def class_names_in(notes: Mapping[str, Any], classes: int) -> list[str] | None:
+    r"""The names of the classes, if the notes have one for each; as `printable` writes them.
+
+    >>> class_names_in({"class_names": ["cat", "dog" + chr(27)]}, 2), class_names_in({}, 2)
+    (['cat', 'dog\\x1b'], None)
+    """
+    names = notes.get("class_names")
+    if not isinstance(names, list) or len(names) != classes:
+        return None
+    if not all(isinstance(name, str) for name in names):
+        return None
+    return [printable(name) for name in names]

@@ -72,7 +72,7 @@ class LayerView {
       const button = element("button");
       button.type = "button";
       button.append(element("canvas"));
-      if (this.layer.isOutput) button.append(element("em", "", String(unit)));
+      if (this.layer.isOutput) button.append(element("em", "", nameOfClass(unit)));
       const level = element("span", "level");
       level.append(element("i"));
       button.append(level);
@@ -127,7 +127,8 @@ class LayerView {
   }
 
   nameOf(unit) {
-    return this.layer.isOutput ? `Digit ${unit}` : `Unit ${unit + 1}`;
+    if (!this.layer.isOutput) return `Unit ${unit + 1}`;
+    return data.names ? nameOfClass(unit) : `Digit ${unit}`;
   }
 
   showUnit(unit) {

@@ -10,6 +10,11 @@ const [fit, shrink, answer, explain] = ["fit", "shrink", "answer", "explain"].ma
   return make && make(data.constants[name].map((i) => arrays[i]));
 });
 
+// What a class is called: by its name, or by its number if it has none.
+const nameOfClass = (i) => data.names?.[i] ?? String(i);
+const namesAreLong = data.names?.some((name) => name.length > 2) ?? false;
+const areDigits = data.names?.every((name, i) => name === String(i)) ?? true;
+
 const find = (selector) => root.querySelector(selector);
 const colours = { scale: {} };
 const blank = new Float32Array(FRAME * FRAME);
@@ -24,6 +29,9 @@ const sheet = new Sheet(find(".sheet"), data.side, (ended) => {
   else waiting ||= requestAnimationFrame(() => update(false));
 });
 
+root.classList.toggle("named", namesAreLong);
+if (!areDigits) find(".hint").textContent = hint(data.names);
+
 // --- What can be pressed
 
 const bars = Array.from({ length: data.classes }, (_, digit) => {
@@ -31,7 +39,8 @@ const bars = Array.from({ length: data.classes }, (_, digit) => {
   button.type = "button";
   const track = element("span", "track");
   track.append(element("i"));
-  button.append(element("b", "", String(digit)), track, element("span", "percent"));
+  if (namesAreLong) button.title = nameOfClass(digit); // it may be cut off
+  button.append(element("b", "", nameOfClass(digit)), track, element("span", "percent"));
   find(".bars").append(button);
   return button;
 });
@@ -73,6 +82,10 @@ root.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+
+function hint(names) {
+  return names.length > 6 ? `one of ${names.length} classes` : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+}
 
 // --- What is computed
 
@@ -167,13 +180,13 @@ function showSeen() {
 function showAnswer() {
   const { probabilities, digit, explained } = latest;
   const shares = probabilities ?? new Float64Array(bars.length);
-  find(".verdict b").textContent = probabilities ? digit : "–";
+  find(".verdict b").textContent = probabilities ? nameOfClass(digit) : "–";
   find(".verdict span").textContent = probabilities ? certainty(shares[digit]) : "";
   bars.forEach((bar, i) => {
     bar.classList.toggle("first", probabilities !== null && i === digit);
     bar.querySelector(".track i").style.width = `${100 * shares[i]}%`;
     bar.querySelector(".percent").textContent = probabilities ? percent(shares[i]) : "";
-    bar.setAttribute("aria-label", probabilities ? `${i}, ${percent(shares[i])}` : String(i));
+    bar.setAttribute("aria-label", probabilities ? `${nameOfClass(i)}, ${percent(shares[i])}` : nameOfClass(i));
     bar.disabled = probabilities === null;
   });
   markBar(probabilities ? explained : -1);
@@ -187,10 +200,10 @@ function showWhy() {
   drawPixels(context, latest.pixels, colours.ink, 0.22);
   if (most > 0) drawSigns(context, gradient, most, colours.up, colours.down);
   const asked = explained !== null;
-  find(".why h2").textContent = !asked ? "Why" : explained === digit ? `Why ${explained}` : `Why not ${explained}`;
+  find(".why h2").textContent = !asked ? "Why" : `Why ${explained === digit ? "" : "not "}${nameOfClass(explained)}`;
   find(".about-why").textContent = !asked
     ? "The gradient of the answer's log-probability with respect to each pixel."
-    : `How ink on each pixel moves the log-probability of ${explained}${strength(most)}.${howFound()}`;
+    : `How ink on each pixel moves the log-probability of ${nameOfClass(explained)}${strength(most)}.${howFound()}`;
 }
 
 function strength(most) {
@@ -215,7 +228,7 @@ function percent(share) {
 
 function spoken() {
   if (sheet.isEmpty) return "The sheet is empty.";
-  return `${latest.digit}, ${certainty(latest.probabilities[latest.digit])}.`;
+  return `${nameOfClass(latest.digit)}, ${certainty(latest.probabilities[latest.digit])}.`;
 }
 
 // --- Colours, by day and by night, and sizes
