@@ -24,12 +24,15 @@ from miniflow.errors import DataError, MiniflowError, shown
 from miniflow.models import Model
 
 BAR = 40  # characters of a probability of one
+EMPTY = "empty"
+LEAST_SURE = 0.5  # a digit that is less probable is not clearly one
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is known of a picture; `digit` (the number of the class), `probabilities` and `name` are
-    None if it is empty or unread. `names` are those of all classes, where they have some.
+    """What is known of a picture; `digit` (the number of the class) is None if it is empty, unread
+    or not one digit, which `reason` says in words. `names` are those of all classes, where they
+    have some.
     """
 
     image: str
@@ -37,6 +40,7 @@ class Prediction:
     probabilities: list[float] | None = None
     names: list[str] | None = None
     empty: bool = False
+    reason: str | None = None
     error: str | None = None
 
     def name_of(self, digit: int) -> str:
@@ -92,26 +96,30 @@ def predict_one(classifier: Model, image: str) -> Prediction:
         pixels = read_pixels(image, picture_size_of(classifier))
     except (MiniflowError, OSError) as error:
         return Prediction(image, error=str(error))
-    if pixels is None:
-        return Prediction(image, empty=True)
+    if isinstance(pixels, str):
+        return Prediction(image, empty=pixels == EMPTY, reason=pixels)
     (probabilities,) = probabilities_of(classifier, pixels.reshape(1, -1))
+    best, reason = int(np.argmax(probabilities)), None
+    if picture_size_of(classifier) is None and probabilities[best] < LEAST_SURE:
+        reason = "not clearly one digit"
     return Prediction(
         image,
-        int(np.argmax(probabilities)),
+        best if reason is None else None,
         [float(p) for p in probabilities],
         class_names_of(classifier),
+        reason=reason,
     )
 
 
-def read_pixels(image: str, size: tuple[int, int] | None) -> np.ndarray | None:
-    """A picture of this size as training saw it, or of a digit; None if there is no digit in it."""
+def read_pixels(image: str, size: tuple[int, int] | None) -> np.ndarray | str:
+    """A picture of this size as training saw it, or of a digit; or why there is no digit in it."""
     from miniflow.datasets.class_folders import read_picture
     from miniflow.digit_images import read_digit
 
     if size is not None:
         return np.divide(read_picture(image, size), 255, dtype=np.float32)
     seen = read_digit(image)
-    return None if seen.empty else seen.pixels
+    return EMPTY if seen.empty else seen.trouble or seen.pixels
 
 
 def as_dict(prediction: Prediction) -> dict[str, object]:
@@ -130,7 +138,7 @@ def as_dict(prediction: Prediction) -> dict[str, object]:
 def line(prediction: Prediction) -> str:
     """A prediction in one line, for files and other programs."""
     if prediction.probabilities is None or prediction.digit is None:
-        return f"{prediction.image}: empty"
+        return f"{prediction.image}: {prediction.reason}"
     name = prediction.name_of
     each = " ".join(f"{name(digit)}:{p:.4f}" for digit, p in enumerate(prediction.probabilities))
     return f"{prediction.image}: {name(prediction.digit)}  {each}"
@@ -146,7 +154,8 @@ def bars(prediction: Prediction) -> str:
     <BLANKLINE>
     """
     if prediction.probabilities is None or prediction.digit is None:
-        return f"{prediction.image}: empty, nothing stands out from the background\n"
+        more = ", nothing stands out from the background" * prediction.empty
+        return f"{prediction.image}: {prediction.reason}{more}\n"
     names = [prediction.name_of(digit) for digit in range(len(prediction.probabilities))]
     width = max(map(len, names))
     lines = [f"{prediction.image}: {names[prediction.digit]}"]

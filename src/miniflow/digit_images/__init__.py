@@ -5,7 +5,9 @@ A picture goes through three rooms, each of which can be looked at by itself:
 1. `decode.read_grey` has Pillow decode the file and gives its brightness, 0 black to 1 white.
    Everything about file formats ends there; the rest is NumPy.
 2. `ink.lift_ink` takes the paper away: it decides whether the ink is darker or brighter than the
-   paper, estimates the paper under the ink, subtracts it, and drops what is only grain or dust.
+   paper, finds the paper under the ink with all that is no stroke on it (`scene`: shadows, lines of
+   the sheet, a table, a thumb), subtracts that, and drops what is only grain or dust (`pieces`).
+   `counting` says whether what is left can be one digit.
 3. `frame.fit_digit` scales the ink's box to 20 × 20 and centres it in a frame of 28 × 28. It is
    straight-line array arithmetic, with no decision in Python, so that it can be recorded and
    become a part of a network.
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from miniflow.digit_images.counting import what_is_wrong
 from miniflow.digit_images.decode import read_grey
 from miniflow.digit_images.drawing import fit_drawing, shrink_drawing
 from miniflow.digit_images.frame import fit_digit
@@ -44,11 +47,13 @@ class DigitImage:
     pixels: (28, 28) float32 in [0, 1], ink bright; all zero if the picture is empty.
     empty: nothing in the picture stands out from its background.
     inverted: the picture was dark on light, and was inverted.
+    trouble: why what stands out is not one digit, in words: several digits, say; "" if it may be.
     """
 
     pixels: NDArray[np.float32]
     empty: bool
     inverted: bool
+    trouble: str = ""
 
 
 def read_digit(path: str | os.PathLike[str]) -> DigitImage:
@@ -81,4 +86,5 @@ def digit_from_grey(grey: NDArray[Any]) -> DigitImage:
     """
     ink, inverted = lift_ink(grey)
     empty = not ink.any()
-    return DigitImage(fit_digit(ink).astype(np.float32), empty, inverted and not empty)
+    trouble = what_is_wrong(ink)
+    return DigitImage(fit_digit(ink).astype(np.float32), empty, inverted and not empty, trouble)

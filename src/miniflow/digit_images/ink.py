@@ -12,6 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from miniflow.digit_images.pieces import CELLS, connected, sums_of_cells
+from miniflow.digit_images.scene import (
+    Marks,
+    edges_of,
+    grain_of,
+    smoothed,
+    thin_marks,
+    without_lines,
+)
 from miniflow.errors import DataError
 
 Array = NDArray[np.float64]
@@ -24,9 +33,15 @@ MOST_MISFIT = 0.04  # noise up to this, or twice the grain, is no sign of a shad
 MOST_GRAIN = 0.25  # no paper spreads more than this
 LEAST_SHARE = 1 / 25  # a piece with less ink than this share of the heaviest piece is dust
 GREAT_SHARE = 1 / 4  # where even the heaviest piece has less than this of all ink, all is dust
+HEAVY_SHARE = 1 / 4  # unless a few pieces with this share of the heaviest have most of the ink
+MOST_DIGITS, MOST_OF_IT = 12, 0.8
 LEAST_LENGTH = 1 / 32  # a digit reaches over at least this share of the picture's longer side
+LEAST_SCENE = 100  # a smaller picture is a digit, and no photograph of a sheet
+BROAD_CONTRAST = 0.15  # what differs so much from the paper may be strokes of a very thick pen
+BROAD_SHARE = 1 / 300  # if it is so much of the picture
+FAINTEST_SHARE = 0.2  # marks fainter than this share of the fullest are what lines leave behind
+MOST_ON_EDGES = 0.5  # a piece with more than this share on the background's edges is a part of them
 GRID = 48  # the paper is estimated from at most so many points a side
-CELLS = 128  # pieces are found on at most so many cells a side
 
 
 class _Paper(NamedTuple):
@@ -60,6 +75,10 @@ def lift_ink(grey: NDArray[Any]) -> tuple[Array, bool]:
     """
     grey = np.asarray(grey, np.float64)
     _check_brightness(grey)
+    if min(grey.shape) >= LEAST_SCENE:
+        marks = thin_marks(grey)
+        if not _has_broad_strokes(marks):
+            return _ink_in(marks, grain_of(grey)), marks.dark_on_light
     paper = _smooth_paper(grey)
     if paper.spread > MOST_GRAIN:  # most of the border is no paper: cropped to the digit
         paper = _commonest_paper(grey)
@@ -67,6 +86,35 @@ def lift_ink(grey: NDArray[Any]) -> tuple[Array, bool]:
     if lifted.noise > max(MOST_MISFIT, 2 * paper.spread):  # more than grain: the light has edges
         lifted = _ink_on(_shadowed_paper(grey), grey)
     return lifted.ink, lifted.dark_on_light
+
+
+def _has_broad_strokes(marks: Marks) -> bool:
+    """Whether something in the middle of the picture is darker (or brighter) than the paper round
+    it and too broad to be a thin mark: the strokes of a very thick pen.
+    """
+    factor = max(1, max(marks.background.shape) // CELLS)
+    cells = marks.background[::factor, ::factor]
+    paper = float(np.median(cells))
+    beyond = (paper - cells if marks.dark_on_light else cells - paper) > BROAD_CONTRAST
+    height, width = cells.shape
+    for rows, columns in connected(beyond):
+        is_inside = rows.min() > 0 and columns.min() > 0
+        is_inside &= rows.max() < height - 1 and columns.max() < width - 1
+        if is_inside and len(rows) > BROAD_SHARE * cells.size:
+            return True
+    return False
+
+
+def _ink_in(marks: Marks, grain: float) -> Array:
+    """The ink among thin marks, with no lines of the sheet, and no slivers of an edge."""
+    thin = without_lines(marks.marks, grain)
+    level = max(LEAST_LEVEL, 2.5 * grain)
+    ink = np.where(smoothed(thin) > level, thin, 0.0)
+    full = float(np.quantile(ink[ink > 0], 0.98)) if ink.any() else 0.0
+    ink[ink < FAINTEST_SHARE * full] = 0.0
+    ink *= _strokes(ink, edges_of(marks.background, max(LEAST_CONTRAST / 2, 0.2 * full)))
+    full = float(np.quantile(ink[ink > 0], 0.9)) if ink.any() else 0.0
+    return np.minimum(ink / full, 1.0) if full >= LEAST_CONTRAST else np.zeros(ink.shape)
 
 
 def _ink_on(paper: _Paper, grey: Array) -> _Ink:
@@ -193,13 +241,17 @@ def _least_absolute(terms: Array, values: Array) -> Array:
 # --- the strokes ---------------------------------------------------------------------------------
 
 
-def _strokes(ink: Array) -> Mask:
-    """Return where `ink` belongs to the strokes of a digit and not to dust, (h, w)."""
+def _strokes(ink: Array, edges: Mask | None = None) -> Mask:
+    """Return where `ink` belongs to the strokes of a digit and not to dust, nor, for the most part,
+    to the `edges` of the background, (h, w).
+    """
     side = max(ink.shape)
     cell = -(-side // CELLS)
-    padded = np.pad(ink, [(0, -n % cell) for n in ink.shape])
-    masses = padded.reshape(padded.shape[0] // cell, cell, -1, cell).sum(axis=(1, 3))
-    pieces = _connected_parts(masses > 0)
+    masses = sums_of_cells(ink, cell)
+    pieces = connected(masses > 0)
+    if edges is not None:
+        on_edges = sums_of_cells(np.where(edges, ink, 0.0), cell)
+        pieces = [p for p in pieces if on_edges[p].sum() <= MOST_ON_EDGES * masses[p].sum()]
     weights = [float(masses[rows, columns].sum()) for rows, columns in pieces]
     heaviest = max(weights, default=0.0)
     keep = np.zeros(masses.shape, bool)
@@ -208,22 +260,11 @@ def _strokes(ink: Array) -> Mask:
         if weight >= LEAST_SHARE * heaviest:
             keep[rows, columns] = True
             longest = max(longest, cell * (1 + int(max(np.ptp(rows), np.ptp(columns)))))
-    if heaviest < GREAT_SHARE * sum(weights) or longest < max(3, LEAST_LENGTH * side):
+    great = [weight for weight in weights if weight >= HEAVY_SHARE * heaviest]
+    is_dust = heaviest < GREAT_SHARE * sum(weights) and (
+        len(great) > MOST_DIGITS or sum(great) < MOST_OF_IT * sum(weights)
+    )
+    if is_dust or longest < max(3, LEAST_LENGTH * side):
         keep[:] = False
     every_pixel: Mask = np.kron(keep, np.ones((cell, cell), bool))
     return every_pixel[: ink.shape[0], : ink.shape[1]]
-
-
-def _connected_parts(mask: Mask) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return the pieces of `mask`, each as (rows, columns); cells that share a corner connect."""
-    waiting = {(int(row), int(column)) for row, column in zip(*np.nonzero(mask), strict=True)}
-    pieces = []
-    while waiting:
-        piece = [waiting.pop()]
-        for row, column in piece:  # the list grows while it is walked
-            around = {(row + dy, column + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & waiting
-            waiting -= around
-            piece.extend(around)
-        rows, columns = np.array(piece).T
-        pieces.append((rows, columns))
-    return pieces

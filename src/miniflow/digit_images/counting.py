@@ -1,0 +1,92 @@
+"""One digit, or several: what ink looks like that is not one."""
+
+from typing import Any, Final, NamedTuple
+
+from numpy.typing import NDArray
+
+from miniflow.digit_images.pieces import CELLS, connected, sums_of_cells
+
+TALL: Final = 0.45  # a digit is at least this share as high as the highest
+HEAVY: Final = 0.15  # and has at least this share of the ink of the one with the most
+OVERLAP: Final = (
+    0.25  # pieces that stand over each other by this share of the narrower are one digit
+)
+GAP: Final = 0.12  # unless, both high, they are so far apart, as a share of the higher
+WIDEST: Final = 1.7  # no digit is wider than this times its height
+
+
+class Box(NamedTuple):
+    """A piece, or some, of ink: where it is, in cells, and how much."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    ink: float
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+
+def what_is_wrong(ink: NDArray[Any]) -> str:
+    """Why ink, (h, w) with zero for paper, is not one digit, in words; "" if it may be one.
+
+    >>> page = np.zeros((60, 100))
+    >>> page[10:50, 20:24] = 1.0
+    >>> what_is_wrong(page)
+    ''
+    >>> page[10:50, 60:64] = 1.0
+    >>> what_is_wrong(page)
+    'several digits: crop to one'
+    """
+    digits = _digits(ink)
+    if len(digits) > 1:
+        return "several digits: crop to one"
+    if digits and digits[0].width > WIDEST * digits[0].height and digits[0].height > 1:
+        return "not clearly one digit: it is wider than any"
+    return ""
+
+
+def _digits(ink: NDArray[Any]) -> list[Box]:
+    cell = -(-max(ink.shape) // CELLS)
+    masses = sums_of_cells(ink, cell)
+    boxes = []
+    for rows, columns in connected(masses > 0):
+        top, left = int(rows.min()), int(columns.min())
+        bottom, right = int(rows.max()) + 1, int(columns.max()) + 1
+        boxes.append(Box(top, bottom, left, right, float(masses[rows, columns].sum())))
+    boxes.sort(key=lambda box: -box.height)
+    digits: list[Box] = []
+    for box in boxes:
+        home = next((i for i, digit in enumerate(digits) if _belong_together(digit, box)), None)
+        if home is None:
+            digits.append(box)
+        else:
+            digits[home] = _joined(digits[home], box)
+    highest = max((digit.height for digit in digits), default=0)
+    most = max((digit.ink for digit in digits), default=0.0)
+    return [d for d in digits if d.height >= TALL * highest and d.ink >= HEAVY * most]
+
+
+def _belong_together(digit: Box, box: Box) -> bool:
+    """Whether a piece, no higher than the digit so far, is a part of it."""
+    shared = min(digit.right, box.right) - max(digit.left, box.left)
+    if shared < OVERLAP * min(digit.width, box.width):
+        return False
+    gap = max(digit.top, box.top) - min(digit.bottom, box.bottom)
+    return box.height < TALL * digit.height or gap <= GAP * digit.height
+
+
+def _joined(a: Box, b: Box) -> Box:
+    return Box(
+        min(a.top, b.top),
+        max(a.bottom, b.bottom),
+        min(a.left, b.left),
+        max(a.right, b.right),
+        a.ink + b.ink,
+    )
