@@ -3,7 +3,8 @@
     photo("squares -35", digit=3, seed=1)        a picture of 640 × 480, brightness 0 to 255
 
 A kind is a sheet (ruled, squared, with a margin line), the light on it (a lamp, a shadow with a
-soft or a hard edge), what else is in the picture (a table, a thumb), a pen, and what the camera does.
+soft or a hard edge), what else is in the picture (a table, a thumb), a pen, and what the camera
+does.
 With `digit=None` the same sheet is blank.
 """
 

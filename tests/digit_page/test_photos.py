@@ -1,5 +1,6 @@
 """Photographs of every kind: at least nine of ten digits are read, and a blank sheet is empty."""
 
+import importlib
 import json
 import pathlib
 from typing import Any
@@ -96,10 +97,8 @@ def test_no_single_digit_is_told_in_one_key(
     photo("squares -35", None).save("blank.png")
     photo("plain", 3).save("three.png")
     names = ["42.png", "blank.png", "three.png"]
-    runner = CliRunner()
-    shown = json.loads(
-        runner.invoke(app, ["predict", "--json", "--model", "digits", *names]).stdout
-    )
+    runner, words = CliRunner(), ["predict", "--model", "digits", *names]
+    shown = json.loads(runner.invoke(app, [*words, "--json"]).stdout)
     assert [p["digit"] for p in shown] == [None, None, 3]
     assert [p["empty"] for p in shown] == [False, True, False]
     assert [p["reason"] for p in shown] == ["several digits: crop to one", "empty", None]
@@ -112,14 +111,9 @@ def test_what_is_not_clearly_a_digit_is_not_shown_as_one(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("typer")
-
-    def unsure(*given: Any) -> Any:
-        return np.full((1, 10), 0.1)
-
-    monkeypatch.setattr("miniflow.cli.predict.probabilities_of", unsure)
+    command = importlib.import_module("miniflow.cli.predict")
+    monkeypatch.setattr(command, "probabilities_of", lambda *given: np.full((1, 10), 0.1))
     photo("plain", 3).save(tmp_path / "three.png")
-    from miniflow.cli.predict import line, predict_one
-
-    prediction = predict_one(mf.load(DIGITS_FILE), str(tmp_path / "three.png"))
+    prediction = command.predict_one(mf.load(DIGITS_FILE), str(tmp_path / "three.png"))
     assert (prediction.digit, prediction.reason) == (None, "not clearly one digit")
-    assert line(prediction).endswith("three.png: not clearly one digit")
+    assert command.line(prediction).endswith("three.png: not clearly one digit")
