@@ -20,7 +20,7 @@ def see_to_value(node: Node) -> None:
     What is derived from NumPy's arrays becomes one: the `*` of an `np.matrix` is another.
     """
     value = node.value
-    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+    if type(value) is float or (type(value) is np.ndarray and value.dtype.kind in "fiub"):
         return
     if value is None:
         raise value_not_set(node)
@@ -33,12 +33,14 @@ def see_to_value(node: Node) -> None:
 def see_to_gradients(node: Node) -> None:
     """See that the gradients which a node of somebody's own class has left are real, too."""
     for source, grad in node.gradients.items():
-        if not is_real(grad):
+        if type(grad) is not float and not is_real(grad):
             raise GradientError(f"{node}: the gradient for {source} is {_kind(grad)}")
 
 
 def is_real(value: Any) -> bool:
     """Whether it is a real number, or an array of real numbers, none of them under a mask."""
+    if type(value) is np.ndarray:  # nearly always
+        return value.dtype.kind in "fiub"
     if isinstance(value, (float, int, np.generic, np.ndarray)):
         masked = sys.modules.get("numpy.ma")
         is_masked = masked is not None and isinstance(value, masked.MaskedArray)

@@ -52,7 +52,7 @@ class Add(_OfSeveral):
     def compute(self, *values: Any) -> Any:
         if any_whole(values):
             return whole_or_floating(_sum, _bits_of_sum, values, self)
-        return _sum(*values)
+        return reduce(operator.add, values)
 
     def gradient(self, grad: Any, *values: Any) -> Any:
         return (grad,) * len(values)
@@ -97,11 +97,15 @@ class Mul(_OfSeveral):
     def compute(self, *values: Any) -> Any:
         if any_whole(values):
             return whole_or_floating(_product, sum, values, self)
-        return _product(*values)
+        return reduce(operator.mul, values)
 
     def gradient(self, grad: Any, *values: Any) -> Any:
         if any_whole(values):
             grad, *values = as_operands(grad, *values)  # type: ignore[assignment]
+
+        if len(values) == 2:  # nearly always, and at many nodes of every pass
+            x, y = values
+            return lambda: grad * y, lambda: grad * x
 
         def with_respect_to(one: int) -> Any:
             product = grad
