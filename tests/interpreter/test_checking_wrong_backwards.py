@@ -110,6 +110,44 @@ def test_sum_that_forgets_its_upstream_gradient_is_no_loss_on_its_own() -> None:
     assert "the upstream gradient is not used" in message_of(cls(x), {x: np.ones((2, 3))})
 
 
+class SquaredError(mf.Op):
+    """It is handed the upstream gradient, and forgets it."""
+
+    def compute(self, y, a):
+        return np.mean((y - a) ** 2)
+
+    def gradient(self, grad, y, a):
+        difference = 2 * (y - a) / y.size
+        return difference, -difference
+
+
+class SquaredErrorOfEach(mf.Node):
+    """It looks at its consumers, and not at what they hand back."""
+
+    def __init__(self, y: mf.Node, a: mf.Node) -> None:
+        mf.Node.__init__(self, [y, a])
+
+    def forward(self) -> None:
+        y, a = (n.value for n in self.inbound_nodes)
+        self.value = np.mean((y - a) ** 2)
+
+    def backward(self) -> None:
+        y, a = self.inbound_nodes
+        self.gradients = {y: 0, a: 0}
+        for _ in self.outbound_nodes:
+            difference = 2 * (y.value - a.value) / y.value.size
+            self.gradients[y] += difference
+            self.gradients[a] -= difference
+
+
+@pytest.mark.parametrize("cls", [SquaredError, SquaredErrorOfEach])
+def test_loss_that_looks_at_its_consumers_and_forgets_what_they_say_is_caught(cls) -> None:
+    y, a = mf.Input("y"), mf.Input("a")
+    feed = {y: np.array([1.0, 2.0, 3.0]), a: np.array([0.5, 2.5, 1.0])}
+    message = message_of(cls(y, a), feed)
+    assert message.count("the upstream gradient is not used") == 2
+
+
 # --- Consumers
 
 
