@@ -261,3 +261,47 @@ def test_a_message_that_quotes_a_name_cannot_command_a_terminal(
         assert result.exit_code == 1
         assert r"a\x1b[31m" in result.stderr
         assert "\x1b" not in result.stderr
+
+
+# --- Scores that are NaN
+
+
+@pytest.fixture
+def diverged(folder: pathlib.Path) -> str:
+    """A model of digits whose weights are NaN, as a training leaves them that diverged."""
+    network = build((784, 2))
+    for parameter in network.parameters.values():
+        parameter.value[...] = np.nan
+    example = np.zeros((1, 784), np.float32)
+    mf.save(network.loss, folder / "diverged.safetensors", inputs={network.X: example})
+    return "diverged.safetensors"
+
+
+def test_predict_tells_that_nan_is_no_answer(
+    miniflow: Any, folder: pathlib.Path, diverged: str
+) -> None:
+    draw_bar(folder / "standing.png", standing=True)
+    result = miniflow("predict", "--model", diverged, "standing.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: standing.png: what the model computes is NaN: no answer\n"
+
+
+def test_predict_for_programs_writes_json_whatever_the_scores_are(
+    miniflow: Any, folder: pathlib.Path, diverged: str
+) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    draw_bar(folder / "standing.png", standing=True)
+    result = miniflow("predict", "--json", "--model", diverged, "standing.png")
+    assert result.exit_code == 1
+    (told,) = json.loads(result.stdout, parse_constant=refuse)
+    assert (told["digit"], told["probabilities"]) == (None, None)
+    assert "NaN" in told["error"]
+
+
+def test_evaluate_tells_that_nan_is_no_answer(miniflow: Any, diverged: str) -> None:
+    result = miniflow("evaluate", "--model", diverged, "--data", "bars.npz")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "what it computes is NaN for" in result.stderr
+    assert "no answer" in result.stderr

@@ -12,7 +12,7 @@ from properties.random_graphs import Recipe, recipes
 from saved_models import classifier, images, saved
 
 import miniflow as mf
-from miniflow.errors import FeedError, GraphError, MiniflowError, ShapeError
+from miniflow.errors import FeedError, GraphError, MiniflowError, NotFiniteError, ShapeError
 from miniflow.files.arrays import read_arrays
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir.store import MAX_EQUATIONS
@@ -353,3 +353,23 @@ def test_notes_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
         with pytest.raises(MiniflowError, match="save: notes hold names and what JSON can hold"):
             mf.save(X @ W, tmp_path / "a", inputs={X: np.zeros((1, 2))}, notes=notes)
     assert not (tmp_path / "a").exists()
+
+
+# --- Scores that are NaN
+
+
+@pytest.mark.parametrize("notes", [None, {"task": "regression"}])
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nan_is_no_answer(columns: int, notes: Any, dtype: Any, tmp_path: Path) -> None:
+    x, W = mf.Input("x"), mf.Parameter(np.ones((2, columns), dtype))
+    mf.save(x @ W, tmp_path / "m.safetensors", {x: np.ones((1, 2), dtype)}, notes=notes)
+    model = mf.load(tmp_path / "m.safetensors")
+    rows = np.ones((5, 2), dtype)
+    assert len(model.predict(rows)) == 5
+    rows[2] = np.nan
+    assert np.isnan(model(rows)).any()  # the numbers can still be looked at
+    with pytest.raises(NotFiniteError, match=r"NaN in 1 of 5 rows, the first is row 2\."):
+        model.predict(rows)
+    rows[2] = np.inf, 1.0
+    assert len(model.predict(rows)) == 5  # infinity is larger than any number

@@ -71,6 +71,11 @@ def evaluate(
             )
         labels = np.array([known.index(name) for name in found])[labels]
     logits = logits_of(classifier, images.images)
+    if count := int(np.isnan(logits).any(axis=1).sum()):
+        raise DataError(
+            f"{path}: what it computes is NaN for {count:,} of {len(images):,} images. That is no "
+            "answer: its training diverged, or the file is not what it seems."
+        )
     loss = value(CrossEntropyWithSoftmax(logits, labels))
     hits = logits.argmax(axis=1) == labels
     say(

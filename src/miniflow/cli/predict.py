@@ -78,7 +78,7 @@ def predict(
         )
     predictions = [predict_one(classifier, image) for image in images]
     if as_json:
-        typer.echo(json.dumps([as_dict(p) for p in predictions], indent=2))
+        typer.echo(json.dumps([as_dict(p) for p in predictions], indent=2, allow_nan=False))
     else:
         show = bars if sys.stdout.isatty() else line
         for prediction in predictions:
@@ -99,6 +99,8 @@ def predict_one(classifier: Model, image: str) -> Prediction:
     if isinstance(pixels, str):
         return Prediction(image, empty=pixels == EMPTY, reason=pixels)
     (probabilities,) = probabilities_of(classifier, pixels.reshape(1, -1))
+    if np.isnan(probabilities).any():
+        return Prediction(image, error=f"{image}: what the model computes is NaN: no answer")
     best, reason = int(np.argmax(probabilities)), None
     if picture_size_of(classifier) is None and probabilities[best] < LEAST_SURE:
         reason = "not clearly one digit"

@@ -303,6 +303,9 @@ class Model:
         """The class of each row: the index of its largest output (of one output: whether it
         is positive, 1, or not, 0). Of a model whose notes say `"task": "regression"`, as those of a
         `MiniflowRegressor` do, the numbers themselves: (n,), or (n, k) for k outputs.
+
+        Raises NotFiniteError where what is computed is NaN, which is no answer; and what a call
+        raises.
         """
         return predictions_of(self(*arrays), self.notes)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import FeedError, printable, shown
+from miniflow.errors import FeedError, NotFiniteError, printable, shown
 
 
 def predictions_of(output: Any, notes: Mapping[str, Any]) -> Any:
@@ -23,6 +23,7 @@ def predictions_of(output: Any, notes: Mapping[str, Any]) -> Any:
     array([ 0.25, -1.  ])
     """
     output = np.asarray(output)
+    _check_is_an_answer(output)
     if notes.get("task") == "regression":
         is_column = notes.get("is_column") is True and output.ndim == 2 and output.shape[1] == 1
         return output[:, 0] if is_column else output
@@ -33,6 +34,21 @@ def predictions_of(output: Any, notes: Mapping[str, Any]) -> Any:
     if isinstance(names, list) and len(names) == 1:  # of one class there is nothing to tell
         positive = np.zeros_like(positive)
     return positive.astype(int) if output.ndim else int(positive)
+
+
+def _check_is_an_answer(output: Any) -> None:
+    """Raise NotFiniteError if a score is NaN: the largest of such scores is no class."""
+    nan = np.isnan(output)
+    if not nan.any():
+        return
+    where = ""
+    if output.ndim:
+        rows = np.flatnonzero(nan.reshape(len(nan), -1).any(axis=1))
+        where = f" in {len(rows):,} of {len(output):,} rows, the first is row {rows[0]}"
+    raise NotFiniteError(
+        f"What the model computes is NaN{where}. That is no answer: what it is given has a NaN, or "
+        "the training of the model diverged."
+    )
 
 
 def check_columns(given: Any, notes: Mapping[str, Any]) -> None:
