@@ -149,6 +149,20 @@ def thumb(page: Array) -> Array:
     return np.where(away < 1, skin, page)
 
 
+def turned(degrees: float) -> Callable[[Image.Image], Image.Image]:
+    """The phone was not held straight; the picture is cut to its middle."""
+
+    def camera(picture: Image.Image) -> Image.Image:
+        width, height = picture.size
+        larger = picture.resize((width * 5 // 4, height * 5 // 4)).rotate(
+            degrees, Image.Resampling.BICUBIC
+        )
+        left, top = width // 8, height // 8
+        return larger.crop((left, top, left + width, top + height))
+
+    return camera
+
+
 def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
     def camera(picture: Image.Image) -> Image.Image:
         import io
@@ -175,6 +189,8 @@ KINDS: dict[str, Kind] = {
     "squares -60": Kind(sheet=squared(60)),
     "squares -35, large digit": Kind(sheet=squared(35), height=330, pen=12),
     "squares -35, small squares": Kind(sheet=squared(35, step=19)),
+    "squares -35, turned by 3°": Kind(sheet=squared(35), camera=turned(3)),
+    "ruled -60, turned by -4°": Kind(sheet=ruled(60), camera=turned(-4)),
     "margin line": Kind(sheet=margin_line),
     "weak shadow": Kind(light=edge(250, 0.8, 7.5)),
     "soft wide shadow": Kind(light=edge(300, 0.6, 60)),

@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 
 STROKE_SHARE: Final = 12  # a stroke is thinner than the picture's longer side divided by this
 LONGEST_TURN: Final = 0.12  # lines rise by at most so much for each step along them
+TURNS_TRIED: Final = 4  # of those that seem likely on a coarse grid
 LINE_COVERAGE: Final = 0.55  # a line is seen over so much of the picture
 LINE_WIDTH: Final = 0.009  # and is at most so wide, as a share of the longer side
 LEAST_LINE: Final = 0.012  # brightness by which a line differs from the paper
@@ -101,12 +102,18 @@ def _without_parallels(marks: Array, grain: float) -> Array:
     height, width = marks.shape
     least = max(LEAST_LINE, 2 * grain)
     widest = max(3, round(LINE_WIDTH * max(marks.shape)))
-    turn = _turn_of_lines(np.minimum(marks, 4 * least))
-    rows = np.arange(height)[:, None] + np.rint(turn * (np.arange(width) - width / 2)).astype(int)
-    inside = (rows >= 0) & (rows < height)
-    rows = np.clip(rows, 0, height - 1)
-    along = np.take_along_axis(marks, rows, axis=0)
-    covered = ((along > least) & inside).sum(axis=1) / np.maximum(inside.sum(axis=1), width / 4)
+    best = -1.0
+    for turn in _likely_turns(np.minimum(marks, 4 * least)):
+        some_rows = np.arange(height)[:, None]
+        some_rows = some_rows + np.rint(turn * (np.arange(width) - width / 2)).astype(int)
+        is_inside = (some_rows >= 0) & (some_rows < height)
+        some_rows = np.clip(some_rows, 0, height - 1)
+        some = np.take_along_axis(marks, some_rows, axis=0)
+        counts = np.maximum(is_inside.sum(axis=1), width / 4)
+        shares = ((some > least) & is_inside).sum(axis=1) / counts
+        seen = float(np.sum(np.maximum(shares - LINE_COVERAGE / 2, 0.0) ** 2))
+        if seen > best:
+            best, rows, inside, along, covered = seen, some_rows, is_inside, some, shares
     for first, end in _runs(covered > LINE_COVERAGE):
         if end - first > widest:
             continue
@@ -119,20 +126,18 @@ def _without_parallels(marks: Array, grain: float) -> Array:
     return cleared
 
 
-def _turn_of_lines(marks: Array) -> float:
-    """By how much the lines along the rows rise: what makes their sums stand out most."""
+def _likely_turns(marks: Array) -> list[float]:
+    """By how much lines along the rows may rise: what makes their sums stand out most, and 0."""
     factor = max(1, max(marks.shape) // 320)
     small = _averaged(marks, factor)
     height, width = small.shape
     across = np.arange(width) - width / 2
-    best, turn = -1.0, 0.0
+    found = []
     for rise in np.arange(-LONGEST_TURN, LONGEST_TURN + 1e-9, 1.5 / width):
         rows = np.arange(height)[:, None] + np.rint(rise * across).astype(int)
         sums = np.take_along_axis(small, np.clip(rows, 0, height - 1), axis=0).mean(axis=1)
-        sharpness = float(np.sum(np.diff(sums) ** 2))
-        if sharpness > best:
-            best, turn = sharpness, float(rise)
-    return turn
+        found.append((float(np.sum(np.diff(sums) ** 2)), float(rise)))
+    return [0.0, *(rise for _, rise in sorted(found, reverse=True)[:TURNS_TRIED])]
 
 
 def _averaged(values: Array, factor: int) -> Array:

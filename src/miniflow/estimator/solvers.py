@@ -68,6 +68,8 @@ class UncorrectedEpsilonAdam(Adam):
         w ← w - lr · √(1 - beta_2^t) / (1 - beta_1^t) · m / (√v + epsilon)
     """
 
+    slots = ("mean", "square")
+
     def _move(self, value: Any, grad: Any, lr: Any, *kept: Any) -> None:
         mean, square = kept
         mean *= self.beta_1
