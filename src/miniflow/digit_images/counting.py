@@ -15,7 +15,7 @@ GAP: Final = 0.12  # unless, both high, they are so far apart, as a share of the
 WIDEST: Final = 1.7  # no digit is wider than this times its height
 
 
-class Box(NamedTuple):
+class Blot(NamedTuple):
     """A piece, or some, of ink: where it is, in cells, and how much."""
 
     top: int
@@ -52,38 +52,38 @@ def what_is_wrong(ink: NDArray[Any]) -> str:
     return ""
 
 
-def _digits(ink: NDArray[Any]) -> list[Box]:
+def _digits(ink: NDArray[Any]) -> list[Blot]:
     cell = -(-max(ink.shape) // CELLS)
     masses = sums_of_cells(ink, cell)
-    boxes = []
+    blots = []
     for rows, columns in connected(masses > 0):
         top, left = int(rows.min()), int(columns.min())
         bottom, right = int(rows.max()) + 1, int(columns.max()) + 1
-        boxes.append(Box(top, bottom, left, right, float(masses[rows, columns].sum())))
-    boxes.sort(key=lambda box: -box.height)
-    digits: list[Box] = []
-    for box in boxes:
-        home = next((i for i, digit in enumerate(digits) if _belong_together(digit, box)), None)
+        blots.append(Blot(top, bottom, left, right, float(masses[rows, columns].sum())))
+    blots.sort(key=lambda blot: -blot.height)
+    digits: list[Blot] = []
+    for blot in blots:
+        home = next((i for i, digit in enumerate(digits) if _belong_together(digit, blot)), None)
         if home is None:
-            digits.append(box)
+            digits.append(blot)
         else:
-            digits[home] = _joined(digits[home], box)
+            digits[home] = _joined(digits[home], blot)
     highest = max((digit.height for digit in digits), default=0)
     most = max((digit.ink for digit in digits), default=0.0)
     return [d for d in digits if d.height >= TALL * highest and d.ink >= HEAVY * most]
 
 
-def _belong_together(digit: Box, box: Box) -> bool:
+def _belong_together(digit: Blot, blot: Blot) -> bool:
     """Whether a piece, no higher than the digit so far, is a part of it."""
-    shared = min(digit.right, box.right) - max(digit.left, box.left)
-    if shared < OVERLAP * min(digit.width, box.width):
+    shared = min(digit.right, blot.right) - max(digit.left, blot.left)
+    if shared < OVERLAP * min(digit.width, blot.width):
         return False
-    gap = max(digit.top, box.top) - min(digit.bottom, box.bottom)
-    return box.height < TALL * digit.height or gap <= GAP * digit.height
+    gap = max(digit.top, blot.top) - min(digit.bottom, blot.bottom)
+    return blot.height < TALL * digit.height or gap <= GAP * digit.height
 
 
-def _joined(a: Box, b: Box) -> Box:
-    return Box(
+def _joined(a: Blot, b: Blot) -> Blot:
+    return Blot(
         min(a.top, b.top),
         max(a.bottom, b.bottom),
         min(a.left, b.left),

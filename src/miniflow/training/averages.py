@@ -9,7 +9,7 @@ a sum, the values of the batches add up. And a loss that is put together from su
              mean over Σ weights       the same in every batch
 
 So the loss is looked at from above: nodes that compute with single numbers are gone through, down
-to the `Part`s, which make one number out of rows, or have nothing to do with them. Where nobody
+to the `LossPart`s, which make one number out of rows, or have nothing to do with them. Where nobody
 says by what is divided, as in a loss of somebody's own, it counts as a mean over the rows.
 """
 
@@ -29,7 +29,7 @@ from miniflow.interpreter.passes import attributes_preserved, one_pass_at_a_time
 Kind = Literal["mean", "sum", "rows", "number"]
 
 
-class Part(NamedTuple):
+class LossPart(NamedTuple):
     """A number of which a loss is made, and how its values in batches become one: a "mean" over
     what its `divisor` says, or over the "rows" that are fed; a "sum"; or a "number" that is fed.
     """
@@ -183,7 +183,7 @@ class Totals:
         return self._sums[i] / self._weights[i] if self._weights[i] else 0.0
 
 
-def _parts_of(loss: Node) -> tuple[list[Part], list[Node]]:
+def _parts_of(loss: Node) -> tuple[list[LossPart], list[Node]]:
     """The parts of a loss, and the nodes that are computed from them, in order."""
     order = ancestors_in_order(loss)
     fed: set[Node] = set()  # what depends on what is fed
@@ -193,7 +193,7 @@ def _parts_of(loss: Node) -> tuple[list[Part], list[Node]]:
             fed.add(node)
         numbers = bool(node.inbound_nodes) and all(reduced[n] for n in node.inbound_nodes)
         reduced[node] = node not in fed or numbers or _says_how(node)
-    found: dict[Node, Part] = {}
+    found: dict[Node, LossPart] = {}
     above: set[Node] = set()
     waiting = [loss]
     while waiting:
@@ -204,11 +204,11 @@ def _parts_of(loss: Node) -> tuple[list[Part], list[Node]]:
             above.add(node)
             waiting += node.inbound_nodes
         else:
-            found[node] = Part(node, _kind_of(node, fed))
+            found[node] = LossPart(node, _kind_of(node, fed))
     kinds = {part.kind for part in found.values()}
     says_nothing = kinds.isdisjoint(("mean", "sum"))
     if says_nothing or kinds >= {"sum", "number"}:  # is it the number of rows? who knows
-        return [Part(loss, "rows")], []
+        return [LossPart(loss, "rows")], []
     return [found[n] for n in order if n in found], [n for n in order if n in above]
 
 
