@@ -126,6 +126,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore::miniflow.graph.pixels.PixelWarning")  # in a dictionary
 @pytest.mark.parametrize("form", ["a data set", "augmented", "a dictionary"])
 def test_a_mapped_file_is_trained_on_a_batch_at_a_time(large: pathlib.Path, form: str) -> None:
     X, y = mf.Input("X"), mf.Input("y")

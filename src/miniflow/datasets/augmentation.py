@@ -110,6 +110,11 @@ class Augmented:
         return f"<Augmented: {self.limits}, of {self.data!r}>"
 
     @property
+    def has_pixels(self) -> bool:
+        """Whether the images are bytes, which are served as numbers from 0 to 1."""
+        return self.data.has_pixels
+
+    @property
     def images(self) -> Array:
         """All images, as they are."""
         return self.data.images

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniflow.errors import DataError
+from miniflow.graph.pixels import as_fractions
 from miniflow.graph.values import check_unmasked
 
 if TYPE_CHECKING:
@@ -98,6 +99,11 @@ class Dataset:
     def num_examples(self) -> int:
         """How many examples there are, n."""
         return len(self)
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the images are bytes, which are served as numbers from 0 to 1."""
+        return self._images.given.dtype == np.uint8
 
     @property
     def images(self) -> NDArray[Any]:
@@ -211,30 +217,25 @@ class _Images:
         if self._numbers is None:
             with _converting:
                 if self._numbers is None:  # no other thread has been faster
-                    self._numbers = _read_only(_as_numbers(self.given))
+                    self._numbers = _read_only(as_fractions(self.given))
         return self._numbers
 
     def slice(self, start: int, stop: int) -> NDArray[Any]:
         """Some rows as numbers."""
         if self._numbers is None and self._is_mapped:
-            return _as_numbers(self.given[start:stop])
+            return as_fractions(self.given[start:stop])
         return self.numbers[start:stop]
 
     def take(self, index: NDArray[np.intp]) -> NDArray[Any]:
         """The rows with these numbers, as numbers."""
         if self._numbers is None and self._is_mapped:
-            return _as_numbers(np.take(self.given, index, axis=0))
+            return as_fractions(np.take(self.given, index, axis=0))
         return np.take(self.numbers, index, axis=0)
 
     def __str__(self) -> str:
         return _describe(self.given) + (
             " served as float32" if self.given.dtype == np.uint8 else ""
         )
-
-
-def _as_numbers(pixels: NDArray[Any]) -> NDArray[Any]:
-    numbers: NDArray[Any] = pixels / np.float32(255)
-    return numbers
 
 
 def _is_mapped(array: NDArray[Any]) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GraphError
+from miniflow.graph.pixels import note_bytes
 
 
 def any_whole(values: Sequence[Any]) -> bool:
@@ -30,7 +31,7 @@ def any_whole(values: Sequence[Any]) -> bool:
     return False
 
 
-def as_operands(*values: Any, whole: bool = False, owner: object = None) -> Sequence[Any]:
+def as_operands(*values: Any, whole: bool = False, owner: Any = None) -> Sequence[Any]:
     """Values in the dtypes in which a node computes with them: the rule for integers.
 
     Args:
@@ -48,7 +49,7 @@ def as_operands(*values: Any, whole: bool = False, owner: object = None) -> Sequ
     return _convert(values, whole, owner) if any_whole(values) else values
 
 
-def as_one_array(*values: Any, owner: object = None) -> Sequence[Any]:
+def as_one_array(*values: Any, owner: Any = None) -> Sequence[Any]:
     """Values that go into one array (chosen from, or joined): in one dtype, by the same rule; whole
     numbers of one dtype keep it.
     """
@@ -60,7 +61,7 @@ def whole_or_floating(
     function: Callable[..., Any],
     bits_of: Callable[[list[float]], float],
     values: Sequence[Any],
-    owner: object,
+    owner: Any,
 ) -> Any:
     """A function of values in the dtypes that `as_operands` gives them, whole numbers kept whole.
 
@@ -116,17 +117,19 @@ def _is_whole(value: Any) -> bool:
     return bool(getattr(value, "dtype", _FLOAT).kind != "f")
 
 
-def _convert(values: Sequence[Any], whole: bool, owner: object) -> list[Any]:
+def _convert(values: Sequence[Any], whole: bool, owner: Any) -> list[Any]:
     floats = {v.dtype for v in values if hasattr(v, "dtype") and not _is_whole(v)}
     if floats:
         dtype = np.result_type(*floats)
+        if owner is not None and any(getattr(v, "dtype", None) == np.uint8 for v in values):
+            note_bytes(owner)
     else:
         stays = whole and not any(isinstance(v, float) for v in values)
         dtype = _INT64 if stays else _FLOAT
     return [_cast(v, dtype, owner) if _is_whole(v) else v for v in values]
 
 
-def _cast(value: Any, dtype: Any, owner: object) -> Any:
+def _cast(value: Any, dtype: Any, owner: Any) -> Any:
     if value.dtype == dtype:
         return value
     cast = value.astype(dtype)
@@ -135,7 +138,7 @@ def _cast(value: Any, dtype: Any, owner: object) -> Any:
     return cast
 
 
-def _not_wrapped(whole: Any, real: Any, owner: object) -> Any:
+def _not_wrapped(whole: Any, real: Any, owner: Any) -> Any:
     """Whole numbers, if they are what floats say; else they have wrapped round, by 2⁶⁴ or more."""
     has_wrapped = np.any(~(np.abs(whole - real) < 2.0**62))
     if type(has_wrapped) is not np.bool_:  # it is recorded: a program looks by itself
@@ -145,7 +148,7 @@ def _not_wrapped(whole: Any, real: Any, owner: object) -> Any:
     return whole
 
 
-def _leaves_int64(owner: object) -> GraphError:
+def _leaves_int64(owner: Any) -> GraphError:
     return GraphError(
         f"{owner}: its whole numbers leave int64, which ends at 9.2e18: feed floats instead, "
         "x.astype(float)."

@@ -115,6 +115,8 @@ class Node(Operators, NoNumber, Copied):
 
     # What is asked of every node, in place of its class.
     keeps_a_value = False  # whether forward() without a value falls back on one of its own
+    is_trained = False  # whether optimizers update it
+    _is_fed_pixels = False  # whether `fit` has fed it from a data set of bytes, as fractions
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
     chooses = False  # whether entries of some of its inputs may be left out, as `Where` does
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
@@ -305,6 +307,7 @@ class Parameter(Input):
     """
 
     keeps_a_value = True
+    is_trained = True
     _array: Any = None
     _fed: Any = None
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from miniflow.errors import GraphError
+from miniflow.graph.pixels import tell_of_bytes
 
 if TYPE_CHECKING:
     from miniflow.graph.node import Node
@@ -107,8 +108,10 @@ class Pass(NamedTuple):
         passes_under_way.append(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type | None, *_: object) -> None:
         passes_under_way.pop()
+        if error is None and not passes_under_way:
+            tell_of_bytes()
 
 
 # The innermost last: a node's own forward may run a pass of another graph.

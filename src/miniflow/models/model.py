@@ -40,7 +40,7 @@ from miniflow.models.forward_program import (
     forward_program,
     without_loss,
 )
-from miniflow.models.notes import check_columns, predictions_of
+from miniflow.models.notes import check_columns, in_unit, names_of_pixels, predictions_of
 from miniflow.options import OptionError, file_path
 
 BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
@@ -75,7 +75,9 @@ def save(
             of what is fed, which says shape and dtype. By default all inputs that must be fed, as
             they were fed last.
         notes: what else to keep in the file, for `Model.notes`: names → what JSON can hold. None by
-            default. `miniflow train` notes the names of the classes.
+            default. `miniflow train` notes the names of the classes. `pixels` lists the names of
+            the inputs for which the model is to take bytes (uint8) for pixels, as numbers from 0 to
+            1; that of a graph which `fit` has last trained on a data set of bytes is noted anyway.
 
     The same model gives the same bytes. The first axis of the first input is taken to be that of
     the rows, and of every input that has as many; a model whose program grows evenly with their
@@ -112,8 +114,9 @@ def save(
             "program": backward.description,
             "arrays": _add_arrays(arrays, backward),
         }
-    if notes:
-        about["notes"] = _checked_notes(notes)
+    pixels = {"pixels": names} if (names := names_of_pixels(examples)) else {}
+    if notes or pixels:
+        about["notes"] = pixels | _checked_notes(notes or {})
     write_arrays(path, "model", arrays, about)
 
 
@@ -284,7 +287,10 @@ class Model:
             )
         for array in arrays:
             check_columns(array, self.notes)
-        given = [_array_for(array, entry) for array, entry in zip(arrays, self.inputs, strict=True)]
+        given = [
+            _array_for(array, entry, self.notes)
+            for array, entry in zip(arrays, self.inputs, strict=True)
+        ]
         rows = {array.shape[0] for array, grows in zip(given, self._grows, strict=True) if grows}
         if len(rows) > 1:
             raise ShapeError(f"The model was given different numbers of rows: {sorted(rows)}.")
@@ -391,9 +397,11 @@ def _names(program: Program) -> list[str]:
     return names
 
 
-def _array_for(x: Any, entry: ModelInput) -> Any:
+def _array_for(x: Any, entry: ModelInput, notes: Mapping[str, Any]) -> Any:
     """An array in the shape, the dtype and the layout that a program takes."""
     array = np.asarray(as_value(x, f"Input '{entry.name}' of the model"))
+    if entry.dtype.kind == "f":
+        array = in_unit(array, entry.name, notes)
     if len(array.shape) != len(entry.shape) or any(
         wanted not in (None, seen) for wanted, seen in zip(entry.shape, array.shape, strict=True)
     ):

@@ -4,14 +4,19 @@ task            "regression": the outputs are the predictions; else they are sco
 is_column       true: of (n, 1) outputs, (n,) predictions are made
 class_names     a name for each class
 feature_names   the columns of a table that the model was fitted to
+pixels          the names of the inputs that hold pixels from 0 to 1: bytes become such
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from miniflow.errors import FeedError, NotFiniteError, printable, shown
+from miniflow.graph import Node
+from miniflow.graph.pixels import PixelWarning, as_fractions
+from miniflow.graph.places import users_level
 
 
 def predictions_of(output: Any, notes: Mapping[str, Any]) -> Any:
@@ -49,6 +54,41 @@ def _check_is_an_answer(output: Any) -> None:
         f"What the model computes is NaN{where}. That is no answer: what it is given has a NaN, or "
         "the training of the model diverged."
     )
+
+
+def names_of_pixels(inputs: Iterable[Node]) -> list[str]:
+    """The names, in a model, of those of its inputs that `fit` has fed from a data set of bytes."""
+    return [node.name or "input" for node in inputs if node._is_fed_pixels]
+
+
+def in_unit(array: Any, name: str, notes: Mapping[str, Any]) -> Any:
+    """An array for an input that holds fractions: bytes as pixels, where the notes say so.
+
+    Warns of bytes where they do not, and of numbers beyond 1 where they do.
+    """
+    pixels, is_bytes = notes.get("pixels"), array.dtype == np.uint8
+    if isinstance(pixels, list) and name in pixels:
+        if is_bytes:
+            return as_fractions(array)
+        if array.size and np.max(array) > BRIGHTEST:
+            warnings.warn(
+                f"Input '{name}' of the model holds pixels from 0 to 1, and was given numbers up "
+                f"to {np.max(array):g}: give it bytes (uint8), or divide them by 255.",
+                PixelWarning,
+                stacklevel=users_level(),
+            )
+    elif is_bytes:
+        warnings.warn(
+            f"Input '{name}' of the model was given bytes (uint8), and its file does not say that "
+            "they are pixels: they count as numbers from 0 to 255. If they are pixels, divide them "
+            "by 255; if not, cast them: x.astype(np.float32).",
+            PixelWarning,
+            stacklevel=users_level(),
+        )
+    return array
+
+
+BRIGHTEST = 2.0  # a pixel that is sharpened or varied may go a little beyond 1
 
 
 def check_columns(given: Any, notes: Mapping[str, Any]) -> None:

@@ -134,7 +134,7 @@ class Div(Op):
 
     def compute(self, x: Any, y: Any) -> Any:
         if any_whole((x, y)):
-            x, y = as_operands(x, y)
+            x, y = as_operands(x, y, owner=self)
         return x / y
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:

@@ -84,7 +84,7 @@ class Conv2D(Op):
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
-        x, W, b = as_operands(x, W, b)
+        x, W, b = as_operands(x, W, b, owner=self)
         channels = W.shape[2]
         columns = [
             self._seen(x[..., g * channels : (g + 1) * channels], window, places)

@@ -36,7 +36,7 @@ class Linear(Op):
 
     def compute(self, X: Any, W: Any, b: Any) -> Any:
         self._check(shape_of(X), shape_of(W), shape_of(b))
-        X, W, b = as_operands(X, W, b)
+        X, W, b = as_operands(X, W, b, owner=self)
         return X @ W + b
 
     def gradient(self, grad: Any, X: Any, W: Any, b: Any) -> Any:
@@ -85,7 +85,7 @@ class MatMul(Op):
         Op.__init__(self, x, y, name=name)
 
     def compute(self, x: Any, y: Any) -> Any:
-        return np.matmul(*as_operands(x, y))
+        return np.matmul(*as_operands(x, y, owner=self))
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         grad, x, y = as_operands(grad, x, y)

@@ -44,7 +44,7 @@ class LayerNorm(Op):
 
     def compute(self, x: Any, gain: Any, shift: Any) -> Any:
         self._check(shape_of(x), shape_of(gain), shape_of(shift))
-        x, gain, shift = as_operands(x, gain, shift)
+        x, gain, shift = as_operands(x, gain, shift, owner=self)
         return gain * self._normalised(x)[0] + shift
 
     def gradient(self, grad: Any, x: Any, gain: Any, shift: Any) -> Any:

@@ -83,6 +83,8 @@ class _PairBatches:
 
     def __init__(self, data: Any, images: Node, labels: Node) -> None:
         self._data, self._images, self._labels = data, images, labels
+        # The node that is fed bytes as fractions, if there is one.
+        self.pixels = images if getattr(data, "has_pixels", False) else None
 
     @property
     def examples(self) -> int | None:

@@ -176,6 +176,9 @@ def fit(
         remove_leftovers(checkpoint)
         if flag("fit", "resume", resume) and checkpoint_exists(checkpoint):
             load_checkpoint(checkpoint, training)
+    pixels = getattr(training.data, "pixels", None)
+    for node in ancestors_in_order(loss):
+        node._is_fed_pixels = node is pixels
     try:
         training.run(watchers)
     except OSError as error:

@@ -22,7 +22,11 @@ from miniflow.pictures.groups import GroupKey
 from miniflow.pictures.reading import Reading
 from miniflow.pictures.values import shape_text
 
-_SYMBOLS = {"Add": "+", "Sub": "−", "Mul": "·", "Div": "/", "Neg": "−", "MatMul": "@", "Pow": "**"}
+_SYMBOLS = {
+    "Add": "+", "Sub": "−", "Mul": "·", "Div": "/", "Neg": "−", "MatMul": "@", "Pow": "**",
+    "Less": "<", "LessEqual": "≤", "Greater": ">", "GreaterEqual": "≥",
+    "Equal": "=", "NotEqual": "≠", "And": "∧", "Or": "∨", "Not": "¬",
+}  # fmt: skip
 
 
 def graph_data(recorded: Recorded, live: Live | str, title: str | None) -> dict[str, Any]:
