@@ -2,33 +2,13 @@
 is held.
 """
 
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
+from forked import in_a_child, needs_fork
 
 from miniflow.locks import Lock, renew_after_fork
-
-pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of fork beside threads
-]
-
-
-def in_a_child(question: Callable[[], bool]) -> bool:
-    """The answer that a forked child gives."""
-    child = os.fork()
-    if child == 0:
-        try:
-            answer = question()
-        except BaseException:
-            os._exit(2)
-        os._exit(0 if answer else 1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 1)
-    return code == 0
 
 
 @contextmanager
@@ -48,6 +28,7 @@ def held_by_another_thread(lock: Lock) -> Iterator[None]:
     thread.join()
 
 
+@needs_fork
 def test_what_another_thread_held_is_open_in_the_child_and_held_in_the_parent() -> None:
     lock = Lock()
     with held_by_another_thread(lock):
@@ -55,6 +36,7 @@ def test_what_another_thread_held_is_open_in_the_child_and_held_in_the_parent() 
         assert not lock.acquire(blocking=False)
 
 
+@needs_fork
 def test_what_the_thread_that_forks_holds_it_holds_in_the_child_and_can_give_back() -> None:
     lock = Lock()
 
@@ -70,6 +52,7 @@ def test_what_the_thread_that_forks_holds_it_holds_in_the_child_and_can_give_bac
         assert in_a_child(is_given_back_once)
 
 
+@needs_fork
 def test_what_is_to_be_made_anew_is_made_anew_in_the_child_as_long_as_it_lives() -> None:
     class Kept:
         renewed = 0

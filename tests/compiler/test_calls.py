@@ -1,10 +1,10 @@
 """Calls after the first: what they skip changes nothing of what they promise."""
 
-import os
 import threading
 
 import numpy as np
 import pytest
+from forked import in_a_child, needs_fork
 
 import miniflow as mf
 from compiler.networks import two_layers
@@ -131,29 +131,24 @@ def test_threads_share_a_program_of_numbers(backend):
     assert not wrong
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork beside threads
+@needs_fork
 def test_a_child_forked_while_a_step_runs_can_run_it(backend):
     loss, _, feed, _ = two_layers()
     step = mf.compile(loss, wrt=[], backend=backend)
     wanted = step(feed)
     variant = step._last
-    child = []
+    answers = []
+
+    def is_the_same():
+        variant.executable.run = run
+        return np.array_equal(step(feed), wanted)
 
     def forking(arguments):
-        pid = os.fork()
-        if pid == 0:
-            variant.executable.run = run
-            try:
-                seen = step(feed)
-                os._exit(0 if np.array_equal(seen, wanted) else 1)
-            except BaseException:
-                os._exit(2)
-        child.append(os.waitpid(pid, 0)[1])
+        answers.append(in_a_child(is_the_same))
         return run(arguments)
 
     run = variant.executable.run
     variant.executable.run = forking
     variant.renew()
     step(feed)
-    assert child == [0]
+    assert answers == [True]

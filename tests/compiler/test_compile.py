@@ -1,11 +1,11 @@
 """`compile` returns what the interpreter does; and what it keeps, refuses and forgets."""
 
-import os
 import threading
 
 import numpy as np
 import pytest
 from conformance import CASES
+from forked import in_a_child, needs_fork
 
 import miniflow as mf
 from compiler.networks import two_layers
@@ -378,19 +378,15 @@ def test_threads_share_a_compiled_step(backend):
     assert failures == []
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@needs_fork
 def test_a_compiled_step_works_after_a_fork(backend):
     loss, _, feed, parameters = two_layers(np.float64, rows=64, sizes=(64, 64, 10))
     f = mf.compile(loss, wrt=parameters, backend=backend)
     value, _ = f(feed)
     f._lock.acquire()  # as if another thread held it
-    child = os.fork()
-    if child == 0:
-        again, _ = f(feed)
-        os._exit(0 if abs(again - value) < 1e-12 else 1)
+    is_the_same = in_a_child(lambda: abs(f(feed)[0] - value) < 1e-12)
     f._lock.release()
-    assert os.waitpid(child, 0)[1] == 0
+    assert is_the_same
 
 
 def test_other_heads_on_the_same_inputs_change_nothing(backend):

@@ -1,16 +1,15 @@
 """A model that was read from a file: copies, pickles, and children of the process that read it."""
 
 import copy
-import os
 import pathlib
 import pickle
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import in_a_child, needs_fork
 
 import miniflow as mf
 
@@ -40,8 +39,7 @@ def test_a_copy_of_a_model_computes_the_same(model: mf.Model, twin_of: Callable[
     assert not any(constant.value.flags.writeable for constant in twin.program.constants)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork beside threads
+@needs_fork
 def test_a_child_forked_while_another_thread_uses_a_model_can_use_it(model: mf.Model) -> None:
     inside, leave = threading.Event(), threading.Event()
     expected = model(ROWS)
@@ -54,11 +52,7 @@ def test_a_child_forked_while_another_thread_uses_a_model_can_use_it(model: mf.M
     thread = threading.Thread(target=use)
     thread.start()
     inside.wait()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(10)  # should it wait for the lock, it is not to wait for ever
-        os._exit(0 if np.array_equal(model(ROWS), expected) else 1)
-    _, status = os.waitpid(child, 0)
+    is_the_same = in_a_child(lambda: np.array_equal(model(ROWS), expected))
     leave.set()
     thread.join()
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert is_the_same

@@ -1,0 +1,30 @@
+"""A question that a forked child answers, whatever happens in it: the child never runs tests."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+SECONDS = 120  # should it wait for a lock that nobody gives back, it is not to wait for ever
+
+
+def needs_fork(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that forks."""
+    test = pytest.mark.filterwarnings("ignore::DeprecationWarning")(test)  # of fork beside threads
+    return pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")(test)
+
+
+def in_a_child(question: Callable[[], bool]) -> bool:
+    """The answer that a forked child gives."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(SECONDS)
+            answer = question()
+        except BaseException:
+            os._exit(2)
+        os._exit(0 if answer else 1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 1)
+    return code == 0
