@@ -243,3 +243,12 @@ def test_every_node_family_is_handed_on() -> None:
 
 def test_version_is_a_version() -> None:
     assert all(part.isdigit() for part in mf.__version__.split("."))
+
+
+def test_test_modules_outside_packages_have_names_of_their_own() -> None:
+    """pytest imports them by these names alone."""
+    tests = Path(__file__).parent
+    names = [
+        path.name for path in tests.rglob("test_*.py") if not (path.parent / "__init__.py").exists()
+    ]
+    assert sorted(names) == sorted(set(names))
