@@ -246,7 +246,7 @@ def test_version_is_a_version() -> None:
 
 
 def test_test_modules_outside_packages_have_names_of_their_own() -> None:
-    """pytest imports them by these names alone."""
+    """By these names alone pytest imports them."""
     tests = Path(__file__).parent
     names = [
         path.name for path in tests.rglob("test_*.py") if not (path.parent / "__init__.py").exists()
