@@ -1,5 +1,6 @@
 """The graph: nodes, their operators, and which of them a pass visits, in what order."""
 
-from miniflow.graph.node import Constant, Input, Node, Op, Parameter
+from miniflow.graph.node import Constant, Input, Node, Parameter
+from miniflow.graph.op import Op
 
 __all__ = ["Constant", "Input", "Node", "Op", "Parameter"]
