@@ -230,6 +230,16 @@ def test_compiled_step_takes_its_graph_and_its_optimizer_with_it(copied: Copy) -
     assert W.value is not W2.value
 
 
+@every_copy
+def test_copies_of_networks_can_be_built_upon(copied: Copy) -> None:
+    X = mf.layers.Input((4,), name="X")
+    hidden = mf.layers.Dense(3, activation="relu", rng=0)(X)
+    hidden2, X2 = copied((hidden, X))
+    logits = mf.layers.Dense(2, rng=1)(hidden2)
+    assert mf.value(logits, {X2: np.ones((5, 4), np.float32)}).shape == (5, 2)
+    assert str(mf.summary(hidden2)) == str(mf.summary(hidden))
+
+
 def test_shallow_copy_is_another_consumer_of_the_same_inputs() -> None:
     x, W = mf.Input("x"), mf.Parameter([1.0, 2.0], "W")
     node = Scaled(x * W, 2.0)

@@ -80,6 +80,7 @@ class Node(Operators, NoNumber, Copied):
 
     # The type of what was last fed, for model files: if that was to a compiled step; else None.
     _fed_type: Any = None
+    _row: Any = None  # what its value is for one example, where layers know it
 
     def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
         if isinstance(inbound_nodes, Node) or not isinstance(inbound_nodes, Iterable):

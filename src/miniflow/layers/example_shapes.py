@@ -8,7 +8,6 @@ whatever else the nodes keep are put back.
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -29,12 +28,9 @@ class Row(NamedTuple):
     dtype: np.dtype[Any]
 
 
-_rows: WeakKeyDictionary[Node, Row] = WeakKeyDictionary()  # of inputs, and of what was looked up
-
-
 def declare(node: Node, row: Row) -> None:
     """Say what one row of an input is."""
-    _rows[node] = row
+    node._row = row  # its copies know it, too
 
 
 def row_of(node: Node) -> Row:
@@ -45,15 +41,16 @@ def row_of(node: Node) -> Row:
             zeros, for whatever reason it gives.
         ShapeError: the value has no axis of rows.
     """
-    if node not in _rows:
+    if node._row is None:
         example = example_values(node, 1)[node]
         if np.shape(example)[:1] != (1,):
             raise ShapeError(
                 f"{node}: for one example its value has shape {np.shape(example)}; "
                 "a layer needs an axis of rows before all others, one row for each example."
             )
-        _rows[node] = Row(np.shape(example)[1:], np.asarray(example).dtype)
-    return _rows[node]
+        declare(node, Row(np.shape(example)[1:], np.asarray(example).dtype))
+    row: Row = node._row
+    return row
 
 
 def example_feed(
@@ -73,7 +70,7 @@ def example_feed(
     for node in ancestors_in_order(output):
         if not is_input(node):
             continue
-        row = known.get(node) or _rows.get(node)
+        row = known.get(node) or node._row
         if row is None:
             raise GraphError(
                 f"The shape of {node} is not known: make it with mf.layers.Input(shape), "

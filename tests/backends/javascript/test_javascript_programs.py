@@ -12,6 +12,7 @@ from passes.random_programs import RandomProgram
 
 import miniflow as mf
 from miniflow.backends.numpy import lower
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.passes import optimize
 
 from ..agreement import copies, random_arguments
@@ -132,6 +133,45 @@ def test_convolution_pooling_and_dropout_agree_with_the_interpreter():
         assert told.error is None, told.error
         for ours, theirs in zip(told.results, wanted, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_conditions_and_whole_numbers_agree_with_the_interpreter():
+    x, y = mf.Input("x"), mf.Input("y")
+    whole, bytes_ = np.array([[3, -2, 0], [1, 2, 127]]), np.uint8([[200, 2, 0], [1, 255, 127]])
+    floats = np.array([[0.5, -2.0, np.nan], [1.0, np.inf, -0.0]], np.float32)
+    conditions = [x < y, x <= y, x > y, x >= y, mf.Equal(x, y), mf.NotEqual(x, y)]
+    conditions += [mf.And(x, y), mf.Or(x, y), mf.Not(x)]
+    choosing = [mf.Where(mf.Or(x < 1, mf.Equal(y, 2)), x * 2.0, y / 4)]
+    arithmetic = [x + y, x - y, x * y, -x, x**2, x / y, x - 128, mf.Add(x, y, x), mf.Sum(x * x)]
+    jobs, expected = [], []
+    for a, b in ((bytes_, bytes_), (bytes_, whole), (whole, floats), (floats, bytes_)):
+        for node in (*conditions, *choosing, *arithmetic):
+            feed = {n: v for n, v in ((x, a), (y, b)) if n in ancestors_in_order(node)}
+            compiled = mf.compile(node, backend="reference")
+            compiled(feed)
+            jobs.append(Job(compiled.program, [arguments_of(compiled, feed)]))
+            expected.append((node, mf.value(node, feed)))
+    for (told,), (node, wanted) in zip(run(jobs), expected, strict=True):
+        assert told.error is None, f"{node}: {told.error}"
+        np.testing.assert_allclose(told.results[0], wanted, rtol=1e-6, err_msg=f"{node}")
+
+
+def test_whole_numbers_that_leave_int64_are_an_error_there_too():
+    x = mf.Input("x")
+    jobs = []
+    for node, fits, leaves in (
+        (x + 1, 2**63 - 2, 2**63 - 1),
+        (x * x, 3037000499, 3037000500),
+        (-x, -(2**63) + 1, -(2**63)),
+        (x**3, 2097151, 2097152),
+    ):
+        compiled = mf.compile(node, backend="reference")
+        compiled({x: np.array([fits])})
+        runs = [arguments_of(compiled, {x: np.array([fits])}), [np.array([leaves])]]
+        jobs.append(Job(compiled.program, runs))
+    for fitting, leaving in run(jobs):
+        assert fitting.error is None
+        assert "out of bounds" in str(leaving.error)
 
 
 @pytest.mark.parametrize(
