@@ -179,7 +179,7 @@ CASES = dict([*node_cases(), *optimizer_cases(), *other_cases()])
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", sorted(CASES))
 def test_an_option_of_the_wrong_type_is_told_in_one_sentence(case: str) -> None:
     use, _ = CASES[case]
     for given in WRONG:
@@ -194,7 +194,7 @@ def test_an_option_of_the_wrong_type_is_told_in_one_sentence(case: str) -> None:
             pytest.fail(f"{case} of {describe(given)}: {type(error).__name__}: {error}")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", sorted(CASES))
 def test_what_an_option_takes_it_takes_from_numpy_too(case: str) -> None:
     use, right = CASES[case]
     for given in right:
