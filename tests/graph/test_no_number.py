@@ -210,6 +210,15 @@ def test_operators_that_are_written_out_build_nodes_too() -> None:
         assert np.array_equal(mf.value(node, {X: a}), expected)
 
 
+def test_table_on_the_left_of_an_operator_builds_a_node_too() -> None:
+    pandas = pytest.importorskip("pandas")
+    column, table = pandas.Series([1.0, 2.0, 3.0]), pandas.DataFrame({"a": [1.0], "b": [2.0]})
+    assert mf.value(column * X, {X: NUMBERS}).tolist() == [1.0, 4.0, 9.0]
+    assert mf.value(column < X, {X: 2.0}).tolist() == [True, False, False]
+    assert mf.value(table - X, {X: 1.0}).tolist() == [[0.0, 1.0]]
+    refused(lambda: column == X, "mf.Equal(x, y)")
+
+
 # --- Python's protocols
 
 

@@ -113,6 +113,8 @@ _bits = _refusal_of(
 class NoNumber:
     """What `Node` inherits: it refuses to be taken for a number or an array."""
 
+    __pandas_priority__ = 10_000  # of table * node: the node's operator goes before pandas's
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         name = ufunc.__name__
         if method != "__call__":

@@ -6,8 +6,6 @@ import numbers
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from miniflow.errors import OperandError
 
 if TYPE_CHECKING:
@@ -83,14 +81,18 @@ class Operators:
     # number, in an expression that is meant as a condition, would be a wrong number later.
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, _NUMBERS) and not isinstance(other, str):
+        if isinstance(other, Operators):
+            return self is other
+        if _holds_numbers(other):
             raise self._not_compared("==", "Equal")
-        return self is other if isinstance(other, Operators) else NotImplemented
+        return NotImplemented
 
     def __ne__(self, other: object) -> bool:
-        if isinstance(other, _NUMBERS) and not isinstance(other, str):
+        if isinstance(other, Operators):
+            return self is not other
+        if _holds_numbers(other):
             raise self._not_compared("!=", "NotEqual")
-        return self is not other if isinstance(other, Operators) else NotImplemented
+        return NotImplemented
 
     __hash__ = object.__hash__
 
@@ -101,4 +103,8 @@ class Operators:
         )
 
 
-_NUMBERS = (numbers.Number, np.generic, np.ndarray, list)
+def _holds_numbers(x: object) -> bool:
+    """Whether it is a number, an array, a list or a table: what could stand in a condition."""
+    if isinstance(x, (str, bytes)):
+        return False
+    return isinstance(x, (numbers.Number, list)) or hasattr(type(x), "__array__")
