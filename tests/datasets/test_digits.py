@@ -99,7 +99,7 @@ def test_threads_that_load_at_once_read_the_files_once(monkeypatch: pytest.Monke
         seen.append(datasets.mnist())
 
     monkeypatch.setattr(digits, "load_folder", read_slowly)
-    digits._embedded.cache_clear()
+    digits._load_embedded.cache_clear()
     try:
         threads = [threading.Thread(target=load) for _ in range(8)]
         for thread in threads:
@@ -107,7 +107,7 @@ def test_threads_that_load_at_once_read_the_files_once(monkeypatch: pytest.Monke
         for thread in threads:
             thread.join()
     finally:
-        digits._embedded.cache_clear()
+        digits._load_embedded.cache_clear()
     assert reads == [digits.EMBEDDED]
     assert len(seen) == 8
     assert all(splits.train.images is small.train.images for splits in seen)
@@ -118,7 +118,7 @@ def test_importing_the_package_neither_reads_mnist_nor_loads_what_only_reading_n
         import sys, numpy
         before = set(sys.modules)
         from miniflow.datasets import digits
-        print(digits._embedded.cache_info().currsize)
+        print(digits._load_embedded.cache_info().currsize)
         print(*{"zipfile", "concurrent.futures"} & set(sys.modules) - before)
     """
     run = subprocess.run(

@@ -12,7 +12,6 @@ OVERLAP: Final = (
     0.25  # pieces that stand over each other by this share of the narrower are one digit
 )
 GAP: Final = 0.12  # unless, both high, they are so far apart, as a share of the higher
-WIDEST: Final = 1.7  # no digit is wider than this times its height
 
 
 class Blot(NamedTuple):
@@ -36,6 +35,7 @@ class Blot(NamedTuple):
 def what_is_wrong(ink: NDArray[Any]) -> str:
     """Why ink, (h, w) with zero for paper, is not one digit, in words; "" if it may be one.
 
+    >>> import numpy as np
     >>> page = np.zeros((60, 100))
     >>> page[10:50, 20:24] = 1.0
     >>> what_is_wrong(page)
@@ -47,8 +47,6 @@ def what_is_wrong(ink: NDArray[Any]) -> str:
     digits = _digits(ink)
     if len(digits) > 1:
         return "several digits: crop to one"
-    if digits and digits[0].width > WIDEST * digits[0].height and digits[0].height > 1:
-        return "not clearly one digit: it is wider than any"
     return ""
 
 

@@ -76,9 +76,11 @@ def lift_ink(grey: NDArray[Any]) -> tuple[Array, bool]:
     grey = np.asarray(grey, np.float64)
     _check_brightness(grey)
     if min(grey.shape) >= LEAST_SCENE:
-        marks = thin_marks(grey)
+        single = grey.astype(np.float32)  # of a large picture there are many copies on the way
+        marks = thin_marks(single)
         if not _has_broad_strokes(marks):
-            return _ink_in(marks, grain_of(grey)), marks.dark_on_light
+            ink = _ink_in(marks, grain_of(single)).astype(np.float64)
+            return ink, marks.dark_on_light
     paper = _smooth_paper(grey)
     if paper.spread > MOST_GRAIN:  # most of the border is no paper: cropped to the digit
         paper = _commonest_paper(grey)

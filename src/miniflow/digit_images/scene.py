@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 STROKE_SHARE: Final = 12  # a stroke is thinner than the picture's longer side divided by this
@@ -76,7 +76,8 @@ def _beyond_the_usual(marks: Array) -> Array:
     """What stands out from most of the picture: the grain does not, nor the cells between the lines
     of squared paper, which are thin, too.
     """
-    return np.maximum(marks - np.median(marks), 0.0)
+    beyond: Array = np.maximum(marks - np.median(marks), 0.0)
+    return beyond
 
 
 def edges_of(background: Array, least: float) -> Mask:

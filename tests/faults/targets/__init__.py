@@ -35,7 +35,7 @@ def make_quick() -> None:
 
     whole = mf.datasets.mnist()
     few = Splits(*(Dataset(d.images[:200], d.labels[:200], image_shape=(28, 28)) for d in whole))
-    digits._embedded = lambda: few  # type: ignore[assignment]
+    digits._load_embedded = lambda: few  # type: ignore[assignment]
 
     for name, place in (("learning_curve", 1), ("confusion_matrix", 2), ("worst_mistakes", 3)):
         setattr(
