@@ -38,9 +38,9 @@ def preserved_deeply(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Itera
                 restore()
 
 
-def plain_state(thing: Any) -> dict[str, Any]:
+def plain_state(thing: Any, is_deep: bool = True) -> dict[str, Any]:
     """What a node or an object keeps that is no array: attribute → number, text, or how much is in
-    it; those of objects that it keeps, too: "helper.count".
+    it; those of objects that it keeps, too ("helper.count"), if it `is_deep`.
     """
     state: dict[str, Any] = {}
     waiting, seen = [("", thing)], {id(thing)}
@@ -54,7 +54,7 @@ def plain_state(thing: Any) -> dict[str, Any]:
             elif isinstance(value, (list, dict, set, deque)):
                 entries = value.values() if isinstance(value, dict) else value
                 state[prefix + name] = len(value), [x for x in entries if type(x) in PLAIN]
-            if is_helper(value) and id(value) not in seen:
+            if is_deep and is_helper(value) and id(value) not in seen:
                 seen.add(id(value))
                 waiting.append((f"{prefix}{name}.", value))
     return state

@@ -39,7 +39,7 @@ def record_steadily(
     generators, helpers = reached_from(foreign)
     with preserved_deeply(nodes, [*generators, *helpers]):
         first = record_once()
-        states = [plain_state(thing) for thing in (*nodes, *helpers)]
+        states = [_state_of(thing) for thing in (*nodes, *helpers)]
         moves = Moves(generators)
         with moves:
             second = record_once()
@@ -81,8 +81,13 @@ def _label(thing: Any) -> str:
     return getattr(thing, "__qualname__", None) or type(thing).__name__
 
 
+def _state_of(thing: Any) -> dict[str, Any]:
+    """What must not change: of a helper its own, for those that it keeps are among them."""
+    return plain_state(thing, is_deep=isinstance(thing, Node))
+
+
 def _check_state(thing: Any, before: dict[str, Any], foreign: Sequence[Any]) -> None:
-    now = plain_state(thing)
+    now = _state_of(thing)
     for name in now:
         if name not in before or repr(now[name]) != repr(before[name]):  # NaN is not equal to NaN
             who, what = thing, f"self.{name}"
