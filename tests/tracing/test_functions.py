@@ -244,6 +244,31 @@ def test_a_function_of_an_array_without_axes_gives_a_number(name, dtype):
     assert_same_when_recorded(OF_NO_AXES[name], np.array(2, dtype))
 
 
+WHOLE = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_bits_of_integers(dtype):
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    x = np.array([low, 0, 1, 5, 99, high], dtype)
+    assert_same_when_recorded(
+        lambda x, y: (x & y, x | 3, x ^ y, ~x, x << 3, x >> y[3], 1 << x[2:4], x >> 7), x, x[::-1]
+    )
+
+
+def test_bits_of_booleans_are_logic():
+    one, other = np.array([True, True, False]), np.array([True, False, False])
+    program = assert_same_when_recorded(lambda x, y: (x & y, x | y, x ^ y, ~x), one, other)
+    logic = {"logical_and", "logical_or", "not_equal", "logical_not"}
+    assert {equation.primitive for equation in program.equations} == logic
+
+
+def test_floats_have_no_bits():
+    for invert in (np.invert, lambda x: record(np.invert, x)):
+        with pytest.raises(TypeError, match="invert"):
+            invert(X)
+
+
 def test_python_numbers_stay_python_numbers():
     program = assert_same_when_recorded(
         lambda a, b: (a * b + a, a / b, a**2, -b, a < b, np.exp(a)), 3, 4.0

@@ -345,6 +345,13 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
         _elementwise("logical_not", 1),
         _elementwise("isnan", 1),
         _elementwise("isfinite", 1),
+        # Bits of integers and booleans. Shifted by as many as there are or more, or by less than
+        # none, everything is gone but the sign.
+        _elementwise("bitwise_and", 2),
+        _elementwise("bitwise_or", 2),
+        _elementwise("bitwise_xor", 2),
+        _elementwise("left_shift", 2),
+        _elementwise("right_shift", 2),
         Primitive("where", "elementwise", 3, _where, _infer_where, flops=_per_element(1)),
         Primitive("cast", "elementwise", 1, _cast, _infer_cast, {"dtype": DTYPE}),
         # Reductions.

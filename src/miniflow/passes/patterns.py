@@ -17,7 +17,10 @@ from miniflow.ir.program import Equation, Literal, Operand, is_number
 from miniflow.passes.rewriting import Call, Expression, Rewriter, Rule
 
 COMMUTATIVE: Final = frozenset(
-    ("add", "multiply", "equal", "not_equal", "logical_and", "logical_or")
+    (
+        *("add", "multiply", "equal", "not_equal", "logical_and", "logical_or"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor"),
+    )
 )
 """Primitives whose two operands may change places, to the bit (but for the payload of a NaN)."""
 

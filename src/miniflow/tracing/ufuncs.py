@@ -26,8 +26,8 @@ from miniflow.tracing.traced import is_traced, known_values
 
 np: Any = numpy  # its own types know nothing of tracers
 
-_SAME = {
-    "conjugate": "positive",
+_SAME = {"conjugate": "positive", "true_divide": "divide", "mod": "remainder"}
+_SAME_OF_BOOLEANS = {
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
     "bitwise_xor": "not_equal",
@@ -83,8 +83,15 @@ def _heaviside(x: Any, y: Any) -> Any:
     return cast(step, dtype)
 
 
+def _invert(x: Any) -> Any:
+    if x.dtype.kind not in "iu":
+        raise TypeError(f"ufunc 'invert' not supported for {x.dtype}")
+    return x.dtype.type(-1 if x.dtype.kind == "i" else np.iinfo(x.dtype).max) - x
+
+
 COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "positive": _positive,
+    "invert": _invert,
     "fabs": lambda x: np.abs(_as_floating(x)),
     "logical_xor": lambda x, y: (x != 0) != (y != 0),
     "square": _square,
@@ -147,9 +154,9 @@ def _apply(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
         raise Refused(f"it calls {name}, which is not NumPy's.", "Say it with NumPy's functions.")
     if name == "matmul":
         return wrap(active().record("matmul", [operand_of(value) for value in inputs]))
-    if name in ("bitwise_and", "bitwise_or", "bitwise_xor", "invert") and not _is_boolean(*inputs):
-        raise Refused(f"it calls np.{name} on integers.", "Only bits of booleans are recorded.")
-    name = _SAME.get(name, {"true_divide": "divide", "mod": "remainder"}.get(name, name))
+    if name in _SAME_OF_BOOLEANS and _is_boolean(*inputs):
+        name = _SAME_OF_BOOLEANS[name]
+    name = _SAME.get(name, name)
     if name not in COMPOSITES and name not in PRIMITIVES:
         if ufunc.nout == 1 and (known := known_values(inputs)) is not None:
             return as_traced(ufunc(*known))

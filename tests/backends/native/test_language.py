@@ -127,6 +127,21 @@ def kernel(n: size, x: i8[n], y: u8[n], flags: bool[n], out: i8[n], wide: i64[n]
     assert wide.tolist() == [355, -127, 3, 7]
 
 
+def test_shifts_draw_the_sign_along_if_there_is_one():
+    source = """
+def kernel(n: size, x: u32[n], y: i32[n], right: u32[n], signed: i32[n], mixed: u32[n]):
+    for j in range(n):
+        right[j] = x[j] >> 5
+        signed[j] = y[j] >> 5
+        mixed[j] = (x[j] << 3) ^ (x[j] | 9)
+"""
+    x = np.array([2**32 - 1, 2**31, 77, 0], np.uint32)
+    zero = np.zeros(4, np.uint32)
+    _, _, right, signed, _ = run_both(source, 4, x, x.view(np.int32), zero, zero.view("i4"), zero)
+    assert right.tolist() == [2**27 - 1, 2**26, 2, 0]
+    assert signed.tolist() == [-1, -(2**26), 2, 0]
+
+
 def test_arithmetic_is_rounded_operation_by_operation():
     """Not contracted to fused operations, nor reordered: so it is NumPy's, bit by bit."""
     source = """

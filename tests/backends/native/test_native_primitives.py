@@ -12,13 +12,15 @@ import warnings
 import numpy as np
 import pytest
 
-from miniflow.ir import DTYPES, PRIMITIVES
+from miniflow.ir import DTYPES, PRIMITIVES, Builder, type_of
+from miniflow.lowering.fuse import fuse
 
 from ..agreement import assert_agrees, program_of_many
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
 from miniflow.backends.native import lower
+from miniflow.backends.native.expressions import can_fuse
 
 EDGES = [0.0, -0.0, 1.0, -2.5, 1e4, -1e4, np.inf, -np.inf, np.nan, 0.3]
 FLOATS = [np.array(EDGES, np.float32), np.array(EDGES)]
@@ -56,6 +58,34 @@ def test_elementwise_of_two_operands(few):
     with_others = list(itertools.product(few, OTHERS))
     pairs = [*itertools.product(few, few), *with_others, *(pair[::-1] for pair in with_others)]
     assert_all_agree([(name, pair, {}) for name in names for pair in pairs])
+
+
+@pytest.mark.parametrize("dtype", [name for name in sorted(DTYPES) if name[0] in "iu"])
+def test_bits_are_mixed_in_one_loop(dtype):
+    info, rng = np.iinfo(DTYPES[dtype]), np.random.default_rng(7)
+    samples = rng.integers(info.min, info.max, 40, DTYPES[dtype], endpoint=True)
+    samples[:4] = info.min, info.max, 0, 1
+    b = Builder()
+    x = b.input(type_of(samples))
+    results = []
+    for amount in (0, 1, 5, info.bits - 1):
+        left, right = (b.add(f"{way}_shift", (x, amount)) for way in ("left", "right"))
+        mixed = b.add("bitwise_xor", (left, b.add("bitwise_and", (right, 77))))
+        results += [left, right, b.add("bitwise_or", (mixed, x))]
+    program = b.program(results)
+    loop, *rest = fuse(program, can_fuse).groups
+    assert loop.kind == "loop"
+    assert not rest
+    assert_agrees(lower, program, [samples])
+
+
+def test_shifts_by_what_is_no_number_of_bits_are_numpys():
+    for amount in (-1, 32, 99):
+        b = Builder()
+        x = b.input(type_of(INTEGERS[0]))
+        program = b.program([b.add(f"{way}_shift", (x, amount)) for way in ("left", "right")])
+        assert not any(map(can_fuse, program.equations))
+        assert_agrees(lower, program, [INTEGERS[0]])
 
 
 def test_square_is_a_product():

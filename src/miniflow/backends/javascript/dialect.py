@@ -16,6 +16,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from miniflow.backends.javascript.values import (
     PYTHON_INT,
     ScriptExpression,
@@ -25,6 +27,7 @@ from miniflow.backends.javascript.values import (
     rounded,
     tag_of,
 )
+from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Equation, Literal, Operand, Variable, is_number
 from miniflow.ir.rules import is_python
 from miniflow.lowering.loop_dtypes import loop_dtypes
@@ -67,6 +70,10 @@ def _any(template: str) -> Writing:
 
 def _comparison(sign: str) -> Writing:
     return _any(f"{{0}} {sign} {{1}}")
+
+
+def _bits(sign: str, bools: str) -> Writing:
+    return Writing(None, f"{{0}} {sign} {{1}}", f"{{0}} {sign} {{1}}", bools, exact=("bools",))
 
 
 WRITINGS: Final[dict[str, Writing]] = {
@@ -113,6 +120,11 @@ WRITINGS: Final[dict[str, Writing]] = {
     "logical_and": Writing(bools="{0} && {1}", exact=ALL),
     "logical_or": Writing(bools="{0} || {1}", exact=ALL),
     "logical_not": Writing(bools="!{0}", exact=ALL),
+    "bitwise_and": _bits("&", "{0} && {1}"),
+    "bitwise_or": _bits("|", "{0} || {1}"),
+    "bitwise_xor": _bits("^", "{0} !== {1}"),
+    "left_shift": Writing(None, "leftShift({0}, {1})", "leftShiftOfBig({0}, {1})"),
+    "right_shift": Writing(None, "rightShift({0}, {1})", "rightShiftOfBig({0}, {1})", exact=ALL),
     "isnan": Writing("isNaN({0})", "false", "false", "false", exact=ALL),
     "isfinite": Writing("isFinite({0})", "true", "true", "true", exact=ALL),
     "where": _any("{0} ? {1} : {2}"),
@@ -122,6 +134,7 @@ WRITINGS: Final[dict[str, Writing]] = {
 
 COMPARISONS: Final = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
 _LOGIC: Final = ("logical_and", "logical_or", "logical_not")
+_SHIFTS: Final = ("left_shift", "right_shift")
 _DIVISIONS: Final = ("divide", "floor_divide", "remainder")
 _PYTHON: Final = ("add", "subtract", "multiply", *_DIVISIONS, "power", "negative", "absolute")
 
@@ -196,6 +209,9 @@ def write(equation: Equation, read: Read) -> WrittenValue:
         parts[1], writing = parts[0], WRITINGS["multiply"]
     elif name == "power" and is_number(operands[1], 0.5) and tags[0] in ("f32", "f64"):
         parts, writing = parts[:1], WRITINGS["sqrt"]  # as NumPy does it
+    elif name in _SHIFTS and _is_within_its_bits(operands[1], tags[1]):
+        sign = "<<" if name == "left_shift" else ">>>" if tags[0] == "u32" else ">>"
+        writing = writing._replace(ints=f"{{0}} {sign} {{1}}", bigs=f"{{0}} {sign} {{1}}")
     text = template(writing, tags[-1])
     if name in ("equal", "not_equal") and len({class_of(tag) for tag in tags}) > 1:
         text = text.replace("==", "=")  # == compares a number with a bigint
@@ -222,6 +238,11 @@ def _loop_tags(equation: Equation) -> list[str]:
         return ["bool"] * len(operands)
     dtypes = loop_dtypes(equation)
     return [d or tag_of(operand) for d, operand in zip(dtypes, operands, strict=True)]
+
+
+def _is_within_its_bits(amount: Operand, tag: str) -> bool:
+    """Whether a shift is by a known number of bits, as JavaScript's operators have it."""
+    return isinstance(amount, Literal) and 0 <= int(amount.value) < np.iinfo(DTYPES[tag]).bits
 
 
 def _wrapping(operand: Operand, tag: str, read: Read) -> ScriptExpression:

@@ -79,6 +79,18 @@ function powerOfInts(x, y, where) {
   return result;
 }
 
+// Shifts as NumPy has them: by as many bits as there are, or more, or by less than none, everything
+// is gone but the sign.
+
+function leftShift(x, by) {
+  return by >= 0 && by < 32 ? x << by : 0;
+}
+
+function rightShift(x, by) {
+  const isWithin = by >= 0 && by < 32;
+  return x < 0 ? x >> (isWithin ? by : 31) : isWithin ? x >>> by : 0;
+}
+
 // x towards zero; what does not fit 32 bits becomes the smallest integer.
 function toInteger(x) {
   return x > -2147483649 && x < 2147483648 ? Math.trunc(x) : -2147483648;
@@ -128,6 +140,15 @@ function larger(x, y) {
 
 function smaller(x, y) {
   return x < y ? x : y;
+}
+
+function leftShiftOfBig(x, by) {
+  return by >= 0n && by < 64n ? x << by : 0n;
+}
+
+function rightShiftOfBig(x, by) {
+  if (by >= 0n && by < 64n) return x >> by;
+  return x < 0n ? -1n : 0n;
 }
 
 function absOfBig(x) {

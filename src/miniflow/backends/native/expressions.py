@@ -32,6 +32,11 @@ def _both(template: str) -> Templates:
     return Templates(template, template)
 
 
+def _bits(operator: str) -> Templates:
+    template = f"{{0}} {operator} {{1}}"
+    return Templates(integers=template, bools=template)
+
+
 EXPRESSIONS: Final[dict[str, Templates]] = {
     "add": _both("{0} + {1}"),
     "subtract": _both("{0} - {1}"),
@@ -62,6 +67,11 @@ EXPRESSIONS: Final[dict[str, Templates]] = {
     "logical_and": Templates(*["bool_({0}) & bool_({1})"] * 3),
     "logical_or": Templates(*["bool_({0}) | bool_({1})"] * 3),
     "logical_not": Templates(*["~bool_({0})"] * 3),
+    "bitwise_and": _bits("&"),
+    "bitwise_or": _bits("|"),
+    "bitwise_xor": _bits("^"),
+    "left_shift": Templates(integers="{0} << {1}"),
+    "right_shift": Templates(integers="{0} >> {1}"),
     "isnan": Templates("{0} != {0}"),
     "isfinite": Templates("absolute({0}) < inf"),
     "where": Templates(*["where({0}, {1}, {2})"] * 3),
@@ -78,6 +88,7 @@ REDUCTIONS: Final = ("sum", "max", "min")
 RENAMINGS: Final = ("reshape", "slice", "transpose")
 _COMPARISONS: Final = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
 _INDEXED: Final = ("gather", "gather_update", "scatter_add")
+SHIFTS: Final = ("left_shift", "right_shift")  # by a number that is written into the kernel
 
 
 def can_fuse(equation: Equation) -> bool:
@@ -101,6 +112,8 @@ def can_fuse(equation: Equation) -> bool:
         dtypes = loop_dtypes(equation)
     except TypeError:
         return False
+    if equation.primitive in SHIFTS and not _is_within_its_bits(equation.operands[1], dtypes[1]):
+        return False
     fits = all(map(_converts_alike, equation.operands, dtypes))
     if equation.primitive in _COMPARISONS and len(set(dtypes)) > 1:
         return False  # NumPy compares i64 and u64 as they are
@@ -116,6 +129,15 @@ def _is_square_if_power(equation: Equation) -> bool:
         return True
     exponent = equation.operands[1]
     return isinstance(exponent, Literal) and exponent.kind == "python" and exponent.value == 2
+
+
+def _is_within_its_bits(amount: Operand, dtype: str | None) -> bool:
+    """Whether a shift is by a known number of bits, as many as there are at most: what processors
+    do with more, or with less than none, is not what NumPy does.
+    """
+    if dtype is None or not isinstance(amount, Literal):
+        return False
+    return 0 <= int(amount.value) < np.iinfo(DTYPES[dtype]).bits
 
 
 def _converts_alike(operand: Operand, dtype: str | None) -> bool:

@@ -32,6 +32,7 @@ from miniflow.backends.native.expressions import (
     BAKED,
     EXPRESSIONS,
     RENAMINGS,
+    SHIFTS,
     converted,
     expression,
 )
@@ -251,16 +252,21 @@ class _KernelWriter:
             return self.parameters.entry(x, self._label(equation), place.column)
         label = self._label(equation) if name in ("gather_update", "scatter_add") else ""
         dtypes = loop_dtypes(equation)[:2] if label else loop_dtypes(equation)
+        typed, written = name in _CHOICES, name in SHIFTS
         texts = [
-            self._operand(operand, dtype or operand.dtype, place, typed=name in _CHOICES)
+            self._operand(operand, dtype or operand.dtype, place, typed, written)
             for operand, dtype in zip(equation.operands, dtypes, strict=False)
         ]
         return expression(equation, texts, column=place.column, label=label)
 
-    def _operand(self, operand: Operand, dtype: str, place: _Pass, typed: bool = False) -> str:
-        """Return the text of an operand, converted to `dtype`."""
+    def _operand(
+        self, operand: Operand, dtype: str, place: _Pass, typed: bool = False, written: bool = False
+    ) -> str:
+        """Return the text of an operand, converted to `dtype`; literals `typed`, or `written`
+        into the kernel whatever they are.
+        """
         if isinstance(operand, Literal):
-            return self._literal(operand, dtype, typed)
+            return self._literal(operand, dtype, typed, written)
         domain, is_ours = self.parameters.domain(operand), operand in self.definitions
         if domain not in (ONE, ROW):
             text = self._vector(operand, place)
@@ -272,8 +278,8 @@ class _KernelWriter:
             text = self.parameters.entry(operand, "i", "")
         return converted(text, operand.dtype, dtype)
 
-    def _literal(self, literal: Literal, dtype: str, typed: bool) -> str:
-        if float(literal.value) not in BAKED:
+    def _literal(self, literal: Literal, dtype: str, typed: bool, written: bool) -> str:
+        if float(literal.value) not in BAKED and not written:
             return self.parameters.literal(literal, dtype)
         number = {"b": bool, "f": float}.get(dtype[0], int)(literal.value)
         return f"{'bool_' if dtype == 'bool' else dtype}({number!r})" if typed else repr(number)

@@ -285,6 +285,8 @@ class _Function:
 
     def _arithmetic(self, op: type, x: Term, y: Term) -> Term:
         operation = _ARITHMETIC[op][0 if x.type[0] == "f" else 1]
+        if op is ast.RShift and x.type[0] == "u":
+            operation = "lshr"  # no sign is drawn along
         return self._new(f"{operation} {typed(x)}, {y.text}", x.type)
 
     def _comparison(self, op: type, x: Term, y: Term) -> Term:

@@ -35,8 +35,7 @@ RUNTIME = {
 MATH = {"inf", "nan"}
 NUMPY = {
     *(name for name, p in PRIMITIVES.items() if p.category == "elementwise"),
-    *("arange", "array", "bitwise_and", "bitwise_xor", "broadcast_to", "concatenate", "empty"),
-    *("copyto", "full", "matmul"),
+    *("arange", "array", "broadcast_to", "concatenate", "copyto", "empty", "full", "matmul"),
     *SCALAR_TYPES.values(),
 }
 OTHERS = {"abs", "arguments", "constants", "library", "product", "slice", "step"}
