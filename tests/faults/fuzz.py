@@ -86,6 +86,8 @@ class Fuzzer:
         from targets import TARGETS, make_quick
 
         from miniflow.datasets.splits import DataWarning
+        from miniflow.graph.hits import NaNWarning
+        from miniflow.graph.pixels import PixelWarning
         from miniflow.training.checkpoints import CheckpointWarning, SettingsWarning, ThreadsWarning
 
         os.fsync = lambda _: None  # these files need not survive a power cut
@@ -97,8 +99,9 @@ class Fuzzer:
             warnings.simplefilter("default")
             self.targets = [target(folder) for target in TARGETS]
         warnings.simplefilter("error")
-        declared = (CheckpointWarning, DataWarning, SettingsWarning, ThreadsWarning)
-        for expected in (*declared, ResourceWarning):
+        of_data = (DataWarning, NaNWarning, PixelWarning)
+        of_checkpoints = (CheckpointWarning, SettingsWarning, ThreadsWarning)
+        for expected in (*of_data, *of_checkpoints, ResourceWarning):
             warnings.simplefilter("ignore", expected)
         self.measures = peak_is_known()
         self.warm_up()

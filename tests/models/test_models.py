@@ -8,7 +8,7 @@ import pytest
 from conformance import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties.random_graphs import Recipe, recipes
+from properties.random_graphs import Recipe, may_hold_bytes, recipes
 from saved_models import classifier, images, saved
 
 import miniflow as mf
@@ -36,6 +36,7 @@ def test_every_class_of_the_conformance_kit_is_saved(name: str, tmp_path: Path) 
     np.testing.assert_allclose(seen, expected, rtol=0, atol=1e-10 * scale)
 
 
+@may_hold_bytes
 @settings(max_examples=40)
 @given(recipes(most=4), st.sampled_from(["reference", "numpy"]))
 def test_every_graph_is_saved(tmp_path_factory: Any, recipe: Recipe, backend: str) -> None:

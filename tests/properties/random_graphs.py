@@ -10,12 +10,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import miniflow as mf
 
 Options = dict[str, Any]
+
+
+# Some recipe has bytes beside a floating parameter: they may be pixels, which is told.
+may_hold_bytes = pytest.mark.filterwarnings("ignore::miniflow.graph.pixels.PixelWarning")
 
 
 class Kind(NamedTuple):

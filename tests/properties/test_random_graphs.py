@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_graphs import COVERED, Built, Recipe, recipes
+from random_graphs import COVERED, Built, Recipe, may_hold_bytes, recipes
 
 import miniflow as mf
 from miniflow import nodes
@@ -16,7 +16,10 @@ from miniflow.ir import check
 from miniflow.optimizers import SGD, Adam, AdamW, RMSprop
 from miniflow.schedules import CosineDecay
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the interpreter's overflows
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # the interpreter's overflows
+    may_hold_bytes,
+]
 
 RELATIVE = {np.dtype(np.float16): 1e-2, np.dtype(np.float32): 1e-3}  # others: 1e-7
 EXAMPLES = {"reference": 2, "numpy": 4, "native": 1}  # times the profile's
