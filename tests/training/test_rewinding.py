@@ -103,7 +103,7 @@ def test_the_node_whose_backward_made_the_first_infinity_is_named(backend: str, 
     told = Lengths(bad).refusal(Adam(0.01), backend)
     assert re.match(rf"Epoch 1, batch {bad}, Seed 'holes' = \d+: ", told)
     assert NAMED in told
-    assert re.search(r"(nan|inf) at index \(3, \d\) of shape \(8, 3\)\.$", told)
+    assert re.search(r"(nan|inf) at index \(3, \d\) of shape \(8, 3\)\. Try a smaller", told)
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)

@@ -1,5 +1,6 @@
 """A batch, compiled or interpreted: the same numbers, and what if it cannot be compiled."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,49 @@ def test_a_loss_that_is_not_finite_updates_nothing(backend: str) -> None:
     with pytest.raises(NotFiniteError, match=r"'loss' .*nothing was updated\. .*Input 'X'"):
         step(p.feed() | {p.X: p.data.images * np.float32(np.nan)})
     assert p.bytes() == before
+
+
+class Counting(mf.optimizers.SGD):
+    """Of somebody's own: it remembers more than its state."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1)
+        self.calls, self.seen, self.last = 0, [], np.zeros(2)
+
+    def update(self, parameters: Any, gradients: Any) -> None:
+        self.calls += 1
+        self.seen.append(self.calls)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            self.last[...] = gradient
+            parameter.value /= gradient
+
+
+TOO_FAR: dict[str, Callable[[], Any]] = {
+    "Adam": lambda: mf.Adam(0.1, epsilon=0.0),
+    "Counting": Counting,
+    "RMSprop": lambda: mf.RMSprop(0.1, epsilon=0.0),
+    "SGD": lambda: SGD(1.7e308, momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TOO_FAR))
+def test_what_an_update_would_spoil_is_put_back_by_the_interpreter(name: str) -> None:
+    w, x = mf.Parameter([1.0, 2.0], "w"), mf.Input("x")
+    optimizer, other = TOO_FAR[name](), TOO_FAR[name]()
+    array, bad = w.value, np.array([[0.0, 30.0]])
+    step = make_step(mf.Mean(w * x), [w], optimizer, "interpreter")
+    told = (
+        rf"The step of {name}.* for Parameter 'w' is no longer finite, and nothing.* Try an? \w+ "
+    )
+    with pytest.raises(NotFiniteError, match=told):
+        step({x: bad})
+    assert w.value is array
+    assert array.tolist() == [1.0, 2.0]
+    assert repr(vars(optimizer)) == repr(vars(other))
+    if name != "SGD":
+        step({x: np.array([[6.0, 8.0]])})
+        assert np.isfinite(array).all()
+        assert (array != [1.0, 2.0]).all()
 
 
 # --- what `Compiled` puts out beside its value

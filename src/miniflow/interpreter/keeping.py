@@ -41,11 +41,7 @@ def contents_preserved(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Ite
     """
     attributes = [(node, node.__dict__.copy()) for node in nodes]
     classes = [(class_, dict(vars(class_))) for class_ in foreign_classes(nodes)]
-    restores = [
-        restore
-        for thing in _reach([*others, *(v for _, c in classes for v in c.values())], nodes)
-        if (restore := _restore_of(thing)) is not None
-    ]
+    restores = restores_of([*others, *(v for _, c in classes for v in c.values())], nodes)
     try:
         yield
     finally:
@@ -56,6 +52,12 @@ def contents_preserved(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Ite
             _restore_class(class_, before)
         for restore in restores:
             restore()
+
+
+def restores_of(things: list[Any], nodes: Sequence[Node] = ()) -> list[Callable[[], None]]:
+    """What puts the contents of some things back, and of what these and the nodes keep."""
+    found = (_restore_of(thing) for thing in _reach(things, nodes))
+    return [restore for restore in found if restore is not None]
 
 
 class Generators:

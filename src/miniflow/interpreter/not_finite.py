@@ -1,11 +1,14 @@
-"""Where did this NaN come from? A pass, replayed until a value or a gradient is not finite."""
+"""Where did this NaN come from? A pass, replayed until a value or a gradient is not finite; and
+what is told of an update that was not made.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from miniflow.graph import Node
+from miniflow.errors import NotFiniteError
+from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass, plan_for
 from miniflow.interpreter.feeding import checked_feed, checked_output, checked_wrt, end_feed
 from miniflow.interpreter.passes import (
@@ -13,7 +16,12 @@ from miniflow.interpreter.passes import (
     forward_pass,
     one_pass_at_a_time,
     start_pass,
+    value_and_grad,
 )
+from miniflow.interpreter.updating import update_if_finite
+
+_TRY = "Try a smaller learning rate, or clipping (clipnorm=1.0)"
+_WAY_OUT = "choose what goes in as well"
 
 
 def find_not_finite(
@@ -67,6 +75,48 @@ def find_not_finite(
     return unchosen or None
 
 
+def not_finite_error(
+    loss: Node, feed: Mapping[Node, Any], parameters: Sequence[Parameter], optimizer: Any
+) -> NotFiniteError:
+    """What is told of an update that was not made, by whatever ran it: what was not finite, where
+    that began, and what to try. Parameters and optimizer are left as they are.
+    """
+    with one_pass_at_a_time, np.errstate(all="ignore"):
+        value, gradients = value_and_grad(loss, feed, parameters)
+        is_value_finite = _first_not_finite(value) is None
+        is_finite = is_value_finite and all(_first_not_finite(g) is None for g in gradients)
+        if is_finite:
+            return _error_of_update(loss, parameters, gradients, optimizer)
+        found = find_not_finite(loss, feed, parameters)
+    what = f"{loss} is" if is_value_finite is False else f"A gradient of {loss} is"
+    if found is None:
+        found = (
+            "Its parts are: their sum is beyond its dtype, or a node gives other values each time."
+        )
+    elif found.startswith("The value fed to "):
+        return _error(what, f"{found} Look for it in the data.")
+    elif _WAY_OUT in found:
+        return _error(what, found)
+    return _error(what, f"{found} {_TRY}; or keep what goes into that node away from such a place.")
+
+
+def _error_of_update(
+    loss: Node, parameters: Sequence[Parameter], gradients: Sequence[Any], optimizer: Any
+) -> NotFiniteError:
+    """Of finite gradients: which parameter the optimizer's own arithmetic would spoil."""
+    spoiled = update_if_finite(optimizer, parameters, gradients, for_good=False)
+    if spoiled is None:
+        told = "The interpreter finds it finite: it is near the limit of its dtype, or random."
+        return _error(f"A value, a gradient or a step of {loss} is", f"{told} {_TRY}.")
+    way_out = "Try an epsilon above 0" if getattr(optimizer, "epsilon", 1.0) == 0.0 else _TRY
+    told = "The loss and its gradients are."
+    return _error(f"The step of {optimizer} for {spoiled} is", f"{told} {way_out}.")
+
+
+def _error(what: str, told: str) -> NotFiniteError:
+    return NotFiniteError(f"{what} no longer finite, and nothing was updated. {told}")
+
+
 def _choice_after(culprit: Node, output: Node, this_pass: Pass) -> Node | None:
     """The next node that chooses, and has left out what is not finite of the culprit's; if any."""
     ahead, seen = [culprit], {culprit}
@@ -83,8 +133,8 @@ def _choice_after(culprit: Node, output: Node, this_pass: Pass) -> Node | None:
 def _way_out(choice: Node, culprit: Node) -> str:
     how = type(culprit).__name__
     return (
-        f"{choice} may not have chosen it, and 0 times infinity is NaN all the same: choose what "
-        f"goes in as well, {how}(mf.Where(condition, x, 1.0))."
+        f"{choice} may not have chosen it, and 0 times infinity is NaN all the same: {_WAY_OUT}"
+        f", {how}(mf.Where(condition, x, 1.0))."
     )
 
 

@@ -28,8 +28,9 @@ from miniflow.graph.places import users_level
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, shape_of
 from miniflow.interpreter.feeding import give_to_sources, not_one_number, wants_a_value
-from miniflow.interpreter.not_finite import find_not_finite
+from miniflow.interpreter.not_finite import find_not_finite, not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.interpreter.updating import update_if_finite
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
 from miniflow.tracing.keeping import preserved_deeply
@@ -204,7 +205,9 @@ class Step(Evaluator):
                 f"the interpreter its gradient, from {consumers}, is finite: the step of "
                 f"{self.optimizer} is beyond the limit of {parameter.value.dtype}."
             )
-        return self._not_finite("A gradient of ", found)
+        with preserved_deeply(order):
+            fed = give_to_sources(feed)
+            return not_finite_error(self.loss, fed, self.parameters, self.optimizer)
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No warnings from NumPy: what is not finite is told here, with the node it comes from.
@@ -213,19 +216,9 @@ class Step(Evaluator):
             total = one_number(self.loss, value)
             result = self._result(total, {n: n.value for n in self._reads}, _shape_now)
             finite = math.isfinite(total) and all(map(_is_finite, gradients))
-        if not finite:
-            what = "A gradient of " if math.isfinite(total) else ""
-            found = find_not_finite(self.loss, feed, self.parameters)
-            unknown = "A replay of the batch was finite: a node gives other values each time."
-            raise self._not_finite(what, found or unknown)
-        with np.errstate(all="ignore"):
-            self.optimizer.update(self.parameters, gradients)
-        return result
-
-    def _not_finite(self, what: str, found: str) -> NotFiniteError:
-        return NotFiniteError(
-            f"{what}{self.loss} is no longer finite, and nothing was updated. {found}"
-        )
+            if finite and update_if_finite(self.optimizer, self.parameters, gradients) is None:
+                return result
+        raise not_finite_error(self.loss, feed, self.parameters, self.optimizer)
 
 
 def make_step(
