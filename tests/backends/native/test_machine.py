@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
-from miniflow.backends.native import cache, machine, translation
+from miniflow.backends.native import cache, machine
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
@@ -58,12 +56,14 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert compiled_in_a_new_process(MINIFLOW_CACHE=str(tmp_path)) == 0
 
 
-def test_code_is_found_by_all_that_it_was_made_by():
-    """Whatever `translation` takes from this package takes part in the name of an entry."""
-    text = Path(translation.__file__).read_text(encoding="utf-8")
-    imported = re.findall(r"^from miniflow\.backends\.native\.(\w+) import", text, re.M)
-    assert imported
-    assert {f"{name}.py" for name in (*imported, "translation")} <= set(machine._MAKE_CODE)
+def test_code_is_found_by_its_text_and_by_how_it_is_compiled():
+    found = machine._machine()
+    assert found.key("one") == found.key("one") != found.key("another")
+    key, found.fingerprint = found.key("one"), found.fingerprint + b" of another processor"
+    try:
+        assert found.key("one") != key
+    finally:
+        machine._machine.cache_clear()
 
 
 def test_where_nothing_can_be_written_it_compiles_for_itself(tmp_path):

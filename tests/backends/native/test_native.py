@@ -75,7 +75,7 @@ def test_a_softmax_passes_over_a_row_once_for_each_of_its_stages():
         "        for j in range(n):\n"
         "            max1 = maximum(max1, a1[i, j])\n"
         "        t1 = max1\n"
-        "        sum4 = f64(0)\n"
+        "        sum4 = f64(0.0)\n"
         "        for j in range(n):\n"
         "            t2 = a1[i, j] - t1\n"
         "            t3 = exp(t2)\n"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from miniflow.ir import DTYPES, PRIMITIVES, Builder, type_of
+from miniflow.lowering.expressions import can_fuse
 from miniflow.lowering.fuse import fuse
 
 from ..agreement import assert_agrees, program_of_many
@@ -20,7 +21,6 @@ from ..agreement import assert_agrees, program_of_many
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
 from miniflow.backends.native import lower
-from miniflow.backends.native.expressions import can_fuse
 
 EDGES = [0.0, -0.0, 1.0, -2.5, 1e4, -1e4, np.inf, -np.inf, np.nan, 0.3]
 FLOATS = [np.array(EDGES, np.float32), np.array(EDGES)]

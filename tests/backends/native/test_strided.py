@@ -16,6 +16,7 @@ from miniflow.backends.native.strided import (
     plan_movement,
 )
 from miniflow.ir import Builder, ValueType, Variable, evaluate
+from miniflow.lowering.nest_text import nest_text
 
 pytest.importorskip("llvmlite")
 X = Variable(ValueType("f32", (4, 6, 8)))
@@ -64,13 +65,13 @@ def test_sums_at_other_distances_stay_as_they_are() -> None:
 
 
 def test_kernels_text_says_what_it_does() -> None:
-    assert movement_kernel("f32", 2, (), True, True) == (
+    assert nest_text(movement_kernel("f32", 2, (), True, True)) == (
         "def kernel(n0: size, n1: size, target: f32[n1], target0: size, source: f32[n1], "
         "source0: size):\n"
         "    for i0 in range(n0):\n"
         "        for i1 in range(n1):\n"
         "            target[i0 * target0 + i1] = target[i0 * target0 + i1]"
-        " + source[i0 * source0 + i1]\n"
+        " + source[i0 * source0 + i1]"
     )
 
 
@@ -83,12 +84,12 @@ def test_short_inner_loops_have_their_lengths_in_the_kernel() -> None:
         ((3, 3, 3), (3, 3)),  # the outermost is an argument in any case
     ):
         assert fixed_lengths(Movement(lengths, steps, steps, (0, 0))) == fixed
-    assert movement_kernel("f32", 2, (3,), False, False) == (
+    assert nest_text(movement_kernel("f32", 2, (3,), False, False)) == (
         "def kernel(n0: size, target: f32[3], target0: size, target1: size, source: f32[3], "
         "source0: size, source1: size):\n"
         "    for i0 in range(n0):\n"
         "        for i1 in range(3):\n"
-        "            target[i0 * target0 + i1 * target1] = source[i0 * source0 + i1 * source1]\n"
+        "            target[i0 * target0 + i1 * target1] = source[i0 * source0 + i1 * source1]"
     )
 
 

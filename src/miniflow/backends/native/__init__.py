@@ -2,10 +2,10 @@
 
 It needs the package llvmlite (the extra ``native``). A program goes this way:
 
-- `lowering.fuse`: the equations are sorted into groups;
-- `kernels` writes each loop as text, in a language of its own (`language`), which
-  `machine` turns into machine code. Kernels are generic in shape, and shared: by the layers
-  of a network, by programs, and by processes, through a cache on disk (`cache`);
+- `miniflow.lowering` sorts the equations into groups and makes a nest of loops of each, a kernel;
+- `print_llvm` prints it in LLVM's language, of which `machine` makes machine code. Kernels are
+  generic in shape, and shared: by the layers of a network, by programs, and by processes, through
+  a cache on disk (`cache`);
 - `plan` decides where values lie (`memory`, `updates`), and `lowering` lists the compiled steps:
   kernels, matrix products (`products`), and copies of what does not lie in one piece (`movements`,
   `strided`). Convolutions go through the batch tile by tile (`tiling`). A loop in machine code runs

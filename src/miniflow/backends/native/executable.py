@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 from miniflow.backends import blas
-from miniflow.backends.native.expressions import can_fuse
-from miniflow.backends.native.kernels import Kernel
 from miniflow.backends.native.lowering import Lowered, lower_schedule
 from miniflow.errors import printable
 from miniflow.ir import Program
+from miniflow.lowering.expressions import can_fuse
 from miniflow.lowering.fuse import Schedule, fuse
+from miniflow.lowering.nest_text import nest_lines
+from miniflow.lowering.nests import Kernel
 
 
 class NativeExecutable:
@@ -34,7 +35,7 @@ class NativeExecutable:
     @cached_property
     def source(self) -> str:
         """The kernels, each line with the node that it comes from, and the function around them."""
-        texts = [_commented(name, kernel) for name, kernel in self._lowered.kernels]
+        texts = [_commented(name, kernel) for kernel, name in self._lowered.kernels]
         return "\n\n".join([*texts, self._lowered.text])
 
 
@@ -46,11 +47,11 @@ def make(program: Program) -> NativeExecutable:
 
 def _commented(name: str, kernel: Kernel) -> str:
     """Return a kernel's text; a comment says where another node begins."""
-    lines = [line.text for line in kernel.lines]
-    lines[0] = lines[0].replace("def kernel(", f"def {name}(", 1)
+    written = nest_lines(kernel, name)
+    lines = [line.text for line in written]
     width = min(max(map(len, lines[1:]), default=0), 60)
     node = ""
-    for number, line in enumerate(kernel.lines):
+    for number, line in enumerate(written):
         origin = line.equation.origin if line.equation else None
         if origin and origin.node != node:
             node = origin.node

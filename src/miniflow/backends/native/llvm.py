@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -13,43 +12,15 @@ LLVM_TYPES: Final = {"f32": "float", "f64": "double", "bool": "i1"} | {
 }
 
 
-class KernelError(Exception):
-    """A kernel is not in the language; a defect of whoever wrote it, never of a user."""
-
-
-class Term(NamedTuple):
-    """A value in LLVM's text and its type; a literal that has no type yet has its number."""
-
-    text: str
-    type: str
-    number: float | None = None
-
-
-def typed(term: Term) -> str:
-    """Return a value with its type in front, as an operand."""
-    return f"{LLVM_TYPES[term.type]} {term.text}"
-
-
-def as_type(term: Term, kind: str) -> Term:
-    """Give a literal its type; anything else stays what it is."""
-    if term.number is None or not kind:
-        return term
-    if kind == "bool":
-        return Term("true" if term.number else "false", kind)
-    if kind[0] != "f":
-        return Term(str(int(term.number)), kind)
+def number_text(number: bool | int | float, dtype: str) -> str:
+    """Return a constant; a float by its bits."""
+    if dtype == "bool":
+        return "true" if number else "false"
+    if dtype[0] != "f":
+        return str(int(number))
     with np.errstate(over="ignore"):
-        rounded = float(np.float32(term.number)) if kind == "f32" else float(term.number)
-    bits = int.from_bytes(struct.pack(">d", rounded))
-    return Term(f"0x{bits:016X}", kind)
-
-
-def fit(term: Term, kind: str, node: ast.expr) -> Term:
-    """Return a term of that type; raise KernelError if it has another."""
-    term = as_type(term, kind)
-    if term.type != kind:
-        raise KernelError(f"{ast.unparse(node)}: {kind} was expected, and found {term.type}")
-    return term
+        rounded = float(np.float32(number)) if dtype == "f32" else float(number)
+    return f"0x{int.from_bytes(struct.pack('>d', rounded)):016X}"
 
 
 def conversion(of: str, to: str) -> str:
@@ -67,9 +38,9 @@ def conversion(of: str, to: str) -> str:
     return "trunc" if int(to[1:]) < bits else "sext" if signed else "zext"
 
 
-def element(kind: str, name: str, pointer: str, index: str) -> str:
+def element(dtype: str, name: str, pointer: str, index: str) -> str:
     """Return the line that sets `name` to where an element of an array lies."""
-    memory = "i8" if kind == "bool" else LLVM_TYPES[kind]
+    memory = "i8" if dtype == "bool" else LLVM_TYPES[dtype]
     return f"%{name} = getelementptr inbounds {memory}, ptr {pointer}, i64 {index}"
 
 

@@ -24,10 +24,8 @@ from miniflow.backends.native.frame import (
     hand_out,
     write_head,
 )
-from miniflow.backends.native.kernels import Kernel, write_kernel
 from miniflow.backends.native.memory import Region, distance, plain
 from miniflow.backends.native.movements import Movements
-from miniflow.backends.native.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
 from miniflow.backends.native.plan import make_plan
 from miniflow.backends.native.products import (
     ProductPlan,
@@ -52,6 +50,9 @@ from miniflow.lowering.groups import (
     TABLE,
     EquationGroup,
 )
+from miniflow.lowering.kernels import GroupKernel, write_kernel
+from miniflow.lowering.nests import Kernel
+from miniflow.lowering.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
 from miniflow.lowering.written_over import is_zero
 
 _ONE, _ZERO = Literal(1.0), Literal(0.0)
@@ -65,7 +66,7 @@ class Lowered(NamedTuple):
 
     run: Run
     text: str
-    kernels: tuple[tuple[str, Kernel], ...]
+    kernels: tuple[tuple[Kernel, str], ...]
     loops: Groups
     buffers: Buffers
 
@@ -94,7 +95,7 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     hand_out(draft, copies)
     write_head(draft)
     run, text = draft.step.finish(draft.memory)
-    kernels, loops = tuple(writer.kernels.values()), tuple(writer.loops)
+    kernels, loops = tuple(writer.kernels.items()), tuple(writer.loops)
     return Lowered(run, text, kernels, loops, draft.memory.buffers())
 
 
@@ -102,7 +103,7 @@ class _StepWriter:
     def __init__(self, draft: Draft, library: Library | None) -> None:
         self.draft, self.plan, self.library = draft, draft.plan, library
         self.memory, self.step, self.values = draft.memory, draft.step, draft.values
-        self.kernels: dict[str, tuple[str, Kernel]] = {}  # by text
+        self.kernels: dict[Kernel, str] = {}  # their names
         self.loops: dict[tuple[Equation, ...], None] = {}  # the equations of each
         self.movements = Movements(draft.memory, draft.step, draft.values, self._has_zeros)
         self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
@@ -224,7 +225,7 @@ class _StepWriter:
             where = [self.values.address(variable) for variable in (a, b, result)]  # type: ignore[arg-type]
             layouts = (self.values.layout(a), self.values.layout(b))  # type: ignore[arg-type]
             self.step.compiled(
-                machine.kernel(exact_kernel(result.dtype, skips, c is not None)),
+                machine.kernel_address(exact_kernel(result.dtype, skips, c is not None)),
                 exact_arguments(*layouts, where, where_alpha, where_beta),
                 f"the same, if {skips.replace(', ', ' or ')} is 0",
                 _label([equation]),
@@ -284,12 +285,12 @@ class _StepWriter:
         homes = ((v, self.memory.home(v)) for v in wanted)
         in_place = {v: home for v, home in homes if home in group.reads}
         finite = self.plan.finite if self.plan.finite in group.places else None
-        kernel = write_kernel(group, wanted, layouts, in_place, finite)
-        source = kernel.source
-        name, _ = self.kernels.setdefault(source, (f"kernel_{len(self.kernels) + 1}", kernel))
-        numbers = self._kernel_arguments(kernel, group)
-        comment = f"{name}({', '.join(self._shown(kernel, group))})"
-        self.step.compiled(machine.kernel(source), numbers, comment, _label(group.equations))
+        written = write_kernel(group, wanted, layouts, in_place, finite)
+        name = self.kernels.setdefault(written.kernel, f"kernel_{len(self.kernels) + 1}")
+        numbers = self._kernel_arguments(written, group)
+        comment = f"{name}({', '.join(self._shown(written, group))})"
+        address = machine.kernel_address(written.kernel)
+        self.step.compiled(address, numbers, comment, _label(group.equations))
 
     def _with_rows(self, group: EquationGroup) -> EquationGroup:
         """Let a loop over all elements go row by row, if it reads a transposed array, say."""
@@ -324,7 +325,7 @@ class _StepWriter:
             self.copies[variable, shape] = copy
         return copy
 
-    def _kernel_arguments(self, kernel: Kernel, group: EquationGroup) -> list[int]:
+    def _kernel_arguments(self, kernel: GroupKernel, group: EquationGroup) -> list[int]:
         numbers: list[int] = []
         scratch = 0
         for argument in kernel.arguments.values():
@@ -353,7 +354,7 @@ class _StepWriter:
             return layout.shape[0]
         return _step(layout, group.reads[size.array], group)
 
-    def _shown(self, kernel: Kernel, group: EquationGroup) -> list[str]:
+    def _shown(self, kernel: GroupKernel, group: EquationGroup) -> list[str]:
         texts = []
         for name, argument in kernel.arguments.items():
             if isinstance(argument, Size):

@@ -1,11 +1,11 @@
-"""From a kernel's text to machine code in this process.
+"""From a kernel to machine code in this process.
 
-A text is translated to LLVM's language (`translation`), optimised and compiled by LLVM, which
-the package llvmlite brings, for the very processor that this runs on; or its machine code is found
-on disk (`cache`). A process loads each kernel once and keeps it.
+A kernel is printed in LLVM's language (`print_llvm`), optimised and compiled by LLVM, which the
+package llvmlite brings, for the very processor that this runs on; or its machine code is found on
+disk (`cache`), by its text. A process loads each text once and keeps it.
 
 Loops are vectorised by LLVM. No flag lets it assume that there is no NaN and no infinity; the one
-liberty that it has is the order in which `+=` adds up.
+liberty that it has is the order in which a total is added up.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from importlib.resources import files
 from typing import Any
 
 from miniflow.backends.native import cache
-from miniflow.backends.native.translation import translate
+from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.errors import CompileError
 from miniflow.locks import Lock
+from miniflow.lowering.nests import Kernel
 
 # Calls steps one after the other, until one returns other than 0; gives 0, or 4 times the number of
 # that step, counted from 1, plus what it returned. What it is handed are three numbers: where the
@@ -57,12 +58,6 @@ done:
 """
 
 OLDEST_LLVM = (20, 0, 0)
-_MAKE_CODE = (  # what the code of a kernel depends on
-    "functions.py",
-    "translation.py",
-    "llvm.py",
-    "machine.py",
-)
 
 _lock = Lock()
 
@@ -75,14 +70,15 @@ def is_available() -> bool:
         return False
 
 
-def kernel(source: str) -> int:
+def kernel_address(kernel: Kernel) -> int:
     """Return the address of the machine code of a kernel."""
-    return _load(source, is_llvm=False)
+    return routine(print_kernel(kernel))
 
 
 def routine(text: str) -> int:
-    """Return the address of the function `run` of a text in LLVM's own language."""
-    return _load(text, is_llvm=True)
+    """Return the address of the function `run` of a text in LLVM's language."""
+    with _lock:
+        return _load_once(text)
 
 
 def runner() -> Any:
@@ -99,19 +95,13 @@ def _runner() -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(_RUN))
 
 
-def _load(source: str, is_llvm: bool) -> int:
-    with _lock:
-        return _load_once(source, is_llvm)
-
-
 @functools.cache
-def _load_once(source: str, is_llvm: bool) -> int:
+def _load_once(text: str) -> int:
     machine = _machine()
-    key = machine.key(source)
+    key = machine.key(text)
     code = cache.read(key)
     if code is None:
-        text = source.replace("@run(", f"@{key}(") if is_llvm else translate(source, key)
-        code = machine.compile(text)
+        code = machine.compile(text.replace("@run(", f"@{key}("))
         cache.write(key, code)
     return machine.load(code, key)
 
@@ -146,13 +136,13 @@ class _Machine:
         for name in ("memset", "memmove", "memcpy"):
             function = ctypes.memset if name == "memset" else ctypes.memmove
             llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
-        ours = [(files(__package__) / name).read_bytes() for name in _MAKE_CODE]
-        versions = (llvmlite.__version__, llvm.llvm_version_info, triple, cpu, features)
-        self.fingerprint = hashlib.sha256(repr((versions, ours)).encode()).digest()
+        how = (files(__package__) / "machine.py").read_bytes()  # texts are compiled, by this file
+        versions = (llvmlite.__version__, llvm.llvm_version_info, triple, cpu, features, how)
+        self.fingerprint = hashlib.sha256(repr(versions).encode()).digest()
 
-    def key(self, source: str) -> str:
-        """Return a name for the code of `source`, from all that the code depends on."""
-        return "k" + hashlib.sha256(self.fingerprint + source.encode()).hexdigest()[:40]
+    def key(self, text: str) -> str:
+        """Return a name for the code of a text, from all that the code depends on."""
+        return "k" + hashlib.sha256(self.fingerprint + text.encode()).hexdigest()[:40]
 
     def compile(self, text: str) -> bytes:
         """Return the machine code of a text in LLVM's language, as an object file."""

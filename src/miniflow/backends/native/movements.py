@@ -174,7 +174,7 @@ class Movements:
         kernel = movement_kernel(dtype, rank, fixed_lengths(movement), one_piece, adds)
         nodes = [equation.origin.node] if equation.origin else []
         self._step.compiled(
-            machine.kernel(kernel),
+            machine.kernel_address(kernel),
             movement_arguments(movement, *places, DTYPES[dtype].itemsize),
             f"{self._values.shown(equation.result)}: {comment}",
             ", ".join(nodes) or equation.primitive,

@@ -8,12 +8,29 @@ of the arguments, as it is another one in each process, and compiled code is kep
 from __future__ import annotations
 
 import ctypes
+import operator
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, reduce
 from typing import Final, NamedTuple
 
 from miniflow.backends.blas import AS_STORED, BY_ROWS, TRANSPOSED, Library
 from miniflow.backends.native.memory import Region
+from miniflow.lowering.nests import (
+    Accumulate,
+    ArrayParameter,
+    Begin,
+    If,
+    Kernel,
+    Loop,
+    NumberParameter,
+    Parameter,
+    SizeParameter,
+    Store,
+    constant,
+    equal,
+    load,
+    name,
+)
 
 # The parameters of the routines: e(num), s(ize), r(eal number, in memory), p(ointer).
 _GEMM: Final = "eeesssrpspsrps"
@@ -166,25 +183,33 @@ def _load(name: str, offset: int) -> list[str]:
 # BLAS does not look at what it multiplies by 0, and would lose a NaN there; NumPy keeps it. So
 # where a factor may be 0, this kernel stands behind the call, and does what the call has skipped.
 
-_EXACT: Final = """
-def kernel(m: size, n: size, k: size, alpha: f32, beta: f32, a: f32[m], a_row: size, a_column: size,
-           b: f32[k], b_row: size, b_column: size, c: f32[m]):
-    if CONDITION:
-        return 0
-    for i in range(m):
-        for j in range(n):
-            total = f32(0)
-            for p in range(k):
-                total += a[i * a_row + p * a_column] * b[p * b_row + j * b_column]
-            c[i * n + j] = SUM
-"""
 
-
-def exact_kernel(dtype: str, skips: str, adds: bool) -> str:
+@cache
+def exact_kernel(dtype: str, skips: str, adds: bool) -> Kernel:
     """Return the kernel for what `caller` skips; without `adds`, it does not look at c."""
-    condition = " & ".join(f"({name} != 0.0)" for name in ("alpha", "beta") if name in skips)
-    total = "beta * c[i * n + j] + alpha * total" if adds else "alpha * total"
-    return _EXACT.replace("CONDITION", condition).replace("SUM", total).replace("f32", dtype)
+    m, n, k, i, j, p = map(name, "mnkijp")
+    alpha, beta, total = (name(word, dtype) for word in ("alpha", "beta", "total"))
+    steps = {word: name(word) for word in ("a_row", "a_column", "b_row", "b_column")}
+    a, b, c = (ArrayParameter(x, dtype, (size,)) for x, size in (("a", m), ("b", k), ("c", m)))
+    product = load(a, i * steps["a_row"] + p * steps["a_column"]) * load(
+        b, p * steps["b_row"] + j * steps["b_column"]
+    )
+    at = i * n + j
+    scaled = beta * load(c, at) + alpha * total if adds else alpha * total
+    entry = (
+        Begin("total", constant(0.0, dtype)),
+        Loop("p", k, (Accumulate("total", product),)),
+        Store("c", (at,), scaled),
+    )
+    is_zero = [equal(x, 0.0) for word, x in (("alpha", alpha), ("beta", beta)) if word in skips]
+    entries = Loop("i", m, (Loop("j", n, entry),))
+    parameters: tuple[Parameter, ...] = (
+        *map(SizeParameter, "mnk"),
+        *(NumberParameter(word, dtype) for word in ("alpha", "beta")),
+        *(a, SizeParameter("a_row"), SizeParameter("a_column")),
+        *(b, SizeParameter("b_row"), SizeParameter("b_column"), c),
+    )
+    return Kernel(parameters, (If(reduce(operator.or_, is_zero), (entries,)),))
 
 
 def exact_arguments(

@@ -24,8 +24,8 @@ import numpy as np
 
 from miniflow.backends.blas import address_of
 from miniflow.backends.native import machine
-from miniflow.backends.native.kernels import OUT_OF_RANGE
 from miniflow.backends.native.memory import Memory
+from miniflow.lowering.kernels import OUT_OF_RANGE
 
 Run = Callable[[Sequence[Any]], list[Any]]
 

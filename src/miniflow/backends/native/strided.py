@@ -12,12 +12,26 @@ gradients of those rows added back to the image.
 
 from __future__ import annotations
 
-from functools import cache
+import operator
+from functools import cache, reduce
 from math import prod
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.backends.native.memory import Region
+from miniflow.lowering.nests import (
+    SIZE,
+    ArrayParameter,
+    Kernel,
+    Loop,
+    Parameter,
+    SizeParameter,
+    Statement,
+    Store,
+    Term,
+    constant,
+    name,
+)
 
 MAX_RANK: Final = 7  # of what is left when axes are counted as one
 MAX_UNROLLED: Final = 32  # elements
@@ -131,32 +145,25 @@ def fixed_lengths(movement: Movement) -> tuple[int, ...]:
 @cache
 def movement_kernel(
     dtype: str, rank: int, fixed: tuple[int, ...], is_in_one_piece: bool, adds: bool
-) -> str:
-    """Return the text of the kernel: `target[...] = source[...]`, or `+=` if it adds."""
-    free = rank - len(fixed)
-    lengths = [f"n{axis}" for axis in range(free)] + list(map(str, fixed))
-    last = rank - 1
-    sides = {
-        side: [f"{side}{axis}" for axis in range(rank) if axis != last or not is_in_one_piece]
-        for side in ("target", "source")
-    }
-    places = {
-        side: " + ".join(
-            f"i{axis}" if is_in_one_piece and axis == last else f"i{axis} * {side}{axis}"
-            for axis in range(rank)
-        )
-        for side in sides
-    }
-    sizes = ", ".join(f"{name}: size" for name in lengths[:free])
-    arrays = ", ".join(
-        ", ".join([f"{side}: {dtype}[{lengths[last]}]", *(f"{step}: size" for step in steps)])
-        for side, steps in sides.items()
-    )
-    to, of = f"target[{places['target']}]", f"source[{places['source']}]"
-    lines = [f"def kernel({sizes}, {arrays}):"]
-    lines += [f"{'    ' * (axis + 1)}for i{axis} in range({n}):" for axis, n in enumerate(lengths)]
-    lines.append(f"{'    ' * (rank + 1)}{to} = {f'{to} + {of}' if adds else of}")
-    return "\n".join(lines) + "\n"
+) -> Kernel:
+    """Return the kernel: `target[...] = source[...]`, or `+=` if it adds."""
+    free, last = rank - len(fixed), rank - 1
+    lengths = [*(name(f"n{axis}") for axis in range(free)), *(constant(n, SIZE) for n in fixed)]
+    parameters: list[Parameter] = [SizeParameter(f"n{axis}") for axis in range(free)]
+    places: dict[str, Term] = {}
+    for side in ("target", "source"):
+        steps = [f"{side}{axis}" for axis in range(rank) if axis != last or not is_in_one_piece]
+        parameters.append(ArrayParameter(side, dtype, (lengths[last],)))
+        parameters += map(SizeParameter, steps)
+        counters = [name(f"i{axis}") for axis in range(rank)]
+        moved = [i * name(step) for i, step in zip(counters, steps, strict=False)]
+        places[side] = reduce(operator.add, [*moved, *counters[len(steps) :]])
+    value, before = (Term("load", dtype, (places[x],), x) for x in ("source", "target"))
+    value = before + value if adds else value
+    body: Statement = Store("target", (places["target"],), value)
+    for axis in reversed(range(rank)):
+        body = Loop(f"i{axis}", lengths[axis], (body,))
+    return Kernel(tuple(parameters), (body,))
 
 
 def movement_arguments(movement: Movement, target: int, source: int, itemsize: int) -> list[int]:

@@ -32,7 +32,6 @@ from miniflow.backends.native.draft import Draft
 from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.backends.native.memory import Region
 from miniflow.backends.native.plan import StepPlan
-from miniflow.backends.native.stages import is_over_rows
 from miniflow.backends.native.strided import MAX_RANK
 from miniflow.backends.native.tiles import Tile
 from miniflow.backends.native.updates import may_raise
@@ -51,6 +50,7 @@ from miniflow.lowering.groups import (
     VIEW,
     EquationGroup,
 )
+from miniflow.lowering.stages import is_over_rows
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
 FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, BLAS does better with all of them

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Set
 from typing import Final
 
 from miniflow.backends.native.memory import Region
-from miniflow.backends.native.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.ir import Program, Variable, count_uses
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
@@ -25,6 +24,7 @@ from miniflow.lowering.groups import (
     WITHIN,
     EquationGroup,
 )
+from miniflow.lowering.stages import is_over_rows, is_reduction, plan_stages
 
 _MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # what `Movements` writes
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")

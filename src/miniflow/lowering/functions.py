@@ -1,44 +1,109 @@
-"""exp, log, tanh and their kin, in the language of kernels.
+"""exp, log, tanh and their kin, as terms.
 
 A loop that calls the C library's `expf` calls it once for each element. These functions are made of
-additions, multiplications and choices alone, so that LLVM computes eight f32 or four f64 at a time.
-They are correct to 1 or 2 units in the last place over the whole range, and give what NumPy gives
-for NaN, infinities, zeros, subnormal numbers, and where they overflow or underflow. The text of
-this file is what is compiled; and as it is Python too, the functions can be tried on NumPy's
-arrays.
+additions, multiplications and choices alone, so that a compiler computes eight f32 or four f64 at a
+time, and they give the same bits wherever they are printed, but for `fma`, which not every machine
+rounds once. They are correct to 1 or 2 units in the last place over the whole range, and give what
+NumPy gives for NaN, infinities, zeros, subnormal numbers, and where they overflow or underflow.
 
 The method is the usual one (Muller et al., "Handbook of Floating-Point Arithmetic", 2nd ed., 2018,
 chapter 10). The argument is reduced by a multiple of ln 2, which is subtracted in two parts, the
 first of them so short that its product is exact. What is left, between -ln(2)/2 and ln(2)/2, goes
 into a polynomial, fitted for the smallest largest error. The multiple goes into the exponent.
-"""
 
-# mypy: disable-error-code="no-any-return"
+Each definition is run once, with terms, and what it did is kept in `FUNCTIONS`: statements for
+what is read more than once, and the result.
+"""
 
 from __future__ import annotations
 
-from miniflow.backends.native.language import (
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from math import inf, nan
+from typing import Final
+
+from miniflow.lowering.nests import (
+    Let,
+    Term,
     absolute,
-    as_f32,
-    as_f64,
-    as_i32,
-    as_i64,
+    bits,
+    cast,
     copysign,
-    f32,
-    f64,
+    equal,
     fma,
-    i32,
-    i64,
-    inf,
-    nan,
+    name,
     sqrt,
     where,
 )
 
+as_f32, as_f64 = partial(bits, dtype="f32"), partial(bits, dtype="f64")
+as_i32, as_i64 = partial(bits, dtype="i32"), partial(bits, dtype="i64")
+f32, f64 = partial(cast, dtype="f32"), partial(cast, dtype="f64")
+i32, i64 = partial(cast, dtype="i32"), partial(cast, dtype="i64")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFunction:
+    """A function of numbers: its parameters (names), statements, and the result."""
+
+    name: str
+    dtype: str
+    parameters: tuple[str, ...]
+    body: tuple[Let, ...]
+    result: Term
+
+    def statements(self) -> Iterator[Let]:
+        """The statements, the result being the last one's value."""
+        yield from self.body
+        yield Let("result", self.result)
+
+
+FUNCTIONS: Final[dict[str, LoopFunction]] = {}
+"""By name, ``exp_f32`` for example; all parameters and the result have the dtype in the name."""
+
+
+def function(definition: Callable[..., Term]) -> Callable[..., Term]:
+    """Keep what a definition does in `FUNCTIONS`, and return what calls it from others."""
+    called, dtype = definition.__name__, definition.__name__.rpartition("_")[2]
+    parameters = tuple(inspect.signature(definition).parameters)
+    result = definition(*(name(word, dtype) for word in parameters))
+    body, result = _with_names(result)
+    FUNCTIONS[called] = LoopFunction(called, dtype, parameters, body, result)
+    return lambda *operands: Term("call", dtype, operands, called)
+
+
+def _with_names(result: Term) -> tuple[tuple[Let, ...], Term]:
+    """Give what is read more than once a name: a statement each, in the order of evaluation."""
+    readers: dict[int, int] = {}
+    order: list[Term] = []  # operands come first
+
+    def visit(term: Term) -> None:
+        readers[id(term)] = readers.get(id(term), 0) + 1
+        if readers[id(term)] == 1:
+            for operand in term.operands:
+                visit(operand)
+            order.append(term)
+
+    visit(result)
+    body: list[Let] = []
+    texts: dict[int, Term] = {}
+    for term in order:
+        operands = tuple(texts[id(operand)] for operand in term.operands)
+        written = Term(term.op, term.dtype, operands, term.what)
+        if readers[id(term)] > 1 and term.operands:
+            body.append(Let(f"v{len(body) + 1}", written))
+            written = name(body[-1].name, term.dtype)
+        texts[id(term)] = written
+    return tuple(body), texts[id(result)]
+
+
 # Reduced exponentials: e^r - 1 for small r, without its leading cancellation.
 
 
-def series_f32(r: f32) -> f32:
+@function
+def series_f32(r: Term) -> Term:
     """e^r - 1 for |r| <= ln(2)/2."""
     p = fma(r, 0.001381453789370373, 0.008368745320047465)
     p = fma(p, r, 0.04166839083131586)
@@ -47,7 +112,8 @@ def series_f32(r: f32) -> f32:
     return fma(p, r * r, r)
 
 
-def series_f64(r: f64) -> f64:
+@function
+def series_f64(r: Term) -> Term:
     """e^r - 1 for |r| <= ln(2)/2."""
     p = fma(r, 2.4897049345788443e-08, 2.762895765866188e-07)
     p = fma(p, r, 2.7557920611691985e-06)
@@ -66,7 +132,8 @@ def series_f64(r: f64) -> f64:
 # Comparisons are such that NaN passes through.
 
 
-def exp_f32(x: f32) -> f32:
+@function
+def exp_f32(x: Term) -> Term:
     """e^x."""
     a = where(x > 89.0, 89.0, x)
     a = where(a < -104.0, -104.0, a)
@@ -80,7 +147,8 @@ def exp_f32(x: f32) -> f32:
     return y * as_f32((half + 127) << 23) * as_f32((k - half + 127) << 23)
 
 
-def exp_f64(x: f64) -> f64:
+@function
+def exp_f64(x: Term) -> Term:
     """e^x."""
     a = where(x > 710.0, 710.0, x)
     a = where(a < -746.0, -746.0, a)
@@ -98,7 +166,8 @@ def exp_f64(x: f64) -> f64:
 # overflows where the result does not.
 
 
-def expm1_f32(x: f32) -> f32:
+@function
+def expm1_f32(x: Term) -> Term:
     """e^x - 1."""
     a = where(x > 89.0, 89.0, x)
     a = where(a < -20.0, -20.0, a)
@@ -108,10 +177,11 @@ def expm1_f32(x: f32) -> f32:
     r = fma(n, 2.12194440054690583e-4, r)
     power = as_f32((as_i32(shifted) - 0x4B400000 + 126) << 23)
     y = 2.0 * fma(power, series_f32(r), power - 0.5)
-    return where(x == 0.0, x, y)
+    return where(equal(x, 0.0), x, y)
 
 
-def expm1_f64(x: f64) -> f64:
+@function
+def expm1_f64(x: Term) -> Term:
     """e^x - 1."""
     a = where(x > 710.0, 710.0, x)
     a = where(a < -40.0, -40.0, a)
@@ -121,20 +191,22 @@ def expm1_f64(x: f64) -> f64:
     r = fma(n, -1.90821492927058770002e-10, r)
     power = as_f64((as_i64(shifted) - 0x4338000000000000 + 1022) << 52)
     y = 2.0 * fma(power, series_f64(r), power - 0.5)
-    return where(x == 0.0, x, y)
+    return where(equal(x, 0.0), x, y)
 
 
 # tanh x = t / (t + 2) with t = e^2x - 1, for x >= 0. Beyond the largest argument it is 1.
 
 
-def tanh_f32(x: f32) -> f32:
+@function
+def tanh_f32(x: Term) -> Term:
     """The hyperbolic tangent."""
     a = absolute(x)
     t = expm1_f32(2.0 * where(a > 10.0, 10.0, a))
     return copysign(t / (t + 2.0), x)
 
 
-def tanh_f64(x: f64) -> f64:
+@function
+def tanh_f64(x: Term) -> Term:
     """The hyperbolic tangent."""
     a = absolute(x)
     t = expm1_f64(2.0 * where(a > 20.0, 20.0, a))
@@ -145,7 +217,8 @@ def tanh_f64(x: f64) -> f64:
 # underflow; most need none.
 
 
-def hypot_f32(x: f32, y: f32) -> f32:
+@function
+def hypot_f32(x: Term, y: Term) -> Term:
     """The length of (x, y)."""
     a = absolute(x)
     b = absolute(y)
@@ -157,10 +230,11 @@ def hypot_f32(x: f32, y: f32) -> f32:
     a = a * scale
     b = b * scale
     r = sqrt(fma(a, a, b * b)) * back
-    return where(absolute(x) == inf, inf, where(absolute(y) == inf, inf, r))
+    return where(equal(absolute(x), inf), inf, where(equal(absolute(y), inf), inf, r))
 
 
-def hypot_f64(x: f64, y: f64) -> f64:
+@function
+def hypot_f64(x: Term, y: Term) -> Term:
     """The length of (x, y)."""
     a = absolute(x)
     b = absolute(y)
@@ -174,14 +248,15 @@ def hypot_f64(x: f64, y: f64) -> f64:
     a = a * scale
     b = b * scale
     r = sqrt(fma(a, a, b * b)) * back
-    return where(absolute(x) == inf, inf, where(absolute(y) == inf, inf, r))
+    return where(equal(absolute(x), inf), inf, where(equal(absolute(y), inf), inf, r))
 
 
 # x = 2^k m with m between sqrt(1/2) and sqrt(2); with f = m - 1 and s = f / (2 + f),
 # log m = f - f^2/2 + s (f^2/2 + R(s^2)): the series of the inverse hyperbolic tangent.
 
 
-def logarithm_f32(x: f32) -> f32:
+@function
+def logarithm_f32(x: Term) -> Term:
     """Log x for a positive, finite x."""
     is_small = x < 1.1754943508222875e-38
     bits = as_i32(where(is_small, x * 8388608.0, x)) - 0x3F3504F3
@@ -196,7 +271,8 @@ def logarithm_f32(x: f32) -> f32:
     return fma(n, 0.693359375, f - (half - low))
 
 
-def logarithm_f64(x: f64) -> f64:
+@function
+def logarithm_f64(x: Term) -> Term:
     """Log x for a positive, finite x."""
     is_small = x < 2.2250738585072014e-308
     bits = as_i64(where(is_small, x * 4503599627370496.0, x)) - 0x3FE6A09E667F3BCD
@@ -215,34 +291,38 @@ def logarithm_f64(x: f64) -> f64:
     return fma(n, 0.693147180369123816490, f - (half - low))
 
 
-def log_f32(x: f32) -> f32:
+@function
+def log_f32(x: Term) -> Term:
     """The natural logarithm."""
-    y = where(x > 0.0, logarithm_f32(x), where(x == 0.0, -inf, f32(nan)))
+    y = where(x > 0.0, logarithm_f32(x), where(equal(x, 0.0), -inf, f32(nan)))
     return where(x < inf, y, x)
 
 
-def log_f64(x: f64) -> f64:
+@function
+def log_f64(x: Term) -> Term:
     """The natural logarithm."""
-    y = where(x > 0.0, logarithm_f64(x), where(x == 0.0, -inf, f64(nan)))
+    y = where(x > 0.0, logarithm_f64(x), where(equal(x, 0.0), -inf, f64(nan)))
     return where(x < inf, y, x)
 
 
 # log(1 + x) = log u + c / u, where u is 1 + x rounded and c what rounding took away.
 
 
-def log1p_f32(x: f32) -> f32:
+@function
+def log1p_f32(x: Term) -> Term:
     """log(1 + x)."""
     u = 1.0 + x
     y = logarithm_f32(u) + (x - (u - 1.0)) / u
-    y = where(u > 0.0, y, where(u == 0.0, -inf, f32(nan)))
+    y = where(u > 0.0, y, where(equal(u, 0.0), -inf, f32(nan)))
     y = where(x < inf, y, x)
-    return where(x == 0.0, x, y)
+    return where(equal(x, 0.0), x, y)
 
 
-def log1p_f64(x: f64) -> f64:
+@function
+def log1p_f64(x: Term) -> Term:
     """log(1 + x)."""
     u = 1.0 + x
     y = logarithm_f64(u) + (x - (u - 1.0)) / u
-    y = where(u > 0.0, y, where(u == 0.0, -inf, f64(nan)))
+    y = where(u > 0.0, y, where(equal(u, 0.0), -inf, f64(nan)))
     y = where(x < inf, y, x)
-    return where(x == 0.0, x, y)
+    return where(equal(x, 0.0), x, y)

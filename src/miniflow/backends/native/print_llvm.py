@@ -1,0 +1,348 @@
+"""From a kernel to LLVM's language.
+
+As machine code, a kernel is called with two pointers, ``run(places, arguments)``: the first lists
+addresses of memory; the second holds the value of each size and, for each array or number, its
+index in `places` and an offset in bytes. The result is 0, or the status with which it failed.
+
+A kernel becomes two functions: one that fetches the arguments, and the loops themselves, whose
+arrays do not overlap (``noalias``). Functions that it calls are copied into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Final
+
+from miniflow.backends.native.llvm import (
+    LLVM_TYPES,
+    conversion,
+    element,
+    load_pointer,
+    number_text,
+)
+from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.nests import (
+    SIZE,
+    Accumulate,
+    ArrayParameter,
+    Begin,
+    Fail,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    NumberParameter,
+    Statement,
+    Store,
+    Term,
+    functions_called,
+    name,
+)
+
+_OPERATIONS: Final = {  # of floats, of signed and of unsigned integers
+    "add": ("fadd", "add", "add"),
+    "subtract": ("fsub", "sub", "sub"),
+    "multiply": ("fmul", "mul", "mul"),
+    "divide": ("fdiv", "sdiv", "udiv"),
+    "left_shift": ("", "shl", "shl"),
+    "right_shift": ("", "ashr", "lshr"),
+    "bitwise_and": ("", "and", "and"),
+    "bitwise_or": ("", "or", "or"),
+    "bitwise_xor": ("", "xor", "xor"),
+    "equal": ("fcmp oeq", "icmp eq", "icmp eq"),
+    "not_equal": ("fcmp une", "icmp ne", "icmp ne"),
+    "less": ("fcmp olt", "icmp slt", "icmp ult"),
+    "less_equal": ("fcmp ole", "icmp sle", "icmp ule"),
+    "greater": ("fcmp ogt", "icmp sgt", "icmp ugt"),
+    "greater_equal": ("fcmp oge", "icmp sge", "icmp uge"),
+}
+_INTRINSICS: Final = {  # LLVM's own functions of floats
+    "absolute": "fabs",
+    "ceil": "ceil",
+    "copysign": "copysign",
+    "floor": "floor",
+    "fma": "fmuladd",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "rint": "rint",
+    "sqrt": "sqrt",
+}
+
+
+def print_kernel(kernel: Kernel) -> str:
+    """Return LLVM's text of a kernel, as a function called `run`, with all that it calls."""
+    body = _FunctionPrinter()
+    parameters, fetched = _parameters(kernel, body)
+    body.statements(kernel.body)
+    body.line("ret i64 0")
+    head = f"define internal i64 @body({', '.join(parameters)}) noinline nounwind"
+    names = ", ".join(parameter.replace(" noalias", "") for parameter in parameters)
+    called = _with_all_they_call(functions_called(kernel))
+    printed = [_print_function(function) for function in called]
+    declarations = body.declarations.union(*(declared for _, declared in printed))
+    return "\n".join(
+        [
+            *sorted(declarations),
+            *(text for text, _ in printed),
+            body.text(head),
+            "define i64 @run(ptr %places, ptr %arguments) nounwind {",
+            *fetched,
+            f"%status = call i64 @body({names})",
+            "ret i64 %status",
+            "}",
+        ]
+    )
+
+
+def _parameters(kernel: Kernel, body: _FunctionPrinter) -> tuple[list[str], list[str]]:
+    """Return the parameters of the loops, and the lines that fetch them."""
+    parameters, fetched, offset = list[str](), list[str](), 0
+    for parameter in kernel.parameters:
+        word = parameter.name
+        if isinstance(parameter, ArrayParameter):
+            body.arrays[word] = parameter
+            parameters.append(f"ptr noalias %{word}")
+            fetched += load_pointer(word, offset)
+            offset += 2
+        elif isinstance(parameter, NumberParameter):
+            parameters.append(body.parameter(word, parameter.dtype))
+            fetched += load_pointer(f"{word}.p", offset)
+            fetched.append(f"%{word} = load {LLVM_TYPES[parameter.dtype]}, ptr %{word}.p")
+            offset += 2
+        else:
+            parameters.append(body.parameter(word, SIZE))
+            fetched.append(element(SIZE, f"{word}.at", "%arguments", str(offset)))
+            fetched.append(f"%{word} = load i64, ptr %{word}.at")
+            offset += 1
+    return parameters, fetched
+
+
+def _with_all_they_call(functions: Iterable[str]) -> list[str]:
+    """Return functions and those that they call, each once."""
+    found: dict[str, None] = {}
+    waiting = list(functions)
+    while waiting:
+        function = waiting.pop()
+        if function not in found:
+            found[function] = None
+            waiting += functions_called(FUNCTIONS[function])
+    return list(found)
+
+
+@cache
+def _print_function(called: str) -> tuple[str, frozenset[str]]:
+    """Return the text of a function of numbers, and what it needs to have declared."""
+    function, printer = FUNCTIONS[called], _FunctionPrinter()
+    parameters = [printer.parameter(word, function.dtype) for word in function.parameters]
+    printer.statements(function.body)
+    printer.line(f"ret {LLVM_TYPES[function.dtype]} {printer.term(function.result)}")
+    head = f"define internal {LLVM_TYPES[function.dtype]} @{called}({', '.join(parameters)})"
+    return printer.text(f"{head} alwaysinline"), frozenset(printer.declarations)
+
+
+class _FunctionPrinter:
+    """Prints one function; its lines grow in the order of the statements."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, ArrayParameter] = {}
+        self.declarations: set[str] = set()
+        self._names: dict[str, str] = {}  # of numbers, in LLVM's text
+        self._totals: dict[str, str] = {}  # each lives in a slot of the stack; its dtype
+        self._slots: list[str] = []
+        self._lines: list[str] = []
+        self._count = 0
+        self._open_block = "entry"
+
+    def parameter(self, word: str, dtype: str) -> str:
+        """Let a number be known by its name, and return its declaration."""
+        self._names[word] = f"%{word}"
+        return f"{LLVM_TYPES[dtype]} %{word}"
+
+    def line(self, text: str) -> None:
+        """Add a line."""
+        self._lines.append(text)
+
+    def text(self, head: str) -> str:
+        """Return all of the function."""
+        return "\n".join([f"{head} {{", "entry:", *self._slots, *self._lines, "}"])
+
+    # Statements.
+
+    def statements(self, statements: Iterable[Statement]) -> None:
+        """Print statements in order."""
+        for statement in statements:
+            match statement:
+                case Let(word, value):
+                    self._names[word] = self.term(value)
+                case Begin(word, value):
+                    self._begin(word, value)
+                case Accumulate(word, value, by):
+                    self._accumulate(word, value, by)
+                case Store(array, index, value, adds):
+                    self._store(self.arrays[array], index, value, adds)
+                case Loop():
+                    self._loop(statement)
+                case If(condition, body):
+                    self._if(condition, body)
+                case Fail(status):
+                    self.line(f"ret i64 {status}")
+                    self._open(f"unreached{self._next()}")
+
+    def _loop(self, loop: Loop) -> None:
+        start, stop, number = self.term(loop.start), self.term(loop.stop), self._next()
+        before, inside, after = self._open_block, f"loop{number}", f"after{number}"
+        ready = self._new(f"icmp slt i64 {start}, {stop}")
+        self.line(f"br i1 {ready}, label %{inside}, label %{after}")
+        self._open(inside)
+        current = self._names[loop.index] = f"%{loop.index}.{number}"
+        place = len(self._lines)  # of the counter's phi, which needs to know where the loop ends
+        self.statements(loop.body)
+        following = self._new(f"add nuw nsw i64 {current}, {loop.step}")
+        phi = f"{current} = phi i64 [{start}, %{before}], [{following}, %{self._open_block}]"
+        self._lines.insert(place, phi)
+        again = self._new(f"icmp slt i64 {following}, {stop}")
+        self.line(f"br i1 {again}, label %{inside}, label %{after}")
+        self._open(after)
+
+    def _if(self, condition: Term, body: Iterable[Statement]) -> None:
+        holds, number = self.term(condition), self._next()
+        self.line(f"br i1 {holds}, label %then{number}, label %on{number}")
+        self._open(f"then{number}")
+        self.statements(body)
+        self.line(f"br label %on{number}")
+        self._open(f"on{number}")
+
+    def _begin(self, word: str, value: Term) -> None:
+        if word not in self._totals:
+            self._slots.append(f"%{word}.slot = alloca {LLVM_TYPES[value.dtype]}")
+            self._totals[word] = value.dtype
+        self.line(f"store {self._typed(value)}, ptr %{word}.slot")
+
+    def _accumulate(self, word: str, value: Term, by: str) -> None:
+        dtype = self._totals[word]
+        new = self._added(self.term(name(word, dtype)), value, by)
+        self.line(f"store {LLVM_TYPES[dtype]} {new}, ptr %{word}.slot")
+
+    def _added(self, before: str, value: Term, by: str) -> str:
+        if by != "add":
+            return self._operation(by, value.dtype, value.dtype, [before, self.term(value)])
+        instruction = "fadd reassoc" if value.dtype[0] == "f" else "add"
+        return self._new(f"{instruction} {LLVM_TYPES[value.dtype]} {before}, {self.term(value)}")
+
+    def _store(self, array: ArrayParameter, index: Iterable[Term], value: Term, adds: bool) -> None:
+        address = self._address(array, index)
+        if adds:
+            new = self._added(self._load(address, array.dtype), value, "add")
+        else:
+            new = self.term(value)
+        type_ = LLVM_TYPES[array.dtype]
+        if array.dtype == "bool":  # a byte in memory
+            type_, new = "i8", self._new(f"zext i1 {new} to i8")
+        self.line(f"store {type_} {new}, ptr {address}")
+
+    # Terms.
+
+    def term(self, term: Term) -> str:
+        """Return the text of a value; lines that it needs are added."""
+        dtype = term.dtype
+        match term.op:
+            case "const":
+                assert not isinstance(term.what, str)
+                return number_text(term.what, dtype)
+            case "name" if term.what in self._totals:
+                return self._new(f"load {LLVM_TYPES[dtype]}, ptr %{term.what}.slot")
+            case "name":
+                return self._names[str(term.what)]
+            case "load":
+                address = self._address(self.arrays[str(term.what)], term.operands)
+                return self._load(address, dtype)
+        operands = [self.term(operand) for operand in term.operands]
+        of = term.operands[0].dtype
+        match term.op:
+            case "cast":
+                return self._cast(operands[0], of, dtype)
+            case "bits":
+                return self._new(f"bitcast {LLVM_TYPES[of]} {operands[0]} to {LLVM_TYPES[dtype]}")
+            case "where":
+                condition, x, y = operands
+                kind = LLVM_TYPES[dtype]
+                return self._new(f"select i1 {condition}, {kind} {x}, {kind} {y}")
+            case "call":
+                return self._call(str(term.what), dtype, operands)
+        return self._operation(term.op, of, dtype, operands)
+
+    def _operation(self, op: str, of: str, dtype: str, operands: list[str]) -> str:
+        kind, is_float = LLVM_TYPES[of], of[0] == "f"
+        if op in _OPERATIONS:
+            instruction = _OPERATIONS[op]["fi".find(of[0]) if of[0] in "fi" else 2]
+            return self._new(f"{instruction} {kind} {operands[0]}, {operands[1]}")
+        if op == "invert":
+            return self._new(f"xor {kind} {operands[0]}, {'true' if of == 'bool' else -1}")
+        if op == "negative":
+            what = f"fneg {kind} {operands[0]}" if is_float else f"sub {kind} 0, {operands[0]}"
+            return self._new(what)
+        if is_float:
+            return self._intrinsic(op, dtype, operands)
+        first, second = (operands[0], "0") if op == "absolute" else operands
+        wanted = {"maximum": "greater", "minimum": "less", "absolute": "greater"}[op]
+        chosen = self._operation(wanted, of, "bool", [first, second])
+        if op == "absolute":
+            second = self._operation("negative", of, dtype, [first])
+        return self._new(f"select i1 {chosen}, {kind} {first}, {kind} {second}")
+
+    def _intrinsic(self, op: str, dtype: str, operands: list[str]) -> str:
+        # `nsz`: which of 0.0 and -0.0 is the larger is left open, as NumPy leaves it.
+        function, kind = f"llvm.{_INTRINSICS[op]}.{dtype}", LLVM_TYPES[dtype]
+        flag = "nsz " if op in ("maximum", "minimum") else ""
+        types = ", ".join([kind] * len(operands))
+        self.declarations.add(f"declare {kind} @{function}({types})")
+        return self._call(function, dtype, operands, flag)
+
+    def _call(self, function: str, dtype: str, operands: list[str], flag: str = "") -> str:
+        kind = LLVM_TYPES[dtype]
+        arguments = ", ".join(f"{kind} {operand}" for operand in operands)
+        return self._new(f"call {flag}{kind} @{function}({arguments})")
+
+    def _cast(self, x: str, of: str, to: str) -> str:
+        if to == "bool":
+            return self._operation("not_equal", of, "bool", [x, number_text(0, of)])
+        return self._new(f"{conversion(of, to)} {LLVM_TYPES[of]} {x} to {LLVM_TYPES[to]}")
+
+    # Memory.
+
+    def _address(self, array: ArrayParameter, index: Iterable[Term]) -> str:
+        """Return where an element lies: rows follow each other, the last index is contiguous."""
+        offset = ""
+        for entry, length in zip(index, array.shape, strict=True):
+            step = self.term(entry)
+            if offset:
+                row = self._new(f"mul nsw i64 {offset}, {self.term(length)}")
+                step = self._new(f"add nsw i64 {row}, {step}")
+            offset = step
+        word = f"t{self._next()}"
+        self.line(element(array.dtype, word, f"%{array.name}", offset))
+        return f"%{word}"
+
+    def _load(self, address: str, dtype: str) -> str:
+        if dtype == "bool":  # a byte in memory
+            return self._new(f"icmp ne i8 {self._new(f'load i8, ptr {address}')}, 0")
+        return self._new(f"load {LLVM_TYPES[dtype]}, ptr {address}")
+
+    # Parts.
+
+    def _typed(self, term: Term) -> str:
+        return f"{LLVM_TYPES[term.dtype]} {self.term(term)}"
+
+    def _new(self, what: str) -> str:
+        word = f"%t{self._next()}"
+        self.line(f"{word} = {what}")
+        return word
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _open(self, block: str) -> None:
+        self._open_block = block
+        self.line(f"{block}:")

@@ -1,0 +1,109 @@
+"""What a kernel means, in plain Python: the reference of every printer, and slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from miniflow.ir.dtypes import DTYPES, Array
+from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.nests import (
+    Accumulate,
+    ArrayParameter,
+    Begin,
+    Fail,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    Statement,
+    Store,
+    Term,
+)
+
+
+class _FailedError(Exception):
+    """A kernel has ended with a status."""
+
+
+def evaluate_kernel(kernel: Kernel, *arguments: Any) -> int:
+    """Run a kernel on NumPy arrays, numbers and sizes, and return its status.
+
+    >>> from miniflow.lowering.nests import SizeParameter, load, name
+    >>> n, j = name("n"), name("j")
+    >>> x = ArrayParameter("x", "f32", (n,))
+    >>> halve = Loop("j", n, (Store("x", (j,), load(x, j) / 2.0),))
+    >>> numbers = np.array([1, 2], np.float32)
+    >>> evaluate_kernel(Kernel((SizeParameter("n"), x), (halve,)), 2, numbers), numbers
+    (0, array([0.5, 1. ], dtype=float32))
+    """
+    names: dict[str, Any] = {}
+    for parameter, argument in zip(kernel.parameters, arguments, strict=True):
+        names[parameter.name] = argument
+    for parameter in kernel.parameters:
+        if isinstance(parameter, ArrayParameter):
+            shape = [int(evaluate_term(size, names)) for size in parameter.shape]
+            names[parameter.name] = names[parameter.name].reshape(-1)[: np.prod(shape)]
+            names[parameter.name] = names[parameter.name].reshape(shape)
+    try:
+        with np.errstate(all="ignore"):
+            _run(kernel.body, names)
+    except _FailedError as failure:
+        return int(failure.args[0])
+    return 0
+
+
+def _run(statements: Iterable[Statement], names: dict[str, Any]) -> None:
+    for statement in statements:
+        match statement:
+            case Let(name, value) | Begin(name, value):
+                names[name] = evaluate_term(value, names)
+            case Accumulate(name, value, by):
+                names[name] = getattr(np, by)(names[name], evaluate_term(value, names))
+            case Store(array, index, value, adds):
+                place = tuple(int(evaluate_term(i, names)) for i in index)
+                before = names[array][place] if adds else None
+                number = evaluate_term(value, names)
+                names[array][place] = before + number if adds else number
+            case Loop(index, stop, body, start, step):
+                first, end = (int(evaluate_term(term, names)) for term in (start, stop))
+                for names[index] in range(first, end, step):
+                    _run(body, names)
+            case If(condition, body):
+                if evaluate_term(condition, names):
+                    _run(body, names)
+            case Fail(status):
+                raise _FailedError(status)
+
+
+def evaluate_term(term: Term, names: Mapping[str, Any]) -> Any:
+    """Return the number that a term is, or an array of them where names are arrays."""
+    dtype: np.dtype[Any] = DTYPES[term.dtype]
+    operands = [evaluate_term(operand, names) for operand in term.operands]
+    match term.op:
+        case "const":
+            return dtype.type(term.what)
+        case "name":
+            return np.asarray(names[str(term.what)], dtype)[()]
+        case "load":
+            return names[str(term.what)][tuple(map(int, operands))]
+        case "cast":
+            return operands[0].astype(dtype)
+        case "bits":
+            return operands[0].view(dtype)
+        case "fma":
+            return operands[0] * operands[1] + operands[2]
+        case "call":
+            return evaluate_function(str(term.what), *operands)
+    return getattr(np, term.op)(*operands)
+
+
+def evaluate_function(name: str, *arguments: Any) -> Array | Any:
+    """Return what a function of `functions` makes of numbers, or of arrays entry by entry."""
+    function = FUNCTIONS[name]
+    names = dict(zip(function.parameters, arguments, strict=True))
+    for statement in function.body:
+        names[statement.name] = evaluate_term(statement.value, names)
+    return evaluate_term(function.result, names)

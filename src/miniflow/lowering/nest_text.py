@@ -1,0 +1,161 @@
+"""The text of a kernel: what `step.source` prints, for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from miniflow.ir.program import Equation
+from miniflow.lowering.nests import (
+    Accumulate,
+    ArrayParameter,
+    Begin,
+    Fail,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    NumberParameter,
+    Parameter,
+    Statement,
+    Store,
+    Term,
+)
+
+INFIX: Final = {  # of the operations with a sign between two terms: the sign, and how it binds
+    "bitwise_or": ("|", 1),
+    "bitwise_xor": ("^", 2),
+    "bitwise_and": ("&", 3),
+    "left_shift": ("<<", 4),
+    "right_shift": (">>", 4),
+    "add": ("+", 5),
+    "subtract": ("-", 5),
+    "multiply": ("*", 6),
+    "divide": ("/", 6),
+}
+COMPARISONS: Final = {
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+}
+_PREFIX: Final = {"negative": "-", "invert": "~"}
+_ATOM, _UNARY, _COMPARED = 9, 7, 0
+
+
+class NestLine(NamedTuple):
+    """A line of a kernel, and the equation that it computes."""
+
+    text: str
+    equation: Equation | None = None
+
+
+def nest_lines(kernel: Kernel, name: str = "kernel") -> list[NestLine]:
+    """Return the lines of a kernel, its head among them."""
+    head = ", ".join(map(_declaration, kernel.parameters))
+    return [NestLine(f"def {name}({head}):"), *_block(kernel.body, "    ")]
+
+
+def nest_text(kernel: Kernel, name: str = "kernel") -> str:
+    """Return the text of a kernel.
+
+    >>> from miniflow.lowering.nests import cast, load, name
+    >>> n, j = name("n"), name("j")
+    >>> x, out = ArrayParameter("x", "f32", (n,)), ArrayParameter("out", "f64", (n,))
+    >>> double = Store("out", (j,), 2.0 * cast(load(x, j), "f64"))
+    >>> print(nest_text(Kernel((x, out), (Loop("j", n, (double,)),))))
+    def kernel(x: f32[n], out: f64[n]):
+        for j in range(n):
+            out[j] = 2.0 * f64(x[j])
+    """
+    return "\n".join(line.text for line in nest_lines(kernel, name))
+
+
+def _declaration(parameter: Parameter) -> str:
+    if isinstance(parameter, ArrayParameter):
+        shape = ", ".join(map(term_text, parameter.shape))
+        return f"{parameter.name}: {parameter.dtype}[{shape}]"
+    dtype = parameter.dtype if isinstance(parameter, NumberParameter) else "size"
+    return f"{parameter.name}: {dtype}"
+
+
+def _block(statements: Iterable[Statement], indent: str) -> Iterator[NestLine]:
+    for statement in statements:
+        yield NestLine(indent + _line(statement), statement.equation)
+        if isinstance(statement, (Loop, If)):
+            yield from _block(statement.body, indent + "    ")
+
+
+def _line(statement: Statement) -> str:
+    match statement:
+        case Let(name, value) | Begin(name, value):
+            return f"{name} = {_typed(value)}"
+        case Accumulate(name, value, "add"):
+            return f"{name} += {term_text(value)}"
+        case Accumulate(name, value, by):
+            return f"{name} = {by}({name}, {term_text(value)})"
+        case Store(array, index, value, adds):
+            place = ", ".join(map(term_text, index))
+            return f"{array}[{place}] {'+=' if adds else '='} {term_text(value)}"
+        case Loop():
+            return f"for {statement.index} in {_range(statement)}:"
+        case If(condition):
+            return f"if {term_text(condition)}:"
+        case Fail(status):
+            return f"return {status}"
+
+
+def _range(loop: Loop) -> str:
+    start, stop = term_text(loop.start), term_text(loop.stop)
+    ends = [start, stop, str(loop.step)] if loop.step != 1 else [start, stop]
+    word = "parallel_range" if loop.is_parallel else "range"
+    return f"{word}({stop})" if ends == ["0", stop] else f"{word}({', '.join(ends)})"
+
+
+def _typed(value: Term) -> str:
+    """A number alone says its dtype, since nothing else does."""
+    text = term_text(value)
+    return f"{_cast_word(value.dtype)}({text})" if value.op == "const" else text
+
+
+def _cast_word(dtype: str) -> str:
+    return "bool_" if dtype == "bool" else dtype
+
+
+def term_text(term: Term) -> str:
+    """Return the text of a term."""
+    return _text(term)[0]
+
+
+def _text(term: Term) -> tuple[str, int]:
+    """Return the text, and how tightly it binds."""
+    if term.op == "const":
+        text = repr(term.what)
+        return text, _UNARY if text[0] == "-" else _ATOM
+    if term.op == "name":
+        return str(term.what), _ATOM
+    if term.op in INFIX:
+        sign, binding = INFIX[term.op]
+        left, right = (_inside(x, binding + place) for place, x in enumerate(term.operands))
+        return f"{left} {sign} {right}", binding
+    if term.op in COMPARISONS:
+        left, right = (_inside(x, _COMPARED + 1) for x in term.operands)
+        return f"{left} {COMPARISONS[term.op]} {right}", _COMPARED
+    if term.op in _PREFIX:
+        return _PREFIX[term.op] + _inside(term.operands[0], _UNARY), _UNARY
+    inside = ", ".join(map(term_text, term.operands))
+    if term.op == "load":
+        return f"{term.what}[{inside}]", _ATOM
+    word = {
+        "cast": _cast_word(term.dtype),
+        "bits": f"as_{term.dtype}",
+        "call": str(term.what).rpartition("_")[0],
+    }
+    return f"{word.get(term.op, term.op)}({inside})", _ATOM
+
+
+def _inside(term: Term, binding: int) -> str:
+    text, own = _text(term)
+    return text if own >= binding else f"({text})"
