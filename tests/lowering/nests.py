@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from miniflow.lowering.nests import (
+    SIZE,
     Accumulate,
     ArrayParameter,
     Begin,
@@ -70,8 +71,12 @@ def sums_of_rows() -> Kernel:
 def checked_indices() -> Kernel:
     """Columns: out = 2 x, which fails with status 1 where x is no index of it."""
     x, out = array("x", "i64"), array("out", "i64")
-    is_outside = (load(x, J) < 0) | (load(x, J) >= N)
-    body = columns(If(is_outside, (Fail(1),)), Store("out", (J,), load(x, J) * 2))
+    place = name("place")
+    body = columns(
+        Let("place", cast(load(x, J), SIZE)),
+        If((place < 0) | (place >= N), (Fail(1),)),
+        Store("out", (J,), load(x, J) * 2),
+    )
     return Kernel(sized(x, out), (body,))
 
 
@@ -102,5 +107,5 @@ def arithmetic() -> Kernel:
 def every_third() -> Kernel:
     """out[2], out[5], ... = their index: a loop with a start and a step."""
     out = array("out", "f64")
-    turn = Loop("j", N, (Store("out", (J,), cast(J, "f64")),), start=constant(2, "i64"), step=3)
+    turn = Loop("j", N, (Store("out", (J,), cast(J, "f64")),), start=constant(2, SIZE), step=3)
     return Kernel(sized(out), (turn,))

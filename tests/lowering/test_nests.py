@@ -10,6 +10,7 @@ from miniflow.lowering.nest_check import KernelError, check_kernel
 from miniflow.lowering.nest_evaluate import evaluate_kernel, evaluate_term
 from miniflow.lowering.nest_text import nest_text, term_text
 from miniflow.lowering.nests import (
+    SIZE,
     Accumulate,
     Begin,
     Kernel,
@@ -111,7 +112,7 @@ IN = array("x", "f64")
         (Store("out", (J,), name("unknown", "f64")), "unknown"),
         (Store("out", (J,), Term("call", "f64", (load(IN, J),), "sinh_f64")), "sinh"),
         (Store("out", (J, J), load(IN, J)), "out is no array of 2 axes"),
-        (Store("out", (load(IN, J),), load(IN, J)), "i64 was expected, and found f64"),
+        (Store("out", (load(IN, J),), load(IN, J)), "size was expected, and found f64"),
         (Store("out", (J,), load(IN, J) > 0.0), "f64 was expected, and found bool"),
         (Store("n", (J,), load(IN, J)), "n is no array"),
         (Let("n", N), "n has a value already"),
@@ -129,7 +130,7 @@ def test_what_is_no_kernel_is_refused(statement: Statement, told: str) -> None:
 
 def test_what_a_block_names_is_not_known_after_it() -> None:
     inner = columns(Let("t", load(IN, J)))
-    after = Store("out", (constant(0, "i64"),), name("t", "f64"))
+    after = Store("out", (constant(0, SIZE),), name("t", "f64"))
     with pytest.raises(KernelError, match="t"):
         check_kernel(Kernel(sized(IN, OUT), (inner, after)))
     twice = (inner, inner, Begin("s", constant(0, "f64")))

@@ -28,6 +28,7 @@ OF_FLOATS: Final = {"ceil", "copysign", "divide", "floor", "fma", "rint", "sqrt"
 OF_BOTH: Final = {*INFIX, "absolute", "maximum", "minimum", "negative"} - {"divide"}
 OF_WHOLE: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"}
 OF_BOOLS: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
+LOOP_DTYPES: Final = {SIZE, *DTYPES} - {"f16"}
 ACCUMULATED: Final = ("add", "maximum", "minimum")
 
 
@@ -102,7 +103,7 @@ def dtype_of(term: Term, names: Mapping[str, Parameter | str]) -> str:
 
 def _fits(term: Term, inner: list[str], names: Mapping[str, Parameter | str]) -> bool:
     dtype, op = term.dtype, term.op
-    if dtype not in DTYPES or dtype == "f16":
+    if dtype not in LOOP_DTYPES:
         return False
     match op:
         case "const":
@@ -114,7 +115,7 @@ def _fits(term: Term, inner: list[str], names: Mapping[str, Parameter | str]) ->
         case "cast":
             return len(inner) == 1
         case "bits":
-            return DTYPES[inner[0]].itemsize == DTYPES[dtype].itemsize
+            return len(inner) == 1 and inner[0][1:] == dtype[1:]
         case "where":
             return inner == ["bool", dtype, dtype]
         case "call":

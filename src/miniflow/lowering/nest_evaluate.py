@@ -10,6 +10,7 @@ import numpy as np
 from miniflow.ir.dtypes import DTYPES, Array
 from miniflow.lowering.functions import FUNCTIONS
 from miniflow.lowering.nests import (
+    SIZE,
     Accumulate,
     ArrayParameter,
     Begin,
@@ -80,7 +81,7 @@ def _run(statements: Iterable[Statement], names: dict[str, Any]) -> None:
 
 def evaluate_term(term: Term, names: Mapping[str, Any]) -> Any:
     """Return the number that a term is, or an array of them where names are arrays."""
-    dtype: np.dtype[Any] = DTYPES[term.dtype]
+    dtype: np.dtype[Any] = DTYPES["i64" if term.dtype == SIZE else term.dtype]
     operands = [evaluate_term(operand, names) for operand in term.operands]
     match term.op:
         case "const":
@@ -94,7 +95,7 @@ def evaluate_term(term: Term, names: Mapping[str, Any]) -> Any:
         case "bits":
             return operands[0].view(dtype)
         case "fma":
-            return operands[0] * operands[1] + operands[2]
+            return _fma(*operands)
         case "call":
             return evaluate_function(str(term.what), *operands)
     return getattr(np, term.op)(*operands)
@@ -107,3 +108,21 @@ def evaluate_function(name: str, *arguments: Any) -> Array | Any:
     for statement in function.body:
         names[statement.name] = evaluate_term(statement.value, names)
     return evaluate_term(function.result, names)
+
+
+def _fma(x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z``, rounded once, or nearly so: what is lost on the way is computed and added.
+
+    The product's error is found by splitting both factors (Dekker, "A floating-point technique for
+    extending the available precision", 1971), the sum's by Knuth's two differences.
+    """
+    if x.dtype == np.float32:
+        return (x.astype(float) * y + z).astype(np.float32)
+    product, total = x * y, x * y + z
+    parts = [(v, v * 134217729.0 - (v * 134217729.0 - v)) for v in (x, y)]  # 2^27 + 1
+    (x, x_high), (y, y_high) = parts
+    x_low, y_low = x - x_high, y - y_high
+    of_product = ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+    of_total = (product - (total - (total - product))) + (z - (total - product))
+    exact = total + (of_product + of_total)
+    return np.where(np.isfinite(exact), exact, total)[()]

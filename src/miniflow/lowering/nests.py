@@ -33,7 +33,7 @@ import numpy as np
 
 from miniflow.ir.program import Equation
 
-SIZE: Final = "i64"  # the dtype of sizes and of what counts a loop
+SIZE: Final = "size"  # the dtype of sizes and places, beside those of `DTYPES`: 64 bits
 
 Number: TypeAlias = "bool | int | float"
 Numeric: TypeAlias = "Term | Number"
@@ -304,7 +304,7 @@ Statement: TypeAlias = "Let | Begin | Accumulate | Store | Loop | If | Fail"
 
 @dataclass(frozen=True, slots=True)
 class SizeParameter:
-    """A number of things, an `i64`."""
+    """A number of things."""
 
     name: str
 

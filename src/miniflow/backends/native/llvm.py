@@ -7,7 +7,11 @@ from typing import Final
 
 import numpy as np
 
-LLVM_TYPES: Final = {"f32": "float", "f64": "double", "bool": "i1"} | {
+from miniflow.lowering.nests import SIZE
+
+SIGNED: Final = "i64"  # what a size is
+
+LLVM_TYPES: Final = {"f32": "float", "f64": "double", "bool": "i1", "size": "i64"} | {
     f"{letter}{bits}": f"i{bits}" for letter in "iu" for bits in (8, 16, 32, 64)
 }
 
@@ -25,6 +29,7 @@ def number_text(number: bool | int | float, dtype: str) -> str:
 
 def conversion(of: str, to: str) -> str:
     """Return LLVM's instruction that converts a number; a float to an integer is cut off."""
+    of, to = (SIGNED if dtype == SIZE else dtype for dtype in (of, to))
     signed = of[0] == "i"
     if of[0] == "f":
         if to[0] == "f":

@@ -275,7 +275,7 @@ class _FunctionPrinter:
     def _operation(self, op: str, of: str, dtype: str, operands: list[str]) -> str:
         kind, is_float = LLVM_TYPES[of], of[0] == "f"
         if op in _OPERATIONS:
-            instruction = _OPERATIONS[op]["fi".find(of[0]) if of[0] in "fi" else 2]
+            instruction = _OPERATIONS[op][{"f": 0, "u": 2}.get(of[0], 1)]
             return self._new(f"{instruction} {kind} {operands[0]}, {operands[1]}")
         if op == "invert":
             return self._new(f"xor {kind} {operands[0]}, {'true' if of == 'bool' else -1}")
