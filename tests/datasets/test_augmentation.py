@@ -1,5 +1,6 @@
 """Augmentation: what it does to images, and that a training with it can be resumed."""
 
+import hashlib
 import os
 import pathlib
 import signal
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
-from miniflow.datasets import Dataset
+from miniflow.datasets import Dataset, augmentation
 from miniflow.datasets.augmentation import augmented, warped
 from miniflow.errors import DataError
 from miniflow.options import OptionError
@@ -111,6 +112,25 @@ def test_the_same_generator_gives_the_same_images_and_each_pass_others() -> None
     before = np.concatenate([labels for _, labels in first])
     assert sorted(labels) == sorted(before) == list(range(30))
     assert (np.concatenate([batch for batch, _ in first])[np.argsort(before)] != varied).any()
+
+
+def test_a_variant_is_the_same_to_the_bit_on_every_machine() -> None:
+    pixels = (np.arange(4 * 36) * 29 % 97 / np.float32(97)).astype(np.float32).reshape(4, 6, 6)
+    data = augmented(Dataset(pixels, range(4)), shift=1.5, rotate=100.0, scale=0.4)
+    varied = data._vary(data.images, np.random.default_rng(2))
+    assert hashlib.sha256(varied.astype("<f4").tobytes()).hexdigest()[:16] == "93ff7c94a844ce62"
+
+
+@pytest.mark.parametrize("name", ["exponential", "cosine and sine"])
+def test_functions_of_plus_and_times_alone_are_right(name: str) -> None:
+    if name == "exponential":
+        x = np.linspace(-3, 3, 1001)
+        np.testing.assert_allclose(augmentation._exponential(x), np.exp(x), rtol=3e-14)
+        return
+    degrees = np.concatenate([np.linspace(-800, 800, 1601), [45, -45, 90, 180, -270, 0]])
+    cosine, sine = augmentation._cosine_and_sine(degrees)
+    np.testing.assert_allclose(cosine, np.cos(np.deg2rad(degrees)), atol=3e-15)
+    np.testing.assert_allclose(sine, np.sin(np.deg2rad(degrees)), atol=3e-15)
 
 
 def test_without_a_generator_images_come_as_they_are() -> None:

@@ -1,5 +1,7 @@
 """Dropout is a function of its seed, and fair; LayerNorm brings rows to mean 0 and variance 1."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -86,14 +88,37 @@ def test_every_backend_drops_the_same_entries(backend) -> None:
     compiled = mf.compile(node, backend=backend)
     for dtype in (np.float32, np.float64):
         values = np.random.default_rng(1).normal(size=(50, 6)).astype(dtype)
-        for number in (0, 1, 2**40 + 1):
+        for number in (0, 1, 2**40 + 1, np.uint64(2**64 - 1)):
             feed = {x: values, seed: number}
             assert np.array_equal(compiled(feed), mf.value(node, feed))
             assert compiled(feed).dtype == dtype
         assert np.array_equal(compiled({x: values}), values)
 
 
-@pytest.mark.parametrize("seed", [1.5, np.array([1, 2])])
+def test_native_computes_the_numbers_in_loops() -> None:
+    pytest.importorskip("llvmlite")
+    x, seed = mf.Input("x"), mf.Seed()
+    compiled = mf.compile(mf.Dropout(x, seed, 0.4), backend="native")
+    compiled({x: np.ones((6, 5), np.float32), seed: 3})
+    _, step = compiled.source.split("def step")
+    assert len([line for line in step.splitlines() if "# kernel_" in line]) <= 4
+    assert set(re.findall(r"\w+_\(", step)) <= {"less_(", "reshape_(", "bool_("}  # of the seed
+
+
+@pytest.mark.parametrize("stream", [-1, 2**32, 0.5])
+def test_stream_is_a_whole_number_of_32_bits(stream) -> None:
+    with pytest.raises(mf.MiniflowError, match="stream is"):
+        mf.Dropout(ONES, mf.Seed(), stream=stream)
+
+
+def test_more_entries_than_a_seed_has_numbers_are_refused() -> None:
+    seed = mf.Seed()
+    many = np.broadcast_to(np.float32(1), (2**17, 2**16))
+    with pytest.raises(mf.MiniflowError, match=r"Dropout.*\(131072, 65536\), which are more ent"):
+        mf.value(mf.Dropout(many, seed), {seed: 1})
+
+
+@pytest.mark.parametrize("seed", [1.5, np.array([1, 2]), 2**63, 2**64])
 def test_seed_is_one_whole_number(seed) -> None:
     s = mf.Seed("noise")
     with pytest.raises(mf.MiniflowError, match=r"Seed 'noise'.*whole number"):

@@ -37,6 +37,8 @@ APPLIES = [
     (lambda w, x: w.multiply(1.0, x), [FLOAT], "x"),
     (lambda w, x: w.divide(x, 1), [F32], "x"),
     (lambda w, x: w.power(x, 1), [F32], "x"),
+    (lambda w, x: w.bitwise_xor(0, w.bitwise_or(x, 0)), [U8], "x"),
+    (lambda w, x: w.right_shift(w.left_shift(x, 0), 0), [I64], "x"),
     # Signs.
     (lambda w, x: w.subtract(0, x), [F32], "negative(x)"),
     (lambda w, x: w.subtract(0, x), [U8], "negative(x)"),
@@ -249,6 +251,7 @@ def test_rule_applies_and_keeps_every_value(function, types, expected):
 
 
 HOLDS_BACK = {
+    "bits of booleans beside a whole number": (lambda w, x: w.bitwise_xor(x, 0), [BOOL]),
     "an integer divided by one is a float": (lambda w, x: w.divide(x, 1), [I64]),
     "an integer times 1.0 is a float": (lambda w, x: w.multiply(x, 1.0), [I64]),
     "True + 0 is an integer": (lambda w, x: w.add(x, 0), [BOOL]),

@@ -13,7 +13,7 @@ from miniflow.errors import ModelFileError
 from miniflow.files.arrays import read_arrays, sealed, write_arrays
 from miniflow.optimizers import SGD, Adam
 from miniflow.training.callbacks import KeepBest
-from miniflow.training.checkpoints import ThreadsWarning
+from miniflow.training.changes import ThreadsWarning
 
 
 def test_another_trainings_checkpoint_is_refused_and_says_what_differs(
@@ -45,7 +45,7 @@ def test_another_number_of_threads_is_warned_about(
     path, p = tmp_path / "c", problem()
     monkeypatch.setattr("miniflow.training.checkpoints.thread_count", lambda: 2)
     train(problem(), path, 1)
-    monkeypatch.setattr("miniflow.training.checkpoints.thread_count", lambda: 64)
+    monkeypatch.setattr("miniflow.training.changes.thread_count", lambda: 64)
     with pytest.warns(ThreadsWarning, match="with 2 threads, and now there are 64"):
         history = train(p, path, 2)
     assert len(history) == 2

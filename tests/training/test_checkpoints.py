@@ -24,7 +24,7 @@ from miniflow.training.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from miniflow.training.checkpoints import SettingsWarning
+from miniflow.training.changes import SettingsWarning
 
 OPTIMIZERS = [
     lambda: SGD(0.1),

@@ -1,5 +1,6 @@
 """What optimizers of 0.1.0 kept otherwise is read as what they keep today: the mean square itself
-in the place of its root, and float16 in the place of float32.
+in the place of its root, and float16 in the place of float32. Whoever drew random numbers then is
+told that they are others now.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import miniflow as mf
 from miniflow.files.arrays import read_arrays, write_arrays
+from miniflow.training.changes import RandomNumbersWarning
 
 ROWS = np.random.default_rng(0).normal(size=(32, 3))
 
@@ -59,3 +61,41 @@ def test_a_training_goes_on_from_what_0_1_0_kept(make: Any, dtype: type, tmp_pat
         right.astype(float),
         rtol=1e-5 if dtype is np.float32 else 1e-2,
     )
+
+
+def go_on(path: Path, draws: list[str], epochs: int) -> None:
+    x, y, seed = mf.layers.Input((4, 4), name="X"), mf.Input("y"), mf.Seed()
+    hidden = mf.layers.Dense(5, rng=0)(mf.Flatten(x))
+    if "Dropout" in draws:
+        hidden = mf.Dropout(hidden, seed)
+    data = mf.datasets.Dataset(
+        np.arange(320, dtype="f4").reshape(20, 4, 4) / 320, np.arange(20) % 5
+    )
+    given = mf.augmented(data) if "augmentation" in draws else data
+    options = {"batch_size": 8, "rng": 1, "progress": "none", "backend": "numpy"}
+    mf.fit(
+        mf.CrossEntropyWithSoftmax(hidden, y), given, mf.SGD(0.1), epochs=epochs,
+        checkpoint=path, resume=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "draws", [[], ["Dropout"], ["augmentation"], ["Dropout", "augmentation"]], ids=str
+)
+def test_random_numbers_of_another_version_are_told_where_some_are_drawn(
+    draws: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "c"
+    go_on(path, draws, 1)
+    go_on(path, draws, 2)  # silently: the numbers are today's
+    arrays, about = read_arrays(path, "checkpoint")
+    del about["random_numbers"]  # 0.1.0 said nothing
+    write_arrays(path, "checkpoint", arrays, about)
+    if not draws:
+        go_on(path, draws, 3)
+        return
+    with pytest.warns(RandomNumbersWarning) as warned:
+        go_on(path, draws, 3)
+    [message] = [str(one.message) for one in warned]
+    assert f"a version of miniflow whose {' and '.join(draws)} drew other" in message
+    go_on(path, draws, 4)  # told once

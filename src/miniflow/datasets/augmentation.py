@@ -4,9 +4,11 @@ A digit that is moved by a pixel or leans over is the same digit. A network that
 variants of its examples knows that; it learns less by heart, and it bears with people who draw
 otherwise than the writers of MNIST.
 
-`augmented(digits.train)` stands wherever a data set for training does. What happens to an image is
-drawn from the generator that shuffles, so that a training that is resumed sees the same variants;
-without a generator, which is how one evaluates, the images come as they are.
+`augmented(digits.train)` stands wherever a data set for training does. What happens to the images
+of a batch is a function of a number (see `graph.random_numbers`), which is drawn from the generator
+that shuffles, so that a training that is resumed sees the same variants; without a generator, which
+is how one evaluates, the images come as they are. From the number to the pixels there are only
+operations that every processor rounds alike, so a variant is the same to the bit on all of them.
 """
 
 import math
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from miniflow.datasets import Dataset
 from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.errors import DataError
+from miniflow.graph.random_numbers import uniform
 from miniflow.graph.values import describe
 from miniflow.options import number
 
@@ -76,8 +79,8 @@ def augmented(
     >>> images[0].round(2)
     array([[0.  , 0.  , 0.  , 0.  , 0.  ],
            [0.  , 0.  , 0.  , 0.  , 0.  ],
-           [0.  , 0.  , 0.  , 0.08, 0.  ],
-           [0.  , 0.  , 0.03, 0.89, 0.  ],
+           [0.  , 0.  , 0.28, 0.36, 0.  ],
+           [0.  , 0.  , 0.16, 0.21, 0.  ],
            [0.  , 0.  , 0.  , 0.  , 0.  ]], dtype=float32)
     """
     if not hasattr(data, "batches"):
@@ -99,6 +102,8 @@ class Augmented:
         limits: how far the variants go.
         image_shape: (height, width, channels).
     """
+
+    draws_numbers = True  # of `random_numbers`: a checkpoint tells if they were others
 
     def __init__(self, data: Dataset, limits: Limits, image_shape: tuple[int, int, int]) -> None:
         self.data, self.limits, self.image_shape = data, limits, image_shape
@@ -140,14 +145,15 @@ class Augmented:
         if images.dtype.kind != "f":  # between two whole numbers there are fractions
             images = images.astype(np.float32)
         stack = images.reshape(-1, *self.image_shape)
-        drawn = rng.uniform(-1.0, 1.0, (4, len(stack)))
-        return warped(stack, self._maps(drawn)).reshape(images.shape)
+        drawn = uniform((4, len(stack)), int(rng.integers(2**63))).astype(np.float64)
+        return warped(stack, self._maps(drawn * 2 - 1)).reshape(images.shape)
 
     def _maps(self, drawn: Array) -> Array:
         """From numbers in [-1, 1) to affine maps, (n, 2, 3): where a pixel's value comes from."""
-        size = np.exp(drawn[0] * np.log1p(self.limits.scale))
-        angle = drawn[1] * np.deg2rad(self.limits.rotate)
-        across, along = np.cos(angle) / size, np.sin(angle) / size
+        widest = float(np.float32(math.log1p(self.limits.scale)))  # its last bits may differ
+        size = _exponential(drawn[0] * widest)
+        cosine, sine = _cosine_and_sine(drawn[1] * self.limits.rotate)
+        across, along = cosine / size, sine / size
         down, right = drawn[2:] * self.limits.shift
         return np.moveaxis(np.array([[across, along, down], [-along, across, right]]), -1, 0)
 
@@ -191,6 +197,35 @@ def warped(images: Array, maps: Array) -> Array:
     lower *= down
     upper += lower
     return upper.reshape(images.shape)
+
+
+# Functions made of + - * / alone: those of NumPy and of the system differ in their last bits.
+
+
+def _exponential(x: Array) -> Array:
+    """e^x: (e^(x / 64))^64, the inner one by its series."""
+    small, result = x / 64, np.ones_like(x)
+    for k in range(10, 0, -1):
+        result = 1 + small / k * result
+    for _ in range(6):
+        result = result * result
+    return result
+
+
+def _cosine_and_sine(degrees: Array) -> tuple[Array, Array]:
+    """By their series in an eighth of a turn either way, and whole quarters."""
+    quarters = np.rint(degrees / 90)
+    x = (degrees - 90 * quarters) * (math.pi / 180)
+    square, cosine, sine = x * x, np.ones_like(x), np.ones_like(x)
+    for k in range(18, 0, -2):
+        cosine = 1 - square / (k * (k - 1)) * cosine
+        sine = 1 - square / (k * (k + 1)) * sine
+    sine = sine * x
+    turns = quarters.astype(np.int64) % 4
+    return (
+        np.choose(turns, [cosine, -sine, -cosine, sine]),
+        np.choose(turns, [sine, cosine, -sine, -cosine]),
+    )
 
 
 def _places(row: Array, height: int, width: int, size: int, dtype: Any) -> Array:

@@ -115,6 +115,7 @@ class Node(Operators, NoNumber, Copied):
     is_trained = False  # whether optimizers update it
     _is_fed_pixels = False  # whether `fit` has fed it from a data set of bytes, as fractions
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
+    draws_numbers = False  # whether its value has random numbers in it, of `random_numbers`
     chooses = False  # whether entries of some of its inputs may be left out, as `Where` does
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
     # How the loss of a data set follows from those of its batches: see `divisor`.

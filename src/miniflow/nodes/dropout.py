@@ -14,6 +14,7 @@ import numpy as np
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Node, Op
 from miniflow.graph.checks import number, whole
+from miniflow.graph.random_numbers import MOST_ENTRIES, STREAMS, uniform
 from miniflow.graph.values import describe, promote, shape_of, where
 
 NOT_FED = -1
@@ -45,11 +46,15 @@ class Dropout(Op):
     Args:
         x: any shape.
         seed: a `Seed`, or any node or number that is a whole number ≥ 0 while training and negative
-            otherwise.
+            otherwise; all its 64 bits count.
         rate: the probability that an entry is dropped, 0 ≤ rate < 1; 0.5 by default.
-        stream: distinguishes the nodes that share a seed; by default a number that none of the
-            others has: 0 for the first, 1 for the second.
+        stream: distinguishes the nodes that share a seed, below 2**32; by default a number that
+            none of the others has: 0 for the first, 1 for the second.
         name: None by default.
+
+    An entry is dropped where a number in [0, 1) is less than the rate: a function of the seed, the
+    stream and the entry's place in C order, of 32-bit integer arithmetic, the same on every backend
+    and machine (see `graph.random_numbers`).
 
     Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
     overfitting", 2014.
@@ -62,6 +67,8 @@ class Dropout(Op):
     >>> sorted(set(mf.value(dropped, {seed: 1}).tolist()))
     [0.0, 2.0]
     """
+
+    draws_numbers = True
 
     def __init__(
         self,
@@ -76,12 +83,21 @@ class Dropout(Op):
         Op.__init__(self, x, seed, name=name)
         self.rate = number(self, "rate", rate, below=1.0)
         self.stream = following if stream is None else whole(self, "stream", stream, least=0)
+        if self.stream >= STREAMS:
+            raise GraphError(f"{self}: stream is below 2**32, not {self.stream}.")
 
     def validate(self, x: Any, seed: Any) -> None:
-        if shape_of(seed) or not np.issubdtype(np.asarray(seed).dtype, np.integer):
+        is_whole = np.issubdtype(np.asarray(seed).dtype, np.integer)
+        if shape_of(seed) or not is_whole or (type(seed) is int and seed >= 2**63):
             raise GraphError(
                 f"{self}: {self.inbound_nodes[1].label} is {describe(seed)}; it must be a whole "
-                "number."
+                "number below 2**63, or an np.uint64."
+            )
+
+        if math.prod(shape_of(x)) > MOST_ENTRIES and not _is_not_fed(seed):
+            raise GraphError(
+                f"{self}: of shape {shape_of(x)}, which are more entries than the 2**32 for which "
+                "a seed has numbers."
             )
 
     def compute(self, x: Any, seed: Any) -> Any:
@@ -108,32 +124,3 @@ def _stream_after_those_of(seed: Any) -> int:
 def _is_not_fed(seed: Any) -> bool:
     """Whether the seed is known to be none: then a recording, and a model file, has no dropout."""
     return type(seed) is int and seed < 0
-
-
-def uniform(shape: tuple[int, ...], seed: Any, stream: int) -> Any:
-    """Numbers in [0, 1), each a function of the seed, the stream and its place; float64.
-
-    A counter is squared again and again, and its halves exchanged: arithmetic of whole numbers that
-    wraps around at 64 bits, the same in every backend.
-
-    Source: B. Widynski, "Squares: a fast counter-based RNG", 2020.
-    """
-    whole = np.reshape(seed, (1,))  # an array, whose arithmetic wraps around without a word
-    number = whole.astype(np.uint64) * _STRIDE + np.uint64(stream * 0xD1B54A32D192ED03 % 2**64)
-    key = _squared(number, _KEY) * np.uint64(2) + np.uint64(1)
-    places = np.arange(math.prod(shape)).astype(np.uint64)
-    bits = _squared(places, key) // np.uint64(2**32)
-    return np.reshape(bits.astype(np.float64) * 2.0**-32, shape)
-
-
-_STRIDE, _KEY = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC58EFD154CE32F6D)
-
-
-def _squared(counter: Any, key: Any) -> Any:
-    """Four rounds; the upper half of the 64 bits is as good as random."""
-    x = counter * key
-    y, z = x, x + key
-    for added in (y, z, y):
-        x = x * x + added
-        x = x // np.uint64(2**32) + x * np.uint64(2**32)
-    return x * x + z

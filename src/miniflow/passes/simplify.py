@@ -63,6 +63,10 @@ _TABLE: Final = (
     algebra("multiply(x, 1)", "x"),
     algebra("divide(x, 1)", "x"),
     algebra("power(x, 1)", "x"),
+    algebra("bitwise_or(x, 0)", "x"),
+    algebra("bitwise_xor(x, 0)", "x"),
+    algebra("left_shift(x, 0)", "x"),
+    algebra("right_shift(x, 0)", "x"),
     # Signs.
     algebra("subtract(0, x)", "negative(x)"),
     algebra("multiply(x, -1)", "negative(x)"),

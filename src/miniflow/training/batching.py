@@ -85,6 +85,7 @@ class _PairBatches:
         self._data, self._images, self._labels = data, images, labels
         # The node that is fed bytes as fractions, if there is one.
         self.pixels = images if getattr(data, "has_pixels", False) else None
+        self.draws_numbers = bool(getattr(data, "draws_numbers", False))
 
     @property
     def examples(self) -> int | None:

@@ -8,7 +8,8 @@ threads, if it is given the same data, optimizer and callbacks again; code is no
 The file says which backend the training runs on, and how many threads. Another backend, asked for
 by name, is refused: whoever wants it can start a training with it. Another number of threads is
 only warned about: it is a matter of the machine that a training moved to, where there may be no way
-back, and what is learned there is as good, though not the same to the last bit.
+back, and what is learned there is as good, though not the same to the last bit. So are random
+numbers that another version of miniflow drew otherwise, if the training draws any.
 
 A new checkpoint does not replace the last one but moves it aside, from `checkpoint.safetensors` to
 `checkpoint.previous.safetensors`, and not before the new one is on the disk. So a full disk or a
@@ -22,7 +23,6 @@ from __future__ import annotations
 import copy
 import os
 import pathlib
-import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -31,27 +31,25 @@ import numpy as np
 from miniflow.compiler.threads import thread_count
 from miniflow.errors import ModelFileError, shown
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
+from miniflow.graph import random_numbers
 from miniflow.graph.places import users_level
 from miniflow.options import number, whole
+from miniflow.training.changes import (
+    as_printed,
+    tell_random_numbers,
+    tell_settings,
+    tell_threads,
+)
 from miniflow.training.history import Epoch, History
 from miniflow.training.stepping import backend_names
 
 if TYPE_CHECKING:
-    from miniflow.optimizers import Optimizer
     from miniflow.training.callbacks import Callback
     from miniflow.training.fit import Training
 
 
-class ThreadsWarning(UserWarning):
-    """A training goes on with another number of threads: its last bits may come out differently."""
-
-
 class CheckpointWarning(UserWarning):
     """The last checkpoint is damaged or missing, and a training goes on from the one before."""
-
-
-class SettingsWarning(UserWarning):
-    """A training goes on with other settings of the optimizer than it was begun with."""
 
 
 def previous_path(path: Path) -> pathlib.Path:
@@ -92,6 +90,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
         "lr": None if callable(training.optimizer.lr) else training.optimizer.lr,
         "settings": training.settings,
         "rng": _as_json(training.rng.bit_generator.state),
+        "random_numbers": random_numbers.VERSION,
         "states": states,
     }
     is_whole = _epoch_of(path) is not None
@@ -149,15 +148,9 @@ def load_checkpoint(path: Path, training: Training) -> None:
         raise ModelFileError(
             f"{path}: is damaged: {type(error).__name__}: {shown(error)}."
         ) from error
-    _tell_settings(path, given, training)
-    if (now := thread_count()) != (then := about.get("threads")):
-        threads = shown(then or "an unknown number of", 40)
-        warnings.warn(
-            f"{path}: was written by a training with {threads} threads, and "
-            f"now there are {now or 'an unknown number'}: the result may differ in its last bits.",
-            ThreadsWarning,
-            stacklevel=users_level(),
-        )
+    tell_settings(path, given, training)
+    tell_random_numbers(path, about, training)
+    tell_threads(path, about)
 
 
 def _as_kept_today(
@@ -228,7 +221,7 @@ def _belongs_to(training: Training) -> dict[str, Any]:
     lr = training.optimizer.lr
     return {
         "optimizer": type(training.optimizer).__name__,
-        "schedule": _as_printed(lr) if callable(lr) else None,
+        "schedule": as_printed(lr) if callable(lr) else None,
         "clipping": training.optimizer.clipping,
         "parameters": [parameter.name for parameter in training.parameters],
         "arrays": {name: _kind(array) for name, array in _live_arrays(training).items()},
@@ -238,46 +231,6 @@ def _belongs_to(training: Training) -> dict[str, Any]:
         "examples": training.data.examples,
         "generator": type(training.rng.bit_generator).__name__,
     }
-
-
-def _as_printed(schedule: Any) -> str:
-    """A schedule as it prints; a function without its address, which is another in each process."""
-    return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(schedule))
-
-
-def printed_settings(optimizer: Optimizer) -> dict[str, str]:
-    """The settings that a training goes on with though others may be given, as they print.
-
-    >>> from miniflow.optimizers import SGD
-    >>> printed_settings(SGD(0.1, momentum=0.9))
-    {'lr': '0.1', 'momentum': '0.9', 'nesterov': 'False', 'weight_decay': '0.0'}
-    """
-    apart = ("slots", "clipping")  # what has to be the same is looked at elsewhere
-    settings = {k: _as_printed(v) for k, v in optimizer.settings().items() if k not in apart}
-    return settings if callable(optimizer.lr) else {"lr": repr(optimizer.lr), **settings}
-
-
-def _tell_settings(path: Path, given: dict[str, str], training: Training) -> None:
-    """Warn of settings that are not those that the training was begun with, and say which hold."""
-    then, told = training.settings, []
-    for name in given:
-        if name not in then or given[name] == then[name]:
-            continue
-        if name != "lr":
-            told.append(f"{name} was {shown(then[name])} and is {given[name]} from here on")
-            then[name] = given[name]
-        elif given["lr"] != (now := repr(training.optimizer.lr)):
-            since = "" if now == then["lr"] else f", {now} by now,"
-            told.append(
-                f"lr was {shown(then['lr'])}{since} and stays so, {given['lr']} is not used"
-            )
-    if told:
-        warnings.warn(
-            f"{path}: the training was begun with other settings of "
-            f"{type(training.optimizer).__name__}: {'; '.join(told)}.",
-            SettingsWarning,
-            stacklevel=users_level(),
-        )
 
 
 def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> None:

@@ -33,10 +33,10 @@ from miniflow.options import OptionError, file_path, flag, generator, whole, wit
 from miniflow.training.averages import Totals
 from miniflow.training.batching import Batch, Batches, batches_for
 from miniflow.training.callbacks import Callback
+from miniflow.training.changes import printed_settings
 from miniflow.training.checkpoints import (
     checkpoint_exists,
     load_checkpoint,
-    printed_settings,
     save_checkpoint,
     with_what_is_left,
 )

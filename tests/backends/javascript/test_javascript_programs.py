@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from conformance import CASES
@@ -11,6 +13,7 @@ from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
 import miniflow as mf
+from miniflow.backends.javascript import to_javascript
 from miniflow.backends.numpy import lower
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.passes import optimize
@@ -194,3 +197,21 @@ def test_optimizers_of_a_compiled_graph(optimizer):
     for parameter in (W, b):
         ours = told.arguments[names.index(parameter.name)]
         np.testing.assert_allclose(ours, parameter.value, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (7,), (4, 2, 3)])
+def test_dropout_draws_the_same_numbers_and_no_bigint_in_its_loops(shape):
+    x, seed = mf.Input("x"), mf.Seed()
+    streams = [mf.Dropout(x, seed, 0.4) for _ in range(2)]
+    compiled = mf.compile(streams[0] + 2.0 * streams[1], backend="numpy")
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    feeds = [{x: values, seed: number} for number in (0, 1, 2**32 + 5, 2**63 - 1)]
+    expected = [compiled(feed) for feed in feeds]
+    code = to_javascript(compiled.program)
+    loops = re.findall(r"for \(let i.*?\n    }", code, re.DOTALL)
+    assert len(loops) == 1
+    assert "imul" in loops[0]
+    assert not re.search(r"BigInt|\dn\b", loops[0])
+    [told] = run([Job(compiled.program, [arguments_of(compiled, feed) for feed in feeds])])
+    for one, value in zip(told, expected, strict=True):
+        assert np.array_equal(one.results[0], value)
