@@ -20,7 +20,9 @@ import zlib
 Path = str | os.PathLike[str]
 
 
-def write_bytes(path: Path, data: bytes, *, old_to: Path | None = None) -> None:
+def write_bytes(
+    path: Path, data: bytes, *, old_to: Path | None = None, flushed: bool = True
+) -> None:
     r"""Replace the file at `path` by one that holds `data`, in one step.
 
     The folder must exist. A file that is replaced keeps its permissions; a new one gets those that
@@ -29,6 +31,9 @@ def write_bytes(path: Path, data: bytes, *, old_to: Path | None = None) -> None:
     With `old_to` the old file is kept under that name, in the same folder. It is moved when the new
     one is already on the disk, so that these are two steps: a process that is killed between them
     leaves the old file there.
+
+    What can be made again need not be `flushed` to the disk, which takes milliseconds: a power cut
+    may then leave less of it, and whoever reads it must notice.
 
     Raises `OSError` (or the subclass that fits: `FileNotFoundError` for a missing folder,
     `PermissionError`, ...), whose `filename` is `path`, if the file cannot be written; then the old
@@ -43,7 +48,7 @@ def write_bytes(path: Path, data: bytes, *, old_to: Path | None = None) -> None:
     b'epoch,loss\n'
     """
     try:
-        _replace(os.path.realpath(path), data, old_to)
+        _replace(os.path.realpath(path), data, old_to, flushed)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
@@ -80,14 +85,15 @@ def _temporary(target: str) -> str:
     return os.path.join(folder, f".miniflow-{zlib.crc32(os.fsencode(name)):08x}-")
 
 
-def _replace(target: str, data: bytes, old_to: Path | None) -> None:
+def _replace(target: str, data: bytes, old_to: Path | None, flushed: bool) -> None:
     permissions = _permissions_of_regular_file(target)
     temporary = f"{_temporary(target)}{secrets.token_hex(8)}.part"
     try:
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if flushed:
+                os.fsync(file.fileno())
         if permissions is not None:
             os.chmod(temporary, permissions)
         if old_to is None or permissions is None:
@@ -97,7 +103,8 @@ def _replace(target: str, data: bytes, old_to: Path | None) -> None:
     finally:  # after a success there is nothing left to remove
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-    _flush_folder(os.path.dirname(target))
+    if flushed:
+        _flush_folder(os.path.dirname(target))
 
 
 def _replace_both(temporary: str, target: str, old_to: str) -> None:

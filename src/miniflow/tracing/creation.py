@@ -8,6 +8,7 @@ something traced into it is refused.) Extension modules that call NumPy by name,
 generators among them, take what they get for real memory: they are given the real functions.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -180,10 +181,18 @@ _REAL.__dict__.update(vars(np))
 
 def _extensions_that_use(numpy: ModuleType) -> list[ModuleType]:
     """The loaded modules of compiled code that know NumPy as `np`."""
+    extensions = _extensions(tuple(map(id, list(sys.modules.values()))))
+    return [module for module in extensions if module.__dict__.get("np") is numpy]
+
+
+@functools.lru_cache(maxsize=1)
+def _extensions(loaded: tuple[int, ...]) -> list[ModuleType]:
+    """Those of compiled code among the modules. There may be thousands: they are looked into anew
+    when others are loaded than before.
+    """
     return [
         module
         for module in list(sys.modules.values())
-        if getattr(module, "__dict__", {}).get("np") is numpy
         if isinstance(
             getattr(getattr(module, "__spec__", None), "loader", None), ExtensionFileLoader
         )

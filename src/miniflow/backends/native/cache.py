@@ -136,4 +136,4 @@ def write(key: str, data: bytes) -> None:
         for place in (*reversed(where.parents), where):  # `parents=True` would forget the mode
             if not place.exists():
                 place.mkdir(mode=0o700, exist_ok=True)
-        write_bytes(where / key, hashlib.sha256(data).digest() + data)
+        write_bytes(where / key, hashlib.sha256(data).digest() + data, flushed=False)
