@@ -1,7 +1,7 @@
 # Two commands for a fresh clone, with nothing but Python 3.11+ and make:
 #
 #   make digits    set up .venv and train the digit recogniser on MNIST
-#   make test      set up .venv and run the tests, but for the slow ones
+#   make test      set up .venv and run the quick tests, one of each kind
 #
 # Everything is installed into .venv, once; it is brought up to date when pyproject.toml changes.
 
@@ -16,8 +16,8 @@ endif
 
 help:
 	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
-	@echo "make test        run the tests, but for the slow ones; some minutes"
-	@echo "make test-all    run every test, as .ci/run does; about twice as long"
+	@echo "make test        run the quick tests: one of each kind; four minutes on two cores"
+	@echo "make test-all    run every test, as .ci/run does; ten minutes on two cores"
 	@echo "make page-model  train the model that comes with miniflow anew; some five minutes"
 	@echo "make lint        formatting, lint and types"
 	@echo "make bench       race against the peers (RACE=mlp-128 for one); takes a while"
@@ -32,6 +32,9 @@ digits: .venv/for-running
 
 # A module's tests stay together in one process: its fixtures are made once.
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope
+
+# Tests start many processes: what one has compiled to bytecode is kept for the next.
+test test-all: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/for-testing
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"

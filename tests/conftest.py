@@ -1,7 +1,12 @@
-"""What all tests share: Hypothesis's settings, and a watch over passes that are left open.
+"""What all tests share: what a quick run leaves out, Hypothesis's settings, and a watch over passes
+that are left open.
 
 A test that takes seconds says so, with `@pytest.mark.slow`: `make test` leaves it out, and CI runs
-it. Tests run in several processes at once, a module in one of them, and in any order.
+it. A table of tests that asks one question of many dtypes or backends says which of its arguments
+are that breadth, with `@pytest.mark.breadth("dtype", "backend")`: of the cells that differ in
+nothing else a quick run takes one, of each row another, and the others are slow. Hypothesis draws
+fewer examples there. Tests run in several processes at once, a module in one of them, and in any
+order.
 
 pytest puts this folder on the import path, so test modules import `conformance` (node classes in
 the lab's raw style) and `factories` (what property tests are made from) by name.
@@ -13,6 +18,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from breadth import mark_breadth
 from hypothesis import HealthCheck, settings
 
 from miniflow.graph.plans import passes_under_way
@@ -27,14 +33,21 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
+settings.register_profile("quick", settings.get_profile("dev"), max_examples=6)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if "not slow" in config.getoption("markexpr") and "HYPOTHESIS_PROFILE" not in os.environ:
+        settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Processes that share the tests must agree on their names."""
     for item in items:
-        if " at 0x" in item.nodeid:
+        if " at 0x" in item.nodeid:  # processes that share the tests must agree on their names
             raise pytest.UsageError(f"{item.nodeid}: another name in each process, by its address")
+    mark_breadth(items)
 
 
 def pytest_collection_finish() -> None:

@@ -27,6 +27,7 @@ def test_raw_class_agrees_with_built_in_nodes(name: str, dtype: type) -> None:
         np.testing.assert_allclose(gradient, wanted, **tolerance)
 
 
+@pytest.mark.breadth("dtype")
 @every_case
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_raw_class_agrees_with_finite_differences(name: str, dtype: type) -> None:

@@ -6,6 +6,7 @@ layers below, and none of its own layer. A new room has to be given its place he
 
 import ast
 import builtins
+import functools
 import importlib
 import subprocess
 import sys
@@ -49,10 +50,15 @@ FRONT_DOORS = {"__init__", "__main__"}
 WITH_NODE_CLASSES = {"nodes", "layers", "estimator", "digit_page", "udacity", "lab", "cli"}
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported_by(path: Path) -> Iterator[str]:
     """The rooms of miniflow that a file imports at run time, wherever in the file it does so."""
     skipped: set[ast.AST] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             skipped.update(inner for child in node.body for inner in ast.walk(child))
         if node in skipped:
@@ -75,33 +81,30 @@ def files_of(room: str) -> list[Path]:
     return sorted((SOURCE / room).rglob("*.py")) or [SOURCE / f"{room}.py"]
 
 
-def imports_between_rooms() -> dict[str, set[str]]:
-    rooms: dict[str, set[str]] = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-        if room not in FRONT_DOORS:
-            rooms.setdefault(room, set()).update(set(imported_by(path)) - {room})
-    return rooms
+def rooms() -> set[str]:
+    paths = SOURCE.rglob("*.py")
+    return {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in paths} - FRONT_DOORS
 
 
-IMPORTS = imports_between_rooms()
+def imports_of(room: str) -> set[str]:
+    return {other for path in files_of(room) for other in imported_by(path)} - {room}
 
 
 def test_every_room_has_its_place() -> None:
-    assert IMPORTS.keys() <= PLACE.keys(), "give the new room its layer in LAYERS"
-    assert len(IMPORTS) > 5
+    assert rooms() <= PLACE.keys(), "give the new room its layer in LAYERS"
+    assert len(rooms()) > 5
 
 
-@pytest.mark.parametrize("room", sorted(IMPORTS))
+@pytest.mark.parametrize("room", sorted(rooms()))
 def test_room_imports_nothing_that_stands_beside_or_above_it(room: str) -> None:
-    assert not {other for other in IMPORTS[room] if PLACE[other] >= PLACE[room]}
+    assert not {other for other in imports_of(room) if PLACE[other] >= PLACE[room]}
 
 
-@pytest.mark.parametrize("room", sorted(IMPORTS.keys() - WITH_NODE_CLASSES))
+@pytest.mark.parametrize("room", sorted(rooms() - WITH_NODE_CLASSES))
 def test_what_builds_no_graph_knows_no_node_class(room: str) -> None:
-    assert "nodes" not in IMPORTS[room]
+    assert "nodes" not in imports_of(room)
     for path in files_of(room):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             named: set[str] = set()  # through the front door
             if isinstance(node, ast.ImportFrom) and node.module == "miniflow":
                 named = {alias.name for alias in node.names}
@@ -112,7 +115,7 @@ def test_what_builds_no_graph_knows_no_node_class(room: str) -> None:
 
 def test_no_pass_asks_a_clock_or_draws_a_number() -> None:
     for path in (SOURCE / "passes").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
@@ -128,7 +131,7 @@ def test_no_backend_imports_another(backend: str) -> None:
     others = {f"miniflow.backends.{name}" for name in BACKENDS if name != backend}
     folder = BACKENDS[backend]
     for path in folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -156,9 +159,9 @@ def test_the_list_of_backends_is_read_without_loading_what_they_take_to_lower() 
 
 
 def test_node_families_import_the_graph_and_numpy_alone() -> None:
-    assert IMPORTS["nodes"] <= {"graph", "errors"}
+    assert imports_of("nodes") <= {"graph", "errors"}
     for path in (SOURCE / "nodes").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
@@ -215,11 +218,7 @@ def test_star_import_names_exist_and_come_once() -> None:
 
 
 def test_type_checkers_are_told_of_every_name_that_is_loaded_later() -> None:
-    (block,) = (
-        node
-        for node in ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8")).body
-        if isinstance(node, ast.If)
-    )
+    (block,) = (node for node in tree(SOURCE / "__init__.py").body if isinstance(node, ast.If))
     told = {
         alias.asname: statement.module.removeprefix("miniflow").lstrip(".")
         for statement in block.body
@@ -235,7 +234,7 @@ def test_every_node_family_is_handed_on() -> None:
         name
         for path in (SOURCE / "nodes").glob("*.py")
         if path.name != "sliding.py"  # the geometry of windows, no family
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in tree(path).body
         if isinstance(node, ast.ClassDef) and not (name := node.name).startswith("_")
     }
     assert classes - {"Reduction"} <= set(mf.__all__)

@@ -96,6 +96,7 @@ def test_mistake_in_a_learners_node_fails_its_exercise() -> None:
         run(MUL, given=star_import() | {"Mul": Mul})
 
 
+@pytest.mark.breadth("learner")
 @pytest.mark.parametrize("learner", [False, True], ids=["built in", "a learner's"])
 def test_training_loop_of_one_layer_reaches_90_percent(
     learner: bool,

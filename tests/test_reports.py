@@ -153,6 +153,7 @@ def confusion(classes: int, seed: int = 0) -> NDArray[np.int64]:
 LONG = "a class whose name is much too long to be written: {}"
 
 
+@pytest.mark.breadth("name")
 @pytest.mark.parametrize(
     ("classes", "name"),
     [(1, "{}"), (3, "{}"), (10, "{}"), (26, "{}"), (60, "{}"), (3, LONG), (12, LONG)],

@@ -27,8 +27,8 @@ def quiet():
         yield
 
 
-def assert_all_agree(some, **options):
-    for planned in (False, True):
+def assert_all_agree(some, ways=(False, True), **options):
+    for planned in ways:
         program, arguments = program_of_many(some, as_literals=planned, are_computed=planned)
         assert_agrees(lower, program, arguments, **options)
 
@@ -38,9 +38,12 @@ def test_elementwise_of_one_operand(name):
     assert_all_agree([(name, (x,), {}) for x in SAMPLES])
 
 
+@pytest.mark.breadth("planned")
+@pytest.mark.parametrize("planned", [False, True])
 @pytest.mark.parametrize("name", cases.TWO_OPERANDS)
-def test_elementwise_of_two_operands(name):
-    assert_all_agree([(name, pair, {}) for pair in itertools.product(SAMPLES, SAMPLES)])
+def test_elementwise_of_two_operands(name, planned):
+    pairs = itertools.product(SAMPLES, SAMPLES)
+    assert_all_agree([(name, pair, {}) for pair in pairs], [planned])
 
 
 def test_where():
@@ -110,6 +113,7 @@ def test_gathers_and_scatters(dtype):
     assert_all_agree(cases.gathers_and_scatters(dtype))
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint64])
 def test_many_indices(dtype):
     rng = np.random.default_rng(11)

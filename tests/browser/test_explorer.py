@@ -12,12 +12,14 @@ from exploring import END, LEFT, RIGHT, check_every_step, read
 import miniflow as mf
 
 
+@pytest.mark.breadth("make")
 @pytest.mark.parametrize("make", [case_study, own_class, in_place, network])
 def test_every_number_on_the_way_is_the_interpreters(explore: Any, make: Any) -> None:
     graph = make()
     check_every_step(explore(graph), *graph)
 
 
+@pytest.mark.slow
 def test_going_back_shows_each_step_as_it_was(explore: Any) -> None:
     browser = explore(case_study())
     forth = [read(browser)]
@@ -64,6 +66,7 @@ def test_users_own_code_is_shown_with_its_file_and_line(explore: Any) -> None:
     assert "self.value = self.inbound_nodes[0].value ** 3  # </script> is only a remark" in code
 
 
+@pytest.mark.slow
 def test_code_that_was_never_in_a_file_is_said_to_be_unavailable(explore: Any) -> None:
     given: dict[str, Any] = {"mf": mf}
     exec(
@@ -95,6 +98,7 @@ def test_large_arrays_are_summarised_and_small_ones_are_whole(explore: Any) -> N
     assert browser.text(".panel .quantity .number") == read(browser)["cards"]["n4"].split()[2][:-1]
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite_are_shown_as_what_they_are(explore: Any) -> None:
     x = mf.Input("x")
     with np.errstate(all="ignore"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from explorer_graphs import Choosy, Graph, case_study, network
 from exploring import END, check_every_step, close, read, train
 
@@ -12,6 +13,7 @@ import miniflow as mf
 from miniflow.graph.plans import ancestors_in_order
 
 
+@pytest.mark.slow
 def test_edited_weight_gives_the_interpreters_numbers(explore: Any) -> None:
     graph = network()
     browser = explore(graph)
@@ -23,6 +25,7 @@ def test_edited_weight_gives_the_interpreters_numbers(explore: Any) -> None:
     check_every_step(browser, *graph, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_edited_inputs_recompute_everything_that_is_shown(explore: Any) -> None:
     graph = case_study()
     browser = explore(graph)
@@ -76,6 +79,7 @@ def kept(browser: Any, node: int) -> Any:
     return browser.script(f"return [...{numbers}]")
 
 
+@pytest.mark.slow
 def test_learning_rate_and_optimizer_are_the_users(explore: Any) -> None:
     graph = network(np.float32)
     browser = explore(graph, optimizer=mf.Adam(0.1))
@@ -93,6 +97,7 @@ def test_learning_rate_and_optimizer_are_the_users(explore: Any) -> None:
     assert browser.text(".training h3") == "Train with Adam"
 
 
+@pytest.mark.slow
 def test_labels_stay_whole_and_are_refused_out_of_range(explore: Any) -> None:
     graph = network()
     browser = explore(graph)
@@ -108,6 +113,7 @@ def test_labels_stay_whole_and_are_refused_out_of_range(explore: Any) -> None:
     check_every_step(browser, graph.output, {**graph.feed, y: labels}, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_graph_that_cannot_be_recorded_steps_through_its_numbers_and_says_why(explore: Any) -> None:
     x = mf.Input("x")
     graph = Graph(Choosy(x) * 4, {x: -2.0})

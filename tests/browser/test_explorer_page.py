@@ -28,6 +28,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Path, Any]:
 # --- Keys, fingers, sizes
 
 
+@pytest.mark.slow
 def test_everything_can_be_done_with_the_keyboard(browser: Any, large: Any) -> None:
     browser.open(large[1])
     reached: list[str] = []
@@ -60,6 +61,7 @@ def test_everything_can_be_done_with_the_keyboard(browser: Any, large: Any) -> N
     assert browser.find(".sentence").get_attribute("aria-live") == "polite"
 
 
+@pytest.mark.slow
 def test_groups_open_and_close_where_the_layout_says(browser: Any, large: Any) -> None:
     _, page, data = large
     browser.open(page)
@@ -81,6 +83,7 @@ def test_groups_open_and_close_where_the_layout_says(browser: Any, large: Any) -
     assert set(read(browser)["cards"]) == {card[0] for card in closed["cards"]}
 
 
+@pytest.mark.slow
 def test_finger_taps_a_node_and_swipes_through_the_steps(explore: Any) -> None:
     browser = explore(case_study(), size=(390, 844))
     middle = (
@@ -99,6 +102,7 @@ def test_finger_taps_a_node_and_swipes_through_the_steps(explore: Any) -> None:
     assert read(browser)["position"] == 3
 
 
+@pytest.mark.breadth("size", "dark")
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [(390, 844), (1440, 900)], ids=["phone", "desktop"])
 def test_page_fits_its_window_and_is_silent(
@@ -120,6 +124,7 @@ def test_page_fits_its_window_and_is_silent(
     assert browser.errors() == []
 
 
+@pytest.mark.slow
 def test_page_asks_for_nothing_but_itself(explore: Any, tmp_path: Path) -> None:
     browser = explore(network())
     train(browser, "10 steps")
@@ -153,6 +158,7 @@ def test_names_and_titles_are_only_names(browser: Any, tmp_path: Path) -> None:
 # --- Two hundred nodes
 
 
+@pytest.mark.slow
 def test_two_hundred_nodes_stay_light(browser: Any, large: Any) -> None:
     graph, page, _ = large
     assert len(ancestors_in_order(graph.output)) == 200
@@ -185,6 +191,7 @@ def check_some_steps(browser: Any, graph: Graph) -> None:
 # --- The other two uses
 
 
+@pytest.mark.slow
 def test_several_explorers_stand_on_one_page(browser: Any, tmp_path: Path) -> None:
     parts = []
     for graph in (case_study(), case_study(), network()):
@@ -204,6 +211,7 @@ def test_several_explorers_stand_on_one_page(browser: Any, tmp_path: Path) -> No
     assert browser.script(positions) == [0, 2, 0]
 
 
+@pytest.mark.slow
 def test_widgets_module_renders_into_a_notebooks_cell(browser: Any, tmp_path: Path) -> None:
     pytest.importorskip("anywidget", reason="anywidget is not installed")
     graph = own_class()

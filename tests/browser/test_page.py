@@ -81,6 +81,7 @@ def test_a_digit_drawn_with_the_mouse_is_read_while_it_is_drawn(
     )
 
 
+@pytest.mark.slow
 def test_a_finger_draws_and_does_not_scroll_the_page(browser: Any, trained: Trained) -> None:
     browser.open(trained.page, browser.PHONE)
     box = browser.script(
@@ -122,6 +123,7 @@ def test_the_probabilities_are_what_predict_says(
     assert len(shown) == 10
 
 
+@pytest.mark.slow
 def test_the_switch_shows_what_fitting_is_good_for(browser: Any, trained: Trained) -> None:
     browser.open(trained.page)
     fitted = draw(browser, LITTLE_SEVEN)
@@ -148,6 +150,7 @@ def log_probability_gradient(loss: mf.Node, feed: dict[mf.Node, Any], X: mf.Node
     return -gradient.ravel()
 
 
+@pytest.mark.slow
 def test_the_gradient_is_the_interpreters(browser: Any, trained: Trained) -> None:
     network = trained.network
     browser.open(trained.page)
@@ -162,6 +165,7 @@ def test_the_gradient_is_the_interpreters(browser: Any, trained: Trained) -> Non
     assert browser.text(".why h2") == "Why 7"
 
 
+@pytest.mark.slow
 def test_another_digit_can_be_chosen_to_be_explained(browser: Any, trained: Trained) -> None:
     network = trained.network
     browser.open(trained.page)
@@ -178,6 +182,7 @@ def test_another_digit_can_be_chosen_to_be_explained(browser: Any, trained: Trai
     assert browser.text(".why h2") == f"Why not {other}"
 
 
+@pytest.mark.slow
 def test_a_network_of_own_nodes_is_read_and_its_names_are_only_names(
     browser: Any, tmp_path: Path
 ) -> None:
@@ -199,6 +204,7 @@ def test_a_network_of_own_nodes_is_read_and_its_names_are_only_names(
     assert len(browser.find_all(".units button")) == 24
 
 
+@pytest.mark.slow
 def test_a_file_without_a_way_back_is_explained_by_small_differences(
     browser: Any, tmp_path: Path
 ) -> None:
@@ -225,6 +231,7 @@ def test_a_file_without_a_way_back_is_explained_by_small_differences(
 # --- The page
 
 
+@pytest.mark.slow
 def test_keys_undo_and_clear_and_move_the_choice(browser: Any, trained: Trained) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -257,6 +264,7 @@ def focused(browser: Any) -> str:
     return str(browser.script("return document.activeElement.className"))
 
 
+@pytest.mark.slow
 def test_a_second_finger_and_a_second_button_draw_nothing(browser: Any, trained: Trained) -> None:
     browser.open(trained.page)
     count = browser.script(
@@ -271,6 +279,7 @@ def test_a_second_finger_and_a_second_button_draw_nothing(browser: Any, trained:
     assert [len(stroke) for stroke in count] == [1]
 
 
+@pytest.mark.breadth("size", "dark")
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", ["DESKTOP", "PHONE"])
 def test_the_page_fits_and_everything_on_it_is_drawn(
@@ -287,6 +296,7 @@ def test_the_page_fits_and_everything_on_it_is_drawn(
     assert names == 0
 
 
+@pytest.mark.slow
 def test_several_pages_stand_in_one_document(
     browser: Any, trained: Trained, tmp_path: Path
 ) -> None:
@@ -301,6 +311,7 @@ def test_several_pages_stand_in_one_document(
     assert (first.text, second.text) == ("7", "–")
 
 
+@pytest.mark.slow
 def test_the_page_stands_in_a_report(browser: Any, trained: Trained, tmp_path: Path) -> None:
     from miniflow.digit_page import digit_fragment
     from miniflow.reports import Section, write_report
@@ -317,6 +328,7 @@ def test_the_page_stands_in_a_report(browser: Any, trained: Trained, tmp_path: P
     assert [link.text for link in browser.find_all("nav a")] == ["<notes>", "Draw a digit"]
 
 
+@pytest.mark.breadth("names", "hint")
 @pytest.mark.parametrize(
     ("names", "hint"),
     [

@@ -51,6 +51,7 @@ def test_the_numbers_are_those_of_the_reference_evaluator(browser: Any, page: Pa
     np.testing.assert_allclose(seen["gradient"], gradient.ravel(), atol=atol)
 
 
+@pytest.mark.slow
 def test_each_map_is_a_picture_of_its_values(browser: Any, page: Path) -> None:
     browser.open(page)
     first, second, *_ = draw(browser, SEVEN)["layers"]
@@ -64,6 +65,7 @@ def test_each_map_is_a_picture_of_its_values(browser: Any, page: Path) -> None:
         np.testing.assert_allclose(shown, paper + (ink - paper) * values / values.max(), atol=1)
 
 
+@pytest.mark.slow
 def test_a_map_is_chosen_by_mouse_and_by_key_and_its_kernel_shown(browser: Any, page: Path) -> None:
     from selenium.webdriver.common.keys import Keys
 
@@ -79,6 +81,7 @@ def test_a_map_is_chosen_by_mouse_and_by_key_and_its_kernel_shown(browser: Any, 
     assert chosen.count("true") == 1
 
 
+@pytest.mark.breadth("size", "dark")
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", ["DESKTOP", "PHONE"])
 def test_the_page_fits_and_everything_on_it_is_drawn(

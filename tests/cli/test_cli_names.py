@@ -73,6 +73,7 @@ def test_any_name_goes_through_every_command(place: bytes, environment: dict[str
     run(place, environment, "lab", "--folder", os.path.join(place, b"lab"), "list")
 
 
+@pytest.mark.breadth("arguments")
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize(
     "arguments",

@@ -38,6 +38,7 @@ def few_test_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("miniflow.datasets.digits.mnist", lambda: few)
 
 
+@pytest.mark.breadth("arguments")
 @pytest.mark.usefixtures("few_test_digits")
 @pytest.mark.parametrize("arguments", USES, ids=lambda arguments: arguments[0])
 def test_without_a_run_the_model_that_comes_with_miniflow_is_used_and_said_to_be(
@@ -53,6 +54,7 @@ def test_without_a_run_the_model_that_comes_with_miniflow_is_used_and_said_to_be
     assert (named.exit_code, named.stdout, named.stderr) == (0, result.stdout, "")
 
 
+@pytest.mark.breadth("arguments")
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("arguments", USES, ids=lambda arguments: arguments[0])
 def test_a_run_goes_first_and_digits_still_means_the_other(

@@ -192,33 +192,35 @@ def test_a_damaged_run_json_is_told(miniflow: Any, folder: pathlib.Path) -> None
         assert "run.json: is damaged" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("optimizer", "linear", "There is no optimizer 'linear'"),
-        ("batch_size", 0, "run.json: is damaged: The run: batch_size"),
-        ("seed", -1, "run.json: is damaged: The run: seed"),
-        ("epochs", -1, "run.json: is damaged: The run: epochs"),
-        ("epochs", 1e400, "run.json: is damaged"),
-        ("lr", -1.0, "lr"),
-        ("lr", float("nan"), "lr"),
-        ("backend", "gpu", "backend is one of"),
-        ("model", "784-2\x1b[1m", "There is no model"),
-        ("data", "\0", "source is the name of a file, not '\\x00'"),
-    ],
-)
+MAKE_NO_SENSE = [
+    ("optimizer", "linear", "There is no optimizer 'linear'"),
+    ("batch_size", 0, "run.json: is damaged: The run: batch_size"),
+    ("seed", -1, "run.json: is damaged: The run: seed"),
+    ("epochs", -1, "run.json: is damaged: The run: epochs"),
+    ("epochs", 1e400, "run.json: is damaged"),
+    ("lr", -1.0, "lr"),
+    ("lr", float("nan"), "lr"),
+    ("backend", "gpu", "backend is one of"),
+    ("model", "784-2\x1b[1m", "There is no model"),
+    ("data", "\0", "source is the name of a file, not '\\x00'"),
+]
+
+
 def test_options_that_make_no_sense_in_run_json_are_told(
-    option: str, value: Any, message: str, miniflow: Any, folder: pathlib.Path
+    miniflow: Any, folder: pathlib.Path
 ) -> None:
     miniflow("train", *QUICK, "--epochs", 1, "--out", "run")
     path = folder / "run" / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {option: value}))
-    result = miniflow("train", "--resume", "--out", "run")
-    assert result.exit_code == 1
-    assert message in result.stderr
-    assert "\x1b" not in result.stderr
+    right = json.loads(path.read_text())
+    for option, value, message in MAKE_NO_SENSE:
+        path.write_text(json.dumps(right | {option: value}))
+        result = miniflow("train", "--resume", "--out", "run")
+        assert result.exit_code == 1, option
+        assert message in result.stderr
+        assert "\x1b" not in result.stderr
 
 
+@pytest.mark.breadth("failing")
 @pytest.mark.parametrize("failing", ["checkpoint.safetensors", "history.csv", "model.safetensors"])
 def test_a_full_disk_is_told_with_the_checkpoint_that_is_left(
     failing: str, miniflow: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
@@ -248,6 +250,7 @@ def test_a_full_disk_is_told_with_the_checkpoint_that_is_left(
     assert models[0] == models[1]
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_in_a_line_and_the_one_before_is_used(
     miniflow: Any, folder: pathlib.Path
 ) -> None:
@@ -303,6 +306,7 @@ def test_cnn_is_trained_evaluated_shown_and_asked(miniflow: Any, folder: pathlib
     assert "training   cnn, 3 epochs of sgd, learning rate up to 0.1" in about.stdout
 
 
+@pytest.mark.slow
 def test_cnn_predicts_pictures(miniflow: Any, folder: pathlib.Path) -> None:
     result = miniflow("train", "--data", "bars.npz", "--model", "cnn", "--epochs", 2)
     assert result.exit_code == 0, result.output
@@ -311,6 +315,7 @@ def test_cnn_predicts_pictures(miniflow: Any, folder: pathlib.Path) -> None:
     assert told.exit_code == 0, told.output
 
 
+@pytest.mark.slow
 def test_defaults_are_the_models_own_and_can_be_changed(miniflow: Any, folder: Any) -> None:
     write_small_bars(folder)
     for model, augment, options in (
@@ -328,6 +333,7 @@ def test_defaults_are_the_models_own_and_can_be_changed(miniflow: Any, folder: A
     assert "started with --augment and can only be resumed with that" in resumed.stderr
 
 
+@pytest.mark.slow
 def test_an_augmented_run_with_dropout_is_resumed_to_the_same_bits(
     miniflow: Any, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +398,7 @@ def test_a_training_that_diverges_is_told_and_can_be_looked_at(miniflow: Any) ->
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_flat_colour_and_fractional_images_can_be_trained_on(
     miniflow: Any, folder: pathlib.Path, real_pictures: None
 ) -> None:
@@ -405,6 +412,7 @@ def test_flat_colour_and_fractional_images_can_be_trained_on(
         assert last_line(result).startswith("test accuracy: ")
 
 
+@pytest.mark.breadth("optimizer")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
 def test_every_optimizer_can_be_named(optimizer: str, miniflow: Any) -> None:
     result = miniflow("train", *QUICK, "--epochs", 3, "--optimizer", optimizer)
@@ -428,6 +436,7 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.slow
 def test_the_linear_network_knows_nine_in_ten_digits_after_one_epoch(tmp_path: Any) -> None:
     result = command("train", "--model", "linear", "--epochs", "1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -440,6 +449,7 @@ def test_the_linear_network_knows_nine_in_ten_digits_after_one_epoch(tmp_path: A
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows tells of a closed pipe in another way")
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Any) -> None:
     write_bars(tmp_path / "bars.npz")

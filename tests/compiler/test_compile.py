@@ -60,6 +60,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_and_schedule_moves_the_parameters_as_interpreted(backend, name):
     compiled, interpreted = two_layers(np.float64), two_layers(np.float64)
@@ -398,6 +399,7 @@ def test_other_heads_on_the_same_inputs_change_nothing(backend):
     del others
 
 
+@pytest.mark.slow
 def test_a_long_chain_compiles_without_recursion():
     x = mf.Input("x")
     a = x

@@ -160,6 +160,7 @@ RATES = [
 ]
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("make", RATES)
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_another_learning_rate_takes_effect_at_the_next_update(make, backend):

@@ -30,6 +30,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return made
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 @pytest.mark.parametrize("optimizer", [None, mf.SGD(0.01)])
 def test_the_least_recently_used_program_goes(

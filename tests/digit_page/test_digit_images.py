@@ -57,6 +57,7 @@ def mnist(n: int) -> NDArray[np.uint8]:
 # --- as MNIST was --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_digits_of_mnist_come_back_from_large_inverted_off_centre_pictures() -> None:
     rng = np.random.default_rng(0)
     differences = []
@@ -299,6 +300,7 @@ def test_ink_on_a_transparent_ground_is_read(tmp_path: Path, colour: str) -> Non
     assert difference(digit.pixels) < 0.01
 
 
+@pytest.mark.breadth("level")
 @pytest.mark.parametrize(
     ("level", "mode"),
     [(0, "LA"), (200, "RGBA"), (230, "RGBA"), (240, "RGBA"), (248, "LA"), (254, "RGBA")],
@@ -350,6 +352,7 @@ TURNS = {
 }
 
 
+@pytest.mark.breadth("suffix")
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_camera_held_sideways_reads_upright(tmp_path: Path, orientation: int, suffix: str) -> None:
@@ -360,6 +363,7 @@ def test_camera_held_sideways_reads_upright(tmp_path: Path, orientation: int, su
     assert difference(read_digit(path).pixels) < 0.01
 
 
+@pytest.mark.breadth("suffix")
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_large_photograph_is_reduced_and_read(tmp_path: Path, suffix: str) -> None:
     path = saved(seven(4200, 3000), tmp_path / f"seven.{suffix}")

@@ -123,6 +123,7 @@ def softmaxes(logits: mf.Node) -> list[mf.Node]:
     return [mf.Softmax(logits), exps / mf.Sum(exps, axis=1, keepdims=True)]
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("which", [0, 1], ids=["Softmax", "by hand"])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_of_a_model_that_gives_probabilities_no_softmax_is_taken(

@@ -45,6 +45,7 @@ def test_a_blank_sheet_of_a_kind_is_empty(kind: str) -> None:
     assert seen_in(photo(kind, None, seed=2)).empty
 
 
+@pytest.mark.breadth("kind", "digit")
 @pytest.mark.parametrize(
     ("kind", "digit"),
     [
@@ -62,11 +63,13 @@ def test_what_is_no_ink_is_left_out(kind: str, digit: int, model: Any) -> None:
     assert read(model, photo(kind, digit, seed=1)) == digit
 
 
+@pytest.mark.breadth("kind")
 @pytest.mark.parametrize("kind", ["squares -35", "shadow's edge at 200", "table on two sides"])
 def test_such_a_sheet_with_nothing_on_it_is_empty(kind: str) -> None:
     assert seen_in(photo(kind, None, seed=1)).empty
 
 
+@pytest.mark.breadth("digits")
 @pytest.mark.parametrize(
     ("digits", "rows"),
     [
@@ -84,6 +87,7 @@ def test_several_digits_are_seen_and_told(digits: list[int], rows: int) -> None:
     assert seen.trouble == "several digits: crop to one"
 
 
+@pytest.mark.slow
 def test_no_single_digit_is_told_in_one_key(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

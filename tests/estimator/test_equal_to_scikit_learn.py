@@ -82,6 +82,7 @@ def assert_equal(ours: Any, theirs: Any, X: Any) -> None:
         np.testing.assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-9)
 
 
+@pytest.mark.breadth("task")
 @pytest.mark.parametrize("task", PAIRS)
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "relu", "tanh"])
@@ -89,6 +90,7 @@ def test_five_epochs_of_any_solver_and_activation(task: str, solver: str, activa
     assert_equal(*fitted(task, solver=solver, activation=activation, batch_size=37))
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("task", PAIRS)
 def test_compiled_as_well(task: str, backend: str) -> None:
@@ -97,6 +99,7 @@ def test_compiled_as_well(task: str, backend: str) -> None:
     assert_equal(*fitted(task, backend, batch_size=37, early_stopping=True))
 
 
+@pytest.mark.breadth("task")
 @pytest.mark.parametrize("task", PAIRS)
 @pytest.mark.parametrize(
     "options",

@@ -186,6 +186,7 @@ def check_freed(kind: Kind, argument: str) -> None:
 needs_llvmlite = pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "backend", ["auto", "interpreter", "numpy", pytest.param("native", marks=needs_llvmlite)]

@@ -132,6 +132,7 @@ def test_the_guard_refuses_what_must_not_happen_and_nothing_else(tmp_path: pathl
     }
 
 
+@pytest.mark.slow
 def test_a_large_picture_of_few_bytes_takes_at_most_twelve_bytes_a_pixel(
     tmp_path: pathlib.Path,
 ) -> None:

@@ -27,6 +27,7 @@ def test_ten_kills_at_random_moments_change_no_bit() -> None:
     assert {kill.kind for kill in tally.kills} <= set(KINDS)
 
 
+@pytest.mark.slow
 def test_a_resume_that_forgets_something_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     import kill_and_resume as program
 

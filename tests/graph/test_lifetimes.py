@@ -27,6 +27,7 @@ def no_cycle_collector() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.breadth("mul")
 @pytest.mark.parametrize("run", ["built only", "value", "value_and_grad", "check_gradients"])
 @pytest.mark.parametrize("mul", [mf.Mul, RawMul], ids=["built in", "raw"])
 def test_head_is_freed_with_its_last_reference(run: str, mul: type) -> None:
@@ -100,6 +101,7 @@ def test_chain_of_100_000_nodes_is_built_run_and_freed() -> None:
     assert x.outbound_nodes == []
 
 
+@pytest.mark.slow
 def test_chain_of_100_000_nodes_that_never_ran_is_freed() -> None:
     x = mf.Input()
     a: mf.Node = x
@@ -135,6 +137,7 @@ def grown_by(rounds: Callable[[int], None], times: int) -> int:
     return sys.getallocatedblocks() - before
 
 
+@pytest.mark.slow
 def test_graph_rebuilt_100_000_times_on_the_same_inputs_does_not_grow() -> None:
     x, W, b = mf.Input(), mf.Parameter(np.zeros(3)), mf.Parameter(0.0)
 

@@ -233,6 +233,7 @@ def multiplied(index: Any, by: float) -> Callable[[np.ndarray], None]:
     return spoil
 
 
+@pytest.mark.breadth("factor")
 @pytest.mark.parametrize("factor", [-1.0, 3.0, 0.0, 1.1])
 @pytest.mark.parametrize("size", [100, 101, 1000, 10_000])
 def test_one_wrong_entry_is_found_and_named(size: int, factor: float) -> None:

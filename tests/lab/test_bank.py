@@ -21,6 +21,7 @@ from miniflow.lab.inside import check_inside, check_with_needs
 
 BANK = Path(__file__).parent / "bank"
 AT_LEAST = 8
+THAT_TRAIN = ("digits", "beyond")
 
 
 def wrong_solutions(name: str) -> list[Wrong]:
@@ -39,7 +40,8 @@ def wrong_solutions(name: str) -> list[Wrong]:
 def every_wrong_solution() -> Iterator[pytest.param]:
     for name in COURSE:
         for wrong in wrong_solutions(name):
-            yield pytest.param(name, wrong, id=f"{name}: {wrong.name}")
+            marks = [pytest.mark.slow] if name in THAT_TRAIN else []
+            yield pytest.param(name, wrong, id=f"{name}: {wrong.name}", marks=marks)
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_unsolved_handout_fails_and_says_what_is_to_be_done(name: str, folder: P
     [
         pytest.param(name, seed, marks=[pytest.mark.slow] if name == "digits" else [])
         for name in COURSE
-        for seed in ([1] if name in ("digits", "beyond") else [1, 2])  # they train: once is enough
+        for seed in ([1] if name in THAT_TRAIN else [1, 2])
     ],
 )
 def test_solution_passes_with_all_points(name: str, seed: int, folder: Path) -> None:

@@ -122,6 +122,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.breadth("deed")
 @pytest.mark.skipif(os.name != "posix", reason="needs signals and pipes of this kind")
 @pytest.mark.parametrize("deed", HOSTILE)
 def test_one_submission_costs_nobody_else_the_grade(

@@ -46,6 +46,7 @@ def test_endless_loop_is_stopped_and_its_line_shown(folder: Path) -> None:
     assert [part.passed for part in report.parts] == [True, False, False]  # the first part counts
 
 
+@pytest.mark.slow
 def test_endless_printing_is_stopped(folder: Path) -> None:
     report = check("while True:\n    print('still here')\n", folder)
     assert report.trouble is not None
@@ -53,6 +54,7 @@ def test_endless_printing_is_stopped(folder: Path) -> None:
     assert len(report.printed) <= KEPT + 10
 
 
+@pytest.mark.breadth("text", "says")
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -93,6 +95,7 @@ def test_file_named_like_a_library_does_not_break_the_check(folder: Path) -> Non
     assert check(SOLUTION, folder).passed
 
 
+@pytest.mark.slow
 def test_threads_and_processes_left_behind_do_not_hold_the_check_up(folder: Path) -> None:
     text = (
         "import subprocess, sys, threading, time\n"

@@ -19,7 +19,7 @@ from miniflow.lab.notebooks import notebook
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of Jupyter are not ours
 
 SECONDS = 120  # for one cell, on a slow machine
-THAT_TRAIN = {"digits", "beyond"}
+QUICK = {"mul", "cross_entropy"}
 
 # Leaves what a kernel that has just started knows: no names, nothing of miniflow's or the folder's
 # imported, no extension loaded.
@@ -89,7 +89,7 @@ def run(folder: Path) -> Iterator[Run]:
         pytest.param(
             chapter,
             id=chapter.exercise,
-            marks=[pytest.mark.slow] if chapter.exercise in THAT_TRAIN else [],
+            marks=[] if chapter.exercise in QUICK else [pytest.mark.slow],
         )
         for chapter in CHAPTERS
     ],
@@ -105,6 +105,7 @@ def test_solved_notebook_runs_from_top_to_bottom(chapter: Chapter, run: Run) -> 
     assert float(points["data"]["text/plain"]) == graded.metadata["nbgrader"]["points"]
 
 
+@pytest.mark.slow
 def test_a_notebook_knows_nothing_of_the_one_before(run: Run) -> None:
     from nbformat.v4 import new_code_cell, new_notebook
 

@@ -17,6 +17,7 @@ SOLVED = sorted(name for name in CASES if name.startswith("lab_"))
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 
 
+@pytest.mark.breadth("dtype", "backend")
 @pytest.mark.parametrize("backend", names(RUN, COMPARE))
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", SOLVED)

@@ -116,6 +116,7 @@ def test_without_a_terminal_there_are_no_keys() -> None:
     assert no_keys(0) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal needs POSIX")
 def test_watch_on_a_terminal_checks_at_once_answers_a_key_and_ends_with_q(tmp_path: Path) -> None:
     import pty

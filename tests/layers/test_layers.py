@@ -202,6 +202,7 @@ def test_whole_numbers_meet_float32_parameters() -> None:
     assert dense.parameters["W"].value.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_network_of_layers_is_trained_and_saved(tmp_path: Any) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 90)

@@ -38,6 +38,7 @@ def test_a_flipped_bit_anywhere_is_told(tmp_path: Path) -> None:
     assert refusal(path, whole) is None
 
 
+@pytest.mark.slow
 def test_changed_words_with_a_right_checksum_are_refused_or_a_model(tmp_path: Path) -> None:
     arrays, about = parts(tmp_path)
     text = json.dumps(about["program"])
@@ -142,6 +143,7 @@ def test_what_is_no_program_at_all_is_refused(tmp_path: Path) -> None:
     assert "is a checkpoint and not" in str(refusal(path, written(arrays, {"kind": "checkpoint"})))
 
 
+@pytest.mark.slow
 def test_a_million_equations_are_refused_before_they_are_read(tmp_path: Path) -> None:
     arrays, about = parts(tmp_path)
     path = tmp_path / "model.safetensors"

@@ -44,6 +44,7 @@ def graph() -> tuple[mf.Node, mf.Node, mf.Node, mf.Node]:
     return X, y, output, mf.MSE(output, y)
 
 
+@pytest.mark.breadth("last")
 @pytest.mark.parametrize(("first", "last"), every_pair)
 def test_the_model_takes_what_was_fed_last(first: str, last: str, tmp_path: Path) -> None:
     X, y, output, loss = graph()

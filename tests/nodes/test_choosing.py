@@ -57,6 +57,7 @@ ROOTS = {
 }
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize("root", ["Sqrt", "Pow"])
@@ -114,6 +115,7 @@ def test_a_certainty_that_is_right_costs_nothing(dtype: type, backend: str) -> N
 # --- MaxPool
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize("padding", [0, "same", 1])
@@ -128,6 +130,7 @@ def test_a_nan_is_the_largest_of_its_window(padding: Any, dtype: type, backend: 
     assert dx.sum() == value.size
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize("padding", [0, "same", 1])

@@ -27,6 +27,7 @@ def loss_of(logits: Any, labels: Any, backend: str, **options: Any) -> tuple[Any
     return value, dx
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_a_dictionary_has_the_weights_that_are_not_1(backend: str) -> None:
     assert np.array_equal(listed[1], told[1])
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize("unit", [1e-300, 1e-3, 1e5, 1e300])

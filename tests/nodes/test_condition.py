@@ -39,6 +39,7 @@ def numbers(entries: list[float], dtype: Any) -> Any:
     )
 
 
+@pytest.mark.breadth("dtype")
 @every_backend
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 def test_value_is_numpys_and_the_gradients_are_zero(dtype: Any, backend: str) -> None:
@@ -55,6 +56,7 @@ def test_value_is_numpys_and_the_gradients_are_zero(dtype: Any, backend: str) ->
     assert np.array_equal(value, np.logical_not(a))
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 def test_numbers_that_mix_are_compared_as_numpy_does(backend: str) -> None:
     x, y = mf.Input("x"), mf.Input("y")
@@ -75,6 +77,7 @@ def test_nan_and_infinities_compare_as_ieee_has_it(backend: str) -> None:
         assert np.array_equal(value, function(feed[x], feed[y])), node
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 @pytest.mark.parametrize(
     "threshold", [0, 0.5, np.float32(0.5), np.array([[0.5], [-1.0]])], ids=repr

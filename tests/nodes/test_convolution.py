@@ -54,6 +54,7 @@ def test_convolution_is_its_formula(options, border) -> None:
     assert np.allclose(mf.value(mf.Conv2D(x, W, b, **options)), expected)
 
 
+@pytest.mark.breadth("options")
 @pytest.mark.parametrize("options", [options for options, _ in CASES], ids=str)
 def test_gradients_of_a_convolution(options) -> None:
     groups = options.get("groups", 1)
@@ -88,6 +89,7 @@ NODES = [(mf.Conv2D, options) for options, _ in CASES]
 NODES += [(pool, options) for pool in (mf.MaxPool, mf.AveragePool) for options in WINDOWS]
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("backend", ["reference", "numpy", "native"])
 @pytest.mark.parametrize(("kind", "options"), NODES, ids=str)
 def test_every_backend_computes_what_the_interpreter_does(kind, options, backend) -> None:

@@ -21,6 +21,7 @@ BACKENDS = [
 ]
 
 
+@pytest.mark.breadth("dtype", "backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)

@@ -71,6 +71,7 @@ COUNTING = {
 }
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 @pytest.mark.parametrize("name", COUNTING)
 def test_counts_and_sums_may_be_larger_than_a_float16(name: str, backend: str) -> None:
@@ -98,6 +99,7 @@ ADDING_UP = {
 }
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 @pytest.mark.parametrize("name", ADDING_UP)
 def test_gradients_of_many_rows_are_added_up_in_float32(name: str, backend: str) -> None:

@@ -53,6 +53,7 @@ STAYS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.breadth("dtype")
 @every_backend
 @each_whole
 def test_whole_numbers_stay_whole_and_do_not_wrap_round(dtype: Any, backend: str) -> None:
@@ -78,6 +79,7 @@ def mf_inputs(node: mf.Node) -> set[mf.Node]:
     return {n for n in ancestors_in_order(node) if type(n) is mf.Input}
 
 
+@pytest.mark.breadth("dtype")
 @every_backend
 @each_whole
 def test_any_two_kinds_of_whole_numbers_make_int64(dtype: Any, backend: str) -> None:
@@ -165,6 +167,7 @@ def test_a_step_that_meets_such_numbers_changes_nothing_and_goes_on(backend: str
 # --- What makes floats of them
 
 
+@pytest.mark.breadth("dtype")
 @every_backend
 @each_whole
 def test_quotients_and_negative_powers_are_floats(dtype: Any, backend: str) -> None:
@@ -232,6 +235,7 @@ NODES = {
 }
 
 
+@pytest.mark.breadth("floating", "backend")
 @every_backend
 @pytest.mark.parametrize("name", NODES)
 @pytest.mark.parametrize("floating", [np.float32, np.float64])
@@ -262,6 +266,7 @@ def test_beside_a_float_whole_numbers_take_its_dtype(
                 )
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @pytest.mark.parametrize("name", ["MatMul", "Linear", "Conv2D", "Div", "LayerNorm", "MSE"])
 @each_whole

@@ -46,6 +46,7 @@ def test_value_is_that_of_numpy_and_gradients_those_of_differences(node, count, 
     mf.check_gradients(mf.Tanh(f), feed)
 
 
+@pytest.mark.breadth("dtype", "backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

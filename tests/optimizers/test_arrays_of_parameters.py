@@ -68,6 +68,7 @@ def trained(W: mf.Parameter, runner: str, optimizer: Any, steps: int = 3) -> Any
     return W.value
 
 
+@pytest.mark.breadth("dtype", "optimizer")
 @every_runner
 @every_optimizer
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -86,6 +87,7 @@ def test_any_form_of_a_parameter_is_trained_as_the_plain_one(
         assert seen.dtype == dtype
 
 
+@pytest.mark.breadth("optimizer")
 @every_runner
 @every_optimizer
 def test_an_array_that_is_assigned_between_two_steps_is_trained_as_the_plain_one(
@@ -109,6 +111,7 @@ def test_whole_numbers_and_booleans_become_floats_that_can_be_trained(dtype: str
     assert np.isfinite(trained(W, "fit", mf.SGD(0.1))).all()
 
 
+@pytest.mark.breadth("optimizer")
 @every_runner
 @every_optimizer
 def test_a_parameter_that_is_read_only_is_refused_before_anything_is_written(

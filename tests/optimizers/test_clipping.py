@@ -79,6 +79,7 @@ def test_float32_stays_float32_and_a_number_can_be_a_parameter(clipping: dict[st
     assert float(n.value) < 1.0
 
 
+@pytest.mark.breadth("clipping", "backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("make", [SGD, Adam, AdamW, RMSprop])
 @each_clipping

@@ -93,6 +93,7 @@ FORMULAS: dict[str, tuple[Callable[..., Optimizer], Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize("name", FORMULAS)
@@ -115,6 +116,7 @@ def test_steps_are_right_whatever_the_size_of_the_gradients(
             assert np.allclose(moved.astype(float), right.astype(float), tolerance, 4 * tolerance)
 
 
+@pytest.mark.breadth("dtype", "backend")
 @every_backend
 @every_dtype
 @pytest.mark.parametrize("clipping", ["clipnorm", "global_clipnorm"])

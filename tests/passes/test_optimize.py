@@ -281,6 +281,7 @@ def views(n: int) -> Program:
     return write(function, ValueType("f64", (6,)))
 
 
+@pytest.mark.breadth("family")
 @pytest.mark.parametrize("family", [chain, sums, writes, views])
 def test_work_grows_in_proportion_to_the_program(family):
     passes = [*EVERY]

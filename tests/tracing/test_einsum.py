@@ -21,6 +21,7 @@ class Einsum(mf.Op):
         return np.einsum(self.subscripts, *operands)
 
 
+@pytest.mark.breadth("dtype", "backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(

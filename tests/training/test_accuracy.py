@@ -105,6 +105,7 @@ def fed(make: Make, pair: tuple[Any, Any]) -> tuple[mf.Node, dict[Any, Any]]:
     return make(scores, labels), {scores: pair[0], labels: pair[1]}
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("what", COUNTED)
 def test_everybody_counts_the_same_labels(what: str, backend: str) -> None:

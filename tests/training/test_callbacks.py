@@ -399,6 +399,7 @@ def train_towards(target: float, callback: Callback) -> tuple[mf.Parameter, Hist
     return w, history, optimizer
 
 
+@pytest.mark.breadth("kind")
 @pytest.mark.parametrize("kind", REUSED)
 def test_a_callback_that_served_in_one_training_starts_anew_in_the_next(
     kind: str, tmp_path: pathlib.Path

@@ -83,6 +83,7 @@ def no_space_left(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.breadth("step")
 @pytest.mark.parametrize("step", ["open", "fsync", "replace"])
 def test_a_full_disk_costs_no_checkpoint_and_says_so(
     step: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch

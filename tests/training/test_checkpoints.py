@@ -36,6 +36,7 @@ OPTIMIZERS = [
 BACKENDS = ["interpreter", "numpy"]
 
 
+@pytest.mark.breadth("generator", "backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("make", OPTIMIZERS)
 @pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
@@ -74,6 +75,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("what", EVERYTHING)
 def test_a_training_goes_on_to_the_same_bits_with(
@@ -153,6 +155,7 @@ train(problem(), sys.argv[1], 4, callbacks=callbacks, backend=sys.argv[2])
 """
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(

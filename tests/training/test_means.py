@@ -137,6 +137,7 @@ def made(what: str) -> tuple[Graph, mf.Node, dict[Any, Any]]:
     return g, loss, {node: DATA[name] for name, node in g.inputs.items() if node in used}
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 @every_loss
 def test_evaluate_gives_the_value_of_the_loss_over_all_data(what: str, backend: str) -> None:
@@ -146,6 +147,7 @@ def test_evaluate_gives_the_value_of_the_loss_over_all_data(what: str, backend: 
     np.testing.assert_allclose(found, [expected] * 4, rtol=1e-12)
 
 
+@pytest.mark.breadth("backend")
 @every_backend
 @every_loss
 def test_the_history_of_a_training_that_moves_nothing_is_the_loss(what: str, backend: str) -> None:

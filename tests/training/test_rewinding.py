@@ -97,6 +97,7 @@ NAMED = (
 # --- in a training
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("bad", [1, 2, 128, 129, 299])
 @pytest.mark.parametrize("backend", ["interpreter", *COMPILED])
 def test_the_node_whose_backward_made_the_first_infinity_is_named(backend: str, bad: int) -> None:
@@ -106,6 +107,7 @@ def test_the_node_whose_backward_made_the_first_infinity_is_named(backend: str, 
     assert re.search(r"(nan|inf) at index \(3, \d\) of shape \(8, 3\)\. Try a smaller", told)
 
 
+@pytest.mark.breadth("backend")
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize("backend", COMPILED)
 def test_the_update_is_taken_back_to_the_bit(backend: str, make: Callable[[], Optimizer]) -> None:

@@ -140,6 +140,7 @@ def test_slices():
     assert_cases_agree(cases.slices())
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", ["f64", "f32", "f16", "i8", "i64", "bool"])
 def test_gathers_and_scatters(dtype):
     assert_cases_agree(cases.gathers_and_scatters(dtype))

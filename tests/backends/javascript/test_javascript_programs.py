@@ -77,6 +77,7 @@ def test_ten_steps_of_training_reach_the_same_parameters_as_numpy(is_optimized):
     assert told[-1].results[0] < told[0].results[0]
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_fits_is_right_at_the_ends_of_the_dtype(dtype):
     if not reaches_further(dtype):

@@ -409,6 +409,7 @@ def test_a_program_of_nothing():
     assert lower(Program((), (), ())).run([]) == []
 
 
+@pytest.mark.breadth("seed")
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_random_programs_agree_with_the_evaluator(seed):

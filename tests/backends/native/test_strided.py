@@ -140,6 +140,7 @@ def test_zeros_that_are_all_written_over_are_not_there(
             assert np.allclose(mine, theirs, rtol=1e-6)
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", ["f32", "f64", "i64", "bool", "f16"])
 @pytest.mark.parametrize("seed", range(6))
 def test_chains_of_views_and_writes_are_the_reference(dtype, seed) -> None:

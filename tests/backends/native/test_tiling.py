@@ -76,6 +76,7 @@ def assert_trains_alike(n: int, dtype: str, optimizer: Any, **options: Any) -> s
     return str(step.source)
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.usefixtures("tiny_cache")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
@@ -256,6 +257,7 @@ class RandomNetwork:
         return mf.Linear(flat, self.parameter(self.shape(flat)[1], 3), self.parameter(3))
 
 
+@pytest.mark.breadth("seed")
 @pytest.mark.usefixtures("tiny_cache")
 @pytest.mark.parametrize("seed", range(6))
 def test_random_networks_train_as_the_reference_does(seed, monkeypatch):

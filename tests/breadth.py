@@ -1,0 +1,28 @@
+"""What a quick run takes of a table of tests: of each row one cell.
+
+`@pytest.mark.breadth("dtype", "backend")` on a test says that these of its arguments are breadth:
+the question is the same for each. Of the cells that differ in nothing else a quick run takes one;
+the others are marked slow. The next row gives the next cell, so that each dtype and each backend
+has its turn in some row. A cell that is slow by itself is none of the quick run's.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def mark_breadth(items: Iterable[Any]) -> None:
+    """Mark the cells of every table that is among the items as slow, but for one of each row."""
+    tables: dict[str, dict[Any, list[Any]]] = {}
+    for item in items:
+        mark = item.get_closest_marker("breadth")
+        if mark is None or item.get_closest_marker("slow") is not None:
+            continue
+        values = item.callspec.params
+        assert set(mark.args) <= values.keys(), f"{item.nodeid} has no arguments {mark.args}"
+        row = tuple(id(value) for name, value in sorted(values.items()) if name not in mark.args)
+        tables.setdefault(item.nodeid.partition("[")[0], {}).setdefault(row, []).append(item)
+    for rows in tables.values():
+        for number, cells in enumerate(rows.values()):
+            for place, cell in enumerate(cells):
+                if place != number % len(cells):
+                    cell.add_marker("slow")
