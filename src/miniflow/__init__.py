@@ -24,6 +24,7 @@ from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import accuracy, value, value_and_grad
 from miniflow.nodes import *  # noqa: F403
 from miniflow.nodes import __all__ as _node_names
+from miniflow.nodes.scan import scan as scan
 
 if TYPE_CHECKING:
     from miniflow import datasets as datasets

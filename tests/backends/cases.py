@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from ir.test_primitives import CUBE, ELEMENTWISE, MATMUL_SHAPES, REDUCED, SAMPLES
 
-from miniflow.ir import DTYPES, PRIMITIVES
+from miniflow.ir import DTYPES, PRIMITIVES, Builder, Program, type_of
 
 from .agreement import Case
 
@@ -205,6 +205,40 @@ def gathers_and_scatters(dtype: str) -> list[Case]:
         cases.append((name, (vector, np.arange(4).astype(DTYPES[dtype]), at), {"axes": (0,)}))
     cases.append(("gather", (vector, at), {"axes": (0,)}))
     return cases
+
+
+def scans(dtype: str) -> list[Case]:
+    """Loops over items of several ranks, with numbers and arrays from outside, both ways."""
+    cases: list[Case] = []
+    for shape, items in (((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (2, 1)), ((3,), ())):
+        first = _some(dtype, shape)[()]
+        for outside in ((), (_some(dtype, (3,)[: len(shape)])[()],), (2,), (np.array(2, np.int8),)):
+            for sequences in (1, 2):
+                rows = [_some(dtype, (4, *items)) for _ in range(sequences)]
+                operands = (first, *rows, *outside)
+                body = _step(operands, sequences)
+                for reverse in (False, True):
+                    params = {"body": body, "sequences": sequences, "reverse": reverse}
+                    cases.append(("scan", operands, params))
+    return cases
+
+
+def _some(dtype: str, shape: tuple[int, ...]) -> Any:
+    return (np.arange(np.prod(shape, dtype=int)).reshape(shape) % 3 - 1).astype(DTYPES[dtype])
+
+
+def _step(operands: tuple[Any, ...], sequences: int) -> Program:
+    """The state times what is outside, and the items added."""
+    b = Builder()
+    state = b.input(type_of(operands[0]))
+    items = [b.input(type_of(x[0])) for x in operands[1 : 1 + sequences]]
+    outside = [b.input(type_of(x)) for x in operands[1 + sequences :]]
+    new: Any = b.add("cast", (state,), {"dtype": state.dtype}) if state.kind == "array" else state
+    for value in outside:
+        new = b.add("multiply", (new, value))
+    for item in items:
+        new = b.add("add", (new, item))
+    return b.program([b.add("cast", (new,), {"dtype": state.dtype})])
 
 
 def primitives_tested_in(file: str) -> set[str]:

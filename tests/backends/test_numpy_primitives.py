@@ -138,5 +138,10 @@ def test_many_indices(dtype):
     assert_all_agree(some)
 
 
+@pytest.mark.parametrize("dtype", ["f64", "f32", "i8", "i64", "bool"])
+def test_scans(dtype):
+    assert_all_agree(cases.scans(dtype))
+
+
 def test_every_primitive_is_tested_here():
     assert cases.primitives_tested_in(__file__) == set(PRIMITIVES)

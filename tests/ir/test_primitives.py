@@ -365,7 +365,7 @@ def test_creations_are_numpys(dtype):
 
 
 def test_every_primitive_has_a_category_and_a_name_of_its_own():
-    categories = {"elementwise", "reduction", "matmul", "movement", "indexing", "creation"}
+    categories = {"elementwise", "reduction", "matmul", "movement", "indexing", "creation", "loop"}
     assert {p.category for p in PRIMITIVES.values()} == categories
     assert all(name == p.name for name, p in PRIMITIVES.items())
 

@@ -29,7 +29,7 @@ from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.places import is_ours
-from miniflow.graph.plans import plan_for
+from miniflow.graph.plans import plan_for, with_parts
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import (
     check_fed_enough,
@@ -51,6 +51,7 @@ from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import record_steadily
 
+LONG = 2_000  # equations: a loop over time by hand
 KEPT = 16  # programs, with their memory; of more, the one that was not used for longest goes
 
 
@@ -148,6 +149,7 @@ class Compiled:
         self._last: Variant | None = None
         self._quick: Callable[[Any], list[Any] | None] | None = None
         self._why = "It was recorded once."
+        self._note = ""  # on what was recorded last
         self._lock = Lock()
         renew_after_fork(self, Compiled._renew)
 
@@ -230,7 +232,8 @@ class Compiled:
             variant.renew()
 
     def why_backend(self) -> str:
-        """Which backend runs it, and why it is that one and no faster one, in one line.
+        """Which backend runs it, and why it is that one and no faster one, in one line; and, of a
+        program of thousands of equations, how to make it a short one.
 
         >>> import miniflow as mf
         >>> x = mf.Input("x")
@@ -243,7 +246,7 @@ class Compiled:
         >>> g.why_backend()
         'numpy: it was asked for by name'
         """
-        return f"{self.backend}: {self.reason}"
+        return f"{self.backend}: {self.reason}{self._note}"
 
     def _ran(self) -> Variant:
         if self._last is None:
@@ -299,13 +302,15 @@ class Compiled:
         with one_pass_at_a_time, _without_collector():
             recording = self._record(feed)
             self._check_is_one_number(recording.values[self._node].shape)
+            self._note = _note_on(recording.program)
             types = {node: value.type for node, value in recording.values.items()}
             choice = choose(self._with_values(recording), self.backend)
             if self.backend == "auto":
                 self.backend, self.reason = choice.backend.name, choice.why
             executable = choice.lower()
             variant = Variant(choice.program, executable, self._order, feed, types, self._optimizer)
-            if not all(map(is_ours, (*self._order, *self._optimizer_and_schedule()))):
+            whole = (*with_parts(self._order), *self._optimizer_and_schedule())
+            if not all(map(is_ours, whole)):
                 compare_with_interpreter(
                     self._order, self._wrt, self.parameters, recording, feed, self._optimizer
                 )
@@ -373,6 +378,17 @@ class Compiled:
             f"{str(error).rstrip('.')}. "
             "The interpreter (mf.value_and_grad) runs it as it is."
         )
+
+
+def _note_on(program: Program) -> str:
+    """What is to be said of a very long program; else nothing."""
+    count = len(program.equations)
+    if count <= LONG:
+        return ""
+    return (
+        f"; {count:,} equations take long to compile: a loop over time is one equation if it is "
+        "written with mf.scan"
+    )
 
 
 def _checked_optimizer(optimizer: Any) -> Any:

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from miniflow.backends import blas
+from miniflow.ir.loop import body_of
 from miniflow.ir.program import Program
 from miniflow.locks import Lock, renew_after_fork
 
@@ -79,6 +80,8 @@ def largest_product(program: Program) -> int:
     """
     sizes = [0]
     for equation in program.equations:
+        if (body := body_of(equation)) is not None:
+            sizes.append(largest_product(body))
         if equation.primitive in ("matmul", "gemm"):
             first = 1 if equation.primitive == "gemm" else 0
             a, b = (operand.shape for operand in equation.operands[first : first + 2])

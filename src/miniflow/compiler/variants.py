@@ -12,7 +12,7 @@ from miniflow.backends import Executable
 from miniflow.compiler.binding import Binding, Check
 from miniflow.compiler.threads import Run, on_one_thread_if_small
 from miniflow.graph import Constant, Node, Op, Parameter
-from miniflow.graph.plans import ancestors_in_order
+from miniflow.graph.plans import ancestors_in_order, with_parts
 from miniflow.interpreter.feeding import give_to_sources
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
@@ -103,7 +103,8 @@ def _checks(
     """
     validating = [node for node in order if isinstance(node, Op) and node._validates]
     known = [node for node in validating if all(_is_data(n, feed) for n in node.inbound_nodes[1:])]
-    return [_check_of(node, feed, types) for node in known], len(known) < len(validating)
+    inside = [node for node in with_parts(order) if isinstance(node, Op) and node._validates]
+    return [_check_of(node, feed, types) for node in known], len(known) < len(inside)
 
 
 def _is_data(node: Node, feed: Mapping[Node, Any]) -> bool:

@@ -122,6 +122,7 @@ class Node(Operators, NoNumber, Copied):
     adds_up = False  # whether the values of batches add up to that of all
     linear_in: str | None = None  # of one number each: "all" inbound nodes together, or any "one"
     divisor_reads: tuple[int, ...] = ()  # which inbound nodes' numbers `divisor` asks for
+    parts: Sequence["Node"] = ()  # the nodes that it runs itself: the body of a loop
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
     _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at
 

@@ -7,7 +7,7 @@ and kept until somebody rewires the graph. While a pass runs, a `Pass` says whic
 """
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from miniflow.errors import GraphError
@@ -92,6 +92,17 @@ def ancestors_in_order(output: "Node") -> list["Node"]:
         elif source not in finished:
             raise GraphError(f"The graph has a cycle: {source} is computed from its own value.")
     return order
+
+
+def with_parts(nodes: Iterable["Node"]) -> list["Node"]:
+    """Nodes, and after each those that it runs itself, and so on."""
+    found: list[Node] = []
+    waiting = list(nodes)[::-1]
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        waiting += reversed(node.parts)
+    return found
 
 
 class Pass(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
+from miniflow.graph.plans import with_parts
 from miniflow.interpreter.keeping import Generators, contents_preserved
 from miniflow.interpreter.passes import Upstream, alone, attributes_preserved, check_gradients_of
 from miniflow.interpreter.results import node_failed, value_not_set
@@ -157,7 +158,7 @@ class Bench:
 
 @contextmanager
 def _with_the_contents_of_the_first(nodes: Sequence[Node]) -> Iterator[None]:
-    with attributes_preserved(nodes), contents_preserved(nodes[:1]):
+    with attributes_preserved(nodes), contents_preserved(with_parts(nodes[:1])):
         yield
 
 

@@ -9,6 +9,7 @@ Read in this order:
 - `primitive`, `primitives`: the table, and the record of which it is made; each entry holds a
   primitive's type rule, its NumPy meaning and its cost;
 - `indexing`: the table's entries that read and write parts of arrays;
+- `loop`: its one loop, `scan`, whose body is a program;
 - `build`: `Builder`, which writes programs and infers every type on the way;
 - `check`, `evaluate`, `cost`, `text`: verify a program, run it, estimate it, print it;
 - `store`: a program as JSON, and back, as model files hold it.

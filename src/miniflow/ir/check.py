@@ -1,8 +1,8 @@
 """`check` verifies a program, and trusts nothing about it: it may have been read from a file.
 
 It holds a program to: every variable assigned once, and before it is read; known primitives with
-the params they take; types as inference has them; outputs that exist. It makes no array of a shape
-that the program claims, and does not recurse.
+the params they take; types as inference has them; outputs that exist; and the bodies of scans to
+the same. It makes no array of a shape that the program claims, and recurses into bodies alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from miniflow.ir.dtypes import ProgramError, ValueType, type_of
+from miniflow.ir.loop import body_of
 from miniflow.ir.primitive import Primitive
 from miniflow.ir.primitives import NO_PRIMITIVES, infer
 from miniflow.ir.program import (
@@ -34,6 +35,7 @@ from miniflow.ir.text import describe
 
 MAX_NAME = 1_000  # characters
 MAX_INT_BITS = 1_024
+MAX_LOOPS = 16  # within one another
 _UPDATES = ("parameter", "state")
 
 T = TypeVar("T")
@@ -43,11 +45,13 @@ def check(
     program: Program,
     max_bytes: int | None = None,
     also: Mapping[str, Primitive] = NO_PRIMITIVES,
+    loops: int = 0,
 ) -> None:
     """Raise `ProgramError`, naming the equation, unless the program is well formed.
 
     With `max_bytes`, no single value may be larger than that. `also` has the primitives of a
-    dialect: what a backend has prepared for itself is checked with those that it declares.
+    dialect: what a backend has prepared for itself is checked with those that it declares. `loops`
+    counts the scans in whose bodies it stands.
     """
     defined: dict[Variable, None] = {}
     replaceable: dict[Variable, str] = {}
@@ -63,6 +67,8 @@ def check(
     for number, equation in enumerate(_tuple_of(Equation, program.equations, "equations")):
         try:
             _check_equation(equation, defined, also)
+            if (body := body_of(equation)) is not None:
+                _check_body(body, max_bytes, loops + 1)
             _define(equation.result, defined, max_bytes)
         except ProgramError as error:
             raise ProgramError(f"equation {number}, {describe(equation)}: {error}") from error
@@ -71,6 +77,15 @@ def check(
             _check_output(output, defined, replaceable)
         except ProgramError as error:
             raise ProgramError(f"output {number}: {error}") from error
+
+
+def _check_body(body: Program, max_bytes: int | None, loops: int) -> None:
+    if loops > MAX_LOOPS:
+        raise ProgramError(f"more than {MAX_LOOPS} scans within one another")
+    try:
+        check(body, max_bytes, loops=loops)
+    except ProgramError as error:
+        raise ProgramError(f"in its body, {error}") from error
 
 
 def _tuple_of(record: type[T], entries: tuple[T, ...], what: str) -> tuple[T, ...]:

@@ -4,7 +4,7 @@
 Counted as if every equation read its operands from memory and wrote its result there, so fusing
 equations lowers the bytes; views move nothing. An addition counts one operation per element, a
 matrix product (m, k) @ (k, n) 2·m·k·n, `exp` and its kin ten per element, which is an estimate of
-one digit.
+one digit. A scan costs what its body does, as often as there are items.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from miniflow.ir.loop import body_of
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Origin, Program, Variable
 
@@ -69,6 +70,9 @@ def cost(program: Program) -> ProgramCost:
 def equation_cost(equation: Equation) -> Cost:
     """Return the cost of one equation."""
     primitive, result = PRIMITIVES[equation.primitive], equation.result.type
+    if (body := body_of(equation)) is not None:
+        each = cost(body).total
+        return Cost(result.shape[0] * each.flops, result.shape[0] * each.bytes)
     flops = primitive.flops(result, *equation.operands, **equation.params)
     if primitive.is_view:
         return Cost(flops, 0)

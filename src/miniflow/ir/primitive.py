@@ -18,8 +18,8 @@ def _zero(result: ValueType, *operands: object, **params: object) -> int:
 class Primitive:
     """One operation on values.
 
-    - `category`: ``elementwise``, ``reduction``, ``matmul``, ``movement``, ``indexing`` or
-      ``creation``;
+    - `category`: ``elementwise``, ``reduction``, ``matmul``, ``movement``, ``indexing``,
+      ``creation`` or ``loop``;
     - `arity`: the number of operands, None for any number;
     - `compute(*values, **params)`: the meaning, in NumPy; it never changes a value that it is
       given;

@@ -6,7 +6,7 @@ hold the two to each other.
 
 Most entries are made by `_elementwise` or `_reduction`. Arithmetic on Python numbers alone is
 Python's own (3 / 0 raises); whatever Python has no operator for (`exp`) treats them as NumPy does.
-Entries about parts of arrays are in `indexing`.
+Entries about parts of arrays are in `indexing`, the loop over time is in `loop`.
 
 Params are always complete and in one form: an axis counts from 0, `axis` of a reduction is an
 increasing tuple.
@@ -24,6 +24,7 @@ import numpy as np
 
 from miniflow.ir.dtypes import DTYPES, PYTHON_DTYPES, Array, ProgramError, Value, ValueType
 from miniflow.ir.indexing import INDEXING
+from miniflow.ir.loop import SCAN
 from miniflow.ir.primitive import Primitive, view
 from miniflow.ir.program import Literal, Operand, Params, is_number
 from miniflow.ir.rules import (
@@ -385,6 +386,8 @@ PRIMITIVES: Final[Mapping[str, Primitive]] = {
             _infer_arange,
             {"start": INT, "stop": INT, "step": INT, "dtype": DTYPE},
         ),
+        # The loop over time.
+        SCAN,
     )
 }
 """All primitives by name."""

@@ -11,7 +11,7 @@ A `Program` takes `Input`s, knows `Constant`s, computes one `Variable` per `Equa
 A `Variable` is assigned once and is itself (compared by identity); what an equation reads is a
 variable or a `Literal`, a number written into the program. Larger constants are variables that the
 program defines, listed in `Program.constants`. Primitives are referred to by name, and parameters
-are plain numbers, strings and tuples, so a program is easily stored.
+are plain numbers, strings and tuples, so a program is easily stored; that of a loop is a program.
 
 Nothing in a program changes an array. A new value of a parameter is an output that `replaces` an
 input; a backend may then do it in place.
@@ -32,7 +32,7 @@ PHASES: Final = ("forward", "backward", "update")
 INPUT_ROLES: Final = ("fed", "parameter", "state", "hyper")
 OUTPUT_ROLES: Final = ("value", "gradient", "parameter", "state")
 
-Params: TypeAlias = Mapping[str, Any]  # of None, bool, int, str, and tuples of these
+Params: TypeAlias = Mapping[str, Any]  # of None, bool, int, str, tuples of these; a Program
 NO_PARAMS: Final[Params] = MappingProxyType({})
 
 
@@ -42,7 +42,7 @@ class Origin:
 
     `node` is the node's label (``Linear 'logits'``), `where` the file and line that built it,
     `phase` one of `PHASES`, `index` the node's place in the order of the graph (-1: no node, as
-    with an optimizer).
+    with an optimizer; less: a node in the body of a loop).
     """
 
     node: str
@@ -133,7 +133,8 @@ Operand: TypeAlias = Variable | Literal
 class Equation:
     """`result = primitive(*operands, **params)`; compared by identity.
 
-    `params` is kept as a read-only mapping of numbers, strings, None and tuples of these.
+    `params` is kept as a read-only mapping of numbers, strings, None and tuples of these; the
+    `body` of a scan is a program.
     """
 
     primitive: str

@@ -3,7 +3,7 @@
 Sizes that depend on the number of rows that a program is made for are written as `[a, b]`, meaning
 a·n + b, so that one stored program serves every n. They are found by recording the same graph for
 three numbers of rows (`generalize`): what grows evenly is a·n + b, and what does not cannot be
-stored for every n.
+stored for every n. The body of a scan is a program within the program, and written like one.
 
 `parse` trusts nothing: it checks the form of everything that it reads, and the program that it
 makes is checked before anybody evaluates it.
@@ -58,7 +58,7 @@ def describe_program(program: Program) -> dict[str, Json]:
     for e in program.equations:
         read = [operand(o) for o in e.operands]
         origin = -1 if e.origin is None else origins.setdefault(e.origin, len(origins))
-        params = {name: e.params[name] for name in sorted(e.params)}
+        params = {name: _described(e.params[name]) for name in sorted(e.params)}
         define(e.result)
         equations.append([e.primitive, read, params, _type(e.result.type), e.result.name, origin])
     return {
@@ -68,6 +68,10 @@ def describe_program(program: Program) -> dict[str, Json]:
         "equations": equations,
         "outputs": [[operand(o.operand), o.role, o.name] for o in program.outputs],
     }
+
+
+def _described(param: Any) -> Json:
+    return describe_program(param) if type(param) is Program else param
 
 
 def _type(type_: ValueType) -> Json:
@@ -236,6 +240,10 @@ def _parse(description: Mapping[str, Json], arrays: Sequence[np.ndarray]) -> Pro
 
 
 def _frozen(value: Json) -> Any:
+    if isinstance(value, dict):  # the body of a scan
+        if len(value["equations"]) > MAX_EQUATIONS:
+            raise ProgramError(f"it has more than {MAX_EQUATIONS} equations")
+        return _parse(value, [])
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 

@@ -7,9 +7,9 @@
 
 One line per equation, but a value that is read once, by an equation of the same node, and has no
 name of its own is written where it is read, as long as the line stays short. Parts of arrays are
-written with brackets, as in NumPy. The comment names the node that a run of lines comes from and
-gives the type of each value. Names come from the user's, made into identifiers and unique; values
-without a name are t1, t2, ...
+written with brackets, as in NumPy; the body of a scan stands below it. The comment names the node
+that a run of lines comes from and gives the type of each value. Names come from the user's, made
+into identifiers and unique; values without a name are t1, t2, ...
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from miniflow.errors import printable
+from miniflow.ir.loop import body_of
 from miniflow.ir.program import (
     Constant,
     Equation,
@@ -109,12 +110,15 @@ def identifier(text: str) -> str:
 
 def format_program(program: Program) -> str:
     """Return the program as text; `str(program)` calls it."""
+    return "\n".join(_lines(program, "program"))
+
+
+def _lines(program: Program, title: str) -> list[str]:
     names = Namer()
-    lines = _header(program.inputs, names)
+    lines = _header(program.inputs, names, title)
     lines += [f"  {names(c.variable)} = {_constant(c)}" for c in program.constants]
     lines += _aligned(list(equation_lines(program, names)))
-    lines += _return(program.outputs, names)
-    return "\n".join(lines)
+    return lines + _return(program.outputs, names)
 
 
 def describe(equation: Equation) -> str:
@@ -145,21 +149,21 @@ def _literal(operand: object) -> str:
 # The first lines and the last.
 
 
-def _header(inputs: tuple[Input, ...], names: Namer) -> list[str]:
+def _header(inputs: tuple[Input, ...], names: Namer, title: str) -> list[str]:
     """On one line if it fits, else one line for each run of inputs of one role."""
     shown = [f"{names(entry.variable)}: {entry.variable.type}" for entry in inputs]
-    line = f"program({', '.join(shown)}):"
+    line = f"{title}({', '.join(shown)}):"
     if len(line) <= HEADER_WIDTH:
         return [line]
     runs: list[tuple[str, str]] = []
-    indent = "program("
+    indent = f"{title}("
     for entry, text in zip(inputs, shown, strict=True):
         fits = runs and len(runs[-1][0]) + len(text) <= HEADER_WIDTH - 4
         if fits and runs[-1][1] == entry.role:
             runs[-1] = (f"{runs[-1][0]}, {text}", entry.role)
         else:
             runs.append((indent + text, entry.role))
-            indent = " " * len("program(")
+            indent = " " * len(f"{title}(")
     ends = [","] * (len(runs) - 1) + ["):"]
     width = max(len(text) for text, _ in runs) + 2
     return [
@@ -249,7 +253,7 @@ def equation_lines(
             )
         result, text = equation.result, _call(equation, read)
         reader = readers.get(result)
-        is_short = result.name is None and result not in apart
+        is_short = result.name is None and result not in apart and body_of(equation) is None
         if is_short and reader is not None and reader.origin == equation.origin:
             pending[result] = _Pending(text, _depth(inner), equation)
         else:
@@ -289,6 +293,8 @@ def _aligned(lines: list[PrintedLine]) -> list[str]:
         label = f"  {printable(origin.node)}" if origin and origin != last else ""
         comment = f"{equation.result.type!s:{types}}{label}".rstrip()
         printed.append(f"  {code:{width}}  # {comment}")
+        if (body := body_of(equation)) is not None:
+            printed += [f"    {line}" for line in _lines(body, "body")]
         last = origin
     return printed
 
@@ -380,6 +386,13 @@ def _gather_write(equation: Equation, operands: list[str], params: Params) -> st
     return f"{equation.primitive}({place}, {operands[1]})"
 
 
+def _scan(equation: Equation, operands: list[str], params: Params) -> str:
+    first, *rest = operands
+    items = f"[{', '.join(rest[: params['sequences']])}]"
+    backwards = ["reverse=True"] if params["reverse"] else []
+    return f"scan({', '.join([first, items, *rest[params['sequences'] :], *backwards])})"
+
+
 _NOTATION: Final[dict[str, Callable[[Equation, list[str], Params], str]]] = {
     **dict.fromkeys(("sum", "prod", "max", "min", "any", "all", "argmax", "argmin"), _reduce),
     **dict.fromkeys(("reshape", "broadcast_to", "cast"), _positional),
@@ -392,4 +405,5 @@ _NOTATION: Final[dict[str, Callable[[Equation, list[str], Params], str]]] = {
     "gather": _gather,
     "gather_update": _gather_write,
     "scatter_add": _gather_write,
+    "scan": _scan,
 }

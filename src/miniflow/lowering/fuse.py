@@ -246,7 +246,7 @@ class _Fuser:
 
 
 _NEVER_IN_LOOPS: Final = (
-    *("arange", "argmax", "argmin", "concatenate", "cumsum", "slice_add"),
+    *("arange", "argmax", "argmin", "concatenate", "cumsum", "scan", "slice_add"),
     *("slice_update", "windows"),
 )
 

@@ -16,7 +16,8 @@ For backends that ask for them:
 - `batch_parts`: one equation on each part of a concatenation becomes one on the whole;
 - `prefer_long_runs`: convolutions read and write long runs of memory.
 
-Which of them a backend wants, and in which order, it says in its record; `optimize` runs them. A
+Which of them a backend wants, and in which order, it says in its record; `optimize` runs them, on
+the bodies of loops first (`bodies`). A
 pass decides by what is computed alone: neither by where an equation comes from, nor by a clock.
 Every pass is linear in the number of equations.
 """
@@ -29,6 +30,7 @@ from typing import Final, TypeAlias
 from miniflow.ir.program import Program
 from miniflow.passes.batch import batch
 from miniflow.passes.batch_parts import batch_parts
+from miniflow.passes.bodies import with_bodies
 from miniflow.passes.contract import contract, contract_in_place
 from miniflow.passes.dedupe import dedupe
 from miniflow.passes.prefer_long_runs import prefer_long_runs
@@ -65,7 +67,7 @@ def optimize(program: Program, passes: Sequence[Pass] = TIDY) -> Program:
       return e
     """
     for improve in passes:
-        program = improve(program)
+        program = with_bodies(improve, program)
     return program
 
 
@@ -79,5 +81,5 @@ def stages(program: Program, passes: Sequence[Pass] = TIDY) -> list[tuple[str, P
     seen = [("traced", program)]
     for improve in passes:
         name = getattr(improve, "func", improve).__name__  # of a partial, that of its function
-        seen.append((name, improve(seen[-1][1])))
+        seen.append((name, with_bodies(improve, seen[-1][1])))
     return seen

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from miniflow.graph import Node
+from miniflow.graph.plans import with_parts
 from miniflow.interpreter.keeping import (
     OURS,
     PLAIN,
@@ -27,6 +28,7 @@ def preserved_deeply(nodes: Sequence[Node], others: Sequence[Any] = ()) -> Itera
     """Put all state of these nodes back at the end, the contents of what they keep too; and leave
     no traced value anywhere. `others` are objects and random generators that none of them keeps.
     """
+    nodes = with_parts(nodes)
     restores = [
         _restore_of_globals(variables) for variables in _globals_of(foreign_classes(nodes)).values()
     ]

@@ -10,21 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Plan
 from miniflow.graph.values import ones_like
 from miniflow.interpreter.feeding import give_to_sources
-from miniflow.interpreter.keeping import OURS
 from miniflow.interpreter.passes import CallNode, TheEnd, forward_pass, start_pass
-from miniflow.ir.dtypes import RECORDABLE, ValueType
+from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Operand, Output, Program, Variable
-from miniflow.tracing.arrays import TracedArray, wrap
+from miniflow.tracing.arrays import wrap
 from miniflow.tracing.creation import visible_creation
-from miniflow.tracing.trace import OutsideStorage, recording
+from miniflow.tracing.trace import recording
 from miniflow.tracing.update import OptimizerLike, record_update
-from miniflow.tracing.walk import Walk, name_of, value_of
+from miniflow.tracing.walk import Walk, name_of, show_arrays, value_of
 
 
 class Recording(NamedTuple):
@@ -71,7 +68,7 @@ def record(
     order = (*plan.order, output)
     with recording(visible_creation) as trace:
         walk = Walk(trace, {node: i for i, node in enumerate(order)})
-        _show_arrays(order)
+        show_arrays(order)
         wanted = [*wrt, *parameters] if optimizer is not None else list(wrt)
         this_pass = start_pass(output, plan, wanted, tracing=True)
         forward_pass(output, plan, give_to_sources(walk.inputs(fed)), this_pass, walk.call_forward)
@@ -102,14 +99,3 @@ def record(
             list(map(named, gradients)),
             updated,
         )
-
-
-def _show_arrays(nodes: Sequence[Node]) -> None:
-    """Have the arrays that nodes keep as attributes seen as constants, which traced indices can
-    pick from: `self.table[labels]`.
-    """
-    for node in nodes:
-        for name, value in node.__dict__.items():
-            if type(value) is np.ndarray and value.dtype in RECORDABLE and name not in OURS:
-                storage = OutsideStorage(value, "that array was made before this pass")
-                node.__dict__[name] = TracedArray(storage)

@@ -12,8 +12,10 @@ from typing import Any
 from miniflow.errors import CompileError
 from miniflow.graph import Node
 from miniflow.graph.places import is_ours
+from miniflow.graph.plans import with_parts
 from miniflow.ir.dtypes import ValueType
-from miniflow.ir.program import Input, Operand, Origin, Program, Variable
+from miniflow.ir.loop import body_of
+from miniflow.ir.program import Equation, Input, Operand, Origin, Program, Variable
 from miniflow.tracing.keeping import plain_state, preserved_deeply
 from miniflow.tracing.moves import Moves, name_of_generator
 from miniflow.tracing.reach import reached_from
@@ -35,6 +37,7 @@ def record_steadily(
     Raises CompileError, naming the node, if it does not. Code that makes something in its first
     pass and keeps it does the same from the second pass on, and that is what counts.
     """
+    nodes = with_parts(nodes)
     foreign = [thing for thing in (*nodes, *settings) if not is_ours(thing)]
     generators, helpers = reached_from(foreign)
     with preserved_deeply(nodes, [*generators, *helpers]):
@@ -121,8 +124,10 @@ def first_difference(one: Program, other: Program) -> Origin | None:
     for x, y in zip(one.equations, other.equations, strict=False):
         read_x = [numbers[0].get(o, o) for o in x.operands]
         read_y = [numbers[1].get(o, o) for o in y.operands]
-        if (x.primitive, x.params, read_x) != (y.primitive, y.params, read_y):
+        if (x.primitive, _plain(x), read_x) != (y.primitive, _plain(y), read_y):
             return x.origin or _UNKNOWN
+        if (inner := _difference_of_bodies(x, y)) is not None:
+            return inner
         numbers[0][x.result], numbers[1][y.result] = len(numbers[0]), len(numbers[1])
     for few, many in ((one, other), (other, one)):
         if len(few.equations) < len(many.equations):
@@ -134,6 +139,16 @@ def first_difference(one: Program, other: Program) -> Origin | None:
         for side, program in enumerate((one, other))
     ]
     return None if outputs[0] == outputs[1] else _UNKNOWN
+
+
+def _plain(equation: Equation) -> dict[str, Any]:
+    """The params, but for the body of a scan."""
+    return {name: value for name, value in equation.params.items() if name != "body"}
+
+
+def _difference_of_bodies(one: Equation, other: Equation) -> Origin | None:
+    bodies = body_of(one), body_of(other)
+    return None if bodies[0] is None or bodies[1] is None else first_difference(*bodies)  # type: ignore[arg-type]
 
 
 def _reader(program: Program, variable: Variable) -> Origin:

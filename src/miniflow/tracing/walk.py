@@ -14,12 +14,13 @@ import miniflow
 from miniflow.errors import CompileError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass
+from miniflow.interpreter.keeping import OURS
 from miniflow.interpreter.passes import backward_pass
 from miniflow.interpreter.results import node_failed, see_to_value
-from miniflow.ir.dtypes import ProgramError, ValueType, type_of
+from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, type_of
 from miniflow.ir.program import Operand, Origin
-from miniflow.tracing.arrays import is_traced_array, operand_of, wrap
-from miniflow.tracing.trace import Refused, Trace
+from miniflow.tracing.arrays import TracedArray, is_traced_array, operand_of, wrap
+from miniflow.tracing.trace import OutsideStorage, Refused, Trace
 
 
 class Walk:
@@ -46,13 +47,14 @@ class Walk:
         return feed
 
     def _input(self, node: Node, type_: ValueType, role: str, locked: str) -> Any:
-        origin = self._origin(node, "forward")
+        origin = self.origin_of(node, "forward")
         tracer = wrap(self.trace.builder.input(type_, role, name_of(node, "input"), origin))
         if is_traced_array(tracer):
             tracer.storage.locked = locked
         return tracer
 
-    def _origin(self, node: Node, phase: str) -> Origin:
+    def origin_of(self, node: Node, phase: str) -> Origin:
+        """What the equations of a node's pass are said to come from."""
         origin = self._origins.get((node, phase))
         if origin is None:
             origin = Origin(node.label, node.where, phase, self.index[node])
@@ -78,7 +80,7 @@ class Walk:
         return gradients
 
     def call(self, node: Node, phase: str, method: Callable[[], Any]) -> Any:
-        self.trace.origin = self._origin(node, phase)
+        self.trace.origin = self.origin_of(node, phase)
         try:
             return self.guard(f"{node}", phase, method)
         except GraphError:
@@ -151,3 +153,17 @@ def name_of(node: Node, fallback: str) -> str:
 def value_of(node: Node) -> Operand:
     """The operand that holds a node's traced value."""
     return operand_of(node.value)
+
+
+def show_arrays(nodes: Sequence[Node]) -> list[tuple[Node, str, Any]]:
+    """Have the arrays that nodes keep as attributes seen as constants, which traced indices can
+    pick from: `self.table[labels]`. Returns where they were: node, name, array.
+    """
+    shown = []
+    for node in nodes:
+        for name, value in node.__dict__.items():
+            if type(value) is np.ndarray and value.dtype in RECORDABLE and name not in OURS:
+                storage = OutsideStorage(value, "that array was made before this pass")
+                node.__dict__[name] = TracedArray(storage)
+                shown.append((node, name, value))
+    return shown

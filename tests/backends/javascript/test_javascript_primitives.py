@@ -146,5 +146,10 @@ def test_gathers_and_scatters(dtype):
     assert_cases_agree(cases.gathers_and_scatters(dtype))
 
 
+@pytest.mark.parametrize("dtype", ["f64", "f32", "i8", "i64", "bool"])
+def test_scans(dtype):
+    assert_cases_agree(cases.scans(dtype))
+
+
 def test_every_primitive_is_tested_here():
     assert cases.primitives_tested_in(__file__) == set(PRIMITIVES)

@@ -17,6 +17,7 @@ from miniflow.lowering.expressions import can_fuse
 from miniflow.lowering.fuse import fuse
 
 from ..agreement import assert_agrees, program_of_many
+from ..cases import scans
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
@@ -222,6 +223,13 @@ def test_other_indices_are_numpys():
         for name in ("gather_update", "scatter_add"):
             cases.append((name, (CUBE, part * 2, *indices), {"axes": axes}))
     assert_all_agree(cases)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "i64"])
+def test_loops_are_those_of_the_evaluator(dtype):
+    some = [case for case in scans(dtype) if case[0] == "scan"]
+    assert_all_agree(some[::7])
+    assert_all_agree(some[3::7], are_computed=True)
 
 
 def test_every_primitive_is_tested_here():

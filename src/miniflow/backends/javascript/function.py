@@ -11,6 +11,7 @@ from miniflow.backends.javascript.layout import StridedViews
 from miniflow.backends.javascript.loops import write_loop
 from miniflow.backends.javascript.nest import INDENT
 from miniflow.backends.javascript.prepare import prepare
+from miniflow.backends.javascript.scan import write_scan
 from miniflow.backends.javascript.signature import read_arguments, signature, write_results
 from miniflow.backends.javascript.source import WORDS, ScriptSource, called_in, functions
 from miniflow.errors import CompileError
@@ -27,7 +28,9 @@ def function_text(program: Program, name: str) -> str:
     read_arguments(source)
     for group in source.plan.groups:
         source.lines.append("")
-        if group.space is None:
+        if group.equations[0].primitive == "scan":
+            write_scan(source, group.equations[0], function_text)
+        elif group.space is None:
             write_call(source, group.equations[0])
         else:
             write_loop(source, group)

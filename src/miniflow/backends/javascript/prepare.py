@@ -2,6 +2,7 @@
 
 - the factors of a product have its dtype, and lie in memory, as does what is looked up in;
 - what is reshaped although its elements do not lie in order is copied first;
+- what a scan reads lies in memory, in order;
 - every output that is an array has memory of its own.
 """
 
@@ -48,6 +49,8 @@ class _Preparation:
         elif equation.primitive == "gather":
             x, *indices = operands
             operands = (self._in_memory(x, x.dtype, equation), *indices)
+        elif equation.primitive == "scan":
+            operands = tuple(self._whole(x, equation) for x in operands)
         elif equation.primitive == "reshape" and self._views.view(equation) is None:
             operands = (self._copy(operands[0], equation),)
         self._append(equation.primitive, operands, equation.params, equation, equation.result)
@@ -75,6 +78,12 @@ class _Preparation:
         if x.dtype == dtype and base.kind == "array" and base not in self._views.aranges:
             return x
         return self._append("cast", (x,), {"dtype": dtype}, like)
+
+    def _whole(self, x: Operand, like: Equation) -> Operand:
+        """An array that is all of its memory, in order."""
+        view = self._views.of(x)
+        is_whole = view.base.kind == "array" and view.base not in self._views.aranges
+        return x if x.kind != "array" or (is_whole and view.is_whole) else self._copy(x, like)
 
     def _copy(self, x: Operand, like: Equation | None, name: str | None = None) -> Variable:
         copy = Variable(x.type, name)

@@ -36,7 +36,11 @@ class NativeExecutable:
     def source(self) -> str:
         """The kernels, each line with the node that it comes from, and the function around them."""
         texts = [_commented(name, kernel) for kernel, name in self._lowered.kernels]
-        return "\n\n".join([*texts, self._lowered.text])
+        bodies = [
+            f"# body_{number}_, a turn of the loop:\n\n{body.source}"
+            for number, body in enumerate(self._lowered.bodies, 1)
+        ]
+        return "\n\n".join([*texts, self._lowered.text, *bodies])
 
 
 def make(program: Program) -> NativeExecutable:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from miniflow.backends.backend import Buffers, Groups
 from miniflow.backends.blas import REALS, Library
+from miniflow.backends.loops import run_loop
 from miniflow.backends.native import machine
 from miniflow.backends.native.draft import Draft
 from miniflow.backends.native.frame import (
@@ -38,6 +39,7 @@ from miniflow.backends.native.products import (
 from miniflow.backends.native.step import Run
 from miniflow.backends.native.tiling import Tiling, batch_size, find_tiling
 from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
+from miniflow.lowering.bodies import body_in_place
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
     CALL,
@@ -55,13 +57,16 @@ from miniflow.lowering.nests import Kernel
 from miniflow.lowering.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
 from miniflow.lowering.written_over import is_zero
 
+if TYPE_CHECKING:
+    from miniflow.backends.native.executable import NativeExecutable
+
 _ONE, _ZERO = Literal(1.0), Literal(0.0)
 _TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")
 
 
 class Lowered(NamedTuple):
     """A step: the function, its text, the kernels that it runs, each with its name, the equations
-    of each loop, and its buffers.
+    of each loop, its buffers, and the bodies of the scans.
     """
 
     run: Run
@@ -69,6 +74,7 @@ class Lowered(NamedTuple):
     kernels: tuple[tuple[Kernel, str], ...]
     loops: Groups
     buffers: Buffers
+    bodies: tuple[NativeExecutable, ...]
 
 
 def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
@@ -96,7 +102,8 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
     write_head(draft)
     run, text = draft.step.finish(draft.memory)
     kernels, loops = tuple(writer.kernels.items()), tuple(writer.loops)
-    return Lowered(run, text, kernels, loops, draft.memory.buffers())
+    bodies = tuple(writer.bodies)
+    return Lowered(run, text, kernels, loops, draft.memory.buffers(), bodies)
 
 
 class _StepWriter:
@@ -104,6 +111,7 @@ class _StepWriter:
         self.draft, self.plan, self.library = draft, draft.plan, library
         self.memory, self.step, self.values = draft.memory, draft.step, draft.values
         self.kernels: dict[Kernel, str] = {}  # their names
+        self.bodies: list[NativeExecutable] = []  # of the scans
         self.loops: dict[tuple[Equation, ...], None] = {}  # the equations of each
         self.movements = Movements(draft.memory, draft.step, draft.values, self._has_zeros)
         self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
@@ -174,6 +182,9 @@ class _StepWriter:
     def _write_call(self, equation: Equation) -> None:
         result = equation.result
         self._allocate(result)
+        if equation.primitive == "scan":
+            self._write_scan(equation)
+            return
         if self.movements.write(equation):
             return
         if result.kind == "scalar":
@@ -185,6 +196,21 @@ class _StepWriter:
             self.step.line(self.values.call(equation, out))
         else:
             self.step.line(f"np.copyto({out}, {self.values.call(equation)})")
+
+    def _write_scan(self, equation: Equation) -> None:
+        """Write a loop of Python's round machine code of the body, which writes its states into the
+        history.
+        """
+        from miniflow.backends.native.executable import make
+
+        executable = make(body_in_place(equation.params["body"]))
+        self.bodies.append(executable)
+        body = self.step.bind(f"body_{len(self.bodies)}_", executable.run)
+        loop, out = self.step.bind("run_loop_", run_loop), self.values.text(equation.result)
+        first, *rest = map(self.values.text, equation.operands)
+        count, reverse = equation.params["sequences"], equation.params["reverse"]
+        items, outside = (f"[{', '.join(part)}]" for part in (rest[:count], rest[count:]))
+        self.step.line(f"{loop}({body}, {out}, {first}, {items}, {outside}, {reverse})")
 
     def _allocate(self, variable: Variable) -> None:
         """Find memory for a value that is about to be computed, unless it has some."""

@@ -6,7 +6,8 @@ passing is written out as an equation, so that its memory can be planned.
 - the operands of an elementwise equation on arrays are arrays of the very dtype that NumPy's loop
   works in (a mask times a gradient is cast first), and numbers among them are 0-d arrays, which
   NumPy reads faster than numbers;
-- what is reshaped, multiplied as a matrix, or indexed by arrays lies in C order, or transposed;
+- what is reshaped, multiplied as a matrix, or indexed by arrays lies in C order, or transposed, and
+  what a scan reads lies in C order;
 - every output that is an array is the result of an equation that has memory of its own;
 - elements are picked by their positions, with four primitives that only this backend has
   (`primitives`). A prepared program is checked with these: `check(program, also=DIALECT)`.
@@ -123,6 +124,8 @@ class _DialectWriter:
                 *(self._factor(o, result.dtype) for o in operands[1:3]),
                 *operands[3:],
             )
+        elif name == "scan":
+            operands = tuple(x if isinstance(x, Literal) else self._in_order(x) for x in operands)
         elif name in INDEXING and _is_by_position(equation):
             name, operands, params = self._by_position(equation)
         self._append(name, operands, params, result)

@@ -299,6 +299,25 @@ def _concatenate(source: NumPySource, equation: Equation, out: str) -> None:
     source.line(f"{function}(({parts},), axis={axis}, out={out})")
 
 
+# The loop.
+
+
+def _scan(source: NumPySource, equation: Equation, out: str) -> None:
+    """A loop of Python's: each turn writes its state into the history."""
+    first, *rest = (_argument(source, operand) for operand in equation.operands)
+    count, reverse = equation.params["sequences"], equation.params["reverse"]
+    body = f"bodies[{len(source.bodies)}]"
+    source.bodies.append(equation.params["body"])
+    items, outside = (f"[{', '.join(part)}]" for part in (rest[:count], rest[count:]))
+    loop = source.function("run_loop")
+    source.line(f"{loop}({body}, {out}, {first}, {items}, {outside}, {reverse})")
+
+
+def _argument(source: NumPySource, operand: Operand) -> str:
+    is_array = isinstance(operand, Variable) and operand.kind == "array"
+    return source.read(operand) if is_array else source.number(operand).text
+
+
 _ELEMENTWISE = ArrayWriting(_elementwise, overwrites=(0, 1), is_pointwise=True)
 _REDUCTION = ArrayWriting(_reduction, scratch=_upright_size)
 
@@ -314,6 +333,7 @@ WRITINGS: dict[str, ArrayWriting] = {
     "matmul": ArrayWriting(_matmul),
     "gemm": ArrayWriting(_gemm, overwrites=(0,)),
     "concatenate": ArrayWriting(_concatenate),
+    "scan": ArrayWriting(_scan, may_raise=True),
     "slice_update": ArrayWriting(slice_update, overwrites=(0,)),
     "slice_add": ArrayWriting(slice_add, overwrites=(0,)),
     "gather": ArrayWriting(gather, may_raise=True),

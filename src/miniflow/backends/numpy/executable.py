@@ -14,6 +14,7 @@ from miniflow.backends.numpy.dialect import prepare
 from miniflow.backends.numpy.emit import emit, storage
 from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.program import Program, Variable
+from miniflow.lowering.bodies import body_in_place
 from miniflow.lowering.memory import MemoryPlan, plan_memory
 
 _numbers = itertools.count(1)
@@ -56,16 +57,24 @@ def make(program: Program) -> NumPyExecutable:
     source = NumPySource(prepared, planned, has_blas=library is not None)
     _write_body(source, prepared, planned)
     text = source.text()
+    bodies = [make(body_in_place(body)) for body in source.bodies]
     filename = f"<miniflow program {next(_numbers)}>"
     namespace: dict[str, Any] = {
         "constants": [constant.value for constant in prepared.constants],
         "library": library,
+        "bodies": [body.run for body in bodies],
     }
     exec(compile(text, filename, "exec"), namespace)
     run = namespace.pop("step")  # without a cycle, the memory is free as soon as the program is
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     weakref.finalize(run, linecache.cache.pop, filename, None)
-    return NumPyExecutable(program, Buffers(planned.blocks, planned.block_of), text, run)
+    shown = "\n\n".join([text, *(_titled(i, body.source) for i, body in enumerate(bodies))])
+    return NumPyExecutable(program, Buffers(planned.blocks, planned.block_of), shown, run)
+
+
+def _titled(number: int, source: str) -> str:
+    """The code of a loop's body, below that of the program."""
+    return f"# bodies[{number}], a turn of the loop:\n\n{source}"
 
 
 def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> None:

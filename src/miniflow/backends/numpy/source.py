@@ -30,7 +30,7 @@ from miniflow.lowering.written_over import find_written_over
 
 RUNTIME = {
     *("block", "check_finite", "hypot", "in_block", "moving", "python_power", "scaled_product"),
-    *("windows", "wrap"),
+    *("run_loop", "windows", "wrap"),
 }
 MATH = {"inf", "nan"}
 NUMPY = {
@@ -38,7 +38,7 @@ NUMPY = {
     *("arange", "array", "broadcast_to", "concatenate", "copyto", "empty", "full", "matmul"),
     *SCALAR_TYPES.values(),
 }
-OTHERS = {"abs", "arguments", "constants", "library", "product", "slice", "step"}
+OTHERS = {"abs", "arguments", "bodies", "constants", "library", "product", "slice", "step"}
 
 COMMENT_COLUMN = 68
 MAX_INLINE = 48  # characters of a number that is written where it is read
@@ -68,6 +68,7 @@ class NumPySource:
         self._moving: list[str] = []  # operands of products whose arrays move
         self._callers: list[str] = []  # those among them that hold what the caller made or gets
         self._label = ""
+        self.bodies: list[Program] = []  # of the scans
 
     # Text.
 

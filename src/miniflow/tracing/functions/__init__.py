@@ -7,6 +7,7 @@ answer; the other files are the answers, a family each.
 
 from miniflow.tracing.functions import (  # each registers its answers
     joining,
+    loops,
     making,
     picking,
     products,
@@ -19,5 +20,5 @@ from miniflow.tracing.functions.registry import FUNCTIONS, call_function
 
 __all__ = [
     "FUNCTIONS", "call_function", "full",
-    "joining", "making", "picking", "products", "questions", "reductions", "shapes",
+    "joining", "loops", "making", "picking", "products", "questions", "reductions", "shapes",
 ]  # fmt: skip

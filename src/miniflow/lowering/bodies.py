@@ -1,0 +1,35 @@
+"""The body of a scan as a program that writes the next state where it is told to: the array in
+which it lies is one more input, the last, and the only output is its new value. So a backend that
+computes new values in place computes each state right where the history has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from miniflow.ir.dtypes import ValueType
+from miniflow.ir.program import Equation, Input, Output, Program, Variable
+
+
+def body_in_place(body: Program) -> Program:
+    """Return the body of a scan with the array to write to as its last input.
+
+    >>> from miniflow.ir import Builder
+    >>> b = Builder()
+    >>> state, item = (b.input(ValueType("f64", (3,)), name=name) for name in ("state", "item"))
+    >>> print(body_in_place(b.program([b.add("add", (state, item))])))
+    program(state: f64[3], item: f64[3], new_state: f64[3]):
+      t1 = add(state, item)  # f64[3]
+      return (
+        t1,  # new value of new_state
+      )
+    """
+    new, equations = body.outputs[0].operand, body.equations
+    place = Variable(ValueType(new.dtype, new.shape), "new state")
+    if new.kind != "array":
+        array = Variable(place.type)
+        equations = (*equations, Equation("reshape", (new,), {"shape": ()}, array))
+        new = array
+    inputs = (*body.inputs, Input(place, "state"))
+    outputs = (Output(new, "state", None, place),)
+    return replace(body, inputs=inputs, equations=equations, outputs=outputs)
