@@ -29,7 +29,7 @@ OF_BOTH: Final = {*INFIX, "absolute", "maximum", "minimum", "negative"} - {"divi
 OF_WHOLE: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"}
 OF_BOOLS: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
 LOOP_DTYPES: Final = {SIZE, *DTYPES} - {"f16"}
-ACCUMULATED: Final = ("add", "maximum", "minimum")
+ACCUMULATED: Final = ("add", "multiply", "maximum", "minimum", "bitwise_and", "bitwise_or")
 
 
 class KernelError(Exception):
@@ -133,7 +133,7 @@ def _fits(term: Term, inner: list[str], names: Mapping[str, Parameter | str]) ->
 def _entry(array: str, index: tuple[Term, ...], names: Mapping[str, Parameter | str]) -> str:
     """Return the dtype of an entry of an array."""
     parameter = names.get(array)
-    if not isinstance(parameter, ArrayParameter) or len(index) != len(parameter.shape):
+    if not isinstance(parameter, ArrayParameter) or len(index) != max(len(parameter.shape), 1):
         raise KernelError(f"{array} is no array of {len(index)} axes")
     for term in index:
         _expect(SIZE, term, names)

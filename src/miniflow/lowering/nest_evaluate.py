@@ -45,9 +45,10 @@ def evaluate_kernel(kernel: Kernel, *arguments: Any) -> int:
         names[parameter.name] = argument
     for parameter in kernel.parameters:
         if isinstance(parameter, ArrayParameter):
+            memory = names[parameter.name].reshape(-1)
             shape = [int(evaluate_term(size, names)) for size in parameter.shape]
-            names[parameter.name] = names[parameter.name].reshape(-1)[: np.prod(shape)]
-            names[parameter.name] = names[parameter.name].reshape(shape)
+            is_shaped = bool(parameter.shape)
+            names[parameter.name] = memory[: np.prod(shape)].reshape(shape) if is_shaped else memory
     try:
         with np.errstate(all="ignore"):
             _run(kernel.body, names)

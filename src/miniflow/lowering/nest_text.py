@@ -75,7 +75,7 @@ def nest_text(kernel: Kernel, name: str = "kernel") -> str:
 
 def _declaration(parameter: Parameter) -> str:
     if isinstance(parameter, ArrayParameter):
-        shape = ", ".join(map(term_text, parameter.shape))
+        shape = ", ".join(map(term_text, parameter.shape)) or "..."
         return f"{parameter.name}: {parameter.dtype}[{shape}]"
     dtype = parameter.dtype if isinstance(parameter, NumberParameter) else "size"
     return f"{parameter.name}: {dtype}"

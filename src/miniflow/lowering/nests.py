@@ -319,11 +319,13 @@ class NumberParameter:
 
 @dataclass(frozen=True, slots=True)
 class ArrayParameter:
-    """An array in C order; its shape is told in terms of sizes."""
+    """An array in C order, whose shape is told in terms of sizes; without one, it is memory in
+    which an index counts the entries from where it begins.
+    """
 
     name: str
     dtype: str
-    shape: tuple[Term, ...]
+    shape: tuple[Term, ...] = ()
 
 
 Parameter: TypeAlias = "SizeParameter | NumberParameter | ArrayParameter"

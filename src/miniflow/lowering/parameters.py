@@ -54,7 +54,7 @@ class Scratch(NamedTuple):
     variable: Variable
 
 
-Argument: TypeAlias = "Size | Number | Scratch | Variable"
+Argument: TypeAlias = "int | Size | Number | Scratch | Variable"  # an int is a size itself
 
 
 class Parameters:

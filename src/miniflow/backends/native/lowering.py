@@ -39,6 +39,7 @@ from miniflow.backends.native.products import (
 from miniflow.backends.native.step import Run
 from miniflow.backends.native.tiling import Tiling, batch_size, find_tiling
 from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
+from miniflow.lowering.alone import write_alone
 from miniflow.lowering.bodies import body_in_place
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
@@ -185,7 +186,7 @@ class _StepWriter:
         if equation.primitive == "scan":
             self._write_scan(equation)
             return
-        if self.movements.write(equation):
+        if self.movements.write(equation) or self._write_alone(equation):
             return
         if result.kind == "scalar":
             cell = self.step.bind(self.values.name(result), self.memory.arrays[result])
@@ -211,6 +212,24 @@ class _StepWriter:
         count, reverse = equation.params["sequences"], equation.params["reverse"]
         items, outside = (f"[{', '.join(part)}]" for part in (rest[:count], rest[count:]))
         self.step.line(f"{loop}({body}, {out}, {first}, {items}, {outside}, {reverse})")
+
+    def _write_alone(self, equation: Equation) -> bool:
+        """Compute an equation in a nest of its own, if there is one; whether there is.
+
+        What may fail, or reads what lies where the result will, is left to NumPy, which has its
+        result before it is copied there.
+        """
+        result, layout = equation.result, self.values.layout
+        if not self.values.is_whole or self.memory.home(result) is not result:
+            return False
+        arrays = [o for o in equation.operands if isinstance(o, Variable) and o.kind == "array"]
+        if any(self.memory.home(layout(v).root) is result for v in arrays):
+            return False
+        written = write_alone(equation, lambda variable: layout(variable).strides)
+        if written is None:
+            return False
+        self._run_kernel(written, EquationGroup(CALL, (equation,)))
+        return True
 
     def _allocate(self, variable: Variable) -> None:
         """Find memory for a value that is about to be computed, unless it has some."""
@@ -312,6 +331,10 @@ class _StepWriter:
         in_place = {v: home for v, home in homes if home in group.reads}
         finite = self.plan.finite if self.plan.finite in group.places else None
         written = write_kernel(group, wanted, layouts, in_place, finite)
+        self._run_kernel(written, group)
+
+    def _run_kernel(self, written: GroupKernel, group: EquationGroup) -> None:
+        """Add a compiled step."""
         name = self.kernels.setdefault(written.kernel, f"kernel_{len(self.kernels) + 1}")
         numbers = self._kernel_arguments(written, group)
         comment = f"{name}({', '.join(self._shown(written, group))})"
@@ -355,7 +378,7 @@ class _StepWriter:
         numbers: list[int] = []
         scratch = 0
         for argument in kernel.arguments.values():
-            if isinstance(argument, Size):
+            if isinstance(argument, (int, Size)):
                 numbers.append(self._size(argument, group))
                 continue
             if isinstance(argument, Scratch):
@@ -364,7 +387,11 @@ class _StepWriter:
                 scratch += 1
             elif isinstance(argument, Number):
                 where = self.values.number(Literal(argument.value), argument.dtype)
-            elif argument in group.places or argument.kind == "array":
+            elif (
+                argument in group.places
+                or argument.kind == "array"
+                or argument is group.equations[0].result
+            ):
                 where = self.values.address(argument)
             else:
                 where = self.values.number(argument, argument.dtype)
@@ -372,7 +399,9 @@ class _StepWriter:
             numbers += where
         return numbers
 
-    def _size(self, size: Size, group: EquationGroup) -> int:
+    def _size(self, size: int | Size, group: EquationGroup) -> int:
+        if isinstance(size, int):
+            return size
         if size.array is None:
             return group.rows if size.what == "rows" else group.columns
         layout = self.values.layout(size.array)
@@ -383,7 +412,7 @@ class _StepWriter:
     def _shown(self, kernel: GroupKernel, group: EquationGroup) -> list[str]:
         texts = []
         for name, argument in kernel.arguments.items():
-            if isinstance(argument, Size):
+            if isinstance(argument, (int, Size)):
                 text = str(self._size(argument, group))
             elif isinstance(argument, Number):
                 text = str(argument.value)

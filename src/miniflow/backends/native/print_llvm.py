@@ -313,13 +313,12 @@ class _FunctionPrinter:
 
     def _address(self, array: ArrayParameter, index: Iterable[Term]) -> str:
         """Return where an element lies: rows follow each other, the last index is contiguous."""
-        offset = ""
-        for entry, length in zip(index, array.shape, strict=True):
+        first, *others = index
+        offset = self.term(first)
+        for entry, length in zip(others, array.shape[1:], strict=True):
             step = self.term(entry)
-            if offset:
-                row = self._new(f"mul nsw i64 {offset}, {self.term(length)}")
-                step = self._new(f"add nsw i64 {row}, {step}")
-            offset = step
+            row = self._new(f"mul nsw i64 {offset}, {self.term(length)}")
+            offset = self._new(f"add nsw i64 {row}, {step}")
         word = f"t{self._next()}"
         self.line(element(array.dtype, word, f"%{array.name}", offset))
         return f"%{word}"

@@ -153,7 +153,7 @@ def movement_kernel(
     places: dict[str, Term] = {}
     for side in ("target", "source"):
         steps = [f"{side}{axis}" for axis in range(rank) if axis != last or not is_in_one_piece]
-        parameters.append(ArrayParameter(side, dtype, (lengths[last],)))
+        parameters.append(ArrayParameter(side, dtype))
         parameters += map(SizeParameter, steps)
         counters = [name(f"i{axis}") for axis in range(rank)]
         moved = [i * name(step) for i, step in zip(counters, steps, strict=False)]
