@@ -19,6 +19,7 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.passes import optimize
 
 from ..agreement import copies, random_arguments
+from ..moving_programs import MovingProgram
 from .engine import Job, assert_all_agree, needs_engine, run
 
 pytestmark = needs_engine
@@ -52,6 +53,14 @@ def test_random_programs_as_they_are_and_optimized():
         random = RandomProgram(seed)
         jobs += [Job(p, [random.arguments] * 2) for p in (random.program, optimize(random.program))]
     assert_all_agree(jobs, signed_zeros=False)
+
+
+def test_values_that_move_while_they_are_read():
+    """Inputs get new values of each other, and of views, part by part."""
+    for length in (8, 16):
+        chosen = [MovingProgram(seed, length) for seed in range(60)]
+        jobs = [Job(p.program, [p.arguments, p.arguments]) for p in chosen]
+        assert_all_agree(jobs, signed_zeros=False)
 
 
 def test_long_random_programs():
