@@ -275,6 +275,48 @@ def test_kinds_of_local_derivative() -> None:
     assert local_derivative(run(mf.Softmax(X), large), X) == ("jacobian", None)
 
 
+class Leaves(Node):
+    """x + 1, whose backward leaves some gradient."""
+
+    def __init__(self, x: Node, gradient: Any) -> None:
+        Node.__init__(self, [x])
+        self.gradient = gradient
+
+    def forward(self) -> None:
+        self.value = self.inbound_nodes[0].value + 1
+
+    def backward(self) -> None:
+        self.gradients = {self.inbound_nodes[0]: self.gradient}
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [
+        np.ones((3, 2)), np.ones(6), np.ones((1, 3, 2)), np.ones((1, 2, 3)), np.ones((2, 3, 1)),
+        np.ones(3), np.ones((2, 1)), 1.0, 0, [[1.0] * 3] * 2, np.ones((2, 3)),
+    ],
+    ids=lambda g: str(np.shape(g) or g) + type(g).__name__,
+)  # fmt: skip
+def test_a_picture_takes_the_gradients_that_a_pass_takes_and_refuses_the_others(
+    gradient: Any,
+) -> None:
+    x = mf.Input("x")
+    node = Leaves(x, gradient)
+    output = mf.Sum(node)
+    feed = {x: np.ones((2, 3))}
+    mf.value(output, feed)
+    try:
+        _, [dx] = mf.value_and_grad(output, feed, [x])
+    except GraphError as refused:
+        with pytest.raises(GraphError) as told:
+            draw(output, paths=(x, output))
+        assert str(told.value).splitlines()[0] == str(refused).splitlines()[0]
+    else:
+        draw(output, paths=(x, output))
+        found = jacobian(node)[x]
+        assert np.array_equal(found, np.tile(np.ravel(dx), (6, 1)))
+
+
 def test_the_jacobian_agrees_with_differences() -> None:
     x = mf.Input("x")
     values = np.array([0.2, -0.4, 0.7])

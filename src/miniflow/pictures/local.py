@@ -17,7 +17,13 @@ import numpy as np
 from miniflow.graph import Node
 from miniflow.graph.places import is_ours
 from miniflow.graph.plans import Pass
-from miniflow.interpreter.passes import TheEnd, alone, attributes_preserved, one_pass_at_a_time
+from miniflow.interpreter.passes import (
+    TheEnd,
+    alone,
+    attributes_preserved,
+    fit_gradient,
+    one_pass_at_a_time,
+)
 from miniflow.tracing.keeping import preserved_deeply
 
 Array = np.ndarray[Any, Any]
@@ -118,7 +124,7 @@ def jacobian(node: Node) -> dict[Node, Array]:
         unit.reshape(-1)[index] = 1.0
         handed = pull_back(node, unit[()])
         for source, found in rows.items():
-            found.append(_in_shape_of(handed.get(source), source).ravel())
+            found.append(_fitted(handed.get(source), node, source).ravel())
     return {source: np.array(found) for source, found in rows.items()}
 
 
@@ -156,17 +162,13 @@ def other_values(value: Array, start: int) -> Array:
 
 def row_of(node: Node, source: Node, upstream: Any) -> Array:
     """What a node hands one of its inputs, in that input's shape."""
-    return _in_shape_of(pull_back(node, upstream).get(source), source)
+    return _fitted(pull_back(node, upstream).get(source), node, source)
 
 
-def _in_shape_of(gradient: Any, source: Node) -> Array:
-    """The gradient as an array of the input's shape; None and a bare 0 mean that nothing flows
-    there.
+def _fitted(gradient: Any, node: Node, source: Node) -> Array:
+    """What a node hands one of its inputs, as an array of that input's shape; None means that
+    nothing flows there. What a pass would refuse is refused with the same words.
     """
-    shape = np.shape(source.value)
     if gradient is None:
-        return np.zeros(shape)
-    array = np.asarray(gradient, dtype=np.float64)
-    return (
-        array.reshape(shape) if array.size == int(np.prod(shape)) else np.broadcast_to(array, shape)
-    )
+        return np.zeros(np.shape(source.value))
+    return np.asarray(fit_gradient(gradient, source, by=node), dtype=np.float64)
