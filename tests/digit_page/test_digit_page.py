@@ -292,7 +292,6 @@ def test_another_shape_is_refused_with_the_files_name(
     assert not (tmp_path / "digits.html").exists()
 
 
-@pytest.mark.filterwarnings("ignore::miniflow.graph.pixels.PixelWarning")
 def test_what_gives_no_classes_or_takes_no_fractions_is_refused(tmp_path: Path) -> None:
     X, W = mf.Input("X"), mf.Parameter(np.ones((784, 1)))
     with pytest.raises(DataError, match="gives 1 × 1 for an image"):

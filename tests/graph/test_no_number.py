@@ -351,3 +351,49 @@ def test_sequence_of_nodes_is_told_from_a_single_one() -> None:
 
     with pytest.raises(GraphError, match=r"takes a list of inbound nodes: Node.__init__\(self, "):
         OfOne(X)
+
+
+# --- Where NumPy does not ask the node itself
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: np.dtype(X),
+        lambda: np.finfo(X),
+        lambda: np.iinfo(X),
+        lambda: np.issubdtype(X, float),
+        lambda: np.zeros(3, X),
+        lambda: np.zeros(3, dtype=X),
+        lambda: np.asarray(NUMBERS, dtype=X),
+        lambda: NUMBERS.astype(X),
+        lambda: NUMBERS.view(X),
+    ],
+)
+def test_a_node_is_no_dtype_either(call: Any) -> None:
+    refused(call, "Input 'x' (test_no_number.py:", "look at mf.value(x, feed_dict).dtype.")
+
+
+def test_who_asks_a_node_for_its_dtype_is_told_as_of_any_attribute_that_is_not_there() -> None:
+    assert getattr(X, "dtype", None) is None
+    assert not hasattr(X, "dtype")
+    with pytest.raises(AttributeError, match=r"has no \.dtype: look at mf.value"):
+        X.dtype  # noqa: B018
+    assert np.zeros(1, getattr(X, "dtype", float)).dtype == float
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: NUMBERS.copy().fill(X),
+        lambda: NUMBERS.copy().__setitem__(0, X),
+        lambda: np.fromiter([X], float),
+    ],
+)
+def test_what_is_written_into_an_array_fails_for_the_nodes_own_reason(call: Any) -> None:
+    with pytest.raises(ValueError, match="setting an array element") as caught:
+        call()
+    reason: BaseException | None = caught.value
+    while reason is not None and not isinstance(reason, MiniflowError):
+        reason = reason.__cause__ or reason.__context__
+    assert "Input 'x' (test_no_number.py:" in str(reason)

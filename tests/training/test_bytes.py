@@ -103,6 +103,17 @@ def test_the_interpreter_and_a_compiled_step_tell_it_too(backend: str) -> None:
         without_a_word(lambda call=call, s=small, f=feed: call(s, f))
 
 
+def test_to_save_a_graph_is_no_feed_and_the_next_pass_tells_it_all_the_same(tmp_path: Path) -> None:
+    small = Small()
+    bytes_of_a_row = {small.X: BYTES[:1]}
+    path = tmp_path / "model.safetensors"
+    without_a_word(lambda: mf.save(small.loss.inbound_nodes[0], path, bytes_of_a_row))
+    assert mf.load(path).inputs[0].dtype == np.uint8
+    without_a_word(lambda: mf.load(path)(BYTES))
+    with pytest.warns(PixelWarning, match="holds bytes"):
+        mf.value(small.loss, {small.X: BYTES, small.y: LABELS})
+
+
 LAYERS = {
     "Linear": lambda x: mf.Linear(x, mf.Parameter(np.ones((4, 2), np.float32)), np.zeros(2, "f4")),
     "MatMul": lambda x: x @ mf.Parameter(np.ones((4, 2), np.float32)),

@@ -2,8 +2,12 @@
 
 Without this NumPy would take a node for an object, wrap it in an array of one entry, and compute
 something: `np.mean(node)` would be the node itself. So its three doors are held here: ufuncs,
-functions, and the conversion to an array, which is also what it tries with a node in a list. And so
-are Python's: `float(x)`, `len(x)`, `for v in x`, `x // 2`.
+functions, and the conversion to an array, which is also what it tries with a node in a list; and
+the question for a dtype. And so are Python's: `float(x)`, `len(x)`, `for v in x`, `x // 2`.
+
+NumPy does not let a node speak everywhere: `array[0] = x` and `array.fill(x)` fail with NumPy's own
+words, of which these are the cause; `np.nditer(x)` fails before it asks; and to
+`np.array_equal([x], [x])` any error means that they are not equal.
 """
 
 import sys
@@ -108,6 +112,23 @@ _bits = _refusal_of(
     "and & | ^ ~ are for bits",
     "conditions are combined by mf.And(x, y), mf.Or(x, y) and mf.Not(x)",
 )
+
+
+class NoDtypeError(GraphError, RecursionError):
+    """A node was given for a dtype, `np.zeros(3, x)`. Where NumPy asks what it is given for its
+    dtype, it heeds no errors but those of recursion.
+    """
+
+
+def wants_a_dtype(frame: Any) -> bool:
+    """Whether the code that runs in a frame is calling something of NumPy's: who asks a node for
+    its dtype then is NumPy.
+    """
+    called = called_in(frame)
+    if frame.f_code.co_filename.startswith(_NUMPYS_FILES):
+        return called is np.dtype
+    module = str(getattr(called, "__module__", ""))
+    return module.startswith("numpy") or isinstance(getattr(called, "__self__", None), np.ndarray)
 
 
 class NoNumber:

@@ -27,6 +27,7 @@ to write one. `plans.py` finds the nodes that lead to an output; `interpreter/` 
 """
 
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
@@ -37,7 +38,7 @@ import numpy as np
 from miniflow.errors import GraphError
 from miniflow.graph.copying import Copied
 from miniflow.graph.hits import Hits, largest_at_label
-from miniflow.graph.no_number import NoNumber
+from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, is_ours, line_of
 from miniflow.graph.plans import Plan, passes_under_way
@@ -216,6 +217,8 @@ class Node(Operators, NoNumber, Copied):
                 f"A {type(self).__name__} has no `{attribute}`: its __init__ must call "
                 "Node.__init__(self, [its inbound nodes])."
             )
+        if attribute == "dtype" and wants_a_dtype(sys._getframe(1)):
+            raise NoDtypeError(self._lacks(attribute))
         if not attribute.startswith("_") and hasattr(np.ndarray, attribute):
             raise AttributeError(self._lacks(attribute))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +41,7 @@ def as_fractions(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def note_bytes(consumer: Node) -> None:
     """Note an inbound node that holds bytes where another is a parameter; once for each."""
     weights = next((n for n in consumer.inbound_nodes if n.is_trained), None)
-    if weights is None:
+    if weights is None or not _noting.get():
         return
     for source in consumer.inbound_nodes:
         if getattr(source.value, "dtype", None) == np.uint8 and source not in _noted:
@@ -48,6 +51,16 @@ def note_bytes(consumer: Node) -> None:
                 f"beside {weights}. If they are pixels, divide them by 255, or give a "
                 "mf.datasets.Dataset, which does; if not, cast them: x.astype(np.float32)."
             )
+
+
+@contextmanager
+def bytes_are_told_elsewhere() -> Iterator[None]:
+    """Note no bytes until the end of the block: a model file says itself what its inputs take."""
+    before = _noting.set(False)
+    try:
+        yield
+    finally:
+        _noting.reset(before)
 
 
 def tell_of_bytes() -> None:
@@ -60,3 +73,4 @@ def tell_of_bytes() -> None:
 
 _noted: weakref.WeakSet[Node] = weakref.WeakSet()
 _to_tell: list[str] = []
+_noting: ContextVar[bool] = ContextVar("_noting", default=True)

@@ -25,6 +25,7 @@ from miniflow.backends import Executable, check_name, choose
 from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import Node
+from miniflow.graph.pixels import bytes_are_told_elsewhere
 from miniflow.graph.values import as_value
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time
@@ -102,7 +103,7 @@ def save(
     """
     path = model_path("save", path)
     inputs = checked_inputs(inputs)
-    with one_pass_at_a_time:
+    with one_pass_at_a_time, bytes_are_told_elsewhere():
         output = without_loss(checked_output(node), inputs)
         examples = examples_of(output, inputs)
         forward = forward_program(output, examples)
