@@ -172,7 +172,6 @@ def check_freed(kind: Kind, argument: str) -> None:
     class_, run = kind
     g = Graph(CLASSES[class_])
     nodes = [weakref.ref(node) for node in ancestors_in_order(g.loss)]
-    gc.collect()
     gc.disable()
     try:
         with suppress(Exception), np.errstate(all="ignore"):

@@ -21,7 +21,6 @@ from miniflow.errors import GraphError
 
 @pytest.fixture(autouse=True)
 def no_cycle_collector() -> Iterator[None]:
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
