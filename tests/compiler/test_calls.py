@@ -132,9 +132,10 @@ def test_threads_share_a_program_of_numbers(backend):
 
 
 @needs_fork
-def test_a_child_forked_while_a_step_runs_can_run_it(backend):
+@pytest.mark.parametrize("is_training", [False, True])
+def test_a_child_forked_while_a_step_runs_can_run_it(backend, is_training):
     loss, _, feed, _ = two_layers()
-    step = mf.compile(loss, wrt=[], backend=backend)
+    step = mf.compile(loss, optimizer=SGD(0.0) if is_training else None, backend=backend)
     wanted = step(feed)
     variant = step._last
     answers = []
@@ -148,7 +149,10 @@ def test_a_child_forked_while_a_step_runs_can_run_it(backend):
         return run(arguments)
 
     run = variant.executable.run
-    variant.executable.run = forking
-    variant.renew()
-    step(feed)
+    if is_training:
+        variant.executable.run = forking
+        variant.renew()
+    else:
+        variant.pool._kept[0].run = forking
+    assert np.array_equal(step(feed), wanted)
     assert answers == [True]

@@ -172,26 +172,35 @@ class Compiled:
         and those of the nodes of `values_of`; all of them as they were before the update.
         """
         with self._lock:
-            given: Any = {} if feed_dict is None else feed_dict
-            own = self._own_values(given) if self._sources else {}
-            feed = {**own, **given} if own else given
-            variant = self._last
-            arguments = None if variant is None else variant.arguments(feed)
-            if arguments is None and variant is not None and isinstance(given, Mapping):
-                needed = only_needed(given, self._node, self._needed)
-                if len(needed) < len(given):  # it serves another output as well
-                    arguments = variant.arguments({**own, **needed})
-            if arguments is None or variant is None:
-                feed = {**own, **self._check_feed(given)}
-                variant = self._last = self._variant_for(feed)
-                is_free = not variant.needs_lock and not self._sources
-                self._quick = variant.run_without_lock if is_free else None
-                arguments = variant.arguments(feed)
-                assert arguments is not None, "a variant fits the feed that it was made for"
-            try:
-                return variant.run(arguments)
-            except (ArithmeticError, IndexError, ValueError) as error:
-                raise self._explain(feed, error) from error
+            variant, feed, arguments = self._bind({} if feed_dict is None else feed_dict)
+            if variant.updates:
+                return self._run(variant, feed, arguments)
+        return self._run(variant, feed, arguments)  # beside other threads
+
+    def _bind(self, given: Any) -> tuple[Variant, Any, list[Any]]:
+        """The program for what is given, the feed as that wants it, and the program's arguments."""
+        own = self._own_values(given) if self._sources else {}
+        feed = {**own, **given} if own else given
+        variant = self._last
+        arguments = None if variant is None else variant.arguments(feed)
+        if arguments is None and variant is not None and isinstance(given, Mapping):
+            needed = only_needed(given, self._node, self._needed)
+            if len(needed) < len(given):  # it serves another output as well
+                arguments = variant.arguments({**own, **needed})
+        if arguments is None or variant is None:
+            feed = {**own, **self._check_feed(given)}
+            variant = self._last = self._variant_for(feed)
+            is_free = not variant.updates and not self._sources
+            self._quick = variant.run_without_lock if is_free else None
+            arguments = variant.arguments(feed)
+            assert arguments is not None, "a variant fits the feed that it was made for"
+        return variant, feed, arguments
+
+    def _run(self, variant: Variant, feed: Any, arguments: list[Any]) -> list[Any]:
+        try:
+            return variant.run(arguments)
+        except (ArithmeticError, IndexError, ValueError) as error:
+            raise self._explain(feed, error) from error
 
     # --- What can be looked at
 
@@ -308,7 +317,7 @@ class Compiled:
             if self.backend == "auto":
                 self.backend, self.reason = choice.backend.name, choice.why
             executable = choice.lower()
-            variant = Variant(choice.program, executable, self._order, feed, types, self._optimizer)
+            variant = Variant(choice, executable, self._order, feed, types, self._optimizer)
             whole = (*with_parts(self._order), *self._optimizer_and_schedule())
             if not all(map(is_ours, whole)):
                 compare_with_interpreter(
@@ -352,7 +361,7 @@ class Compiled:
     def _explain(self, feed: Mapping[Node, Any] | None, error: Exception) -> Exception:
         """The interpreter's account of what went wrong: it knows the nodes."""
         wanted = [*self._wrt, *self.parameters]
-        with preserved_deeply(self._order):
+        with one_pass_at_a_time, preserved_deeply(self._order):
             feed = give_to_sources(feed or {})
             if isinstance(error, FloatingPointError):
                 culprit = find_not_finite(self._node, feed, wanted)

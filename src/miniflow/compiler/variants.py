@@ -1,21 +1,19 @@
 """One compiled program, with all that a call of it needs; and the key under which it is found."""
 
-import contextvars
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from miniflow import interpreter
-from miniflow.backends import Executable
+from miniflow.backends import Choice, Executable
 from miniflow.compiler.binding import Binding, Check
-from miniflow.compiler.threads import Run, on_one_thread_if_small
+from miniflow.compiler.pool import ExecutablePool, make_run, run_silently
+from miniflow.compiler.threads import Run
 from miniflow.graph import Constant, Node, Op, Parameter
 from miniflow.graph.plans import ancestors_in_order, with_parts
 from miniflow.interpreter.feeding import give_to_sources
+from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
-from miniflow.ir.program import Program
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.update import has_number_for_rate, settings_of
 
@@ -30,9 +28,11 @@ class Variant:
         key: the combination.
         arguments: the function that makes a program's arguments of a feed, or None where the feed,
             a parameter or the optimizer is not as it was; it refuses values that would go wrong.
-        run: the executable's, silent: NumPy warns of nothing.
-        needs_lock: false for a program of Python numbers that updates nothing: it has no memory of
-            its own, so that threads can run it at the same time.
+        run: the executable's, silent: NumPy warns of nothing. Of a program that updates nothing,
+            any number of threads may call it.
+        updates: whether it writes to parameters and to what the optimizer keeps.
+        pool: the executables, if there may be several: of a program that updates nothing and has
+            memory of its own, which one of Python numbers has not.
         has_unchecked: whether nodes have a `validate` that `arguments` does not call, since what
             it looks at is computed with parameters: the interpreter called it once, when the
             program was made.
@@ -40,14 +40,14 @@ class Variant:
 
     def __init__(
         self,
-        program: Program,
+        choice: Choice,
         executable: Executable,
         order: Sequence[Node],
         feed: Mapping[Node, Any],
         types: Mapping[Node, ValueType],
         optimizer: Any,
     ) -> None:
-        self.program = program
+        program = self.program = choice.program
         self.executable = executable
         self.shapes = {node: type_.shape for node, type_ in types.items()}
         self.key: Any = None
@@ -55,25 +55,22 @@ class Variant:
         self._binding = Binding(program, order, len(feed), optimizer, checks)
         self.arguments = self._binding.arguments
         self.follow = self._binding.follow
-        is_python = all(e.result.type.kind == "python" for e in program.equations)
-        updates = any(output.replaces is not None for output in program.outputs)
-        self.needs_lock = not is_python or updates
-        self._may_warn = not is_python
+        self.updates = any(output.replaces is not None for output in program.outputs)
+        self._is_python = all(e.result.type.kind == "python" for e in program.equations)
+        self.pool: ExecutablePool | None = None
+        if not self.updates and not self._is_python:
+            self.pool = ExecutablePool(partial(make_run, choice), run_silently(program, executable))
+        self.run: Run
         self.renew()
 
     def renew(self) -> None:
-        """Make `run` anew; a forked child may hold one that was running in the parent.
-
-        To enter `np.errstate` at each call would take longer than a small program. So the program
-        runs in a context of its own, in which NumPy's warnings are switched off once and for all.
-        """
-        run: Run = on_one_thread_if_small(self.program, self.executable.run)
-        if self._may_warn:
-            context = contextvars.copy_context()
-            context.run(np.seterr, all="ignore")
-            enter: Any = context.run
-            run = partial(enter, run)
-        self.run = run
+        """Make `run` anew; a forked child may hold one that was running in the parent."""
+        if self.pool is not None:  # which sees to that itself
+            self.run = self.pool.run
+        elif self._is_python:
+            self.run = self.executable.run
+        else:
+            self.run = run_silently(self.program, self.executable)
 
     def run_without_lock(self, feed: Any) -> list[Any] | None:
         """Run it on a feed; None where `arguments` is, and where the program fails."""
@@ -82,8 +79,8 @@ class Variant:
             return None
         try:
             return self.run(arguments)
-        except ArithmeticError:
-            return None
+        except (ArithmeticError, IndexError, ValueError):
+            return None  # it is run again, and what went wrong explained
 
 
 class _Shaped:
@@ -127,7 +124,7 @@ def _value_of(node: Node, feed: Mapping[Node, Any]) -> Any:
     order = ancestors_in_order(node)
 
     def interpret(feed: Mapping[Node, Any]) -> Any:
-        with preserved_deeply(order):
+        with one_pass_at_a_time, preserved_deeply(order):
             return interpreter.value(
                 node, give_to_sources({n: feed[n] for n in order if n in feed})
             )

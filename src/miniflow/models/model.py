@@ -17,11 +17,13 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.backends import Executable, check_name, choose
+from miniflow.backends import check_name, choose
+from miniflow.compiler.pool import ExecutablePool, make_run
 from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import Node
@@ -31,7 +33,7 @@ from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Input, Program
-from miniflow.locks import Lock, renew_after_fork
+from miniflow.locks import Lock
 from miniflow.models.backward_program import backward_program
 from miniflow.models.bounds import TooLargeError, parse_within_limits
 from miniflow.models.forward_program import (
@@ -195,7 +197,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
 class Model:
     """A forward program and its arrays: call it with one array for each input. Made by `load`.
 
-    Any thread may call it; it can be copied and pickled, and works after a fork.
+    Any thread may call it, and as many as there are processors compute at once, each in memory of
+    its own; it can be copied and pickled, and works after a fork.
 
     Attributes:
         inputs: name, shape and dtype of each input.
@@ -218,7 +221,7 @@ class Model:
         self._description = description
         self._arrays = arrays
         self._backend = backend
-        self._executables: OrderedDict[int, tuple[Program, Executable]] = OrderedDict()
+        self._pools: OrderedDict[int, ExecutablePool] = OrderedDict()
         self._lock = Lock()
         one, two = (parse_within_limits(description, arrays, n) for n in (1, 2))
         self._program = one
@@ -236,11 +239,6 @@ class Model:
             )
             for name, entry, grows in zip(_names(one), one.inputs, self._grows, strict=True)
         ]
-        renew_after_fork(self, Model._renew)
-
-    def _renew(self) -> None:
-        """In a forked child: a thread of the parent may have been running a program."""
-        self._executables.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew from what the file held: neither a lock nor what is compiled can be copied."""
@@ -296,15 +294,16 @@ class Model:
         if len(rows) > 1:
             raise ShapeError(f"The model was given different numbers of rows: {sorted(rows)}.")
         n = rows.pop() if rows else 1
-        with self._lock, np.errstate(all="ignore"):
-            try:
-                return self._executable(n).run(given)[0]
-            except ProgramError as error:
-                raise ShapeError(f"The model does not work for {n} rows: {error}.") from error
-            except IndexError as error:
-                raise FeedError(
-                    f"The model was given an index that is out of range: {error}."
-                ) from error
+        try:
+            with self._lock:
+                pool = self._pool_for(n)
+            return pool.run(given)[0]
+        except ProgramError as error:
+            raise ShapeError(f"The model does not work for {n} rows: {error}.") from error
+        except IndexError as error:
+            raise FeedError(
+                f"The model was given an index that is out of range: {error}."
+            ) from error
 
     def predict(self, *arrays: Any) -> Any:
         """The class of each row: the index of its largest output (of one output: whether it
@@ -316,15 +315,15 @@ class Model:
         """
         return predictions_of(self(*arrays), self.notes)
 
-    def _executable(self, n: int) -> Executable:
-        if n not in self._executables:
+    def _pool_for(self, n: int) -> ExecutablePool:
+        if n not in self._pools:
             program = parse_within_limits(self._description, self._arrays, n)
             choice = choose(program, self._backend)
-            self._executables[n] = choice.program, choice.lower()
-            if len(self._executables) > KEPT:
-                self._executables.popitem(last=False)
-        self._executables.move_to_end(n)
-        return self._executables[n][1]
+            self._pools[n] = ExecutablePool(partial(make_run, choice))
+            if len(self._pools) > KEPT:
+                self._pools.popitem(last=False)
+        self._pools.move_to_end(n)
+        return self._pools[n]
 
     def __repr__(self) -> str:
         inputs = ", ".join(
