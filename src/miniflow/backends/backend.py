@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from miniflow.errors import CompileError
+from miniflow.ir.primitive import Primitive
 from miniflow.ir.program import Equation, Program, Variable
 
 Purpose: TypeAlias = Literal["run", "compare", "write"]
@@ -50,6 +51,38 @@ class Executable(Protocol):
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """The outputs that replace no input, in order."""
+
+
+ARGUMENTS: Final = "take the arguments"
+RESULTS: Final = "hand out the results"
+
+
+class TimedPart(NamedTuple):
+    """A part of a step that is timed by itself: the code, or what is said of it, and what it
+    computes.
+    """
+
+    text: str
+    equations: tuple[Equation, ...]
+
+
+class TimedRun(NamedTuple):
+    """A step in parts: `run(arguments, tick)` calls `tick(number)` after each of the `parts`, which
+    compute the equations of `program`; `dialect` has primitives of the backend's own.
+    """
+
+    run: Callable[[Sequence[Any], Callable[[int], None]], Any]
+    parts: tuple[TimedPart, ...]
+    program: Program
+    dialect: Mapping[str, Primitive] = MappingProxyType({})
+
+
+@runtime_checkable
+class CanBeTimed(Protocol):
+    """An executable whose parts can be timed."""
+
+    def timed(self) -> TimedRun:
+        """The same step in parts, to be run on the same memory."""
 
 
 @dataclass(frozen=True)

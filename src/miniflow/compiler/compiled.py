@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from miniflow import interpreter
-from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, choose
+from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, choose, find
+from miniflow.backends.backend import CanBeTimed
 from miniflow.compiler.comparing import compare_with_interpreter
+from miniflow.compiler.profile import Profile, profile_program
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
 from miniflow.graph import Constant, Node, Parameter
@@ -221,6 +223,45 @@ class Compiled:
     def cost(self) -> ProgramCost:
         """FLOPs and bytes of the program that the last call ran, for each node and in all."""
         return cost(self.program)
+
+    def profile(self, feed_dict: Mapping[Node, Any] | None = None, runs: int = 30) -> Profile:
+        """Run the program part by part on copies, so that nothing is updated, and tell where the
+        time goes: seconds, FLOPs and bytes of each part, the shortest of so many `runs`. Print it.
+
+        What is fed decides which program it is, as in a call. Parts are what the backend runs at
+        once: a loop over many equations or a product in machine code, an equation in NumPy.
+
+        Raises:
+            CompileError: the backend has no parts to be timed (the reference evaluator), or `runs`
+                is not a number of runs.
+
+        >>> import numpy as np, miniflow as mf
+        >>> x = mf.Input("x")
+        >>> f = mf.compile(mf.Sum(mf.Exp(x, name="e")), backend="numpy")
+        >>> told = f.profile({x: np.zeros((100, 50))})
+        >>> [step.flops for step in told], 0 < told.seconds < 1
+        ([0, 50000, 5000, 0], True)
+        """
+        if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+            raise CompileError(f"runs={runs!r}: it is how often the step is run, 1 or more.")
+        with self._lock:
+            given: Any = {} if feed_dict is None else feed_dict
+            own = self._own_values(given) if self._sources else {}
+            feed = {**own, **self._check_feed(given)}
+            variant = self._last = self._variant_for(feed)
+            arguments = variant.arguments(feed)
+            executable = find(self.backend).lower(variant.program)  # with buffers of its own
+            if arguments is None or not isinstance(executable, CanBeTimed):
+                raise CompileError(
+                    f"The {self.backend} backend does not say what its parts take. "
+                    'Those of backend="numpy" and "native" do.'
+                )
+            try:
+                return profile_program(
+                    variant.program, self.backend, executable.timed(), arguments, runs
+                )
+            except (ArithmeticError, IndexError, ValueError) as error:
+                raise self._explain(feed, error) from error
 
     def why_retraced(self) -> str:
         """Why the graph was last recorded again: which feed's shape or dtype was new.

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from miniflow.ir.loop import body_of
-from miniflow.ir.primitives import PRIMITIVES
+from miniflow.ir.primitive import Primitive
+from miniflow.ir.primitives import NO_PRIMITIVES, PRIMITIVES
 from miniflow.ir.program import Equation, Origin, Program, Variable
 
 
@@ -67,9 +68,10 @@ def cost(program: Program) -> ProgramCost:
     return ProgramCost(total, each, by_origin)
 
 
-def equation_cost(equation: Equation) -> Cost:
-    """Return the cost of one equation."""
-    primitive, result = PRIMITIVES[equation.primitive], equation.result.type
+def equation_cost(equation: Equation, also: Mapping[str, Primitive] = NO_PRIMITIVES) -> Cost:
+    """Return the cost of one equation; `also` has primitives besides those of the table."""
+    found, result = PRIMITIVES.get(equation.primitive), equation.result.type
+    primitive = found or also[equation.primitive]
     if (body := body_of(equation)) is not None:
         each = cost(body).total
         return Cost(result.shape[0] * each.flops, result.shape[0] * each.bytes)

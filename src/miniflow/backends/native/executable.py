@@ -30,6 +30,7 @@ class NativeExecutable:
         self.groups = lowered.loops
         self.buffers = lowered.buffers
         self.run = lowered.run
+        self.timed = lowered.timed
         self._lowered = lowered
 
     @cached_property

@@ -6,14 +6,15 @@ the way that its operands lie in memory, becomes a line of Python that calls Num
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from miniflow.backends.backend import Buffers, Groups
+from miniflow.backends.backend import Buffers, Groups, TimedRun
 from miniflow.backends.blas import REALS, Library
 from miniflow.backends.loops import run_loop
 from miniflow.backends.native import machine
@@ -75,6 +76,7 @@ class Lowered(NamedTuple):
     kernels: tuple[tuple[Kernel, str], ...]
     loops: Groups
     buffers: Buffers
+    timed: Callable[[], TimedRun]
     bodies: tuple[NativeExecutable, ...]
 
 
@@ -99,12 +101,14 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
         position = positions[-1] + 1
     writer.movements.finish()
     assign_new_values(draft, copies)
+    draft.step.mark(())
     hand_out(draft, copies)
     write_head(draft)
     run, text = draft.step.finish(draft.memory)
     kernels, loops = tuple(writer.kernels.items()), tuple(writer.loops)
-    bodies = tuple(writer.bodies)
-    return Lowered(run, text, kernels, loops, draft.memory.buffers(), bodies)
+    bodies, buffers = tuple(writer.bodies), draft.memory.buffers()
+    timed = partial(draft.step.finish_timed, draft.memory, plan.program)
+    return Lowered(run, text, kernels, loops, buffers, timed, bodies)
 
 
 class _StepWriter:
@@ -121,6 +125,7 @@ class _StepWriter:
         """Write the step of the group at a position of the schedule, and what has to be checked."""
         group = self.plan.schedule.groups[position]
         self.write(group)
+        self.step.mark(group.equations)
         if any(equation.result is self.plan.finite for equation in group.equations):
             check_value(self.draft, group)
 
@@ -135,6 +140,7 @@ class _StepWriter:
             with self.step.below(title) if tile.first == 0 else self.step.again():
                 for position in tiling.groups:
                     self.write(tile.group(self.plan.schedule.groups[position]))
+                    self.step.mark(self.plan.schedule.groups[position].equations)
                 self.movements.finish()
         self.values.look_at(None)
         for copy in self.copies.values():

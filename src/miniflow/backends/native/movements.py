@@ -93,6 +93,7 @@ class Movements:
         comment = f"{'add' if adds else 'write'} {self._values.shown(self._adding.operands[1])}"
         for movement in merge(self._sums):
             self._move(movement, to, of, self._adding, comment, adds)
+        self._step.mark((self._adding,))
         self._sums, self._between, self._adding = [], None, None
 
     def _write_part(self, equation: Equation) -> None:

@@ -18,13 +18,16 @@ import ctypes
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart, TimedRun
 from miniflow.backends.blas import address_of
 from miniflow.backends.native import machine
 from miniflow.backends.native.memory import Memory
+from miniflow.ir import Equation, Program
 from miniflow.lowering.kernels import OUT_OF_RANGE
 
 Run = Callable[[Sequence[Any]], list[Any]]
@@ -52,10 +55,9 @@ class StepBuilder:
         self.namespace: dict[str, Any] = {"np": np, "address_of": address_of}
         self._head: list[str] = []
         self._first: list[str] = []
-        self._lines: list[str] = []
+        self._items: list[str | int] = []  # lines, and numbers of compiled steps, in order
         self._compiled: list[_Compiled] = []
-        self._segments: list[tuple[int, int]] = []  # of compiled steps
-        self._open = 0  # the first compiled step that is in no segment yet
+        self._marks: list[tuple[int, Sequence[Equation]]] = []  # how many items, and what for
         self._alive: list[object] = []  # what compiled code uses, by address
         self._title = self._margin = ""  # of comments
         self._is_repeating = False
@@ -69,9 +71,13 @@ class StepBuilder:
         self._first.append(f"    {text}")
 
     def line(self, text: str) -> None:
-        """Add a line of Python; compiled steps that were added before come before it."""
-        self._close()
-        self._lines.append(f"    {text}")
+        """Add a line of Python."""
+        self._items.append(f"    {text}")
+
+    def mark(self, equations: Sequence[Equation]) -> None:
+        """Say what all that was added since the last mark computes."""
+        if len(self._items) > (self._marks[-1][0] if self._marks else 0):
+            self._marks.append((len(self._items), equations))
 
     @contextmanager
     def below(self, title: str) -> Iterator[None]:
@@ -93,6 +99,7 @@ class StepBuilder:
         if self._is_repeating:
             comments = []
         self._title = ""
+        self._items.append(len(self._compiled))
         self._compiled.append(_Compiled(function, arguments, list(filter(None, comments)), label))
 
     def bind(self, name: str, value: Any) -> str:
@@ -106,32 +113,59 @@ class StepBuilder:
 
     def finish(self, memory: Memory) -> tuple[Run, str]:
         """Return the function and its text."""
-        self._close()
-        text = "\n".join(["def step(arguments):", *self._head, *self._first, *self._lines]) + "\n"
-        table = self._fill(memory)
-        scope = {**self.namespace, "places": table, "fail": self._fail}
-        code = compile(text, "<native backend>", "exec")
-        exec(code, scope)
-        run: Run = scope.pop("step")  # without a cycle, memory is free as soon as the step is
-        return run, text
+        segments: list[tuple[int, int]] = []  # of compiled steps that follow each other
+        lines: list[str] = []
+        for is_line, items in groupby(self._items, lambda item: isinstance(item, str)):
+            if is_line:
+                lines += map(str, items)
+                continue
+            numbers = [int(item) for item in items]
+            segments.append((numbers[0], numbers[-1] + 1))
+            comments = (c for number in numbers for c in self._compiled[number].comments)
+            lines += [f"    # {comment}" for comment in comments]
+            lines += _call(len(segments) - 1, numbers[0])
+        text = "\n".join(["def step(arguments):", *self._head, *self._first, *lines]) + "\n"
+        return self._define(text, memory, segments), text
 
-    def _close(self) -> None:
-        """Write the call of the compiled steps that have been added since the last one."""
-        first, last = self._open, len(self._compiled)
-        if first == last:
-            return
-        self._open = last
-        self._segments.append((first, last))
-        steps = self._compiled[first:last]
-        self._lines += [f"    # {comment}" for step in steps for comment in step.comments]
-        self._lines += [
-            f"    failed = run[{len(self._segments) - 1}]()",
-            "    if failed:",
-            f"        fail({first}, failed)",
+    def finish_timed(self, memory: Memory, program: Program) -> TimedRun:
+        """Return a function that says after each part, to a function that it is handed, which part
+        that was; and the parts.
+        """
+        lines, parts, last = ["    tick_(0)"], [TimedPart(ARGUMENTS, ())], 0
+        for end, equations in (*self._marks, (len(self._items), ())):
+            items = self._items[last:end]
+            for item in items:
+                if isinstance(item, int):
+                    lines += _call(item, item)
+                else:
+                    lines.append(item.replace("    return ", "    results_ = ", 1))
+            if items:
+                lines.append(f"    tick_({len(parts)})")
+                parts.append(TimedPart(self._shown(items), tuple(equations)))
+            last = end
+        parts[-1] = parts[-1]._replace(text=RESULTS)
+        head = ["def step(arguments, tick_):", *self._head, *self._first]
+        text = "\n".join([*head, *lines, "    return results_"]) + "\n"
+        segments = [(number, number + 1) for number in range(len(self._compiled))]
+        return TimedRun(self._define(text, memory, segments), tuple(parts), program)
+
+    def _shown(self, items: Sequence[str | int]) -> str:
+        """What is said of a part: the first of its lines, or comments."""
+        said = [
+            word.strip()
+            for item in items
+            for word in ([item] if isinstance(item, str) else self._compiled[item].comments)
         ]
+        return next((word for word in said if word[-1] != ":"), "")  # that is a title
 
-    def _fill(self, memory: Memory) -> Any:
-        """Lay out the table of memory and the compiled steps, and bind the calls of these."""
+    def _define(self, text: str, memory: Memory, segments: Sequence[tuple[int, int]]) -> Any:
+        table, run = self._fill(memory, segments)
+        scope = {**self.namespace, "places": table, "fail": self._fail, "run": run}
+        exec(compile(text, "<native backend>", "exec"), scope)
+        return scope.pop("step")  # without a cycle, memory is free as soon as the step is
+
+    def _fill(self, memory: Memory, segments: Sequence[tuple[int, int]]) -> tuple[Any, list[Any]]:
+        """Lay out the table of memory and the compiled steps; return the table, and the calls."""
         table = memory.table()
         numbers = [n for step in self._compiled for n in step.arguments]
         arguments = np.array(numbers or [0], np.int64)
@@ -141,14 +175,14 @@ class StepBuilder:
             offset += arguments.itemsize * len(step.arguments)
         steps = np.array(rows or [(0, 0)], np.int64)
         places = (ctypes.c_int64 * max(len(table), 1))(*table.tolist())
-        run = self.namespace["run"] = []
-        for first, last in self._segments:
+        run = []
+        for first, last in segments:
             where = steps.ctypes.data + first * steps.strides[0]
             segment = np.array([ctypes.addressof(places), where, last - first], np.int64)
             run.append(functools.partial(machine.runner(), segment.ctypes.data))
             self._alive.append(segment)
         self._alive += [places, steps, arguments, memory]
-        return places
+        return places, run
 
     def _fail(self, first: int, failed: int) -> None:
         """Raise what the step that failed has to say; `first` counts the steps before its call."""
@@ -156,3 +190,7 @@ class StepBuilder:
         if status == OUT_OF_RANGE:
             raise IndexError(f"{step.label}: an index is out of range")
         raise FloatingPointError(f"{step.label}: the value is not finite; nothing was updated")
+
+
+def _call(segment: int, first: int) -> list[str]:
+    return [f"    failed = run[{segment}]()", "    if failed:", f"        fail({first}, failed)"]

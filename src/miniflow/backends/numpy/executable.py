@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import linecache
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from miniflow.backends import blas
-from miniflow.backends.backend import Buffers
+from miniflow.backends.backend import Buffers, TimedRun
 from miniflow.backends.numpy.dialect import prepare
 from miniflow.backends.numpy.emit import emit, storage
+from miniflow.backends.numpy.primitives import DIALECT
 from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.program import Program, Variable
 from miniflow.lowering.bodies import body_in_place
@@ -43,11 +44,13 @@ class NumPyExecutable:
         buffers: Buffers,
         source: str,
         run: Callable[[Sequence[Any]], list[Any]],
+        timed: Callable[[], TimedRun],
     ) -> None:
         self.program = program
         self.buffers = buffers
         self.source = source
         self.run = run
+        self.timed = timed
 
 
 def make(program: Program) -> NumPyExecutable:
@@ -56,20 +59,33 @@ def make(program: Program) -> NumPyExecutable:
     planned, library = plan_memory(prepared, storage), blas.find()
     source = NumPySource(prepared, planned, has_blas=library is not None)
     _write_body(source, prepared, planned)
-    text = source.text()
     bodies = [make(body_in_place(body)) for body in source.bodies]
-    filename = f"<miniflow program {next(_numbers)}>"
     namespace: dict[str, Any] = {
         "constants": [constant.value for constant in prepared.constants],
         "library": library,
         "bodies": [body.run for body in bodies],
     }
-    exec(compile(text, filename, "exec"), namespace)
-    run = namespace.pop("step")  # without a cycle, the memory is free as soon as the program is
+    text = source.text()
+    run = _define(text, namespace)
+    shown = "\n\n".join([text, *(_titled(i, body.source) for i, body in enumerate(bodies))])
+
+    def timed() -> TimedRun:
+        timed_text, parts = source.timed()
+        return TimedRun(_define(timed_text, namespace), parts, prepared, DIALECT)
+
+    buffers = Buffers(planned.blocks, planned.block_of)
+    return NumPyExecutable(program, buffers, shown, run, timed)
+
+
+def _define(text: str, namespace: Mapping[str, Any]) -> Any:
+    """Return the function `step` of a module, whose lines are found where an error is shown."""
+    filename = f"<miniflow program {next(_numbers)}>"
+    scope = dict(namespace)
+    exec(compile(text, filename, "exec"), scope)
+    run = scope.pop("step")  # without a cycle, the memory is free as soon as the program is
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     weakref.finalize(run, linecache.cache.pop, filename, None)
-    shown = "\n\n".join([text, *(_titled(i, body.source) for i, body in enumerate(bodies))])
-    return NumPyExecutable(program, Buffers(planned.blocks, planned.block_of), shown, run)
+    return run
 
 
 def _titled(number: int, source: str) -> str:
@@ -91,6 +107,7 @@ def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> N
             source.label(origin.node)
         last = origin
         emit(source, equation)
+        source.mark(equation)
     if planned.first_update == len(planned.equations):
         _finish_computing(source, program, planned)
     for replaced, value in planned.copies:
@@ -110,3 +127,4 @@ def _finish_computing(source: NumPySource, program: Program, planned: MemoryPlan
     if value.dtype[0] == "f":
         name = source.write_number_now(value)
         source.line(f'{source.function("check_finite")}("{name}", {name})')
+        source.mark()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
+from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
 from miniflow.backends.numpy.dialect import kind_of, strip_transposes
 from miniflow.backends.numpy.numbers import (
     ATOM,
@@ -69,6 +70,7 @@ class NumPySource:
         self._callers: list[str] = []  # those among them that hold what the caller made or gets
         self._label = ""
         self.bodies: list[Program] = []  # of the scans
+        self._marks: list[tuple[int, tuple[Equation, ...]]] = []  # how many lines, and what for
 
     # Text.
 
@@ -80,6 +82,11 @@ class NumPySource:
         self._label = ""
         text = f"    {text}"
         self._lines.append(f"{text:{COMMENT_COLUMN}}  # {comment}" if comment else text)
+
+    def mark(self, *equations: Equation) -> None:
+        """Say what all lines since the last mark compute."""
+        if len(self._lines) > (self._marks[-1][0] if self._marks else 0):
+            self._marks.append((len(self._lines), equations))
 
     def section(self, title: str) -> None:
         """Add a line that says what follows."""
@@ -114,6 +121,25 @@ class NumPySource:
 
     def text(self) -> str:
         """The whole module."""
+        return self._module("def step(arguments):", self._lines)
+
+    def timed(self) -> tuple[str, tuple[TimedPart, ...]]:
+        """The module of a step that calls ``tick(number)`` after each of its parts, and these."""
+        lines, parts, last = ["    tick_(0)"], [TimedPart(ARGUMENTS, ())], 0
+        for end, equations in (*self._marks, (len(self._lines), ())):
+            some = self._lines[last:end]
+            last = end
+            code = [line.partition("  #")[0].strip() for line in some]
+            code = [line for line in code if line and line[0] != "#"]
+            if code:
+                lines += [line.replace("    return ", "    results_ = ", 1) for line in some]
+                lines.append(f"    tick_({len(parts)})")
+                parts.append(TimedPart(code[-1], equations))
+        parts[-1] = parts[-1]._replace(text=RESULTS)
+        text = self._module("def step(arguments, tick_):", [*lines, "    return results_"])
+        return text, tuple(parts)
+
+    def _module(self, head: str, lines: list[str]) -> str:
         inputs = [self.names(entry.variable) for entry in self.program.inputs]
         names = f"({inputs[0]},)" if len(inputs) == 1 else ", ".join(inputs)
         unpacked = [f"    {names} = arguments"] if inputs else []
@@ -133,7 +159,7 @@ class NumPySource:
             blocks,
             self._setup,
             [f"{name}.release()" for name in self._moving],
-            ["def step(arguments):", *unpacked, *self._moves, *self._lines],
+            [head, *unpacked, *self._moves, *lines],
         ]
         return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
