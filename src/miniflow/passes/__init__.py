@@ -10,6 +10,7 @@ For everybody, one after the other (`TIDY`):
 
 For backends that ask for them:
 
+- `hoist`: what a loop need not compute in each turn is computed before it, for all at once;
 - `batch`: many small matrix products that could be one large one become that;
 - `contract`, `contract_in_place`: a matrix product and what is added to it become one `gemm`;
 - `share_exponentials`: of the two exponentials of a sigmoid, one is computed;
@@ -33,6 +34,7 @@ from miniflow.passes.batch_parts import batch_parts
 from miniflow.passes.bodies import with_bodies
 from miniflow.passes.contract import contract, contract_in_place
 from miniflow.passes.dedupe import dedupe
+from miniflow.passes.hoist import hoist
 from miniflow.passes.prefer_long_runs import prefer_long_runs
 from miniflow.passes.prune import prune
 from miniflow.passes.share_exponentials import share_exponentials
@@ -44,8 +46,8 @@ TIDY: Final = (simplify, dedupe, prune)
 """What is good for every program, and what other passes are followed by."""
 
 __all__ = [
-    "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "optimize",
-    "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
+    "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "hoist",
+    "optimize", "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
 ]  # fmt: skip
 
 

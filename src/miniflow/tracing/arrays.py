@@ -166,6 +166,12 @@ class TracedArray(NumPyMethods):
             array = array._below
         self.storage.write(contents)
 
+    def become(self, other: "TracedArray") -> None:
+        """Let another array, of the same type, be known to hold the entries, if it is no view."""
+        if self._below is None and type(self.storage) is Storage:
+            self.storage.contents = other.own()
+            self.storage.version += 1
+
     def look(self, view: View, contiguous: bool) -> "TracedArray":
         """The same memory, looked at in another way."""
         return TracedArray(self.storage, self, view, contiguous)

@@ -22,7 +22,7 @@ import numpy as np
 from miniflow.backends.backend import WRITE, Backend
 from miniflow.ir.dtypes import Array, dtype_name
 from miniflow.ir.program import Program
-from miniflow.passes import TIDY
+from miniflow.passes import TIDY, hoist
 
 __all__ = ["ARRAYS_JS", "BACKEND", "array_text", "to_javascript"]
 
@@ -75,4 +75,4 @@ def to_javascript(program: Program, name: str = "program") -> str:
     return function_text(program, name)
 
 
-BACKEND = Backend(name="javascript", lower=to_javascript, passes=TIDY, purpose=WRITE)
+BACKEND = Backend(name="javascript", lower=to_javascript, passes=(*TIDY, hoist), purpose=WRITE)

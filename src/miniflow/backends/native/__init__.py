@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from miniflow.backends.backend import Backend
 from miniflow.ir.program import Program
-from miniflow.passes import TIDY, batch, contract_in_place, share_exponentials
+from miniflow.passes import TIDY, batch, contract_in_place, hoist, share_exponentials
 
 if TYPE_CHECKING:
     from miniflow.backends.native.executable import NativeExecutable
@@ -69,7 +69,7 @@ def declines(program: Program) -> str:
 BACKEND = Backend(
     name="native",
     lower=lower,
-    passes=(*TIDY, batch, contract_in_place, *TIDY, share_exponentials),
+    passes=(*TIDY, hoist, batch, contract_in_place, *TIDY, share_exponentials),
     package="llvmlite",
     extra="native",
     declines=declines,

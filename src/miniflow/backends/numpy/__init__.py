@@ -22,6 +22,7 @@ from miniflow.passes import (
     batch,
     batch_parts,
     contract,
+    hoist,
     prefer_long_runs,
     share_exponentials,
 )
@@ -58,7 +59,7 @@ BACKEND = Backend(
     name="numpy",
     lower=lower,
     passes=(
-        *(*TIDY, batch, contract, *TIDY),
+        *(*TIDY, hoist, batch, contract, *TIDY),
         *(share_exponentials, batch_parts, prefer_long_runs),
     ),
 )

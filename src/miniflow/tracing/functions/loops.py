@@ -8,6 +8,7 @@ nodes outside are computed for all turns at once (`ir.vectorize`), those of weig
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -95,12 +96,13 @@ def _loop_backward(
     start = cast(first, history.dtype)
     outside = list(map(operand_of, rest))
     before = _shift(history, start, forwards=not loop.reverse)
-    carried = _gradients_of_states(loop, grad, before, sequence, outside)
+    turns = [before, sequence, history]
+    carried = _gradients_of_states(loop, grad, turns, outside)
     turn, last = (-1, 0) if loop.reverse else (0, -1)
     gradients: list[Any] = [carried[turn] if needed[0] else None, *[None] * len(needed[1:])]
     if any(needed[1:]):
         total = grad + _shift(carried, np.zeros_like(carried[last]), forwards=loop.reverse)
-        found = iter(_gradients_of_the_rest(loop, needed, before, sequence, total, outside))
+        found = iter(_gradients_of_the_rest(loop, needed, total, turns, outside))
         gradients[1:] = [next(found) if is_needed else None for is_needed in needed[1:]]
     return gradients
 
@@ -117,49 +119,52 @@ def _shift(history: Any, end: Any, forwards: bool) -> Any:
 
 
 def _gradients_of_states(
-    loop: LoopNode, grad: Any, before: Any, sequence: Any, outside: Sequence[Operand]
+    loop: LoopNode, grad: Any, turns: Sequence[Any], outside: Sequence[Operand]
 ) -> Any:
-    """The gradient with respect to the state before each turn: a scan the other way."""
+    """The gradient with respect to the state before each turn: a scan the other way. `turns` are
+    the states before, the items and the states after.
+    """
+    before = turns[0]
     dtype = np.result_type(grad.dtype, before.dtype if before.dtype.kind == "f" else np.float64)
     params = {"shape": before.shape[1:], "dtype": dtype_name(dtype)}
     zeros = active().record("full", [Literal(0)], params)
     carried = zeros if before.ndim > 1 else Literal(dtype.type(0))
-    sequences = list(map(operand_of, (before, sequence, grad)))
-    names = ("carried", "state", "item", "upstream")
-    types = dict(zip(names, item_types(carried, sequences), strict=True))
+    sequences = list(map(operand_of, (grad, *turns)))
+    types = dict(zip(("carried", "upstream", *_TURN), item_types(carried, sequences), strict=True))
     this_pass = loop.body.start([loop.body.state], tracing=True)
 
-    def step_back(walk: Walk, carried: Any, state: Any, item: Any, upstream: Any) -> list[Operand]:
-        (gradient,) = _run(loop, this_pass, walk, state, item, lambda: upstream + carried)
+    def step_back(walk: Walk, carried: Any, upstream: Any, *turn: Any) -> list[Operand]:
+        (gradient,) = _run(loop, this_pass, walk, turn, lambda: upstream + carried)
         return [operand_of(cast(gradient, dtype))]
 
     body = _record_body(loop, types, outside, step_back)
     return _scan(body, carried, sequences, not loop.reverse)
 
 
+_TURN = ("state", "item", "new")
+
+
 def _gradients_of_the_rest(
     loop: LoopNode,
     needed: Sequence[bool],
-    before: Any,
-    sequence: Any,
     total: Any,
+    turns: Sequence[Any],
     outside: Sequence[Operand],
 ) -> list[Any]:
     """The gradients of the items, side by side, and of the nodes outside, added up."""
-    stacks = list(map(operand_of, (before, sequence, total)))
-    types = item_types(stacks[0], stacks)[1:]
+    stacks = list(map(operand_of, (total, *turns)))
+    types = dict(zip(("upstream", *_TURN), item_types(stacks[0], stacks)[1:], strict=True))
     wrt = loop_wrt(loop, needed)
     this_pass = loop.body.start(wrt, tracing=True)
 
-    def turn(walk: Walk, state: Any, item: Any, total: Any) -> list[Operand]:
-        return list(map(operand_of, _run(loop, this_pass, walk, state, item, lambda: +total, wrt)))
+    def one_turn(walk: Walk, upstream: Any, *turn: Any) -> list[Operand]:
+        return list(map(operand_of, _run(loop, this_pass, walk, turn, lambda: +upstream, wrt)))
 
-    names = ("state", "item", "total")
-    body = _record_body(loop, dict(zip(names, types, strict=True)), outside, turn)
+    body = _record_body(loop, types, outside, one_turn)
     inputs = [entry.variable for entry in body.program.inputs]
     written = Vectorizer(
         partial(_add, active()),
-        before.shape[0],
+        total.shape[0],
         dict(zip(inputs, stacks, strict=False)),
         dict(zip(inputs[len(stacks) :], body.outside, strict=True)),
     )
@@ -175,17 +180,21 @@ def _run(
     loop: LoopNode,
     this_pass: Pass,
     walk: Walk,
-    state: Any,
-    item: Any,
+    turn: Sequence[Any],
     upstream: Callable[[], Any],
     wrt: Sequence[Any] = (),
 ) -> list[Any]:
-    """The body forward and backward; the gradients for `wrt`, that of the state by default."""
+    """The body forward and backward; the gradients for `wrt`, that of the state by default. What
+    the turn has made of the state is known by now, and not computed again.
+    """
 
     def call(node: Node, phase: str, method: Callable[[], Any]) -> Any:
         return walk.call_forward(node, "backward", method)
 
-    loop.body.forward(this_pass, state, item, call)
+    state, item, new = turn
+    made = loop.body.forward(this_pass, state, item, call)
+    if is_traced_array(made) and made.storage.contents.type == new.storage.contents.type:
+        made.become(new)
     walk.trace.origin = walk.origin_of(loop.body.output, "backward")
     wanted = wrt or [loop.body.state]
     return loop.body.backward(this_pass, upstream(), wanted, walk.call)
@@ -202,8 +211,14 @@ def _add(
 
 
 def _scan(body: _Body, first: Operand, sequences: Sequence[Operand], reverse: bool) -> Any:
-    params = {"body": body.program, "sequences": len(sequences), "reverse": reverse}
-    return wrap(active().record("scan", [first, *sequences, *body.outside], params))
+    """The equation; sequences that the body does not read are left out, all but one."""
+    read, (state, *items) = count_uses(body.program), body.program.inputs
+    pairs = list(zip(items, sequences, strict=False))
+    kept = [(entry, x) for entry, x in pairs if entry.variable in read] or pairs[:1]
+    inputs = (state, *(entry for entry, _ in kept), *items[len(pairs) :])
+    program = replace(body.program, inputs=inputs)
+    params = {"body": program, "sequences": len(kept), "reverse": reverse}
+    return wrap(active().record("scan", [first, *(x for _, x in kept), *body.outside], params))
 
 
 def _record_body(
@@ -225,7 +240,7 @@ def _record_body(
         with loop.body.given(values):
             index = {n: -2 - i for i, n in enumerate((*nodes, *loop.body.outside))}
             outputs = run(Walk(trace, index), *given)
-        program = trace.builder.program(outputs)
+        program = _prune(trace.builder.program(outputs))
     read = count_uses(program)
     own, others = program.inputs[: len(given)], program.inputs[len(given) :]
     named = [x for x in outside if not isinstance(x, Literal)]
@@ -233,6 +248,18 @@ def _record_body(
     kept += [(Input(c.variable), around.constant(c.value)) for c in program.constants]
     inputs = (*own, *(entry for entry, _ in kept))
     return _Body(Program(inputs, program.equations, program.outputs), [x for _, x in kept])
+
+
+def _prune(program: Program) -> Program:
+    """The program without what its outputs do not need: the half of a body."""
+    needed: set[Operand] = {output.operand for output in program.outputs}
+    kept = []
+    for equation in reversed(program.equations):
+        if equation.result in needed:
+            needed.update(equation.operands)
+            kept.append(equation)
+    constants = tuple(c for c in program.constants if c.variable in needed)
+    return replace(program, equations=tuple(reversed(kept)), constants=constants)
 
 
 @contextmanager
