@@ -118,6 +118,22 @@ class Rows(mf.Op):
         return table[at]
 
 
+def test_what_a_class_of_ones_own_looks_at_is_looked_at_by_one_thread_at_a_time(backend) -> None:
+    inside: list[int] = []
+
+    class Looks(Rows):
+        def validate(self, table: Any, at: Any) -> None:
+            inside.append(1)
+            threading.Event().wait(0.0005)
+            assert len(inside) == 1, "another thread is here"
+            inside.clear()
+
+    at = mf.Input("at")
+    f = mf.compile(mf.Sum(Looks(np.eye(4), at)), backend=backend)
+    f({at: np.arange(3)})
+    assert in_threads(lambda number: [f({at: np.arange(3)}) for _ in range(10)]) == [[3.0] * 10] * 6
+
+
 @pytest.mark.parametrize("bad", [7, -9])
 @pytest.mark.parametrize("gather", [mf.Gather, Rows])
 def test_an_error_belongs_to_the_call_that_made_it(backend, gather: Any, bad: int) -> None:
