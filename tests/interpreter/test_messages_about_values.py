@@ -292,5 +292,5 @@ def test_message_about_a_seed_that_is_an_array_is_short() -> None:
     node = mf.Dropout(np.ones(3), x)
     assert message_of(errors.GraphError, lambda: mf.value(node, {x: np.arange(500)})) == (
         f"{here('Dropout')}: Input 'x' is an array of shape (500,) and dtype int64; "
-        "it must be a whole number."
+        "it must be a whole number below 2**63, or an np.uint64."
     )
