@@ -33,7 +33,13 @@ from miniflow.interpreter.feeding import (
     end_feed,
     parameters_of,
 )
-from miniflow.interpreter.results import node_failed, see_to_gradients, see_to_value, value_not_set
+from miniflow.interpreter.results import (
+    node_failed,
+    see_to_fractions,
+    see_to_gradients,
+    see_to_value,
+    value_not_set,
+)
 from miniflow.locks import Lock
 
 
@@ -316,6 +322,7 @@ def leave_gradients(node: Node, needed: set[Node]) -> None:
         check_gradients_of(node, needed)
     if node._is_foreign:
         see_to_gradients(node)
+        see_to_fractions(node, needed)
 
 
 def gradient_of(node: Node) -> Any:
