@@ -123,7 +123,7 @@ def test_a_reshape_of_what_does_not_lie_in_order_is_a_copy():
     assert_agrees(lower, program, *(random_arguments(program, seed) for seed in range(2)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples, deadline=None)
 @given(data=st.data())
 def test_views_of_views_are_right(data):
     """Chains of views, of an input and of a computed array, reshaped wherever that is possible."""
@@ -246,7 +246,7 @@ def test_comparisons_are_not_chained():
     assert executable.run([1.0, 2.0, 1.5]) == [True]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples, deadline=None)
 @given(data=st.data())
 def test_formulas_keep_their_meaning(data):
     names = ["add", "subtract", "multiply", "negative", "power", "less", "absolute", "maximum"]

@@ -81,7 +81,7 @@ def test_digits_of_mnist_themselves_are_left_as_they_are() -> None:
         assert np.abs(fit_digit(original / 255) - original / 255).mean() < 0.01
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples, deadline=None)
 @given(st.integers(20, 150), st.integers(1, 150), st.integers(0, 40), st.integers(0, 40))
 def test_longer_side_becomes_20_and_centre_of_mass_row_and_column_14(
     height: int, width: int, top: int, left: int

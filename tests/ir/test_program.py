@@ -188,7 +188,7 @@ STARTS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=10 * settings.default.max_examples, deadline=None)
 @given(st.data())
 def test_random_programs_have_the_types_that_were_inferred(data):
     b = Builder()

@@ -37,7 +37,7 @@ def test_every_class_of_the_conformance_kit_is_saved(name: str, tmp_path: Path) 
 
 
 @may_hold_bytes
-@settings(max_examples=40)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(recipes(most=4), st.sampled_from(["reference", "numpy"]))
 def test_every_graph_is_saved(tmp_path_factory: Any, recipe: Recipe, backend: str) -> None:
     built = recipe.build()

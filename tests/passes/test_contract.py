@@ -344,7 +344,7 @@ def linear_trees(draw):
 
 
 @pytest.mark.parametrize("contract", [contract, contract_in_place])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=7 * settings.default.max_examples, deadline=None)
 @given(linear_trees())
 def test_every_linear_tree_computes_the_same(contract, program):
     note(f"{program}")

@@ -163,7 +163,7 @@ EVERY = dict.fromkeys(improve for passes in LISTS.values() for improve in passes
 EVERY_PASS = pytest.mark.parametrize("improve", EVERY, ids=[improve.__name__ for improve in EVERY])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=13 * settings.default.max_examples, deadline=None)
 @given(random_programs(), st.sampled_from([passes for passes in LISTS.values() if passes]))
 def test_random_programs_keep_their_values_through_every_pass(case, passes):
     program, arguments = case

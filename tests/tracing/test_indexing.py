@@ -60,7 +60,7 @@ def change_both(a: Any, index: Any) -> Any:
     return a, part
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=20 * settings.default.max_examples, deadline=None)
 @given(shapes_and_indices(), st.sampled_from([read, write, add, change_both]))
 @example(((), (...,)), change_both)
 @example(((4, 2, 1), (slice(None), [0, 1], ..., [0, 0])), read)

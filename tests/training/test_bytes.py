@@ -208,6 +208,7 @@ def test_whole_numbers_of_a_model_stay_whole(tmp_path: Path) -> None:
     assert without_a_word(lambda: mf.load(path)(np.uint8([2, 0]))).tolist() == [[4, 5], [0, 1]]
 
 
+@pytest.mark.slow
 def test_the_model_that_is_shipped_reads_digits_given_as_bytes() -> None:
     model, test = mf.load(DIGITS_FILE), mf.datasets.mnist().test
     fractions, labels = test.images[:1000], test.labels[:1000]
