@@ -157,20 +157,25 @@ def smoothed(grey: Array) -> Array:
 
 
 def _running(values: Array, size: int, choose: Any) -> Array:
-    """The largest (or least) value within a square of so many pixels round each, by van Herk's
-    way: three comparisons a pixel, whatever the size.
+    """The largest (or least) value within a square of so many pixels round each.
+
+    Of windows of one length those of twice that length are made, and so on; the window that is
+    wanted is two of the longest that fit into it, which may overlap.
     """
     for axis in (0, 1):
-        moved = np.moveaxis(values, axis, 0)
-        n, reach = len(moved), size // 2
-        blocks = -(-(n + 2 * reach) // size)
-        rest = blocks * size - n - reach
-        padded = np.pad(moved, [(reach, rest), (0, 0)], mode="edge").reshape(blocks, size, -1)
-        forward = choose.accumulate(padded, axis=1).reshape(blocks * size, -1)
-        backward = choose.accumulate(padded[:, ::-1], axis=1)[:, ::-1].reshape(blocks * size, -1)
-        moved = choose(backward[:n], forward[size - 1 : size - 1 + n])
-        values = np.moveaxis(moved, 0, axis)
+        n, reach = values.shape[axis], size // 2
+        around = [(reach, size - 1 - reach) if a == axis else (0, 0) for a in (0, 1)]
+        found, length = np.pad(values, around, mode="edge"), 1
+        while 2 * length <= size:
+            found = choose(_part(found, axis, 0, -length), _part(found, axis, length, None))
+            length *= 2
+        rest = size - length
+        values = choose(_part(found, axis, 0, n), _part(found, axis, rest, rest + n))
     return values
+
+
+def _part(values: Array, axis: int, start: int, stop: int | None) -> Array:
+    return values[start:stop] if axis == 0 else values[:, start:stop]
 
 
 def _runs(mask: Mask) -> list[tuple[int, int]]:
