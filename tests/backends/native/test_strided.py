@@ -7,7 +7,6 @@ import pytest
 
 from backends.agreement import random_arguments
 from miniflow.backends import native
-from miniflow.backends.native.memory import Region
 from miniflow.backends.native.strided import (
     Movement,
     fixed_lengths,
@@ -17,6 +16,7 @@ from miniflow.backends.native.strided import (
 )
 from miniflow.ir import Builder, ValueType, Variable, evaluate
 from miniflow.lowering.nest_text import nest_text
+from miniflow.lowering.views import Region
 
 pytest.importorskip("llvmlite")
 X = Variable(ValueType("f32", (4, 6, 8)))

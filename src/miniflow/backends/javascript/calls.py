@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from miniflow.backends.javascript.dialect import WRITINGS, template
-from miniflow.backends.javascript.layout import Shape, StridedView, c_strides, sliced
+from miniflow.backends.javascript.layout import View
 from miniflow.backends.javascript.loops import looked_up
 from miniflow.backends.javascript.nest import NestText
 from miniflow.backends.javascript.source import ScriptSource
@@ -25,6 +25,7 @@ from miniflow.ir.dtypes import ValueType
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import Equation, Operand, Variable, is_number
 from miniflow.lowering.loop_dtypes import loop_dtypes_of
+from miniflow.lowering.views import Shape, StridedView, c_strides, sliced
 
 
 def write_call(source: ScriptSource, equation: Equation) -> None:
@@ -94,7 +95,7 @@ def _called(source: ScriptSource, factor: Operand) -> str:
 
 
 def _sum_of_products(
-    source: ScriptSource, result: Variable, batch: Shape, left: StridedView, right: StridedView
+    source: ScriptSource, result: Variable, batch: Shape, left: View, right: View
 ) -> None:
     dtype = result.dtype
     tag = "f64" if dtype[0] == "f" else dtype
@@ -117,7 +118,7 @@ def _sum_of_products(
     source.close(nest)
 
 
-def _over(view: StridedView, batch: Shape, last: Shape) -> Shape:
+def _over(view: View, batch: Shape, last: Shape) -> Shape:
     stack = view._replace(shape=view.shape[:-2], strides=view.strides[:-2])
     return (*stack.laid_over(batch), *last)
 
@@ -151,7 +152,7 @@ def _concatenate(source: ScriptSource, equation: Equation) -> None:
 def _slice_update(source: ScriptSource, equation: Equation) -> None:
     (x, value), result = equation.operands, equation.result
     _copy(source, x, result)
-    whole = StridedView(result, 0, result.shape, c_strides(result.shape))
+    whole: View = StridedView(result, 0, result.shape, c_strides(result.shape))
     part = sliced(whole, equation.params["index"])
     nest = NestText(part.shape)
     number = _assigned(source, value, result.dtype, nest)
@@ -162,9 +163,7 @@ def _slice_update(source: ScriptSource, equation: Equation) -> None:
 def _slice_add(source: ScriptSource, equation: Equation) -> None:
     (x, value), result = equation.operands, equation.result
     _copy(source, x, result)
-    part = sliced(
-        StridedView(result, 0, result.shape, c_strides(result.shape)), equation.params["index"]
-    )
+    part = sliced(View(result, 0, result.shape, c_strides(result.shape)), equation.params["index"])
     nest = NestText(part.shape)
     index = nest.index(part.offset, part.strides)
     added = _assigned(source, value, result.dtype, nest)
@@ -218,7 +217,7 @@ def _places(
     result = equation.result
     picked = infer("gather", (result, *indices), equation.params)
     nest = NestText(picked.shape)
-    whole = StridedView(result, 0, result.shape, c_strides(result.shape))
+    whole: View = StridedView(result, 0, result.shape, c_strides(result.shape))
     return nest, looked_up(source, equation, whole, indices, nest)
 
 
@@ -265,7 +264,7 @@ def _cumsum(source: ScriptSource, equation: Equation) -> None:
     source.close(nest)
 
 
-def _along(source: ScriptSource, x: Operand, axis: int) -> tuple[NestText, StridedView, Shape]:
+def _along(source: ScriptSource, x: Operand, axis: int) -> tuple[NestText, View, Shape]:
     """A nest whose innermost loop goes along an axis, and how it reads an array."""
     view = source.views.of(x)
     return NestText(_last(axis, x.shape)), view, _last(axis, view.strides)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from miniflow.backends.javascript.dialect import REDUCTIONS, WRITINGS
-from miniflow.backends.javascript.layout import Shape, StridedViews, is_view
+from miniflow.backends.javascript.layout import StridedViews, is_view
 from miniflow.ir.program import Equation, Literal, Operand, Program
+from miniflow.lowering.views import Shape
 
 CALL: Final = None  # the space of what is no loop nest of equations
 

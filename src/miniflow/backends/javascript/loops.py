@@ -18,7 +18,7 @@ from miniflow.backends.javascript.dialect import (
     write,
 )
 from miniflow.backends.javascript.grouping import NestGroup
-from miniflow.backends.javascript.layout import Shape, StridedView, c_strides
+from miniflow.backends.javascript.layout import View
 from miniflow.backends.javascript.nest import NestText
 from miniflow.backends.javascript.source import ScriptSource
 from miniflow.backends.javascript.values import (
@@ -31,6 +31,7 @@ from miniflow.backends.javascript.values import (
 )
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Equation, Literal, Operand, Variable
+from miniflow.lowering.views import Shape, c_strides
 
 MAX_NESTED: Final = 60  # characters of a value that is written where it is read
 
@@ -87,7 +88,7 @@ def _place(source: ScriptSource, equation: Equation, value: WrittenValue, nest: 
 
 
 def looked_up(
-    source: ScriptSource, equation: Equation, x: StridedView, indices: list[Operand], nest: NestText
+    source: ScriptSource, equation: Equation, x: View, indices: list[Operand], nest: NestText
 ) -> str:
     """Where in memory `x[indices]` has its element, for the index of a nest over its shape.
 

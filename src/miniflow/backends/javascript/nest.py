@@ -17,7 +17,7 @@ import re
 from math import prod
 from typing import NamedTuple
 
-from miniflow.backends.javascript.layout import Shape
+from miniflow.lowering.views import Shape
 
 INDENT = "  "
 INDICES = ("i", "j", "k", "l", *(f"i{n}" for n in range(4, 64)))

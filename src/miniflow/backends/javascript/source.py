@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from miniflow.backends.javascript.grouping import NestSchedule
-from miniflow.backends.javascript.layout import Shape, StridedView, StridedViews, c_strides
+from miniflow.backends.javascript.layout import StridedViews, View
 from miniflow.backends.javascript.nest import INDICES, NestText
 from miniflow.backends.javascript.values import (
     PYTHON_INT,
@@ -28,6 +28,7 @@ from miniflow.errors import printable
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Literal, Operand, Origin, Program, Variable, count_uses
 from miniflow.ir.text import Namer
+from miniflow.lowering.views import Shape, c_strides
 
 MATH = {"abs", "atan", "ceil", "cos", "exp", "expm1", "floor", "fround", "hypot", "imul", "log"}
 MATH |= {"log1p", "max", "min", "sign", "sin", "sqrt", "tanh"}
@@ -127,9 +128,7 @@ class ScriptSource:
         own = tag_of(operand) if is_number else tag  # a Python int in an array wraps around
         return converted(self.element(view, view.laid_over(nest.space), own, nest), own, tag)
 
-    def element(
-        self, view: StridedView, strides: Shape, tag: str, nest: NestText
-    ) -> ScriptExpression:
+    def element(self, view: View, strides: Shape, tag: str, nest: NestText) -> ScriptExpression:
         """The element of a view at the index of a nest, as a value of a dtype."""
         base = view.base
         if isinstance(base, Literal):
@@ -159,7 +158,7 @@ class ScriptSource:
         value = self._local.get(operand) or self.element(view, strides, tag, nest)
         return fill("Number({0})", value) if class_of(tag) == "bigs" else value
 
-    def _count(self, view: StridedView, strides: Shape, nest: NestText) -> ScriptExpression:
+    def _count(self, view: View, strides: Shape, nest: NestText) -> ScriptExpression:
         """The number at a place of a view of an `arange`."""
         start, step = self.views.count(view)
         return ScriptExpression(nest.counter(start, tuple(step * s for s in strides)))

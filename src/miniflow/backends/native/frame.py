@@ -56,7 +56,7 @@ def copy_old_values(draft: Draft) -> dict[Output, str]:
         value = output.operand
         if not isinstance(value, Variable) or value is output.replaces or value.kind != "array":
             continue
-        if draft.values.layout(value).root in replaced:
+        if draft.values.layout(value).base in replaced:
             name = copies[output] = f"old_{len(copies) + 1}_"
             draft.step.line(f"{name} = np.array({draft.values.text(value)})")
     return copies

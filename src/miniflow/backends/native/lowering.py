@@ -26,7 +26,6 @@ from miniflow.backends.native.frame import (
     hand_out,
     write_head,
 )
-from miniflow.backends.native.memory import Region, distance, plain
 from miniflow.backends.native.movements import Movements
 from miniflow.backends.native.plan import make_plan
 from miniflow.backends.native.products import (
@@ -57,6 +56,7 @@ from miniflow.lowering.groups import (
 from miniflow.lowering.kernels import GroupKernel, write_kernel
 from miniflow.lowering.nests import Kernel
 from miniflow.lowering.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
+from miniflow.lowering.views import Region, distance, whole_view
 from miniflow.lowering.written_over import is_zero
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class _StepWriter:
         if not self.values.is_whole or self.memory.home(result) is not result:
             return False
         arrays = [o for o in equation.operands if isinstance(o, Variable) and o.kind == "array"]
-        if any(self.memory.home(layout(v).root) is result for v in arrays):
+        if any(self.memory.home(layout(v).base) is result for v in arrays):
             return False
         written = write_alone(equation, lambda variable: layout(variable).strides)
         if written is None:
@@ -265,7 +265,7 @@ class _StepWriter:
         plan, letter, library = planned
         scales = {"alpha": alpha, "beta": beta} if c is not None else {"alpha": alpha}
         skips = ", ".join(name for name, x in scales.items() if _may_be_zero(x))
-        places = [(self.memory.place(x.root), x.nbytes_before) for x in plan.operands]
+        places = [(self.memory.place(x.base), x.nbytes_before) for x in plan.operands]
         self.step.compiled(
             machine.routine(caller(plan.routine, letter, library.integer, skips)),
             arguments(plan, library, letter, places, where_alpha, where_beta),
@@ -365,7 +365,7 @@ class _StepWriter:
         if arrangement is None:
             copy = self._new_copy(variable)
             self.movements.copy(copy, variable, group.equations[0])
-            self.values.move(variable, plain(copy))
+            self.values.move(variable, whole_view(copy))
             return BY_ROWS
         return arrangement
 

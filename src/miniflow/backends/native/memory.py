@@ -16,90 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miniflow.backends.backend import Buffers
 from miniflow.backends.memory import block
-from miniflow.ir import DTYPES, Equation, Variable
+from miniflow.ir import DTYPES, Variable
 
 Array = NDArray[Any]
-
-
-class Region(NamedTuple):
-    """The part of `root` that a value is: where it begins, its shape and strides, in elements."""
-
-    root: Variable
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    @property
-    def nbytes_before(self) -> int:
-        """The offset in bytes."""
-        return self.offset * DTYPES[self.root.dtype].itemsize
-
-    def rows_and_columns(self, split: int) -> tuple[int, int] | None:
-        """Return the distances from row to row and from column to column, if these are regular.
-
-        The axes before `split` count the rows. Where there is one row, or one column, it is 0.
-        """
-        rows = distance(self.shape[:split], self.strides[:split])
-        columns = distance(self.shape[split:], self.strides[split:])
-        return None if rows is None or columns is None else (rows, columns)
-
-
-def distance(shape: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
-    """Return at which distance the elements follow each other, in the order of rows; 0 if there are
-    fewer than two, None if there is no such distance.
-    """
-    found = expected = 0
-    if 0 in shape:
-        return 0
-    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if length == 1:
-            continue
-        if stride <= 0 or (found and stride != expected):
-            return None
-        found = found or stride
-        expected = stride * length
-    return found
-
-
-def plain(variable: Variable) -> Region:
-    """Return the layout of a variable that has memory of its own."""
-    return Region(variable, 0, variable.shape, by_rows(variable.shape))
-
-
-def by_rows(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
-
-
-def look_at(x: Region, view: Equation) -> Region | None:
-    """Return the layout of a view of `x`; None if its elements would have to be copied."""
-    params, shape = view.params, view.result.shape
-    if view.primitive == "transpose":
-        strides = tuple(x.strides[axis] for axis in params["axes"])
-        return Region(x.root, x.offset, shape, strides)
-    if view.primitive == "slice":
-        return sliced(x, params["index"])
-    if view.primitive == "windows":  # the window moves over the elements as it lies on them
-        strides = (*x.strides, *(x.strides[axis] for axis in params["axes"]))
-        return Region(x.root, x.offset, shape, strides)
-    if view.primitive == "reshape" and distance(x.shape, x.strides) in (0, 1):
-        return Region(x.root, x.offset, shape, by_rows(shape))
-    return None
-
-
-def sliced(x: Region, index: tuple[int | tuple[int, int, int], ...]) -> Region:
-    """Return the layout of the part of `x` that an index of the primitive `slice` takes."""
-    entries = list(zip(index, x.strides, strict=True))
-    starts = (step * (e if isinstance(e, int) else e[0]) for e, step in entries)
-    runs = [(e[1], step * e[2]) for e, step in entries if not isinstance(e, int)]
-    shape, strides = tuple(n for n, _ in runs), tuple(step for _, step in runs)
-    return Region(x.root, x.offset + sum(starts), shape, strides)
 
 
 class Memory:

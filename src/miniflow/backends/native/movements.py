@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from miniflow.backends.native import machine
-from miniflow.backends.native.memory import Memory, Region, by_rows, plain, sliced
+from miniflow.backends.native.memory import Memory
 from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.strided import (
     Movement,
@@ -22,6 +22,7 @@ from miniflow.backends.native.strided import (
 from miniflow.backends.native.values import Values
 from miniflow.ir import DTYPES, Equation, Operand, Variable
 from miniflow.ir.indexing import Index, bracket_text, brackets
+from miniflow.lowering.views import Region, c_strides, sliced, whole_view
 
 
 class Movements:
@@ -88,7 +89,7 @@ class Movements:
         """Write the sums that wait."""
         if self._between is None or self._adding is None:
             return
-        to, of = map(plain, self._between)
+        to, of = map(whole_view, self._between)
         adds = self._adding.primitive == "slice_add"  # else it is a write that nothing followed
         comment = f"{'add' if adds else 'write'} {self._values.shown(self._adding.operands[1])}"
         for movement in merge(self._sums):
@@ -145,7 +146,7 @@ class Movements:
         value = equation.operands[1]
         if not isinstance(value, Variable) or value.kind != "array":
             return None
-        root = self._values.layout(value).root
+        root = self._values.layout(value).base
         return self._memory.home(equation.result), self._memory.home(root)
 
     def _copy_reshaped(self, equation: Equation) -> bool:
@@ -169,8 +170,8 @@ class Movements:
         comment: str,
         adds: bool = False,
     ) -> None:
-        dtype, rank = to.root.dtype, len(movement.lengths)
-        places = self._memory.place(to.root), self._memory.place(of.root)
+        dtype, rank = to.base.dtype, len(movement.lengths)
+        places = self._memory.place(to.base), self._memory.place(of.base)
         one_piece = movement.is_in_one_piece
         kernel = movement_kernel(dtype, rank, fixed_lengths(movement), one_piece, adds)
         nodes = [equation.origin.node] if equation.origin else []
@@ -184,7 +185,7 @@ class Movements:
 
 def _unfolded(result: Region, like: Region) -> Region:
     """An array that lies in one piece, with the shape of what is copied to it."""
-    return result._replace(shape=like.shape, strides=by_rows(like.shape))
+    return result._replace(shape=like.shape, strides=c_strides(like.shape))
 
 
 def _fitted(index: Index, whole: Region) -> Index:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from miniflow.backends.native.memory import Region, look_at, plain
 from miniflow.backends.native.updates import find_homes, value_to_check
 from miniflow.ir import Operand, Output, Program, Variable
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
+from miniflow.lowering.views import Region, view_of, whole_view
 from miniflow.lowering.written_over import find_written_over, is_zero
 
 
@@ -75,7 +75,9 @@ def _settle_views(schedule: Schedule) -> tuple[Schedule, dict[Variable, Region]]
             (equation,) = group.equations
             x = equation.operands[0]
             assert isinstance(x, Variable)
-            layout = look_at(layouts.get(x) or plain(x), equation) if x.kind == "array" else None
+            layout = None
+            if x.kind == "array" and equation.primitive != "broadcast_to":  # which no loop can read
+                layout = view_of(layouts.get(x) or whole_view(x), equation)
             if layout is None or equation.result.kind != "array":
                 group = replace(group, kind=CALL)
             else:
@@ -122,7 +124,7 @@ def _find_last_reads(
     homes: Mapping[Variable, Variable],
 ) -> dict[int, tuple[Variable, ...]]:
     def root(variable: Variable) -> Variable:
-        seen = layouts[variable].root if variable in layouts else variable
+        seen = layouts[variable].base if variable in layouts else variable
         return homes.get(seen, seen)
 
     last: dict[Variable, int] = {}

@@ -14,7 +14,6 @@ from functools import cache, reduce
 from typing import Final, NamedTuple
 
 from miniflow.backends.blas import AS_STORED, BY_ROWS, TRANSPOSED, Library
-from miniflow.backends.native.memory import Region
 from miniflow.lowering.nests import (
     Accumulate,
     ArrayParameter,
@@ -31,6 +30,7 @@ from miniflow.lowering.nests import (
     load,
     name,
 )
+from miniflow.lowering.views import Region
 
 # The parameters of the routines: e(num), s(ize), r(eal number, in memory), p(ointer).
 _GEMM: Final = "eeesssrpspsrps"

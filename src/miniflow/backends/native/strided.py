@@ -18,7 +18,6 @@ from math import prod
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.llvm import LLVM_TYPES
-from miniflow.backends.native.memory import Region
 from miniflow.lowering.nests import (
     SIZE,
     ArrayParameter,
@@ -32,6 +31,7 @@ from miniflow.lowering.nests import (
     constant,
     name,
 )
+from miniflow.lowering.views import Region
 
 MAX_RANK: Final = 7  # of what is left when axes are counted as one
 MAX_UNROLLED: Final = 32  # elements
@@ -61,7 +61,7 @@ def plan_movement(target: Region, source: Region) -> Movement | None:
     """Return the loops that bring `source` to `target`, of the same shape; None if there are too
     many, or no loop knows their dtype.
     """
-    if target.root.dtype not in LLVM_TYPES or source.root.dtype != target.root.dtype:
+    if target.base.dtype not in LLVM_TYPES or source.base.dtype != target.base.dtype:
         return None
     axes: list[tuple[int, int, int]] = []
     for length, to, of in zip(target.shape, target.strides, source.strides, strict=True):

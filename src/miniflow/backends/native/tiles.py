@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from miniflow.backends.native.memory import Region
 from miniflow.ir import Variable
 from miniflow.lowering.groups import LOOP, EquationGroup
+from miniflow.lowering.views import Region
 
 
 @dataclass(frozen=True)

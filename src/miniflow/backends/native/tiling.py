@@ -30,7 +30,6 @@ from typing import Final
 
 from miniflow.backends.native.draft import Draft
 from miniflow.backends.native.llvm import LLVM_TYPES
-from miniflow.backends.native.memory import Region
 from miniflow.backends.native.plan import StepPlan
 from miniflow.backends.native.strided import MAX_RANK
 from miniflow.backends.native.tiles import Tile
@@ -51,6 +50,7 @@ from miniflow.lowering.groups import (
     EquationGroup,
 )
 from miniflow.lowering.stages import is_over_rows
+from miniflow.lowering.views import Region
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
 FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, BLAS does better with all of them
@@ -268,10 +268,10 @@ class _Search:
 
     def _is_laid_by_items(self, layout: Region) -> bool:
         """Whether each item of a value lies in the item of the memory that the value is part of."""
-        size, length = layout.root.type.size, layout.shape[0] if layout.shape else 0
+        size, length = layout.base.type.size, layout.shape[0] if layout.shape else 0
         if not size or not length or size % self.items or length % self.items:
             return False
-        if len(layout.shape) > MAX_RANK or layout.root.dtype not in LLVM_TYPES:
+        if len(layout.shape) > MAX_RANK or layout.base.dtype not in LLVM_TYPES:
             return False  # it may have to be copied
         rows = length // self.items
         lengths = (rows, *layout.shape[1:])
@@ -283,4 +283,4 @@ class _Search:
     def _memory(self, values: Iterable[Operand]) -> set[Variable]:
         """The memory that these values lie in."""
         home, layout = self.memory.home, self.values.layout
-        return {home(layout(value).root) for value in values if isinstance(value, Variable)}
+        return {home(layout(value).base) for value in values if isinstance(value, Variable)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Final
 
-from miniflow.backends.native.memory import Region
 from miniflow.ir import Program, Variable, count_uses
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
@@ -25,6 +24,7 @@ from miniflow.lowering.groups import (
     EquationGroup,
 )
 from miniflow.lowering.stages import is_over_rows, is_reduction, plan_stages
+from miniflow.lowering.views import Region
 
 _MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # what `Movements` writes
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")
@@ -98,7 +98,7 @@ class _Homes:
             return set()
         read = [o for e in group.equations for o in e.operands if isinstance(o, Variable)]
         own = {equation.result for equation in group.equations}
-        return {self.layouts[v].root if v in self.layouts else v for v in read if v not in own}
+        return {self.layouts[v].base if v in self.layouts else v for v in read if v not in own}
 
     def _find_sums_of_products(self, uses: Mapping[Variable, int]) -> None:
         """A product that only a `gemm` reads, to add to it, lies where the sum will lie."""
@@ -181,7 +181,7 @@ class _Homes:
         return found
 
     def _root(self, variable: Variable) -> Variable:
-        return self.layouts[variable].root if variable in self.layouts else variable
+        return self.layouts[variable].base if variable in self.layouts else variable
 
 
 def _can_overwrite(
@@ -189,7 +189,7 @@ def _can_overwrite(
 ) -> bool:
     """Whether a loop may write `new` over `old`, which it may read."""
     place = group.places[new]
-    if any(v in layouts and layouts[v].root is old for v in group.reads):
+    if any(v in layouts and layouts[v].base is old for v in group.reads):
         return False  # it reads a view
     if old not in group.reads or place.domain == ONE:
         return True

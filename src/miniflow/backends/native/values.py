@@ -13,10 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from miniflow.backends.native.memory import Memory, Region, plain
+from miniflow.backends.native.memory import Memory
 from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.tiles import Tile
 from miniflow.ir import PRIMITIVES, Equation, Literal, Namer, Operand, Variable
+from miniflow.lowering.views import Region, whole_view
 
 _OPERATORS: Final = {  # of Python numbers
     "add": "{} + {}",
@@ -101,10 +102,10 @@ class Values:
             return self._moved[variable]
         layout = self._layouts.get(variable)
         if layout is None:
-            layout = self._layouts[variable] = plain(variable)
+            layout = self._layouts[variable] = whole_view(variable)
         if self._tile is None:
             return layout
-        return self._tile.part(layout, self._memory.home(layout.root))
+        return self._tile.part(layout, self._memory.home(layout.base))
 
     def move(self, variable: Variable, layout: Region) -> None:
         """Let a value be found elsewhere from now on; within a tile, to its end."""
@@ -128,7 +129,7 @@ class Values:
     def address(self, variable: Variable) -> tuple[int, int]:
         """Return where compiled code finds an array: its place, and an offset in bytes."""
         layout = self.layout(variable)
-        return self._memory.place(layout.root), layout.nbytes_before
+        return self._memory.place(layout.base), layout.nbytes_before
 
     def number(self, operand: Operand, dtype: str) -> tuple[int, int] | None:
         """Return where compiled code finds a single number, in that dtype; None where it cannot."""
