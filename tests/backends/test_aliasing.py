@@ -13,7 +13,7 @@ from .moving_programs import MovingProgram
 BACKENDS = ("reference", "numpy", "native")
 
 
-@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 400), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 160), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_values_that_move_while_they_are_read(backend: str, seeds: range) -> None:
     if backend == "native":
