@@ -14,7 +14,7 @@ import pytest
 from ir.test_primitives import SAMPLES
 
 from miniflow.backends.numpy import lower
-from miniflow.ir import DTYPES, PRIMITIVES
+from miniflow.ir import DTYPES, PRIMITIVES, Builder, ProgramError, ValueType, type_of
 
 from . import cases
 from .agreement import assert_agrees, program_of_many
@@ -136,6 +136,22 @@ def test_many_indices(dtype):
         whole = np.arange(part.size, dtype=np.float32).reshape(part.shape) % 8
         some.append(("scatter_add", (np.zeros_like(x), whole, *indices), {"axes": axes}))
     assert_all_agree(some)
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+def test_one_entry_of_each_row_is_added_to_as_numpy_does(dtype):
+    x, rows = np.ones((4, 3), DTYPES[dtype]), {"start": 0, "stop": 4, "step": 1, "dtype": "i64"}
+    b = Builder()
+    table, at = b.input(type_of(x)), b.input(ValueType("i64", (4,)))
+    counts = b.add("arange", (), rows)
+    values = (1, 300, True, 0.5, np.float64(2.5), np.int64(-3), np.bool_(True))
+    sums = []
+    for value in values:
+        try:
+            sums.append(b.add("scatter_add", (table, value, counts, at), {"axes": (0, 1)}))
+        except ProgramError:
+            continue
+    assert_agrees(lower, b.program(sums), [x, np.array([0, 2, -1, 1])])
 
 
 @pytest.mark.parametrize("dtype", ["f64", "f32", "i8", "i64", "bool"])

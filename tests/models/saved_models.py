@@ -68,5 +68,16 @@ def refusal(path: Path, contents: bytes) -> str | None:
         assert peak < 40 * len(contents) + 30_000_000
 
 
+def parts_with_loop(tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of a recurrent network: rows of three time steps of two numbers."""
+    X, W = mf.Input("X"), mf.Parameter(np.eye(5) / 2, "W")
+    U = mf.Parameter(np.ones((2, 5)) / 10, "U")
+    first = mf.Sum(X, axis=(1, 2), keepdims=True)[:, :, 0] * np.zeros(5)
+    items = mf.Transpose(X, (1, 0, 2))
+    states = mf.scan(lambda h, x: mf.Tanh(x @ U + h @ W), first, items)
+    saved(states[-1], tmp_path, {X: np.ones((2, 3, 2))})
+    return read_arrays(tmp_path / "model.safetensors", "model")
+
+
 def written(arrays: dict[str, Any], about: dict[str, Any]) -> bytes:
     return sealed(arrays, about)

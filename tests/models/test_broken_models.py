@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save as safetensors
-from saved_models import parts, refusal, written
+from saved_models import parts, parts_with_loop, refusal, written
 
 import miniflow as mf
 from miniflow.errors import ShapeError
@@ -39,8 +39,11 @@ def test_a_flipped_bit_anywhere_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_changed_words_with_a_right_checksum_are_refused_or_a_model(tmp_path: Path) -> None:
-    arrays, about = parts(tmp_path)
+@pytest.mark.parametrize("make", [parts, parts_with_loop])
+def test_changed_words_with_a_right_checksum_are_refused_or_a_model(
+    tmp_path: Path, make: Any
+) -> None:
+    arrays, about = make(tmp_path)
     text = json.dumps(about["program"])
     draw = random.Random(20)
     told = tried = 0
@@ -65,6 +68,28 @@ def changed(about: dict[str, Any], *where: Any, to: Any) -> dict[str, Any]:
         place = place[step]
     place[where[-1]] = to
     return about
+
+
+def test_broken_body_of_a_loop_is_refused(tmp_path: Path) -> None:
+    arrays, about = parts_with_loop(tmp_path)
+    path = tmp_path / "model.safetensors"
+    assert refusal(path, written(arrays, about)) is None
+    (at,) = [i for i, e in enumerate(about["program"]["equations"]) if e[0] == "scan"]
+    for where, to, told in (
+        (("body",), 3, "should be a program"),
+        (("body",), {}, "it does not describe a program"),
+        (("body",), [], "should be a program"),
+        (("sequences",), 9, "goes through 9 of 3 operands"),
+        (("sequences",), 0, "goes through 0"),
+        (("reverse",), 1, "should be True or False"),
+        (("body", "outputs"), [], "0 outputs"),
+        (("body", "inputs", 0, 0, 1), [1, 1], "its body takes"),
+        (("body", "equations", 0, 0), "launch", "there is no primitive"),
+        (("body", "equations", 0, 1, 0), ["v", 99], "comes later, or never"),
+        (("body", "constants"), [[["f64", [1], "array"], "c"]], "not as many arrays"),
+    ):
+        broken = changed(about, "equations", at, 2, *where, to=to)
+        assert told in str(refusal(path, written(arrays, broken))), where
 
 
 NESTED: Any = []

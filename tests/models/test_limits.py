@@ -97,3 +97,52 @@ def test_a_limit_that_is_none_is_told(text: str, monkeypatch: pytest.MonkeyPatch
         MiniflowError, match=f"MINIFLOW_LIMITS: '{text}' is no limit. One is memory"
     ):
         current_limits()
+
+
+def loops(turns: int, size: int, within: int = 0) -> Any:
+    """A loop, perhaps within others, in whose body there is an array that nobody sees outside."""
+
+    def make(n: int) -> Program:
+        b = Builder()
+        total = b.input(ValueType("f64", (n, 1)), "fed")
+        largest = b.add("max", (total,), {"axis": (0, 1), "keepdims": False})
+        state = loop(b, largest, within)
+        return b.program([b.add("add", (total, b.add("slice", (state,), {"index": (turns - 1,)})))])
+
+    def loop(b: Builder, first: Any, deeper: int) -> Any:
+        inner = Builder()
+        state, _item = (inner.input(ValueType("f64", (), "scalar")) for _ in range(2))
+        whole = inner.add("full", (state,), {"shape": (size,), "dtype": "f64"})
+        new: Any = inner.add("max", (whole,), {"axis": (0,), "keepdims": False})
+        if deeper:
+            history = loop(inner, new, deeper - 1)
+            new = inner.add("slice", (history,), {"index": (turns - 1,)})
+        params = {"body": inner.program([new]), "sequences": 1, "reverse": False}
+        items = b.add("full", (0.0,), {"shape": (turns,), "dtype": "f64"})
+        return b.add("scan", (first, items), params)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (loops(3, 2**25), "needs 256 MiB of memory"),
+        (loops(2**22, 2**19), "operations"),
+        (loops(3000, 1, within=2), "operations"),
+    ],
+    ids=["memory of a body", "arithmetic of a body", "turns of loops within loops"],
+)
+def test_what_loops_ask_for_counts_as_often_as_they_turn(
+    tmp_path: Path, make: Any, told: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    assert told in refusal(path, file_of(make))
+    path.write_bytes(file_of(loops(3, 5, within=1)))
+    assert mf.load(path)(np.ones((2, 1))).tolist() == [[2.0], [2.0]]
+
+
+def test_loops_within_one_another_have_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    file = file_of(loops(1, 1, within=20))
+    assert "more than 16 scans within one another" in refusal(path, file)

@@ -258,6 +258,22 @@ def test_copy_of_a_scan_is_a_scan_of_its_own(how: str) -> None:
     mf.check_gradients(mf.Sum(twin), {own: feed[xs]})
 
 
+def test_layers_stand_in_a_step() -> None:
+    X = mf.layers.Input((6, 3), name="X")
+    cell = mf.layers.Dense(5, activation="tanh")
+    first = mf.Sum(X, axis=(1, 2), keepdims=True)[:, :, 0] * np.zeros(5)
+    sequence = mf.Transpose(X, (1, 0, 2))
+    states = mf.scan(lambda h, x: cell(mf.Concat(h, x, axis=1)), first, sequence)
+    assert mf.value(states, {X: np.ones((2, 6, 3))}).shape == (6, 2, 5)
+    logits = mf.layers.Dense(2)(states[-1])
+    assert [p.value.shape for p in ancestors_in_order(logits) if isinstance(p, mf.Parameter)] == [
+        (8, 5),
+        (5,),
+        (5, 2),
+        (2,),
+    ]
+
+
 # Compiled.
 
 

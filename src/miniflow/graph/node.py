@@ -82,6 +82,8 @@ class Node(Operators, NoNumber, Copied):
     # The type of what was last fed, for model files: if that was to a compiled step; else None.
     _fed_type: Any = None
     _row: Any = None  # what its value is for one example, where layers know it
+    # Of an input within a loop: the node that its values are like, and whether that is a sequence.
+    _stands_for: tuple["Node", bool] | None = None
 
     def __init__(self, inbound_nodes: Iterable["Node"] = (), name: str | None = None) -> None:
         if isinstance(inbound_nodes, Node) or not isinstance(inbound_nodes, Iterable):

@@ -84,11 +84,25 @@ def equation_cost(equation: Equation, also: Mapping[str, Primitive] = NO_PRIMITI
     return Cost(flops, sum(read) + result.nbytes)
 
 
+def count_turns(program: Program) -> int:
+    """Return how many turns the loops of a program take, those within others as often as these.
+
+    >>> from miniflow.ir import Builder
+    >>> count_turns(Builder().program([1.0]))
+    0
+    """
+    turns = 0
+    for equation in program.equations:
+        if (body := body_of(equation)) is not None:
+            turns += equation.result.shape[0] * (1 + count_turns(body))
+    return turns
+
+
 def peak_memory(program: Program) -> int:
     """Return the bytes of all results that are needed at one time, if equations run in order.
 
     A result is needed until its last reader, or reader of a view of it, has run; outputs to the
-    end. Inputs and constants are not counted.
+    end; what the body of a scan needs, while that runs. Inputs and constants are not counted.
 
     >>> from miniflow.ir import Builder, ValueType
     >>> b = Builder()
@@ -117,6 +131,7 @@ def peak_memory(program: Program) -> int:
             size = equation.result.type.nbytes
             needed += size
             ending[last_use[equation.result]] = ending.get(last_use[equation.result], 0) + size
-        most = max(most, needed)
+        body = body_of(equation)
+        most = max(most, needed + (0 if body is None else peak_memory(body)))
         needed -= ending.get(position, 0)
     return most

@@ -1,6 +1,7 @@
 """What shape the value of a node has, before anything is fed: layers and summaries ask.
 
-Only an `Input` that was made with a shape knows it (`layers.Input`). What follows from it is found
+Only an `Input` that was made with a shape knows it (`layers.Input`); the state and the item of a
+loop are like its first state and the items of its sequence. What follows from it is found
 by a forward pass over examples of zeros, in the interpreter; so it is known behind nodes of
 anybody's class, and no node has to state a rule for its shape. The pass leaves no trace: values and
 whatever else the nodes keep are put back.
@@ -71,6 +72,11 @@ def example_feed(
         if not is_input(node):
             continue
         row = known.get(node) or node._row
+        if row is None and node._stands_for is not None:
+            source, is_item = node._stands_for
+            example = np.asarray(example_values(source, rows, given)[source])
+            feed[node] = np.zeros_like(example[0] if is_item else example)
+            continue
         if row is None:
             raise GraphError(
                 f"The shape of {node} is not known: make it with mf.layers.Input(shape), "

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from miniflow.files.limits import current_limits, way_to_raise
-from miniflow.ir.cost import cost, peak_memory
+from miniflow.ir.cost import cost, count_turns, peak_memory
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.program import Program
 from miniflow.ir.store import parse
+
+TURN = 10_000  # operations in the time that a turn of a loop takes, though it computes nothing
 
 
 class TooLargeError(ProgramError):
@@ -37,7 +39,7 @@ def parse_within_limits(
             f"its program needs {_size(needed)} of memory for {_rows(rows)}, more than the limit, "
             f"{_size(memory)}. " + way_to_raise(name, f"{-(-needed // 2**30)}GiB")
         )
-    flops = cost(program).total.flops
+    flops = cost(program).total.flops + TURN * count_turns(program)
     if flops > rows * limits.flops_a_row:
         raise TooLargeError(
             f"its program asks for {flops:.1e} operations for {_rows(rows)}, more than the limit, "

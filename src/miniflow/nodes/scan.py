@@ -10,6 +10,7 @@ from typing import Any
 
 from miniflow.errors import GraphError
 from miniflow.graph import Input, Node, Op
+from miniflow.graph.op import as_node
 from miniflow.graph.plans import passes_under_way
 from miniflow.graph.values import describe
 from miniflow.interpreter.loops import LoopBody, loop_backward, loop_forward
@@ -66,7 +67,9 @@ def scan(
         )
     if type(reverse) is not bool:
         raise GraphError(f"scan: reverse is True or False, not {describe(reverse)}.")
+    first, sequence = as_node(first, "scan"), as_node(sequence, "scan")
     state, item = Input("state"), Input("item")
+    state._stands_for, item._stands_for = (first, False), (sequence, True)
     new = step(state, item)
     called = f"scan {name!r}" if name is not None else "scan"
     if not isinstance(new, Node):

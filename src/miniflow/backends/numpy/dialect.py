@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType
-from miniflow.ir.primitives import PRIMITIVES
+from miniflow.ir.primitives import PRIMITIVES, infer
 from miniflow.ir.program import (
     Equation,
     Literal,
@@ -222,6 +222,7 @@ class _DialectWriter:
         if equation.primitive == "gather_update":
             return "put", (x, value, at), where
         is_unique = any(self._counts_up(index, at.shape) for index in indices)
+        is_unique = is_unique and _keeps_dtype(x, value)
         return "accumulate", (x, value, at), {**where, "is_unique": is_unique}
 
     def _at(self, indices: tuple[Operand, ...], x: Operand, axes: tuple[int, ...]) -> Variable:
@@ -290,6 +291,14 @@ def _is_one_run(index: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
     if runs and isinstance(runs[-1][0], tuple) and (runs[-1][0][2] == 1 or runs[-1][0][1] == 1):
         runs.pop()
     return all(isinstance(e, int) or e[1] == 1 for e, _ in runs)
+
+
+def _keeps_dtype(x: Operand, value: Operand) -> bool:
+    """Whether NumPy's sum has the dtype of `x`; `np.add.at` gives it that, whatever it is."""
+    try:
+        return infer("add", (x, value), {}).dtype == x.dtype
+    except ProgramError:  # an int that the dtype does not hold
+        return False
 
 
 def _is_by_position(equation: Equation) -> bool:

@@ -95,27 +95,35 @@ def _loop_backward(
     grad, history, sequence = map(as_traced, (grad, history, sequence))
     start = cast(first, history.dtype)
     outside = list(map(operand_of, rest))
-    before = _shift(history, start, forwards=not loop.reverse)
+    before = _states_before(history, start, loop.reverse)
     turns = [before, sequence, history]
     carried = _gradients_of_states(loop, grad, turns, outside)
-    turn, last = (-1, 0) if loop.reverse else (0, -1)
-    gradients: list[Any] = [carried[turn] if needed[0] else None, *[None] * len(needed[1:])]
+    first_turn = -1 if loop.reverse else 0
+    gradients: list[Any] = [carried[first_turn] if needed[0] else None, *[None] * len(needed[1:])]
     if any(needed[1:]):
-        total = grad + _shift(carried, np.zeros_like(carried[last]), forwards=loop.reverse)
+        total = _with_those_of_the_next(grad, carried, loop.reverse)
         found = iter(_gradients_of_the_rest(loop, needed, total, turns, outside))
         gradients[1:] = [next(found) if is_needed else None for is_needed in needed[1:]]
     return gradients
 
 
-def _shift(history: Any, end: Any, forwards: bool) -> Any:
-    """The history a turn later, with `end` in the place of what is missing: where it begins, if the
-    entries move `forwards`, else where it ends.
-    """
-    end = np.reshape(end, (1, *history.shape[1:]))
+def _states_before(history: Any, first: Any, reverse: bool) -> Any:
+    """The state before each turn."""
+    first = np.reshape(first, (1, *history.shape[1:]))
     if history.shape[0] == 1:
-        return end
-    parts = (end, history[:-1]) if forwards else (history[1:], end)
-    return np.concatenate(parts, axis=0)
+        return first
+    return np.concatenate((history[1:], first) if reverse else (first, history[:-1]), axis=0)
+
+
+def _with_those_of_the_next(grad: Any, carried: Any, reverse: bool) -> Any:
+    """The whole gradient of each state: its own, and what the turn after it hands back."""
+    own, count = operand_of(cast(grad, carried.dtype)), grad.shape[0]
+    if count == 1:
+        return wrap(own)
+    handed_back = operand_of(carried[:-1] if reverse else carried[1:])
+    place = (int(reverse), count - 1, 1)
+    index = (place, *((0, length, 1) for length in grad.shape[1:]))
+    return wrap(active().record("slice_add", [own, handed_back], {"index": index}))
 
 
 def _gradients_of_states(
