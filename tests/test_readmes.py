@@ -43,7 +43,7 @@ def test_page_of_a_room_names_files_that_are_there(room: str) -> None:
         assert (SOURCE / room / name).exists() or (SOURCE / name).exists(), name
 
 
-def test_what_is_read_in_an_afternoon_is_some_1800_lines() -> None:
+def test_what_is_read_in_an_afternoon_is_some_2000_lines() -> None:
     root = Path(__file__).parent.parent
     spec = importlib.util.spec_from_file_location("size", root / "benchmarks" / "size.py")
     assert spec is not None
@@ -51,7 +51,7 @@ def test_what_is_read_in_an_afternoon_is_some_1800_lines() -> None:
     size = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(size)
     page = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
-    (part,) = re.findall(r"An afternoon is enough.*?some 1,800 lines.*?fortnight", page, re.DOTALL)
+    (part,) = re.findall(r"An afternoon is enough.*?some 2,000 lines.*?fortnight", page, re.DOTALL)
     files = re.findall(r"`(\w+/\w+\.py)`", part)
     assert len(files) > 10
-    assert 1600 <= sum(size.measure(SOURCE / file).code for file in files) <= 2000
+    assert 1800 <= sum(size.measure(SOURCE / file).code for file in files) <= 2200
