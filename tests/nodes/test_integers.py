@@ -186,6 +186,36 @@ def test_quotients_and_negative_powers_are_floats(dtype: Any, backend: str) -> N
         np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
+NEGATIVE_POWERS: dict[str, Callable[[], mf.Node]] = {
+    "x ** -1": lambda: X**-1,
+    "x ** np.int64(-2)": lambda: X ** np.int64(-2),
+    "x ** np.array([-1, 2])": lambda: X ** np.array([-1, 2]),
+    "x ** Constant(-1)": lambda: X ** mf.Constant(-1),
+    "x ** -Constant(1)": lambda: X ** -mf.Constant(1),
+    "(x * x) ** -1": lambda: (X * X) ** -1,
+    "(x ** -1) ** -1": lambda: (X**-1) ** -1,
+    "Sum of x ** -1": lambda: mf.Sum(X**-1),
+}
+BASES = [2, True, np.int64(2), np.uint8(2), np.bool_(1), np.array([2, 4]), np.array([True, True])]
+BASES += [np.uint8([5, 2]), np.int32([-1, 3])]
+
+
+@pytest.mark.breadth("backend")
+@every_backend
+@pytest.mark.parametrize("name", NEGATIVE_POWERS)
+def test_whole_numbers_to_a_negative_power_are_floats_whatever_holds_them(
+    name: str, backend: str
+) -> None:
+    node = NEGATIVE_POWERS[name]()
+    for base in BASES:
+        floats = np.asarray(base, np.float64) if hasattr(base, "dtype") else float(base)
+        expected, [expected_gradient] = mf.value_and_grad(node, {X: floats}, [X])
+        value, [gradient] = run(node, {X: base}, backend)
+        assert np.asarray(value).dtype == np.float64, base
+        np.testing.assert_allclose(value, expected, rtol=1e-12)
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-12)
+
+
 def test_exponents_that_are_fed_may_be_negative_and_compiled_they_are_refused() -> None:
     node, feed = 2**X, {X: np.array([-1, 2])}
     assert mf.value(node, feed).tolist() == [0.5, 4.0]
