@@ -257,3 +257,57 @@ def test_test_modules_outside_packages_have_names_of_their_own() -> None:
         path.name for path in tests.rglob("test_*.py") if not (path.parent / "__init__.py").exists()
     ]
     assert sorted(names) == sorted(set(names))
+
+
+IMPORTED_AGAIN = """
+import importlib, pickle, sys, warnings
+import numpy as np
+import miniflow as mf
+
+def network(mf):
+    x, W = mf.Input("x"), mf.Parameter(np.ones((2, 2)), "W")
+    return x, W, mf.Sum(mf.Exp(x @ W))
+
+def use(mf, x, W, loss):
+    feed = {x: np.ones((3, 2))}
+    value, [dW] = mf.value_and_grad(loss, feed, [W])
+    assert np.allclose(mf.compile(loss, [W])(feed)[1][0], dW)
+    mf.fit(loss, feed, mf.SGD(0.1), epochs=1, progress="none")
+    assert mf.draw(loss).svg()
+
+x, W, loss = network(mf)
+step = mf.compile(loss, optimizer=mf.SGD(0.1))
+use(mf, x, W, loss)
+before = step({x: np.ones((3, 2))})
+pickled = pickle.dumps((x, W, loss))
+finders = len(sys.meta_path)
+
+with warnings.catch_warnings():  # the same classes: nothing to tell
+    warnings.simplefilter("error")
+    importlib.reload(mf)
+    del sys.modules["miniflow"]
+    import miniflow
+    assert miniflow.Node is mf.Node
+
+for name in [name for name in sys.modules if name.partition(".")[0] == "miniflow"]:
+    del sys.modules[name]
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    import miniflow as again
+(warning,) = told
+assert "is imported a second time" in str(warning.message)
+assert warning.filename == "<string>", warning.filename
+assert len(sys.meta_path) == finders
+use(again, *network(again))
+x2, W2, loss2 = pickle.loads(pickled)
+assert type(loss2) is again.Sum
+use(again, x2, W2, loss2)
+assert step({x: np.ones((3, 2))}) < before
+"""
+
+
+def test_imported_a_second_time_it_works_and_tells_what_became_of_the_first() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORTED_AGAIN], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -10,6 +10,7 @@ is used.
 """
 
 import sys
+import warnings
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -130,6 +131,8 @@ _FORMER_NAMES = {
 class _FormerName:
     """Finds a room by the name that it had; to whoever imports it, it is the same module."""
 
+    node_class = Node
+
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         return ModuleSpec(name, cls()) if name in _FORMER_NAMES else None  # type: ignore[arg-type]
@@ -141,7 +144,27 @@ class _FormerName:
         sys.modules[module.__name__] = import_module(_FORMER_NAMES[module.__name__])
 
 
-sys.meta_path.append(_FormerName)
+def _take_over() -> None:
+    """Find the rooms in place of who found them before; warn if its nodes are of other classes."""
+    for finder in list(sys.meta_path):
+        if (getattr(finder, "__module__", ""), getattr(finder, "__name__", "")) == (
+            __name__,
+            _FormerName.__name__,
+        ):
+            sys.meta_path.remove(finder)
+            if getattr(finder, "node_class", None) is not Node:
+                warnings.warn(
+                    "miniflow was removed from sys.modules and is imported a second time. Nodes, "
+                    "optimizers and compiled steps that were made before belong to the first one, "
+                    "and do not go together with those that are made now: build the graph anew, "
+                    "or restart Python. Model files and pickles that were written are read.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+    sys.meta_path.append(_FormerName)
+
+
+_take_over()
 
 
 def __getattr__(name: str) -> Any:
