@@ -25,6 +25,7 @@ from miniflow.graph import Node
 from miniflow.graph.hits import warn_of_nan
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
+from miniflow.interpreter.cut_fractions import see_to_fractions
 from miniflow.interpreter.feeding import (
     check_fed_enough,
     checked_feed,
@@ -35,7 +36,6 @@ from miniflow.interpreter.feeding import (
 )
 from miniflow.interpreter.results import (
     node_failed,
-    see_to_fractions,
     see_to_gradients,
     see_to_value,
     value_not_set,
