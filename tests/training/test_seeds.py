@@ -67,7 +67,6 @@ class Watch(Callback):
             return step(feed)
 
         noted.backend = step.backend  # type: ignore[attr-defined]
-        noted.begin_epoch = step.begin_epoch  # type: ignore[attr-defined]
         training.step = noted
 
 

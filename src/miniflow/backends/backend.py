@@ -36,8 +36,9 @@ class Executable(Protocol):
     It is handed one argument for each input of the program, exactly of its type; arrays are in C
     order, and none that was fed shares memory with a parameter. New values of parameters and of an
     optimizer's state are written into their own arrays, after everything else; the other outputs
-    are returned, in order, and belong to the caller. If the value of a program that updates
-    something turns out NaN or infinite, `FloatingPointError` is raised before anything is updated.
+    are returned, in order, and belong to the caller; a check is not. If `number_to_check` of a
+    program that updates something turns out NaN or infinite, `FloatingPointError` is raised before
+    anything is updated.
 
     What it says of itself, for pictures: the name of its backend, the program that it was made of,
     the groups of equations that it computes in one loop each, its buffers, and its code.

@@ -10,7 +10,7 @@ import numpy as np
 from miniflow.backends.backend import COMPARE, Backend, Buffers
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
-from miniflow.ir.program import Program
+from miniflow.ir.program import Program, number_to_check
 
 
 class Reference:
@@ -35,13 +35,14 @@ class Reference:
         returned = [
             np.array(value) if isinstance(value, np.ndarray) else value
             for output, value in pairs
-            if output.replaces is None
+            if output.replaces is None and output.role != "check"
         ]
         updates = [
             (self._place[o.replaces], np.array(v)) for o, v in pairs if o.replaces is not None
         ]
-        if updates and returned and np.ndim(returned[0]) == 0 and not np.isfinite(returned[0]):
-            raise FloatingPointError("the value is not finite")
+        checked = number_to_check(self.program)
+        if not all(np.isfinite(value) for output, value in pairs if output.operand is checked):
+            raise FloatingPointError("a number that has to be finite is not")
         for place, value in updates:
             arguments[place][...] = value
         return returned

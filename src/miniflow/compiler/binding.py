@@ -92,6 +92,11 @@ class Binding:
         self.arguments: Callable[[Any], list[Any] | None] = self._scope.pop("arguments")
         self.follow()
 
+    def updated_arrays(self) -> list[Any]:
+        """The arrays that the program writes to, as `follow` last found them."""
+        found: list[Any] = self._scope["updated"]
+        return found
+
     def follow(self) -> None:
         """Expect the arrays and the settings that there are now.
 

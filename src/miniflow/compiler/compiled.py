@@ -28,7 +28,8 @@ from miniflow.backends.backend import CanBeTimed
 from miniflow.compiler.comparing import compare_with_interpreter
 from miniflow.compiler.profile import Profile, profile_program
 from miniflow.compiler.variants import Variant, difference, key_of
-from miniflow.errors import CompileError, FeedError, GraphError, NotFiniteError
+from miniflow.compiler.within import Within, with_checks
+from miniflow.errors import CompileError, FeedError, GraphError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.places import is_ours
 from miniflow.graph.plans import plan_for, with_parts
@@ -43,7 +44,7 @@ from miniflow.interpreter.feeding import (
     only_needed,
     wants_a_value,
 )
-from miniflow.interpreter.not_finite import find_not_finite
+from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of
@@ -150,6 +151,7 @@ class Compiled:
         self._variants: OrderedDict[Any, Variant] = OrderedDict()  # the last used is the last
         self._last: Variant | None = None
         self._quick: Callable[[Any], list[Any] | None] | None = None
+        self._within = Within()
         self._why = "It was recorded once."
         self._note = ""  # on what was recorded last
         self._lock = Lock()
@@ -200,9 +202,23 @@ class Compiled:
 
     def _run(self, variant: Variant, feed: Any, arguments: list[Any]) -> list[Any]:
         try:
-            return variant.run(arguments)
+            return self._run_finite(variant, arguments)
         except (ArithmeticError, IndexError, ValueError) as error:
             raise self._explain(feed, error) from error
+
+    def _run_finite(self, variant: Variant, arguments: list[Any]) -> list[Any]:
+        """Run a program. Where it might make what is not finite, or it is not known that it does
+        not, the program that looks at every new value runs in its place.
+        """
+        ranges = variant.ranges
+        if ranges is None:
+            return variant.run(arguments)
+        if self._within.holds(ranges, variant.steps, arguments):
+            try:
+                return variant.run(arguments)
+            except FloatingPointError:
+                pass
+        return variant.run_carefully(arguments)
 
     # --- What can be looked at
 
@@ -346,6 +362,7 @@ class Compiled:
                 self._variants.popitem(last=False)
         self._variants.move_to_end(key)
         variant.follow()
+        self._within.expect(variant.updated_arrays())
         return variant
 
     def _make(self, feed: dict[Node, Any]) -> Variant:
@@ -354,11 +371,18 @@ class Compiled:
             self._check_is_one_number(recording.values[self._node].shape)
             self._note = _note_on(recording.program)
             types = {node: value.type for node, value in recording.values.items()}
-            choice = choose(self._with_values(recording), self.backend)
+            gradients = recording.gradients[len(self._wrt) :]
+            bounded, careful = with_checks(
+                self._with_values(recording), gradients, self._optimizer, self.backend
+            )
+            choice = choose(bounded.program if bounded else careful(), self.backend)
             if self.backend == "auto":
                 self.backend, self.reason = choice.backend.name, choice.why
-            executable = choice.lower()
-            variant = Variant(choice, executable, self._order, feed, types, self._optimizer)
+            chosen = choice.backend.name
+            variant = Variant(
+                choice, choice.lower(), self._order, feed, types, self._optimizer, bounded,
+                lambda: choose(careful(), chosen),
+            )  # fmt: skip
             whole = (*with_parts(self._order), *self._optimizer_and_schedule())
             if not all(map(is_ours, whole)):
                 compare_with_interpreter(
@@ -404,15 +428,8 @@ class Compiled:
         wanted = [*self._wrt, *self.parameters]
         with one_pass_at_a_time, preserved_deeply(self._order):
             feed = give_to_sources(feed or {})
-            if isinstance(error, FloatingPointError):
-                culprit = find_not_finite(self._node, feed, wanted)
-                return NotFiniteError(
-                    f"{self._node} is no longer finite, and nothing was updated. "
-                    + (
-                        culprit
-                        or "The interpreter finds it finite: it is near the limit of its dtype."
-                    )
-                )
+            if isinstance(error, FloatingPointError) and self._optimizer is not None:
+                return not_finite_error(self._node, feed, self.parameters, self._optimizer)
             try:
                 with np.errstate(all="ignore"):
                     if wanted:

@@ -1,6 +1,6 @@
 """One compiled program, with all that a call of it needs; and the key under which it is found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,9 @@ from miniflow.graph.plans import ancestors_in_order, with_parts
 from miniflow.interpreter.feeding import give_to_sources
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
+from miniflow.ir.program import Program
+from miniflow.passes.finite import BoundedProgram
+from miniflow.passes.ranges import Range
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.update import has_number_for_rate, settings_of
 
@@ -31,6 +34,8 @@ class Variant:
         run: the executable's, silent: NumPy warns of nothing. Of a program that updates nothing,
             any number of threads may call it.
         updates: whether it writes to parameters and to what the optimizer keeps.
+        ranges: where the program looks at bounds alone (`passes.finite`), in which the arguments of
+            some numbers have to lie, and after how many `steps` that is to be looked at; else None.
         pool: the executables, if there may be several: of a program that updates nothing and has
             memory of its own, which one of Python numbers has not.
         has_unchecked: whether nodes have a `validate` that `arguments` does not call, since what
@@ -46,15 +51,25 @@ class Variant:
         feed: Mapping[Node, Any],
         types: Mapping[Node, ValueType],
         optimizer: Any,
+        bounded: BoundedProgram | None = None,
+        choose_careful: Callable[[], Choice] | None = None,
     ) -> None:
         program = self.program = choice.program
         self.executable = executable
+        self.ranges: dict[int, Range] | None = None
+        if bounded is not None:
+            places = {e.variable: place for place, e in enumerate(bounded.program.inputs)}
+            self.ranges = {places[v]: known for v, known in bounded.ranges.items()}
+            self.steps = bounded.steps
+        self._choose_careful = choose_careful
+        self._careful: tuple[Program, Executable] | None = None
         self.shapes = {node: type_.shape for node, type_ in types.items()}
         self.key: Any = None
         checks, self.has_unchecked = _checks(order, feed, types)
         self._binding = Binding(program, order, len(feed), optimizer, checks)
         self.arguments = self._binding.arguments
         self.follow = self._binding.follow
+        self.updated_arrays = self._binding.updated_arrays
         self.updates = any(output.replaces is not None for output in program.outputs)
         self._is_python = all(e.result.type.kind == "python" for e in program.equations)
         self.pool: ExecutablePool | None = None
@@ -71,6 +86,18 @@ class Variant:
             self.run = self.executable.run
         else:
             self.run = run_silently(self.program, self.executable)
+        self._run_carefully: Run | None = None
+        if self._careful is not None:
+            self._run_carefully = run_silently(*self._careful)
+
+    def run_carefully(self, arguments: Sequence[Any]) -> list[Any]:
+        """Run what looks at every new value; it is made when it is needed first."""
+        if self._run_carefully is None:
+            assert self._choose_careful is not None, "only a program with bounds has a careful one"
+            choice = self._choose_careful()
+            self._careful = choice.program, choice.lower()
+            self._run_carefully = run_silently(*self._careful)
+        return self._run_carefully(arguments)
 
     def run_without_lock(self, feed: Any) -> list[Any] | None:
         """Run it on a feed; None where `arguments` is, and where the program fails."""

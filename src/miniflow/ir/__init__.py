@@ -35,7 +35,9 @@ from miniflow.ir.program import (
     Program,
     Variable,
     count_uses,
+    handed_out,
     is_number,
+    number_to_check,
 )
 from miniflow.ir.text import Namer, equation_lines, identifier
 
@@ -68,9 +70,11 @@ __all__ = [
     "equation_cost",
     "equation_lines",
     "evaluate",
+    "handed_out",
     "identifier",
     "infer",
     "is_number",
+    "number_to_check",
     "peak_memory",
     "slice_index",
     "type_of",

@@ -170,6 +170,8 @@ def _check_output(
     if output.role not in _UPDATES:
         if output.replaces is not None:
             raise ProgramError(f"a {output.role} replaces nothing")
+        if output.role == "check" and (output.operand.shape or output.operand.dtype[0] != "f"):
+            raise ProgramError(f"a check is a floating-point number, not {output.operand.type}")
         return
     replaced = output.replaces
     if type(replaced) is not Variable or replaceable.pop(replaced, None) != output.role:

@@ -30,7 +30,7 @@ from miniflow.ir.dtypes import Array, Value, ValueType, type_of
 
 PHASES: Final = ("forward", "backward", "update")
 INPUT_ROLES: Final = ("fed", "parameter", "state", "hyper")
-OUTPUT_ROLES: Final = ("value", "gradient", "parameter", "state")
+OUTPUT_ROLES: Final = ("value", "gradient", "parameter", "state", "check")
 
 Params: TypeAlias = Mapping[str, Any]  # of None, bool, int, str, tuples of these; a Program
 NO_PARAMS: Final[Params] = MappingProxyType({})
@@ -183,7 +183,8 @@ class Output:
     """A value that the caller gets.
 
     `role` is ``value``, ``gradient`` (with respect to what `name` says), or ``parameter`` or
-    ``state``: the new value of the input that it `replaces`, of the same type.
+    ``state``: the new value of the input that it `replaces`, of the same type. What has the role
+    ``check`` is handed to nobody: a number that has to be finite before anything is replaced.
     """
 
     operand: Operand
@@ -211,6 +212,27 @@ class Program:
             f"<Program of {len(self.inputs)} inputs, {len(self.equations)} equations, "
             f"{len(self.outputs)} outputs>"
         )
+
+
+def handed_out(program: Program) -> list[Output]:
+    """The outputs that the caller gets: they replace nothing, and are no checks."""
+    return [o for o in program.outputs if o.replaces is None and o.role != "check"]
+
+
+def number_to_check(program: Program) -> Variable | None:
+    """The number that has to be finite before a program replaces anything: its check or, of a
+    program without one, its value. None if that is no floating-point number, or if nothing is
+    replaced.
+
+    >>> number_to_check(Program((), (), ())) is None
+    True
+    """
+    if all(output.replaces is None for output in program.outputs):
+        return None
+    checks = [output for output in program.outputs if output.role == "check"]
+    value = next((o.operand for o in (*checks, *handed_out(program))), None)
+    is_known = isinstance(value, Variable) and value.shape == () and value.dtype[0] == "f"
+    return value if is_known else None  # type: ignore[return-value]
 
 
 def is_number(operand: Operand, number: float) -> bool:

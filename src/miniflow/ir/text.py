@@ -199,6 +199,8 @@ def _return(outputs: tuple[Output, ...], names: Namer) -> list[str]:
 def _note(output: Output, names: Namer) -> str:
     if output.replaces is not None:
         return f"new value of {names(output.replaces)}"
+    if output.role == "check":
+        return "has to be finite"
     if output.role == "gradient":
         return f"gradient with respect to {printable(output.name)}" if output.name else "gradient"
     return ""

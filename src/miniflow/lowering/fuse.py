@@ -10,6 +10,9 @@ that computes what it reads; failing that, a group that reads what it reads; fai
 one. Then values that cost less to compute again than to store move to the group that reads them.
 Matrix products, views and all that does not fit a loop are groups by themselves. What a backend
 has no loop for, it says with `can_fuse`.
+
+What stands after a check, which has to be finite before anything is updated, joins no group before
+it: there, it could not be computed in place.
 """
 
 from __future__ import annotations
@@ -83,6 +86,8 @@ class _Fuser:
         self.made_at: dict[Variable, int] = {}  # by which group; of a view: of what it looks at
         self.latest: dict[Variable, int] = {}  # the last loop that reads or computes it
         self.readers: dict[Variable, list[Equation]] = {}
+        self.check = next((o.operand for o in program.outputs if o.role == "check"), None)
+        self.first_after_check = 0
         self.returned = {o.operand for o in program.outputs if isinstance(o.operand, Variable)}
         for equation in program.equations:
             for operand in dict.fromkeys(equation.operands):
@@ -94,6 +99,8 @@ class _Fuser:
         for equation in self.program.equations:
             self.definitions[equation.result] = equation
             self._sort(equation)
+            if equation.result is self.check:
+                self.first_after_check = len(self.groups)
         for equation in reversed(self.program.equations):
             self._sink(equation)
         groups = [g.group() if isinstance(g, LoopBuilder) else g for g in self.groups]
@@ -145,7 +152,8 @@ class _Fuser:
         earliest = max((self.made_at.get(o, -1) for o in operands), default=-1)
         arrays = [o for o in operands if prod(o.shape) != 1 or o in self.made_at]
         related = {earliest, *(self.latest.get(o, -1) for o in arrays)}
-        return sorted(n for n in related if n >= max(earliest, 0) and self._is_ready(operands, n))
+        first = max(earliest, self.first_after_check)
+        return sorted(n for n in related if n >= first and self._is_ready(operands, n))
 
     def _is_ready(self, operands: list[Variable], number: int) -> bool:
         """Whether nothing has to come out of the group itself by way of a view."""

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from miniflow.ir.program import Equation, Output, Program, Variable
+from miniflow.ir.program import Equation, Output, Program, Variable, handed_out, number_to_check
 
 MAX_WASTE = 4  # a block holds nothing smaller than this part of it: a scalar should not block one
 
@@ -89,7 +89,7 @@ def plan_memory(program: Program, storage: Callable[[Equation], StorageRule]) ->
     updates = _Updates(facts)
     offset_of = _join(facts, updates)
     blocks = _assign_blocks(facts, updates)
-    returned = (o for o in program.outputs if o.replaces is None)
+    returned = handed_out(program)
     return MemoryPlan(
         equations=updates.order,
         first_update=updates.first,
@@ -199,12 +199,14 @@ class _Updates:
         return wanted
 
     def _raising(self) -> set[Variable]:
-        """The results whose equation, or one that depends on it, may raise."""
+        """The results whose equation, or one that depends on it, may raise, as the check may."""
         facts = self._facts
+        checked = number_to_check(facts.program)
         raising: set[Variable] = set()
         for equation in reversed(facts.program.equations):
             readers = facts.readers.get(equation.result, ())
-            if facts.storage[equation].may_raise or any(e.result in raising for e in readers):
+            may_raise = facts.storage[equation].may_raise or equation.result is checked
+            if may_raise or any(e.result in raising for e in readers):
                 raising.add(equation.result)
         return raising
 

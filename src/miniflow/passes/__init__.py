@@ -17,6 +17,9 @@ For backends that ask for them:
 - `batch_parts`: one equation on each part of a concatenation becomes one on the whole;
 - `prefer_long_runs`: convolutions read and write long runs of memory.
 
+For programs that update something, before all others: `finite`, which adds the check that nothing
+is written unless all of it is finite, with the help of `ranges`.
+
 Which of them a backend wants, and in which order, it says in its record; `optimize` runs them, on
 the bodies of loops first (`bodies`). A
 pass decides by what is computed alone: neither by where an equation comes from, nor by a clock.

@@ -10,14 +10,12 @@ any node, of anybody's class; what is trained are the `Parameter`s that lead to 
 How a batch is computed, compiled or by the interpreter, is the business of `stepping`.
 """
 
-import copy
 import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -119,12 +117,9 @@ def fit(
     Raises:
         GraphError: `loss` depends on no Parameter.
         DataError, FeedError, OptionError: what was given does not fit; the message says what does.
-        NotFiniteError: the loss, or a gradient, is NaN or infinite. The update is not made (a
-            compiled one whose loss is finite is taken back), the batch is replayed by the
-            interpreter, and the message names the node that produced it. For that the batches of
-            the epoch are made again. Where that makes others, or a callback moved the parameters
-            in the same epoch, or they and the optimizer's arrays take more than 256 MiB, a compiled
-            update stays, and the parameter is named in place of the node. With the callback
+        NotFiniteError: the loss, a gradient, or what the optimizer makes of them, is NaN or
+            infinite. The update is not made, the batch is replayed by the interpreter, and the
+            message names the node that produced it, and what to try. With the callback
             `TerminateOnNaN` it is a warning, and the training ends in good order.
         CompileError: the graph cannot be compiled, and the backend was named.
         ModelFileError: the checkpoint is damaged, or belongs to another training, or to another
@@ -260,7 +255,6 @@ class Training:
         everybody = [*self.callbacks, *watchers]
         step = self.step  # a callback may put something else around it
         with interrupts_held_back() as interrupts, ExitStack() as endings:
-            endings.callback(self.step.forget)
             for callback in everybody:
                 callback.on_train_begin(self)
                 endings.callback(callback.on_train_end, self)
@@ -270,10 +264,8 @@ class Training:
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts, step: Step) -> None:
         started = time.perf_counter()
         self._totals = Totals(self.evaluator.averages)
-        batches = partial(_seeded_batches, self.data, self.batch_size, self.seeds)
-        same_again = partial(_generator_in, self.rng, self.rng.bit_generator.state)
-        self.step.begin_epoch(lambda: (batch.feed for batch in batches(same_again())))
-        for number, batch in enumerate(batches(self.rng), 1):
+        batches = _seeded_batches(self.data, self.batch_size, self.seeds, self.rng)
+        for number, batch in enumerate(batches, 1):
             try:
                 result = self.step(batch.feed)
             except NotFiniteError as error:
@@ -339,10 +331,3 @@ def _seeded_batches(
     for number, batch in enumerate(data.batches(batch_size, rng)):
         numbers = (start + number for start in first)
         yield Batch({**batch.feed, **dict(zip(seeds, numbers, strict=True))}, batch.rows)
-
-
-def _generator_in(rng: np.random.Generator, state: Any) -> np.random.Generator:
-    """Another generator of the same kind, in a state that this one was in."""
-    other = copy.deepcopy(rng)
-    other.bit_generator.state = state
-    return other

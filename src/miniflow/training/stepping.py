@@ -14,7 +14,7 @@ goes on elsewhere asks for it by name and reaches the same bits.
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,20 +22,17 @@ import numpy as np
 from miniflow import interpreter
 from miniflow.backends import BY_NAME, CHOSEN_LATER, RUN, find, names
 from miniflow.compiler import Compiled
-from miniflow.errors import CompileError, NotFiniteError
+from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.places import users_level
-from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, shape_of
-from miniflow.interpreter.feeding import give_to_sources, not_one_number, wants_a_value
-from miniflow.interpreter.not_finite import find_not_finite, not_finite_error
+from miniflow.interpreter.feeding import not_one_number, wants_a_value
+from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.interpreter.updating import update_if_finite
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
-from miniflow.tracing.keeping import preserved_deeply
 from miniflow.training.averages import Averages, StepResult
-from miniflow.training.rewinding import Rewinder
 
 WITHOUT_RECORD = ("auto", "interpreter")
 Feed = dict[Node, Any]
@@ -156,58 +153,9 @@ class Step(Evaluator):
         Evaluator.__init__(self, loss, backend)
         self.parameters = parameters
         self.optimizer = optimizer
-        self._rewinder = Rewinder(parameters, optimizer)
-
-    def begin_epoch(self, feeds_again: Callable[[], Iterable[Feed]]) -> None:
-        """Prepare for an epoch, in which an update that spoils the parameters can be taken back.
-
-        Args:
-            feeds_again: makes all feeds of the epoch once more, from the first.
-        """
-        self._rewinder.begin_epoch(feeds_again)
-
-    def forget(self) -> None:
-        """Let go of what was kept for that: the last epoch is over."""
-        self._rewinder.forget()
 
     def _compile(self) -> Compiled:
         return Compiled(self.loss, (), self.optimizer, self.backend, values_of=self._outputs())
-
-    def _run_compiled(self, feed: Feed) -> StepResult:
-        self._rewinder.before()
-        result = Evaluator._run_compiled(self, feed)
-        self._rewinder.after(result.loss)
-        # A loss that is not finite updates nothing. Gradients are not looked at by themselves: in
-        # the program they are part of the update, and often exist nowhere else.
-        for parameter in reversed(self.parameters):  # backward, as gradients flow
-            if not _is_finite(parameter.value):
-                raise self._error_after_update(parameter, feed, result.loss)
-        return result
-
-    def _error_after_update(self, parameter: Parameter, feed: Feed, loss: float) -> NotFiniteError:
-        """What to say of an update that left a parameter NaN or infinite. It is taken back, if that
-        is possible.
-        """
-        order = ancestors_in_order(self.loss)
-        consumers = " and ".join(str(node) for node in order if parameter in node.inbound_nodes)
-        if not self._rewinder.take_back(lambda fed: Evaluator._run_compiled(self, {**fed}).loss):
-            return NotFiniteError(
-                f"{parameter} is no longer finite after the update, though the loss before it "
-                f"was ({loss:.6g}): its gradient, from {consumers}, was infinite or NaN. The "
-                "epoch cannot be repeated to see where that began. With backend='interpreter' "
-                "the node is named, and the update is not made."
-            )
-        with one_pass_at_a_time, preserved_deeply(order):
-            found = find_not_finite(self.loss, give_to_sources(feed), self.parameters)
-        if found is None:
-            return NotFiniteError(
-                f"{parameter} would not be finite after the update, and nothing was updated. By "
-                f"the interpreter its gradient, from {consumers}, is finite: the step of "
-                f"{self.optimizer} is beyond the limit of {parameter.value.dtype}."
-            )
-        with preserved_deeply(order):
-            fed = give_to_sources(feed)
-            return not_finite_error(self.loss, fed, self.parameters, self.optimizer)
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No warnings from NumPy: what is not finite is told here, with the node it comes from.

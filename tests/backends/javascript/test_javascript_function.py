@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ir.programs import two_layers
 
+import miniflow as mf
 from miniflow.backends.javascript import ARRAYS_JS, array_text, to_javascript
 from miniflow.errors import CompileError
 from miniflow.ir import DTYPES, Builder, Literal, Origin, Output, Program, ValueType, type_of
@@ -326,3 +327,32 @@ def test_softmax_is_three_nests_and_keeps_no_copy_of_what_was_broadcast():
 def test_name_of_the_function_is_checked(name):
     with pytest.raises(CompileError, match="cannot be called"):
         to_javascript(two_layers(), name)
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("optimizer", "fed"),
+    [
+        (mf.RMSprop(0.1, epsilon=0.0), [0.0, 1.0]),
+        (mf.Adam(0.1), [np.inf, 1.0]),
+        (mf.SGD(0.1, momentum=0.9), [np.nan, 1.0]),
+    ],
+    ids=["RMSprop", "Adam", "SGD"],
+)
+def test_what_an_update_would_spoil_stays_as_it_was(optimizer, fed):
+    x, w = mf.Input("x"), mf.Parameter([1.0, 2.0], "w")
+    step = mf.compile(mf.Sum(mf.Tanh(w * x)), optimizer=optimizer, backend="numpy")
+    step({x: np.array([1.0, 2.0])})
+    for array in optimizer.state.values():
+        array[...] = 0
+    arguments = [
+        {"w": w.value, "x": np.array(fed), "lr": 0.1}.get(
+            e.variable.name, optimizer.state.get(e.variable.name)
+        )
+        for e in step.program.inputs
+    ]
+    told = told_by(step.program, *arguments)
+    assert told.error is not None
+    assert told.error.endswith("; nothing was updated")
+    for before, after in zip(arguments, told.arguments, strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -35,7 +35,7 @@ def function_text(program: Program, name: str) -> str:
         else:
             write_loop(source, group)
     source.lines.append("")
-    write_results(source)
+    write_results(source, looks_at_new=any(o.role == "check" for o in program.outputs))
     return _text(source)
 
 

@@ -195,6 +195,14 @@ function finite(value, name) {
   if (!Number.isFinite(value)) throw new RangeError(`${name} is ${value}; nothing was updated`);
 }
 
+function staysFinite(before, after, name) {
+  for (let i = 0; i < after.length; i++) {
+    if (!Number.isFinite(after[i]) && Number.isFinite(before[i])) {
+      throw new RangeError(`${name} would hold ${after[i]}; nothing was updated`);
+    }
+  }
+}
+
 // Products.
 
 // out = a @ b for an m x k matrix a and a k x n matrix b, each a part of an array: from where on, and

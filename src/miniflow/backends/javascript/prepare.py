@@ -1,6 +1,7 @@
 """What is changed in a program before it is written as JavaScript.
 
 - the factors of a product have its dtype, and lie in memory, as does what is looked up in;
+- checks are left out: where there is one, what is updated is looked at itself;
 - what is reshaped although its elements do not lie in order is copied first;
 - what a scan reads lies in memory, in order;
 - every output that is an array has memory of its own.
@@ -20,10 +21,13 @@ from miniflow.ir.program import (
     Program,
     Variable,
 )
+from miniflow.passes import prune
 
 
 def prepare(program: Program) -> Program:
     """Return a program that computes the same; see above."""
+    outputs = tuple(output for output in program.outputs if output.role != "check")
+    program = prune(Program(program.inputs, program.equations, outputs, program.constants))
     writer = _Preparation()
     for equation in program.equations:
         writer.add(equation)

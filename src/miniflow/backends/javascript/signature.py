@@ -42,14 +42,23 @@ def _number(tag: str, given: str) -> str:
     return f"fround({given})" if tag == "f32" else f"Number({given})"
 
 
-def write_results(source: ScriptSource) -> None:
-    """Add the lines that update arguments, and return the results: after all that may throw."""
+def write_results(source: ScriptSource, looks_at_new: bool) -> None:
+    """Add the lines that update arguments, and return the results: after all that may throw, and
+    after a look at what is new, if that is asked for.
+    """
     outputs, nest = source.program.outputs, NestText(())
     updated = [o for o in outputs if o.replaces is not None and o.replaces.kind == "array"]
     value = next((o.operand for o in outputs if o.replaces is None), None)
     if updated and value is not None and value.shape == () and value.dtype[0] == "f":
         number, name = source.read(value, value.dtype, nest).text, getattr(value, "name", None)
         nest.add(f"finite({number}, {quoted(name or 'the value')});")
+    for output in updated:
+        new, old = output.operand, output.replaces
+        if looks_at_new and new is not old and new.dtype[0] == "f":
+            assert isinstance(new, Variable)
+            assert isinstance(old, Variable)
+            arrays = f"{source.array(old)}, {source.array(new)}"
+            nest.add(f"staysFinite({arrays}, {quoted(old.name or 'an array')});")
     for output in updated:
         new, old = output.operand, output.replaces
         assert isinstance(new, Variable)

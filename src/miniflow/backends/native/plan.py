@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from miniflow.backends.native.updates import find_homes, value_to_check
-from miniflow.ir import Operand, Output, Program, Variable
+from miniflow.backends.native.updates import find_homes
+from miniflow.ir import Operand, Output, Program, Variable, handed_out, number_to_check
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
 from miniflow.lowering.views import Region, view_of, whole_view
@@ -45,14 +45,14 @@ class StepPlan:
 
     def handed_out(self) -> list[Output]:
         """The outputs that the caller gets, rather than a parameter."""
-        return [output for output in self.program.outputs if output.replaces is None]
+        return handed_out(self.program)
 
 
 def make_plan(schedule: Schedule) -> StepPlan:
     """Decide about `schedule`."""
     schedule, layouts = _settle_views(schedule)
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
-    finite = value_to_check(schedule.program)
+    finite = number_to_check(schedule.program)
     homes = find_homes(schedule, layouts, finite)
     return StepPlan(
         schedule=schedule,

@@ -249,8 +249,9 @@ class _Search:
         if equation.primitive != "matmul" or not self.is_compiled(equation):
             return None
         a, b = equation.operands
-        rows = equation.result.shape[0]
-        if len(a.shape) != 2 or len(b.shape) != 2 or rows < FEWEST_ROWS * self.items:
+        if len(a.shape) != 2 or len(b.shape) != 2:
+            return None
+        if equation.result.shape[0] < FEWEST_ROWS * self.items:
             return None
         return [a], [b]  # type: ignore[list-item]
 

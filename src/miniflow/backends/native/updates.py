@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Final
 
-from miniflow.ir import Program, Variable, count_uses
+from miniflow.ir import Variable, count_uses
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
     AFTER,
@@ -44,17 +44,6 @@ def find_homes(
         home = found[variable]
         homes[variable] = homes.get(home, home)
     return homes
-
-
-def value_to_check(program: Program) -> Variable | None:
-    """Return the value of a program that updates something, if it is a number that may turn out NaN
-    or infinite.
-    """
-    value = next((o.operand for o in program.outputs if o.replaces is None), None)
-    is_updating = any(output.replaces is not None for output in program.outputs)
-    if not (is_updating and isinstance(value, Variable)):
-        return None
-    return value if value.shape == () and value.dtype[0] == "f" else None
 
 
 def may_raise(group: EquationGroup) -> bool:

@@ -14,7 +14,7 @@ from miniflow.backends.numpy.dialect import prepare
 from miniflow.backends.numpy.emit import emit, storage
 from miniflow.backends.numpy.primitives import DIALECT
 from miniflow.backends.numpy.source import NumPySource
-from miniflow.ir.program import Program, Variable
+from miniflow.ir.program import Program, handed_out, number_to_check
 from miniflow.lowering.bodies import body_in_place
 from miniflow.lowering.memory import MemoryPlan, plan_memory
 
@@ -29,9 +29,9 @@ class NumPyExecutable:
             there are no groups.
         source: the code.
         run: takes one argument per input, exactly of its type (arrays in C order, aligned), writes
-            the new values of inputs into their own arrays, and returns the other outputs. These
-            belong to the caller. Where the program updates inputs and its first output, a number,
-            is NaN or infinite, FloatingPointError is raised; that, an index out of range
+            the new values of inputs into their own arrays, and returns what is handed out. This
+            belongs to the caller. Where the program updates inputs and `number_to_check` is NaN or
+            infinite, FloatingPointError is raised; that, an index out of range
             (IndexError) and a Python division by zero leave all inputs as they were.
     """
 
@@ -113,18 +113,14 @@ def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> N
     for replaced, value in planned.copies:
         source.line(f"{source.read(replaced)}[...] = {source.read(value)}")
     source.release()
-    returned = [source.number(o.operand).text for o in program.outputs if o.replaces is None]
+    returned = [source.number(output.operand).text for output in handed_out(program)]
     source.line(f"return [{', '.join(returned)}]")
 
 
 def _finish_computing(source: NumPySource, program: Program, planned: MemoryPlan) -> None:
     """End the part that changes no input: the last chance to raise."""
-    value = next((o.operand for o in program.outputs if o.replaces is None), None)
-    is_known = value not in {e.result for e in planned.equations[planned.first_update :]}
-    is_updating = any(output.replaces is not None for output in program.outputs)
-    if not (is_updating and is_known and isinstance(value, Variable) and value.shape == ()):
-        return
-    if value.dtype[0] == "f":
+    value = number_to_check(program)
+    if value is not None:
         name = source.write_number_now(value)
         source.line(f'{source.function("check_finite")}("{name}", {name})')
         source.mark()

@@ -1,4 +1,4 @@
-"""A compiled update that spoils the parameters is taken back, and the node that began it is named.
+"""An update that would spoil the parameters is not made, and the node that began it is named.
 
 The network here measures lengths, √(z·z). The derivative of a root at 0 is infinite, so that an
 example of zeros has a finite loss and gradients that are NaN.
@@ -16,9 +16,7 @@ import pytest
 import miniflow as mf
 from miniflow.errors import NotFiniteError
 from miniflow.optimizers import SGD, Adam, Optimizer
-from miniflow.training import rewinding
 from miniflow.training.callbacks import Callback
-from miniflow.training.rewinding import Rewinder
 
 needs_llvmlite = pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
 COMPILED = ["numpy", pytest.param("native", marks=needs_llvmlite)]
@@ -110,7 +108,7 @@ def test_the_node_whose_backward_made_the_first_infinity_is_named(backend: str, 
 @pytest.mark.breadth("backend")
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 @pytest.mark.parametrize("backend", COMPILED)
-def test_the_update_is_taken_back_to_the_bit(backend: str, make: Callable[[], Optimizer]) -> None:
+def test_all_is_as_it_was_before_to_the_bit(backend: str, make: Callable[[], Optimizer]) -> None:
     spoiled, stopped = Lengths(bad=170), Lengths(bad=170)
     optimizer, other = make(), make()
     spoiled.refusal(optimizer, backend)
@@ -165,7 +163,9 @@ def test_terminate_on_nan_ends_with_the_parameters_of_the_update_before() -> Non
 @pytest.mark.parametrize("backend", COMPILED)
 def test_a_step_too_large_for_the_dtype_is_told_from_an_infinite_gradient(backend: str) -> None:
     x, w = mf.Input("x"), mf.Parameter(np.ones(2, "f4"), "w")
-    told = r"would not be finite .* gradient, from Mul .*, is finite: the step of SGD\(.*float32\.$"
+    told = (
+        r"The step of SGD\(.* for Parameter 'w' is no longer finite, .* Try a smaller learning rate"
+    )
     with pytest.raises(NotFiniteError, match=told):
         mf.fit(
             mf.Sum(w * x), {x: np.full((1, 2), 1e30, "f4")}, SGD(1e30),
@@ -194,7 +194,7 @@ def test_data_and_copies_are_let_go_at_the_end_of_the_training() -> None:
     assert not any(array() is not None for array in arrays)
 
 
-# --- where it cannot be taken back
+# --- whoever else moves the parameters, and whatever the data are
 
 
 class Pulling(Callback):
@@ -205,88 +205,17 @@ class Pulling(Callback):
             parameter.value[...] *= 0.99
 
 
-HONEST = "Parameter 'W' (...) is no longer finite after the update, though the loss before it was "
-
-
 @pytest.mark.parametrize("backend", COMPILED)
-def test_parameters_that_a_callback_moves_are_told_from_and_left_as_they_are(backend: str) -> None:
-    lengths = Lengths(bad=20)
-    told = lengths.refusal(SGD(0.01), backend, Pulling())
-    assert HONEST in told
-    assert "its gradient, from MatMul (...), was infinite or NaN." in told
-    assert "With backend='interpreter' the node is named" in told
-    assert np.isnan(lengths.W.value).all()
+def test_parameters_that_a_callback_moves_are_left_as_it_left_them(backend: str) -> None:
+    lengths, stopped = Lengths(bad=20), Lengths(bad=20)
+    assert NAMED in lengths.refusal(SGD(0.01), backend, Pulling())
+    stopped.fit(stopped.good_batches, SGD(0.01), backend, Pulling())
+    assert lengths.arrays() == stopped.arrays()
 
 
-def test_batches_that_are_others_when_they_are_made_again_are_told_from() -> None:
+def test_data_that_can_be_read_once_are_enough() -> None:
     lengths = Lengths(bad=20)
     running = lengths.batches()
-    with pytest.raises(NotFiniteError, match="The epoch cannot be repeated"):
+    with pytest.raises(NotFiniteError, match=r"batch 20, .* Sqrt 'length'"):
         lengths.fit(lambda: running, SGD(0.01), "numpy")
-    lengths = Lengths(bad=20)
-    rng = np.random.default_rng(1)
-
-    def noisy() -> Iterator[Batch]:
-        for batch in lengths.batches():
-            yield batch | {lengths.y: rng.normal(size=(8, 1))}
-
-    with pytest.raises(NotFiniteError, match="The epoch cannot be repeated"):
-        lengths.fit(noisy, SGD(0.01), "numpy")
-
-
-def test_data_that_cannot_be_read_twice_are_told_from() -> None:
-    lengths = Lengths(bad=20)
-    calls: list[None] = []
-
-    def once() -> Iterator[Batch]:
-        calls.append(None)
-        if len(calls) > 1:
-            raise OSError("the line is closed")
-        return lengths.batches()
-
-    with pytest.raises(NotFiniteError, match="The epoch cannot be repeated"):
-        lengths.fit(once, SGD(0.01), "numpy")
-
-
-def test_of_a_very_large_network_no_copy_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rewinding, "MOST_COPIED", 35)  # W and v take 36 bytes
-    assert HONEST in Lengths(bad=3).refusal(SGD(0.01), "numpy")
-
-
-# --- the rewinder by itself
-
-
-def test_nothing_can_be_taken_back_before_the_first_update() -> None:
-    W = mf.Parameter([1.0], "W")
-    rewinder = Rewinder([W], SGD(0.1))
-    assert not rewinder.take_back(lambda feed: 0.0)
-    rewinder.begin_epoch(lambda: [{}])
-    rewinder.before()
-    assert not rewinder.take_back(lambda feed: 0.0)
-    assert W.value == [1.0]
-
-
-def test_updates_are_taken_back_once_and_with_no_more_batches_than_were_fed() -> None:
-    W, x = mf.Parameter([1.0], "W"), mf.Input("x")
-    rewinder = Rewinder([W], SGD(0.1))
-    made: list[float] = []
-
-    def feeds() -> Iterator[Batch]:
-        for number in (0.25, 0.5, 8.0):
-            made.append(number)
-            yield {x: number}
-
-    def update(feed: Any) -> float:
-        W.value -= feed[x]
-        return 1.0
-
-    rewinder.begin_epoch(feeds)
-    for number in (0.25, 0.5):
-        rewinder.before()
-        update({x: number})
-        rewinder.after(1.0)
-    assert W.value == [0.25]
-    for expected in (True, False):
-        assert rewinder.take_back(update) is expected
-        assert W.value == [0.75]
-        assert made == [0.25, 0.5]
+    assert np.isfinite(lengths.W.value).all()
