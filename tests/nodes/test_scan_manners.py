@@ -316,6 +316,21 @@ def test_training_a_recurrent_network_learns_as_the_interpreter_does(backend: st
     assert losses["compiled"][-1] < losses["compiled"][0]
 
 
+@every_backend
+@pytest.mark.parametrize(
+    "step", [lambda h, x: h @ (np.eye(4) / 2) + x, lambda h, x: mf.Tanh(h + x)]
+)
+def test_states_that_are_handed_out_are_freed_with_their_last_reference(
+    backend: str, step: Any
+) -> None:
+    xs = mf.Input("xs")
+    run = mf.compile(mf.scan(step, np.zeros((3, 4)), xs), backend=backend)
+    states = run({xs: np.ones((5, 3, 4))})
+    gone = weakref.ref(states)
+    del states
+    assert gone() is None
+
+
 def test_long_loop_by_hand_is_recorded_and_told_of_scan() -> None:
     xs, state = mf.Input("xs"), mf.Constant(0.0)
     for t in range(1_001):

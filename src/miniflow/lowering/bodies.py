@@ -1,6 +1,7 @@
 """The body of a scan as a program that writes the next state where it is told to: the array in
 which it lies is one more input, the last, and the only output is its new value. So a backend that
-computes new values in place computes each state right where the history has it.
+computes new values in place computes each state right where the history has it. It is fed that
+array, another one in each turn, and keeps none; `check` would not have that of a program.
 """
 
 from __future__ import annotations
@@ -30,6 +31,6 @@ def body_in_place(body: Program) -> Program:
         array = Variable(place.type)
         equations = (*equations, Equation("reshape", (new,), {"shape": ()}, array))
         new = array
-    inputs = (*body.inputs, Input(place, "state"))
+    inputs = (*body.inputs, Input(place, "fed"))
     outputs = (Output(new, "state", None, place),)
     return replace(body, inputs=inputs, equations=equations, outputs=outputs)

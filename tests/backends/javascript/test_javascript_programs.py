@@ -13,6 +13,7 @@ from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
 import miniflow as mf
+from miniflow.backends import find
 from miniflow.backends.javascript import to_javascript
 from miniflow.backends.numpy import lower
 from miniflow.graph.plans import ancestors_in_order
@@ -225,3 +226,31 @@ def test_dropout_draws_the_same_numbers_and_no_bigint_in_its_loops(shape):
     [told] = run([Job(compiled.program, [arguments_of(compiled, feed) for feed in feeds])])
     for one, value in zip(told, expected, strict=True):
         assert np.array_equal(one.results[0], value)
+
+
+def recurrent_step(items):
+    """The program of a training step of a recurrent network, and arguments for it."""
+    rng = np.random.default_rng(0)
+    xs, y = mf.Input("xs"), mf.Input("y")
+    U, W, V = (
+        mf.Parameter(0.4 * rng.normal(size=s), n)
+        for s, n in (((3, 4), "U"), ((4, 4), "W"), ((4, 2), "V"))
+    )
+    inner = mf.scan(lambda h, x: mf.Tanh(x @ U + h @ W), np.zeros((2, 4)), xs)
+    outer = mf.scan(lambda s, h: mf.Sigmoid(s * h + 0.1), 0.5 * inner[-1], inner, reverse=True)
+    loss = mf.CrossEntropyWithSoftmax(outer[0] @ V, y)
+    step = mf.compile(loss, optimizer=mf.SGD(0.3), backend="reference")
+    feed = {xs: rng.normal(size=(items, 2, 3)), y: np.array([0, 1])}
+    step(feed)
+    return step.program, arguments_of(step, feed)
+
+
+def test_training_step_of_a_recurrent_network():
+    program, arguments = recurrent_step(5)
+    for p in (program, optimize(program, find("javascript").passes)):
+        assert_all_agree([Job(p, [arguments])], signed_zeros=False)
+
+
+def test_text_of_a_loop_does_not_grow_with_the_number_of_items():
+    texts = [to_javascript(recurrent_step(items)[0]) for items in (10, 40)]
+    assert len({text.count("\n") for text in texts}) == 1
