@@ -275,8 +275,8 @@ class _StepWriter:
         if skips:
             where = [self.values.address(variable) for variable in (a, b, result)]  # type: ignore[arg-type]
             layouts = (self.values.layout(a), self.values.layout(b))  # type: ignore[arg-type]
-            self.step.compiled(
-                machine.kernel_address(exact_kernel(result.dtype, skips, c is not None)),
+            self.step.nest(
+                exact_kernel(result.dtype, skips, c is not None),
                 exact_arguments(*layouts, where, where_alpha, where_beta),
                 f"the same, if {skips.replace(', ', ' or ')} is 0",
                 _label([equation]),
@@ -344,8 +344,7 @@ class _StepWriter:
         name = self.kernels.setdefault(written.kernel, f"kernel_{len(self.kernels) + 1}")
         numbers = self._kernel_arguments(written, group)
         comment = f"{name}({', '.join(self._shown(written, group))})"
-        address = machine.kernel_address(written.kernel)
-        self.step.compiled(address, numbers, comment, _label(group.equations))
+        self.step.nest(written.kernel, numbers, comment, _label(group.equations))
 
     def _with_rows(self, group: EquationGroup) -> EquationGroup:
         """Let a loop over all elements go row by row, if it reads a transposed array, say."""

@@ -94,6 +94,17 @@ class Memory:
         self._scratch[place] = max(nbytes, self._scratch.get(place, 0))
         return place
 
+    def room(self, place: int) -> int:
+        """Return how many bytes lie at a place of the table."""
+        array = self._behind[place]
+        if array is not None:
+            return array.nbytes
+        if place in self._scratch:
+            return self._scratch[place]
+        (variable,) = (key for key, at in self._places.items() if at == place)
+        assert isinstance(variable, Variable)
+        return variable.type.nbytes
+
     def table(self) -> Array:
         """Return the addresses, those that change from call to call being 0."""
         for place, nbytes in self._scratch.items():

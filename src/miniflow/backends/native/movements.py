@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from miniflow.backends.native import machine
 from miniflow.backends.native.memory import Memory
 from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.strided import (
@@ -175,8 +174,8 @@ class Movements:
         one_piece = movement.is_in_one_piece
         kernel = movement_kernel(dtype, rank, fixed_lengths(movement), one_piece, adds)
         nodes = [equation.origin.node] if equation.origin else []
-        self._step.compiled(
-            machine.kernel_address(kernel),
+        self._step.nest(
+            kernel,
             movement_arguments(movement, *places, DTYPES[dtype].itemsize),
             f"{self._values.shown(equation.result)}: {comment}",
             ", ".join(nodes) or equation.primitive,

@@ -27,8 +27,10 @@ from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart, TimedRun
 from miniflow.backends.blas import address_of
 from miniflow.backends.native import machine
 from miniflow.backends.native.memory import Memory
-from miniflow.ir import Equation, Program
+from miniflow.ir import DTYPES, Equation, Program
 from miniflow.lowering.kernels import OUT_OF_RANGE
+from miniflow.lowering.nest_places import EntryRange
+from miniflow.lowering.nests import ArrayParameter, Kernel, SizeParameter
 
 Run = Callable[[Sequence[Any]], list[Any]]
 
@@ -40,6 +42,7 @@ class _Compiled(NamedTuple):
     arguments: list[int]
     comments: list[str]
     label: str
+    kernel: Kernel | None
 
 
 class StepBuilder:
@@ -58,6 +61,7 @@ class StepBuilder:
         self._items: list[str | int] = []  # lines, and numbers of compiled steps, in order
         self._compiled: list[_Compiled] = []
         self._marks: list[tuple[int, Sequence[Equation]]] = []  # how many items, and what for
+        self._kernels: dict[Kernel, Kernel] = {}  # each once, as tiles repeat them
         self._alive: list[object] = []  # what compiled code uses, by address
         self._title = self._margin = ""  # of comments
         self._is_repeating = False
@@ -93,14 +97,27 @@ class StepBuilder:
         yield
         self._is_repeating = False
 
-    def compiled(self, function: int, arguments: list[int], comment: str, label: str) -> None:
-        """Add a compiled step; `label` says, in errors, which node it belongs to."""
+    def nest(self, kernel: Kernel, arguments: list[int], comment: str, label: str) -> None:
+        """Add a nest; `label` says, in errors, which node it belongs to."""
+        address = machine.kernel_address(kernel)
+        self.compiled(address, arguments, comment, label, self._kernels.setdefault(kernel, kernel))
+
+    def compiled(
+        self,
+        function: int,
+        arguments: list[int],
+        comment: str,
+        label: str,
+        kernel: Kernel | None = None,
+    ) -> None:
+        """Add a compiled step, given by its address; if it is a nest, with its kernel."""
         comments = [self._title, self._margin + comment]
         if self._is_repeating:
             comments = []
         self._title = ""
         self._items.append(len(self._compiled))
-        self._compiled.append(_Compiled(function, arguments, list(filter(None, comments)), label))
+        said = list(filter(None, comments))
+        self._compiled.append(_Compiled(function, arguments, said, label, kernel))
 
     def bind(self, name: str, value: Any) -> str:
         """Let lines refer to `value`, and return the name for it."""
@@ -148,6 +165,26 @@ class StepBuilder:
         text = "\n".join([*head, *lines, "    return results_"]) + "\n"
         segments = [(number, number + 1) for number in range(len(self._compiled))]
         return TimedRun(self._define(text, memory, segments), tuple(parts), program)
+
+    def nests(
+        self, memory: Memory
+    ) -> Iterator[tuple[Kernel, dict[str, int], dict[str, EntryRange]]]:
+        """Each nest, its sizes, and which places there are round the beginning of each array: what
+        `lowering.nest_places` asks for.
+        """
+        for step in self._compiled:
+            numbers, sizes, rooms = iter(step.arguments), dict[str, int](), dict[str, EntryRange]()
+            for parameter in step.kernel.parameters if step.kernel else ():
+                if isinstance(parameter, SizeParameter):
+                    sizes[parameter.name] = next(numbers)
+                    continue
+                place, nbytes = next(numbers), next(numbers)
+                if isinstance(parameter, ArrayParameter):
+                    itemsize = DTYPES[parameter.dtype].itemsize
+                    last = (memory.room(place) - nbytes) // itemsize - 1
+                    rooms[parameter.name] = EntryRange(-nbytes // itemsize, last)
+            if step.kernel:
+                yield step.kernel, sizes, rooms
 
     def _shown(self, items: Sequence[str | int]) -> str:
         """What is said of a part: the first of its lines, or comments."""
