@@ -109,7 +109,7 @@ def _without_parallels(marks: Array, grain: float) -> Array:
         some_rows = some_rows + np.rint(turn * (np.arange(width) - width / 2)).astype(int)
         is_inside = (some_rows >= 0) & (some_rows < height)
         some_rows = np.clip(some_rows, 0, height - 1)
-        some = np.take_along_axis(marks, some_rows, axis=0)
+        some = _picked(marks, some_rows)
         counts = np.maximum(is_inside.sum(axis=1), width / 4)
         shares = ((some > least) & is_inside).sum(axis=1) / counts
         seen = float(np.sum(np.maximum(shares - LINE_COVERAGE / 2, 0.0) ** 2))
@@ -136,9 +136,16 @@ def _likely_turns(marks: Array) -> list[float]:
     found = []
     for rise in np.arange(-LONGEST_TURN, LONGEST_TURN + 1e-9, 1.5 / width):
         rows = np.arange(height)[:, None] + np.rint(rise * across).astype(int)
-        sums = np.take_along_axis(small, np.clip(rows, 0, height - 1), axis=0).mean(axis=1)
+        sums = _picked(small, np.clip(rows, 0, height - 1)).mean(axis=1)
         found.append((float(np.sum(np.diff(sums) ** 2)), float(rise)))
     return [0.0, *(rise for _, rise in sorted(found, reverse=True)[:TURNS_TRIED])]
+
+
+def _picked(values: Array, rows: NDArray[np.intp]) -> Array:
+    """Of each column the entries in these rows; as np.take_along_axis, and quicker."""
+    width = values.shape[1]
+    picked: Array = values.ravel().take(rows * width + np.arange(width), mode="clip")
+    return picked
 
 
 def _averaged(values: Array, factor: int) -> Array:
