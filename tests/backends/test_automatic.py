@@ -57,6 +57,21 @@ def test_programs_with_many_different_equations_are_not_worth_compiling():
     assert automatic(many_kinds(301)) == expected
 
 
+def test_kinds_of_equations_in_the_body_of_a_loop_count_as_well():
+    body = Builder()
+    state, item = (body.input(ValueType("f64", (200,))) for _ in range(2))
+    new = body.add("add", (state, item))
+    for k in range(1, 160):
+        part = body.add("exp", (body.add("slice", (state,), {"index": ((0, k, 1),)}),))
+        new = body.add("slice_add", (new, part), {"index": ((0, k, 1),)})
+    b = Builder()
+    first, items = b.input(ValueType("f64", (200,))), b.input(ValueType("f64", (9, 200)))
+    params = {"body": body.program([new]), "sequences": 1, "reverse": False}
+    told = automatic(b.program([b.add("scan", (first, items), params)]))
+    assert told.startswith("numpy: 3")
+    assert "kinds of equations, more than 300" in told
+
+
 def test_without_llvmlite_there_is_numpy(monkeypatch):
     monkeypatch.setattr(records, "find_spec", lambda name: None)
     assert automatic(chain(["tanh"])) == "numpy: llvmlite is not installed"

@@ -19,6 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from miniflow.backends.backend import Backend
+from miniflow.ir.dtypes import ValueType
+from miniflow.ir.loop import body_of
 from miniflow.ir.program import Program
 from miniflow.passes import TIDY, batch, contract_in_place, hoist, share_exponentials
 
@@ -58,12 +60,18 @@ def declines(program: Program) -> str:
     kept on disk. So what counts is not how long a program is, but how many different equations it
     has: a network unrolled over two hundred time steps has few.
     """
-    kinds = {(e.primitive, e.result.type) for e in program.equations}
+    kinds = _kinds(program)
     if not any(type_.shape for _, type_ in kinds):
         return "it computes no arrays"
     if len(kinds) > MOST_KINDS:
         return f"{len(kinds)} kinds of equations, more than {MOST_KINDS}, take long to compile"
     return ""
+
+
+def _kinds(program: Program) -> set[tuple[str, ValueType]]:
+    """The kinds of equations in a program, and in the bodies of its loops."""
+    kinds = {(e.primitive, e.result.type) for e in program.equations}
+    return kinds.union(*(_kinds(b) for e in program.equations if (b := body_of(e)) is not None))
 
 
 BACKEND = Backend(
