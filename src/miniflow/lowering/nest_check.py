@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from miniflow.ir.dtypes import DTYPES
 from miniflow.lowering.functions import FUNCTIONS
 from miniflow.lowering.nest_text import COMPARISONS, INFIX, term_text
 from miniflow.lowering.nests import (
+    LOOP_DTYPES,
     SIZE,
     Accumulate,
     ArrayParameter,
@@ -28,7 +28,6 @@ OF_FLOATS: Final = {"ceil", "copysign", "divide", "floor", "fma", "rint", "sqrt"
 OF_BOTH: Final = {*INFIX, "absolute", "maximum", "minimum", "negative"} - {"divide"}
 OF_WHOLE: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"}
 OF_BOOLS: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
-LOOP_DTYPES: Final = {SIZE, *DTYPES} - {"f16"}
 ACCUMULATED: Final = ("add", "multiply", "maximum", "minimum", "bitwise_and", "bitwise_or")
 
 

@@ -31,8 +31,10 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Equation
 
+LOOP_DTYPES: Final = {"size", *DTYPES} - {"f16"}  # those that a term can have
 SIZE: Final = "size"  # the dtype of sizes and places, beside those of `DTYPES`: 64 bits
 
 Number: TypeAlias = "bool | int | float"

@@ -6,10 +6,10 @@ It needs the package llvmlite (the extra ``native``). A program goes this way:
 - `print_llvm` prints it in LLVM's language, of which `machine` makes machine code. Kernels are
   generic in shape, and shared: by the layers of a network, by programs, and by processes, through
   a cache on disk (`cache`);
-- `plan` decides where values lie (`memory`, `updates`), and `lowering` lists the compiled steps:
-  kernels, matrix products (`products`), and copies of what does not lie in one piece (`movements`,
-  `strided`). Convolutions go through the batch tile by tile (`tiling`). A loop in machine code runs
-  these steps one after the other (`step`). What none of them does is a call of NumPy in between.
+- `lowering` lists the compiled steps: kernels, matrix products (`products`), copies of what does
+  not lie in one piece (`movements`), in memory whose places were decided before (`lowering.plan`).
+  Convolutions go through the batch tile by tile (`tiling`). A loop in machine code runs these steps
+  one after the other (`step`). What none of them does is a call of NumPy in between.
 
 So a training step is one call into compiled code. `lower` makes it.
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from miniflow.backends.native.memory import Memory
-from miniflow.backends.native.plan import StepPlan
 from miniflow.backends.native.step import StepBuilder
 from miniflow.backends.native.values import Values
+from miniflow.lowering.plan import StepPlan
 
 
 class Draft:

@@ -27,7 +27,6 @@ from miniflow.backends.native.frame import (
     write_head,
 )
 from miniflow.backends.native.movements import Movements
-from miniflow.backends.native.plan import make_plan
 from miniflow.backends.native.products import (
     ProductPlan,
     arguments,
@@ -56,6 +55,7 @@ from miniflow.lowering.groups import (
 from miniflow.lowering.kernels import GroupKernel, write_kernel
 from miniflow.lowering.nests import Kernel
 from miniflow.lowering.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
+from miniflow.lowering.plan import make_plan
 from miniflow.lowering.views import Region, distance, whole_view
 from miniflow.lowering.written_over import is_zero
 

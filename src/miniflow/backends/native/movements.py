@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 from miniflow.backends.native.memory import Memory
 from miniflow.backends.native.step import StepBuilder
-from miniflow.backends.native.strided import (
+from miniflow.backends.native.values import Values
+from miniflow.ir import DTYPES, Equation, Operand, Variable
+from miniflow.ir.indexing import Index, bracket_text, brackets
+from miniflow.lowering.copies import (
     Movement,
     fixed_lengths,
     merge,
@@ -18,9 +21,6 @@ from miniflow.backends.native.strided import (
     movement_kernel,
     plan_movement,
 )
-from miniflow.backends.native.values import Values
-from miniflow.ir import DTYPES, Equation, Operand, Variable
-from miniflow.ir.indexing import Index, bracket_text, brackets
 from miniflow.lowering.views import Region, c_strides, sliced, whole_view
 
 

@@ -29,12 +29,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from miniflow.backends.native.draft import Draft
-from miniflow.backends.native.llvm import LLVM_TYPES
-from miniflow.backends.native.plan import StepPlan
-from miniflow.backends.native.strided import MAX_RANK
-from miniflow.backends.native.tiles import Tile
-from miniflow.backends.native.updates import may_raise
 from miniflow.ir import Equation, Operand, Variable
+from miniflow.lowering.aliasing import may_raise
+from miniflow.lowering.copies import MAX_RANK
 from miniflow.lowering.groups import (
     AFTER,
     CALL,
@@ -49,7 +46,10 @@ from miniflow.lowering.groups import (
     VIEW,
     EquationGroup,
 )
+from miniflow.lowering.nests import LOOP_DTYPES
+from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.stages import is_over_rows
+from miniflow.lowering.tiles import Tile
 from miniflow.lowering.views import Region
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
@@ -272,7 +272,7 @@ class _Search:
         size, length = layout.base.type.size, layout.shape[0] if layout.shape else 0
         if not size or not length or size % self.items or length % self.items:
             return False
-        if len(layout.shape) > MAX_RANK or layout.base.dtype not in LLVM_TYPES:
+        if len(layout.shape) > MAX_RANK or layout.base.dtype not in LOOP_DTYPES:
             return False  # it may have to be copied
         rows = length // self.items
         lengths = (rows, *layout.shape[1:])

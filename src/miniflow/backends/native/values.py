@@ -15,8 +15,8 @@ import numpy as np
 
 from miniflow.backends.native.memory import Memory
 from miniflow.backends.native.step import StepBuilder
-from miniflow.backends.native.tiles import Tile
 from miniflow.ir import PRIMITIVES, Equation, Literal, Namer, Operand, Variable
+from miniflow.lowering.tiles import Tile
 from miniflow.lowering.views import Region, whole_view
 
 _OPERATORS: Final = {  # of Python numbers

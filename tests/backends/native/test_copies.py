@@ -7,14 +7,14 @@ import pytest
 
 from backends.agreement import random_arguments
 from miniflow.backends import native
-from miniflow.backends.native.strided import (
+from miniflow.ir import Builder, ValueType, Variable, evaluate
+from miniflow.lowering.copies import (
     Movement,
     fixed_lengths,
     merge,
     movement_kernel,
     plan_movement,
 )
-from miniflow.ir import Builder, ValueType, Variable, evaluate
 from miniflow.lowering.nest_text import nest_text
 from miniflow.lowering.views import Region
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from miniflow.backends.native.updates import find_homes
 from miniflow.ir import Operand, Output, Program, Variable, handed_out, number_to_check
+from miniflow.lowering.aliasing import find_homes
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
 from miniflow.lowering.views import Region, view_of, whole_view

@@ -17,8 +17,8 @@ from functools import cache, reduce
 from math import prod
 from typing import Final, NamedTuple
 
-from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.lowering.nests import (
+    LOOP_DTYPES,
     SIZE,
     ArrayParameter,
     Kernel,
@@ -61,7 +61,7 @@ def plan_movement(target: Region, source: Region) -> Movement | None:
     """Return the loops that bring `source` to `target`, of the same shape; None if there are too
     many, or no loop knows their dtype.
     """
-    if target.base.dtype not in LLVM_TYPES or source.base.dtype != target.base.dtype:
+    if target.base.dtype not in LOOP_DTYPES or source.base.dtype != target.base.dtype:
         return None
     axes: list[tuple[int, int, int]] = []
     for length, to, of in zip(target.shape, target.strides, source.strides, strict=True):

@@ -26,7 +26,7 @@ from miniflow.lowering.groups import (
 from miniflow.lowering.stages import is_over_rows, is_reduction, plan_stages
 from miniflow.lowering.views import Region
 
-_MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # what `Movements` writes
+_MOVING: Final = ("slice_update", "slice_add", "concatenate", "reshape")  # part by part
 _INDEXING: Final = ("gather", "gather_update", "scatter_add")
 
 
