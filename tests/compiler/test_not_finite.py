@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import miniflow as mf
+from miniflow.compiler.within import Within
 from miniflow.errors import NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from miniflow.passes.ranges import Range
 from miniflow.training.stepping import make_step
 
 needs_llvmlite = pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite")
@@ -249,3 +251,38 @@ def test_of_layers_nothing_as_large_as_a_weight_is_looked_at(name: str) -> None:
     checks = [e for e in step.program.equations if e.origin and e.origin.node == "check"]
     assert len(checks) > 4
     assert not weights & {o.shape for e in checks for o in e.operands}
+
+
+@pytest.mark.parametrize("backend", COMPILED)
+def test_what_is_beyond_the_bounds_and_finite_is_updated_all_the_same(backend: str) -> None:
+    x, w = mf.Input("x"), mf.Parameter(np.full((2, 1), 1e-30, "f4"), "w")
+    step = mf.compile(mf.Mean(x @ w), optimizer=SGD(1e-30), backend=backend)
+    step({x: np.ones((1, 2), "f4")})
+    assert step._last is not None
+    assert step._last.ranges is not None
+    before = w.value.copy()
+    step({x: np.full((1, 2), 1e30, "f4")})
+    assert np.allclose(w.value, before - 1.0)
+    w.value = np.full((2, 1), 3e38, "f4")  # beyond the range from which steps are shown to be safe
+    step({x: np.full((1, 2), 1e-38, "f4")})
+    assert np.array_equal(w.value, np.full((2, 1), 3e38, "f4"))
+    told = "(?s)The step of SGD.* for Parameter 'w' is no longer finite"
+    step = mf.compile(mf.Mean(x @ w), optimizer=SGD(1e38), backend=backend)
+    with np.errstate(all="ignore"), pytest.raises(NotFiniteError, match=told):
+        step({x: np.array([[1.0, -1.0]], "f4")})
+    assert np.array_equal(w.value, np.full((2, 1), 3e38, "f4"))
+
+
+def test_ranges_are_looked_at_again_for_other_arrays_and_after_some_steps() -> None:
+    within, arrays = Within(), [np.array([1.0])]
+    ranges = {0: Range(-2.0, 2.0)}
+    within.expect(arrays)
+    assert within.holds(ranges, 3, arrays)
+    arrays[0][...] = 5.0
+    assert [within.holds(ranges, 3, arrays) for _ in range(3)] == [True, True, False]
+    arrays[0][...] = np.nan
+    assert not within.holds(ranges, 3, arrays)
+    arrays[0][...] = 1.0
+    assert within.holds(ranges, 3, arrays)
+    within.expect([np.array([9.0])])
+    assert not within.holds(ranges, 3, [np.array([9.0])])
