@@ -34,6 +34,7 @@ class Own(mf.Node):
 def test_a_node_wants_no_seed_and_computes_its_upstream_gradient(make: Any) -> None:
     node = make()
     assert node.wants_a_seed is False
+    assert node.type_hangs_on_numbers() == ""
     assert node.upstream_is_fed is False
 
 

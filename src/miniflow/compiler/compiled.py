@@ -438,6 +438,11 @@ class Compiled:
                         interpreter.value(self._node, feed)
             except Exception as account:
                 return account
+            for node in self._order:
+                if why := node.type_hangs_on_numbers():
+                    return CompileError(
+                        f"{node}: {why}. The interpreter (mf.value_and_grad) runs it as it is."
+                    )
         if isinstance(error.__cause__, CompileError):
             return CompileError(str(error.__cause__))  # itself, it would be in a cycle
         return CompileError(

@@ -161,6 +161,12 @@ class Node(Operators, NoNumber, Copied):
         """
         return None if self.linear_in else largest_at_label(logits, labels)
 
+    def type_hangs_on_numbers(self) -> str:
+        """What of the numbers of the last pass decided the dtype of the value, so that a program,
+        which has one, could not know it; "" of nearly all nodes.
+        """
+        return ""
+
     def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float | None:
         """By what the mean that a loss is divides, for a batch: rows, entries, a sum of weights. So
         the mean over a data set is known, whatever the size of its batches.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GraphError
-from miniflow.graph import Op
+from miniflow.graph import Constant, Op
 from miniflow.graph.integers import any_whole, as_operands, known_value, whole_or_floating
 from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import promote, where
@@ -197,6 +197,22 @@ class Pow(Op):
             self,
         )
 
+    def type_hangs_on_numbers(self) -> str:
+        base, exponent = self.inbound_nodes
+        x, y = base.value, exponent.value
+        are_whole = all(
+            type(v) is not float and getattr(v, "dtype", _INT).kind != "f" for v in (x, y)
+        )
+        if isinstance(exponent, Constant) or not are_whole:
+            return ""
+        if type(x) is type(y) is int or _has_negative(y):
+            return (
+                f"{exponent.label} is a whole number that may be negative or not, which makes a "
+                "float or a whole number of the power, and a program knows its dtypes beforehand: "
+                "feed it as a float, y.astype(float)"
+            )
+        return ""
+
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         grad, x, y = as_operands(grad, x, y)
         # Where y is 0 the derivative is 0: x**0 there, since x**-1 would make 0 · ∞ of it at x = 0.
@@ -274,6 +290,9 @@ def _product(*values: Any) -> Any:
 
 def _bits_of_sum(bits: list[float]) -> float:
     return max(bits) + math.log2(len(bits))
+
+
+_INT = np.dtype(np.int64)
 
 
 def _has_negative(exponent: Any) -> bool:
