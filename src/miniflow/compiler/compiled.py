@@ -84,6 +84,8 @@ def compile(
         GradientError: `wrt` is not a list of nodes that `node` depends on.
         CompileError: there is no such backend, or `optimizer` is not an optimizer. At the first
             call: a node does what cannot be recorded; the interpreter still runs it.
+        NotFiniteError: at a call, with an optimizer: the value, a gradient or what the optimizer
+            makes of them is NaN or infinite. Nothing is updated, and the node is named.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
