@@ -46,8 +46,8 @@ MODULES = sorted(
     }
 )
 
-THAT_TRAIN = {"README.md", "callbacks.md", "data.md", "digit_page.md", "javascript.md", "layers.md"}
-THAT_TRAIN |= {"teaching.md"}
+THAT_TAKE_SECONDS = {"README.md", "callbacks.md", "compiler.md", "data.md", "digit_page.md"}
+THAT_TAKE_SECONDS |= {"javascript.md", "layers.md", "teaching.md"}
 NEEDS = {  # what an optional extra brings: page or module → package
     "scikit-learn.md": "sklearn",
     "miniflow.estimator": "sklearn",
@@ -147,7 +147,7 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
     "page",
     [
         pytest.param(
-            page, id=page.name, marks=[pytest.mark.slow] if page.name in THAT_TRAIN else []
+            page, id=page.name, marks=[pytest.mark.slow] if page.name in THAT_TAKE_SECONDS else []
         )
         for page in PAGES
     ],

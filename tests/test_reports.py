@@ -71,6 +71,7 @@ HISTORIES = {
 }
 
 
+@pytest.mark.breadth("name")
 @pytest.mark.parametrize("name", HISTORIES)
 def test_learning_curve_cuts_nothing_off(tmp_path: Path, name: str) -> None:
     path = tmp_path / "curve.png"

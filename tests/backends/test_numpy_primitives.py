@@ -46,6 +46,7 @@ def test_elementwise_of_two_operands(name, planned):
     assert_all_agree([(name, pair, {}) for pair in pairs], [planned])
 
 
+@pytest.mark.slow
 def test_where():
     assert_all_agree(cases.where())
 

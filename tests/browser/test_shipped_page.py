@@ -29,7 +29,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [20, 100])
 def test_drawn_digits_are_recognised(browser: Any, page: Path, count: int) -> None:
     browser.open(page)
     labels = mf.datasets.mnist().test.labels[:count]

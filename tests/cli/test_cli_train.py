@@ -49,6 +49,7 @@ def test_a_run_ends_with_its_test_accuracy_and_a_folder(
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model_and_another_one_another(
     miniflow: Any, folder: pathlib.Path
 ) -> None:
@@ -286,6 +287,7 @@ def write_small_bars(folder: pathlib.Path) -> None:
     np.savez(folder / "small.npz", images=images[:, 6:22, 6:22], labels=labels)
 
 
+@pytest.mark.slow
 def test_cnn_is_trained_evaluated_shown_and_asked(miniflow: Any, folder: pathlib.Path) -> None:
     write_small_bars(folder)
     arguments = ["--data", "small.npz", "--model", "cnn", "--batch-size", 16]

@@ -88,7 +88,7 @@ def test_graph_of_any_class_is_copied(copied: Copy, name: str) -> None:
     assert all(map(np.array_equal, gradients2, gradients))
 
 
-@pytest.mark.breadth("copied")
+@pytest.mark.slow
 @every_copy
 def test_ten_thousand_nodes_in_a_row_need_no_deeper_stack(copied: Copy) -> None:
     x, w = mf.Input("x"), mf.Parameter(0.5, "w")

@@ -15,6 +15,7 @@ SOURCES = sorted(FOLDER.rglob("*.py"))
 PUTS_BACK = FOLDER / "interpreter" / "keeping.py"  # what people's own objects held, as it was
 
 
+@pytest.mark.slow
 def test_no_code_writes_past_a_frozen_record_but_the_record_itself_when_it_is_made() -> None:
     for path in SOURCES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

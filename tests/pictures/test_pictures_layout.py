@@ -84,7 +84,7 @@ def check(boxes: list[Box], links: list[Link], groups: list[Group], layout: Layo
         assert not inside.all(axis=2).any(), "a line crosses a box"
 
 
-@pytest.mark.breadth("direction")
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["right", "down"])
 def test_what_holds_for_every_layout_holds_for_random_graphs(direction: str) -> None:
     for seed in range(0 if direction == "right" else 1, GRAPHS, 2):

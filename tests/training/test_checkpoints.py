@@ -274,6 +274,7 @@ SETTINGS: dict[str, tuple[Optimizer, Optimizer, str]] = {
 }
 
 
+@pytest.mark.breadth("what")
 @pytest.mark.parametrize("what", SETTINGS)
 def test_settings_that_differ_are_told_in_one_warning_with_the_one_that_holds(
     what: str, tmp_path: pathlib.Path
