@@ -331,8 +331,9 @@ class _StepWriter:
         wanted = frozenset(v for v in results if v in stored and v in needed)
         group = self._with_rows(group)
         layouts = {v: self._lay(v, domain, group) for v, domain in group.reads.items()}
-        for variable in wanted:
-            self._allocate(variable)
+        for equation in group.equations:  # in this order: a set's is another in each process
+            if equation.result in wanted:
+                self._allocate(equation.result)
         homes = ((v, self.memory.home(v)) for v in wanted)
         in_place = {v: home for v, home in homes if home in group.reads}
         finite = self.plan.finite if self.plan.finite in group.places else None
