@@ -39,6 +39,7 @@ def forget():
         folder = os.path.dirname(getattr(module, "__file__", None) or "")
         if name.partition(".")[0] == "miniflow" or folder == os.getcwd():
             del sys.modules[name]
+    sys.meta_path[:] = [f for f in sys.meta_path if getattr(f, "__module__", "") != "miniflow"]
 
 forget()
 """

@@ -98,3 +98,9 @@ def test_a_loop_of_no_turns_goes_nowhere() -> None:
         {"m": 0, "n": 0},
         from_the_beginning(dict.fromkeys(ROOMS["sums_of_rows"], 0)),
     )
+
+
+def test_where_nothing_passes_a_check_nothing_comes_after_it() -> None:
+    statements = (FOUND, checked(LABEL < 0, LABEL >= N - 7), WRITTEN)
+    kernel = Kernel(sized(INDEX, OUT), (columns(*statements),))
+    check_places(kernel, SIZES, from_the_beginning({"y": 7, "out": 0}))

@@ -82,7 +82,8 @@ class _PlaceChecker:
                 case Loop():
                     self._loop(statement)
                 case If(condition, (Fail(),)):
-                    self._exclude(condition)
+                    if not self._exclude(condition):
+                        return  # it always ends there, as where an axis has no places
                 case If(_, body):
                     self.block(body)
 
@@ -92,8 +93,10 @@ class _PlaceChecker:
             self.known[loop.index] = EntryRange(first, last)
             self.block(loop.body)
 
-    def _exclude(self, condition: Term) -> None:
-        """What fails here goes on nowhere: ``if (label < 0) | (label >= n): return 1``."""
+    def _exclude(self, condition: Term) -> bool:
+        """What fails here goes on nowhere: ``if (label < 0) | (label >= n): return 1``. Return
+        whether anything goes on.
+        """
         for part in condition.operands if condition.op == "bitwise_or" else (condition,):
             if part.op not in ("less", "greater_equal") or part.operands[0].op != "name":
                 continue
@@ -103,6 +106,9 @@ class _PlaceChecker:
                 self.known[word] = EntryRange(max(low, limit.low), high)
             else:
                 self.known[word] = EntryRange(low, min(high, limit.high - 1))
+            if self.known[word].low > self.known[word].high:
+                return False
+        return True
 
     def _look_into(self, term: Term) -> None:
         if term.op == "load":
