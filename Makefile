@@ -31,7 +31,7 @@ digits: .venv/for-running
 	@$(BIN)/miniflow train
 
 # A module's tests stay together in one process: its fixtures are made once.
-IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Tests start many processes: what one has compiled to bytecode is kept for the next.
 test test-all: export PYTHONDONTWRITEBYTECODE :=
