@@ -94,3 +94,26 @@ def test_a_step_within_bounds_drifts_no_farther_than_it_may(seed: int) -> None:
             known = found.ranges[output.replaces]
             assert np.isfinite(value).all()
             assert np.abs(value).max() <= known.size * 32.0 ** (1 / min(found.steps, 1000)) * 1.0001
+
+
+@pytest.mark.parametrize("value", [3, 2**70, 10**400])
+def test_ints_of_any_size_have_a_range_or_none(value: int) -> None:
+    """Python's own, in a program as a number that is fed, or written down."""
+    b, ranges = Builder(), Ranges()
+    x = b.input(ValueType("i64", (), "python"), name="x")
+    ranges.know(x, Range(0.0, 2.0))
+    for operands in ((x, x), (x, value)):
+        total = b.add("add", operands)
+        ranges.add(b.equations[-1])
+        known = ranges.of(total)
+        assert (known is None) == (value > 2**1000 and operands[1] is value)
+        assert known is None or known.low <= float(operands[1] is value and value) <= known.high
+
+
+def test_a_count_of_conditions_is_trained_with() -> None:
+    """`Add(Equal(x, x), Equal(x, x))` is an int of Python's where a Python number is fed."""
+    x = mf.Input("x")
+    W = mf.Parameter(np.ones(3), "W")
+    step = mf.compile(mf.Mean((mf.Equal(x, x) + mf.Equal(x, x)) * W), optimizer=mf.Adam(0.1))
+    assert step({x: 0}) == 2.0
+    assert step({x: 0}) < 2.0

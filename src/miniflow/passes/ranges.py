@@ -25,7 +25,12 @@ from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Variable
 
 ROUNDING: Final = 2.0**-20  # more than what one operation loses, relatively, in float32
-LARGEST: Final[Mapping[str, float]] = {"f16": 2.0**14, "f32": 2.0**126, "f64": 2.0**1000}
+LARGEST: Final[Mapping[str, float]] = {
+    "f16": 2.0**14,
+    "f32": 2.0**126,
+    "f64": 2.0**1000,
+    "i64": 2.0**1000,  # of Python's own, which have any size, as long as floats are made of them
+}
 
 
 class Range(NamedTuple):
@@ -59,7 +64,10 @@ class Ranges:
     def of(self, operand: Operand) -> Range | None:
         """The range of a value; None where it is not known."""
         if isinstance(operand, Literal):
-            value = float(operand.value)
+            try:
+                value = float(operand.value)
+            except OverflowError:  # an int larger than any float
+                return None
             return Range(value, value) if math.isfinite(value) else None
         return self._ranges.get(operand, _of_type(operand.type))
 
