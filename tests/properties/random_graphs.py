@@ -204,16 +204,21 @@ def unequal(x: Any, y: Any) -> bool:
         return True
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is made of integers, or of booleans, which count as such."""
+    return np.asarray(value).dtype.kind in "iub"
+
+
 KINDS: dict[str, Kind] = {
     "Add": Kind(2, lambda x, y: x + y),
     "Sub": Kind(2, lambda x, y: x - y),
     "Mul": Kind(2, lambda x, y: x * y),
     "Div": Kind(2, lambda x, y: x / y, fits=lambda x, y: apart(y)),
-    # A Python int to the power of another is an int or a float, as the numbers have it: refused.
+    # A whole number to the power of another is whole or a float, as the numbers have it: refused.
     "Pow": Kind(
         2,
         lambda x, y: x**y,
-        fits=lambda x, y: bool(np.all(np.asarray(x) > 0.1)) and not (type(x) is type(y) is int),
+        fits=lambda x, y: bool(np.all(np.asarray(x) > 0.1)) and not (is_whole(x) and is_whole(y)),
     ),
     "power": Kind(1, lambda x, y: x**y, exponents, fits=lambda x: bool(np.all(np.abs(x) > 0.1))),
     "root": Kind(1, lambda x: x**0.5, fits=lambda x: bool(np.all(np.asarray(x) > 0.1))),
