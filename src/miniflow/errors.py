@@ -6,6 +6,8 @@ escapes is a defect of miniflow. Each class also derives from the built-in excep
 Python would have raised, so `except ValueError` works.
 """
 
+from typing import Any
+
 
 class MiniflowError(Exception):
     """Base class of all errors about what the user gave; its message is meant to be shown as it
@@ -48,7 +50,14 @@ class NodeError(GraphError):
 
 
 class NotFiniteError(GraphError, ArithmeticError):
-    """A loss turned NaN or infinite; the message names the node or edge where it began."""
+    """A loss turned NaN or infinite; the message names the node or edge where it began.
+
+    Attributes:
+        losses: of the steps that were made before it in the same call (`step.epoch`); None of a
+            single step.
+    """
+
+    losses: Any = None
 
 
 class DataError(MiniflowError, ValueError):

@@ -26,6 +26,7 @@ from miniflow import interpreter
 from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, choose, find
 from miniflow.backends.backend import CanBeTimed
 from miniflow.compiler.comparing import compare_with_interpreter
+from miniflow.compiler.epoch import epoch_data, row_order, run_epoch
 from miniflow.compiler.profile import Profile, profile_program
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.compiler.within import Within, with_checks
@@ -182,6 +183,41 @@ class Compiled:
             if variant.updates:
                 return self._run(variant, feed, arguments)
         return self._run(variant, feed, arguments)  # beside other threads
+
+    def epoch(self, data: Mapping[Node, Any], order: Any) -> np.ndarray[Any, Any]:
+        """Make many steps in one call, each with some rows of the data.
+
+        Args:
+            data: input → array with a row for each example, in memory or mapped
+                (`np.load(path, mmap_mode="r")`); a single number is fed as it is at every step, and
+                of a `Seed` it is that of the first step: it counts up by one from step to step.
+            order: the row numbers of each step: an integer array (steps, batch), or a list of such
+                rows, of which each may have another length.
+
+        Returns:
+            The losses, (steps,), each as it was before its update: the bits of single calls.
+
+        Raises:
+            CompileError: there is no optimizer.
+            DataError: arrays of different lengths, or an order of something else than rows that
+                are there: before the first step.
+            NotFiniteError: at a step, whose number the message has. The steps before it have been
+                made; their losses are the error's `losses`. Anything else that a step raises says
+                with a note which one it was.
+
+        >>> import numpy as np, miniflow as mf
+        >>> x, W = mf.Input("x"), mf.Parameter([1.0], "W")
+        >>> step = mf.compile(mf.Mean((W - x) ** 2), optimizer=mf.SGD(lr=0.25))
+        >>> step.epoch({x: np.array([[0.0], [2.0], [4.0]])}, [[0, 1], [2]])
+        array([1., 9.])
+        """
+        if self._optimizer is None:
+            raise CompileError(
+                f"{self._node}: an epoch trains, and there is no optimizer to do so: "
+                "mf.compile(loss, optimizer=mf.SGD(0.1))."
+            )
+        given = epoch_data(data, self._node, self._needed)
+        return run_epoch(lambda feed: self.run(feed)[0], given, row_order(order, given.examples))
 
     def _bind(self, given: Any) -> tuple[Variant, Any, list[Any]]:
         """The program for what is given, the feed as that wants it, and the program's arguments."""
