@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from miniflow import layers as layers
     from miniflow import optimizers as optimizers
     from miniflow import schedules as schedules
+    from miniflow.backends.thread_limit import set_threads as set_threads
     from miniflow.compiler import compile as compile
     from miniflow.datasets.augmentation import augmented as augmented
     from miniflow.digit_page import page as page
@@ -91,6 +92,7 @@ _LATER = {
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "RMSprop": "optimizers",
+    "set_threads": "backends.thread_limit",
     "fit": "training.fit",
     "evaluate": "training.evaluation",
     "summary": "layers.summaries",

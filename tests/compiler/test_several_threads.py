@@ -363,7 +363,5 @@ def test_a_call_in_the_middle_of_a_call_of_the_same_thread_has_memory_of_its_own
 
 def test_at_least_two_and_at_most_as_many_as_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     for processors, most in ((1, 2), (2, 2), (12, 12)):
-        monkeypatch.setattr(
-            pools.os, "sched_getaffinity", lambda _, n=processors: range(n), raising=False
-        )
+        monkeypatch.setattr(pools, "available_cores", lambda n=processors: n)
         assert ExecutablePool(lambda: list).most == most

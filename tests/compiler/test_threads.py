@@ -2,12 +2,15 @@
 
 import ctypes
 
+import numpy as np
 import pytest
 
+import miniflow as mf
 from miniflow import locks
-from miniflow.backends import blas
+from miniflow.backends import blas, thread_limit
 from miniflow.compiler import threads
 from miniflow.ir import Builder, Program, ValueType
+from miniflow.options import OptionError
 
 
 @pytest.fixture
@@ -20,8 +23,9 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     }
     library = blas.Library("a library", ctypes.c_int64, functions)
     monkeypatch.setattr(blas, "find", lambda: library)
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MINIFLOW_THREADS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(thread_limit, "_said", None)
     return now
 
 
@@ -96,10 +100,35 @@ def test_programs_whose_products_openblas_never_splits_are_left_alone(count: lis
     assert threads.on_one_thread_if_small(Builder().program([1.0]), run) is run
 
 
-def test_programs_run_as_the_user_says(count: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
+def test_what_openblas_reads_itself_is_left_to_it(
+    count: list[int], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "4")
+    for size in (product(32, 784, 64), product(128, 784, 128)):
+        assert threads.on_one_thread_if_small(size, lambda arguments: list(count))([]) == [4]
+
+
+@pytest.mark.parametrize("by", ["set_threads", "MINIFLOW_THREADS"])
+def test_no_product_takes_more_threads_than_the_user_says(
+    count: list[int], monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    small, large = (
+        threads.on_one_thread_if_small(size, lambda arguments: list(count))
+        for size in (product(32, 784, 64), product(128, 784, 128))
+    )
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    run = list
-    assert threads.on_one_thread_if_small(product(32, 784, 64), run) is run
+    if by == "set_threads":
+        monkeypatch.setenv("MINIFLOW_THREADS", "5")
+        mf.set_threads(3)
+    else:
+        monkeypatch.setenv("MINIFLOW_THREADS", "3")
+    assert (small([]), large([]), count) == ([1], [3], [4])
+    assert threads.thread_count() == 3
+    with threads.one_thread_if_small(2 * 512 * 784 * 1024):
+        assert count == [3]
+        assert small([]) == [1]
+    assert count == [4]
 
 
 def test_the_number_is_put_back_when_the_last_program_has_ended(count: list[int]) -> None:
@@ -124,3 +153,21 @@ def test_a_child_that_leaves_a_block_of_its_parents_counts_from_zero(count: list
     with threads.one_thread_if_small(1):
         assert count == [1]
     assert count == [4]
+
+
+@pytest.mark.parametrize("run", ["call", "without updates"])
+def test_a_variable_that_is_no_number_is_told_at_the_call(
+    monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    if blas.find() is None:
+        pytest.skip("NumPy's products are another library's")
+    x, w = mf.Input("x"), mf.Parameter(np.zeros((784, 64), np.float32), "w")
+    optimizer = mf.SGD(0.1) if run == "call" else None
+    step = mf.compile(mf.Mean(x @ w), optimizer=optimizer, backend="numpy")
+    feed = {x: np.zeros((32, 784), np.float32)}
+    step(feed)
+    monkeypatch.setenv("MINIFLOW_THREADS", "all")
+    with pytest.raises(OptionError, match=r"MINIFLOW_THREADS is a number of threads, .* not 'all'"):
+        step(feed)
+    monkeypatch.delenv("MINIFLOW_THREADS")
+    assert step(feed) == 0

@@ -51,6 +51,7 @@ from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
 from miniflow.locks import Lock, renew_after_fork
+from miniflow.options import OptionError
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import record_steadily
@@ -241,6 +242,8 @@ class Compiled:
     def _run(self, variant: Variant, feed: Any, arguments: list[Any]) -> list[Any]:
         try:
             return self._run_finite(variant, arguments)
+        except OptionError:  # a number of threads
+            raise
         except (ArithmeticError, IndexError, ValueError) as error:
             raise self._explain(feed, error) from error
 

@@ -12,7 +12,6 @@ there, and will not end it.
 
 import contextvars
 import itertools
-import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.backends import Choice, Executable
+from miniflow.backends.thread_limit import available_cores
 from miniflow.compiler.threads import Run, on_one_thread_if_small
 from miniflow.ir.program import Program
 from miniflow.locks import Lock, renew_after_fork
@@ -29,14 +29,12 @@ LOOK_AGAIN = 0.1  # seconds that a thread waits for one executable before it loo
 
 
 def most_at_once() -> int:
-    """How many executables a program may have: as many as there are processors, and two at least.
+    """How many executables a program may have: as many as there are cores, and two at least.
 
     >>> most_at_once() >= 2
     True
     """
-    if hasattr(os, "sched_getaffinity"):
-        return max(2, len(os.sched_getaffinity(0)))
-    return max(2, os.cpu_count() or 1)
+    return max(2, available_cores())
 
 
 def run_silently(program: Program, executable: Executable) -> Run:

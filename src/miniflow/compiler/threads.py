@@ -8,11 +8,13 @@ one thread. So small products take one thread, where all of a program's (or a co
 and large ones take all.
 
 What is small depends on the shapes alone, never on anything that is measured: the same program
-always uses the same number of threads. And what the user says counts: where `OPENBLAS_NUM_THREADS`
-or `OMP_NUM_THREADS` is set, or where NumPy uses something else than OpenBLAS, nothing is changed.
+always uses the same number of threads. And what the user says counts. `mf.set_threads` and
+`MINIFLOW_THREADS` are the most that any product takes. Where nothing is said to miniflow, and
+`OPENBLAS_NUM_THREADS` or `OMP_NUM_THREADS` is set, or where NumPy uses something else than
+OpenBLAS, nothing is changed.
 
-OpenBLAS has one number for the whole process. It is changed when the first small program begins to
-run, and put back when the last of them has ended.
+OpenBLAS has one number for the whole process. It is changed when a program begins to run, to the
+least that any of those wants that run at the time, and put back when the last of them has ended.
 """
 
 import os
@@ -21,6 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from miniflow.backends import blas
+from miniflow.backends.thread_limit import OPENMP, said_threads
 from miniflow.ir.loop import body_of
 from miniflow.ir.program import Program
 from miniflow.locks import Lock, renew_after_fork
@@ -28,12 +31,14 @@ from miniflow.locks import Lock, renew_after_fork
 WORTH_SPLITTING = 200e6  # floating-point operations in a product of a command that runs for minutes
 SMALL = 10e6  # in a product of a program: it takes a tenth of a millisecond on one core
 NEVER_SPLIT = 2 * 2**18  # OpenBLAS itself leaves products up to this size to one thread
+_OPENBLAS_READS = ("OPENBLAS_NUM_THREADS", OPENMP)
 
 Run = Callable[[Sequence[Any]], list[Any]]
 
 
 def one_thread_if_small(operations: float) -> AbstractContextManager[None]:
-    """Inside the `with` block, use one thread for all products, if the largest of them is small.
+    """Inside the `with` block, use one thread for all products, if the largest of them is small;
+    and never more than the user has said.
 
     Args:
         operations: of the largest product: 2 · m · n · p for (m, n) times (n, p).
@@ -41,32 +46,52 @@ def one_thread_if_small(operations: float) -> AbstractContextManager[None]:
     It holds for the whole process. Blocks that several threads of the process are in at once may
     end in any order: the last puts the number back.
     """
-    library = None if _is_said() or operations > WORTH_SPLITTING else blas.find()
-    return nullcontext() if library is None else _limit_of(library).block()
+    count = _thread_limit(operations <= WORTH_SPLITTING)
+    library = None if count is None else blas.find()
+    if library is None or count is None:
+        return nullcontext()
+    return _limit_of(library).block(count)
 
 
 def thread_count() -> int | None:
     """How many threads a large product may use now; None if it is not known."""
     library = blas.find()
-    return None if library is None else library.get_threads()
+    if library is None:
+        return None
+    said = said_threads()
+    return library.get_threads() if said is None else said
 
 
 def on_one_thread_if_small(program: Program, run: Run) -> Run:
-    """Return `run`, so that its products take one thread if all of them are small."""
+    """Return `run`, so that its products take one thread if all of them are small, and never more
+    than the user has said.
+    """
     largest = largest_product(program)
-    library = blas.find() if NEVER_SPLIT < largest <= SMALL and not _is_said() else None
+    library = blas.find() if largest > NEVER_SPLIT else None
     if library is None:
         return run
     limit = _limit_of(library)
+    is_small = largest <= SMALL
 
-    def run_on_one_thread(arguments: Sequence[Any]) -> list[Any]:
-        limit.begin()
+    def run_on_few_threads(arguments: Sequence[Any]) -> list[Any]:
+        count = _thread_limit(is_small)
+        if count is None:
+            return run(arguments)
+        limit.begin(count)
         try:
             return run(arguments)
         finally:
-            limit.end()
+            limit.end(count)
 
-    return run_on_one_thread
+    return run_on_few_threads
+
+
+def _thread_limit(is_small: bool) -> int | None:
+    """How many threads products may take; None to leave that to OpenBLAS."""
+    said = said_threads()
+    if said is None and (not is_small or any(name in os.environ for name in _OPENBLAS_READS)):
+        return None
+    return 1 if is_small else said
 
 
 def largest_product(program: Program) -> int:
@@ -91,45 +116,49 @@ def largest_product(program: Program) -> int:
 
 
 class _Limit:
-    """One thread for products as long as anybody wants that."""
+    """The number of threads of a library, as long as somebody wants another one."""
 
     def __init__(self, library: blas.Library) -> None:
         self._library = library
         self._lock = Lock()
-        self._wanting = 0
+        self._wanted: list[int] = []
         self._before = 1
         renew_after_fork(self, _Limit.renew)
 
-    def begin(self) -> None:
-        """One more who wants it."""
+    def begin(self, count: int) -> None:
+        """One more who wants so many threads."""
         with self._lock:
-            if self._wanting == 0:
+            if not self._wanted:
                 self._before = self._library.get_threads()
-                if self._before != 1:
-                    self._library.set_threads(1)
-            self._wanting += 1
+            self._wanted.append(count)
+            self._set()
 
-    def end(self) -> None:
+    def end(self, count: int) -> None:
         """One less; of what began before a fork, the child has forgotten it."""
         with self._lock:
-            self._wanting = max(self._wanting - 1, 0)
-            if self._wanting == 0 and self._before != 1:
-                self._library.set_threads(self._before)
+            if count in self._wanted:
+                self._wanted.remove(count)
+                self._set()
 
     @contextmanager
-    def block(self) -> Iterator[None]:
+    def block(self, count: int) -> Iterator[None]:
         """Want it inside a `with` block."""
-        self.begin()
+        self.begin(count)
         try:
             yield
         finally:
-            self.end()
+            self.end(count)
 
     def renew(self) -> None:
         """Forget the threads of the parent, which a forked child does not have."""
-        if self._wanting:
-            self._wanting = 0
-            self._library.set_threads(self._before)
+        if self._wanted:
+            self._wanted = []
+            self._set()
+
+    def _set(self) -> None:
+        count = min(self._wanted, default=self._before)
+        if self._library.get_threads() != count:
+            self._library.set_threads(count)
 
 
 _limits: dict[int, _Limit] = {}
@@ -137,7 +166,3 @@ _limits: dict[int, _Limit] = {}
 
 def _limit_of(library: blas.Library) -> _Limit:
     return _limits.setdefault(id(library), _Limit(library))
-
-
-def _is_said() -> bool:
-    return any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
