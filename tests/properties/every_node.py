@@ -85,6 +85,8 @@ EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
     "Gather": (mf.Gather, (A, np.array([0, 0, 2]))),
     "Where": (mf.Where, (A > 0, A, B)),
     "Where of a comparison": (lambda x, y: mf.Where(x > y, x * 2.0, y), (A, B)),
+    "StopGradient": (mf.StopGradient, (A,)),
+    "StopGradient on one way": (lambda x: mf.Tanh(x) * mf.StopGradient(mf.Exp(x)), (A,)),
     "DummyGrad": (mf.DummyGrad, (A,)),
 }
 

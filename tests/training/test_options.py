@@ -42,7 +42,7 @@ WRONG: dict[str, tuple[Callable[[], Any], type[MiniflowError], str]] = {
     ),
     "metrics": (lambda: fit(metrics=["accuracy"]), OptionError, r"no option metrics: .*Callback"),
     "validation_split": (lambda: fit(validation_split=0.1), OptionError, r"write validation="),
-    "parameters": (lambda: fit(parameters=[W]), OptionError, r"every Parameter .* is trained"),
+    "parameters": (lambda: fit(parameters=W), OptionError, r"parameters is a list of them"),
     "verbose": (lambda: fit(verbose=0), OptionError, r"write progress='none'"),
     "a misspelt option": (lambda: fit(epoch=3), OptionError, r"no option epoch\. .* are epochs, b"),
     "evaluate's verbose": (

@@ -25,9 +25,10 @@ import numpy as np
 
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
+from miniflow.interpreter.selection import parts_of
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
-from miniflow.tracing.update import has_number_for_rate, settings_of
+from miniflow.tracing.update import has_number_for_rate, rates_of, settings_of, states_of
 
 ARRAY_IN_ORDER = 0x0001 | 0x0100  # NumPy's flags C_CONTIGUOUS and ALIGNED
 _PYTHON_TYPES = {"bool": bool, "i64": int, "f64": float}
@@ -57,10 +58,13 @@ class Binding:
         order: Sequence[Node],
         fed_count: int,
         optimizer: Any,
+        parameters: Sequence[Parameter],
         checks: Sequence[Check],
     ) -> None:
         self._optimizer = optimizer
-        self._settings = [] if optimizer is None else list(settings_of(optimizer))
+        self._parts = [part for _, part in parts_of(optimizer)]
+        self._settings = [list(settings_of(part)) for part in self._parts]
+        self._rates, self._states = rates_of(optimizer), states_of(optimizer)
         self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copy_if_shared": copy_if_shared}
         self._arrays: list[tuple[int, ValueType, Callable[[], Any]]] = []  # and where to look
         self._moved: list[Parameter] = []  # the parameters that the program writes to
@@ -70,6 +74,7 @@ class Binding:
         self._updated = [i for i, e in enumerate(program.inputs) if e.variable in replaced]
         self._write(f"if type(feed) is not dict or len(feed) != {fed_count}:", "    return None")
         self._expect_settings()
+        self._expect_trainable(parameters)
         for place, entry in enumerate(program.inputs):
             node = order[entry.origin.index] if entry.origin else None
             if entry.role == "fed":
@@ -79,7 +84,7 @@ class Binding:
             elif entry.role == "state":
                 self._expect_state(place, entry.variable.type, str(entry.variable.name))
             else:
-                self._take_learning_rate(place)
+                self._take_learning_rate(place, self._rates[str(entry.variable.name)])
         for check in checks:
             values = ", ".join(map(self._value, check.values))
             self._write(f"{self._bind('validate', check.validate)}({values})")
@@ -119,23 +124,31 @@ class Binding:
         scope["updated"][:] = updated
         scope["updated_ids"].clear()
         scope["updated_ids"].update(map(id, updated))
-        if self._optimizer is not None:
-            settings = settings_of(self._optimizer)
-            for number, name in enumerate(self._settings):
-                scope[f"setting_{number}"] = settings[name]
-            scope["schedule"] = self._optimizer.lr
+        for place, (part, names) in enumerate(zip(self._parts, self._settings, strict=True)):
+            settings = settings_of(part)
+            for number, name in enumerate(names):
+                scope[f"setting_{place}_{number}"] = settings[name]
+            scope[f"schedule_{place}"] = part.lr
 
     # One kind of input each.
 
     def _expect_settings(self) -> None:
         """What of the optimizer is written into the program must be the same object."""
-        if self._settings:
-            self._write(f"now = {self._bind('settings', vars(self._optimizer))}.get")
-        for number, name in enumerate(self._settings):
-            self._write(f"if now({name!r}) is not setting_{number}:", "    return None")
-        if self._optimizer is not None and not has_number_for_rate(self._optimizer):
-            self._write(f"if {self._bind('optimizer', self._optimizer)}.lr is not schedule:")
-            self._write("    return None")
+        for place, (part, names) in enumerate(zip(self._parts, self._settings, strict=True)):
+            if names:
+                self._write(f"now = {self._bind('settings', vars(part))}.get")
+            for number, name in enumerate(names):
+                expected = f"setting_{place}_{number}"
+                self._write(f"if now({name!r}) is not {expected}:", "    return None")
+            if not has_number_for_rate(part):
+                self._write(f"if {self._bind('optimizer', part)}.lr is not schedule_{place}:")
+                self._write("    return None")
+
+    def _expect_trainable(self, parameters: Sequence[Parameter]) -> None:
+        """The same parameters must be frozen."""
+        for parameter in parameters:
+            changed = "not " * parameter.trainable + f"{self._bind('node', parameter)}._trainable"
+            self._write(f"if {changed}:", "    return None")
 
     def _take_from_feed(self, place: int, type_: ValueType, node: Any) -> None:
         name = self._fed[node] = f"a{place}"
@@ -170,17 +183,17 @@ class Binding:
             self._write(f"if not a{place}.flags.writeable:", "    return None")
 
     def _expect_state(self, place: int, type_: ValueType, key: str) -> None:
-        optimizer = self._optimizer
-        self._write(f"a{place} = {self._bind('optimizer', optimizer)}.state.get({key!r})")
-        self._expect(place, type_, lambda: optimizer.state.get(key))
+        part, name = self._states[key]
+        self._write(f"a{place} = {self._bind('optimizer', part)}.state.get({name!r})")
+        self._expect(place, type_, lambda: part.state.get(name))
 
     def _expect(self, place: int, type_: ValueType, look: Callable[[], Any]) -> None:
         self._write(f"if a{place} is not kept_{place}:", "    return None")
         self._arrays.append((place, type_, look))
 
-    def _take_learning_rate(self, place: int) -> None:
+    def _take_learning_rate(self, place: int, part: Any) -> None:
         self._write(
-            f"a{place} = {self._bind('optimizer', self._optimizer)}.lr",
+            f"a{place} = {self._bind('optimizer', part)}.lr",
             f"if type(a{place}) is not float:",
             f"    if not isinstance(a{place}, (int, float)):",
             "        return None",

@@ -11,11 +11,13 @@ from miniflow import interpreter
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
 from miniflow.interpreter.feeding import give_to_sources
+from miniflow.interpreter.selection import move, parts_of, trainable, with_none_for_frozen
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Output, Program
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording
+from miniflow.tracing.update import rates_of, states_of
 
 RELATIVE = {np.dtype(np.float16): 2e-2, np.dtype(np.float32): 1e-3}  # others: 1e-6
 
@@ -31,9 +33,9 @@ def compare_with_interpreter(
     """Raise `CompileError` with the first node whose value, or the first gradient, or the first
     parameter after its update, is not the interpreter's.
     """
-    output, wanted = order[-1], [*wrt, *parameters]
+    output, wanted = order[-1], [*wrt, *trainable(parameters)]
     with preserved_deeply(order), np.errstate(all="ignore"):
-        arguments = [_argument(entry, order, feed, optimizer) for entry in recording.program.inputs]
+        arguments = [argument_of(e, order, feed, optimizer) for e in recording.program.inputs]
         fed = give_to_sources(feed)
         if wanted:
             _, gradients = interpreter.value_and_grad(output, fed, wanted)
@@ -58,20 +60,25 @@ def _values_after_update(
     parameters: Sequence[Parameter], gradients: Sequence[Any], optimizer: Any
 ) -> list[tuple[str, Any]]:
     """What the optimizer makes of (copies of) the parameters and of its state."""
-    kept = optimizer.__dict__.copy()
+    parts = [part for _, part in parts_of(optimizer)]
+    kept = [part.__dict__.copy() for part in parts]
+    trained = trainable(parameters)
     try:
-        optimizer.state = {key: np.copy(array) for key, array in optimizer.state.items()}
-        for parameter in parameters:
+        for part in parts:
+            part.state = {key: np.copy(array) for key, array in part.state.items()}
+        for parameter in trained:
             parameter.__dict__["_array"] = np.copy(parameter.value)
-        optimizer.update(parameters, gradients)
+        move(optimizer, parameters, with_none_for_frozen(parameters, gradients))
         who = f"{type(optimizer).__name__}: the new value of"
+        states = states_of(optimizer).items()
         return [
-            *((f"{who} {parameter}", parameter.value) for parameter in parameters),
-            *((f"{who} state[{key!r}]", array) for key, array in optimizer.state.items()),
+            *((f"{who} {parameter}", parameter.value) for parameter in trained),
+            *((f"{who} state[{name!r}]", part.state[key]) for name, (part, key) in states),
         ]
     finally:
-        optimizer.__dict__.clear()
-        optimizer.__dict__.update(kept)
+        for part, attributes in zip(parts, kept, strict=True):
+            part.__dict__.clear()
+            part.__dict__.update(attributes)
 
 
 def _values_of_program(
@@ -93,11 +100,13 @@ def _values_of_program(
         ) from error
 
 
-def _argument(entry: Any, order: Sequence[Node], feed: Mapping[Node, Any], optimizer: Any) -> Any:
+def argument_of(entry: Any, order: Sequence[Node], feed: Mapping[Node, Any], optimizer: Any) -> Any:
+    """What an input of a program is given."""
     if entry.role == "state":
-        return optimizer.state[entry.variable.name]
+        part, key = states_of(optimizer)[entry.variable.name]
+        return part.state[key]
     if entry.role == "hyper":
-        return float(optimizer.lr)
+        return float(rates_of(optimizer)[entry.variable.name].lr)
     node = order[entry.origin.index]
     return feed.get(node, node.value)
 

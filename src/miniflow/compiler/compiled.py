@@ -32,6 +32,7 @@ from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.compiler.within import Within, with_checks
 from miniflow.errors import CompileError, FeedError, GraphError
 from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.checks import is_listed
 from miniflow.graph.places import is_ours
 from miniflow.graph.plans import plan_for, with_parts
 from miniflow.graph.values import as_value, describe
@@ -47,6 +48,7 @@ from miniflow.interpreter.feeding import (
 )
 from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.interpreter.selection import Selection, parts_of, prepare, trainable
 from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
@@ -61,19 +63,30 @@ KEPT = 16  # programs, with their memory; of more, the one that was not used for
 
 
 def compile(
-    node: Node, wrt: Sequence[Node] = (), optimizer: Any = None, backend: str = "auto"
+    node: Node,
+    wrt: Sequence[Node] = (),
+    optimizer: Any = None,
+    backend: str = "auto",
+    *,
+    parameters: Sequence[Parameter] | None = None,
 ) -> "Compiled":
     """Compile the graph that leads to `node`, as it is now, into one program.
 
     Args:
         node: the output; with an optimizer, a loss (one number).
-        wrt: the nodes to differentiate with respect to; none by default.
-        optimizer: what updates every `Parameter` that the node depends on, at each call; None by
-            default.
+        wrt: the nodes whose gradients come back; none by default. Beside an optimizer, it does not
+            say what is trained: `parameters` does.
+        optimizer: what updates the parameters, at each call; None by default. Groups of parameters
+            with an optimizer each are a list: `[(mf.AdamW(1e-3), [W, V]), (mf.SGD(0.1), [b])]`;
+            every `Parameter` that is not frozen is in one of them, and a bound such as
+            `global_clipnorm` is one for its group.
         backend: "numpy", "native" (needs llvmlite), "reference" (slow, for comparison), or "auto",
             which takes native where llvmlite is installed, the program computes arrays and does not
             have too many different equations, a rule of the program alone. `.why_backend()` says
             what it came to.
+        parameters: what the optimizer updates, a list; by default every `Parameter` that the node
+            depends on, but for those that are frozen, `W.trainable = False`. No gradient is
+            computed for any other. To freeze or to thaw one later on makes another program.
 
     Returns:
         A `Compiled`: called with a `feed_dict` it returns what `value_and_grad` would. What is
@@ -84,6 +97,8 @@ def compile(
     Raises:
         GraphError: `node` is not a node.
         GradientError: `wrt` is not a list of nodes that `node` depends on.
+        GraphError, OptionError: a parameter to be trained is frozen, in two groups or in none, or
+            `node` does not depend on it.
         CompileError: there is no such backend, or `optimizer` is not an optimizer. At the first
             call: a node does what cannot be recorded; the interpreter still runs it.
         NotFiniteError: at a call, with an optimizer: the value, a gradient or what the optimizer
@@ -100,19 +115,19 @@ def compile(
     (2.5, array([0.5, 1. ]))
     """
     check_name(backend)
-    return Compiled(node, wrt, optimizer, backend)
+    return Compiled(node, wrt, optimizer, backend, parameters=parameters)
 
 
 class Compiled:
     """A compiled graph: call it with a `feed_dict`. Made by `compile`.
 
     Calling it returns what `value_and_grad` would: the value, or `(value, gradients)` where `wrt`
-    was given; with an optimizer it also updates every `Parameter` that the node depends on. What it
-    returns belongs to the caller. The nodes' own `value` and `gradients` are left alone: they are
-    the interpreter's.
+    was given; with an optimizer it also updates parameters. What it returns belongs to the caller.
+    The nodes' own `value` and `gradients` are left alone: they are the interpreter's.
 
     Attributes:
-        parameters: what the optimizer updates, in order.
+        parameters: what the optimizer updates, in order; frozen ones among them, which it leaves
+            alone until they are thawed.
         backend: what runs it; "auto" becomes, at the first call, the one that was taken for the
             first program, and all later programs take the same.
         reason: why it is that backend and no faster one, in a few words; see `why_backend`.
@@ -126,6 +141,7 @@ class Compiled:
         backend: str,
         *,
         values_of: Iterable[Node] = (),
+        parameters: Any = None,
     ) -> None:
         self._node = checked_output(node)
         self._plan = plan_for(node)
@@ -134,16 +150,12 @@ class Compiled:
         self._wrt = checked_wrt(node, self._plan, wrt)
         self._end = 1 + len(self._wrt)
         self._values_of = checked_wrt(node, self._plan, values_of)
-        self._optimizer = _checked_optimizer(optimizer)
+        self._selection = self._select(optimizer, parameters)
+        self._parameters_given = parameters
+        self._optimizer = None if self._selection is None else self._selection.optimizer
+        self.parameters = [] if self._selection is None else self._selection.parameters
         self._asked_for = self.backend = backend
         self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
-        self.parameters = [n for n in self._order if isinstance(n, Parameter)]
-        if optimizer is None:
-            self.parameters = []
-        elif not self.parameters:
-            raise CompileError(
-                f"{node} depends on no Parameter: there is nothing for the optimizer to update."
-            )
         # Sources of other classes that need not be fed are asked for their value at each call.
         self._sources = [
             n
@@ -164,7 +176,8 @@ class Compiled:
     def __reduce__(self) -> Any:
         # A copy, in a file too, has the graph and the optimizer, and makes programs of its own.
         settings = (self._node, self._wrt, self._optimizer, self._asked_for)
-        return partial(Compiled, values_of=self._values_of), settings
+        kept = partial(Compiled, values_of=self._values_of, parameters=self._parameters_given)
+        return kept, settings
 
     def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
         """Run the program; record it first, if it is the first call with these shapes and
@@ -260,6 +273,23 @@ class Compiled:
             except FloatingPointError:
                 pass
         return variant.run_carefully(arguments)
+
+    def _select(self, optimizer: Any, parameters: Any) -> Selection | None:
+        """What is trained, and by what."""
+        if optimizer is None:
+            if parameters is not None:
+                raise OptionError(
+                    "compile: parameters says what an optimizer trains, and there is none: give "
+                    "optimizer=mf.SGD(0.1), or ask for gradients, wrt=[...]."
+                )
+            return None
+        _check_optimizer(optimizer)
+        if not any(isinstance(n, Parameter) for n in self._order):
+            raise CompileError(
+                f"{self._node} depends on no Parameter: there is nothing for the optimizer to "
+                "update."
+            )
+        return Selection("compile", self._node, self._order, optimizer, parameters)
 
     # --- What can be looked at
 
@@ -381,7 +411,7 @@ class Compiled:
         """The feed with its values made into arrays, without what the node does not need."""
         feed = checked_feed(feed_dict, self._node, self._needed)
         for node in feed:
-            if node in self.parameters:
+            if node in self.parameters and node.trainable:
                 raise FeedError(
                     f"{node} is fed, and the optimizer updates it: it can only be one of the two."
                 )
@@ -389,10 +419,11 @@ class Compiled:
         return {node: _native(value) for node, value in feed.items()}
 
     def _variant_for(self, feed: dict[Node, Any]) -> Variant:
-        if self._optimizer is not None:
+        if self._selection is not None:
+            self._selection.find_trained()
             _prepare(self._optimizer, self.parameters)
         _check_dtypes(feed, self._order)
-        key = key_of(feed, self._order, self._optimizer)
+        key = key_of(feed, self._order, self._optimizer, self.parameters)
         variant = self._variants.get(key)
         if variant is None:
             variant = self._variants[key] = self._make(feed)
@@ -421,8 +452,8 @@ class Compiled:
                 self.backend, self.reason = choice.backend.name, choice.why
             chosen = choice.backend.name
             variant = Variant(
-                choice, choice.lower(), self._order, feed, types, self._optimizer, bounded,
-                lambda: choose(careful(), chosen),
+                choice, choice.lower(), self._order, feed, types, self._optimizer, self.parameters,
+                bounded, lambda: choose(careful(), chosen),
             )  # fmt: skip
             whole = (*with_parts(self._order), *self._optimizer_and_schedule())
             if not all(map(is_ours, whole)):
@@ -435,11 +466,9 @@ class Compiled:
         return variant
 
     def _optimizer_and_schedule(self) -> list[Any]:
-        """The optimizer, and its schedule if it has one."""
-        if self._optimizer is None:
-            return []
-        lr = self._optimizer.lr
-        return [self._optimizer, *([lr] if callable(lr) else [])]
+        """The optimizer, or those of the groups, and the schedules if there are any."""
+        parts = [part for _, part in parts_of(self._optimizer)]
+        return [*parts, *(part.lr for part in parts if callable(part.lr))]
 
     def _record(self, feed: dict[Node, Any]) -> Recording:
         if not self._plan.is_current(self._node):
@@ -466,7 +495,7 @@ class Compiled:
 
     def _explain(self, feed: Mapping[Node, Any] | None, error: Exception) -> Exception:
         """The interpreter's account of what went wrong: it knows the nodes."""
-        wanted = [*self._wrt, *self.parameters]
+        wanted = [*self._wrt, *trainable(self.parameters)]
         with one_pass_at_a_time, preserved_deeply(self._order):
             feed = give_to_sources(feed or {})
             if isinstance(error, FloatingPointError) and self._optimizer is not None:
@@ -504,13 +533,13 @@ def _note_on(program: Program) -> str:
     )
 
 
-def _checked_optimizer(optimizer: Any) -> Any:
-    """The optimizer, if it is None or has what optimizers have: of miniflow's own, or like them."""
+def _check_optimizer(optimizer: Any) -> None:
+    """See that it has what optimizers have: of miniflow's own, or like them; or is a list."""
     is_one = not isinstance(optimizer, type) and all(
         hasattr(optimizer, name) for name in ("lr", "state", "update")
     )
-    if optimizer is None or is_one:
-        return optimizer
+    if is_one or is_listed(optimizer):
+        return
     raise CompileError(
         f"compile: the optimizer is one such as SGD(0.1), not {describe(optimizer)}; one of your "
         "own has lr, state and update(parameters, gradients)."
@@ -533,11 +562,11 @@ def _check_dtypes(feed: Mapping[Node, Any], order: Iterable[Node]) -> None:
 
 def _prepare(optimizer: Any, parameters: Sequence[Parameter]) -> None:
     """Have the optimizer's arrays there, each in a form in which a program can write to it."""
-    if hasattr(optimizer, "prepare"):
-        optimizer.prepare(parameters)
-    for key, array in optimizer.state.items():
-        if isinstance(array, np.ndarray) and not (array.flags.carray and array.dtype.isnative):
-            optimizer.state[key] = np.array(_native(array), order="C")
+    prepare(optimizer, parameters)
+    for _, part in parts_of(optimizer):
+        for key, array in part.state.items():
+            if isinstance(array, np.ndarray) and not (array.flags.carray and array.dtype.isnative):
+                part.state[key] = np.array(_native(array), order="C")
 
 
 def _native(value: Any) -> Any:

@@ -13,6 +13,7 @@ from miniflow.graph import Constant, Node, Op, Parameter
 from miniflow.graph.plans import ancestors_in_order, with_parts
 from miniflow.interpreter.feeding import give_to_sources
 from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.interpreter.selection import parts_of
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
 from miniflow.passes.finite import BoundedProgram
@@ -51,6 +52,7 @@ class Variant:
         feed: Mapping[Node, Any],
         types: Mapping[Node, ValueType],
         optimizer: Any,
+        parameters: Sequence[Parameter],
         bounded: BoundedProgram | None = None,
         choose_careful: Callable[[], Choice] | None = None,
     ) -> None:
@@ -66,7 +68,7 @@ class Variant:
         self.shapes = {node: type_.shape for node, type_ in types.items()}
         self.key: Any = None
         checks, self.has_unchecked = _checks(order, feed, types)
-        self._binding = Binding(program, order, len(feed), optimizer, checks)
+        self._binding = Binding(program, order, len(feed), optimizer, parameters, checks)
         self.arguments = self._binding.arguments
         self.follow = self._binding.follow
         self.updated_arrays = self._binding.updated_arrays
@@ -167,18 +169,25 @@ def _value_of(node: Node, feed: Mapping[Node, Any]) -> Any:
     return interpret
 
 
-def key_of(feed: Mapping[Node, Any], order: Sequence[Node], optimizer: Any) -> Any:
-    """The combination of types that a program holds for, and the optimizer's settings that are
-    written into it.
+def key_of(
+    feed: Mapping[Node, Any],
+    order: Sequence[Node],
+    optimizer: Any,
+    parameters: Sequence[Parameter] = (),
+) -> Any:
+    """The combination of types that a program holds for, which of the `parameters` are trained, and
+    the optimizer's settings that are written into it.
     """
     types = {node: type_of(value) for node, value in feed.items()}
     own = {n: type_of(n.value) for n in order if isinstance(n, Parameter) and n not in feed}
-    settings, rate = None, None
-    if optimizer is not None:
-        settings = tuple(sorted((k, repr(v)) for k, v in settings_of(optimizer).items()))
-        lr = optimizer.lr
-        rate = "number" if has_number_for_rate(optimizer) else (id(lr), repr(lr))
-    return frozenset(types.items()), frozenset(own.items()), settings, rate
+    settings, rates = [], []
+    for _, part in parts_of(optimizer):
+        settings.append(tuple(sorted((k, repr(v)) for k, v in settings_of(part).items())))
+        lr = part.lr
+        rates.append("number" if has_number_for_rate(part) else (id(lr), repr(lr)))
+    trained = frozenset(parameter for parameter in parameters if parameter.trainable)
+    own_types = frozenset(own.items())
+    return frozenset(types.items()), own_types, trained, tuple(settings), tuple(rates)
 
 
 def difference(old: Any, new: Any) -> str:
@@ -193,6 +202,11 @@ def difference(old: Any, new: Any) -> str:
                 sentences.append(f"{node.label} was fed, and now is not.")
             elif was[node] != became[node]:
                 sentences.append(f"{node.label} was {was[node]} and became {became[node]}.")
-    if old[2:] != new[2:]:
+    for node in old[2] ^ new[2]:
+        sentences.append(
+            f"{node.label} was {'trained' if node in old[2] else 'frozen'}, and now is"
+            f"{' not' if node in old[2] else ' trained'}."
+        )
+    if old[3:] != new[3:]:
         sentences.append("The optimizer's settings changed.")
     return " ".join(sorted(sentences)) or "Nothing differs."

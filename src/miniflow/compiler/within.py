@@ -7,11 +7,12 @@ from typing import Any
 
 from miniflow.backends import RUN, names
 from miniflow.graph.places import is_ours
+from miniflow.interpreter.selection import parts_of
 from miniflow.ir.program import Operand, Program
 from miniflow.passes import optimize
 from miniflow.passes.finite import BoundedProgram, check_bounds, check_new_values
 from miniflow.passes.ranges import Range
-from miniflow.tracing.update import has_number_for_rate
+from miniflow.tracing.update import rates_of
 
 
 def with_checks(
@@ -23,9 +24,9 @@ def with_checks(
     if optimizer is None:
         return None, lambda: program
     bounded = None
-    if is_ours(optimizer) and backend in ("auto", *names(RUN)):
+    if all(is_ours(part) for _, part in parts_of(optimizer)) and backend in ("auto", *names(RUN)):
         # A learning rate may become some ten times what it is without another program.
-        rate = optimizer.lr if has_number_for_rate(optimizer) else 0.0
+        rate = max((part.lr for part in rates_of(optimizer).values()), default=0.0)
         power = math.frexp(min(16.0 * rate, 2.0**32))[1]
         bounded = check_bounds(optimize(program), 2.0 ** max(power, 0))
     return bounded, partial(check_new_values, program, gradients)

@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GraphError
+from miniflow.graph.checks import flag
 from miniflow.graph.copying import Copied
 from miniflow.graph.hits import Hits, largest_at_label
 from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
@@ -115,7 +116,8 @@ class Node(Operators, NoNumber, Copied):
 
     # What is asked of every node, in place of its class.
     keeps_a_value = False  # whether forward() without a value falls back on one of its own
-    is_trained = False  # whether optimizers update it
+    is_trained = False  # whether it is a parameter
+    stops_gradient = False  # whether it hands no gradient back, and nothing flows through it
     _is_fed_pixels = False  # whether `fit` has fed it from a data set of bytes, as fractions
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
     draws_numbers = False  # whether its value has random numbers in it, of `random_numbers`
@@ -305,6 +307,9 @@ class Parameter(Input):
         value: its first value; copied; integers become float64, since a step of an optimizer is not
             a whole number.
         name: None by default.
+        trainable: whether optimizers move it; True by default. It can be set later on, too: a
+            frozen parameter, `W.trainable = False`, stays as it is in `fit`, in a compiled step and
+            in `optimizer.update`, and its gradient is not computed there.
 
     It need not be fed; a feed stands in for it during that pass. Assigning `W.value = array`
     replaces the array.
@@ -320,10 +325,21 @@ class Parameter(Input):
     is_trained = True
     _array: Any = None
     _fed: Any = None
+    _trainable = True
 
-    def __init__(self, value: Any, name: str | None = None) -> None:
+    def __init__(self, value: Any, name: str | None = None, trainable: bool = True) -> None:
         Input.__init__(self, name)
         self._keep(value)
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers move it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: Any) -> None:
+        self._trainable = flag(self, "trainable", trainable)
 
     @property
     def value(self) -> Any:

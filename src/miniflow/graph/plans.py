@@ -28,6 +28,7 @@ class Plan(NamedTuple):
     inbound: list[Sequence["Node"]]  # a copy of their inbound_nodes, and last the output's
     consumers: dict["Node", list["Node"]]  # for each of them, the consumers among them
     backward: dict[tuple[int, ...], tuple[set["Node"], list["Node"]]]  # per `wrt`: see needed_for
+    live: set["Node"] | None = None  # from which a gradient comes back; None: from all
 
     def is_current(self, output: "Node") -> bool:
         """Whether nobody has rewired the graph since."""
@@ -38,14 +39,16 @@ class Plan(NamedTuple):
 
     def needed_for(self, wrt: Sequence["Node"]) -> tuple[set["Node"], list["Node"]]:
         """The nodes between `wrt` and the output, as a set and last to first; all nodes if `wrt` is
-        empty.
+        empty. Those that lead to it through what stops gradients alone are left out.
         """
         key = tuple(map(id, wrt))
         if key not in self.backward:
             needed = set(wrt) & self.consumers.keys() if wrt else set(self.order)
             for node, inbound in zip(self.order, self.inbound, strict=False):
-                if not needed.isdisjoint(inbound):
+                if not needed.isdisjoint(inbound) and not node.stops_gradient:
                     needed.add(node)
+            if self.live is not None:
+                needed &= self.live
             self.backward[key] = needed, [node for node in reversed(self.order) if node in needed]
         return self.backward[key]
 
@@ -63,8 +66,34 @@ def plan_for(output: "Node") -> Plan:
             for source in node.inbound_nodes:
                 source._consumers[weakref.ref(node)] = None
         inbound = [node.inbound_nodes[:] for node in (*order, output)]
-        plan = output._plan = Plan(order, inbound, consumers, {})
+        plan = output._plan = make_plan(output, order, inbound, consumers)
     return plan
+
+
+def make_plan(
+    output: "Node",
+    order: list["Node"],
+    inbound: list[Sequence["Node"]],
+    consumers: dict["Node", list["Node"]],
+) -> Plan:
+    """The plan of that order; consumers that have no gradient to hand back are left out."""
+    live = _live(output, order)
+    for node in live or ():
+        back = (n for n in consumers[node] if n in live and not n.stops_gradient)  # type: ignore[operator]
+        consumers[node] = list(back)
+    return Plan(order, inbound, consumers, {}, live)
+
+
+def _live(output: "Node", order: Sequence["Node"]) -> set["Node"] | None:
+    """The nodes of an order from which a gradient flows back from the output; None: from all."""
+    if not any(node.stops_gradient for node in (*order, output)):
+        return None
+    live = {output}
+    for node in (output, *reversed(order)):
+        if node in live and not node.stops_gradient:
+            live.update(node.inbound_nodes)
+    live.discard(output)
+    return live
 
 
 def ancestors_in_order(output: "Node") -> list["Node"]:

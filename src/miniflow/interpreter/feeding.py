@@ -42,9 +42,17 @@ def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
 
 
 def parameters_of(output: Node, plan: Plan) -> list[Node]:
-    """What a gradient is taken with respect to where nobody says: all parameters."""
+    """What a gradient is taken with respect to where nobody says: all parameters that are not
+    frozen.
+    """
     order = (*plan.order, output)
-    parameters: list[Node] = [node for node in order if isinstance(node, Parameter)]
+    inside = [node for node in order if isinstance(node, Parameter)]
+    parameters: list[Node] = [node for node in inside if node.trainable]
+    if inside and not parameters:
+        raise GradientError(
+            f"{output}: every Parameter that it depends on has trainable=False: say with respect "
+            "to which nodes its gradient is wanted, wrt=[...]."
+        )
     if not parameters:
         inputs = ", ".join(node.name or type(node).__name__ for node in order if is_input(node))
         raise GradientError(

@@ -21,7 +21,7 @@ import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Constant, Node
-from miniflow.graph.plans import Pass, Plan, ancestors_in_order, passes_under_way
+from miniflow.graph.plans import Pass, Plan, ancestors_in_order, make_plan, passes_under_way
 from miniflow.graph.values import shape_of, zeros_like
 from miniflow.interpreter.bench import set_values
 from miniflow.interpreter.passes import (
@@ -84,7 +84,7 @@ class LoopBody:
                 for source in dict.fromkeys(node.inbound_nodes):
                     consumers[source].append(node)
             inbound = [node.inbound_nodes[:] for node in self.nodes]
-            self._plan = Plan(self._order, inbound, consumers, {})
+            self._plan = make_plan(self.output, self._order, inbound, consumers)
         return self._plan
 
     @contextmanager
@@ -117,7 +117,7 @@ def _is_number(node: Node) -> bool:
 
 
 def _gradient_for(node: Node, this_pass: Pass) -> Any:
-    if not this_pass.consumers[node]:
+    if not this_pass.consumers[node] or node not in this_pass.needed:
         return zeros_like(node.value)
     return fit_gradient(node.upstream_gradient(), node)
 

@@ -18,6 +18,7 @@ from miniflow.interpreter.passes import (
     start_pass,
     value_and_grad,
 )
+from miniflow.interpreter.selection import parts_of, trainable, with_none_for_frozen
 from miniflow.interpreter.updating import update_if_finite
 
 _TRY = "Try a smaller learning rate, or clipping (clipnorm=1.0)"
@@ -81,13 +82,15 @@ def not_finite_error(
     """What is told of an update that was not made, by whatever ran it: what was not finite, where
     that began, and what to try. Parameters and optimizer are left as they are.
     """
+    trained = trainable(parameters)
     with one_pass_at_a_time, np.errstate(all="ignore"):
-        value, gradients = value_and_grad(loss, feed, parameters)
+        value, gradients = value_and_grad(loss, feed, trained)
         is_value_finite = _first_not_finite(value) is None
         is_finite = is_value_finite and all(_first_not_finite(g) is None for g in gradients)
         if is_finite:
+            gradients = with_none_for_frozen(parameters, gradients)
             return _error_of_update(loss, parameters, gradients, optimizer)
-        found = find_not_finite(loss, feed, parameters)
+        found = find_not_finite(loss, feed, trained)
     what = f"{loss} is" if is_value_finite is False else f"A gradient of {loss} is"
     if found is None:
         found = (
@@ -108,7 +111,8 @@ def _error_of_update(
     if spoiled is None:
         told = "The interpreter finds it finite: it is near the limit of its dtype, or random."
         return _error(f"A value, a gradient or a step of {loss} is", f"{told} {_TRY}.")
-    way_out = "Try an epsilon above 0" if getattr(optimizer, "epsilon", 1.0) == 0.0 else _TRY
+    has_none = any(getattr(part, "epsilon", 1.0) == 0.0 for _, part in parts_of(optimizer))
+    way_out = "Try an epsilon above 0" if has_none else _TRY
     told = "The loss and its gradients are."
     return _error(f"The step of {optimizer} for {spoiled} is", f"{told} {way_out}.")
 

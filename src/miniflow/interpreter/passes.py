@@ -89,7 +89,8 @@ def value_and_grad(
             entries, unless the output is a `DummyGrad`, whose upstream gradient is fed.
         feed_dict: input → value, as for `value`.
         wrt: the nodes to differentiate with respect to, interior ones included; by default all
-            `Parameter`s that the output depends on, in the order of the graph. Only the gradients
+            `Parameter`s that the output depends on and that are `trainable`, in the order of the
+            graph. Only the gradients
             that these need are computed; with an empty `wrt`, all are, to be looked at in
             `node.gradients`.
 
@@ -204,7 +205,7 @@ def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = Fa
     needed.
     """
     consumers = plan.consumers.copy()
-    for source in output.inbound_nodes:
+    for source in () if output.stops_gradient else output.inbound_nodes:
         consumers[source] = [*plan.consumers[source], output]
     consumers[output] = TheEnd(output)
     needed, order = plan.needed_for(wrt)
@@ -303,12 +304,12 @@ def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = 
                     leave_gradients(node, needed)
                 else:
                     call(node, "backward", partial(leave_gradients, node, needed))
-            return [
-                gradient_of(node)
-                if call is None
-                else call(node, "backward", partial(gradient_of, node))
-                for node in wrt
-            ]
+            output, gradients = this_pass.order[0], list[Any]()
+            for node in wrt:
+                is_reached = node in needed or node is output
+                method = partial(gradient_of if is_reached else _zero_gradient, node)
+                gradients.append(method() if call is None else call(node, "backward", method))
+            return gradients
         except Exception as error:
             if call is not None or isinstance(error, GraphError):
                 raise
@@ -329,6 +330,11 @@ def gradient_of(node: Node) -> Any:
     """The gradient of the output with respect to `node`, once the backward pass has reached it."""
     grad = node.upstream_gradient() if node.inbound_nodes else node.gradients[node]
     return fit_gradient(grad, node)
+
+
+def _zero_gradient(node: Node) -> Any:
+    """The gradient with respect to a node from which nothing but `StopGradient`s leads on."""
+    return zeros_like(node.value)
 
 
 def check_gradients_of(node: Node, needed: set[Node]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from miniflow.graph import Parameter
 from miniflow.interpreter.keeping import restores_of
+from miniflow.interpreter.selection import move, parts_of
 
 
 def update_if_finite(
@@ -18,6 +19,8 @@ def update_if_finite(
 ) -> str | None:
     """Have the optimizer move the parameters, unless that would make a number of theirs, or of its
     state, NaN or infinite.
+
+    A parameter that is frozen has None among the gradients, and stays as it is.
 
     Then all is put back, in the arrays that there are: the parameters, the optimizer's state and
     what else it keeps. So it is, too, where `update` raises an error, and where this is not
@@ -35,11 +38,12 @@ def update_if_finite(
     before = {name: array.copy() for name, array in _arrays(optimizer, parameters)}
     attributes = [(parameter, parameter.__dict__.copy()) for parameter in parameters]
     arrays = [parameter.value for parameter in parameters]
-    restores = restores_of([optimizer, getattr(optimizer, "__dict__", None), *arrays])
+    kept = [(part, getattr(part, "__dict__", None)) for _, part in parts_of(optimizer)]
+    restores = restores_of([*(thing for pair in kept for thing in pair), *arrays])
     is_good = False
     try:
         with np.errstate(all="ignore"):
-            optimizer.update(parameters, gradients)
+            move(optimizer, parameters, gradients)
         spoiled = next(
             (
                 name

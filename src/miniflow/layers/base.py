@@ -13,7 +13,7 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.layers.example_shapes import Row, declare, row_of
 from miniflow.layers.named import Initializer, NodeFunction, checked_node, initializer_of
-from miniflow.options import OptionError, dtype_of, generator, whole
+from miniflow.options import OptionError, dtype_of, flag, generator, whole
 
 Rng = np.random.Generator | int | None
 
@@ -52,6 +52,8 @@ class Layer:
         name: what the nodes are called by; None, the default, numbers them: "dense1", "dense2".
         rng: what first values are drawn from; None differs each time.
         parameters: name → Parameter, in order; empty before the layer is called.
+        trainable: whether the layer's parameters are, those too that it is still to have; True by
+            default. A `Sequential` hands it on to its layers.
     """
 
     kind = "layer"  # what numbered names begin with
@@ -65,6 +67,18 @@ class Layer:
         self.name = name
         self.rng = rng
         self.parameters: dict[str, Parameter] = {}
+        self._trainable = True
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers move the layer's parameters."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = flag(type(self).__name__, "trainable", trainable)
+        for parameter in self.parameters.values():
+            parameter.trainable = self._trainable
 
     def __call__(self, x: Node) -> Node:
         """Build the layer on a node.
@@ -101,7 +115,8 @@ class Layer:
             self.rng = generator(type(self).__name__, self.rng)
         if key not in self.parameters:
             value = initializer_of(initializer)(shape, self.rng, dtype)  # type: ignore[arg-type]
-            self.parameters[key] = Parameter(value, f"{self.name}/{key}")
+            name = f"{self.name}/{key}"
+            self.parameters[key] = Parameter(value, name, self.trainable)
         return self.parameters[key]
 
     def __repr__(self) -> str:
@@ -137,6 +152,18 @@ class Sequential(Layer):
         for layer in self.layers:
             if not callable(layer):
                 raise OptionError(f"Sequential takes layers, and was given {describe(layer)}.")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether optimizers move the parameters of its layers."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = flag("Sequential", "trainable", trainable)
+        for layer in self.layers:
+            if isinstance(layer, Layer):
+                layer.trainable = self._trainable
 
     def build(self, x: Node, name: str) -> Node:
         if not isinstance(self.rng, np.random.Generator):

@@ -31,8 +31,9 @@ Size = int | str  # "n" where it is the number of rows, "3n" where it is three t
 
 
 class Line(NamedTuple):
-    """A node: its name and its class, the shape of its value, how many numbers it learns, and the
-    arithmetic operations that it takes for one row (None where that is not known).
+    """A node: its name and its class, the shape of its value, how many numbers its parameters have,
+    the arithmetic operations that it takes for one row (None where that is not known), and how many
+    of the numbers are frozen (`W.trainable = False`).
     """
 
     name: str
@@ -40,6 +41,7 @@ class Line(NamedTuple):
     shape: tuple[Size, ...]
     parameters: int
     flops: int | None
+    frozen: int = 0
 
 
 class Summary(NamedTuple):
@@ -49,8 +51,13 @@ class Summary(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """How many numbers are learnt in all; a parameter that several nodes share counts once."""
+        """How many numbers the parameters have; one that several nodes share counts once."""
         return sum(line.parameters for line in self.lines)
+
+    @property
+    def frozen(self) -> int:
+        """How many of them are not trained."""
+        return sum(line.frozen for line in self.lines)
 
     @property
     def flops(self) -> int | None:
@@ -63,17 +70,24 @@ class Summary(NamedTuple):
 
     def __str__(self) -> str:
         rows = [
-            (line.name, line.operation, _shape_text(line.shape), _count(line.parameters), work)
+            [line.name, line.operation, _shape_text(line.shape), _count(line.parameters), work]
             for line in self.lines
             for work in [_count(line.flops)]
         ]
-        header = ("name", "operation", "output shape", "parameters", "FLOPs a row")
-        total = ("total", "", "", f"{self.parameters:,}", _total(self.flops))
+        header = ["name", "operation", "output shape", "parameters", "FLOPs a row"]
+        total = ["total", "", "", f"{self.parameters:,}", _total(self.flops)]
+        if self.frozen:
+            frozen = [_count(line.frozen) for line in self.lines]
+            for row, text in zip(
+                [header, *rows, total], ["frozen", *frozen, f"{self.frozen:,}"], strict=True
+            ):
+                row.insert(4, text)
         return _table([header, *rows, total])
 
 
 def summary(network: Any, inputs: Mapping[Node, Any] | None = None) -> None:
-    """Print what a network is made of: names, operations, shapes, parameters and FLOPs.
+    """Print what a network is made of: names, operations, shapes, parameters and FLOPs; and how
+    many parameters are frozen, if any.
 
     Args:
         network: a node, the output; or a `Network`, whose logits are taken.
@@ -114,15 +128,17 @@ def summarize(network: Any, inputs: Mapping[Node, Any] | None = None) -> Summary
     for node in ancestors_in_order(output):
         if isinstance(node, (Parameter, Constant)):
             continue
-        own = [n for n in node.inbound_nodes if isinstance(n, Parameter) and n not in counted]
+        new = [n for n in node.inbound_nodes if isinstance(n, Parameter) and n not in counted]
+        own = list(dict.fromkeys(new))
         counted.update(own)
         lines.append(
             Line(
                 node.name or "",
                 type(node).__name__,
                 _growing(np.shape(one[node]), np.shape(two[node])),
-                sum(parameter.value.size for parameter in dict.fromkeys(own)),
+                sum(parameter.value.size for parameter in own),
                 None if flops is None else flops.get(node, 0),
+                sum(parameter.value.size for parameter in own if not parameter.trainable),
             )
         )
     return Summary(tuple(lines))

@@ -23,6 +23,7 @@ from miniflow.nodes.normalization import LayerNorm
 from miniflow.nodes.pooling import AveragePool, MaxPool
 from miniflow.nodes.reduction import Max, Mean, Sum
 from miniflow.nodes.shape import Concat, Flatten, Gather, GetItem, Reshape, Transpose, Where
+from miniflow.nodes.stopping import StopGradient
 
 __all__ = [
     "GELU",
@@ -67,6 +68,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Sqrt",
+    "StopGradient",
     "Sub",
     "Sum",
     "Tanh",
@@ -87,8 +89,8 @@ _INSTEAD = {  # keywords of other libraries
     "weight": "write class_weights=",
     "inplace": "a node leaves its inputs as they are",
     "shape": "an Input has the shape of what is fed; mf.layers.Input((784,)) says it beforehand",
-    "trainable": "what an optimizer is not to move is a Constant",
-    "requires_grad": "wrt= says what gradients are asked for",
+    "trainable": "only a Parameter is trained: freeze that",
+    "requires_grad": "wrt= says what gradients are asked for; a Parameter has trainable=",
     "dtype": "a node has the dtype of its values: x.astype(dtype)",
 }
 

@@ -129,7 +129,8 @@ class Optimizer:
         return float(self._lr(step) if callable(self._lr) else self._lr)
 
     def prepare(self, parameters: Sequence[Parameter]) -> None:
-        """Create the arrays of `state` that these parameters need and that are not there yet.
+        """Create the arrays of `state` that these parameters need and that are not there yet; a
+        frozen one needs none.
 
         `update` calls it; so does whoever needs the arrays before the first update: a compiler, or
         the reader of a checkpoint.
@@ -139,6 +140,8 @@ class Optimizer:
         if (self.counts or callable(self._lr)) and "step" not in self.state:
             self.state["step"] = np.zeros((), np.int64)
         for i, parameter in enumerate(parameters):
+            if not parameter.trainable:
+                continue
             value, dtype = parameter.value, _computed_in(parameter.value.dtype)
             if type(value) is np.ndarray:  # and no tracer
                 parameter.check_writable()
@@ -154,11 +157,12 @@ class Optimizer:
                     )
 
     def update(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
-        """Move each parameter once, in place, as its gradient says.
+        """Move each parameter once, in place, as its gradient says; but for those that are frozen
+        (`W.trainable = False`).
 
         Args:
             parameters: always the same, in the same order: state is kept by position.
-            gradients: one for each, in its shape.
+            gradients: one for each, in its shape; for one that is frozen whatever there is.
 
         Raises:
             GradientError: there are not as many gradients as parameters, or one has another shape.
@@ -171,20 +175,25 @@ class Optimizer:
         """
         self._check(parameters, gradients)
         self.prepare(parameters)
-        gradients = clip_gradients(widen(gradients), self.clipping)
+        moved = [i for i, parameter in enumerate(parameters) if parameter.trainable]
+        if not moved:
+            return
+        gradients = clip_gradients(widen([gradients[i] for i in moved]), self.clipping)
         lr = self._lr
         if "step" in self.state:
             step = self.state["step"]
             if callable(lr):
                 lr = self._rate_of_schedule(lr(step))
             step += 1
-        for i, (parameter, grad) in enumerate(zip(parameters, gradients, strict=True)):
-            value = parameter.value
+        for i, grad in zip(moved, gradients, strict=True):
+            value = parameters[i].value
             kept = [self.state[f"{slot}.{i}"] for slot in self.slots]
             (wide,) = widen([value])  # float16 in float32, anything else itself
             self._move(wide, grad, _cast(lr, wide.dtype), *kept)
             if wide is not value:
                 value[...] = wide
+
+    update.skips_frozen = True  # type: ignore[attr-defined]
 
     def _rate_of_schedule(self, lr: Any) -> Any:
         """What a schedule returned, if it is one number."""
@@ -210,6 +219,8 @@ class Optimizer:
         for parameter, grad in zip(parameters, gradients, strict=True):
             if not isinstance(parameter, Parameter):
                 raise GraphError(f"{self} updates Parameters, and was given {describe(parameter)}.")
+            if not parameter.trainable:
+                continue
             check_unmasked(grad, parameter)
             if shape_of(grad) != parameter.value.shape:
                 raise GradientError(
@@ -427,7 +438,7 @@ def _check_epsilon(optimizer: Any, factor: float, parameters: Sequence[Parameter
     epsilon = optimizer.epsilon
     for parameter in parameters:
         dtype = _computed_in(parameter.value.dtype)
-        if epsilon and not dtype.type(epsilon * factor):
+        if parameter.trainable and epsilon and not dtype.type(epsilon * factor):
             raise OptionError(
                 f"{type(optimizer).__name__}: epsilon={epsilon!r} is too small for {parameter}, "
                 f"which is updated in {dtype}: there it is 0."

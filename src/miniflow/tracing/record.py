@@ -15,6 +15,7 @@ from miniflow.graph.plans import Plan
 from miniflow.graph.values import ones_like
 from miniflow.interpreter.feeding import give_to_sources
 from miniflow.interpreter.passes import CallNode, TheEnd, forward_pass, start_pass
+from miniflow.interpreter.selection import trainable
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Operand, Output, Program, Variable
 from miniflow.tracing.arrays import wrap
@@ -29,7 +30,7 @@ class Recording(NamedTuple):
 
     program: Program
     values: dict[Node, Operand]  # each node's value: what the forward pass computed
-    gradients: list[Operand]  # with respect to each node of wrt, and then each parameter
+    gradients: list[Operand]  # with respect to each node of wrt, and each parameter not frozen
     updated: list[Variable]  # the inputs that the optimizer may change: parameters, and its state
 
 
@@ -51,7 +52,8 @@ def record(
         fed: the type of the value of each node that is fed; parameters that are not among them are
             inputs too.
         wrt: the nodes whose gradients are outputs of the program.
-        parameters: what the optimizer updates.
+        parameters: what the optimizer may update, in its order; of those that are frozen no
+            gradient is computed.
         optimizer: None to update nothing.
         further_outputs: asked for them when both passes are done, while the nodes still hold their
             traced values and gradients.
@@ -69,7 +71,7 @@ def record(
     with recording(visible_creation) as trace:
         walk = Walk(trace, {node: i for i, node in enumerate(order)})
         show_arrays(order)
-        wanted = [*wrt, *parameters] if optimizer is not None else list(wrt)
+        wanted = [*wrt, *trainable(parameters)] if optimizer is not None else list(wrt)
         this_pass = start_pass(output, plan, wanted, tracing=True)
         forward_pass(output, plan, give_to_sources(walk.inputs(fed)), this_pass, walk.call_forward)
         if upstream is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from miniflow.errors import CompileError
 from miniflow.graph import Parameter
 from miniflow.graph.values import describe
+from miniflow.interpreter.selection import move, parts_of, with_none_for_frozen
 from miniflow.ir.dtypes import ValueType, same_bits, type_of
 from miniflow.ir.program import Operand, Origin, Output, Variable
 from miniflow.tracing.arrays import TracedArray, TracedPython, operand_of, wrap
@@ -55,13 +56,30 @@ def has_number_for_rate(optimizer: Any) -> bool:
     return isinstance(optimizer.lr, (int, float))
 
 
+def rates_of(optimizer: Any) -> dict[str, Any]:
+    """The learning rates that are arguments of the program: name of the input → whose it is."""
+    parts = parts_of(optimizer)
+    return {f"{prefix}lr": part for prefix, part in parts if has_number_for_rate(part)}
+
+
+def states_of(optimizer: Any) -> dict[str, tuple[Any, str]]:
+    """What is remembered from update to update: name of the input → whose, and by what name."""
+    parts = parts_of(optimizer)
+    return {prefix + key: (part, key) for prefix, part in parts for key in part.state}
+
+
 def record_update(
     parameters: Sequence[Parameter],
     gradients: Sequence[Operand],
     optimizer: OptimizerLike,
     walk: Walk,
 ) -> tuple[list[Output], list[Variable]]:
-    """Run the optimizer's own `update` on tracers; the program puts out what has changed."""
+    """Run the optimizer's own `update` on tracers; the program puts out what has changed.
+
+    Args:
+        parameters: all that it may move. gradients: one for each that is not frozen.
+        optimizer: what moves them. walk: of the recording.
+    """
     builder = walk.trace.builder
     owner = type(optimizer).__name__
     walk.trace.origin = Origin(owner, "", "update")
@@ -69,35 +87,38 @@ def record_update(
         entry.origin.index: entry.variable for entry in builder.inputs if entry.origin is not None
     }
     before: dict[str, tuple[str, Variable]] = {}
-    for i, parameter in enumerate(parameters):
+    given = with_none_for_frozen(parameters, [wrap(gradient) for gradient in gradients])
+    trained = [parameter for parameter in parameters if parameter.trainable]
+    for i, parameter in enumerate(trained):
         variable = inputs[walk.index[parameter]]
         before[f"parameter {i}"] = "parameter", variable
         parameter.forward(TracedArray(Storage(variable)))
-    state = {}
-    for key, array in optimizer.state.items():
-        variable = builder.input(_type_of_state(owner, key, array), "state", key)
-        before[f"state {key}"] = "state", variable
-        state[key] = TracedArray(Storage(variable))
-    kept = _copy_attributes(vars(optimizer))
+    parts = [part for _, part in parts_of(optimizer)]
+    traced: list[dict[str, Any]] = [{} for _ in parts]
+    for name, (part, key) in states_of(optimizer).items():
+        type_ = _type_of_state(type(part).__name__, key, part.state[key])
+        variable = builder.input(type_, "state", name)
+        before[f"state {name}"] = "state", variable
+        traced[parts.index(part)][key] = TracedArray(Storage(variable))
+    kept = [_copy_attributes(vars(part)) for part in parts]
     try:
-        optimizer.state = state
-        if has_number_for_rate(optimizer):
-            rate = TracedPython(builder.input(ValueType("f64", (), "python"), "hyper", "lr"))
-            walk.guard(owner, "update", partial(_give_rate, optimizer, rate))
-        before_update = _copy_attributes(vars(optimizer))
-        walk.guard(
-            owner,
-            "update",
-            lambda: optimizer.update(parameters, [wrap(gradient) for gradient in gradients]),
-        )
-        _check_unchanged(optimizer, before_update)
-        after = {f"parameter {i}": p.value for i, p in enumerate(parameters)}
-        after |= {f"state {key}": value for key, value in optimizer.state.items()}
+        for part, state in zip(parts, traced, strict=True):
+            part.state = state
+        for name, part in rates_of(optimizer).items():
+            rate = TracedPython(builder.input(ValueType("f64", (), "python"), "hyper", name))
+            walk.guard(type(part).__name__, "update", partial(_give_rate, part, rate))
+        before_update = [_copy_attributes(vars(part)) for part in parts]
+        walk.guard(owner, "update", lambda: move(optimizer, parameters, given))
+        for part, attributes in zip(parts, before_update, strict=True):
+            _check_unchanged(part, attributes)
+        after = {f"parameter {i}": p.value for i, p in enumerate(trained)}
+        after |= {f"state {n}": part.state[k] for n, (part, k) in states_of(optimizer).items()}
         updated = [variable for _, variable in before.values()]
         return _replacements(owner, before, after, walk), updated
     finally:
-        optimizer.__dict__.clear()
-        optimizer.__dict__.update(kept)
+        for part, attributes in zip(parts, kept, strict=True):
+            part.__dict__.clear()
+            part.__dict__.update(attributes)
 
 
 def _type_of_state(owner: str, key: str, array: Any) -> ValueType:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from miniflow.compiler.threads import thread_count
@@ -14,6 +15,7 @@ from miniflow.files.arrays import Path
 from miniflow.graph import random_numbers
 from miniflow.graph.places import users_level
 from miniflow.graph.plans import ancestors_in_order
+from miniflow.interpreter.selection import ParameterGroups, parts_of
 
 if TYPE_CHECKING:
     from miniflow.optimizers import Optimizer
@@ -75,28 +77,63 @@ def printed_settings(optimizer: Optimizer) -> dict[str, str]:
     {'lr': '0.1', 'momentum': '0.9', 'nesterov': 'False', 'weight_decay': '0.0'}
     """
     apart = ("slots", "clipping")  # what has to be the same is looked at elsewhere
-    settings = {k: as_printed(v) for k, v in optimizer.settings().items() if k not in apart}
-    return settings if callable(optimizer.lr) else {"lr": repr(optimizer.lr), **settings}
+    found = {}
+    for prefix, part in parts_of(optimizer):
+        if not callable(part.lr):
+            found[f"{prefix}lr"] = repr(part.lr)
+        settings = {k: as_printed(v) for k, v in part.settings().items() if k not in apart}
+        found |= {prefix + name: text for name, text in settings.items()}
+    return found
+
+
+def kind_of(optimizer: Any) -> Any:
+    """The name of the class; of groups a list of them."""
+    return _one_or_list(optimizer, lambda part: type(part).__name__)
+
+
+def schedules_of(optimizer: Any) -> Any:
+    """The schedule of the learning rate as it prints, None of a number; of groups a list."""
+    return _one_or_list(optimizer, lambda part: as_printed(part.lr) if callable(part.lr) else None)
+
+
+def rates_of(optimizer: Any) -> Any:
+    """The learning rate, None of a schedule; of groups a list."""
+    return _one_or_list(optimizer, lambda part: None if callable(part.lr) else part.lr)
+
+
+def clipping_of(optimizer: Any) -> Any:
+    """The bound of the gradients; of groups a list."""
+    return _one_or_list(optimizer, lambda part: part.clipping)
+
+
+def _one_or_list(optimizer: Any, ask: Callable[[Any], Any]) -> Any:
+    found = [ask(part) for _, part in parts_of(optimizer)]
+    return found if isinstance(optimizer, ParameterGroups) else found[0]
 
 
 def tell_settings(path: Path, given: dict[str, str], training: Training) -> None:
     """Warn of settings that are not those that the training was begun with, and say which hold."""
     then, told = training.settings, []
+    rates = {f"{prefix}lr": repr(part.lr) for prefix, part in parts_of(training.optimizer)}
     for name in given:
         if name not in then or given[name] == then[name]:
             continue
-        if name != "lr":
+        if name not in rates:
             told.append(f"{name} was {shown(then[name])} and is {given[name]} from here on")
             then[name] = given[name]
-        elif given["lr"] != (now := repr(training.optimizer.lr)):
-            since = "" if now == then["lr"] else f", {now} by now,"
+        elif given[name] != (now := rates[name]):
+            since = "" if now == then[name] else f", {now} by now,"
             told.append(
-                f"lr was {shown(then['lr'])}{since} and stays so, {given['lr']} is not used"
+                f"{name} was {shown(then[name])}{since} and stays so, {given[name]} is not used"
             )
     if told:
         warnings.warn(
             f"{path}: the training was begun with other settings of "
-            f"{type(training.optimizer).__name__}: {'; '.join(told)}.",
+            f"{_spell(kind_of(training.optimizer))}: {'; '.join(told)}.",
             SettingsWarning,
             stacklevel=users_level(),
         )
+
+
+def _spell(kind: Any) -> str:
+    return kind if isinstance(kind, str) else f"the groups of {', '.join(kind)}"

@@ -29,13 +29,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniflow.compiler.threads import thread_count
-from miniflow.errors import ModelFileError, shown
+from miniflow.errors import MiniflowError, ModelFileError, shown
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import random_numbers
 from miniflow.graph.places import users_level
+from miniflow.interpreter.selection import parts_of, prepare
 from miniflow.options import number, whole
 from miniflow.training.changes import (
-    as_printed,
+    clipping_of,
+    kind_of,
+    rates_of,
+    schedules_of,
     tell_random_numbers,
     tell_settings,
     tell_threads,
@@ -87,7 +91,8 @@ def save_checkpoint(path: Path, training: Training) -> None:
         "epoch": training.epoch,
         "stop": training.stop,
         "history": [list(row) for row in training.history],
-        "lr": None if callable(training.optimizer.lr) else training.optimizer.lr,
+        "lr": rates_of(training.optimizer),
+        "frozen": [not parameter.trainable for parameter in training.trained],
         "settings": training.settings,
         "rng": _as_json(training.rng.bit_generator.state),
         "random_numbers": random_numbers.VERSION,
@@ -136,21 +141,43 @@ def load_checkpoint(path: Path, training: Training) -> None:
         OSError: neither can be opened.
     """
     path, arrays, about = _last_whole(path)
-    training.optimizer.prepare(training.parameters)
-    if training.step.backend == "auto" and about.get("backend") in backend_names():
-        training.step.pin_backend(about["backend"], "the training was begun with it")
-    arrays, about = _as_kept_today(arrays, about, training)
-    _check_belonging(path, about, training)
-    given = training.settings
+    given, flags = training.settings, [parameter.trainable for parameter in training.trained]
     try:
-        _restore(arrays, about, training)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise ModelFileError(
-            f"{path}: is damaged: {type(error).__name__}: {shown(error)}."
-        ) from error
+        _freeze_as_then(arrays, about, training)
+        if training.step.backend == "auto" and about.get("backend") in backend_names():
+            training.step.pin_backend(about["backend"], "the training was begun with it")
+        arrays, about = _as_kept_today(arrays, about, training)
+        _check_belonging(path, about, training)
+        try:
+            _restore(arrays, about, training)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise ModelFileError(
+                f"{path}: is damaged: {type(error).__name__}: {shown(error)}."
+            ) from error
+    except MiniflowError:
+        for parameter, flag in zip(training.trained, flags, strict=True):
+            parameter.trainable = flag
+        raise
     tell_settings(path, given, training)
     tell_random_numbers(path, about, training)
     tell_threads(path, about)
+
+
+def _freeze_as_then(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
+    """Freeze and thaw parameters as they were, and have the optimizer's arrays there: those of one
+    that was thawed for a while as well.
+    """
+    frozen, parameters = about.get("frozen"), training.trained
+    if isinstance(frozen, list) and len(frozen) == len(parameters):
+        for parameter, is_frozen in zip(parameters, frozen, strict=True):
+            parameter.trainable = not is_frozen
+    moved = {name.rpartition(".")[2] for name in arrays if name.startswith("optimizer.")}
+    again = [p for i, p in enumerate(parameters) if not p.trainable and str(i) in moved]
+    for parameter in again:
+        parameter.trainable = True
+    prepare(training.optimizer, parameters)
+    for parameter in again:
+        parameter.trainable = False
 
 
 def _as_kept_today(
@@ -218,12 +245,16 @@ def _callbacks_with_memory(training: Training) -> list[Callback]:
 
 def _belongs_to(training: Training) -> dict[str, Any]:
     """What has to be the same when a training goes on."""
-    lr = training.optimizer.lr
+    places = {parameter: i for i, parameter in enumerate(training.parameters)}
+    groups = getattr(training.optimizer, "members", [])
     return {
-        "optimizer": type(training.optimizer).__name__,
-        "schedule": as_printed(lr) if callable(lr) else None,
-        "clipping": training.optimizer.clipping,
+        "optimizer": kind_of(training.optimizer),
+        "schedule": schedules_of(training.optimizer),
+        "clipping": clipping_of(training.optimizer),
         "parameters": [parameter.name for parameter in training.parameters],
+        "trained_parameters": [places[parameter] for parameter in training.trained],
+        "frozen_at_first": training.frozen_at_first,
+        "groups": [[places[parameter] for parameter in members] for members in groups],
         "arrays": {name: _kind(array) for name, array in _live_arrays(training).items()},
         "callbacks": [type(callback).__name__ for callback in _callbacks_with_memory(training)],
         "backend": training.step.backend,
@@ -234,8 +265,14 @@ def _belongs_to(training: Training) -> dict[str, Any]:
 
 
 def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> None:
+    everything = list(range(len(training.parameters)))
+    before = {  # what earlier versions did not say
+        "trained_parameters": everything,
+        "frozen_at_first": [False] * len(everything),
+        "groups": [],
+    }
     for what, now in _belongs_to(training).items():
-        then = about.get(what)
+        then = about.get(what, before.get(what))
         if then != now:
             raise ModelFileError(
                 f"{path}: belongs to another training. Its {what.replace('_', ' ')}: "
@@ -250,7 +287,11 @@ def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
     history.backend, history.reason = training.step.backend, training.step.reason
     random = _checked_random(about["rng"], training.rng.bit_generator)
     epoch = whole("The checkpoint", "epoch", about["epoch"], least=0)
-    lr = None if about["lr"] is None else number("The checkpoint", "lr", about["lr"])
+    parts = [part for _, part in parts_of(training.optimizer)]
+    rates = about["lr"] if isinstance(about["lr"], list) else [about["lr"]]
+    rates = [None if lr is None else number("The checkpoint", "lr", lr) for lr in rates]
+    if [lr is None for lr in rates] != [callable(part.lr) for part in parts]:
+        raise ValueError("there are other learning rates than optimizers")
     stop = bool(about["stop"])
     settings = dict(about.get("settings", training.settings))
     if not all(isinstance(text, str) for text in settings.values()):
@@ -275,8 +316,9 @@ def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
     training.rng.bit_generator.state = random
     for name, array in live.items():
         array[...] = arrays[name]
-    if lr is not None:
-        training.optimizer.lr = lr
+    for part, lr in zip(parts, rates, strict=True):
+        if lr is not None:
+            part.lr = lr
     training.epoch, training.stop, training.history = epoch, stop, history
     training.settings = settings
 

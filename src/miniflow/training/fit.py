@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import GraphError, NotFiniteError
+from miniflow.errors import NotFiniteError
 from miniflow.files.atomic import remove_leftovers
 from miniflow.graph import Node, Parameter
+from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
@@ -55,7 +56,6 @@ MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for a
         "lr": "it is the optimizer's, SGD(lr=...)",
         "learning_rate": "it is the optimizer's, SGD(lr=...)",
         "metrics": "the history has the accuracy where labels tell it; a Callback can have others",
-        "parameters": "every Parameter that the loss depends on is trained",
         "random_state": "write rng=...",
         "seed": "write rng=...",
         "shuffle": "examples are shuffled, by rng; data that is a function comes as it is",
@@ -67,8 +67,9 @@ MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for a
 def fit(
     loss: Node,
     data: Any,
-    optimizer: Optimizer,
+    optimizer: Any,
     *,
+    parameters: Sequence[Parameter] | None = None,
     epochs: int = 10,
     batch_size: int = 128,
     validation: Any = None,
@@ -93,7 +94,12 @@ def fit(
             with a row for each example; or a function that is called for each epoch and yields its
             batches, (images, labels) or {input: array}, of any size: a generator function, say. If
             it takes an argument, that is `rng`.
-        optimizer: moves the parameters after each batch.
+        optimizer: moves the parameters after each batch. Groups of parameters with an optimizer
+            each are a list: `[(mf.AdamW(1e-3), [W, V]), (mf.SGD(0.1), [b])]`; every `Parameter`
+            that is not frozen is in one of them. The learning rate of the history is that of the
+            first group.
+        parameters: those to be trained, a list; by default all that `loss` depends on, but for
+            those that are frozen, `W.trainable = False`. No gradient is computed for any other.
         epochs: how often to go through the data; 10 by default.
         batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
         validation: data to look at after each epoch and not to train on; None by default.
@@ -115,7 +121,8 @@ def fit(
         The history: a row an epoch, and `why_backend()`, which says what ran the steps and why.
 
     Raises:
-        GraphError: `loss` depends on no Parameter.
+        GraphError: `loss` depends on no Parameter; or one that is to be trained is frozen, in two
+            groups or in none, or no part of `loss`.
         DataError, FeedError, OptionError: what was given does not fit; the message says what does.
         NotFiniteError: the loss, a gradient, or what the optimizer makes of them, is NaN or
             infinite. The update is not made, the batch is replayed by the interpreter, and the
@@ -138,8 +145,7 @@ def fit(
     >>> W.value.round(2), b.value.round(2), len(history)
     (array([[3.]]), array([1.]), 10)
     """
-    if not isinstance(optimizer, Optimizer):
-        raise OptionError(f"fit: the optimizer is one such as SGD(0.1), not {describe(optimizer)}.")
+    _check_optimizer(optimizer)
     checked_output(loss)
     callbacks = _checked_callbacks(callbacks)
     if checkpoint is not None:
@@ -147,15 +153,14 @@ def fit(
     elif flag("fit", "resume", resume):
         raise OptionError("fit: resume=True goes on from a file: say which, checkpoint=path.")
     watchers = progress_for(progress)
-    parameters = [node for node in ancestors_in_order(loss) if isinstance(node, Parameter)]
-    if not parameters:
-        raise GraphError(f"{loss} depends on no Parameter: there is nothing to train.")
+    step = make_step(loss, parameters, optimizer, backend)
     fed = data if isinstance(data, Mapping) else ()
     training = Training(
         loss=loss,
-        parameters=parameters,
-        optimizer=optimizer,
-        step=make_step(loss, parameters, optimizer, backend),
+        parameters=[node for node in ancestors_in_order(loss) if isinstance(node, Parameter)],
+        trained=step.parameters,
+        optimizer=step.optimizer,
+        step=step,
         evaluator=make_evaluator(loss, backend),
         data=batches_for(loss, data),
         validation=None if validation is None else batches_for(loss, validation, "validation"),
@@ -183,6 +188,15 @@ def fit(
     return training.history
 
 
+def _check_optimizer(optimizer: Any) -> None:
+    """See that it is one of `Optimizer`'s subclasses, or a list, of such groups."""
+    groups = list(optimizer) if is_listed(optimizer) else [(optimizer, ())]
+    for group in groups:
+        given = group[0] if is_listed(group) and len(group) == 2 else None
+        if given is not None and not isinstance(given, Optimizer):
+            raise OptionError(f"fit: the optimizer is one such as SGD(0.1), not {describe(given)}.")
+
+
 def _checked_callbacks(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, (Callback, type)) or not isinstance(callbacks, Iterable):
         raise OptionError(
@@ -201,7 +215,8 @@ def _checked_callbacks(callbacks: Any) -> list[Callback]:
 class Training:
     """A training under way.
 
-    loss, parameters, optimizer, epochs, batch_size, rng: as given to `fit`.
+    loss, optimizer, epochs, batch_size, rng: as given to `fit`; of groups, a `ParameterGroups`.
+    parameters: all that the loss depends on. trained: what the optimizer may move, of these.
     step, evaluator: how a batch is trained on, and how one is only evaluated.
     data, validation: the examples, ready to be fed.
     seeds: the `Seed`s that are fed a number at each step.
@@ -209,11 +224,12 @@ class Training:
     stop: set it to True to end the training after the epoch under way.
     rows: examples in the latest batch.
     settings: those of the optimizer that the training was begun with, as they print.
+    frozen_at_first: which of the trained parameters were frozen when it was begun.
     """
 
     loss: Node
     parameters: list[Parameter]
-    optimizer: Optimizer
+    optimizer: Any
     step: Step
     evaluator: Evaluator
     data: Batches
@@ -224,16 +240,20 @@ class Training:
     callbacks: list[Callback]
     checkpoint: str | os.PathLike[str] | None = None
     seeds: list[Node] = field(default_factory=list)
+    trained: list[Parameter] = field(default_factory=list)
     epoch: int = 0
     stop: bool = False
     history: History = field(default_factory=History)
     rows: int = 0
     settings: dict[str, str] = field(init=False)
+    frozen_at_first: list[bool] = field(init=False)
     _totals: Totals = field(init=False)
 
     def __post_init__(self) -> None:
         self._totals = Totals(self.evaluator.averages)
         self.settings = printed_settings(self.optimizer)
+        self.trained = self.trained or self.parameters
+        self.frozen_at_first = [not parameter.trainable for parameter in self.trained]
         for callback in self.callbacks:
             callback.reset()
 

@@ -25,12 +25,13 @@ from miniflow.compiler import Compiled
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.places import users_level
+from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, shape_of
 from miniflow.interpreter.feeding import not_one_number, wants_a_value
 from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.interpreter.selection import Selection, with_none_for_frozen
 from miniflow.interpreter.updating import update_if_finite
-from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError
 from miniflow.training.averages import Averages, StepResult
 
@@ -145,43 +146,59 @@ class Evaluator:
 
 
 class Step(Evaluator):
-    """One update, and the loss and the recognised rows before it. Made by `make_step`."""
+    """One update, and the loss and the recognised rows before it. Made by `make_step`.
 
-    def __init__(
-        self, loss: Node, parameters: Sequence[Parameter], optimizer: Optimizer, backend: str
-    ) -> None:
+    Attributes:
+        parameters: what may be moved: see `Selection`. optimizer: what moves them.
+    """
+
+    def __init__(self, loss: Node, given: Any, optimizer: Any, backend: str) -> None:
         Evaluator.__init__(self, loss, backend)
-        self.parameters = parameters
-        self.optimizer = optimizer
+        self._selection = Selection("fit", loss, ancestors_in_order(loss), optimizer, given)
+        self._given = given
+        self.parameters, self.optimizer = self._selection.parameters, self._selection.optimizer
 
     def _compile(self) -> Compiled:
-        return Compiled(self.loss, (), self.optimizer, self.backend, values_of=self._outputs())
+        return Compiled(
+            self.loss,
+            (),
+            self.optimizer,
+            self.backend,
+            values_of=self._outputs(),
+            parameters=self._given,
+        )
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No warnings from NumPy: what is not finite is told here, with the node it comes from.
         with one_pass_at_a_time, np.errstate(all="ignore"):
-            value, gradients = interpreter.value_and_grad(self.loss, feed, self.parameters)
+            trained = self._selection.find_trained()
+            value, gradients = interpreter.value_and_grad(self.loss, feed, trained)
             total = one_number(self.loss, value)
             result = self._result(total, {n: n.value for n in self._reads}, _shape_now)
             finite = math.isfinite(total) and all(map(_is_finite, gradients))
+            gradients = with_none_for_frozen(self.parameters, gradients)
             if finite and update_if_finite(self.optimizer, self.parameters, gradients) is None:
                 return result
         raise not_finite_error(self.loss, feed, self.parameters, self.optimizer)
 
 
 def make_step(
-    loss: Node, parameters: Sequence[Parameter], optimizer: Optimizer, backend: str = "auto"
+    loss: Node,
+    parameters: Sequence[Parameter] | None,
+    optimizer: Any,
+    backend: str = "auto",
 ) -> Step:
     """One update as a function of a feed.
 
     Args:
         loss: one number.
-        parameters: all `Parameter`s that it depends on, in the order of the graph.
-        optimizer: what moves them.
+        parameters: what is trained; None for all that it depends on and that are not frozen.
+        optimizer: what moves them, or a list of groups.
         backend: one of `backend_names()`.
 
-    Raises what `checked_backend` does. A call of the step raises NotFiniteError where the loss or a
-    gradient is NaN or infinite, CompileError where the backend was named and cannot run the graph.
+    Raises what `checked_backend` and `Selection` do. A call of the step raises NotFiniteError where
+    the loss or a gradient is NaN or infinite, CompileError where the backend was named and cannot
+    run the graph.
 
     >>> import miniflow as mf
     >>> W = mf.Parameter([2.0], "W")

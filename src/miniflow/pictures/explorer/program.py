@@ -252,7 +252,8 @@ def _is_close(got: Any, expected: Any) -> bool:
 
 def _with_step(live: Live, recorded: Recorded, feed: Mapping[Node, Any], optimizer: Any) -> Live:
     order = recorded.order
-    parameters = [node for node in order if isinstance(node, Parameter) and node not in feed]
+    own = [node for node in order if isinstance(node, Parameter) and node not in feed]
+    parameters = [node for node in own if node.trainable]
     if not parameters:
         return live._replace(why_no_step="The graph has no Parameter: there is nothing to train.")
     if np.size(recorded.values[-1]) != 1:

@@ -87,6 +87,8 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
                 "mf.value_and_grad(...) first, or hand over what to feed: .explore({x: 3.0})."
             )
         wanted = _depending_on_feed(order, feed)
+        if plan.live is not None:  # the others are told as constants are
+            wanted = {n: None for n in wanted if n is output or n in plan.live}
         this_pass = start_pass(output, plan, list(wanted))
         forward_pass(output, plan, feed, this_pass)
         index = {node: i for i, node in enumerate(order)}
@@ -94,7 +96,7 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
             (node, source)
             for node in order
             for source in dict.fromkeys(node.inbound_nodes)
-            if source in wanted
+            if source in wanted and node in wanted and not node.stops_gradient
         ]
         local = _local_derivatives(edges)  # before backward, which may work in place
         gradients = dict(zip(wanted, backward_pass(list(wanted), this_pass), strict=True))

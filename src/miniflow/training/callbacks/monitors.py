@@ -14,6 +14,7 @@ import numpy as np
 
 from miniflow.errors import ModelFileError
 from miniflow.graph.values import describe
+from miniflow.interpreter.selection import parts_of
 from miniflow.options import OptionError, flag, number, whole
 from miniflow.training.callbacks.callback import Callback
 from miniflow.training.history import Epoch
@@ -187,8 +188,8 @@ class ReduceLROnPlateau(Monitor):
         cooldown: epochs to wait after a drop before counting again; 0 by default.
         min_lr: no lower than this; 0 by default.
 
-    The optimizer's learning rate must be a number. A compiled step takes it as an argument, and is
-    not compiled again. A checkpoint keeps it, and the count.
+    The optimizer's learning rate must be a number; of groups, each is lowered. A compiled step
+    takes it as an argument, and is not compiled again. A checkpoint keeps it, and the count.
 
     >>> ReduceLROnPlateau(factor=0.5, patience=2).factor
     0.5
@@ -213,7 +214,7 @@ class ReduceLROnPlateau(Monitor):
         self._cooling = 0  # epochs of the cooldown that are left
 
     def on_train_begin(self, training: Training) -> None:
-        if callable(training.optimizer.lr):
+        if any(callable(part.lr) for _, part in parts_of(training.optimizer)):
             raise OptionError(
                 "ReduceLROnPlateau lowers a learning rate that is a number, and "
                 f"{training.optimizer} follows a schedule: use one of the two."
@@ -229,8 +230,8 @@ class ReduceLROnPlateau(Monitor):
         else:
             self._waited += 1
             if self._waited >= self.patience:
-                lr = training.optimizer.lr
-                training.optimizer.lr = min(lr, max(lr * self.factor, self.min_lr))
+                for _, part in parts_of(training.optimizer):
+                    part.lr = min(part.lr, max(part.lr * self.factor, self.min_lr))
                 self._waited, self._cooling = 0, self.cooldown
 
     def state(self) -> dict[str, Any]:
