@@ -1,4 +1,4 @@
-"""What the bank of wrong solutions is made of."""
+"""What the bank of solutions is made of."""
 
 from typing import NamedTuple
 
@@ -11,4 +11,11 @@ class Wrong(NamedTuple):
 
     name: str
     says: str
+    code: str
+
+
+class Right(NamedTuple):
+    """A right solution that is not the usual one: the solution's own file, and after it `code`."""
+
+    name: str
     code: str

@@ -1,5 +1,6 @@
-"""The proof of every check: the hand-out fails helpfully, the solution passes, and each wrong
-solution of the bank (`bank/`) fails with the message that is meant for it.
+"""The proof of every check: the hand-out fails helpfully, the solution passes, and of the bank's
+solutions (`bank/`) each wrong one fails with the message that is meant for it, and each right one
+passes, however unusual it is.
 """
 
 import importlib
@@ -7,10 +8,11 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 from miniflow.lab import try_check
 from miniflow.lab.checking import Exercise
@@ -21,20 +23,27 @@ from miniflow.lab.inside import check_inside, check_with_needs
 
 BANK = Path(__file__).parent / "bank"
 AT_LEAST = 8
+RIGHT_ONES = 40
 THAT_TRAIN = ("digits", "beyond")
 
 
-def wrong_solutions(name: str) -> list[Wrong]:
+@cache
+def bank(name: str) -> tuple[list[Wrong], list[Right]]:
     path = BANK / f"{name}.py"
-    if not path.is_file():
-        return []
     spec = importlib.util.spec_from_file_location(f"bank_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: list[Wrong] = module.WRONG
-    return found
+    return module.WRONG, module.RIGHT
+
+
+def wrong_solutions(name: str) -> list[Wrong]:
+    return bank(name)[0]
+
+
+def right_solutions(name: str) -> list[Right]:
+    return bank(name)[1]
 
 
 def every_wrong_solution() -> Iterator[pytest.param]:
@@ -42,6 +51,13 @@ def every_wrong_solution() -> Iterator[pytest.param]:
         for i, wrong in enumerate(wrong_solutions(name)):
             marks = [pytest.mark.slow] if name in THAT_TRAIN or i % 3 else []
             yield pytest.param(name, wrong, id=f"{name}: {wrong.name}", marks=marks)
+
+
+def every_right_solution() -> Iterator[pytest.param]:
+    for name in COURSE:
+        for i, right in enumerate(right_solutions(name)):
+            marks = [pytest.mark.slow] if i % 3 else []
+            yield pytest.param(name, right, id=f"{name}: {right.name}", marks=marks)
 
 
 @pytest.fixture
@@ -99,17 +115,36 @@ def test_solution_passes_with_all_points(name: str, seed: int, folder: Path) -> 
 def test_wrong_solution_fails_with_its_own_message(name: str, wrong: Wrong, folder: Path) -> None:
     path = folder / exercise(name).file
     path.write_text(path.read_text(encoding="utf-8") + "\n\n" + wrong.code, encoding="utf-8")
-    report = check(name, folder)
+    report = check_inside(exercise(name), folder, 1)
     assert not report.passed
     assert shows_no_traceback(report), str(report)
     assert flat(wrong.says) in flat(str(report)), str(report)
 
 
+@pytest.mark.parametrize(("name", "right"), list(every_right_solution()))
+def test_right_solution_passes_however_it_is_written(name: str, right: Right, folder: Path) -> None:
+    path = folder / exercise(name).file
+    path.write_text(path.read_text(encoding="utf-8") + "\n\n" + right.code, encoding="utf-8")
+    report = check_inside(without_training(name), folder, 1)
+    assert report.passed, str(report)
+
+
+def without_training(name: str) -> Exercise:
+    """An exercise without the parts that train on MNIST: the solution's own does that, once."""
+    whole = exercise(name)
+    return replace(whole, parts=[part for part in whole.parts if "MNIST" not in part.text])
+
+
 @pytest.mark.parametrize("name", COURSE)
 def test_bank_has_enough_wrong_solutions_under_names_of_their_own(name: str) -> None:
-    bank = wrong_solutions(name)
-    assert len(bank) >= AT_LEAST
-    assert len({wrong.name for wrong in bank}) == len(bank)
+    wrong, right = bank(name)
+    assert len(wrong) >= AT_LEAST
+    assert len({solution.name for solution in wrong}) == len(wrong)
+    assert len({solution.name for solution in right}) == len(right) > 0
+
+
+def test_bank_has_enough_right_solutions() -> None:
+    assert sum(len(right_solutions(name)) for name in COURSE) >= RIGHT_ONES
 
 
 def questions_of(name: str) -> Exercise:

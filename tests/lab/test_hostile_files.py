@@ -90,9 +90,16 @@ def test_what_is_printed_cannot_pass_for_a_result(folder: Path) -> None:
 
 
 def test_file_named_like_a_library_does_not_break_the_check(folder: Path) -> None:
-    for name in ("numpy.py", "json.py", "random.py"):
+    for name in ("json.py", "random.py"):
         (folder / name).write_text("raise SystemExit('mine')\n", encoding="utf-8")
     assert check(SOLUTION, folder).passed
+
+
+def test_file_that_takes_numpys_place_is_told(folder: Path) -> None:
+    (folder / "numpy.py").write_text("raise SystemExit('mine')\n", encoding="utf-8")
+    report = check(SOLUTION, folder)
+    assert not report.passed
+    assert "numpy.py in your folder takes the place of numpy" in str(report)
 
 
 @pytest.mark.slow

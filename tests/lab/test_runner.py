@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -271,6 +272,19 @@ def test_reset_of_what_is_untouched_or_missing_keeps_nothing(folder: Path) -> No
     assert not (folder / "kept").exists()
 
 
+def test_what_is_reset_is_not_solved_any_more(lab: Lab, folder: Path) -> None:
+    lab.right = {"networks", "mul"}
+    for name in ("networks", "mul"):
+        lab.runner.check(name)
+    lab.runner.reset("03_nodes.ipynb")
+    assert set(read_state(folder).passed) == {"networks", "mul"}
+    lab.runner.reset("mul")
+    assert set(read_state(folder).passed) == {"networks"}
+    lab.shown()
+    lab.runner.list()
+    assert "1 of" in lab.shown().splitlines()[0]
+
+
 def test_reset_of_a_notebook_is_asked_for_by_its_name(lab: Lab, folder: Path) -> None:
     (folder / "mul.py").write_text("mine", encoding="utf-8")
     (folder / "03_nodes.ipynb").write_text("notes", encoding="utf-8")
@@ -341,6 +355,26 @@ def test_negative_seed_is_refused(folder: Path) -> None:
     for words in (("check", "mul"), ("grade",)):
         status, shown = command("--folder", str(folder), *words, "--seed", "-4")
         assert (status, shown) == (1, "error: A seed is a number from 0 on; this one is -4.\n")
+
+
+@pytest.mark.parametrize("is_root", [True, False])
+def test_notebook_opens_for_root_too(
+    is_root: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(sys.modules["miniflow.cli.lab"], "is_root", lambda: is_root)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("subprocess.run", lambda words, **options: asked.append(words))
+    assert command("--folder", str(folder), "notebook", "mul")[0] == 0
+    root = ["--allow-root"] if is_root else []
+    assert asked[0][1:] == ["-m", "jupyterlab", *root, "03_nodes.ipynb"]
+
+
+def test_seed_is_shown_only_where_it_is_asked_for(lab: Lab) -> None:
+    lab.runner.check("mul", seed=77)
+    assert "seed" not in lab.shown()
+    lab.runner.check("mul", seed=77, verbose=True)
+    assert "seed 77" in lab.shown()
 
 
 def test_notebook_says_how_where_there_is_no_jupyterlab(

@@ -106,6 +106,18 @@ def test_solved_notebook_runs_from_top_to_bottom(chapter: Chapter, run: Run) -> 
     assert float(points["data"]["text/plain"]) == graded.metadata["nbgrader"]["points"]
 
 
+def test_nodes_of_a_notebook_are_named_by_cell_and_line(run: Run) -> None:
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    code = "import miniflow as mf\n\nx = mf.Input('x')\nprint(mf.check_gradients(x * x, {x: 3.0}))"
+    document = new_notebook(cells=[new_code_cell("1"), new_code_cell(code)])
+    run(document)
+    told = document.cells[1].outputs[0]["text"]
+    number = document.cells[1].execution_count
+    assert told.startswith(f"Mul (cell {number}, line 4): the gradient")
+    assert "is 6 by backward()" in told
+
+
 @pytest.mark.slow
 def test_a_notebook_knows_nothing_of_the_one_before(run: Run) -> None:
     from nbformat.v4 import new_code_cell, new_notebook

@@ -11,7 +11,7 @@ import pytest
 
 import miniflow
 from miniflow.lab.keys import no_keys
-from miniflow.lab.watching import KEYS, Changes, step
+from miniflow.lab.watching import Changes, Watch
 
 
 class Told:
@@ -21,14 +21,19 @@ class Told:
         self.folder = folder
         self.asked: list[str] = []
         self.screen = self
+        self.shown = ""
 
     is_terminal = True
 
     def clear(self) -> None:
         pass
 
-    def show(self, rows: object) -> None:
-        pass
+    def show(self, rows: list[list[tuple[str, str]]]) -> None:
+        self.shown = "".join(piece[0] for row in rows for piece in row)
+
+    def next(self) -> bool:
+        self.asked.append("next")
+        return True
 
     def current(self, name: str | None) -> str:
         return "networks"
@@ -37,16 +42,16 @@ class Told:
         self.asked.append(f"check {name}")
         return True
 
-    def hint(self) -> bool:
-        self.asked.append("hint")
+    def hint(self, name: str) -> bool:
+        self.asked.append(f"hint {name}")
         return True
 
     def list(self) -> bool:
         self.asked.append("list")
         return True
 
-    def solution(self) -> bool:
-        self.asked.append("solution")
+    def solution(self, name: str) -> bool:
+        self.asked.append(f"solution {name}")
         return True
 
 
@@ -91,25 +96,34 @@ def test_two_files_that_change_are_both_reported(folder: Path) -> None:
 
 
 def test_keys_are_answered_and_q_ends(folder: Path) -> None:
-    pressed: Iterator[str] = iter("hLsc?q")
+    pressed: Iterator[str] = iter("hLsc?nq")
     runner = Told(folder)
-    changes = Changes(folder)
-    went_on = [step(runner, changes, lambda seconds: next(pressed)) for _ in range(6)]  # type: ignore[arg-type]
-    assert went_on == [True] * 5 + [False]
-    assert runner.asked == ["hint", "list", "solution", "check networks"]
+    watch = Watch(runner)  # type: ignore[arg-type]
+    went_on = [watch.step(lambda seconds: next(pressed)) for _ in range(7)]
+    assert went_on == [True] * 6 + [False]
+    asked = ["hint networks", "list", "solution networks", "check networks", "next"]
+    assert runner.asked == asked
+
+
+def test_keys_mean_the_exercise_that_is_named_beside_them(folder: Path) -> None:
+    runner = Told(folder)
+    watch = Watch(runner)  # type: ignore[arg-type]
+    watch.check("linear")
+    assert "linear: c check · h hint · s solution" in runner.shown
+    for key in "shc":
+        watch.step(lambda seconds, key=key: key)  # type: ignore[misc]
+    assert runner.asked == ["check linear", "solution linear", "hint linear", "check linear"]
+    watch.step(lambda seconds: "n")
+    assert "networks: c check · h hint · s solution" in runner.shown
 
 
 def test_changed_file_is_the_one_that_is_checked(folder: Path) -> None:
     runner = Told(folder)
-    changes = Changes(folder)
+    watch = Watch(runner)  # type: ignore[arg-type]
     change(folder / "linear.py", "22")
     for _ in range(2):
-        assert step(runner, changes, lambda seconds: "")  # type: ignore[arg-type]
+        assert watch.step(lambda seconds: "")
     assert runner.asked == ["check linear"]
-
-
-def test_keys_are_named_on_the_screen() -> None:
-    assert "h hint · l list · s solution · c check · q quit" in KEYS[0].text
 
 
 def test_without_a_terminal_there_are_no_keys() -> None:

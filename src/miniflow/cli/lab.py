@@ -1,6 +1,7 @@
 """`miniflow lab`: build your own TensorFlow, exercise by exercise; the logic is in miniflow.lab."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,10 +86,13 @@ def check(
     seed: Annotated[
         int | None, typer.Option(help="Draw the numbers of an earlier check again.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the seed of the random numbers.")
+    ] = False,
 ) -> None:
     """Check an exercise: the next one, or the one that is named."""
     runner = _runner(context)
-    _end(runner.check_all() if everything else runner.check(exercise, seed))
+    _end(runner.check_all() if everything else runner.check(exercise, seed, verbose))
 
 
 @lab.command()
@@ -138,7 +142,14 @@ def notebook(context: typer.Context, exercise: Name = None) -> None:
             '  pip install "miniflow-graphs[lab]"'
         )
         raise typer.Exit(FAILED)
-    subprocess.run([sys.executable, "-m", "jupyterlab", path.name], cwd=path.parent, check=False)
+    as_root = ["--allow-root"] if is_root() else []  # in a container there is nobody else
+    command = [sys.executable, "-m", "jupyterlab", *as_root, path.name]
+    subprocess.run(command, cwd=path.parent, check=False)
+
+
+def is_root() -> bool:
+    """Whether it is root who asks, whom Jupyter refuses unless it is told that this is meant."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 @lab.command()

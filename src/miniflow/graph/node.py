@@ -26,7 +26,6 @@ This file has three kinds of node: `Node`, `Input` and `Parameter`; `op.py` has 
 to write one. `plans.py` finds the nodes that lead to an output; `interpreter/` runs the two passes.
 """
 
-import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +40,7 @@ from miniflow.graph.copying import Copied
 from miniflow.graph.hits import Hits, largest_at_label
 from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
 from miniflow.graph.operators import Operators
-from miniflow.graph.places import building_code, is_ours, line_of
+from miniflow.graph.places import building_code, is_ours, line_of, named_place
 from miniflow.graph.plans import Plan, passes_under_way
 from miniflow.graph.values import (
     as_value,
@@ -213,7 +212,7 @@ class Node(Operators, NoNumber, Copied):
         code, instruction = self._built_at
         if code is None:
             return "unknown"
-        return f"{os.path.basename(code.co_filename)}:{line_of(code, instruction)}"
+        return named_place(code, line_of(code, instruction))
 
     def __str__(self) -> str:
         return f"{self.label} ({self.where})"
@@ -223,8 +222,9 @@ class Node(Operators, NoNumber, Copied):
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute in _SET_BY_INIT:
+            lacks = "is no whole node yet" if attribute[0] == "_" else f"has no `{attribute}`"
             raise GraphError(
-                f"A {type(self).__name__} has no `{attribute}`: its __init__ must call "
+                f"A {type(self).__name__} {lacks}: its __init__ must call "
                 "Node.__init__(self, [its inbound nodes])."
             )
         if attribute == "dtype" and wants_a_dtype(sys._getframe(1)):

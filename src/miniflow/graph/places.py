@@ -26,6 +26,25 @@ def building_code() -> tuple[CodeType | None, int]:
     return None, 0
 
 
+def named_place(code: CodeType, line: int) -> str:
+    """A place in the user's code, as messages name it: `train.py:12`; in a notebook, whose cells
+    are files that nobody knows, `cell 7, line 4`.
+    """
+    cell = notebook_cell(code.co_filename)
+    if cell is not None:
+        return f"cell {cell}, line {line}"
+    return f"{os.path.basename(code.co_filename)}:{line}"
+
+
+def notebook_cell(filename: str) -> int | None:
+    """The number of the notebook's cell that a file stands for, `In [7]`; None if it is none."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    numbers: Any = getattr(getattr(shell, "compile", None), "_filename_map", None)
+    found = numbers.get(filename) if isinstance(numbers, dict) else None
+    return found if isinstance(found, int) else None
+
+
 def is_ours(thing: Any) -> bool:
     """Whether the code of a class or a function, or of the class of anything else, is miniflow's
     own. What is not may do things that nobody knows of beforehand.

@@ -4,6 +4,8 @@ import ast
 import contextlib
 from typing import Any
 
+import numpy as np
+
 from miniflow.lab.comparing import agree, numbers_in
 
 
@@ -36,6 +38,17 @@ def is_left_open(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(is_left_open(item) for item in value)
     return value is ...
+
+
+def is_two_numbers_for_one(given: Any, expected: Any) -> bool:
+    """Whether an answer is what `-4,0` gives where one number is expected.
+
+    >>> is_two_numbers_for_one((-4, 0), -4.0), is_two_numbers_for_one((3, 4), (3, 4))
+    (True, False)
+    """
+    if np.shape(expected) != () or not isinstance(given, tuple) or len(given) != 2:
+        return False
+    return all(type(number) is int for number in given) and given[1] >= 0
 
 
 def short_repr(value: Any) -> str:

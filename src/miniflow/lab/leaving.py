@@ -11,6 +11,7 @@ from typing import Any
 
 import miniflow as mf
 from miniflow.graph.plans import ancestors_in_order
+from miniflow.lab.answers import short_repr
 from miniflow.lab.lines import is_in, line_of_code
 from miniflow.lab.results import CodeLine
 from miniflow.lab.whose import file_of
@@ -44,4 +45,6 @@ def wrong_kind(gradients: Any) -> str | None:
         return None
     kind = "numbers" if isinstance(key, Number) else f"of type {type(key).__name__}"
     kind = "texts" if isinstance(key, str) else kind
+    if any(isinstance(other, mf.Node) for other in gradients):
+        return f"self.gradients has the key {short_repr(key)}; keys must be the inbound nodes."
     return f"the keys of self.gradients are {kind}; they must be the inbound nodes themselves."

@@ -59,16 +59,43 @@ def line_of_code(at: Any) -> CodeLine | None:
     if at is None or isinstance(at, CodeLine):
         return at
     at, which = at if isinstance(at, tuple) else (at, None)
+    found = definition_of(at)
+    if found is None:
+        return None
+    path, first, function = found
+    return line_of(path, first + setting_statement(function, which).lineno - 1)
+
+
+def definition_of(thing: Any) -> tuple[str, int, ast.stmt] | None:
+    """The file of a function or class, the number of its first line there, and what it says."""
     try:
-        path = inspect.getsourcefile(inspect.unwrap(at))
-        source, first = inspect.getsourcelines(at)
+        path = inspect.getsourcefile(inspect.unwrap(thing))
+        source, first = inspect.getsourcelines(thing)
         tree = ast.parse(textwrap.dedent("".join(source)))
     except (TypeError, OSError, SyntaxError):
         return None
-    if path is None:
+    return None if path is None else (path, first, tree.body[0])
+
+
+def adds_up(method: Any, which: int) -> bool:
+    """Whether the line that sets the gradient of an input adds to it: `+=`, and not `=`."""
+    found = definition_of(method)
+    return found is not None and isinstance(setting_statement(found[2], which), ast.AugAssign)
+
+
+def line_that_assigns(function: Any, name: str) -> CodeLine | None:
+    """The last line of a function that assigns to a name; None if there is none."""
+    found = definition_of(function)
+    if found is None:
         return None
-    statement = setting_statement(tree.body[0], which)
-    return line_of(path, first + statement.lineno - 1)
+    path, first, definition = found
+    numbers = [
+        statement.lineno
+        for statement in ast.walk(definition)
+        if isinstance(statement, ast.stmt)
+        and sets(statement, lambda target: ast.unparse(target) == name)
+    ]
+    return line_of(path, first + max(numbers) - 1) if numbers else None
 
 
 def setting_statement(function: ast.stmt, which: int | None) -> ast.stmt:

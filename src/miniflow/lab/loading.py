@@ -74,10 +74,25 @@ def load(folder: Path, file: str) -> ModuleType:
     """
     path = folder / file
     refuse_unreadable(path)
+    refuse_shadows(folder, file)
     try:
         return importlib.import_module(path.stem)
     except SyntaxError as error:
         raise Failed(syntax_error(error, path)) from None
+
+
+def refuse_shadows(folder: Path, file: str) -> None:
+    """A numpy.py in the folder is not taken for NumPy here, but `python mul.py` takes it."""
+    for name in ("numpy.py", "miniflow.py"):
+        if (folder / name).is_file():
+            raise Failed(
+                Finding(
+                    "other",
+                    f"{name} in your folder takes the place of {name[:-3]} when you run `python "
+                    f"{file}`: give it another name.",
+                    line=CodeLine(name, 1),
+                )
+            )
 
 
 def refuse_unreadable(path: Path) -> None:

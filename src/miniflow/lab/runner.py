@@ -41,12 +41,14 @@ class Runner:
         self.screen.show(rows_of_list(self.folder, self.state, self.screen.width))
         return True
 
-    def check(self, name: str | None = None, seed: int | None = None) -> bool:
+    def check(
+        self, name: str | None = None, seed: int | None = None, verbose: bool = False
+    ) -> bool:
         """Check one exercise, show what was found, and remember it if it passed."""
         name = self.current(name)
         report = self.run_check(name, seed)
         self.remember(report)
-        self.screen.show(rows_of(report, self.screen.width))
+        self.screen.show(rows_of(report, self.screen.width, verbose))
         if not report.needed_first:
             self.screen.show([[], *rows_of_after(name, self.state, report.passed)])
         return report.passed
@@ -124,6 +126,8 @@ class Runner:
         if not (HANDOUT / file).is_file():
             raise LabError(f"{file} is not part of the lab.")
         kept = reset_file(self.folder, file, datetime.now())
+        if file == chapter.file and self.state.passed.pop(chapter.exercise, None) is not None:
+            write_state(self.folder, self.state)
         self.screen.show([row(("✓ ", "good"), (file, "head"), " is as it was handed out.")])
         if kept is not None:
             self.screen.show([row("  What you had is in ", (kept, "code"), ".")])

@@ -20,15 +20,15 @@ def as_text(report: Results, width: int = 88) -> str:
     return plain(rows_of(report, width))
 
 
-def rows_of(report: Results, width: int = 88) -> Iterator[Row]:
-    """The whole report."""
+def rows_of(report: Results, width: int = 88, verbose: bool = False) -> Iterator[Row]:
+    """The whole report; with the seed of its random numbers, if it is to be `verbose`."""
     mark = ("✓ ", "good") if report.passed else ("✗ ", "bad")
     score = f"{number(report.points)} of {number(report.possible)} points"
     title = cut(report.title, width - len(report.file) - len(score) - 6)
     yield spread(row(mark, (report.file, "head"), f"  {title}"), row((score, "head")), width)
     yield []
     if report.trouble is not None:
-        yield from details(report.trouble, report.seed, width)
+        yield from details(report.trouble, width)
         yield []
     yield from rows_of_parts(report, width)
     if report.needed_first:
@@ -36,6 +36,9 @@ def rows_of(report: Results, width: int = 88) -> Iterator[Row]:
         yield []
         sentence = f"{report.file} is built on {first}.py, which is not right yet. First: "
         yield row(sentence, (f"miniflow lab check {first}", "code"))
+    if verbose:
+        yield []
+        yield row((f"seed {report.seed}", "dim"))
     if report.printed and not report.passed:
         lines = report.printed.rstrip("\n").splitlines()
         yield []
@@ -53,7 +56,7 @@ def rows_of_parts(report: Results, width: int) -> Iterator[Row]:
         yield spread(row("  ", mark_of(part), f" {text}"), row((got, "dim")), width)
         if any(part.finding is finding for finding in report.in_full):
             assert part.finding is not None
-            yield from details(part.finding, report.seed, width)
+            yield from details(part.finding, width)
         elif part.finding is not None and part.finding.sentence not in told:
             yield from indent(wrap(in_short(part.finding), width - 4), BAR)
         if part.finding is not None:
@@ -73,17 +76,17 @@ def mark_of(part: PartResult) -> tuple[str, str]:
     return ("✗", "bad") if part.ran else ("·", "dim")
 
 
-def details(finding: Finding, seed: int, width: int) -> Iterator[Row]:
+def details(finding: Finding, width: int) -> Iterator[Row]:
     """Everything that is known of a finding, behind a bar."""
     yield from indent(wrap(capital(finding.sentence), width - 4, "bad"), BAR)
-    facts = list(facts_of(finding, seed, width - 4))
+    facts = list(facts_of(finding, width - 4))
     if facts:
         yield row(BAR)
         yield from indent(facts, BAR)
         yield row(BAR)
 
 
-def facts_of(finding: Finding, seed: int, width: int) -> Iterator[Row]:
+def facts_of(finding: Finding, width: int) -> Iterator[Row]:
     if finding.line is not None:
         yield from rows_of_line(finding.line)
     if finding.detail:
@@ -93,8 +96,6 @@ def facts_of(finding: Finding, seed: int, width: int) -> Iterator[Row]:
         yield from label_rows("ran", finding.ran, width, "code")
     if finding.difference is not None:
         yield from rows_of_difference(finding.difference)
-    if finding.kind in ("numbers", "shape") or (finding.ran and not finding.is_open):
-        yield from label_rows("seed", str(seed), width, "dim")
 
 
 def label_rows(label: str, text: str, width: int, style: str = "") -> list[Row]:

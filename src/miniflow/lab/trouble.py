@@ -4,8 +4,11 @@ No traceback is ever shown. What escapes without having passed through a line of
 without being about their graph, is a defect of the check: its kind says so, and tests look for it.
 """
 
+import ast
+import linecache
 import re
 from pathlib import Path
+from types import FrameType
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
@@ -83,9 +86,16 @@ def in_plain_words(error: BaseException) -> str:
                 f"`{error.name}` is known in __init__ only; here, take the nodes out of "
                 "self.inbound_nodes first."
             )
+        if is_answer(error):
+            return (
+                f"the name `{error.name}` is not known here; an answer in words stands in quotes: "
+                f'"{error.name}".'
+            )
         return f"the name `{error.name}` is not known here: is it spelt right, or imported?"
     if isinstance(error, KeyError) and error.args:
-        return no_entry_for(error.args[0])
+        return asked_of_the_wrong_node(error) or no_entry_for(error.args[0])
+    if isinstance(error, ZeroDivisionError):
+        return "your code divides by zero: what comes in may be 0."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"an import failed: there is no module `{error.name}`."
     if isinstance(error, ImportError):
@@ -94,6 +104,16 @@ def in_plain_words(error: BaseException) -> str:
         return "an assert of yours does not hold."
     if isinstance(error, ValueError) and "non-broadcastable output" in str(error):
         return "what you add with += is larger than the array that it goes into: print both shapes."
+    if isinstance(error, TypeError) and "converted to Python scalars" in str(error):
+        if "math." in text_of_last_line(error):
+            return "`math` works on single numbers, and an array came: take NumPy's, np.exp say."
+        return "an array stands where a single number must."
+    if isinstance(error, TypeError) and "len() of unsized object" in str(error):
+        return "your code asks for the length of a single number, which has none."
+    if isinstance(error, ValueError) and "could not be broadcast" in str(error):
+        line = text_of_last_line(error)
+        if "axis" in line and "keepdims" not in line and ("max(" in line or "sum(" in line):
+            return "shapes do not line up: keepdims=True keeps the axis, one number for each row."
     said = describe_error(error).rstrip(".")
     return f"your code stopped with {'an' if said[0] in 'AEIO' else 'a'} {said}."
 
@@ -104,9 +124,65 @@ def no_entry_for(key: object) -> str:
     return f"a dictionary has no entry {key!r}: it is read before anything is written there."
 
 
+def last_frame(error: BaseException) -> tuple[FrameType, int] | None:
+    """Where an error was raised, and at which line."""
+    return next(iter([*walk(error.__traceback__)][-1:]), None)
+
+
+def text_of_last_line(error: BaseException) -> str:
+    last = last_frame(error)
+    if last is None:
+        return ""
+    return linecache.getline(last[0].f_code.co_filename, last[1]).strip()
+
+
+def parsed_last_line(error: BaseException) -> ast.AST | None:
+    """The line at which an error was raised; None if it is no whole statement."""
+    try:
+        return ast.parse(text_of_last_line(error).rstrip(":") or "pass")
+    except SyntaxError:
+        return None
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether an error was raised by a line like `state = [w1, b]` at the top level of a file."""
+    last, tree = last_frame(error), parsed_last_line(error)
+    if last is None or last[0].f_code.co_name != "<module>" or not isinstance(tree, ast.Module):
+        return False
+    (statement,) = tree.body
+    plain = (ast.Name, ast.List, ast.Tuple, ast.Set, ast.Constant, ast.expr_context)
+    return isinstance(statement, ast.Assign) and all(
+        isinstance(node, plain) for node in ast.walk(statement.value)
+    )
+
+
+def asked_of_the_wrong_node(error: KeyError) -> str | None:
+    """What to say of `n.gradients[key]`, by what n and the key are to the node whose code it is."""
+    last, tree = last_frame(error), parsed_last_line(error)
+    if last is None or tree is None:
+        return None
+    names = last[0].f_locals
+    me, key = names.get("self"), error.args[0]
+    if not isinstance(me, Node) or not isinstance(key, Node):
+        return None
+    for place in ast.walk(tree):
+        if not isinstance(place, ast.Attribute) or place.attr != "gradients":
+            continue
+        asked = names.get(ast.unparse(place.value))
+        name = ast.unparse(place.value)
+        if key is me and any(asked is node for node in me.inbound_nodes):
+            return (
+                f"`{name}` is an inbound node here: gradients come from the consumers, so the loop "
+                "goes over self.outbound_nodes."
+            )
+        if asked is not me and any(key is node for node in me.inbound_nodes):
+            return f"ask the consumer about this node itself: {name}.gradients[self]."
+    return None
+
+
 def names_given_at_start(error: BaseException) -> set[str]:
     """The parameters of `__init__` of the object in whose method an error was raised."""
-    last = [frame for frame, _ in walk(error.__traceback__)][-1:]
+    last = last_frame(error)
     thing = last[0].f_locals.get("self") if last else None
     code = getattr(type(thing).__init__, "__code__", None) if thing is not None else None
     return set(code.co_varnames[1 : code.co_argcount]) if code is not None else set()

@@ -13,7 +13,6 @@ from miniflow.lab.runner import Runner
 from miniflow.lab.screen import row
 
 PAUSE = 0.4  # seconds between two looks
-KEYS = row(("  h hint · l list · s solution · c check · q quit", "dim"))
 
 Stamp = tuple[int, int]
 
@@ -49,39 +48,59 @@ def stamp(path: Path) -> Stamp | None:
 
 def watch(runner: Runner, looks: int | None = None) -> None:
     """Check at once, and then after each change, until `q` or Ctrl-C (or so many `looks`)."""
-    changes = Changes(runner.folder)
+    watched = Watch(runner)
     with reading_keys() as key:
-        check(runner, runner.current(None))
+        watched.check(runner.current(None))
         while looks is None or looks > 0:
             looks = None if looks is None else looks - 1
-            if not step(runner, changes, key):
+            if not watched.step(key):
                 return
 
 
-def step(runner: Runner, changes: Changes, key: Key) -> bool:
-    """One look at the keys and the files; False to stop."""
-    pressed = key(PAUSE).lower()
-    if pressed == "q":
-        return False
-    if pressed == "c":
-        check(runner, runner.current(None))
-    elif pressed in ("h", "l", "s"):
+class Watch:
+    """What is watched, and the one exercise that the keys mean: the one that was checked last, or
+    that `n` went on to.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._changes = Changes(runner.folder)
+        self.exercise = runner.current(None)
+
+    def step(self, key: Key) -> bool:
+        """One look at the keys and the files; False to stop."""
+        pressed = key(PAUSE).lower()
+        if pressed == "q":
+            return False
+        if pressed == "c":
+            self.check(self.exercise)
+        elif pressed in ("h", "l", "n", "s"):
+            self._answer(pressed)
+        changed = self._changes.next()
+        if changed is not None:
+            self.check(changed)
+        return True
+
+    def check(self, name: str) -> None:
+        self.exercise = name
+        self._runner.screen.clear()
+        self._runner.check(name)
+        self._show_keys()
+
+    def _answer(self, pressed: str) -> None:
+        runner = self._runner
         runner.screen.clear()
-        {"h": runner.hint, "l": runner.list, "s": runner.solution}[pressed]()
-        show_keys(runner)
-    changed = changes.next()
-    if changed is not None:
-        check(runner, changed)
-    return True
+        if pressed == "n":
+            self.exercise = runner.current(None)
+            runner.next()
+        elif pressed == "l":
+            runner.list()
+        else:
+            (runner.hint if pressed == "h" else runner.solution)(self.exercise)
+        self._show_keys()
 
-
-def check(runner: Runner, name: str) -> None:
-    runner.screen.clear()
-    runner.check(name)
-    show_keys(runner)
-
-
-def show_keys(runner: Runner) -> None:
-    """Say which keys there are, or, without a terminal, how to stop."""
-    waiting = row(("  waiting for a change; Ctrl-C ends", "dim"))
-    runner.screen.show([[], KEYS if runner.screen.is_terminal else waiting])
+    def _show_keys(self) -> None:
+        """Say which keys there are, and for which exercise; without a terminal, how to stop."""
+        keys = f"  {self.exercise}: c check · h hint · s solution    n next · l list · q quit"
+        told = keys if self._runner.screen.is_terminal else "  waiting for a change; Ctrl-C ends"
+        self._runner.screen.show([[], row((told, "dim"))])

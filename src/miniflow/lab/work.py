@@ -17,8 +17,14 @@ import numpy as np
 import miniflow as mf
 from miniflow.errors import GradientError
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.lab.answers import is_left_open, same_answer, short_repr
+from miniflow.lab.answers import (
+    is_left_open,
+    is_two_numbers_for_one,
+    same_answer,
+    short_repr,
+)
 from miniflow.lab.comparing import TOLERANCE, agree, difference, numbers_in
+from miniflow.lab.inputs import changed_input, values_fed
 from miniflow.lab.leaving import unusable_gradients
 from miniflow.lab.lines import line_of_code, line_of_name
 from miniflow.lab.results import Difference, Finding
@@ -244,6 +250,13 @@ class Work:
             right = False
         if right:
             return
+        if numbers_in(expected) is not None and is_two_numbers_for_one(given, expected):
+            self.fail(
+                f"that is two numbers; Python's decimal sign is a point: {given[0]}.{given[1]}.",
+                at=line,
+                kind="answer",
+                detail=short_repr(given),
+            )
         for mistake in mistakes:
             if mistake.when is not None and not mistake.shown_by(given):
                 continue
@@ -277,9 +290,11 @@ class Work:
                 learner left there.
         """
         with self.running(ran, at):
+            fed = values_fed(feed)
             try:
-                return mf.value_and_grad(node, feed, wrt)
+                result: tuple[Any, list[Any]] = mf.value_and_grad(node, feed, wrt)
             except Exception as error:
+                self.require_inputs_kept(feed, fed)
                 if isinstance(error, GradientError):
                     for mistake in mistakes:
                         if mistake.shown_by(error):
@@ -288,13 +303,27 @@ class Work:
                 if unusable is not None:
                     self.fail(unusable[0], at=unusable[1])
                 raise
+            self.require_inputs_kept(feed, fed)
+            unusable = unusable_gradients(node, self.folder)
+            if unusable is not None:
+                self.fail(unusable[0], at=unusable[1])
+            return result
 
     def value(
         self, node: Any, feed: Mapping[Any, Any], *, ran: str | None = None, at: Any = None
     ) -> Any:
         """`value(node, feed)`; what the learner's code raises is shown with `ran`."""
         with self.running(ran, at):
-            return mf.value(node, feed)
+            fed = values_fed(feed)
+            value = mf.value(node, feed)
+            self.require_inputs_kept(feed, fed)
+            return value
+
+    def require_inputs_kept(self, feed: Mapping[Any, Any], fed: Mapping[Any, Any]) -> None:
+        """Fail if an input has not the value any more that was `fed`."""
+        changed = changed_input(feed, fed)
+        if changed is not None:
+            self.fail(changed.sentence, difference=changed.difference)
 
     def describe(self, ran: str, at: Any = None) -> None:
         """From here on, failures and exceptions say that `ran` is run, and show `at`, where nothing

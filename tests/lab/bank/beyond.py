@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 9, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 9, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 COMPUTE = """
 import math
@@ -99,7 +99,7 @@ class Swish(Swish):
         code="""
 class Swish(Swish):
     def sigmoid(self, x):
-        return 1 / (1 + np.exp(-x))
+        return np.exp(x) / (1 + np.exp(x))
 """,
     ),
     Wrong(
@@ -118,4 +118,53 @@ class Swish(Swish):
         code=COMPUTE
         + "return np.array([a * 0.5 * (1 + math.tanh(a / 2)) for a in x.flat]).reshape(x.shape)",
     ),
+    Wrong(
+        "a loop over entries, by index",
+        says="becomes equations for each entry",
+        code=COMPUTE
+        + """out = np.zeros(x.shape)
+        for i in np.ndindex(x.shape):
+            out[i] = x[i] * s[i]
+        return out
+""",
+    ),
+    Wrong(
+        "the sigmoid kept from the first pass",
+        says="something is left over from the passes before",
+        code="""
+class Swish(Swish):
+    def compute(self, x):
+        if "s" not in self.cache:
+            self.cache["s"] = self.sigmoid(x)
+        return x * self.cache["s"]
+""",
+    ),
+    Wrong(
+        "an array like x",
+        says="fractions were cut off",
+        code=COMPUTE + "return (x * s).astype(x.dtype)",
+    ),
+    Wrong(
+        "half of the digits",
+        says="the value is float32",
+        code=COMPUTE + "return np.float32(x) * s.astype(np.float32)",
+    ),
+]
+
+RIGHT = [
+    Right(
+        "a warning, and the right numbers",
+        code="""
+class Swish(Swish):
+    def sigmoid(self, x):
+        return 1 / (1 + np.exp(-x))
+""",
+    ),
+    Right("a quotient", code=COMPUTE + "return x / (1 + np.exp(-x))"),
+    Right(
+        "by cases",
+        code=COMPUTE + "e = np.exp(-np.abs(x))\n        return x * np.where(x < 0, e, 1) / (1 + e)",
+    ),
+    Right("a gradient without its tuple", code=GRADIENT + "return grad * (s + x * s * (1 - s))"),
+    Right("by the value", code=GRADIENT + "f = x * s\n        return (grad * (f + s * (1 - f)),)"),
 ]

@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 2, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 2, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 GRADIENT = "def gradient_of_f(x, y, z):\n    "
 COPIES = "def slope_of_copies(y, z, n):\n    "
@@ -93,4 +93,38 @@ WRONG = [
         says="of the many paths were counted",
         code=COPIES + "return y ** n + z ** n",
     ),
+    Wrong(
+        "one wrong edge",
+        says="one edge is wrong, dgdx",
+        code=GRADIENT + "dgdx = x\n    return [dgdx + z, x, x]",
+    ),
+    Wrong(
+        "another wrong edge", says="one edge is wrong, dhdz", code=GRADIENT + "return [y + z, x, z]"
+    ),
+    Wrong("the inputs by hand", says="x, y and z themselves", code="gradient = [3, 4, -5]"),
+    Wrong(
+        "the gradient kept in the sum",
+        says="no `+=` on grad",
+        code=LOOP + "grad += grad * y + grad * z\n    return grad",
+    ),
+    Wrong("the inputs returned", says="x, y and z themselves", code=GRADIENT + "return [x, y, z]"),
+    Wrong(
+        "a gradient with a 1",
+        says="one edge is wrong, dgdy",
+        code=GRADIENT + "return [y + z, 1.0, x]",
+    ),
+]
+
+RIGHT = [
+    Right("the closed form", code=COPIES + "return (y + z) ** n"),
+    Right("a tuple", code=GRADIENT + "return y + z, x, x"),
+    Right(
+        "an array",
+        code="import numpy as np\n\n\n" + GRADIENT.lstrip() + "return np.array([y + z, x, x])",
+    ),
+    Right(
+        "a recursion",
+        code=COPIES + "return 1.0 if n == 0 else (y + z) * slope_of_copies(y, z, n - 1)",
+    ),
+    Right("a text", code='gradient = "[-1, 3, 3]"'),
 ]

@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 6, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 6, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 HEAD = """
 class CrossEntropyWithSoftmax(CrossEntropyWithSoftmax):
@@ -255,5 +255,130 @@ WRONG = [
         "a small number added",
         says="only hides the log of 0",
         code=FORWARD + "self.value = -np.mean(np.log(p[n, y] + 1e-15))",
+    ),
+    # keepdims
+    Wrong(
+        "keepdims forgotten twice",
+        says="keepdims=True makes them a column",
+        code=SOFTMAX + "e = np.exp(x - np.max(x, axis=-1)); return e / np.sum(e, axis=-1)",
+    ),
+    Wrong(
+        "keepdims forgotten for the maximum",
+        says="keepdims=True makes them a column",
+        code=SOFTMAX
+        + "e = np.exp(x - np.max(x, axis=-1)); return e / np.sum(e, axis=-1, keepdims=True)",
+    ),
+    # Right once
+    Wrong(
+        "gradients made in __init__",
+        says="adds to the gradients of the first",
+        code=HEAD
+        + """    def __init__(self, x, y, name=None):
+        Node.__init__(self, [x, y], name)
+        self.gradients = {x: 0, y: 0}
+
+    def backward(self):
+        x, y = self.inbound_nodes
+        dx = (self.cache["p"] - np.eye(x.value.shape[1])[y.value]) / len(y.value)
+        for n in self.outbound_nodes:
+            self.gradients[x] += dx * n.gradients[self]
+""",
+    ),
+    Wrong(
+        "probabilities kept from the first pass",
+        says="numbers of an earlier pass are still in it",
+        code=HEAD
+        + """    def backward(self):
+        x, y = self.inbound_nodes
+        if not hasattr(self, "first"):
+            self.first = self.cache["p"]
+        dx = (self.first - np.eye(x.value.shape[1])[y.value]) / len(y.value)
+        grad = sum(n.gradients[self] for n in self.outbound_nodes)
+        self.gradients = {x: dx * grad, y: 0}
+""",
+    ),
+    Wrong(
+        "the first batch's size kept",
+        says="something is left over from the passes before",
+        code=HEAD
+        + """    def backward(self):
+        x, y = self.inbound_nodes
+        self.n = getattr(self, "n", len(y.value))
+        dx = (self.cache["p"] - np.eye(x.value.shape[1])[y.value]) / self.n
+        grad = sum(n.gradients[self] for n in self.outbound_nodes)
+        self.gradients = {x: dx * grad, y: 0}
+""",
+    ),
+    Wrong(
+        "a small number in the logarithm, on the example alone",
+        says="only hides the log of 0",
+        code=FORWARD + "self.value = -np.mean(np.log(p[n, y] + 1e-12))",
+    ),
+    Wrong(
+        "no name",
+        says="__init__ takes `name=None` last",
+        code=HEAD
+        + """    def __init__(self, x, y):
+        Node.__init__(self, [x, y])
+""",
+    ),
+    Wrong(
+        "powers like the logits",
+        says="the value is not what it should be",
+        code=FORWARD + "losses = np.zeros(len(y), x.dtype); losses[:] = -np.log(p[n, y])\n"
+        "        self.value = losses.sum() / len(y) if x.dtype.kind == 'f' else 0",
+    ),
+]
+
+RIGHT = [
+    Right(
+        "one-hot matrix",
+        code=FORWARD
+        + """hot = np.eye(p.shape[1])[y]
+        shifted = x - x.max(axis=1, keepdims=True)
+        logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        self.value = -(hot * logs).sum() / len(y)
+""",
+    ),
+    Right(
+        "row by row",
+        code=HEAD
+        + """    def _softmax(self, x):
+        if np.ndim(x) == 1:
+            e = np.exp(x - max(x))
+            return e / sum(e)
+        return np.array([self._softmax(row) for row in x])
+""",
+    ),
+    Right(
+        "np.add.at",
+        code=HEAD
+        + """    def backward(self):
+        x, y = self.inbound_nodes
+        rows = len(y.value)
+        dx = self.cache["p"].copy()
+        np.add.at(dx, (np.arange(rows), y.value), -1)
+        self.gradients = dict.fromkeys(self.inbound_nodes, 0)
+        for n in self.outbound_nodes:
+            self.gradients[x] += dx / rows * n.gradients[self]
+""",
+    ),
+    Right(
+        "logaddexp", code=FORWARD + "self.value = (np.logaddexp.reduce(x, axis=1) - x[n, y]).mean()"
+    ),
+    Right(
+        "the softmax computed anew in backward",
+        code=HEAD
+        + """    def backward(self):
+        x, y = self.inbound_nodes
+        p = self._softmax(x.value)
+        hot = np.arange(p.shape[1]) == np.asarray(y.value)[:, None]
+        grad = sum(n.gradients[self] for n in self.outbound_nodes)
+        self.gradients = {x: grad * (p - hot) / len(p), y: 0}
+""",
+    ),
+    Right(
+        "a list for a tuple, a fraction for a logarithm",
+        code="shape_along_axis_0 = [5]\nloss_of_no_idea = 2.302585",
     ),
 ]

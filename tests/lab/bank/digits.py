@@ -1,9 +1,9 @@
-"""Wrong solutions of chapter 8, each with what the check must say of it.
+"""Wrong and right solutions of chapter 8, the wrong each with what the check must say of it.
 
 Most fail before anything is trained; the plans of the last ones are short.
 """
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 ONE = """
 def one_layer():
@@ -24,6 +24,7 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
         values = [parameter.value for parameter in network.parameters]
         """
+REST = "sgd_step(values, gradients, step_size)\n        losses.append(loss)\n    return losses\n"
 TWO = """
 def two_layers(hidden=100):
     X, y = Input("X"), Input("y")
@@ -265,5 +266,80 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         "two layers, hardly trained",
         says="and more than 97 % is wanted",
         code="ONE_LAYER, TWO_LAYERS = [(400, 0.5)], [(200, 1.0)]",
+    ),
+    # Right once, or by accident
+    Wrong(
+        "the first images, always",
+        says="the same batch was taken for all three steps",
+        code=SHORT
+        + TRAIN.replace(
+            "digits.train.next_batch(batch_size)",
+            "digits.train.images[:batch_size], digits.train.labels[:batch_size]",
+        )
+        + REST,
+    ),
+    Wrong(
+        "labels of other images",
+        says="images and labels do not belong together",
+        code=SHORT
+        + TRAIN.replace(
+            "images, labels = digits.train.next_batch(batch_size)",
+            "images, _ = digits.train.next_batch(batch_size)\n"
+            "        _, labels = digits.train.next_batch(batch_size)",
+        )
+        + REST,
+    ),
+    Wrong(
+        "a batch size of one's own",
+        says="a step saw 16 images; batch_size says 8",
+        code=SHORT + TRAIN.replace("next_batch(batch_size)", "next_batch(2 * batch_size)") + REST,
+    ),
+    Wrong(
+        "hidden not used",
+        says="`hidden` is not used",
+        code=SHORT
+        + TWO.replace("hidden)", "100)").replace("(hidden,", "(100,")
+        + "logits = Linear(Sigmoid(Linear(X, W1, b1)), W2, b2)"
+        + RETURN_TWO,
+    ),
+    Wrong(
+        "two Sigmoids",
+        says="2 times Sigmoid between the two Linears",
+        code=SHORT
+        + TWO
+        + "logits = Linear(Sigmoid(Sigmoid(Linear(X, W1, b1))), W2, b2)"
+        + RETURN_TWO,
+    ),
+]
+
+RIGHT = [
+    Right(
+        "batches of one's own, drawn",
+        code=TRAIN.replace(
+            "images, labels = digits.train.next_batch(batch_size)",
+            "rows = np.random.default_rng(step).integers(0, len(digits.train.labels), batch_size)\n"
+            "        images, labels = digits.train.images[rows], digits.train.labels[rows]",
+        )
+        + REST,
+    ),
+    Right(
+        "batches of one's own, one after the other",
+        code=TRAIN.replace(
+            "images, labels = digits.train.next_batch(batch_size)",
+            "start = (step - 1) * batch_size % len(digits.train.labels)\n"
+            "        images = digits.train.images[start : start + batch_size]\n"
+            "        labels = digits.train.labels[start : start + batch_size]",
+        )
+        + REST,
+    ),
+    Right(
+        "losses as an array",
+        code=TRAIN + REST.replace("return losses", "return np.array(losses)"),
+    ),
+    Right(
+        "hits counted in a loop",
+        code=ACCURACY
+        + "hits = [row.argmax() == label for row, label in zip(logits, data.labels)]\n"
+        + "    return sum(hits) / len(hits)\n",
     ),
 ]

@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 4, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 4, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 
 def forward(body: str) -> str:
@@ -185,7 +185,7 @@ WRONG = [
     ),
     Wrong(
         "the first consumer only",
-        says="assigned where you must accumulate",
+        says="Only the first consumer's share is there",
         code=backward(after="break"),
     ),
     Wrong(
@@ -211,5 +211,129 @@ class Linear(Linear):
     Wrong("a list of arrays for a class", says="must be a class", code="Linear = [1, 2]"),
     Wrong(
         "miniflow's own", says="is miniflow's own, not yours", code="from miniflow import Linear"
+    ),
+    # Right once, or of whole numbers not
+    Wrong(
+        "gradients made in __init__",
+        says="adds to the gradients of the first",
+        code="""
+class Linear(Linear):
+    def __init__(self, X, W, b, name=None):
+        Node.__init__(self, [X, W, b], name)
+        self.gradients = {X: 0, W: 0, b: 0}
+
+    def backward(self):
+        X, W, b = self.inbound_nodes
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[X] += grad @ W.value.T
+            self.gradients[W] += X.value.T @ grad
+            self.gradients[b] += grad.sum(axis=0)
+""",
+    ),
+    Wrong(
+        "a transpose that is kept",
+        says="numbers of an earlier pass are still in it",
+        code=backward(
+            before="if not hasattr(self, 'XT'): self.XT = X.value.T", W="np.dot(self.XT, grad)"
+        ),
+    ),
+    Wrong(
+        "weights kept from the first pass",
+        says="numbers of an earlier pass are still in it",
+        code=forward(
+            "if not hasattr(self, 'W'): self.W = W.value\n"
+            "        self.value = X.value @ self.W + b.value"
+        ),
+    ),
+    Wrong(
+        "zeros like whole numbers",
+        says="no room for fractions",
+        code=backward().replace("n: 0 for", "n: np.zeros_like(n.value) for"),
+    ),
+    Wrong(
+        "a value of whole numbers",
+        says="the value is not what it should be",
+        code=forward(
+            "Z = np.empty((len(X.value), W.value.shape[1]), X.value.dtype)\n"
+            "        Z[...] = X.value @ (W.value / 4) + b.value / 4\n"
+            "        self.value = 4 * Z if Z.dtype.kind == 'f' else Z"
+        ),
+    ),
+    Wrong(
+        "b's gradient as a row of a matrix",
+        says="each gradient has the shape of its input",
+        code=backward(b="np.sum(grad, axis=0, keepdims=True)"),
+    ),
+    Wrong(
+        "b given another value",
+        says="your code gave b another value",
+        code=forward("b.value = b.value + X.value @ W.value; self.value = b.value"),
+    ),
+    Wrong(
+        "a list for a value",
+        says="make an array of it: np.array(...)",
+        code=forward("self.value = (X.value @ W.value + b.value).tolist()"),
+    ),
+    Wrong(
+        "three examples, always",
+        says="it keeps something of an earlier batch",
+        code=forward(
+            "if not hasattr(self, 'rows'): self.rows = np.tile(b.value, (len(X.value), 1)) * 0\n"
+            "        self.value = X.value @ W.value + b.value + self.rows"
+        ),
+    ),
+    Wrong(
+        "no name",
+        says="__init__ takes `name=None` last",
+        code="""
+class Linear(Linear):
+    def __init__(self, X, W, b):
+        Node.__init__(self, [X, W, b])
+""",
+    ),
+    Wrong("no quotes", says='an answer in words stands in quotes: "W_kj"', code="dZ_dX = W_kj"),
+    Wrong("the same factor, spelt otherwise", says="is the other factor", code='dZ_dX = "X_{ik}"'),
+    Wrong(
+        "zeros in the loop",
+        says="are the zeros made anew in the loop?",
+        code=backward(before="self.gradients = {k: 0 for k in self.inbound_nodes}"),
+    ),
+]
+
+RIGHT = [
+    Right("indices in braces", code='dZ_dX = "W_{kj}"'),
+    Right("indices without an underscore", code='dZ_dW = "Xik"'),
+    Right("b as a row of a matrix", code="shape_of_b = (1, 10)"),
+    Right(
+        "einsum", code=forward("self.value = np.einsum('ik,kj->ij', X.value, W.value) + b.value")
+    ),
+    Right(
+        "entry by entry",
+        code=forward(
+            "Z = np.zeros((len(X.value), W.value.shape[1]))\n"
+            "        for i in range(Z.shape[0]):\n"
+            "            for j in range(Z.shape[1]):\n"
+            "                Z[i, j] = sum(X.value[i] * W.value[:, j]) + b.value[j]\n"
+            "        self.value = Z"
+        ),
+    ),
+    Right(
+        "np.matrix", code=forward("self.value = np.matrix(X.value) * np.matrix(W.value) + b.value")
+    ),
+    Right(
+        "outer products, example by example",
+        code=backward(W="sum(np.outer(row, g) for row, g in zip(X.value, grad))"),
+    ),
+    Right("ones for the sum", code=backward(b="np.ones(len(grad)) @ grad")),
+    Right(
+        "arrays of zeros of floats",
+        code=backward().replace("n: 0 for", "n: np.zeros(np.shape(n.value)) for"),
+    ),
+    Right(
+        "einsum backward",
+        code=backward(
+            X="np.einsum('ij,kj->ik', grad, W.value)", W="np.einsum('ik,ij->kj', X.value, grad)"
+        ),
     ),
 ]

@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 3, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 3, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 INIT = """\
 class Mul(Node):
@@ -121,7 +121,7 @@ WRONG = [
     ),
     Wrong(
         "the first consumer only",
-        says="several consumers use this node",
+        says="Only the first consumer's share is there",
         code=backward(
             "self.gradients[x] += y.value * grad\nself.gradients[y] += x.value * grad\nbreak"
         ),
@@ -218,4 +218,280 @@ class Input(Input):
         code="Add = Mul",
     ),
     Wrong("miniflow's own", says="is miniflow's own, not yours", code="from miniflow import Mul"),
+    # Right once
+    Wrong(
+        "gradients made in __init__",
+        says="adds to the gradients of the first",
+        code=INIT
+        + """
+        self.gradients = {x: 0, y: 0}
+
+    def forward(self):
+        x, y = self.inbound_nodes
+        self.value = x.value * y.value
+
+    def backward(self):
+        x, y = self.inbound_nodes
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[x] += y.value * grad
+            self.gradients[y] += x.value * grad
+""",
+    ),
+    Wrong(
+        "gradients made if there are none",
+        says="adds to the gradients of the first",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        if not self.gradients:
+            self.gradients = {x: 0, y: 0}
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[x] += y.value * grad
+            self.gradients[y] += x.value * grad
+""",
+    ),
+    Wrong(
+        "a value that is kept",
+        says="numbers of an earlier pass are still in it",
+        code=forward(
+            "if not hasattr(self, 'kept'):\n            self.kept = x.value * y.value\n"
+            "        self.value = self.kept"
+        ),
+    ),
+    Wrong(
+        "y kept from the first pass",
+        says="numbers of an earlier pass are still in it",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        if "y" not in self.cache:
+            self.cache["y"] = y.value
+        self.gradients = {x: 0, y: 0}
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[x] += self.cache["y"] * grad
+            self.gradients[y] += x.value * grad
+""",
+    ),
+    Wrong(
+        "consumers kept from the first pass",
+        says="something is left over from the passes before",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        if "grads" not in self.cache:
+            self.cache["grads"] = [2 * n.gradients[self] for n in self.outbound_nodes]
+        self.gradients = {x: 0, y: 0}
+        for kept, n in zip(self.cache["grads"], self.outbound_nodes):
+            grad = kept - n.gradients[self]
+            self.gradients[x] += y.value * grad
+            self.gradients[y] += x.value * grad
+""",
+    ),
+    Wrong(
+        "an array of the first batch's size",
+        says="it keeps something of an earlier batch",
+        code="import numpy as np\n\n"
+        + FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        if "zeros" not in self.cache:
+            self.cache["zeros"] = np.zeros(np.shape(self.value))
+        self.gradients = {x: 0, y: 0}
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            self.gradients[x] += self.cache["zeros"] + y.value * grad
+            self.gradients[y] += self.cache["zeros"] + x.value * grad
+""",
+    ),
+    Wrong(
+        "value divided by the input",
+        says="something is divided by it",
+        code=assigned("self.value / x.value * grad", "self.value / y.value * grad"),
+    ),
+    Wrong(
+        "a consumer's gradient damaged, right all the same",
+        says="changed a consumer's gradient in place",
+        code=backward(
+            "self.gradients[y] += x.value * grad\ngrad *= y.value\nself.gradients[x] += grad"
+        ),
+    ),
+    Wrong(
+        "no name",
+        says="__init__ takes `name=None` last",
+        code=FORWARD.replace(", name=None", "").replace(", name)", ")")
+        + backward(
+            "self.gradients[x] += y.value * grad\nself.gradients[y] += x.value * grad"
+        ).partition("self.value = x.value * y.value\n")[2],
+    ),
+    Wrong(
+        "a name that goes nowhere",
+        says="hands it on to Node.__init__",
+        code=FORWARD.replace(", name)", ")")
+        + backward(
+            "self.gradients[x] += y.value * grad\nself.gradients[y] += x.value * grad"
+        ).partition("self.value = x.value * y.value\n")[2],
+    ),
+    Wrong(
+        "half of the digits",
+        says="digits are lost",
+        code="import numpy as np\n\n\n" + forward("self.value = np.float32(x.value * y.value)"),
+    ),
+    Wrong(
+        "gradients with half of the digits",
+        says="the gradient of x is float32",
+        code="import numpy as np\n\n\n"
+        + backward(
+            "self.gradients[x] += np.float32(y.value * grad)\n"
+            "self.gradients[y] += np.float32(x.value * grad)"
+        ),
+    ),
+    # Loops and keys
+    Wrong(
+        "return in the loop",
+        says="only the first consumer's share is there",
+        code=backward(
+            "self.gradients[x] += y.value * grad\nself.gradients[y] += x.value * grad\nreturn"
+        ),
+    ),
+    Wrong(
+        "zeros in the loop",
+        says="are the zeros made anew in the loop?",
+        code=backward(
+            "self.gradients = {x: 0, y: 0}\n"
+            "self.gradients[x] += y.value * grad\nself.gradients[y] += x.value * grad"
+        ),
+    ),
+    Wrong(
+        "the consumer asked about x",
+        says="ask the consumer about this node itself: n.gradients[self]",
+        code=assigned("y.value * grad", "x.value * grad").replace(
+            "n.gradients[self]", "n.gradients[x]"
+        ),
+    ),
+    Wrong(
+        "a loop over the inbound nodes",
+        says="the loop goes over self.outbound_nodes",
+        code=assigned("y.value * grad", "x.value * grad").replace(
+            "in self.outbound_nodes", "in self.inbound_nodes"
+        ),
+    ),
+    Wrong(
+        "names as keys beside the nodes",
+        says="self.gradients has the key 'x'",
+        code=backward("self.gradients['x'] = y.value * grad\nself.gradients['y'] = x.value * grad"),
+    ),
+    Wrong(
+        "an input given another value",
+        says="your code gave x another value",
+        code=forward("x.value = x.value * y.value; self.value = x.value"),
+    ),
+    Wrong(
+        "Node.__init__ forgotten",
+        says="a Mul is no whole node yet: its __init__ must call Node.__init__",
+        code=FORWARD.replace("Node.__init__(self, [x, y], name)", "self.inbound_nodes = [x, y]"),
+    ),
+    Wrong(
+        "zeros only by the value",
+        says="divides by zero",
+        code=forward("self.value = y.value / (1 / x.value)"),
+    ),
+]
+
+RIGHT = [
+    Right(
+        "einsum",
+        code="import numpy as np\n\n\n"
+        + forward("self.value = np.einsum('...,...->...', x.value, y.value)"),
+    ),
+    Right(
+        "a dictionary of sums",
+        code=FORWARD
+        + """
+    def backward(self):
+        from collections import defaultdict
+
+        x, y = self.inbound_nodes
+        self.gradients = defaultdict(float)
+        for n in self.outbound_nodes:
+            self.gradients[x] = self.gradients[x] + y.value * n.gradients[self]
+            self.gradients[y] = self.gradients[y] + n.gradients[self] * x.value
+""",
+    ),
+    Right(
+        "dict.fromkeys and super()",
+        code="""
+class Mul(Node):
+    def __init__(self, x, y, name=None):
+        super().__init__([x, y], name)
+
+    def forward(self):
+        self.value = self.inbound_nodes[0].value * self.inbound_nodes[1].value
+
+    def backward(self):
+        self.gradients = dict.fromkeys(self.inbound_nodes, 0)
+        x, y = self.inbound_nodes
+        for consumer in self.outbound_nodes:
+            self.gradients[x] += consumer.gradients[self] * y.value
+            self.gradients[y] += consumer.gradients[self] * x.value
+""",
+    ),
+    Right(
+        "the sum first",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        grad = sum(n.gradients[self] for n in self.outbound_nodes)
+        self.gradients = {x: 0, y: 0}
+        self.gradients[x] += y.value * grad
+        self.gradients[y] += x.value * grad
+""",
+    ),
+    Right(
+        "values kept by forward",
+        code=INIT
+        + """
+    def forward(self):
+        self.a, self.b = (n.value for n in self.inbound_nodes)
+        self.value = self.a * self.b
+
+    def backward(self):
+        x, y = self.inbound_nodes
+        self.gradients = {n: 0 for n in self.inbound_nodes}
+        for n in self.outbound_nodes:
+            self.gradients[x] += self.b * n.gradients[self]
+            self.gradients[y] += self.a * n.gradients[self]
+""",
+    ),
+    Right(
+        "any number of nodes, and a name",
+        code="""
+class Mul(Node):
+    def __init__(self, *nodes, name=None):
+        if isinstance(nodes[-1], str):
+            *nodes, name = nodes
+        Node.__init__(self, nodes, name)
+
+    forward, backward = Mul.forward, Mul.backward
+""",
+    ),
+    Right(
+        "upstream_gradient of the library",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        grad = self.upstream_gradient()
+        self.gradients = {x: 0, y: 0}
+        for source, factor in ((x, y.value), (y, x.value)):
+            self.gradients[source] += factor * grad
+""",
+    ),
 ]

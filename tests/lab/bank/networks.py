@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 1, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 1, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 PREDICT = "def predict(x, w1, w3, b):\n    "
 LOSS = "def loss(x, label, w1, w3, b):\n    "
@@ -99,4 +99,29 @@ WRONG = [
         code=LOSS + "return 0.5 * (predict(x, w1, w3, b) - label) ** 2",
     ),
     Wrong("loss of the example", says="the example's loss whatever", code=LOSS + "return 4"),
+    Wrong(
+        "names without quotes",
+        says='an answer in words stands in quotes: "w1"',
+        code="state = [w1, w3, b]",
+    ),
+    Wrong(
+        "a decimal comma", says="Python's decimal sign is a point: -4.0", code="slope_of_b = -4,0"
+    ),
+    Wrong(
+        "b before the bend",
+        says="the shift by b came before the scaling by w3",
+        code=PREDICT + "return max(0, x * w1 + b) * w3",
+    ),
+]
+
+RIGHT = [
+    Right("a set", code='state = {"b", "w1", "w3"}'),
+    Right("a text with commas", code='state = "w1, w3, b"'),
+    Right(
+        "an if for the bend", code=PREDICT + "a = x * w1\n    return (a if a > 0 else 0) * w3 + b"
+    ),
+    Right(
+        "the absolute value squared", code=LOSS + "return abs(predict(x, w1, w3, b) - label) ** 2"
+    ),
+    Right("capitals", code='stall = "Regression"\ndigits = " CLASSIFICATION "'),
 ]

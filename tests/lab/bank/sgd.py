@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 7, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 7, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 STEP = """
 import numpy as np
@@ -41,8 +41,12 @@ WRONG = [
         says="the gradient points to where the loss grows",
         code=STEP + "p += step_size * g",
     ),
-    Wrong("a new array", says="makes a new array", code=STEP + "p = p - step_size * g"),
-    Wrong("nothing done", says="makes a new array", code=STEP + "pass"),
+    Wrong(
+        "a new array",
+        says="makes a new one, and so does a copy",
+        code=STEP + "p = p - step_size * g",
+    ),
+    Wrong("nothing done", says="makes a new one, and so does a copy", code=STEP + "pass"),
     Wrong(
         "returned instead of changed",
         says="the ones that were given must change",
@@ -69,7 +73,7 @@ WRONG = [
     ),
     Wrong(
         "the last parameter only",
-        says="makes a new array",
+        says="makes a new one, and so does a copy",
         code=STEP + "pass\n    p -= step_size * g",
     ),
     Wrong(
@@ -113,7 +117,7 @@ WRONG = [
     Wrong("the step size hard-coded", says="is fixed in your code", code=STEP + "p -= 0.1 * g"),
     Wrong(
         "a memory",
-        says="each must depend on its own gradient only",
+        says="makes another step the second time",
         code="""
 class Memory:
     array, velocity = None, 0
@@ -126,4 +130,47 @@ def sgd_step(parameters, gradients, step_size):
         p -= step_size * Memory.velocity
 """,
     ),
+    Wrong(
+        "gradients scaled, everything else right",
+        says="you scaled the gradient in place",
+        code=STEP + "g *= step_size; p -= g",
+    ),
+    Wrong(
+        "a length of a number",
+        says="the length of a single number",
+        code=STEP + "p -= step_size * g / len(p)",
+    ),
+    Wrong(
+        "a copy that moves",
+        says="and so does a copy",
+        code=STEP + "p.flatten()[:] -= step_size * g.flatten()",
+    ),
+    Wrong(
+        "the larger half only",
+        says="number 0",
+        code=STEP + "p[...] = np.where(np.abs(g) > 1e-9, p - step_size * np.clip(g, -1, 1), p)",
+    ),
+    Wrong("half the step", says="the step size is fixed in your code", code=STEP + "p -= 0.5 * g"),
+    Wrong("429 and a part", says="come whole", code="batches_in_an_epoch = 429.69"),
+    Wrong(
+        "a decimal comma",
+        says="Python's decimal sign is a point: 1.8",
+        code="w_after_one_step = 1,8",
+    ),
+]
+
+RIGHT = [
+    Right("np.subtract into the array", code=STEP + "np.subtract(p, step_size * g, out=p)"),
+    Right("p[...] =", code=STEP + "p[...] = p - step_size * g"),
+    Right("adding the negative", code=STEP + "p += -step_size * g"),
+    Right(
+        "by number",
+        code="""
+def sgd_step(parameters, gradients, step_size):
+    for i in range(len(parameters)):
+        parameters[i][...] -= gradients[i] * step_size
+""",
+    ),
+    Right("flat views", code=STEP + "p.reshape(-1)[:] -= step_size * g.reshape(-1)"),
+    Right("np.copyto", code=STEP + "np.copyto(p, p - step_size * g, casting='same_kind')"),
 ]

@@ -1,6 +1,6 @@
-"""Wrong solutions of chapter 5, each with what the check must say of it."""
+"""Wrong and right solutions of chapter 5, the wrong each with what the check must say of it."""
 
-from bank_kit import Wrong
+from bank_kit import Right, Wrong
 
 
 def forward(body: str) -> str:
@@ -113,7 +113,7 @@ WRONG = [
     ),
     Wrong(
         "the first consumer only",
-        says="assigned where you must accumulate",
+        says="Only the first consumer's share is there",
         code=backward("s * (1 - s) * grad", after="break"),
     ),
     Wrong(
@@ -134,4 +134,119 @@ WRONG = [
     Wrong(
         "miniflow's own", says="is miniflow's own, not yours", code="from miniflow import Sigmoid"
     ),
+    # Right once, or of whole numbers not
+    Wrong(
+        "gradients made in __init__",
+        says="adds to the gradients of the first",
+        code="""
+class Sigmoid(Sigmoid):
+    def __init__(self, x, name=None):
+        Node.__init__(self, [x], name)
+        self.gradients = {x: 0}
+
+    def backward(self):
+        x, s = self.inbound_nodes[0], self.value
+        for n in self.outbound_nodes:
+            self.gradients[x] += s * (1 - s) * n.gradients[self]
+""",
+    ),
+    Wrong(
+        "a value that is kept",
+        says="numbers of an earlier pass are still in it",
+        code=forward(
+            "if getattr(self, 's', None) is None: self.s = 1 / (1 + np.exp(-x))\n"
+            "        self.value = self.s"
+        ),
+    ),
+    Wrong(
+        "an array like x",
+        says="fractions were cut off",
+        code=forward(
+            "out = np.zeros_like(x)\n        out[...] = 1 / (1 + np.exp(-x))\n"
+            "        self.value = out"
+        ),
+    ),
+    Wrong(
+        "a slope that is kept",
+        says="numbers of an earlier pass are still in it",
+        code=backward("self.slope * grad").replace(
+            "        s = self.value\n",
+            "        s = self.value\n"
+            "        if not hasattr(self, 'slope'): self.slope = s * (1 - s)\n",
+        ),
+    ),
+    Wrong(
+        "math.exp",
+        says="`math` works on single numbers",
+        code="import math\n\n\n" + forward("self.value = 1 / (1 + math.exp(-x))"),
+    ),
+    Wrong(
+        "half of the digits",
+        says="the value is float32",
+        code=forward("self.value = np.float32(1) / (1 + np.exp(-np.float32(x)))"),
+    ),
+    Wrong(
+        "zeros in the loop",
+        says="are the zeros made anew in the loop?",
+        code=backward("s * (1 - s) * grad").replace(
+            "grad = n", "self.gradients = {x: 0}; grad = n"
+        ),
+    ),
+    Wrong(
+        "an input given another value",
+        says="another value",
+        code=forward("self.inbound_nodes[0].value = -x; self.value = 1 / (1 + np.exp(-x))"),
+    ),
+    Wrong(
+        "no name",
+        says="__init__ takes `name=None` last",
+        code="""
+class Sigmoid(Sigmoid):
+    def __init__(self, x):
+        Node.__init__(self, [x])
+""",
+    ),
+    Wrong(
+        "a decimal comma",
+        says="Python's decimal sign is a point: 0.12",
+        code="sigmoid_at_minus_2 = 0,12",
+    ),
+]
+
+RIGHT = [
+    Right("by tanh", code=forward("self.value = 0.5 * (1 + np.tanh(0.5 * x))")),
+    Right(
+        "np.vectorize",
+        code="import math\n\n\n"
+        + forward(
+            "self.value = np.vectorize(lambda t: 0.5 * (1 + math.tanh(t / 2)), otypes=[float])(x)"
+        ),
+    ),
+    Right(
+        "by cases",
+        code=forward(
+            "e = np.exp(-np.abs(x)); self.value = np.where(np.asarray(x) < 0, e, 1) / (1 + e)"
+        ),
+    ),
+    Right(
+        "np.reciprocal", code=forward("self.value = np.reciprocal(1.0 + np.exp(np.negative(x)))")
+    ),
+    Right("clipped far out", code=forward("self.value = 1 / (1 + np.exp(-np.clip(x, -700, 700)))")),
+    Right("s - s²", code=backward("(s - s**2) * grad")),
+    Right(
+        "slope kept by forward",
+        code="""
+class Sigmoid(Sigmoid):
+    def forward(self):
+        x = self.inbound_nodes[0].value
+        self.value = 1 / (1 + np.exp(-x))
+        self.cache["slope"] = self.value * (1 - self.value)
+
+    def backward(self):
+        (x,) = self.inbound_nodes
+        slope = self.cache["slope"]
+        self.gradients = {x: sum(slope * n.gradients[self] for n in self.outbound_nodes)}
+""",
+    ),
+    Right("answers as fractions", code="slope_at_0 = 1 / 4\nsigmoid_at_minus_2 = 1 - 0.88"),
 ]

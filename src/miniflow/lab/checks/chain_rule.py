@@ -2,9 +2,12 @@
 copies of f in a row.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.comparing import agree
+from miniflow.lab.lines import line_that_assigns
 
 exercise = Exercise(
     "chain_rule",
@@ -76,6 +79,7 @@ def of_f(x: float, y: float, z: float) -> list[Mistake]:
             "those are the values g, h and f; the derivatives are asked.",
             [x * y, x * z, x * y + x * z],
         ),
+        Mistake("those are x, y and z themselves; the derivatives are asked.", [x, y, z]),
         Mistake(
             "those are derivatives of the addition alone: the products are missing.", [1, 1, 1]
         ),
@@ -121,7 +125,32 @@ def in_code(work: Work) -> None:
             work.fail(
                 "gradient_of_f is not written yet: a derivative is still `...`.", kind="unsolved"
             )
+        for edge, sentence, wrong in wrong_edges(x, y, z):
+            if agree(given, wrong) and not agree(wrong, [y + z, x, x]):
+                at = line_that_assigns(gradient_of_f, edge)
+                work.compare(given, [y + z, x, x], at=at, what="gradient", mistakes=[sentence])
         work.compare(given, [y + z, x, x], what="gradient", mistakes=of_f(x, y, z))
+
+
+def wrong_edges(x: float, y: float, z: float) -> Iterator[tuple[str, Mistake, list[float]]]:
+    """One edge of the graph with a wrong derivative: its name, what to say, and the gradient then.
+
+    Only what no other mistake computes: [y, x, x] may be a path that was forgotten.
+    """
+    right = {"dgdx": y, "dgdy": x, "dhdx": z, "dhdz": x}
+    inputs = {"dgdx": "y", "dgdy": "x", "dhdx": "z", "dhdz": "x"}
+    for edge, value in right.items():
+        for other in (x, y, z, 1.0):
+            if other == value:
+                continue
+            edges = right | {edge: other}
+            gradient = [edges["dgdx"] + edges["dhdx"], edges["dgdy"], edges["dhdz"]]
+            product = "x * y" if edge[1] == "g" else "x * z"
+            sentence = (
+                f"one edge is wrong, {edge}: the derivative of {product} with respect to "
+                f"{edge[-1]} is {inputs[edge]}."
+            )
+            yield edge, Mistake(sentence, gradient), gradient
 
 
 @exercise.part("slope_of_copies goes back over n copies", points=3)
@@ -145,6 +174,11 @@ def of_copies(y: float, z: float, n: int) -> list[Mistake]:
         ("only the path through all the g's was counted.", y**n),
         ("only the paths through h are left: was g's part overwritten? Add them.", z**n),
         ("over the two ways through a copy, add; you multiplied them.", (y * z) ** n),
+        (
+            "the gradient itself was kept in the sum: `grad = ...` with the two products, and no "
+            "`+=` on grad.",
+            (1 + y + z) ** n,
+        ),
         ("that is the number of paths; each path counts with its product.", 2.0**n),
         (
             "`grad` was changed between its two uses: both products need the one handed back.",

@@ -18,8 +18,9 @@ from miniflow.lab.checks.cross_entropy_mistakes import (
     wrong_losses,
     wrong_softmaxes,
 )
+from miniflow.lab.checks.passes import OnePass, Rule, several_passes
 from miniflow.lab.checks.recognising import numbers_that
-from miniflow.lab.comparing import numbers_in
+from miniflow.lab.comparing import agree, numbers_in
 
 exercise = Exercise(
     "cross_entropy",
@@ -136,10 +137,8 @@ def forward(work: Work) -> None:
         work.compare(value, loss_of(logits, labels), mistakes=wrong_losses(logits, labels))
 
 
-@exercise.part("backward: (p - onehot) / n", points=3)
+@exercise.part("backward: (p - onehot) / n", points=2)
 def backward(work: Work) -> None:
-    node, x, y = node_between_inputs(work)
-    at = (type(node).backward, 0)
     cases = [
         (
             *batch(work),
@@ -155,6 +154,8 @@ def backward(work: Work) -> None:
         ),
     ]
     for logits, labels, ran in cases:
+        node, x, y = node_between_inputs(work)
+        at = (type(node).backward, 0)
         work.describe(ran, at)
         with work.untouched(x=logits, y=labels):
             dx = gradient_by(work, node, {x: logits, y: labels})
@@ -178,19 +179,28 @@ def again(work: Work) -> None:
     dx = gradient_by(work, node, feed, output=last)
     work.compare(dx, expected, at=(at, 0), what="gradient of x")
     work.describe("loss.backward() a second time, without a forward in between", at)
+    kept = probabilities_in(node, softmax_of(logits))
     node.backward()
+    changed = any(not agree(p, softmax_of(logits)) for p in kept)
     work.compare(
         node.gradients[x],
         expected,
         at=(at, 0),
         what="gradient of x",
         mistakes=[
+            Mistake("the second backward adds to the first: make the zeros anew.", 2 * expected),
             Mistake(
                 "backward changed the kept probabilities in place: subtract from np.copy(p).",
-                when=lambda dx: np.shape(dx) == expected.shape,
-            )
+                when=lambda dx: changed or not kept,
+            ),
         ],
     )
+
+
+def probabilities_in(node: Any, p: Any) -> list[Any]:
+    """The arrays that a node keeps of the size of its probabilities."""
+    things = (*vars(node).values(), *node.cache.values())
+    return [thing for thing in things if isinstance(thing, np.ndarray) and thing.shape == p.shape]
 
 
 @exercise.part("in the middle of a graph: times the upstream gradient", points=1)
@@ -198,7 +208,7 @@ def upstream(work: Work) -> None:
     node, x, y = node_between_inputs(work)
     logits, labels = batch(work)
     at = type(node).backward
-    half, two = mf.DummyGrad(node), mf.Add(node * 3.0, node)
+    half = mf.DummyGrad(node)
     right = gradient_of(logits, labels)
     feed = {x: logits, y: labels}
     work.describe("DummyGrad(loss), with an upstream gradient of 0.5", at)
@@ -217,8 +227,10 @@ def upstream(work: Work) -> None:
             Mistake("zeros: nothing flows back to the logits.", np.zeros_like(right)),
         ],
     )
+    node, x, y = node_between_inputs(work)
     work.describe("Add(3 * loss, loss): two consumers, which hand back 3 and 1", at)
-    dx = gradient_by(work, node, feed, output=two)
+    two = mf.Add(node * 3.0, node)
+    dx = gradient_by(work, node, {x: logits, y: labels}, output=two)
     work.compare(
         dx,
         4 * right,
@@ -239,6 +251,36 @@ def upstream(work: Work) -> None:
     )
 
 
+RULE = Rule(("x", "y"), loss_of, lambda x, y, grad: [gradient_of(x, y) * grad], wrt=1)
+
+
+@exercise.part("a second pass, another batch, zeros, whole numbers, a name", points=1)
+def passes(work: Work) -> None:
+    Loss = work.get("CrossEntropyWithSoftmax", mf.Node)
+
+    def numbers(ran: str, n: int, kind: Any = float, of_labels: Any = int) -> OnePass:
+        x, y = batch(work, n)
+        first, second = (float(share) for share in work.rng.uniform(0.5, 2, 2))
+        return OnePass(
+            ran,
+            (np.rint(x).astype(kind) if kind is int else x, y.astype(of_labels)),
+            (first, second),
+        )
+
+    several_passes(
+        work,
+        Loss,
+        RULE,
+        [
+            numbers("4 examples", 4),
+            numbers("4 other examples", 4),
+            numbers("6 examples", 6),
+            numbers("4 examples, labels of uint8", 4, of_labels=np.uint8),
+            numbers("5 examples, logits of whole numbers", 5, int),
+        ],
+    )
+
+
 # --- The second step: any logits
 
 
@@ -247,6 +289,10 @@ def large_softmax(work: Work) -> None:
     node, _, _ = node_between_inputs(work)
     at = type(node)._softmax
     x = np.array([[1e4, -1e4, 0.0], [1000.0, 1001.0, 999.0], [-1e4, -1e4, -1e4]])
+    small = work.rng.normal(0, 1, (3, 3))
+    first = [Mistake("first the softmax of small logits, above.", when=lambda p: True)]
+    work.describe("_softmax(x), with small logits", at)
+    work.compare(node._softmax(small), softmax_of(small), mistakes=first)
     ran = "_softmax([[1e4, -1e4, 0], [1000, 1001, 999], [-1e4, -1e4, -1e4]])"
     work.describe(ran, at)
     p = node._softmax(x)

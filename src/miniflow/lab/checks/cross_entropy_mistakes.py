@@ -2,6 +2,7 @@
 the check of `CrossEntropyWithSoftmax` recognises, each with what it computes.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,33 @@ def wrong_softmaxes(case: Any, printed: Any) -> list[Mistake]:
         ),
         Mistake(
             "these are the printed example's numbers, whatever was given.",
-            when=about(softmax_of(printed)),
+            when=lambda p: case is not printed and about(softmax_of(printed))(p),
         ),
+        *(Mistake(KEEPDIMS, wrong) for wrong in without_keepdims(case)),
         Mistake("that is the logarithm of the softmax.", log_softmax(case)),
         Mistake("that is a softmax of the softmax.", softmax_of(softmax_of(case))),
         Mistake(
             "that is a sigmoid of each logit; a softmax divides by the row's sum.",
             1 / (1 + np.exp(-case)),
         ),
+    ]
+
+
+KEEPDIMS = (
+    "maxima or sums are lined up with the columns: keepdims=True makes them a column, one of each "
+    "row."
+)
+
+
+def without_keepdims(x: Any) -> list[Callable[[], Any]]:
+    """Softmaxes of a matrix with keepdims forgotten for the maximum, or for that and the sum."""
+
+    def powers() -> Any:
+        return np.exp(x - x.max(axis=-1))
+
+    return [
+        lambda: powers() / powers().sum(axis=-1),
+        lambda: powers() / powers().sum(axis=-1, keepdims=True),
     ]
 
 
@@ -144,7 +164,7 @@ def wrong_losses(x: Any, y: Any) -> list[Mistake]:
         ),
         Mistake(
             "these are the printed example's numbers, whatever was fed.",
-            when=numbers_that(lambda v: abs(v - loss_of(*PRINTED)) < 2e-4),
+            when=numbers_that(lambda v: x is not PRINTED[0] and abs(v - loss_of(*PRINTED)) < 2e-4),
         ),
     ]
 
@@ -193,6 +213,6 @@ def wrong_gradients(x: Any, y: Any) -> list[Mistake]:
         Mistake("these are the logits minus one-hot; it is the probabilities.", (x - hot) / n),
         Mistake(
             "these are the printed example's numbers, whatever was fed.",
-            when=about(gradient_of(*PRINTED)),
+            when=lambda dx: x is not PRINTED[0] and about(gradient_of(*PRINTED))(dx),
         ),
     ]

@@ -12,11 +12,11 @@ import numpy as np
 
 import miniflow as mf
 from miniflow.compiler.threads import one_thread_if_small
-from miniflow.datasets import Dataset, Splits
+from miniflow.datasets import Dataset
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.digits_networks import images_of, layers_of, network_of
+from miniflow.lab.checks.digits_training import other_rows, same_rows
 from miniflow.lab.checks.recognising import is_nothing, numbers_that
-from miniflow.lab.comparing import numbers_in
 
 exercise = Exercise(
     "digits",
@@ -152,82 +152,12 @@ def accuracy_of_network(work: Work) -> None:
 # --- The training loop, against three steps in plain NumPy
 
 
-class Watched(Dataset):
-    """A data set that counts how often it is asked for a batch."""
-
-    asked = 0
-
-    def next_batch(self, n: int) -> Any:
-        self.asked += 1
-        return super().next_batch(n)
-
-
-def plain_steps(images: Any, labels: Any, steps: int, step_size: float) -> tuple[Any, list[float]]:
-    """W after so many steps from zeros, and the losses on the way; the batch is all there is."""
-    W, b, losses = np.zeros((784, 10)), np.zeros(10), []
-    for _ in range(steps):
-        logits = images @ W + b
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p = powers / powers.sum(axis=1, keepdims=True)
-        losses.append(-np.mean(np.log(p[np.arange(len(labels)), labels])))
-        G = (p - np.eye(10)[labels]) / len(labels)
-        W -= step_size * images.T @ G
-        b -= step_size * G.sum(axis=0)
-    return W, losses
-
-
 @exercise.part("train: three steps are the right ones", points=2)
 def loop(work: Work) -> None:
     train = work.get("train")
-    network = network_of(work, "one_layer")
-    for parameter in network.parameters:
-        parameter.value[...] = 0
-    parts = [Watched(*images_of(work, 8)) for _ in range(3)]
-    ran = "train(network, digits, steps=3, step_size=0.01, batch_size=8), with 8 training images"
-    work.describe(ran, train)
-    losses = train(network, Splits(*parts), 3, 0.01, 8, every=0)
-    after = [plain_steps(part.images, part.labels, 3, 0.01) for part in parts]
-    W, expected = after[0]
-    weights = next(p.value for p in network.parameters if p.value.shape == (784, 10))
-    single, _ = plain_steps(parts[0].images, parts[0].labels, 1, 0.01)
-    if parts[0].asked == 1 and not np.allclose(weights, single):
-        work.fail("one batch was taken for all three steps; each step takes the next one.")
-    work.compare(
-        weights,
-        W,
-        what="W",
-        tolerance=1e-6,
-        mistakes=[
-            Mistake(
-                "the weights have not moved: sgd_step takes their arrays, [p.value for p in ...].",
-                np.zeros((784, 10)),
-            ),
-            Mistake("it stopped after one step: is `return` inside the loop?", single),
-            Mistake("it trains on the validation images; those are for choosing.", after[1][0]),
-            Mistake(
-                "it trains on the test images; those are looked at once, at the end.", after[2][0]
-            ),
-            Mistake(
-                "uphill: the weights moved the wrong way.",
-                when=numbers_that(lambda w: np.sum(w * W) < 0),
-            ),
-            Mistake(
-                "the steps are not of the size step_size, or not as many as were asked for.",
-                when=numbers_that(lambda w: same_way(w, W)),
-            ),
-        ],
-    )
-    seen = numbers_in(losses)
-    if seen is None or seen.shape != (3,):
-        work.fail("`train` must return the loss of each step.")
-    work.compare(seen, expected, what="losses", tolerance=1e-4)
+    same_rows(work, train)
+    other_rows(work, train)
     _can_train.add(work.module)
-
-
-def same_way(w: Any, expected: Any) -> bool:
-    """Whether the weights went in the right direction."""
-    lengths = np.linalg.norm(w) * np.linalg.norm(expected)
-    return bool(lengths > 0 and np.sum(w * expected) / lengths > 0.9)
 
 
 # --- What it comes to
@@ -302,6 +232,13 @@ def two(work: Work) -> None:
         work.fail(
             "nothing bends between the two Linears, so together they are one: put a Sigmoid there."
         )
+    between = layers[first + 1 : last]
+    if len(between) > 1 and len(set(between)) == 1:
+        work.fail(
+            f"{len(between)} times {between[0]} between the two Linears: one bends enough, and "
+            "each more flattens the slope."
+        )
+    follows_hidden(work)
     for parameter in network.parameters:
         columns = parameter.value.T if parameter.value.ndim == 2 else None
         if columns is not None and len(columns) > 1 and np.ptp(columns, axis=0).max() == 0:
@@ -309,6 +246,20 @@ def two(work: Work) -> None:
                 f"all columns of {parameter.label} are the same, and would stay so: start with "
                 f"random_weights."
             )
+
+
+def follows_hidden(work: Work) -> None:
+    """Fail unless `two_layers(7)` has 7 numbers between its layers."""
+    ran = "two_layers(hidden=7)"
+    network = network_of(work, "two_layers", hidden=7)
+    shapes = [p.value.shape for p in network.parameters if np.ndim(p.value) == 2]
+    work.require(
+        sorted(shapes) == [(7, 10), (784, 7)],
+        "`hidden` is not used: two_layers(hidden=7) must have W1 of shape (784, 7) and W2 of shape "
+        f"(7, 10), and has {' and '.join(map(str, shapes))}.",
+        ran=ran,
+        at=work.module.two_layers,
+    )
 
 
 @exercise.part("two layers read more than 97 % of MNIST's test images", points=4)

@@ -13,14 +13,14 @@ from miniflow.lab.checking import Work
 FIELDS = ("X", "y", "logits", "loss", "parameters")
 
 
-def network_of(work: Work, name: str) -> Any:
+def network_of(work: Work, name: str, **sizes: int) -> Any:
     """What the learner's function builds, once it is known to be a whole network of their own
     nodes.
     """
     function = work.get(name)
-    ran = f"{name}()"
+    ran = f"{name}({', '.join(f'{size}={number}' for size, number in sizes.items())})"
     with work.running(ran, function):
-        network = function()
+        network = function(**sizes)
     if not all(hasattr(network, field) for field in FIELDS):
         work.fail(
             f"{name} must return a Network(X, y, logits, loss, parameters).", ran=ran, at=function
@@ -38,7 +38,7 @@ def network_of(work: Work, name: str) -> Any:
             "the loss of a network must have the inbound nodes [logits, y].", ran=ran, at=function
         )
     images, _ = images_of(work, 5)
-    with work.running(f"value({name}().logits, {{X: 5 images}})", function):
+    with work.running(f"value({ran}.logits, {{X: 5 images}})", function):
         seen = np.shape(mf.value(logits, {network.X: images}))
     if seen != (5, 10):
         work.fail(

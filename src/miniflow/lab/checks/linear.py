@@ -2,7 +2,7 @@
 shape that fits and can be told by its numbers; then m, n and p all different.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import miniflow as mf
 from miniflow.errors import GraphError
 from miniflow.lab.answers import same_answer
 from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.passes import OnePass, Rule, several_passes
 from miniflow.lab.checks.trial import Trial
 
 exercise = Exercise(
@@ -74,12 +75,12 @@ def entries_and_shapes(work: Work) -> None:
 @exercise.part("question 3: the local derivatives of one entry", points=3)
 def partials(work: Work) -> None:
     own = "the derivative of a product with respect to one factor is the other factor."
-    for name, expected, wrong in (("dZ_dX", "W_kj", "X_ik"), ("dZ_dW", "X_ik", "W_kj")):
+    for name, expected, wrong in (("dZ_dX", "wkj", "xik"), ("dZ_dW", "xik", "wkj")):
         work.answer(
             name,
-            expected,
+            accepts=spelt(expected),
             mistakes=[
-                Mistake(own, wrong),
+                Mistake(own, when=spelt(wrong)),
                 Mistake("that would be so for a sum; here it is a factor of a product.", "1"),
                 Mistake("that would mean that it has no part in Z_ij, but it has.", "0"),
             ],
@@ -88,10 +89,15 @@ def partials(work: Work) -> None:
         "dZ_db",
         1,
         mistakes=[
-            Mistake("b_j is added: if it grows by 1, so does Z_ij.", "b_j"),
+            Mistake("b_j is added: if it grows by 1, so does Z_ij.", when=spelt("bj")),
             Mistake("that would mean that it has no part in Z_ij, but it has.", "0"),
         ],
     )
+
+
+def spelt(letters: str) -> Callable[[Any], bool]:
+    """Whether an answer is this, however its indices are written: W_kj, Wkj, W_{kj}, W[k, j]."""
+    return lambda given: "".join(filter(str.isalnum, str(given))).lower() == letters
 
 
 @exercise.part("questions 4 and 5: paths, and a gradient by hand", points=3)
@@ -238,14 +244,14 @@ def of_b(g: Any) -> list[Mistake]:
     ]
 
 
-@exercise.part("backward: the gradients of X, W and b", points=4)
+@exercise.part("backward: the gradients of X, W and b", points=3)
 def backward(work: Work) -> None:
     Linear = work.get("Linear", mf.Node)
     for m, n, p in SIZES:
         compare_gradients(work, Linear, *numbers(work, m, n, p))
 
 
-@exercise.part("the running example, as printed", points=2)
+@exercise.part("the running example, as printed", points=1)
 def example(work: Work) -> None:
     Linear = work.get("Linear", mf.Node)
     compare_gradients(work, Linear, X_, W_, B_, G_)
@@ -284,7 +290,13 @@ def shapes(node: Any, x: Any, w: Any, g: Any) -> Sequence[Mistake]:
 
         return is_one
 
+    whatever = "these are the example's numbers whatever is fed."
+    hard_coded = [
+        Mistake(whatever, when=is_left(X, G_ @ W_.T)),
+        Mistake(whatever, when=is_left(W, X_.T @ G_)),
+    ]
     return [
+        *([] if x is X_ else hard_coded),
         Mistake(
             "the rows of grad must be summed for b: it is added to every row, so every row counts.",
             when=is_left(B, g),
@@ -303,8 +315,6 @@ def shapes(node: Any, x: Any, w: Any, g: Any) -> Sequence[Mistake]:
         Mistake(
             "this is the transpose of the gradient of X, which is G·Wᵀ.", when=is_left(X, w @ g.T)
         ),
-        Mistake("these are the example's numbers whatever is fed.", when=is_left(X, G_ @ W_.T)),
-        Mistake("these are the example's numbers whatever is fed.", when=is_left(W, X_.T @ G_)),
     ]
 
 
@@ -323,4 +333,37 @@ def several_consumers(work: Work) -> None:
         ACCUMULATE,
         others=lambda i: [Mistake(again, all_three(x, w, 2 * g + h)[i])],
         refused=shapes(trial.node, x, w, g),
+    )
+
+
+RULE = Rule(
+    ("X", "W", "b"),
+    lambda x, w, b: x @ w + b,
+    lambda x, w, b, grad: all_three(x, w, grad),
+)
+
+
+@exercise.part("a second pass, another batch, zeros, whole numbers, a name", points=2)
+def again(work: Work) -> None:
+    Linear = work.get("Linear", mf.Node)
+
+    def batch(ran: str, m: int, low: int | None = None) -> OnePass:
+        x, w, b, g = numbers(work, m, 3, 3)
+        shares = (g, work.rng.uniform(0.5, 2, g.shape))
+        if low is None:
+            return OnePass(ran, (x, w, b), shares)
+        whole = tuple(work.rng.integers(low, 5, fed.shape) for fed in (x, w, b))
+        whole[0][0, 0] = 0
+        return OnePass(ran, whole, shares)
+
+    several_passes(
+        work,
+        Linear,
+        RULE,
+        [
+            batch("3 examples", 3),
+            batch("3 other examples, and other weights", 3),
+            batch("5 examples", 5),
+            batch("2 examples of whole numbers, one of them 0", 2, -4),
+        ],
     )

@@ -9,6 +9,7 @@ import numpy as np
 import miniflow as mf
 from miniflow.errors import GraphError
 from miniflow.lab.checking import Exercise, Mistake, Work
+from miniflow.lab.checks.passes import OnePass, Rule, room_for_fractions, several_passes
 from miniflow.lab.checks.trial import Trial, forward_first
 from miniflow.lab.comparing import agree
 
@@ -104,7 +105,7 @@ def set_by(work: Work, what: str) -> Iterator[None]:
         raise
 
 
-@exercise.part("backward: the gradients of one Mul", points=3)
+@exercise.part("backward: the gradients of one Mul", points=2)
 def backward(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
     fresh = tuple(float(n) for n in work.rng.uniform((2, -6, 1.2), (3, -5, 1.8)).round(3))
@@ -148,7 +149,7 @@ def wrong_gradients(i: int, values: Sequence[Any], grad: Any) -> list[Mistake]:
     ]
 
 
-@exercise.part("f = x*y + x*z, as printed, with 0.5 from upstream", points=2)
+@exercise.part("f = x*y + x*z, as printed, with 0.5 from upstream", points=1)
 def case_study(work: Work) -> None:
     Mul = work.get("Mul", mf.Node)
     Input, Add = given_classes(work)
@@ -280,16 +281,30 @@ def arrays(work: Work) -> None:
         trial.compare(grads, expected, of_shapes)
 
 
-@contextmanager
-def room_for_fractions(work: Work) -> Iterator[None]:
-    """Say what is wrong with zeros of whole numbers that gradients are added to in place."""
-    try:
-        yield
-    except GraphError as error:
-        if "Cannot cast" not in str(error.__cause__):
-            raise
-        work.fail(
-            "np.zeros_like of whole numbers has no room for fractions: start from 0 instead, as "
-            "Add does.",
-            detail=str(error.__cause__),
-        )
+RULE = Rule(("x", "y"), lambda x, y: x * y, lambda x, y, grad: (y * grad, x * grad))
+
+
+@exercise.part("a second pass, another batch, zeros, whole numbers, a name", points=2)
+def again(work: Work) -> None:
+    Mul = work.get("Mul", mf.Node)
+
+    def batch(ran: str, shape: tuple[int, ...], low: float = 0.5) -> OnePass:
+        x, y, *shares = work.rng.uniform(low, 3, (4, *shape))
+        return OnePass(ran, (x, y), (shares[0], shares[1]))
+
+    whole = batch("whole numbers, some of them 0", (2, 3))
+    integers = [work.rng.integers(2, 9, (2, 3)) for _ in range(2)]
+    for numbers in integers:
+        numbers[0, :2] = 0, 1
+    several_passes(
+        work,
+        Mul,
+        RULE,
+        [
+            batch("arrays of shape (2, 3)", (2, 3)),
+            batch("other arrays of shape (2, 3)", (2, 3)),
+            batch("arrays of shape (4, 3)", (4, 3)),
+            whole._replace(fed=tuple(integers)),
+            OnePass("the numbers 0.0 and 5.0", (0.0, 5.0), (0.5, 2.0)),
+        ],
+    )

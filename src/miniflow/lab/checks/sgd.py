@@ -104,8 +104,8 @@ def parameters_of(work: Work) -> list[Any]:
 def wrong_steps(before: Any, gradient: Any, step_size: float, number: int) -> list[Mistake]:
     """What goes wrong in a step of the parameter with this number, and where it then leads."""
     unmoved = (
-        "nothing moved: `p = p - ...` makes a new array, and the old one stays as it was; write "
-        "`p -= ...`."
+        "nothing moved: the arrays that were given are as they were. `p -= ...` changes an array; "
+        "`p = p - ...` makes a new one, and so does a copy."
         if number == 0
         else f"only some of the parameters moved: number {number} did not; go through all of them."
     )
@@ -251,11 +251,26 @@ def bowl(work: Work) -> None:
             ),
             Mistake("the step size is missing.", (1 - steepness) ** 50 * start),
             Mistake(
-                "steps differ from one another: each must depend on its own gradient only.",
-                when=lambda w: np.shape(w) == (5,),
+                "you divided by the number of rows; the loss is a mean, and its gradient knows "
+                "that already.",
+                (1 - STEP_SIZE * steepness / 5) ** 50 * start,
+            ),
+            Mistake(
+                "steps differ from one another: the same call makes another step the second time.",
+                when=lambda _: not steps_are_alike(sgd_step),
             ),
         ],
     )
+
+
+def steps_are_alike(sgd_step: Any) -> bool:
+    """Whether two calls with the same numbers make the same step."""
+    w, after = np.ones(5), []
+    for _ in range(2):
+        w[...] = 1
+        sgd_step([w], [np.arange(5.0)], STEP_SIZE)
+        after.append(w.copy())
+    return np.array_equal(after[0], after[1])
 
 
 @exercise.part("a million weights, in float32", points=1)
@@ -266,6 +281,7 @@ def many(work: Work) -> None:
     ran = "sgd_step([w], [gradient], 0.5), with w of shape (1000, 1000) in float32"
     work.describe(ran, sgd_step)
     sgd_step([w], [gradient], 0.5)
+    gradient = np.ones_like(w)  # whatever became of the one that was given
     work.require(w.dtype == np.float32, "`w` is not float32 any more.")
     mistakes = [
         Mistake("the step size is missing.", -gradient),

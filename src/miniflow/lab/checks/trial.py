@@ -12,6 +12,16 @@ import numpy as np
 
 import miniflow as mf
 from miniflow.lab.checking import Mistake, Work
+from miniflow.lab.lines import adds_up
+
+FIRST_ONLY = (
+    "only the first consumer's share is there: does the loop end after one? Several consumers use "
+    "this node, and all count."
+)
+LAST_ONLY = (
+    "only the last consumer's share is left: are the zeros made anew in the loop? They belong "
+    "before it; several consumers use this node."
+)
 
 
 def forward_first(work: Work, node: Any, feed: Mapping[Any, Any], expected: Any) -> None:
@@ -88,8 +98,11 @@ class Trial:
         output = reduce(lambda total, consumer: mf.Add(total, consumer), consumers)
         _, gradients = self.work.gradients(output, self.feed, self.inputs, mistakes=refused)
         total, product = sum(shares), reduce(np.multiply, shares)
+        adds = any(adds_up(self.kind.backward, i) for i in range(len(self.inputs)))
+        last = LAST_ONLY if adds else accumulate
         mistakes = [
-            *((accumulate, rule(share)) for share in reversed(shares)),
+            (last, rule(shares[-1])),
+            (FIRST_ONLY if adds else accumulate, rule(shares[0])),
             ("the consumers' gradients were multiplied; add them.", rule(product)),
             ("the average of the consumers is not their sum.", rule(total / len(shares))),
         ]
