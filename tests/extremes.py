@@ -165,7 +165,97 @@ def power(g: Any, x: Any, y: Any) -> Any:
     return x**y, [g * y * x ** (y - 1 + (y == 0)), g * x**y * logs]
 
 
+def absolute(g: Any, p: Any, t: Any) -> Any:
+    slope = g * np.sign(p - t) / p.size
+    return np.mean(np.abs(p - t)), [slope, -slope]
+
+
+def huber(delta: float) -> Callable[..., Any]:
+    def formula(g: Any, p: Any, t: Any) -> Any:
+        e = np.abs(p - t)
+        value = np.mean(np.where(e <= delta, e * e / 2, delta * (e - delta / 2)))
+        slope = g * np.clip(p - t, -delta, delta) / p.size
+        return value, [slope, -slope]
+
+    return formula
+
+
+def divergence(g: Any, x: Any, y: Any) -> Any:
+    shifted = x - x.max(axis=-1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    ratios = np.where(y > 0, np.log(np.where(y > 0, y, 1)) - logs, 0)
+    slope = np.where(y > 0, ratios + 1, 0)
+    return np.sum(y * ratios) / len(x), [g * (soft(x) - y) / len(x), g * slope / len(x)]
+
+
+def distributed(m: float) -> list[Any]:
+    x = np.array([[0.9, -0.9, 0.0, 0.3], [0.2, 0.2, 0.2, 0.2], [0.1, 0.0, -0.9, -0.9]])
+    x = np.concatenate([x * m, [[0.5, 1.0, 1.5, -1.0]] * 5])
+    return [
+        x,
+        np.array([[0.25, 0, 0.75, 0], [0.25] * 4, [0.5, 0.5, 0, 0]] + [[0.125] * 3 + [0.625]] * 5),
+    ]
+
+
+def cosine(g: Any, x: Any, y: Any) -> Any:
+    norms = [np.sqrt((v * v).sum(axis=-1, keepdims=True)) for v in (x, y)]
+    u, v = (a / np.where(n > 0, n, 1) for a, n in zip((x, y), norms, strict=True))
+    s = (u * v).sum(axis=-1, keepdims=True)
+    has_angle = (norms[0] > 0) & (norms[1] > 0)
+    slopes = [
+        np.where(has_angle, g[:, None] * away / np.where(n > 0, n, 1), 0)
+        for away, n in zip((v - s * u, u - s * v), norms, strict=True)
+    ]
+    return s[:, 0], slopes
+
+
+def two_sets_of_rows(m: float) -> list[Any]:
+    x = rows(m)[0]
+    return [x, np.concatenate([x[1:], np.zeros((1, 4))])]
+
+
+def silu(x: Any) -> Any:
+    s = logistic(x)
+    return s * (1 + x * logistic(-x))
+
+
 CASES = {
+    "Abs": Case(mf.Abs, spread, entrywise(np.abs, np.sign)),
+    "Softplus": Case(
+        mf.Softplus,
+        spread,
+        entrywise(lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), logistic),
+    ),
+    "SiLU": Case(mf.SiLU, spread, entrywise(lambda x: x * logistic(x), silu)),
+    "ELU": Case(
+        mf.ELU,
+        spread,
+        entrywise(
+            lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+            lambda x: np.exp(np.minimum(x, 0)),
+        ),
+    ),
+    "HardSigmoid": Case(
+        mf.HardSigmoid,
+        spread,
+        entrywise(lambda x: np.clip(x / 6 + 0.5, 0, 1), lambda x: (np.abs(x) < 3) / 6),
+    ),
+    "Clip": Case(
+        lambda x: mf.Clip(x, -2, 2),
+        spread,
+        entrywise(lambda x: np.clip(x, -2, 2), lambda x: np.abs(x) <= 2),
+    ),
+    "L1": Case(mf.L1, apart, absolute),
+    "Huber": Case(mf.Huber, apart, huber(1.0)),
+    "Huber, near": Case(mf.Huber, errors, huber(1.0)),
+    "Huber, a large delta": Case(lambda p, t: mf.Huber(p, t, delta=1e4), errors, huber(1e4)),
+    "KLDivergence": Case(mf.KLDivergence, distributed, divergence),
+    "CosineSimilarity": Case(mf.CosineSimilarity, two_sets_of_rows, cosine),
+    "GlobalAveragePool": Case(
+        mf.GlobalAveragePool,
+        image,
+        lambda g, x: (x.mean(axis=(1, 2)), [np.broadcast_to(g[:, None, None] / 16, x.shape)]),
+    ),
     "Sigmoid": Case(mf.Sigmoid, spread, entrywise(logistic, lambda x: logistic(x) * logistic(-x))),
     "Tanh": Case(mf.Tanh, spread, entrywise(np.tanh, lambda x: 1 - np.tanh(x) ** 2)),
     "ReLU": Case(mf.ReLU, spread, entrywise(lambda x: np.maximum(x, 0), lambda x: x > 0)),

@@ -19,6 +19,8 @@ MATRIX = {x: np.array([[1.0, 2.0], [3.0, 4.0]])}
 IMAGES = {x: np.arange(32.0).reshape(2, 4, 4, 1)}
 LABELLED = {**MATRIX, y: np.array([0, 1])}
 ONE = np.ones(2)
+SEQUENCES = {x: np.arange(16.0).reshape(2, 4, 2)}
+KERNEL_OF_A_SEQUENCE = np.ones((2, 2, 3))
 
 WHOLE = [np.int64(1), np.uint8(1)]
 NUMBERS = [0.5, np.float32(0.5), np.float64(0.5)]
@@ -51,7 +53,7 @@ Case = tuple[Callable[[Any], Any], list[Any]]  # what is done with the option, a
 
 
 def node_cases() -> Iterator[tuple[str, Case]]:
-    for cls in (mf.Sum, mf.Mean, mf.Max):
+    for cls in (mf.Sum, mf.Mean, mf.Max, mf.Prod):
         name = cls.__name__
         axis = used(lambda v, c=cls: c(x, axis=v), MATRIX)
         yield f"{name}.axis", (axis, [None, -1, *WHOLE, [1], (0, 1), (), [-2, 1]])
@@ -93,6 +95,39 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     yield "Conv2D.padding", (border, ["same", "valid", 0, *WHOLE, (0, 2)])
     yield "Conv2D.groups", (used(lambda v: mf.Conv2D(x, kernel, groups=v), IMAGES), WHOLE)
 
+    for name, option in (("stride", [1, *WHOLE]), ("dilation", [1, *WHOLE]), ("groups", WHOLE)):
+        sequence = used(lambda v, n=name: mf.Conv1D(x, KERNEL_OF_A_SEQUENCE, **{n: v}), SEQUENCES)
+        yield f"Conv1D.{name}", (sequence, option)
+    border = used(lambda v: mf.Conv1D(x, KERNEL_OF_A_SEQUENCE, padding=v), SEQUENCES)
+    yield "Conv1D.padding", (border, ["same", "valid", 0, *WHOLE])
+    for cls, of in ((mf.DepthwiseConv2D, kernel), (mf.ConvTranspose2D, np.ones((2, 2, 3, 1)))):
+        for name in ("stride", "dilation"):
+            option = used(lambda v, c=cls, k=of, n=name: c(x, k, **{n: v}), IMAGES)
+            yield f"{cls.__name__}.{name}", (option, [1, *WHOLE, (1, 2), np.array([2, 1])])
+        border = used(lambda v, c=cls, k=of: c(x, k, padding=v), IMAGES)
+        yield f"{cls.__name__}.padding", (border, ["same", "valid", 0, *WHOLE, (0, 1)])
+    yield "Upsample.size", (used(lambda v: mf.Upsample(x, v), IMAGES), [2, *WHOLE, (1, 2)])
+    for name in ("low", "high"):
+        bound = used(lambda v, n=name: mf.Clip(x, **{n: v}), MATRIX)
+        yield f"Clip.{name}", (bound, [None, -1.5, *numbers])
+    yield "ELU.alpha", (used(lambda v: mf.ELU(x, alpha=v), MATRIX), [0, *numbers])
+    yield "Huber.delta", (used(lambda v: mf.Huber(x, x, delta=v), MATRIX), numbers)
+    for name in ("CumSum", "Stack", "CosineSimilarity"):
+        inputs = (x,) if name == "CumSum" else (x, x)
+        axis = used(lambda v, n=name, i=inputs: getattr(mf, n)(*i, axis=v), MATRIX)
+        yield f"{name}.axis", (axis, [0, -1, *WHOLE])
+    yield "Split.axis", (used(lambda v: mf.Split(x, 2, axis=v), MATRIX), [0, -1, *WHOLE])
+    parts = used(lambda v: mf.Split(x, v), MATRIX)
+    yield "Split.parts", (parts, [*WHOLE, 2, (1, 1), [0, 2], np.array([1, 1])])
+    width = used(lambda v: mf.Pad(x, v), MATRIX)
+    yield "Pad.width", (width, [0, *WHOLE, (1, 2), ((1, 0), (0, 2)), np.array([[1, 0], [0, 2]])])
+    value = used(lambda v: mf.Pad(x, 1, value=v), MATRIX)
+    yield "Pad.value", (value, [0, -1.5, float("-inf"), *numbers])
+    yield "Flip.axis", (used(lambda v: mf.Flip(x, v), MATRIX), [None, -1, *WHOLE, (0, 1)])
+    yield "Roll.axis", (used(lambda v: mf.Roll(x, 1, v), MATRIX), [None, -1, *WHOLE, (0, 1)])
+    shift = used(lambda v: mf.Roll(x, v), MATRIX)
+    yield "Roll.shift", (shift, [0, -1, *WHOLE])
+
     def loss(name: str) -> Callable[[Any], Any]:
         return used(lambda v: mf.CrossEntropyWithSoftmax(x, y, **{name: v}), LABELLED)
 
@@ -131,8 +166,14 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 LAYERS: dict[str, dict[str, Any]] = {
     "Dense": {"units": 3},
     "Conv2D": {"filters": 2, "size": 2},
+    "Conv1D": {"filters": 2, "size": 2},
+    "DepthwiseConv2D": {"size": 2},
+    "ConvTranspose2D": {"filters": 2, "size": 2},
+    "Embedding": {"count": 20, "units": 3},
     "MaxPool": {},
     "AveragePool": {},
+    "GlobalAveragePool": {},
+    "Upsample": {},
     "Reshape": {"shape": (2, 8)},
     "Dropout": {"rate": 0.5, "seed": seed},
     "Activation": {"activation": "relu"},
@@ -140,7 +181,20 @@ LAYERS: dict[str, dict[str, Any]] = {
     "Flatten": {},
     "Sequential": {"layers": []},
 }
-SIZES = {"units", "filters", "size", "stride", "padding", "dilation", "groups", "every", "steps"}
+SHAPES_OF_INPUTS = {"Conv1D": (5, 2), "Upsample": (4, 4, 1)}
+SIZES = {
+    "multiplier",
+    "count",
+    "units",
+    "filters",
+    "size",
+    "stride",
+    "padding",
+    "dilation",
+    "groups",
+    "every",
+    "steps",
+}
 
 
 def other_cases() -> Iterator[tuple[str, Case]]:
@@ -154,7 +208,8 @@ def other_cases() -> Iterator[tuple[str, Case]]:
             )
     for name, others in LAYERS.items():
         cls = getattr(layers, name)
-        X = layers.Input((4, 4, 1) if "Conv" in name or "Pool" in name else (16,))
+        image = SHAPES_OF_INPUTS.get(name, (4, 4, 1) if "Conv" in name or "Pool" in name else (16,))
+        X = layers.Input(image, dtype=np.int64 if name == "Embedding" else np.float32)
         for option in inspect.signature(cls).parameters:
             right = WHOLE if option in SIZES else []
             yield (

@@ -204,12 +204,13 @@ def test_message_about_labels(case: str) -> None:
     assert seen == f"{here('CrossEntropyWithSoftmax')}: {expected}"
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 3), (2, 0)])
+@pytest.mark.parametrize("shape", [(3,), (), (0, 3), (2, 0)])
 def test_message_about_logits(shape: tuple[int, ...]) -> None:
     node = mf.CrossEntropyWithSoftmax(x, y)
     feed = {x: np.ones(shape), y: np.zeros(shape[:1], int)}
     assert message_of(errors.ShapeError, lambda: mf.value(node, feed)) == (
-        f"{here('CrossEntropyWithSoftmax')}: Input 'x' has shape {shape}; logits have shape (n, k)."
+        f"{here('CrossEntropyWithSoftmax')}: Input 'x' has shape {shape}; logits have shape "
+        "(n, k), or (n, ..., k)."
     )
 
 

@@ -49,6 +49,14 @@ STAYS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Mul(x, y, x)": (lambda x, y: mf.Mul(x, y, x), lambda a, b: a * b * a),
     "Add(x, y, x)": (lambda x, y: mf.Add(x, y, x), lambda a, b: a + b + a),
     "Sum": (lambda x, y: mf.Sum(x), lambda a, b: np.sum(a)),
+    "Abs": (lambda x, y: abs(x), lambda a, b: np.abs(a)),
+    "Clip": (lambda x, y: mf.Clip(x, 1, 100), lambda a, b: np.clip(a, 1, 100)),
+    "Maximum": (lambda x, y: mf.Maximum(x, y), lambda a, b: np.maximum(a, b)),
+    "Minimum": (lambda x, y: mf.Minimum(x, y), lambda a, b: np.minimum(a, b)),
+    "Prod": (lambda x, y: mf.Prod(x), lambda a, b: np.prod(a)),
+    "Prod over an axis": (lambda x, y: mf.Prod(x - 1, axis=1), lambda a, b: np.prod(a - 1, 1)),
+    "CumSum": (lambda x, y: mf.CumSum(x), lambda a, b: np.cumsum(a, -1)),
+    "Pad": (lambda x, y: mf.Pad(x, 1, value=-1), lambda a, b: np.pad(a, 1, constant_values=-1)),
     "Sum over an axis": (lambda x, y: mf.Sum(x * x, axis=0), lambda a, b: np.sum(a * a, axis=0)),
 }
 
@@ -263,6 +271,25 @@ NODES = {
     "Conv2D": Case(lambda: mf.Conv2D(X, Y, Z), (whole(1, 4, 4, 2), whole(2, 2, 2, 3), whole(3))),
     "Where": Case(lambda: mf.Where(X, Y, Z), (whole(4), whole(4), whole(4)), data=(0,)),
     "Concat": Case(lambda: mf.Concat(X, Y), (whole(4), whole(3))),
+    "Maximum": Case(lambda: mf.Maximum(X, Y), (whole(4, 3), whole(3))),
+    "Minimum": Case(lambda: mf.Minimum(X, Y), (whole(4, 3), whole(3))),
+    "Stack": Case(lambda: mf.Stack(X, Y), (whole(4), whole(4))),
+    "Conv1D": Case(lambda: mf.Conv1D(X, Y, Z), (whole(1, 4, 2), whole(2, 2, 3), whole(3))),
+    "DepthwiseConv2D": Case(
+        lambda: mf.DepthwiseConv2D(X, Y, Z), (whole(1, 4, 4, 2), whole(2, 2, 2, 1), whole(2))
+    ),
+    "ConvTranspose2D": Case(
+        lambda: mf.ConvTranspose2D(X, Y, Z), (whole(1, 2, 2, 2), whole(2, 2, 3, 2), whole(3))
+    ),
+    "CosineSimilarity": Case(
+        lambda: mf.CosineSimilarity(X, Y), (whole(4, 3, low=1), whole(4, 3, low=1))
+    ),
+    "L1": Case(lambda: mf.L1(X, Y), (whole(4), whole(4))),
+    "Huber": Case(lambda: mf.Huber(X, Y), (whole(4), whole(4))),
+    "Embedding": Case(lambda: mf.Embedding(X, Y), (whole(4), whole(3, 2)), data=(0,)),
+    "CrossEntropyWithSoftmax of pixels": Case(
+        lambda: mf.CrossEntropyWithSoftmax(X, Y), (whole(2, 2, 3), whole(2, 2)), data=(1,)
+    ),
     "MSE": Case(lambda: mf.MSE(X, Y), (whole(4), whole(4))),
     "LayerNorm": Case(lambda: mf.LayerNorm(X, Y, Z), (whole(4, 3), whole(3), whole(3))),
     "BinaryCrossEntropy": Case(lambda: mf.BinaryCrossEntropy(X, Y), (whole(4), whole(4) % 2)),
@@ -305,7 +332,13 @@ def test_beside_a_float_whole_numbers_take_its_dtype(
 
 @pytest.mark.breadth("dtype", "backend")
 @every_backend
-@pytest.mark.parametrize("name", ["MatMul", "Linear", "Conv2D", "Div", "LayerNorm", "MSE"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("MatMul", "Linear", "Conv2D", "Conv1D", "DepthwiseConv2D", "ConvTranspose2D"),
+        *("Div", "LayerNorm", "MSE", "L1", "Huber", "CosineSimilarity"),
+    ],
+)
 @each_whole
 def test_products_of_matrices_and_quotients_of_whole_numbers_are_float64(
     name: str, dtype: Any, backend: str

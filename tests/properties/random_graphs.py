@@ -13,11 +13,47 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from properties.random_options import (
+    Options,
+    apart,
+    axes,
+    borders,
+    decided,
+    depthwise_kernels,
+    exponents,
+    flipped,
+    gains,
+    indices,
+    is_image,
+    is_whole,
+    joined,
+    kernels,
+    not_short,
+    of_logits,
+    of_rows,
+    of_the_rows_of_a_matrix,
+    off_the_bounds,
+    on_images,
+    one_axis,
+    orders,
+    parts,
+    parts_of,
+    pools,
+    probabilities,
+    rolled,
+    seeds,
+    sequence_kernels,
+    shaped,
+    shapes,
+    spread_out,
+    stacked,
+    transposed_kernels,
+    unequal,
+    untied,
+    weights,
+)
 
 import miniflow as mf
-
-Options = dict[str, Any]
-
 
 # Some recipe has bytes beside a floating parameter: they may be pixels, which is told.
 may_hold_bytes = pytest.mark.filterwarnings("ignore::miniflow.graph.pixels.PixelWarning")
@@ -32,181 +68,6 @@ class Kind(NamedTuple):
     build: Callable[..., mf.Node]
     options: Callable[..., st.SearchStrategy[Options]] = lambda *values: st.just({})
     fits: Callable[..., bool] = lambda *values: True
-
-
-def apart(x: Any) -> bool:
-    """Nowhere near 0, except at 0 itself (where it is a kink for both, or for neither)."""
-    return bool(np.all(np.abs(x) > 1e-3))
-
-
-def untied(x: Any, axis: Any = None, **_: Any) -> bool:
-    values = np.sort(np.ravel(x) if axis is None else x, axis=-1 if axis is None else axis)
-    return bool(np.all(np.abs(np.diff(values, axis=-1 if axis is None else axis)) > 1e-3))
-
-
-def no_options(*values: Any) -> st.SearchStrategy[Options]:
-    return st.just({})
-
-
-def one_axis(x: Any) -> st.SearchStrategy[Options]:
-    rank = np.ndim(x)
-    return st.fixed_dictionaries({"axis": st.integers(-rank, rank - 1)}) if rank else st.nothing()
-
-
-def axes(x: Any) -> st.SearchStrategy[Options]:
-    rank = np.ndim(x)
-    some = hnp.valid_tuple_axes(rank, min_size=1) if rank else st.none()
-    one = st.integers(-rank, rank - 1) if rank else st.none()
-    return st.fixed_dictionaries({"axis": st.none() | one | some, "keepdims": st.booleans()})
-
-
-def shapes(x: Any) -> st.SearchStrategy[Options]:
-    size = int(np.size(x))
-    columns = [n for n in (1, 2, 3) if size and size % n == 0]
-    fitting = [(size,), (-1,), (1, size, 1), *((-1, n) for n in columns)]
-    return st.fixed_dictionaries({"shape": st.sampled_from(fitting)})
-
-
-def orders(x: Any) -> st.SearchStrategy[Options]:
-    return st.fixed_dictionaries(
-        {"axes": st.none() | st.permutations(range(np.ndim(x))).map(tuple)}
-    )
-
-
-def indices(x: Any) -> st.SearchStrategy[Options]:
-    shape = np.shape(x)
-    if not shape:
-        return st.nothing()
-    index: Any = hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True)
-    if all(shape):
-        index |= hnp.integer_array_indices(shape, result_shape=hnp.array_shapes(max_dims=2))
-        index |= st.lists(st.integers(-shape[0], shape[0] - 1), min_size=1, max_size=4)
-    index |= hnp.arrays(bool, shape[:1])
-    return index.map(lambda i: {"index": i})
-
-
-def joined(x: Any, y: Any) -> st.SearchStrategy[Options]:
-    rank = np.ndim(x)
-    return st.fixed_dictionaries({"axis": st.integers(-rank, rank - 1)}) if rank else st.nothing()
-
-
-def of_logits(x: Any) -> st.SearchStrategy[Options]:
-    if np.ndim(x) != 2 or 0 in np.shape(x):
-        return st.nothing()
-    n, k = np.shape(x)
-    weights = st.none() | st.just(np.arange(1.0, k + 1))
-    return st.fixed_dictionaries(
-        {
-            "labels": hnp.arrays(np.int64, n, elements=st.integers(0, k - 1)),
-            "label_smoothing": st.sampled_from([0.0, 0.1]),
-            "class_weights": weights,
-        }
-    )
-
-
-def of_rows(x: Any) -> st.SearchStrategy[Options]:
-    if np.ndim(x) == 0 or np.shape(x)[0] == 0:
-        return st.nothing()
-    rows = st.integers(0, np.shape(x)[0] - 1)
-    shape = hnp.array_shapes(min_dims=0, max_dims=2, max_side=3)
-    return st.fixed_dictionaries({"indices": hnp.arrays(np.int64, shape, elements=rows)})
-
-
-def probabilities(x: Any) -> st.SearchStrategy[Options]:
-    values = st.sampled_from([0.0, 0.25, 1.0])
-    return st.fixed_dictionaries({"y": hnp.arrays(np.float64, np.shape(x), elements=values)})
-
-
-def weights(x: Any) -> st.SearchStrategy[Options]:
-    if np.ndim(x) < 2:
-        return st.nothing()
-    n = np.shape(x)[-1]
-    return st.integers(0, 3).map(
-        lambda p: {"W": np.arange(n * p).reshape(n, p) / 8 - 0.4, "b": np.arange(p) / 4}
-    )
-
-
-def on_images(build: Callable[..., mf.Node]) -> Callable[..., mf.Node]:
-    """A matrix is a grey image; three axes are one image with channels."""
-    return lambda x, shape, **options: build(mf.Reshape(x, shape), **options)
-
-
-def image_shape(x: Any) -> tuple[int, ...]:
-    shape = np.shape(x)
-    return (1, *shape, 1) if len(shape) == 2 else (1, *shape)
-
-
-def is_image(x: Any) -> bool:
-    return np.ndim(x) in (2, 3) and min(np.shape(x)) > 0
-
-
-def kernels(x: Any) -> st.SearchStrategy[Options]:
-    if not is_image(x):
-        return st.nothing()
-    shape, size = image_shape(x), st.integers(1, 2)
-
-    def options(size: tuple[int, int, int]) -> Options:
-        whole = (*size[:2], shape[3], size[2])
-        W = (np.arange(np.prod(whole)).reshape(whole) % 5 - 1.8) / 4
-        return {"W": W, "b": np.arange(size[2]) / 8}
-
-    return st.builds(
-        lambda size, stride, padding: options(size)
-        | {"shape": shape, "stride": stride, "padding": padding},
-        st.tuples(size, size, size), size, st.sampled_from(["valid", "same", 1]),
-    )  # fmt: skip
-
-
-def pools(x: Any) -> st.SearchStrategy[Options]:
-    if not is_image(x):
-        return st.nothing()
-    size = st.integers(1, 2)
-    return st.builds(
-        lambda size, stride, padding: {
-            "shape": image_shape(x), "size": size, "stride": stride, "padding": padding or size - 1
-        },
-        size, st.none() | size, st.sampled_from(["valid", "same", None]),
-    )  # fmt: skip
-
-
-def seeds(x: Any) -> st.SearchStrategy[Options]:
-    whole = st.integers(0, 5) | st.just(-1)
-    return st.builds(lambda seed, rate: {"seed": seed, "rate": rate}, whole, st.floats(0.1, 0.8))
-
-
-def gains(x: Any) -> st.SearchStrategy[Options]:
-    if np.ndim(x) == 0 or np.shape(x)[-1] < 2:
-        return st.nothing()
-    n = np.shape(x)[-1]
-    return st.just({"gain": 1 + np.arange(n) / 8, "shift": np.arange(n) / 4})
-
-
-def spread_out(x: Any) -> bool:
-    """Whether no row is nearly of one number, whose variance is nothing but rounding."""
-    return np.ndim(x) > 0 and bool(np.all(np.var(x, axis=-1) > 0.05))
-
-
-def exponents(x: Any) -> st.SearchStrategy[Options]:
-    return st.sampled_from([2, 3, -1, 2.0, 0]).map(lambda y: {"y": y})
-
-
-def decided(*values: Any) -> bool:
-    """Whether no step of a difference makes another of them 0, or no longer 0."""
-    return all(np.asarray(x).dtype.kind != "f" or apart(x) for x in values)
-
-
-def unequal(x: Any, y: Any) -> bool:
-    """Whether no step of a difference turns round which is greater, or makes them equal."""
-    wholes = {np.asarray(x).dtype.kind, np.asarray(y).dtype.kind} <= set("biu")
-    try:
-        return wholes or apart(np.subtract(x, y, dtype=np.float64))
-    except ValueError:  # of shapes: the node will say so
-        return True
-
-
-def is_whole(value: Any) -> bool:
-    """Whether it is made of integers, or of booleans, which count as such."""
-    return np.asarray(value).dtype.kind in "iub"
 
 
 KINDS: dict[str, Kind] = {
@@ -260,6 +121,40 @@ KINDS: dict[str, Kind] = {
     "AveragePool": Kind(1, on_images(mf.AveragePool), pools),
     "Dropout": Kind(1, mf.Dropout, seeds),
     "LayerNorm": Kind(1, mf.LayerNorm, gains, fits=spread_out),
+    "Abs": Kind(1, abs, fits=apart),
+    "Sign": Kind(1, mf.Sign, fits=apart),
+    "Clip": Kind(1, lambda x: mf.Clip(x, -1.03, 1.03), fits=off_the_bounds),
+    "Maximum": Kind(2, mf.Maximum, fits=unequal),
+    "Minimum": Kind(2, mf.Minimum, fits=unequal),
+    "Sin": Kind(1, mf.Sin),
+    "Cos": Kind(1, mf.Cos),
+    "Softplus": Kind(1, mf.Softplus),
+    "SiLU": Kind(1, mf.SiLU),
+    "ELU": Kind(1, mf.ELU, fits=apart),
+    "HardSigmoid": Kind(1, mf.HardSigmoid, fits=lambda x: apart(np.abs(np.asarray(x) * 1.0) - 3)),
+    "Prod": Kind(1, mf.Prod, axes),
+    "CumSum": Kind(1, mf.CumSum, one_axis),
+    "Stack": Kind(2, mf.Stack, stacked),
+    "Split": Kind(1, lambda x, axis, number: mf.Split(x, *parts_of(x, axis))[number], parts),
+    "Pad": Kind(1, mf.Pad, borders),
+    "Flip": Kind(1, mf.Flip, flipped),
+    "Roll": Kind(1, mf.Roll, rolled),
+    "Embedding": Kind(1, lambda W, x: mf.Embedding(x, W), of_the_rows_of_a_matrix),
+    "Conv1D": Kind(1, lambda x, **rest: mf.Conv1D(x, **rest), sequence_kernels),
+    "DepthwiseConv2D": Kind(1, on_images(mf.DepthwiseConv2D), depthwise_kernels),
+    "ConvTranspose2D": Kind(1, on_images(mf.ConvTranspose2D), transposed_kernels),
+    "GlobalAveragePool": Kind(
+        1, on_images(mf.GlobalAveragePool), lambda x: shaped(x) if is_image(x) else st.nothing()
+    ),
+    "Upsample": Kind(
+        1, on_images(mf.Upsample), lambda x: shaped(x) if is_image(x) else st.nothing()
+    ),
+    "L1": Kind(2, mf.L1, fits=unequal),
+    "Huber": Kind(2, mf.Huber, fits=unequal),
+    "KLDivergence": Kind(2, lambda x, y: mf.KLDivergence(x, mf.Softmax(y))),
+    "CosineSimilarity": Kind(
+        2, mf.CosineSimilarity, fits=lambda x, y: not_short(x) and not_short(y)
+    ),
     "MSE": Kind(2, mf.MSE),
     "CrossEntropyWithSoftmax": Kind(
         1, lambda x, labels, **rest: mf.CrossEntropyWithSoftmax(x, labels, **rest), of_logits

@@ -34,7 +34,7 @@ def test_built_in_node_passes_as_the_output_and_inside(name: str, dtype: type) -
     mf.check_gradients(mf.Tanh(node * 0.5), feed)
 
 
-EXPLODES = {"Exp", "Pow", "Pow -1.0", "Pow 3.0"}
+EXPLODES = {"Exp", "Pow", "Pow -1.0", "Pow 3.0", "KLDivergence"}  # or has an infinite slope
 
 
 @pytest.mark.breadth("dtype")
@@ -48,7 +48,7 @@ def test_built_in_node_passes_with_large_and_small_numbers(name, scale, dtype) -
 def test_every_node_class_is_among_them() -> None:
     classes = {type(graph_of(name)[0]).__name__ for name in EVERY_NODE}
     gradient_is_zero = {"And", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "Not"}
-    gradient_is_zero |= {"NotEqual", "Or", "Seed"}
+    gradient_is_zero |= {"NotEqual", "Or", "Seed", "Sign"}
     assert set(mf.nodes.__all__) <= classes | gradient_is_zero
 
 

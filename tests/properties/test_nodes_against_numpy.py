@@ -34,6 +34,23 @@ test_exp = agrees_with(mf.Exp, np.exp, entrywise())
 test_log = agrees_with(mf.Log, np.log, entrywise(POSITIVE))
 test_sqrt = agrees_with(mf.Sqrt, np.sqrt, entrywise(POSITIVE))
 
+test_abs = agrees_with(mf.Abs, np.abs, entrywise())
+test_clip = agrees_with(lambda x: mf.Clip(x, -1, 1.03), lambda x: np.clip(x, -1, 1.03), entrywise())
+test_sign = agrees_with(lambda x: mf.Sign(x) * x, np.abs, entrywise())
+test_sin = agrees_with(mf.Sin, np.sin, entrywise())
+test_cos = agrees_with(mf.Cos, np.cos, entrywise())
+
+
+@st.composite
+def two_unequal(draw: Any) -> Drawn:
+    """Two arrays that broadcast, and are nowhere equal."""
+    (x, y), _ = draw(broadcasting(NUMBERS, NUMBERS))
+    return Drawn((x, np.asarray(y + 1 / 32)))
+
+
+test_maximum = agrees_with(mf.Maximum, np.maximum, two_unequal())
+test_minimum = agrees_with(mf.Minimum, np.minimum, two_unequal())
+
 # --- Conditions
 
 
@@ -77,6 +94,13 @@ test_leaky_relu = agrees_with(
     lambda x: mf.LeakyReLU(x, slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x), entrywise()
 )
 test_gelu = agrees_with(mf.GELU, gelu, entrywise())
+
+test_softplus = agrees_with(mf.Softplus, lambda x: np.log(1 + np.exp(x)), entrywise())
+test_silu = agrees_with(mf.SiLU, lambda x: x / (1 + np.exp(-x)), entrywise())
+test_elu = agrees_with(
+    lambda x: mf.ELU(x, alpha=0.5), lambda x: np.where(x > 0, x, (np.exp(x) - 1) / 2), entrywise()
+)
+test_hard_sigmoid = agrees_with(mf.HardSigmoid, lambda x: np.clip(x / 6 + 0.5, 0, 1), entrywise())
 
 
 @st.composite
@@ -133,6 +157,8 @@ def reductions(draw: Any, sides: dict[str, int], unique: bool = False) -> Drawn:
 test_sum = agrees_with(mf.Sum, np.sum, reductions(SIDES))
 test_mean = agrees_with(mf.Mean, np.mean, reductions(NOT_EMPTY))
 test_max = agrees_with(mf.Max, np.max, reductions(NOT_EMPTY, unique=True))
+test_prod = agrees_with(mf.Prod, np.prod, reductions(SIDES))
+test_cum_sum = agrees_with(mf.CumSum, lambda x, axis: np.cumsum(x, axis), along_an_axis())
 
 # --- Shapes
 
@@ -186,6 +212,12 @@ def look_ups(draw: Any) -> Drawn:
 
 
 @st.composite
+def look_ups_in_a_matrix(draw: Any) -> Drawn:
+    (table, indices), _ = draw(look_ups())
+    return Drawn((table.reshape(len(table), -1), indices))
+
+
+@st.composite
 def choices(draw: Any) -> Drawn:
     shapes = draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, **SIDES))
     condition, x, y = shapes.input_shapes
@@ -197,116 +229,78 @@ test_transpose = agrees_with(mf.Transpose, np.transpose, transposes())
 test_concat = agrees_with(
     mf.Concat, lambda *xs, axis: np.concatenate(xs, axis=axis), concatenations()
 )
+
+
+@st.composite
+def stacks(draw: Any) -> Drawn:
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=2, **SIDES))
+    drawn = [draw(arrays(shape)) for _ in range(draw(st.integers(1, 3)))]
+    return Drawn(tuple(drawn), {"axis": draw(st.integers(-len(shape) - 1, len(shape)))})
+
+
+@st.composite
+def splits(draw: Any) -> Drawn:
+    shape = list(draw(hnp.array_shapes(max_dims=3, **SIDES)))
+    axis, sizes = (
+        draw(st.integers(-len(shape), len(shape) - 1)),
+        draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)),
+    )
+    shape[axis] = sum(sizes)
+    number = draw(st.integers(0, len(sizes) - 1))
+    options = {"sizes": tuple(sizes), "axis": axis, "number": number}
+    return Drawn((draw(arrays(tuple(shape))),), options)
+
+
+@st.composite
+def with_borders(draw: Any) -> Drawn:
+    shape = draw(hnp.array_shapes(max_dims=3, **SIDES))
+    pairs = [(draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in shape]
+    width = draw(st.sampled_from([1, (2, 0), pairs]))
+    return Drawn((draw(arrays(shape)),), {"width": width, "value": draw(NUMBERS)})
+
+
+@st.composite
+def turned(draw: Any) -> Drawn:
+    (x,), options = draw(reductions(NOT_EMPTY))
+    x = x.reshape(x.shape or (1,))
+    return Drawn((x,), {"axis": options["axis"]})
+
+
+@st.composite
+def rolls(draw: Any) -> Drawn:
+    (x,), options = draw(turned())
+    axis, shift = options["axis"], st.integers(-5, 5)
+    several = (
+        st.lists(shift, min_size=len(axis), max_size=len(axis)) if type(axis) is tuple else shift
+    )
+    return Drawn((x,), {"shift": draw(shift | several), "axis": axis})
+
+
+test_stack = agrees_with(mf.Stack, lambda *xs, axis: np.stack(xs, axis), stacks())
+test_split = agrees_with(
+    lambda x, sizes, axis, number: mf.Split(x, sizes, axis)[number],
+    lambda x, sizes, axis, number: np.split(x, np.cumsum(sizes)[:-1], axis)[number],
+    splits(),
+)
+test_pad = agrees_with(
+    mf.Pad, lambda x, width, value: np.pad(x, width, constant_values=value), with_borders()
+)
+test_flip = agrees_with(mf.Flip, np.flip, turned())
+test_roll = agrees_with(mf.Roll, np.roll, rolls())
 test_get_item = agrees_with(mf.GetItem, lambda x, index: x[index], indexed())
+test_embedding = agrees_with(
+    lambda W, x: mf.Embedding(x, W), lambda W, x: W[x], look_ups_in_a_matrix()
+)
 test_gather = agrees_with(mf.Gather, lambda table, indices: table[indices], look_ups())
 test_where = agrees_with(mf.Where, np.where, choices())
-
-# --- Losses
-
-
-@st.composite
-def classified(draw: Any) -> Drawn:
-    n, k = draw(st.integers(1, 3)), draw(st.integers(1, 4))
-    dtype = draw(st.sampled_from([np.int8, np.uint8, np.int64]))
-    labels = draw(hnp.arrays(dtype, n, elements=st.integers(0, k - 1)))
-    options = {
-        "label_smoothing": draw(st.sampled_from([0.0, 0.1, 0.5])),
-        "class_weights": draw(st.none() | arrays(k, POSITIVE)),
-    }
-    return Drawn((draw(arrays((n, k))), labels), options)
-
-
-def cross_entropy(x: Any, y: Any, label_smoothing: float, class_weights: Any) -> Any:
-    n, k = x.shape
-    weights = np.ones(k) if class_weights is None else class_weights
-    target = (1 - label_smoothing) * np.eye(k)[y] + label_smoothing / k
-    total = -np.sum(target * weights * np.log(softmax(x, 1)))
-    return total / (n if class_weights is None else np.sum(weights[y]))
-
-
-@st.composite
-def of_one_shape(draw: Any, first: Any, second: Any) -> Drawn:
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, **NOT_EMPTY))
-    return Drawn((draw(arrays(shape, first)), draw(arrays(shape, second))))
-
-
-def binary_cross_entropy(z: Any, y: Any) -> Any:
-    p = 1 / (1 + np.exp(-z))
-    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
-
-
-test_cross_entropy = agrees_with(mf.CrossEntropyWithSoftmax, cross_entropy, classified())
-test_binary_cross_entropy = agrees_with(
-    mf.BinaryCrossEntropy,
-    binary_cross_entropy,
-    of_one_shape(NUMBERS, st.sampled_from([0.0, 0.125, 0.5, 1.0])),
-)
-test_mean_squared_error = agrees_with(
-    mf.MSE, lambda p, t: np.mean((p - t) ** 2), of_one_shape(NUMBERS, NUMBERS)
-)
-
-
-# --- Images
-
-
-@st.composite
-def images(draw: Any, *, unique: bool = False) -> Drawn:
-    shape = draw(st.tuples(*[st.integers(1, 2), *[st.integers(2, 4)] * 2, st.integers(1, 2)]))
-    elements = st.integers(-500, 500).map(lambda k: k / 8) if unique else NUMBERS
-    return Drawn((draw(arrays(shape, elements, unique=unique)),))
-
-
-def convolved(x: Any, W: Any) -> Any:
-    seen = np.lib.stride_tricks.sliding_window_view(x, W.shape[:2], (1, 2))
-    return np.einsum("nyzcij,ijco->nyzo", seen, W)
-
-
-@st.composite
-def images_and_kernels(draw: Any) -> Drawn:
-    (x,), _ = draw(images())
-    sizes = st.tuples(st.integers(1, 2), st.integers(1, 2), st.just(x.shape[3]), st.integers(1, 2))
-    return Drawn((x, draw(arrays(draw(sizes)))))
-
-
-def in_windows(x: Any) -> Any:
-    n, height, width, channels = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(n, height // 2, 2, width // 2, 2, channels)
-
-
-test_conv2d = agrees_with(mf.Conv2D, convolved, images_and_kernels())
-test_max_pool = agrees_with(
-    mf.MaxPool, lambda x: np.max(in_windows(x), axis=(2, 4)), images(unique=True)
-)
-test_average_pool = agrees_with(
-    mf.AveragePool, lambda x: np.mean(in_windows(x), axis=(2, 4)), images()
-)
-test_flatten = agrees_with(mf.Flatten, lambda x: x.reshape(len(x), -1), images())
-test_dropout = agrees_with(
-    lambda x: mf.Dropout(x, 3, 0.4, stream=0),
-    lambda x: x * mf.value(mf.Dropout(np.ones(np.shape(x)), 3, 0.4, stream=0)),
-    entrywise(),
-)
-
-
-@st.composite
-def rows_gain_and_shift(draw: Any) -> Drawn:
-    rows, n = draw(st.integers(1, 3)), draw(st.integers(3, 5))  # of two numbers, always ±1
-    x = draw(arrays((rows, n), st.integers(-24, 24).map(float), unique=True))
-    return Drawn((x, draw(arrays((n,))), draw(arrays((n,)))))
-
-
-def normalised(x: Any, gain: Any, shift: Any) -> Any:
-    deviation = x - x.mean(axis=-1, keepdims=True)
-    return gain * deviation / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5) + shift
-
-
-test_layer_norm = agrees_with(mf.LayerNorm, normalised, rows_gain_and_shift())
 
 
 def test_every_node_is_held_against_numpy() -> None:
     """DummyGrad is part of each of these tests."""
-    tested = {name.removeprefix("test_").replace("_", "") for name in globals()}
+    import test_losses_and_images_against_numpy as others
+
+    here = {*globals(), *vars(others)}
+    tested = {name.removeprefix("test_").replace("_", "") for name in here}
     names = {
         "crossentropywithsoftmax": "crossentropy",
         "mse": "meansquarederror",

@@ -160,7 +160,6 @@ class NoNumber:
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _operator
     __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _operator
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _bits
-    __abs__ = _refusal_of("and miniflow has no node for abs", "write mf.Where(x < 0, -x, x)")
 
     def __bool__(self) -> bool:
         return True  # there is a node; a condition's truth is another matter (nodes/condition.py)

@@ -1,5 +1,5 @@
-"""`+ - * / @ ** -x x[...] < <= > >=` on nodes: which node class an operator builds, and which one
-stands for a function of NumPy's, is registered by the class's own file.
+"""`+ - * / @ ** -x abs(x) x[...] < <= > >=` on nodes: which node class an operator builds, and
+which one stands for a function of NumPy's, is registered by the class's own file.
 """
 
 import numbers
@@ -58,6 +58,9 @@ class Operators:
 
     def __neg__(self) -> "Node":
         return OPERATORS["neg"](self)
+
+    def __abs__(self) -> "Node":
+        return OPERATORS["abs"](self)
 
     def __getitem__(self, index: Any) -> "Node":
         return OPERATORS["[]"](self, index)

@@ -27,28 +27,45 @@ that meet again may so get the same names: give names there.
 Nothing is switched between training and inference. A `Dropout` drops where its seed is fed, as
 `fit` does, and does nothing elsewhere.
 
-Here: `base` has what all layers share, `Input` and `Sequential`; `weighted` the layers that learn,
-`plain` those that do not; `named` the activations and initialisers that go by a name.
+Here: `base` has what all layers share, `Input` and `Sequential`; `weighted` and `convolving` the
+layers that learn, `plain` those that do not; `named` the activations and initialisers that go by a
+name.
 """
 
 from miniflow.graph.checks import tell_wrong_calls
 from miniflow.layers.base import Input, Layer, Sequential
-from miniflow.layers.plain import Activation, AveragePool, Dropout, Flatten, MaxPool, Reshape
-from miniflow.layers.weighted import Conv2D, Dense, LayerNorm
+from miniflow.layers.convolving import Conv1D, Conv2D, ConvTranspose2D, DepthwiseConv2D
+from miniflow.layers.plain import (
+    Activation,
+    AveragePool,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool,
+    Reshape,
+    Upsample,
+)
+from miniflow.layers.weighted import Dense, Embedding, LayerNorm
 
 __all__ = [
     "Activation",
     "AveragePool",
+    "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GlobalAveragePool",
     "Input",
     "Layer",
     "LayerNorm",
     "MaxPool",
     "Reshape",
     "Sequential",
+    "Upsample",
 ]
 
 _INSTEAD = {
@@ -58,6 +75,11 @@ _INSTEAD = {
     "kernel_size": "write size=",
     "pool_size": "write size=",
     "strides": "write stride=",
+    "depth_multiplier": "write multiplier=",
+    "input_length": "sequences may have any length",
+    "num_embeddings": "write count=",
+    "embedding_dim": "write units=",
+    "output_dim": "write units=",
     "eps": "write epsilon=",
     "p": "write rate=",
     "seed": "write rng=",

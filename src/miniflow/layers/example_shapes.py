@@ -54,6 +54,11 @@ def row_of(node: Node) -> Row:
     return row
 
 
+def floating(row: Row) -> np.dtype[Any]:
+    """The dtype of parameters that meet such rows: theirs, or float32 if they are whole."""
+    return row.dtype if row.dtype.kind == "f" else np.dtype(np.float32)
+
+
 def example_feed(
     output: Node, rows: int, given: Mapping[Node, Any] | None = None
 ) -> dict[Node, Any]:

@@ -19,12 +19,16 @@ ACTIVATIONS: Final[dict[str, NodeFunction]] = {
     "relu": nodes.ReLU,
     "leaky_relu": nodes.LeakyReLU,
     "gelu": nodes.GELU,
+    "silu": nodes.SiLU,
+    "elu": nodes.ELU,
+    "softplus": nodes.Softplus,
     "sigmoid": nodes.Sigmoid,
+    "hard_sigmoid": nodes.HardSigmoid,
     "tanh": nodes.Tanh,
     "softmax": nodes.Softmax,
     "log_softmax": nodes.LogSoftmax,
 }
-_HALVING: Final = ("relu", "leaky_relu", "gelu")  # what He's initialisation makes up for
+_HALVING: Final = ("relu", "leaky_relu", "gelu", "silu")  # what He's initialisation makes up for
 
 
 def activation_of(given: str | NodeFunction | None) -> NodeFunction | None:

@@ -39,6 +39,37 @@ class AveragePool(MaxPool):
     node = nodes.AveragePool
 
 
+class GlobalAveragePool(Layer):
+    """The mean of each channel over all places; see `mf.GlobalAveragePool`.
+
+    Args:
+        name: "pool1", ... by default.
+    """
+
+    kind = "pool"
+
+    def build(self, x: Node, name: str) -> Node:
+        return nodes.GlobalAveragePool(x, name=name)
+
+
+class Upsample(Layer):
+    """Images made larger by whole numbers; see `mf.Upsample`.
+
+    Args:
+        size: how many times as high and as wide, one number or (height, width); 2 by default.
+        name: "upsample1", ... by default.
+    """
+
+    kind = "upsample"
+
+    def __init__(self, size: int | Pair = 2, *, name: str | None = None) -> None:
+        Layer.__init__(self, name)
+        self.size = size
+
+    def build(self, x: Node, name: str) -> Node:
+        return nodes.Upsample(x, self.size, name=name)
+
+
 class Flatten(Layer):
     """All axes but the first as one: images as rows of numbers."""
 

@@ -1,15 +1,17 @@
-"""The layers that learn: Dense, Conv2D and LayerNorm."""
+"""The layers that learn: Dense, Embedding, LayerNorm; those that convolve: `convolving`."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from miniflow import nodes
 from miniflow.graph import Node
 from miniflow.initializers import ones, zeros
 from miniflow.layers.base import Layer, Rng
-from miniflow.layers.example_shapes import Row, row_of
+from miniflow.layers.example_shapes import floating, row_of
 from miniflow.layers.named import (
     Initializer,
     NodeFunction,
@@ -18,8 +20,7 @@ from miniflow.layers.named import (
     initializer_before,
     initializer_of,
 )
-from miniflow.nodes.sliding import Padding, Pair, pair_of
-from miniflow.options import whole
+from miniflow.options import OptionError, whole
 
 
 class Dense(Layer):
@@ -27,10 +28,11 @@ class Dense(Layer):
 
     Args:
         units: how many outputs it has.
-        activation: a name ("relu", "leaky_relu", "gelu", "sigmoid", "tanh", "softmax",
-            "log_softmax"), a node class, or any function of a node; None by default.
+        activation: a name ("relu", "leaky_relu", "gelu", "silu", "elu", "softplus", "sigmoid",
+            "hard_sigmoid", "tanh", "softmax", "log_softmax"), a node class, or any function of a
+            node; None by default.
         kernel_initializer: a function as in `miniflow.initializers`, or its name; by default
-            "he_normal" before relu, leaky_relu and gelu, else "glorot_uniform".
+            "he_normal" before relu, leaky_relu, gelu and silu, else "glorot_uniform".
         bias_initializer: "zeros" by default.
         name: "dense1", ... by default.
         rng: a generator or a seed; None by default: it differs each time. Two layers with the same
@@ -68,68 +70,55 @@ class Dense(Layer):
 
     def build(self, x: Node, name: str) -> Node:
         row = row_of(x)
-        inputs, dtype = (row.shape or (1,))[-1], _floating(row)
+        inputs, dtype = (row.shape or (1,))[-1], floating(row)
         W = self.parameter("W", (inputs, self.units), self.kernel_initializer, dtype)
         b = self.parameter("b", (self.units,), self.bias_initializer, dtype)
         return activated(nodes.Linear(x, W, b, name=name), self.activation)
 
 
-class Conv2D(Layer):
-    """A convolution with kernels of its own, and an activation; see `mf.Conv2D`.
+class Embedding(Layer):
+    """A row of numbers for each of a vocabulary of whole numbers; see `mf.Embedding`.
 
     Args:
-        filters: how many kernels, and channels of the result.
-        size: of the kernels, one number or (height, width).
-        stride, padding, dilation, groups: as for `mf.Conv2D`.
-        activation, kernel_initializer, bias_initializer, name, rng: as for `Dense`; the name is
-            "conv1", ... by default.
+        count: how many there are: the layer takes whole numbers in [0, count), of any shape.
+        units: how many numbers a row has.
+        initializer: a function as in `miniflow.initializers`, or its name; by default normal
+            numbers of variance 1 / units, so that a row is about 1 long.
+        name: "embedding1", ... by default.
+        rng: as for `Dense`.
 
-    Images have their channels last, (n, height, width, channels); the kernels are
-    (height, width, channels / groups, filters).
-
-    >>> import miniflow as mf
-    >>> images = mf.layers.Input((28, 28, 1), name="images")
-    >>> conv = mf.layers.Conv2D(16, 5, activation="relu")
-    >>> conv(images), conv.parameters["W"].value.shape
-    (<ReLU 'conv1/relu'>, (5, 5, 1, 16))
+    >>> import numpy as np, miniflow as mf
+    >>> words = mf.layers.Input((12,), name="words", dtype=np.int64)
+    >>> embedding = mf.layers.Embedding(20_000, 64)
+    >>> embedding(words), embedding.parameters["W"].value.shape
+    (<Embedding 'embedding1'>, (20000, 64))
     """
 
-    kind = "conv"
+    kind = "embedding"
 
     def __init__(
         self,
-        filters: int,
-        size: int | Pair,
-        activation: str | NodeFunction | None = None,
+        count: int,
+        units: int,
         *,
-        stride: int | Pair = 1,
-        padding: Padding = "valid",
-        dilation: int | Pair = 1,
-        groups: int = 1,
-        kernel_initializer: Initializer | str | None = None,
-        bias_initializer: Initializer | str = zeros,
+        initializer: Initializer | str | None = None,
         name: str | None = None,
         rng: Rng = None,
     ) -> None:
         Layer.__init__(self, name, rng)
-        self.filters = whole("Conv2D", "filters", filters, least=1)
-        self.size = pair_of("Conv2D", "size", size)
-        self.groups = whole("Conv2D", "groups", groups, least=1)
-        self.options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
-        self.activation = activation_of(activation)
-        self.kernel_initializer = initializer_of(
-            initializer_before(activation) if kernel_initializer is None else kernel_initializer
-        )
-        self.bias_initializer = initializer_of(bias_initializer)
+        self.count = whole("Embedding", "count", count, least=1)
+        self.units = whole("Embedding", "units", units, least=1)
+        self.initializer = initializer_of(_unit_rows if initializer is None else initializer)
 
     def build(self, x: Node, name: str) -> Node:
         row = row_of(x)
-        channels, dtype = (row.shape or (1,))[-1] // self.groups, _floating(row)
-        shape = (*self.size, channels, self.filters)
-        W = self.parameter("W", shape, self.kernel_initializer, dtype)
-        b = self.parameter("b", (self.filters,), self.bias_initializer, dtype)
-        node = nodes.Conv2D(x, W, b, groups=self.groups, name=name, **self.options)
-        return activated(node, self.activation)
+        if row.dtype.kind not in "iu":
+            raise OptionError(
+                f"{self!r} takes whole numbers, and {x.label} has {row.dtype}: say it where they "
+                f"are fed, mf.layers.Input({row.shape}, dtype=np.int64)."
+            )
+        W = self.parameter("W", (self.count, self.units), self.initializer, np.float32)
+        return nodes.Embedding(x, W, name=name)
 
 
 class LayerNorm(Layer):
@@ -148,11 +137,10 @@ class LayerNorm(Layer):
 
     def build(self, x: Node, name: str) -> Node:
         row = row_of(x)
-        gain = self.parameter("gain", row.shape[-1:], ones, _floating(row))
-        shift = self.parameter("shift", row.shape[-1:], zeros, _floating(row))
+        gain = self.parameter("gain", row.shape[-1:], ones, floating(row))
+        shift = self.parameter("shift", row.shape[-1:], zeros, floating(row))
         return nodes.LayerNorm(x, gain, shift, epsilon=self.epsilon, name=name)
 
 
-def _floating(row: Row) -> DTypeLike:
-    """The dtype of parameters that meet such rows: theirs, or float32 if they are whole."""
-    return row.dtype if row.dtype.kind == "f" else np.float32
+def _unit_rows(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:
+    return rng.normal(0.0, 1 / math.sqrt(shape[1]), shape).astype(dtype)

@@ -2,8 +2,21 @@
 
 from miniflow.graph import Constant, Input, Parameter
 from miniflow.graph.checks import tell_wrong_calls
-from miniflow.nodes.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from miniflow.nodes.activation import (
+    ELU,
+    GELU,
+    HardSigmoid,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from miniflow.nodes.arithmetic import Add, Div, Exp, Log, Mul, Neg, Pow, Sqrt, Sub
+from miniflow.nodes.arranging import Flip, Pad, Roll, Split, Stack
 from miniflow.nodes.condition import (
     And,
     Equal,
@@ -15,36 +28,58 @@ from miniflow.nodes.condition import (
     NotEqual,
     Or,
 )
-from miniflow.nodes.convolution import Conv2D
+from miniflow.nodes.convolution import Conv1D, Conv2D
+from miniflow.nodes.distance import L1, CosineSimilarity, Huber, KLDivergence
 from miniflow.nodes.dropout import Dropout, Seed
+from miniflow.nodes.embedding import Embedding
 from miniflow.nodes.linear import Linear, MatMul
 from miniflow.nodes.loss import MSE, BinaryCrossEntropy, CrossEntropyWithSoftmax, DummyGrad
+from miniflow.nodes.magnitude import Abs, Clip, Maximum, Minimum, Sign
 from miniflow.nodes.normalization import LayerNorm
-from miniflow.nodes.pooling import AveragePool, MaxPool
-from miniflow.nodes.reduction import Max, Mean, Sum
+from miniflow.nodes.other_convolutions import ConvTranspose2D, DepthwiseConv2D
+from miniflow.nodes.pooling import AveragePool, GlobalAveragePool, MaxPool
+from miniflow.nodes.reduction import CumSum, Max, Mean, Prod, Sum
 from miniflow.nodes.shape import Concat, Flatten, Gather, GetItem, Reshape, Transpose, Where
 from miniflow.nodes.stopping import StopGradient
+from miniflow.nodes.trigonometry import Cos, Sin
+from miniflow.nodes.upsampling import Upsample
 
 __all__ = [
+    "ELU",
     "GELU",
+    "L1",
     "MSE",
+    "Abs",
     "Add",
     "And",
     "AveragePool",
     "BinaryCrossEntropy",
+    "Clip",
     "Concat",
+    "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
+    "Cos",
+    "CosineSimilarity",
     "CrossEntropyWithSoftmax",
+    "CumSum",
+    "DepthwiseConv2D",
     "Div",
     "Dropout",
     "DummyGrad",
+    "Embedding",
     "Equal",
     "Exp",
     "Flatten",
+    "Flip",
     "Gather",
     "GetItem",
+    "GlobalAveragePool",
     "Greater",
     "GreaterEqual",
+    "HardSigmoid",
+    "Huber",
+    "KLDivergence",
     "LayerNorm",
     "LeakyReLU",
     "Less",
@@ -55,24 +90,36 @@ __all__ = [
     "MatMul",
     "Max",
     "MaxPool",
+    "Maximum",
     "Mean",
+    "Minimum",
     "Mul",
     "Neg",
     "Not",
     "NotEqual",
     "Or",
+    "Pad",
     "Pow",
+    "Prod",
     "ReLU",
     "Reshape",
+    "Roll",
     "Seed",
+    "SiLU",
     "Sigmoid",
+    "Sign",
+    "Sin",
     "Softmax",
+    "Softplus",
+    "Split",
     "Sqrt",
+    "Stack",
     "StopGradient",
     "Sub",
     "Sum",
     "Tanh",
     "Transpose",
+    "Upsample",
     "Where",
 ]
 

@@ -158,6 +158,117 @@ _GELU_SCALE = math.sqrt(2 / math.pi)
 _GELU_END = 10.0  # beyond it the hyperbolic tangent is ±1, and the cube need not be taken
 
 
+class Softplus(Op):
+    """`log(1 + e^x)`, entry by entry: a smooth ReLU. Its derivative is the sigmoid.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Computed as max(x, 0) + log(1 + e^-|x|), which cannot overflow.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.Softplus(np.array([-1e4, 0.0, 1e4]))).round(4)
+    array([0.000e+00, 6.931e-01, 1.000e+04])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        x = promote(x)
+        return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (grad * sigmoid(x),)
+
+
+class SiLU(Op):
+    """The sigmoid linear unit, `x · sigmoid(x)`, also called swish; of -∞ it is 0.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    With s the sigmoid of x, its derivative is s (1 + x (1 - s)).
+
+    Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.SiLU(np.array([-1.0, 0.0, 1.0]))).round(4)
+    array([-0.2689,  0.    ,  0.7311])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        x = np.maximum(promote(x), -_SIGMOID_END)
+        return x * sigmoid(x)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        x = np.minimum(np.maximum(promote(x), -_SIGMOID_END), _SIGMOID_END)
+        return (grad * (sigmoid(x) * (1 + x * sigmoid(-x))),)
+
+
+_SIGMOID_END = 1000.0  # from there on the sigmoid is 0 or 1 in every dtype
+
+
+class ELU(Op):
+    """The exponential linear unit: `x` where it is positive, `alpha · (e^x - 1)` elsewhere.
+
+    Args:
+        x: any shape.
+        alpha: what it tends to, negative, far below 0; 1.0 by default.
+        name: None by default.
+
+    Its derivative is 1 where x is positive, and alpha · e^x elsewhere: alpha at 0.
+
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by
+    exponential linear units", 2015.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.ELU(np.array([-1e4, 0.0, 2.0])))
+    array([-1.,  0.,  2.])
+    """
+
+    def __init__(self, x: Any, *, alpha: float = 1.0, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+        self.alpha = number(self, "alpha", alpha)
+
+    def compute(self, x: Any) -> Any:
+        x = promote(x)
+        return where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        slope = self.alpha * np.exp(np.minimum(promote(x), 0))
+        return (where(x > 0, grad, grad * slope),)
+
+
+class HardSigmoid(Op):
+    """`x / 6 + 1/2`, held between 0 and 1: a sigmoid of three straight lines.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Its derivative is 1/6 between -3 and 3, and 0 elsewhere, at ±3 too.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.HardSigmoid(np.array([-4.0, 0.0, 1.5, 3.0])))
+    array([0.  , 0.5 , 0.75, 1.  ])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        return np.minimum(np.maximum(promote(x) / 6 + 0.5, 0), 1)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (where(np.abs(promote(x)) < 3, grad / 6, 0.0),)
+
+
 class Softmax(Op):
     """`e^x_i / Σ_j e^x_j` along an axis: positive numbers that add up to 1.
 

@@ -43,7 +43,7 @@ def weight_of_each(node: Op, weights: Any, logits: tuple[int, ...]) -> Any:
 
     Raises an error where the logits have another number of classes.
     """
-    label, classes = node.inbound_nodes[0].label, logits[1]
+    label, classes = node.inbound_nodes[0].label, logits[-1]
     if isinstance(weights, dict):
         every = np.ones(classes)
         if weights and max(weights) >= classes:

@@ -185,6 +185,5 @@ WAYS.update(
     invert="mf.Not(x)",
     logical_xor="mf.NotEqual(mf.Not(x), mf.Not(y))",
     isnan="mf.NotEqual(x, x)",
-    sign="mf.Where(x > 0, 1.0, mf.Where(x < 0, -1.0, 0.0))",
     heaviside="mf.Where(x > 0, 1.0, 0.0)",
 )

@@ -1,34 +1,27 @@
-"""Conv2D: the same small set of weights at every place of an image.
-
-A convolution is a matrix product in disguise. What the kernel sees at one place, laid out as a row
-of kh · kw · c numbers, times the kernel as a matrix, gives the o numbers of the result at that
-place; all places of all images are the rows of one large matrix. `sliding_window_view` shows that
-matrix without building it, the product copies it, and the gradients are those of `Linear`: one
-product for the kernel, and one for the image, whose rows are added back to where they were seen.
+"""Conv2D and Conv1D: the same small set of weights at every place of an image, or of a sequence,
+which is an image one pixel high.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
 
-from miniflow.errors import ShapeError
+from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
-from miniflow.graph.checks import whole
+from miniflow.graph.checks import is_whole, whole
 from miniflow.graph.integers import as_operands
-from miniflow.graph.values import shape_of
+from miniflow.graph.values import describe, shape_of
+from miniflow.nodes.correlation import correlate, gradient_of_images, gradient_of_kernels
 from miniflow.nodes.sliding import (
     Padding,
     Pair,
     Places,
     Window,
     check_images,
-    entries,
-    entry,
-    padded,
     padding_of,
     pair_of,
     places_on,
-    without_border,
 )
 
 
@@ -85,66 +78,20 @@ class Conv2D(Op):
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
         x, W, b = as_operands(x, W, b, owner=self)
-        channels = W.shape[2]
-        columns = [
-            self._seen(x[..., g * channels : (g + 1) * channels], window, places)
-            for g in range(self.groups)
-        ]
-        self.cache["columns"] = columns
-        parts = [seen @ kernel for seen, kernel in zip(columns, self._matrices(W), strict=True)]
-        Z = parts[0] if self.groups == 1 else np.concatenate(parts, axis=1)
-        Z = np.reshape(Z, (x.shape[0], *places.counts, W.shape[3]))
+        Z, self.cache["columns"] = correlate(x, W, window, places, self.groups)
         return Z if b is None else Z + b
 
     def gradient(self, grad: Any, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
         grad, W = as_operands(grad, W)
-        outputs = W.shape[3] // self.groups
-        G = np.reshape(grad, (-1, W.shape[3]))
-        Gs = [G[:, g * outputs : (g + 1) * outputs] for g in range(self.groups)]
 
         def dx() -> Any:
-            parts = [
-                self._spread(Gg @ kernel.T, x, W, window, places)
-                for Gg, kernel in zip(Gs, self._matrices(W), strict=True)
-            ]
-            return parts[0] if self.groups == 1 else np.concatenate(parts, axis=3)
+            return gradient_of_images(grad, W, x.shape, window, places, self.groups)
 
         def dW() -> Any:
-            shape = (*W.shape[:3], outputs)
-            columns = self.cache["columns"]
-            parts = [np.reshape(seen.T @ Gg, shape) for seen, Gg in zip(columns, Gs, strict=True)]
-            return parts[0] if self.groups == 1 else np.concatenate(parts, axis=3)
+            return gradient_of_kernels(grad, self.cache["columns"], W.shape, self.groups)
 
         return (dx, dW) if b is None else (dx, dW, lambda: np.sum(grad, axis=(0, 1, 2)))
-
-    def _matrices(self, W: Any) -> list[Any]:
-        """The kernels of each group as a matrix (kh · kw · c, o)."""
-        outputs = W.shape[3] // self.groups
-        return [
-            np.reshape(W[..., g * outputs : (g + 1) * outputs], (-1, outputs))
-            for g in range(self.groups)
-        ]
-
-    def _seen(self, x: Any, window: Window, places: Places) -> Any:
-        """What the kernel sees at each place, a row each: (n · oh · ow, kh · kw · c)."""
-        span = tuple(d * (k - 1) + 1 for k, d in zip(window.size, window.dilation, strict=True))
-        seen = np.lib.stride_tricks.sliding_window_view(padded(x, places), span, axis=(1, 2))
-        (sy, sx), (dy, dx) = window.stride, window.dilation
-        seen = seen[:, ::sy, ::sx, :, ::dy, ::dx]  # (n, oh, ow, c, kh, kw)
-        kh, kw = window.size
-        rows, columns = x.shape[0] * places.counts[0] * places.counts[1], kh * kw * x.shape[3]
-        return np.reshape(np.transpose(seen, (0, 1, 2, 4, 5, 3)), (rows, columns))
-
-    def _spread(self, rows: Any, x: Any, W: Any, window: Window, places: Places) -> Any:
-        """Gradients of what was seen, added up where it was seen: the reverse of `_seen`."""
-        n, height, width, _ = x.shape
-        (top, bottom), (left, right) = places.border
-        parts = np.reshape(rows, (n, *places.counts, *W.shape[:3]))
-        dx = np.zeros((n, top + height + bottom, left + width + right, W.shape[2]), rows.dtype)
-        for i, j in entries(window):
-            dx[entry(window, places, i, j)] += parts[:, :, :, i, j, :]
-        return without_border(dx, places)
 
     def _geometry(self, x: Any, W: Any, b: Any) -> tuple[Window, Places]:
         x_label, w_label, *b_label = (node.label for node in self.inbound_nodes)
@@ -169,3 +116,113 @@ class Conv2D(Op):
             )
         window = Window((shape[0], shape[1]), self.stride, self.dilation, self.padding)
         return window, places_on(window, x.shape[1], x.shape[2], str(self))
+
+
+class Conv1D(Op):
+    """Cross-correlation of sequences with kernels: Z[n, t, o] = Σ_ic X[n, t·s+i·d, c] W[i, c, o]
+    + b[o].
+
+    Args:
+        x: sequences, channels last: shape (n, t, c).
+        W: kernels: shape (k, c / groups, o).
+        b: shape (o,); None by default: no bias.
+        stride: from place to place; 1 by default.
+        padding: "valid" (none, the default), "same" (with a stride of 1 the result is as long as
+            the sequence), or the width of a border of zeros.
+        dilation: distance between neighbouring entries of the kernel on the sequence; 1 by default.
+        groups: into how many groups the channels are divided, each with kernels of its own; 1 by
+            default.
+        name: None by default.
+
+    The value has shape (n, places, o). Raises ShapeError where the shapes do not go together.
+
+    Source: A. Waibel et al., "Phoneme recognition using time-delay neural networks", 1989.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = np.array([1.0, 4.0, 9.0, 16.0]).reshape(1, 4, 1)
+    >>> mf.value(mf.Conv1D(x, np.array([-1.0, 1.0]).reshape(2, 1, 1)))[0, :, 0]
+    array([3., 5., 7.])
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        W: Any,
+        b: Any = None,
+        *,
+        stride: int = 1,
+        padding: int | str = "valid",
+        dilation: int = 1,
+        groups: int = 1,
+        name: str | None = None,
+    ) -> None:
+        Op.__init__(self, x, W, *(() if b is None else (b,)), name=name)
+        self.stride = whole(self, "stride", stride, least=1)
+        self.dilation = whole(self, "dilation", dilation, least=1)
+        self.groups = whole(self, "groups", groups, least=1)
+        self.padding = padding_along_one_axis(self, padding)
+
+    def compute(self, x: Any, W: Any, b: Any = None) -> Any:
+        window, places = self._geometry(
+            shape_of(x), shape_of(W), None if b is None else shape_of(b)
+        )
+        x, W, b = as_operands(x, W, b, owner=self)
+        Z, self.cache["columns"] = correlate(x[:, None], W[None], window, places, self.groups)
+        Z = Z[:, 0]
+        return Z if b is None else Z + b
+
+    def gradient(self, grad: Any, x: Any, W: Any, b: Any = None) -> Any:
+        window, places = self._geometry(x.shape, W.shape, None if b is None else b.shape)
+        grad, W = as_operands(grad, W)
+        G, kernels = grad[:, None], W[None]
+
+        def dx() -> Any:
+            shape = (x.shape[0], 1, *x.shape[1:])
+            return gradient_of_images(G, kernels, shape, window, places, self.groups)[:, 0]
+
+        def dW() -> Any:
+            columns = self.cache["columns"]
+            return gradient_of_kernels(G, columns, kernels.shape, self.groups)[0]
+
+        return (dx, dW) if b is None else (dx, dW, lambda: np.sum(grad, axis=(0, 1)))
+
+    def _geometry(
+        self, x: tuple[int, ...], W: tuple[int, ...], b: tuple[int, ...] | None
+    ) -> tuple[Window, Places]:
+        x_label, w_label, *b_label = (node.label for node in self.inbound_nodes)
+        if len(x) != 3:
+            raise ShapeError(
+                f"{self}: {x_label} has shape {x}; it must be a stack of sequences with their "
+                "channels last, (n, length, channels)."
+            )
+        if x[2] % self.groups:
+            raise ShapeError(
+                f"{self}: {x_label} has {x[2]} channels, which do not make {self.groups} groups."
+            )
+        channels = x[2] // self.groups
+        if len(W) != 3 or W[1] != channels or W[2] % self.groups or W[0] == 0:
+            raise ShapeError(
+                f"{self}: {x_label} has shape {x} and {w_label} has shape {W}; {w_label} must have "
+                f"shape (kernel length, {channels}, o)"
+                + (f", with o a multiple of {self.groups}." if self.groups > 1 else ".")
+            )
+        if b is not None and b != W[2:]:
+            raise ShapeError(
+                f"{self}: {b_label[0]} has shape {b}; it must have shape {W[2:]}: an entry for "
+                f"each kernel of {w_label}, {W}."
+            )
+        padding = self.padding if isinstance(self.padding, str) else (0, self.padding)
+        window = Window((1, W[0]), (1, self.stride), (1, self.dilation), padding)
+        return window, places_on(window, 1, x[1], str(self))
+
+
+def padding_along_one_axis(owner: object, padding: int | str) -> int | str:
+    """`"valid"` as 0, `"same"` as it is, the width of a border as a number; else GraphError."""
+    if isinstance(padding, str):
+        both = padding_of(owner, padding)
+        return both if isinstance(both, str) else both[1]
+    if is_whole(padding) and operator.index(padding) >= 0:
+        return operator.index(padding)
+    raise GraphError(
+        f"{owner}: padding must be 'valid', 'same' or a whole number ≥ 0, not {describe(padding)}."
+    )

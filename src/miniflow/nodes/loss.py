@@ -37,8 +37,9 @@ class CrossEntropyWithSoftmax(Op):
         L = 1/n · Σ_i -log(softmax(x_i)[y_i]),    ∂L/∂x = (softmax(x) - onehot(y)) / n
 
     Args:
-        x: logits, shape (n, k).
-        y: labels, integers in [0, k), shape (n,).
+        x: logits, shape (n, k); or with more axes before the last, (n, h, w, k) say, the logits of
+            each pixel: each vector of k logits counts as a row.
+        y: labels, integers in [0, k), shape (n,): that of the logits without the last axis.
         label_smoothing: ε in [0, 1): the target is 1 - ε + ε/k at the label and ε/k elsewhere; 0 by
             default (Szegedy et al., "Rethinking the Inception Architecture", 2016).
         class_weights: numbers of at least 0, shape (k,), or a dictionary {class: weight}, of which
@@ -85,7 +86,7 @@ class CrossEntropyWithSoftmax(Op):
     def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
         """The number of rows; with `class_weights`, the sum of the labels' weights."""
         if self.class_weights is None:
-            return shapes[0][0]
+            return math.prod(shapes[0][:-1])
         weights = weight_of_each(self, self.class_weights, shapes[0])
         return float(np.sum(np.take(weights, values[1])))
 
@@ -95,46 +96,49 @@ class CrossEntropyWithSoftmax(Op):
 
     def validate(self, x: Any, y: Any) -> None:
         seen, y = shape_of(x), np.asarray(y)
-        if len(seen) != 2 or y.shape != seen[:1] or 0 in seen or y.dtype.kind not in "iu":
+        if len(seen) < 2 or y.shape != seen[:-1] or 0 in seen or y.dtype.kind not in "iu":
             self._refuse_labels(seen, y)
         # Read as unsigned, a negative label is too large: one look instead of two. And to find the
         # place of the largest takes a third of the time of `max`, which matters at every step.
         unsigned = y.view(_UNSIGNED[y.dtype]) if y.dtype.kind == "i" else y
-        if unsigned.item(unsigned.argmax()) >= seen[1]:
+        if unsigned.item(unsigned.argmax()) >= seen[-1]:
             logits, labels = (node.label for node in self.inbound_nodes)
             raise GraphError(
                 f"{self}: {labels} has labels from {y.min()} to {y.max()}; "
-                f"{logits} of shape {seen} has the classes 0 to {seen[1] - 1}."
+                f"{logits} of shape {seen} has the classes 0 to {seen[-1] - 1}."
             )
         if self.class_weights is not None:
             weight_of_each(self, self.class_weights, seen)
 
     def _refuse_labels(self, seen: tuple[int, ...], y: Any) -> None:
         logits, labels = (node.label for node in self.inbound_nodes)
-        if len(seen) != 2 or 0 in seen:
-            raise ShapeError(f"{self}: {logits} has shape {seen}; logits have shape (n, k).")
-        if y.shape != seen[:1]:
-            hint = ""
-            if y.shape == (seen[0], 1):
-                hint = " Take its only column: y[:, 0]."
-            elif y.shape == seen:
-                hint = " One-hot labels become numbers by y.argmax(axis=1)."
+        if len(seen) < 2 or 0 in seen:
             raise ShapeError(
-                f"{self}: {labels} has shape {y.shape}; labels have shape {seen[:1]}, "
-                f"one for each row of {logits}, {seen}.{hint}"
+                f"{self}: {logits} has shape {seen}; logits have shape (n, k), or (n, ..., k)."
+            )
+        if y.shape != seen[:-1]:
+            hint, rows = "", len(seen) - 1
+            if y.shape == (*seen[:-1], 1):
+                hint = f" Take its only column: y[{':, ' * rows}0]."
+            elif y.shape == seen:
+                hint = f" One-hot labels become numbers by y.argmax(axis={rows})."
+            raise ShapeError(
+                f"{self}: {labels} has shape {y.shape}; labels have shape {seen[:-1]}, "
+                f"one for each {'row' if rows == 1 else 'vector'} of {logits}, {seen}.{hint}"
             )
         if y.dtype.kind == "f" and not (broken := np.isfinite(y) & (y == np.rint(y))).all():
-            at = int(np.argmin(broken))
+            place = tuple(int(i) for i in np.unravel_index(np.argmin(broken), y.shape))
+            at = place[0] if len(place) == 1 else place
             raise GraphError(
-                f"{self}: {labels} has {y[at]} at index {at}; labels are the numbers of classes, "
-                f"integers from 0 to {seen[1] - 1}."
+                f"{self}: {labels} has {y[place]} at index {at}; labels are the numbers of "
+                f"classes, integers from 0 to {seen[-1] - 1}."
             )
         raise GraphError(
             f"{self}: {labels} has dtype {y.dtype}; labels are integers: y.astype(int)."
         )
 
     def compute(self, x: Any, y: Any) -> Any:
-        x = promote(x)
+        x, y = _as_rows(promote(x), y)
         powers = np.exp(below_largest(x, 1))
         totals = np.sum(powers, axis=1, keepdims=True)
         self.cache["probabilities"] = powers / totals
@@ -150,15 +154,17 @@ class CrossEntropyWithSoftmax(Op):
         return np.sum(shares * counted) / small
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
-        probabilities = self.cache["probabilities"]
+        probabilities, shape = self.cache["probabilities"], x.shape
+        x, y = _as_rows(x, y)
         n = x.shape[0]
         if self.label_smoothing == 0 and self.class_weights is None:
             share = grad / n
             dx = probabilities * share
             dx[np.arange(n), y] -= share
-            return dx, None
-        shares = self.cache["shares"]
-        return (probabilities * np.sum(shares, axis=1, keepdims=True) - shares) * grad, None
+        else:
+            shares = self.cache["shares"]
+            dx = (probabilities * np.sum(shares, axis=1, keepdims=True) - shares) * grad
+        return dx if len(shape) == 2 else np.reshape(dx, shape), None
 
     def _shares(self, like: Any, y: Any) -> Any:
         """How much each class of each row counts in the mean."""
@@ -170,6 +176,13 @@ class CrossEntropyWithSoftmax(Op):
         weights = weight_of_each(self, self.class_weights, like.shape).astype(like.dtype)
         total = np.sum(np.take(weights, y))
         return where(total > 0, targets * weights / where(total > 0, total, 1.0), 0.0)
+
+
+def _as_rows(x: Any, y: Any) -> tuple[Any, Any]:
+    """Logits of any rank as a matrix, and their labels as a vector."""
+    if len(x.shape) == 2:
+        return x, y
+    return np.reshape(x, (-1, x.shape[-1])), np.reshape(y, (-1,))
 
 
 class BinaryCrossEntropy(Op):
@@ -194,7 +207,7 @@ class BinaryCrossEntropy(Op):
         Op.__init__(self, z, y, name=name)
 
     def validate(self, z: Any, y: Any) -> None:
-        _check_same_shape(self, z, y)
+        check_same_shape(self, z, y)
         y = np.asarray(y)
         if not (y.min() >= 0 and y.max() <= 1):
             raise GraphError(
@@ -210,7 +223,7 @@ class BinaryCrossEntropy(Op):
         return mean(where(wrong != 0, size, 0.0) * wrong + np.log1p(np.exp(-size)))
 
     def gradient(self, grad: Any, z: Any, y: Any) -> Any:
-        share = grad / _entries(z)
+        share = grad / entries_of(z)
         z, y = map(promote, as_operands(z, y))
         return lambda: (sigmoid(z) - y) * share, lambda: -z * share
 
@@ -250,13 +263,13 @@ class MSE(Op):
         return math.prod(shapes[0])
 
     def validate(self, prediction: Any, target: Any) -> None:
-        _check_same_shape(self, prediction, target)
+        check_same_shape(self, prediction, target)
 
     def compute(self, prediction: Any, target: Any) -> Any:
-        return 4 * mean_square(_half_error(prediction, target))
+        return 4 * mean_square(half_error(prediction, target))
 
     def gradient(self, grad: Any, prediction: Any, target: Any) -> Any:
-        share = _half_error(prediction, target) * (4 * grad / _entries(prediction))
+        share = half_error(prediction, target) * (4 * grad / entries_of(prediction))
         return share, lambda: -share
 
 
@@ -301,7 +314,7 @@ class DummyGrad(Op):
         return (grad,)
 
 
-def _half_error(prediction: Any, target: Any) -> Any:
+def half_error(prediction: Any, target: Any) -> Any:
     """Half the difference: all of it may be twice as large as the largest number."""
     prediction, target = as_operands(prediction, target)
     return 0.5 * prediction - 0.5 * target
@@ -312,11 +325,11 @@ def _broadcasts_to(seen: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return len(seen) <= len(shape) and all(fits)
 
 
-def _entries(x: Any) -> int:
+def entries_of(x: Any) -> int:
     return int(np.prod(shape_of(x), dtype=int))
 
 
-def _check_same_shape(loss: Op, x: Any, y: Any) -> None:
+def check_same_shape(loss: Op, x: Any, y: Any) -> None:
     # NumPy would broadcast (n, 1) against (n,) to (n, n): quietly another loss.
     if shape_of(x) != shape_of(y) or 0 in shape_of(x):
         first, second = (node.label for node in loss.inbound_nodes)

@@ -1,17 +1,19 @@
-"""MaxPool and AveragePool: one number for each window of an image, channel by channel.
+"""MaxPool and AveragePool: one number for each window of an image, channel by channel; and
+GlobalAveragePool: one for all of it.
 
-Both go over the entries of the window, not over its places: the entry (i, j) of all windows at once
-is a slice of the image, and a window of four entries makes four slices.
+The first two go over the entries of the window, not over its places: the entry (i, j) of all
+windows at once is a slice of the image, and a window of four entries makes four slices.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
-from miniflow.graph.means import shrink
-from miniflow.graph.values import promote
+from miniflow.graph.means import mean, shrink
+from miniflow.graph.values import promote, shape_of
 from miniflow.nodes.sliding import (
     Padding,
     Pair,
@@ -149,3 +151,38 @@ class AveragePool(_Pool):
     @property
     def _entries(self) -> int:
         return self.window.size[0] * self.window.size[1]
+
+
+class GlobalAveragePool(Op):
+    """The mean of each channel over all places: Z[n, c] = mean over y and x of X[n, y, x, c].
+
+    Args:
+        x: images or sequences, channels last: shape (n, ..., c), with one axis or more between.
+        name: None by default.
+
+    The value has shape (n, c). Each place's gradient is its share of the channel's.
+
+    Source: M. Lin, Q. Chen, S. Yan, "Network in network", 2013.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.GlobalAveragePool(np.arange(8.0).reshape(1, 2, 2, 2)))
+    array([[3., 4.]])
+    """
+
+    def __init__(self, x: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+
+    def compute(self, x: Any) -> Any:
+        shape = shape_of(x)
+        if len(shape) < 3 or 0 in shape[1:-1]:
+            label = self.inbound_nodes[0].label
+            raise ShapeError(
+                f"{self}: {label} has shape {shape}; it must have shape (n, ..., channels), with "
+                "at least one place between: images are (n, height, width, channels)."
+            )
+        return mean(x, tuple(range(1, len(shape) - 1)))
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        places = x.shape[1:-1]
+        share = np.reshape(grad, (x.shape[0], *(1,) * len(places), x.shape[-1]))
+        return (np.broadcast_to(share / math.prod(places), x.shape).copy(),)
