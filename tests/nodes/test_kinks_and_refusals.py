@@ -233,6 +233,17 @@ def test_what_does_not_fit_is_told_with_the_node_and_the_shapes(case: str) -> No
         mf.compile(node, backend="numpy")(feed)
 
 
+@pytest.mark.parametrize("backend", sorted(names(RUN, COMPARE)))
+def test_words_that_are_not_there_are_told_by_a_training_step(backend: str) -> None:
+    W = mf.Parameter(np.ones((3, 2)), "W")
+    step = mf.compile(mf.Sum(mf.Embedding(X, W)), optimizer=mf.SGD(0.1), backend=backend)
+    step({X: np.array([1, 2])})
+    before = W.value.copy()
+    with pytest.raises(GraphError, match=r"'x' runs from -1 to 3; Parameter 'W' of shape \(3, 2\)"):
+        step({X: np.array([-1, 3])})
+    assert (W.value == before).all()
+
+
 def test_options_that_contradict_each_other_are_told_at_once() -> None:
     with pytest.raises(GraphError, match=r"low is 2, which is more than high, 1"):
         mf.Clip(X, 2, 1)

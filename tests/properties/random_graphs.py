@@ -121,6 +121,7 @@ KINDS: dict[str, Kind] = {
     "AveragePool": Kind(1, on_images(mf.AveragePool), pools),
     "Dropout": Kind(1, mf.Dropout, seeds),
     "LayerNorm": Kind(1, mf.LayerNorm, gains, fits=spread_out),
+    "StopGradient": Kind(1, mf.StopGradient),
     "Abs": Kind(1, abs, fits=apart),
     "Sign": Kind(1, mf.Sign, fits=apart),
     "Clip": Kind(1, lambda x: mf.Clip(x, -1.03, 1.03), fits=off_the_bounds),

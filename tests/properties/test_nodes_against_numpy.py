@@ -34,6 +34,7 @@ test_exp = agrees_with(mf.Exp, np.exp, entrywise())
 test_log = agrees_with(mf.Log, np.log, entrywise(POSITIVE))
 test_sqrt = agrees_with(mf.Sqrt, np.sqrt, entrywise(POSITIVE))
 
+test_stop_gradient = agrees_with(lambda x: x * x + 0.0 * mf.StopGradient(x), np.square, entrywise())
 test_abs = agrees_with(mf.Abs, np.abs, entrywise())
 test_clip = agrees_with(lambda x: mf.Clip(x, -1, 1.03), lambda x: np.clip(x, -1, 1.03), entrywise())
 test_sign = agrees_with(lambda x: mf.Sign(x) * x, np.abs, entrywise())

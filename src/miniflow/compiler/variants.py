@@ -124,11 +124,19 @@ class _Shaped:
 def _checks(
     order: Sequence[Node], feed: Mapping[Node, Any], types: Mapping[Node, ValueType]
 ) -> tuple[list[Check], bool]:
-    """The `validate` of every node that has one, for labels and indices (the first input is data)
-    that follow from what is fed alone; and whether there are others, which are not looked at.
+    """The `validate` of every node that has one, for labels and indices that follow from what is
+    fed alone; and whether there are others, which are not looked at.
     """
     validating = [node for node in order if isinstance(node, Op) and node._validates]
-    known = [node for node in validating if all(_is_data(n, feed) for n in node.inbound_nodes[1:])]
+    known = [
+        node
+        for node in validating
+        if all(
+            _is_data(n, feed)
+            for i, n in enumerate(node.inbound_nodes)
+            if i != node.validates_shape_of
+        )
+    ]
     inside = [node for node in with_parts(order) if isinstance(node, Op) and node._validates]
     return [_check_of(node, feed, types) for node in known], len(known) < len(inside)
 
@@ -139,12 +147,14 @@ def _is_data(node: Node, feed: Mapping[Node, Any]) -> bool:
 
 
 def _check_of(node: Op, feed: Mapping[Node, Any], types: Mapping[Node, ValueType]) -> Check:
-    first, *others = node.inbound_nodes
-    data = first if first in feed else _Shaped(types[first])
+    def seen(i: int, source: Node) -> Any:
+        is_shaped = i == node.validates_shape_of and source not in feed
+        return _Shaped(types[source]) if is_shaped else _value_of(source, feed)
+
     validate: Any = node.validate
     if node._is_foreign:  # a class of somebody's who may not have thought of threads
         validate = partial(_one_at_a_time, node.validate)
-    return Check(validate, (data, *(_value_of(other, feed) for other in others)))
+    return Check(validate, tuple(seen(i, n) for i, n in enumerate(node.inbound_nodes)))
 
 
 def _one_at_a_time(validate: Any, *values: Any) -> None:

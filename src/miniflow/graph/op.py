@@ -41,6 +41,7 @@ class Op(Node):
     _saw_float16 = False  # whether there ever was one
     _unrounded: Any = None  # the value before it became a float16
     _validates = False
+    validates_shape_of = 0  # the inbound node of which `validate` looks at the shape alone
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -34,6 +34,8 @@ class Embedding(Op):
            [2., 2.]])])
     """
 
+    validates_shape_of = 1
+
     def __init__(self, x: Any, W: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, W, name=name)
 
