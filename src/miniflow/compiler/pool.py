@@ -38,7 +38,7 @@ def most_at_once() -> int:
 
 
 def run_silently(program: Program, executable: Executable) -> Run:
-    """An executable's `run`: NumPy warns of nothing, and small products take one thread.
+    """An executable's `run`: NumPy warns of nothing, and small products of BLAS take one thread.
 
     To enter `np.errstate` at each call would take longer than a small program. So it runs in a
     context of its own, in which NumPy's warnings are switched off once and for all.

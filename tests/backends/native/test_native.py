@@ -36,10 +36,8 @@ def updating(b: Builder, new: Variable, old: Variable) -> Output:
     return Output(new, "parameter", replaces=old)
 
 
-@pytest.mark.parametrize("blas", ["auto", "off"])
 @pytest.mark.parametrize("sizes", [(4, 3, 5, 2), (32, 40, 16, 10), (1, 3, 5, 2), (5, 1, 1, 1)])
-def test_training_steps_agree_with_the_evaluator(sizes, blas, monkeypatch):
-    monkeypatch.setenv("MINIFLOW_BLAS", blas)
+def test_training_steps_agree_with_the_evaluator(sizes):
     program = two_layers(*sizes)
     arguments = [random_arguments(program, seed, labels=sizes[3]) for seed in range(2)]
     assert_agrees(lower, program, *arguments, signed_zeros=False)

@@ -80,16 +80,13 @@ def test_bits_are_mixed_in_one_loop(dtype):
     assert_agrees(lower, program, [samples])
 
 
-@pytest.mark.parametrize("dtype", [name for name in sorted(DTYPES) if name[0] in "iu"])
-def test_shifts_by_what_is_no_number_of_bits_are_numpys(dtype):
-    info, b = np.iinfo(DTYPES[dtype]), Builder()
-    samples = np.array([info.min, info.max, 0, 1, 100], DTYPES[dtype])
-    by = np.array([info.bits, 0, info.bits - 1, 3, info.max], DTYPES[dtype])
-    x, y = b.input(type_of(samples)), b.input(type_of(by))
-    amounts = [y, info.bits, 99, *([-1] if dtype[0] == "i" else [])]
-    program = b.program([b.add(f"{w}_shift", (x, a)) for w in ("left", "right") for a in amounts])
-    assert all(map(can_fuse, program.equations))
-    assert_agrees(lower, program, [samples, by])
+def test_shifts_by_what_is_no_number_of_bits_are_numpys():
+    for amount in (-1, 32, 99):
+        b = Builder()
+        x = b.input(type_of(INTEGERS[0]))
+        program = b.program([b.add(f"{way}_shift", (x, amount)) for way in ("left", "right")])
+        assert not any(map(can_fuse, program.equations))
+        assert_agrees(lower, program, [INTEGERS[0]])
 
 
 def test_square_is_a_product():
@@ -144,10 +141,8 @@ def test_sums_of_many_numbers():
     assert_all_agree([("sum", (x,), {"axis": axis, "keepdims": False}) for axis in axes])
 
 
-@pytest.mark.parametrize("blas", ["auto", "off"])
 @pytest.mark.parametrize("are_computed", [False, True])
-def test_products(blas, are_computed, monkeypatch):
-    monkeypatch.setenv("MINIFLOW_BLAS", blas)
+def test_products(are_computed):
     shapes = [(3,), (2, 3), (3, 2), (3, 0), (0, 3), (1, 3), (3, 1), (4, 2, 3), (4, 3, 2)]
     for dtype in (np.float32, np.float64, np.int64):
         arrays = [np.arange(np.prod(s)).reshape(s).astype(dtype) - 2 for s in shapes]
@@ -155,10 +150,8 @@ def test_products(blas, are_computed, monkeypatch):
         assert_all_agree([("matmul", pair, {}) for pair in pairs], are_computed)
 
 
-@pytest.mark.parametrize("blas", ["auto", "off"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_gemm(blas, dtype, monkeypatch):
-    monkeypatch.setenv("MINIFLOW_BLAS", blas)
+def test_gemm(dtype):
     cases = []
     for m, k, n in [(2, 3, 4), (1, 3, 4), (2, 3, 1), (2, 0, 4), (0, 3, 4)]:
         shapes = ((m, n), (m, k), (k, n))

@@ -1,4 +1,4 @@
-"""The native backend: fused loops in machine code, matrix products in NumPy's own OpenBLAS.
+"""The native backend: fused loops and matrix products in machine code.
 
 It needs the package llvmlite (the extra ``native``). A program goes this way:
 
@@ -6,7 +6,7 @@ It needs the package llvmlite (the extra ``native``). A program goes this way:
 - `print_llvm` prints it in LLVM's language, of which `machine` makes machine code. Kernels are
   generic in shape, and shared: by the layers of a network, by programs, and by processes, through
   a cache on disk (`cache`);
-- `lowering` lists the compiled steps: kernels, matrix products (`products`), copies of what does
+- `lowering` lists the compiled steps: kernels, matrix products (`products/`), copies of what does
   not lie in one piece (`movements`), in memory whose places were decided before (`lowering.plan`).
   Convolutions go through the batch tile by tile (`tiling`). A loop in machine code runs these steps
   one after the other (`step`). What none of them does is a call of NumPy in between.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from miniflow.backends import blas
 from miniflow.backends.native.lowering import Lowered, lower_schedule
 from miniflow.errors import printable
 from miniflow.ir import Program
@@ -47,7 +46,7 @@ class NativeExecutable:
 def make(program: Program) -> NativeExecutable:
     """Make machine code of a program; see `lower`."""
     schedule = fuse(program, can_fuse)
-    return NativeExecutable(schedule, lower_schedule(schedule, blas.find()))
+    return NativeExecutable(schedule, lower_schedule(schedule))
 
 
 def _commented(name: str, kernel: Kernel) -> str:

@@ -1,7 +1,7 @@
 """Write a step for each group of a schedule, in order.
 
-A loop becomes a kernel and its arguments, a product a call of BLAS; what neither can do, or not in
-the way that its operands lie in memory, becomes a line of Python that calls NumPy.
+A loop becomes a kernel and its arguments, a product one of `products`; what neither can do, or not
+in the way that its operands lie in memory, becomes a line of Python that calls NumPy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from miniflow.backends.backend import Buffers, Groups, TimedRun
-from miniflow.backends.blas import REALS, Library
 from miniflow.backends.loops import run_loop
 from miniflow.backends.native import machine
 from miniflow.backends.native.draft import Draft
@@ -27,12 +26,10 @@ from miniflow.backends.native.frame import (
     write_head,
 )
 from miniflow.backends.native.movements import Movements
-from miniflow.backends.native.products import (
+from miniflow.backends.native.products.plan import (
+    DotPlan,
     ProductPlan,
-    arguments,
-    caller,
-    exact_arguments,
-    exact_kernel,
+    compile_product,
     plan_product,
 )
 from miniflow.backends.native.step import Run
@@ -80,11 +77,11 @@ class Lowered(NamedTuple):
     bodies: tuple[NativeExecutable, ...]
 
 
-def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
-    """Write the step that runs `schedule`; without a library, products are NumPy's."""
+def lower_schedule(schedule: Schedule) -> Lowered:
+    """Write the step that runs `schedule`."""
     plan = make_plan(schedule)
     draft = Draft(plan)
-    writer = _StepWriter(draft, library)
+    writer = _StepWriter(draft)
     copies = copy_old_values(draft)
     items = batch_size(plan)
     position, end = 0, len(plan.schedule.groups)
@@ -112,8 +109,8 @@ def lower_schedule(schedule: Schedule, library: Library | None) -> Lowered:
 
 
 class _StepWriter:
-    def __init__(self, draft: Draft, library: Library | None) -> None:
-        self.draft, self.plan, self.library = draft, draft.plan, library
+    def __init__(self, draft: Draft) -> None:
+        self.draft, self.plan = draft, draft.plan
         self.memory, self.step, self.values = draft.memory, draft.step, draft.values
         self.kernels: dict[Kernel, str] = {}  # their names
         self.bodies: list[NativeExecutable] = []  # of the scans
@@ -254,48 +251,35 @@ class _StepWriter:
         c, a, b, alpha, beta = (None, *operands, _ONE, _ZERO) if len(operands) == 2 else operands
         if c is not None and self._is_zero(c):
             c, beta = None, _ZERO
-        planned = self._plan_product(a, b, result)
+        plan = self._plan_product(a, b, result)
         where_alpha, where_beta = (self.values.number(x, result.dtype) for x in (alpha, beta))
-        if planned is None or where_alpha is None or where_beta is None:
+        if plan is None or where_alpha is None or where_beta is None:
             self._write_product_of_numpy(equation, c)
             return
         self._allocate(result)
         if c is not None:
             self._begin_sum(c, result)
-        plan, letter, library = planned
-        scales = {"alpha": alpha, "beta": beta} if c is not None else {"alpha": alpha}
-        skips = ", ".join(name for name, x in scales.items() if _may_be_zero(x))
-        places = [(self.memory.place(x.base), x.nbytes_before) for x in plan.operands]
+        operands_at = zip("abc", (a, b, result), strict=True)
+        places = {word: self.values.address(x) for word, x in operands_at}  # type: ignore[arg-type]
+        places |= {"alpha": where_alpha, "beta": where_beta}
+        for word, nbytes in plan.scratch(adds=c is not None).items():
+            places[word] = self.memory.scratch(word, nbytes), 0
+        text, arguments = compile_product(plan, machine.final_routine, adds=c is not None)
         self.step.compiled(
-            machine.routine(caller(plan.routine, letter, library.integer, skips)),
-            arguments(plan, library, letter, places, where_alpha, where_beta),
+            machine.final_routine(text),
+            _flat(arguments, places),
             _product_comment(equation, [self.values.shown(o) for o in (result, *operands)]),
             _label([equation]),
         )
-        if skips:
-            where = [self.values.address(variable) for variable in (a, b, result)]  # type: ignore[arg-type]
-            layouts = (self.values.layout(a), self.values.layout(b))  # type: ignore[arg-type]
-            self.step.nest(
-                exact_kernel(result.dtype, skips, c is not None),
-                exact_arguments(*layouts, where, where_alpha, where_beta),
-                f"the same, if {skips.replace(', ', ' or ')} is 0",
-                _label([equation]),
-            )
 
     def _plan_product(
         self, a: Operand, b: Operand, result: Variable
-    ) -> tuple[ProductPlan, str, Library] | None:
-        """Return how BLAS computes a product, and the letter that it has for its dtype."""
+    ) -> ProductPlan | DotPlan | None:
+        """Return how compiled code computes a product; None if it cannot."""
         assert isinstance(a, Variable)
         assert isinstance(b, Variable)
-        real = REALS.get(DTYPES[result.dtype])
-        if self.library is None or real is None or {a.dtype, b.dtype} != {result.dtype}:
-            return None
-        if max(a.type.ndim, b.type.ndim) > 2:
-            return None
-        layouts = (self.values.layout(variable) for variable in (a, b, result))
-        plan = plan_product(*layouts)
-        return None if plan is None else (plan, real[1], self.library)
+        layout = self.values.layout
+        return plan_product(layout(a), layout(b), layout(result), machine.processor())
 
     def _write_product_of_numpy(self, equation: Equation, c: Operand | None) -> None:
         if equation.primitive == "matmul" or c is not None:
@@ -430,10 +414,6 @@ class _StepWriter:
         return texts
 
 
-def _may_be_zero(number: Operand) -> bool:
-    return not isinstance(number, Literal) or number.value == 0
-
-
 def _takes_out(equation: Equation) -> bool:
     """Whether NumPy can write the result to an array that it is given, and will write all of it."""
     name = equation.primitive
@@ -472,6 +452,12 @@ def _step(layout: Region, domain: str, group: EquationGroup) -> int:
 def _label(equations: Sequence[Equation]) -> str:
     nodes = dict.fromkeys(e.origin.node for e in equations if e.origin)
     return ", ".join(nodes) or equations[0].primitive
+
+
+def _flat(arguments: list[int | str], places: dict[str, tuple[int, int]]) -> list[int]:
+    """Return arguments as numbers: for the name of a place, where it is."""
+    found = ((x,) if isinstance(x, int) else places.get(x, places["c"]) for x in arguments)
+    return [number for numbers in found for number in numbers]
 
 
 def _product_comment(equation: Equation, names: list[str]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from miniflow.backends.native import cache
 from miniflow.backends.native.print_llvm import print_kernel
+from miniflow.backends.native.processor import Processor, find_processor
 from miniflow.errors import CompileError
 from miniflow.locks import Lock
 from miniflow.lowering.nests import Kernel
@@ -78,7 +79,18 @@ def kernel_address(kernel: Kernel) -> int:
 def routine(text: str) -> int:
     """Return the address of the function `run` of a text in LLVM's language."""
     with _lock:
-        return _load_once(text)
+        return _load_once(text, False)
+
+
+def final_routine(text: str) -> int:
+    """Return the same of a text that LLVM's passes would make no better: it is translated only."""
+    with _lock:
+        return _load_once(text, True)
+
+
+def processor() -> Processor:
+    """Return the processor for which machine code is made in this process."""
+    return _machine().processor
 
 
 def runner() -> Any:
@@ -96,12 +108,12 @@ def _runner() -> Any:
 
 
 @functools.cache
-def _load_once(text: str) -> int:
+def _load_once(text: str, is_final: bool) -> int:
     machine = _machine()
-    key = machine.key(text)
+    key = machine.key(text + ("; final" if is_final else ""))
     code = cache.read(key)
     if code is None:
-        code = machine.compile(text.replace("@run(", f"@{key}("))
+        code = machine.compile(text.replace("@run(", f"@{key}("), is_final)
         cache.write(key, code)
     return machine.load(code, key)
 
@@ -126,8 +138,8 @@ class _Machine:
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
-        features = _features(llvm)
+        triple, self.processor = llvm.get_process_triple(), find_processor()
+        cpu, features = self.processor.name, self.processor.features
         target = llvm.Target.from_triple(triple)
         self.target = target.create_target_machine(cpu=cpu, features=features, opt=2, jit=True)
         self.head = f'target datalayout = "{self.target.target_data}"\ntarget triple = "{triple}"\n'
@@ -144,10 +156,12 @@ class _Machine:
         """Return a name for the code of a text, from all that the code depends on."""
         return "k" + hashlib.sha256(self.fingerprint + text.encode()).hexdigest()[:40]
 
-    def compile(self, text: str) -> bytes:
+    def compile(self, text: str, is_final: bool = False) -> bytes:
         """Return the machine code of a text in LLVM's language, as an object file."""
         module = self.llvm.parse_assembly(self.head + text)
         module.verify()
+        if is_final:
+            return bytes(self.target.emit_object(module))
         options = self.llvm.create_pipeline_tuning_options(speed_level=2)
         options.loop_vectorization, options.slp_vectorization = True, False
         options.loop_interleaving, options.loop_unrolling = True, False
@@ -160,11 +174,3 @@ class _Machine:
         self.engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()
         return int(self.engine.get_function_address(name))
-
-
-def _features(llvm: Any) -> str:
-    """What the processor can do; LLVM does not know it of every one."""
-    try:
-        return str(llvm.get_host_cpu_features().flatten())
-    except RuntimeError:
-        return ""

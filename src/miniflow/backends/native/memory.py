@@ -88,9 +88,9 @@ class Memory:
             number = self._block_of[variable]
             self._free.setdefault(self._blocks[number].nbytes, []).append(number)
 
-    def scratch(self, number: int, nbytes: int) -> int:
-        """Return the place of a kernel's scratch memory; all kernels share it."""
-        place = self._place(("scratch", number), None)
+    def scratch(self, name: int | str, nbytes: int) -> int:
+        """Return the place of scratch memory; all kernels, and all products, share it."""
+        place = self._place(("scratch", name), None)
         self._scratch[place] = max(nbytes, self._scratch.get(place, 0))
         return place
 

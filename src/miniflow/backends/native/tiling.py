@@ -53,7 +53,7 @@ from miniflow.lowering.tiles import Tile
 from miniflow.lowering.views import Region
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
-FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, BLAS does better with all of them
+FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, it is better to have them all
 MOST_POSTPONED: Final = 8  # groups, before the search for one more that can be cut ends
 
 

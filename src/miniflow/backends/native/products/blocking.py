@@ -1,0 +1,116 @@
+"""How a product is cut: which tiles, what is packed, and how many k at a time.
+
+No choice made here changes a bit of the result (`micro_kernel` says why): they are about speed, and
+depend on the shape and the processor alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Final, NamedTuple
+
+from miniflow.backends.native.processor import Processor
+
+FIRST_CACHE: Final = 32 << 10  # bytes, of the smallest that a processor of today has
+SECOND_CACHE: Final = 512 << 10
+_LATENCY: Final = 4  # cycles until a multiply-add can be added to
+_PORTS: Final = 2  # multiply-adds, or loads, that begin in a cycle
+_A_TILE: Final = 20  # cycles to begin one
+_WORTH_IT: Final = 0.05  # of the time, for tiles of another form than the usual one
+_FEWEST_K: Final = 64
+_FEW: Final = 4  # times that something is read
+_MANY: Final = 16
+
+
+class Blocking(NamedTuple):
+    """How a product of (m, k) and (k, n) is cut.
+
+    Tiles have up to `rows` rows of `vectors` vectors; `k_block` of k come at a time, and
+    `block_rows` rows of A, about. `packs_a`, `packs_b`: strips and panels are packed.
+    """
+
+    rows: int
+    vectors: int
+    k_block: int
+    block_rows: int
+    packs_a: bool
+    packs_b: bool
+
+
+def choose_blocking(
+    shape: tuple[int, int, int],
+    size: int,
+    strides: tuple[int, int, int, int],
+    processor: Processor,
+) -> Blocking:
+    """Choose for a product of (m, k) and (k, n), whose numbers have `size` bytes.
+
+    `strides` are the distances, in numbers, of rows and columns of A, and of those of B.
+    """
+    m, n, k = shape
+    lanes = processor.nbytes // size
+    rows, vectors = choose_tile(m, n, k, lanes, processor.registers)
+    columns = vectors * lanes
+    panels, strips = -(-n // columns), -(-m // rows)
+    _, a_step, _, b_column = strides
+    packs_b = b_column != 1 or (strips > 2 * _FEW and k * n * size > FIRST_CACHE)
+    k_block = max(SECOND_CACHE // 8 // (columns * size), _FEWEST_K)
+    is_read_once = strips <= _FEW and not packs_b
+    blocks = 1 if is_read_once or k <= k_block * 3 // 2 else -(-k // k_block)
+    k_block = max(-(-k // blocks), 1)  # blocks are nearly equal
+    packs_a = panels >= (_MANY if a_step == 1 else _FEW) and m * k * size > SECOND_CACHE // 4
+    block_rows = max(SECOND_CACHE // (k_block * size) // rows * rows, rows)
+    return Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b)
+
+
+@cache
+def choose_tile(m: int, n: int, k: int, lanes: int, registers: int) -> tuple[int, int]:
+    """Return rows and vectors of the tiles with which a product takes the fewest cycles, about.
+
+    >>> choose_tile(128, 128, 784, 8, 16), choose_tile(1, 128, 784, 8, 16)
+    ((6, 2), (1, 8))
+    >>> choose_tile(128, 128, 784, 16, 32)
+    (14, 2)
+    """
+    usual, *others = _tiles(registers)
+    best = min(others, key=lambda tile: _cycles(m, n, k, lanes, *tile))
+    gain = 1 - _cycles(m, n, k, lanes, *best) / _cycles(m, n, k, lanes, *usual)
+    return best if gain > _WORTH_IT else usual
+
+
+def _tiles(registers: int) -> Iterator[tuple[int, int]]:
+    """Yield tiles that fit into registers, the most useful ones first."""
+    for vectors in (2, 3, 1, 4, 6, 8, 12):
+        most = (registers * 7 // 8 if registers > 16 else 12) // vectors
+        while most and most * vectors + min(most, vectors) + 1 > registers:
+            most -= 1
+        if most:
+            yield most, vectors
+
+
+def _cycles(m: int, n: int, k: int, lanes: int, rows: int, vectors: int) -> float:
+    heights = [(height, count) for height, count in split(m, rows) if count]
+    whole, rest = divmod(n, vectors * lanes)
+    widths = [(vectors, whole), (-(-rest // lanes), 1 if rest else 0)]
+    return sum(
+        tiles * panels * (k * _cycles_of_a_step(height, width) + _A_TILE + 2 * height * width)
+        for height, tiles in heights
+        for width, panels in widths
+    )
+
+
+def _cycles_of_a_step(rows: int, vectors: int) -> float:
+    return max(_LATENCY, rows * vectors / _PORTS, (rows + vectors) / _PORTS)
+
+
+def split(m: int, rows: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Split rows into tiles of nearly equal height: return height and number of the high ones, and
+    of the low ones, which have one row less.
+
+    >>> split(32, 6), split(12, 6)
+    (((6, 2), (5, 4)), ((7, 0), (6, 2)))
+    """
+    tiles = -(-m // rows)
+    low, high = divmod(m, tiles)
+    return (low + 1, high), (low, tiles - high)

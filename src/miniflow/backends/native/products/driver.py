@@ -1,0 +1,195 @@
+"""The loops round the micro-kernels: one function, which serves every product there is.
+
+    for each product of a stack:
+        for each block of k:
+            for each block of rows of A:
+                pack its strips, if that pays
+                for each panel of B:
+                    pack it, if that pays, and no block of rows has done so
+                    for each tile: run the micro-kernel
+
+All that it needs to know are numbers and addresses, `FIELDS`, among them those of the micro-kernels
+and of what packs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from miniflow.backends.native.products.micro_kernel import (
+    FRAME,
+    ROWS_OF_A_POINTER,
+    frame_offset,
+)
+from miniflow.backends.native.products.writer import LineWriter
+
+STACKED: Final = 3  # axes of a stack of products, at most
+# Addresses of code: a high tile has one row more than a low one, and high tiles come first.
+CODE: Final = (
+    *("high", "low", "high_at_edge", "low_at_edge", "pack_high", "pack_low", "pack_panel"),
+)
+# Places in memory: an index in the table, and an offset in bytes.
+PLACES: Final = ("a", "b", "c", "alpha", "beta", "strips", "panel", "partial")
+NUMBERS: Final = (
+    *("tiles", "high_tiles", "rows", "tiles_a_block"),  # `rows` of a low tile
+    *("n", "panel_columns", "k", "k_block", "size"),
+    *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
+    *("a_row", "a_step", "b_step", "b_column", "c_row"),
+    *(f"{x}{axis}" for axis in range(STACKED) for x in ("count", "a_to", "b_to", "c_to")),
+)
+FIELDS: Final = (*CODE, *(f"{x}{part}" for x in PLACES for part in (".at", ".nbytes")), *NUMBERS)
+
+
+@cache
+def print_driver() -> str:
+    """Return LLVM's text of the step `run(places, arguments)`."""
+    return _DriverWriter().text()
+
+
+class _DriverWriter(LineWriter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.number: dict[str, str] = {}
+        self.code: dict[str, str] = {}
+        self.place: dict[str, str] = {}
+
+    def text(self, *_: str) -> str:
+        """Return all of the function."""
+        self.frame = self.new(f"alloca [{len(FRAME)} x i64], align 16")
+        self._fetch()
+        self._fill_frame()
+        self._stack(0, self.place["a"], self.place["b"], self.place["c"])
+        self.line("ret i64 0")
+        return super().text("define i64 @run(ptr %places, ptr %arguments) nounwind")
+
+    def _fetch(self) -> None:
+        for word in CODE:
+            self.code[word] = self._argument(word, "ptr")
+        for word in NUMBERS:
+            self.number[word] = self._argument(word)
+        for word in PLACES:
+            index, nbytes = self._argument(f"{word}.at"), self._argument(f"{word}.nbytes")
+            base = self.load("ptr", "%places", self.multiply(index, 8))
+            self.place[word] = self.at(base, nbytes)
+
+    def _argument(self, field: str, kind: str = "i64") -> str:
+        return self.load(kind, "%arguments", 8 * FIELDS.index(field))
+
+    def _set(self, field: str, value: str | int, kind: str = "i64") -> None:
+        where = self.at(self.frame, frame_offset(field))
+        self.line(f"store {kind} {value}, ptr {where}, align 8")
+
+    def _fill_frame(self) -> None:
+        number = self.number
+        a_row = self.choose(
+            self._is("packs_a"), number["size"], number["a_row"]
+        )  # in a strip, rows lie side by side
+        for row in range(1, ROWS_OF_A_POINTER + 1):
+            self._set(f"a_row_{row}", self.multiply(a_row, row))
+        self._set("c_row", number["c_row"])
+        self._set("adds", number["adds"])
+        for word in ("alpha", "beta"):
+            self._set(word, self.place[word], "ptr")
+
+    def _is(self, field: str) -> str:
+        return self.new(f"icmp ne i64 {self.number[field]}, 0")
+
+    def _stack(self, axis: int, a: str, b: str, c: str) -> None:
+        if axis == STACKED:
+            self._product(a, b, c)
+            return
+        with self.loop(0, self.number[f"count{axis}"]) as index:
+            steps = (self.number[f"{x}_to{axis}"] for x in "abc")
+            moved = [self.multiply(index, step) for step in steps]
+            self._stack(axis + 1, self.at(a, moved[0]), self.at(b, moved[1]), self.at(c, moved[2]))
+
+    def _product(self, a: str, b: str, c: str) -> None:
+        number = self.number
+        ends = self.new(f"sub i64 {self._address(self.place['partial'])}, {self._address(c)}")
+        self._set("partial", self.choose(self._is("has_partial"), ends, 0))
+        # Once even where k is 0: then the result is 0.
+        k_end = self.new(f"call i64 @llvm.umax.i64(i64 {number['k']}, i64 1)")
+        self.declarations.add("declare i64 @llvm.umax.i64(i64, i64)")
+        with self.loop(0, k_end, number["k_block"]) as p:
+            left = self.new(f"sub i64 {number['k']}, {p}")
+            k = self.smaller(left, number["k_block"])
+            goes_on = self.new(f"icmp ne i64 {p}, 0")
+            is_last = self.new(f"icmp eq i64 {k}, {left}")
+            for field, flag in (("goes_on", goes_on), ("is_last", is_last)):
+                self._set(field, self.new(f"zext i1 {flag} to i64"))
+            a_here = self.at(a, self.multiply(p, number["a_step"]))
+            b_here = self.at(b, self.multiply(p, number["b_step"]))
+            with self.loop(0, number["tiles"], number["tiles_a_block"]) as first:
+                last = self.smaller(self.add(first, number["tiles_a_block"]), number["tiles"])
+                with self.when(self._is("packs_a")):
+                    self._pack_strips(a_here, k, first, last)
+                self._panels(a_here, b_here, c, k, first, last)
+
+    def _address(self, pointer: str) -> str:
+        return self.new(f"ptrtoint ptr {pointer} to i64")
+
+    def _row(self, tile: str) -> str:
+        """Return the first row of a tile."""
+        higher = self.smaller(tile, self.number["high_tiles"])
+        return self.add(self.multiply(tile, self.number["rows"]), higher)
+
+    def _is_high(self, tile: str) -> str:
+        return self.new(f"icmp ult i64 {tile}, {self.number['high_tiles']}")
+
+    def _strip(self, tile: str, first: str, k: str) -> str:
+        rows = self.new(f"sub i64 {self._row(tile)}, {self._row(first)}")
+        nbytes = self.multiply(self.multiply(rows, k), self.number["size"])
+        return self.at(self.place["strips"], nbytes)
+
+    def _pack_strips(self, a: str, k: str, first: str, last: str) -> None:
+        with self.loop(first, last) as tile:
+            code = (self.code["pack_high"], self.code["pack_low"])
+            pack = self.choose(self._is_high(tile), *code, "ptr")
+            source = self.at(a, self.multiply(self._row(tile), self.number["a_row"]))
+            rest = f"i64 {k}, i64 {self.number['a_row']}, i64 {self.number['a_step']}"
+            strip = self._strip(tile, first, k)
+            self.line(f"call void {pack}(ptr {source}, ptr {strip}, {rest})")
+
+    def _panels(self, a: str, b: str, c: str, k: str, first: str, last: str) -> None:
+        number = self.number
+        with self.loop(0, number["n"], number["panel_columns"]) as column:
+            left = self.new(f"sub i64 {number['n']}, {column}")
+            columns = self.smaller(left, number["panel_columns"])
+            is_edge = self.new(f"icmp ult i64 {columns}, {number['panel_columns']}")
+            rest = self.new(f"urem i64 {self.add(columns, -1)}, {number['lanes']}")
+            self._set("columns", self.add(rest, 1))
+            b_here = self.at(b, self.multiply(column, number["b_column"]))
+            packs_this = self.choose(is_edge, number["packs_edge"], number["packs_b"])
+            packs = self.new(f"icmp ne i64 {packs_this}, 0")
+            row = self.multiply(number["panel_columns"], number["size"])
+            where = self.multiply(self.multiply(column, number["panels_kept"]), number["size"])
+            packed = self.at(self.place["panel"], self.multiply(where, k))
+            is_kept = self.new(f"icmp ne i64 {number['panels_kept']}, 0")
+            is_there = self.new(f"and i1 {is_kept}, {self.new(f'icmp ne i64 {first}, 0')}")
+            with self.when(self.new(f"and i1 {packs}, {self.new(f'xor i1 {is_there}, true')}")):
+                how = f"i64 {number['b_step']}, i64 {number['b_column']}, i64 {row}"
+                what = f"ptr {b_here}, ptr {packed}, i64 {k}"
+                self.line(f"call void {self.code['pack_panel']}({what}, {how}, i64 {columns})")
+            panel = self.choose(packs, packed, b_here, "ptr")
+            self._set("b_step", self.choose(packs, row, number["b_step"]))
+            c_here = self.at(c, self.multiply(column, number["size"]))
+            high = self.choose(is_edge, self.code["high_at_edge"], self.code["high"], "ptr")
+            low = self.choose(is_edge, self.code["low_at_edge"], self.code["low"], "ptr")
+            with self.loop(first, last) as tile:
+                self._tile(tile, first, k, a, panel, c_here, high, low)
+
+    def _tile(
+        self, tile: str, first: str, k: str, a: str, b: str, c: str, high: str, low: str
+    ) -> None:
+        number, is_high, row = self.number, self._is_high(tile), self._row(tile)
+        kernel = self.choose(is_high, high, low, "ptr")
+        packed = self._is("packs_a")
+        rows = self.add(number["rows"], self.new(f"zext i1 {is_high} to i64"))
+        step = self.choose(packed, self.multiply(rows, number["size"]), number["a_step"])
+        self._set("a_step", step)
+        in_place = self.at(a, self.multiply(row, number["a_row"]))
+        from_a = self.choose(packed, self._strip(tile, first, k), in_place, "ptr")
+        to_c = self.at(c, self.multiply(row, number["c_row"]))
+        where = f"ptr {from_a}, ptr {b}, ptr {to_c}, i64 {k}, ptr {self.frame}"
+        self.line(f"call void {kernel}({where})")

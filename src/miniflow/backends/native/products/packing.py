@@ -1,0 +1,172 @@
+"""Operands copied to where, and in the order in which, a micro-kernel reads them.
+
+A panel of B has a few vectors of columns: k rows of as many numbers, one after the other. A strip
+of A has the rows of a tile: k columns of as many numbers. `columns` counts those that are there;
+what lies beyond them in a panel is never looked at, as its results are never stored.
+
+    by rows      the numbers of a row of B lie side by side: vectors are copied
+    by columns   those of a column do: squares are transposed in registers, by shuffles
+    any          one by one
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from miniflow.backends.native.products.writer import REALS, LineWriter
+
+BY_ROWS, BY_COLUMNS, ANY = "by rows", "by columns", "any"
+_LANE: Final = 16  # bytes, in which shuffles are cheap
+
+
+@cache
+def print_pack_panel(dtype: str, lanes: int, order: str) -> str:
+    """Return LLVM's text of `run(b, panel, k, b_step, b_column, panel_row, columns)`.
+
+    `b_step` and `panel_row` are the distances from row to row, `b_column` that from column to
+    column, in bytes.
+    """
+    writer = _PanelWriter(dtype, lanes)
+    if order == BY_ROWS:
+        writer.copy_rows()
+    elif order == BY_COLUMNS:
+        writer.transpose()
+    else:
+        writer.copy_numbers("0", "%k", "0", "%columns")
+    writer.line("ret void")
+    return writer.text(
+        "define void @run(ptr %b, ptr %panel, i64 %k, i64 %b_step, i64 %b_column, "
+        "i64 %panel_row, i64 %columns) nounwind"
+    )
+
+
+@cache
+def print_pack_strip(dtype: str, rows: int, order: str) -> str:
+    """Return LLVM's text of `run(a, strip, k, a_row, a_step)`: `rows` rows of A, at distances of
+    `a_row` bytes, in which the numbers have distances of `a_step`.
+
+    By columns: the numbers of a column of A lie side by side.
+    """
+    writer = LineWriter()
+    real, size = REALS[dtype]
+    with writer.loop(0, "%k") as step:
+        source = writer.at("%a", writer.multiply(step, "%a_step"))
+        target = writer.at("%strip", writer.multiply(step, rows * size))
+        if order == BY_COLUMNS:
+            vector = f"<{rows} x {real}>"
+            value = writer.load(vector, source, align=size)
+            writer.line(f"store {vector} {value}, ptr {target}, align {size}")
+        else:
+            for row in range(rows):
+                source = writer.at(source, "%a_row") if row else source
+                value = writer.load(real, source, align=size)
+                place = writer.at(target, row * size)
+                writer.line(f"store {real} {value}, ptr {place}, align {size}")
+    writer.line("ret void")
+    return writer.text(
+        "define void @run(ptr %a, ptr %strip, i64 %k, i64 %a_row, i64 %a_step) nounwind"
+    )
+
+
+class _PanelWriter(LineWriter):
+    def __init__(self, dtype: str, lanes: int) -> None:
+        super().__init__()
+        self.real, self.size = REALS[dtype]
+        self.lanes, self.vector = lanes, f"<{lanes} x {self.real}>"
+
+    def copy_rows(self) -> None:
+        """Copy vectors, and what is left of a row, one by one."""
+        whole = self.new(f"and i64 %columns, {-self.lanes}")
+        with self.loop(0, "%k") as row:
+            source = self.at("%b", self.multiply(row, "%b_step"))
+            target = self.at("%panel", self.multiply(row, "%panel_row"))
+            with self.loop(0, whole, self.lanes) as column:
+                nbytes = self.multiply(column, self.size)
+                value = self.load(self.vector, self.at(source, nbytes), align=self.size)
+                place = self.at(target, nbytes)
+                self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
+        self.copy_numbers("0", "%k", whole, "%columns")
+
+    def copy_numbers(self, first: str, last: str, left: str, right: str) -> None:
+        """Copy numbers of some rows and columns one by one."""
+        with self.loop(first, last) as row:
+            source = self.at("%b", self.multiply(row, "%b_step"))
+            target = self.at("%panel", self.multiply(row, "%panel_row"))
+            with self.loop(left, right) as column:
+                where = self.at(source, self.multiply(column, "%b_column"))
+                value = self.load(self.real, where, align=self.size)
+                place = self.at(target, self.multiply(column, self.size))
+                self.line(f"store {self.real} {value}, ptr {place}, align {self.size}")
+
+    def transpose(self) -> None:
+        """Transpose squares, as wide as a vector, in registers."""
+        whole = self.new(f"and i64 %k, {-self.lanes}")
+        last = self.add("%columns", -1)
+        with self.loop(0, "%columns", self.lanes) as left:
+            columns = []
+            for lane in range(self.lanes):  # beyond the edge, the last column again
+                column = self.smaller(self.add(left, lane), last)
+                columns.append(self.at("%b", self.multiply(column, "%b_column")))
+            panel = self.at("%panel", self.multiply(left, self.size))
+            with self.loop(0, whole, self.lanes) as row:
+                nbytes = self.multiply(row, self.size)
+                square = [
+                    self.load(self.vector, self.at(column, nbytes), align=self.size)
+                    for column in columns
+                ]
+                place = self.at(panel, self.multiply(row, "%panel_row"))
+                for value in self._transposed(square):
+                    self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
+                    place = self.at(place, "%panel_row")
+        self.copy_numbers(whole, "%k", "0", "%columns")
+
+    def _transposed(self, square: list[str]) -> list[str]:
+        """Return the columns of a square of vectors.
+
+        First within lanes of 16 bytes, each for itself, then whole lanes change places.
+        """
+        short = min(_LANE // self.size, self.lanes)  # numbers in a lane
+        rows = list(square)
+        for first in range(0, self.lanes, short):
+            rows[first : first + short] = self._transposed_in_lanes(rows[first : first + short])
+        distance = short
+        while distance < self.lanes:
+            for i in range(self.lanes):
+                if i & distance == 0:
+                    pair = rows[i], rows[i + distance]
+                    rows[i], rows[i + distance] = self._swap(*pair, distance)
+            distance *= 2
+        return rows
+
+    def _transposed_in_lanes(self, rows: list[str]) -> list[str]:
+        if len(rows) == 2:
+            return [self._zip(rows[0], rows[1], 1, half) for half in (0, 1)]
+        low = [self._zip(rows[i], rows[i + 1], 1, half) for half in (0, 1) for i in (0, 2)]
+        return [self._zip(low[pair], low[pair + 1], 2, half) for pair in (0, 2) for half in (0, 1)]
+
+    def _zip(self, a: str, b: str, width: int, half: int) -> str:
+        """Within each lane, take turns between halves of two vectors, `width` numbers a turn."""
+        short = min(_LANE // self.size, self.lanes)
+        order = []
+        for lane in range(0, self.lanes, short):
+            for turn in range(0, short // 2, width):
+                begin = lane + half * (short // 2) + turn
+                order += [begin + i for i in range(width)]
+                order += [self.lanes + begin + i for i in range(width)]
+        return self._shuffle(a, b, order)
+
+    def _swap(self, a: str, b: str, width: int) -> tuple[str, str]:
+        """Exchange every second part of the first with every first part of the second."""
+        kept, taken = list[int](), list[int]()
+        for i in range(self.lanes):
+            is_first = i & width == 0
+            kept.append(i if is_first else self.lanes + i - width)
+            taken.append(i + width if is_first else self.lanes + i)
+        return self._shuffle(a, b, kept), self._shuffle(a, b, taken)
+
+    def _shuffle(self, a: str, b: str, order: list[int]) -> str:
+        mask = ", ".join(f"i32 {i}" for i in order)
+        return self.new(
+            f"shufflevector {self.vector} {a}, {self.vector} {b}, <{self.lanes} x i32> <{mask}>"
+        )

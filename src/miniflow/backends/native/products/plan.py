@@ -1,0 +1,296 @@
+"""From the operands of a product, as they lie in memory, to the step that computes it.
+
+`plan_product` makes of any product (of vectors, of matrices, of stacks of them) one of matrices, or
+a stack of such, and chooses how it is cut; `compile_product` makes a step of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from miniflow.backends.native.processor import Processor
+from miniflow.backends.native.products import dot
+from miniflow.backends.native.products.blocking import Blocking, choose_blocking, split
+from miniflow.backends.native.products.dot import LONGEST_CHAIN, print_dot
+from miniflow.backends.native.products.driver import (
+    CODE,
+    NUMBERS,
+    PLACES,
+    STACKED,
+    print_driver,
+)
+from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
+from miniflow.backends.native.products.packing import (
+    ANY,
+    BY_COLUMNS,
+    BY_ROWS,
+    print_pack_panel,
+    print_pack_strip,
+)
+from miniflow.backends.native.products.writer import REALS
+from miniflow.lowering.views import Region
+
+DTYPES: Final = tuple(REALS)  # of which there are products
+
+Strides = tuple[int, ...]
+
+
+class StackAxis(NamedTuple):
+    """Products of the same kind, one after the other: how many, and the distances between them."""
+
+    times: int
+    steps: tuple[int, int, int]  # of A, B and C
+
+
+class ProductPlan(NamedTuple):
+    """C (m, n) = A (m, k) @ B (k, n), or a stack of such.
+
+    `swapped`: as it is computed, A is the second operand, transposed, and B the first. Strides and
+    steps count numbers.
+    """
+
+    dtype: str
+    shape: tuple[int, int, int]  # m, n, k
+    strides: tuple[int, int, int, int, int]  # of A's rows and columns, of B's, of C's rows
+    stacks: tuple[StackAxis, ...]
+    swapped: bool
+    blocking: Blocking
+    processor: Processor
+
+    def scratch(self, *, adds: bool) -> dict[str, int]:
+        """Return how many bytes of memory are wanted: for the ``strips`` of A and the ``panel`` of
+        B, where they are packed; and for the ``partial`` sums of the blocks of k but the last,
+        where C has to stay what it is until then, as it is added to.
+        """
+        (m, n, k), blocking, wanted = self.shape, self.blocking, dict[str, int]()
+        if blocking.packs_a:
+            rows = min(blocking.block_rows + blocking.rows, m)
+            wanted["strips"] = rows * blocking.k_block * self._size
+        if blocking.packs_b or self.packs_edge:
+            panel = blocking.vectors * self.processor.nbytes
+            panels = -(-n * self._size // panel) if self.keeps_panels else 1
+            wanted["panel"] = panels * panel * blocking.k_block
+        if adds and blocking.k_block < k:
+            wanted["partial"] = ((m - 1) * self.strides[4] + n) * self._size
+        return wanted
+
+    @property
+    def packs_edge(self) -> bool:
+        """Whether the last panel of B, where it is cut, is packed though no other is."""
+        cut = self.shape[1] % (self.processor.nbytes // self._size)
+        return self.blocking.packs_b or (bool(cut) and not self.processor.has_masks)
+
+    @property
+    def keeps_panels(self) -> bool:
+        """Whether packed panels are read by more than one block of rows."""
+        return self.blocking.block_rows < self.shape[0]
+
+    @property
+    def _size(self) -> int:
+        return REALS[self.dtype][1]
+
+
+class DotPlan(NamedTuple):
+    """c = a · b of two vectors of k numbers, at these distances."""
+
+    dtype: str
+    k: int
+    steps: tuple[int, int]
+    has_fma: bool
+
+    def scratch(self, *, adds: bool) -> dict[str, int]:
+        """Return what memory is wanted: none."""
+        return {}
+
+
+class CompiledProduct(NamedTuple):
+    """The text of the function of a step, and its arguments: numbers, and names of places.
+
+    A place is handed over as two numbers, an index in the table of memory and an offset in bytes.
+    There are the operands ``a`` and ``b``, ``c``, the numbers ``alpha`` and ``beta``, and the
+    memory that `scratch` wants; where it does not want one, any place will do.
+    """
+
+    text: str
+    arguments: list[int | str]
+
+
+class _Matrices(NamedTuple):
+    shape: tuple[int, int, int]
+    a: tuple[int, int]
+    b: tuple[int, int]
+    c: tuple[int, int]
+    stacks: tuple[StackAxis, ...]
+
+
+def plan_product(
+    a: Region, b: Region, c: Region, processor: Processor, blocking: Blocking | None = None
+) -> ProductPlan | DotPlan | None:
+    """Plan c = a @ b, where the operands are what NumPy's matmul takes; None if there is no way.
+
+    There is one unless the numbers of c are neither side by side in its rows nor in its columns, or
+    a stack has too many axes, or the dtypes differ.
+    """
+    dtype = c.base.dtype
+    if dtype not in DTYPES or {a.base.dtype, b.base.dtype} != {dtype} or 0 in c.shape:
+        return None
+    if len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN:
+        return DotPlan(dtype, a.shape[0], (a.strides[0], b.strides[0]), processor.has_fma)
+    found = _matrices(a, b, c)
+    (m, n, k), swapped = found.shape, False
+    if n == 1 or (found.c[1] != 1 and m > 1):  # transpose(C) = transpose(B) @ transpose(A)
+        swapped = True
+        stacks = tuple(
+            StackAxis(s.times, (s.steps[1], s.steps[0], s.steps[2])) for s in found.stacks
+        )
+        found = _Matrices((n, m, k), found.b[::-1], found.a[::-1], found.c[::-1], stacks)
+    m, n, k = found.shape
+    if (found.c[1] != 1 and n > 1) or len(found.stacks) > STACKED:
+        return None
+    strides = (*found.a, *found.b)
+    blocking = blocking or choose_blocking(found.shape, REALS[dtype][1], strides, processor)
+    if strides[3] != 1 and n > 1:
+        blocking = blocking._replace(packs_b=True)
+    return ProductPlan(
+        dtype, found.shape, (*strides, found.c[0]), found.stacks, swapped, blocking, processor
+    )
+
+
+def _matrices(a: Region, b: Region, c: Region) -> _Matrices:
+    """Return a product as one of matrices, or as a stack of such."""
+    is_row, is_column = len(a.shape) == 1, len(b.shape) == 1
+    a_shape, a_strides = ((1, *a.shape), (0, *a.strides)) if is_row else (a.shape, a.strides)
+    b_shape, b_strides = ((*b.shape, 1), (*b.strides, 0)) if is_column else (b.shape, b.strides)
+    c_strides = list(c.strides)
+    if is_row:
+        c_strides.insert(len(c_strides) - (0 if is_column else 1), 0)
+    if is_column:
+        c_strides.append(0)
+    (m, k), n = a_shape[-2:], b_shape[-1]
+    counts = c.shape[: len(c_strides) - 2]
+    steps = zip(
+        counts,
+        _laid_over(a_shape[:-2], a_strides, len(counts)),
+        _laid_over(b_shape[:-2], b_strides, len(counts)),
+        c_strides,
+        strict=False,
+    )
+    stacks = _merged([StackAxis(count, (x, y, z)) for count, x, y, z in steps if count != 1])
+    rows = StackAxis(m, (a_strides[-2], 0, c_strides[-2]))
+    if m == 1:
+        rows = rows._replace(steps=(0, 0, 0))
+    if stacks and stacks[-1].steps[1] == 0:  # many times the same B: more rows of A
+        joined = [stacks[-1]] if m == 1 else _merged([stacks[-1], rows])
+        if len(joined) == 1:
+            rows, stacks = joined[0], stacks[:-1]
+    return _Matrices(
+        (rows.times, n, k),
+        (rows.steps[0], a_strides[-1]),
+        (b_strides[-2], b_strides[-1]),
+        (rows.steps[2], c_strides[-1]),
+        tuple(stacks),
+    )
+
+
+def _laid_over(shape: Sequence[int], strides: Sequence[int], rank: int) -> Strides:
+    """Return the distances along the axes of a stack, to which an operand is broadcast."""
+    steps = tuple(0 if n == 1 else step for n, step in zip(shape, strides, strict=False))
+    return (0,) * (rank - len(steps)) + steps
+
+
+def _merged(stacks: list[StackAxis]) -> list[StackAxis]:
+    """Join axes that lie like one."""
+    merged: list[StackAxis] = []
+    for stack in stacks:
+        outer = merged[-1] if merged else None
+        if outer and outer.steps == tuple(step * stack.times for step in stack.steps):
+            merged[-1] = StackAxis(outer.times * stack.times, stack.steps)
+        else:
+            merged.append(stack)
+    return merged
+
+
+def compile_product(
+    plan: ProductPlan | DotPlan, routine: Callable[[str], int], *, adds: bool
+) -> CompiledProduct:
+    """Return the step that computes c = alpha · a @ b, plus beta · c if it `adds`.
+
+    `routine` gives the address of the machine code of a text.
+    """
+    if isinstance(plan, DotPlan):
+        text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
+        steps = (REALS[plan.dtype][1] * step for step in plan.steps)
+        return CompiledProduct(text, [*dot.PLACES, plan.k, *steps, int(adds)])
+    return CompiledProduct(print_driver(), _arguments(plan, routine, adds))
+
+
+def _arguments(plan: ProductPlan, routine: Callable[[str], int], adds: bool) -> list[int | str]:
+    (m, n, k), blocking, size = plan.shape, plan.blocking, REALS[plan.dtype][1]
+    high, low = split(m, blocking.rows)
+    lanes = plan.processor.nbytes // size
+    numbers: dict[str, int] = {
+        "tiles": high[1] + low[1],
+        "high_tiles": high[1],
+        "rows": low[0],
+        "tiles_a_block": max(blocking.block_rows // blocking.rows, 1),
+        "n": n,
+        "panel_columns": blocking.vectors * lanes,
+        "k": k,
+        "k_block": blocking.k_block,
+        "size": size,
+        "lanes": lanes,
+        "packs_a": blocking.packs_a,
+        "packs_b": blocking.packs_b,
+        "packs_edge": plan.packs_edge,
+        "panels_kept": plan.keeps_panels,
+        "adds": adds,
+        "has_partial": "partial" in plan.scratch(adds=adds),
+    }
+    for field, stride in zip(
+        ("a_row", "a_step", "b_step", "b_column", "c_row"), plan.strides, strict=True
+    ):
+        numbers[field] = stride * size
+    stacks = (*plan.stacks, *[StackAxis(1, (0, 0, 0))] * (STACKED - len(plan.stacks)))
+    for axis, stack in enumerate(stacks):
+        numbers[f"count{axis}"] = stack.times
+        for word, step in zip("abc", stack.steps, strict=True):
+            numbers[f"{word}_to{axis}"] = step * size
+    code = [routine(text) if text else 0 for text in _code(plan).values()]
+    first, second, *others = PLACES
+    operands = (second, first) if plan.swapped else (first, second)
+    return [*code, *operands, *others, *(int(numbers[field]) for field in NUMBERS)]
+
+
+def _code(plan: ProductPlan) -> dict[str, str]:
+    """Return the text of each routine that the driver needs, "" where it needs none."""
+    (m, n, _), blocking = plan.shape, plan.blocking
+    size, code = REALS[plan.dtype][1], dict.fromkeys(CODE, "")
+    lanes = plan.processor.nbytes // size
+    whole, rest = divmod(n, blocking.vectors * lanes)
+    strip_order = BY_COLUMNS if plan.strides[0] == 1 else ANY
+    for word, (height, count) in zip(("high", "low"), split(m, blocking.rows), strict=True):
+        if not count:
+            continue
+        if whole:
+            code[word] = _kernel(plan, lanes, height, blocking.vectors, is_edge=False)
+        if rest:
+            code[f"{word}_at_edge"] = _kernel(
+                plan, lanes, height, -(-rest // lanes), is_edge=bool(rest % lanes)
+            )
+        if blocking.packs_a:
+            code[f"pack_{word}"] = print_pack_strip(plan.dtype, height, strip_order)
+    if blocking.packs_b or plan.packs_edge:
+        order = BY_ROWS if plan.strides[3] == 1 or n == 1 else ANY
+        if order == ANY and plan.strides[2] == 1:
+            order = BY_COLUMNS
+        code["pack_panel"] = print_pack_panel(plan.dtype, lanes, order)
+    return code
+
+
+def _kernel(plan: ProductPlan, lanes: int, rows: int, vectors: int, *, is_edge: bool) -> str:
+    processor = plan.processor
+    is_padded = is_edge and not processor.has_masks
+    return print_micro_kernel(
+        TileShape(plan.dtype, lanes, rows, vectors, is_edge, is_padded, processor.has_fma)
+    )
