@@ -136,6 +136,8 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     yield "CrossEntropy.class_weights", (loss("class_weights"), weights)
     for cls in (mf.Input, mf.Seed):
         yield f"{cls.__name__}.name", (lambda v, c=cls: c(name=v), [None, "a", ""])
+    yield "Input.shape", (lambda v: mf.Input(shape=v), [None, (4,), [4], ()])
+    yield "Input.dtype", (lambda v: mf.Input(shape=(4,), dtype=v), [None, "f4", np.int64])
     for cls in (mf.ReLU, mf.Add, mf.Parameter, mf.Constant, mf.Flatten, mf.Not):
         yield f"{cls.__name__}.name", (lambda v, c=cls: c(MATRIX[x], name=v), [None, "a"])
 
@@ -295,10 +297,10 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "too many": (lambda: mf.Sqrt(x, y), CallError, r"Sqrt: too many positional .* Sqrt\(x, \*"),
     "too few": (lambda: mf.Linear(x, y), CallError, r"missing a required argument: 'b'"),
-    "a shape for an Input": (
-        lambda: mf.Input(shape=(3,)),
-        CallError,
-        r"Input has no option shape: .*mf\.layers\.Input",
+    "a dtype without a shape": (
+        lambda: mf.Input("X", dtype=np.float32),
+        GraphError,
+        r"dtype=.* is said of a shape",
     ),
     "a layer's": (lambda: layers.Dense(3, input_dim=4), CallError, r"layers\.Input\(\(784,\)\)"),
     "a schedule's": (

@@ -54,6 +54,7 @@ from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
 from miniflow.locks import Lock, renew_after_fork
 from miniflow.options import OptionError
+from miniflow.tracing.first_values import make_first_values
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import Recording, record
 from miniflow.tracing.steady import record_steadily
@@ -416,6 +417,7 @@ class Compiled:
                     f"{node} is fed, and the optimizer updates it: it can only be one of the two."
                 )
         check_fed_enough(self._order, feed)
+        make_first_values(self._node, self._order, feed)
         return {node: _native(value) for node, value in feed.items()}
 
     def _variant_for(self, feed: dict[Node, Any]) -> Variant:

@@ -33,6 +33,7 @@ from types import CodeType
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
@@ -42,6 +43,7 @@ from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, is_ours, line_of, named_place
 from miniflow.graph.plans import Plan, passes_under_way
+from miniflow.graph.rows import checked_row
 from miniflow.graph.values import (
     as_value,
     describe,
@@ -244,6 +246,15 @@ class Input(Node):
     """A value that is fed: `feed_dict[x] = value`. Its gradient is the sum of what its consumers
     hand back.
 
+    Args:
+        name: None by default.
+        shape: that of one example, without the axis of the rows, (784,) say: for layers, which make
+            their parameters in the shapes that fit. None by default: they are made when something
+            is fed for the first time. What is fed later on may have any shape.
+        dtype: what is going to be fed, where a shape is given; float32 by default.
+
+    Raises GraphError where the shape or the dtype is none.
+
     >>> import miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value(x * x, {x: 3})
@@ -253,8 +264,21 @@ class Input(Node):
     _gradient: Any = None
     _gradients: dict[Node, Any] | None = None  # what a backward of a subclass has set
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
         Node.__init__(self, (), name)
+        if shape is not None:
+            self._row = checked_row(self, shape, np.float32 if dtype is None else dtype)
+        elif dtype is not None:
+            raise GraphError(
+                f"{self}: dtype={dtype!r} is said of a shape: shape=(784,), dtype=np.float32. "
+                "Without one, an Input has the dtype of what is fed."
+            )
 
     def forward(self, value: Any) -> None:
         self.value = value
@@ -325,12 +349,22 @@ class Parameter(Input):
     is_trained = True
     _array: Any = None
     _fed: Any = None
+    _first_value: Any = None  # makes the array in the first pass, of one whose shape is not known
     _trainable = True
 
     def __init__(self, value: Any, name: str | None = None, trainable: bool = True) -> None:
         Input.__init__(self, name)
         self._keep(value)
         self.trainable = trainable
+
+    @classmethod
+    def made_later(cls, first_value: Callable[[], Any], name: str, trainable: bool) -> "Parameter":
+        """A parameter whose shape is not known yet: `first_value()` makes its array in the first
+        forward pass that comes to it. Before that its value is None.
+        """
+        parameter = cls(0.0, name, trainable)
+        parameter._array, parameter._first_value = None, first_value
+        return parameter
 
     @property
     def trainable(self) -> bool:
@@ -374,4 +408,23 @@ class Parameter(Input):
             )
 
     def forward(self, value: Any = None) -> None:
+        if self._array is None and self._first_value is not None and value is None:
+            self._keep(self._first_value())
+            just_made.append(self)
         self._fed = value
+
+
+just_made: list[Parameter] = []
+"""The parameters whose first value the pass under way has made."""
+
+
+def end_of_first_values(is_kept: bool) -> None:
+    """At the end of a pass that has made first values: they stay, or they are made anew by the
+    next one, since this one failed and what it was fed may have had any shape.
+    """
+    for parameter in just_made:
+        if is_kept:
+            parameter._first_value = None
+        else:
+            parameter._array = None
+    just_made.clear()

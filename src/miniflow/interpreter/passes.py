@@ -23,6 +23,7 @@ import numpy as np
 from miniflow.errors import GradientError, GraphError, ShapeError
 from miniflow.graph import Node
 from miniflow.graph.hits import warn_of_nan
+from miniflow.graph.node import end_of_first_values, just_made
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
 from miniflow.interpreter.cut_fractions import see_to_fractions
@@ -285,7 +286,11 @@ def forward_pass(
                     see_to_value(node)
                 elif node.value is None:
                     raise value_not_set(node)
+            if just_made:
+                end_of_first_values(is_kept=True)
         except Exception as error:
+            if just_made:
+                end_of_first_values(is_kept=False)
             check_fed_enough((*plan.order, output), feed)
             if call is not None or isinstance(error, GraphError):
                 raise

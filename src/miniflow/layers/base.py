@@ -10,8 +10,10 @@ from miniflow import graph
 from miniflow.graph import Node, Parameter
 from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order
+from miniflow.graph.rows import Row
 from miniflow.graph.values import describe
-from miniflow.layers.example_shapes import Row, declare, row_of
+from miniflow.layers.example_shapes import declare, known_row
+from miniflow.layers.first_values import FirstValue, ShapeOn
 from miniflow.layers.named import Initializer, NodeFunction, checked_node, initializer_of
 from miniflow.options import OptionError, dtype_of, flag, generator, whole
 
@@ -21,7 +23,7 @@ Rng = np.random.Generator | int | None
 def Input(
     shape: Sequence[int], *, name: str | None = None, dtype: DTypeLike = np.float32
 ) -> graph.Input:
-    """An `Input` that layers can be built on: a plain `mf.Input`, whose shape is known.
+    """An `Input` whose shape is known to layers: `mf.Input(name, shape=shape, dtype=dtype)`.
 
     Args:
         shape: that of one example, without the axis of the rows: (784,), (28, 28, 1).
@@ -32,9 +34,8 @@ def Input(
     >>> layers.Input((784,), name="X")
     <Input 'X'>
     """
-    sizes = checked_shape("Input", shape)
     node = graph.Input(name)
-    declare(node, Row(sizes, dtype_of("Input", dtype)))
+    declare(node, Row(checked_shape("Input", shape), dtype_of("Input", dtype)))
     return node
 
 
@@ -92,7 +93,7 @@ class Layer:
             if self.name is None:
                 self.name = _numbered(self.kind, x)
             node = checked_node(self, self.build(x, self.name))
-            row_of(node)  # what does not fit is told here, and not at the first batch
+            known_row(node)  # what does not fit is told here, and not at the first batch
         except Exception:
             for layer, was_called, parameters, rng in before:  # it may be called on another node
                 layer.name, layer.parameters, layer.rng = was_called, parameters, rng
@@ -111,13 +112,47 @@ class Layer:
         self, key: str, shape: Sequence[int], initializer: Initializer | str, dtype: DTypeLike
     ) -> Parameter:
         """The parameter of that name in this layer: a new one at the first call."""
-        if not isinstance(self.rng, np.random.Generator):
-            self.rng = generator(type(self).__name__, self.rng)
+        drawn_from = self.generator()
         if key not in self.parameters:
-            value = initializer_of(initializer)(shape, self.rng, dtype)  # type: ignore[arg-type]
+            value = initializer_of(initializer)(shape, drawn_from, dtype)
             name = f"{self.name}/{key}"
             self.parameters[key] = Parameter(value, name, self.trainable)
         return self.parameters[key]
+
+    def parameter_on(
+        self, x: Node, key: str, shape: ShapeOn, initializer: Initializer | str
+    ) -> Parameter:
+        """The parameter of that name, in the shape that fits rows of `x` and in their dtype: made
+        now, or, where the shape of `x` is not known, when something is fed for the first time.
+
+        Args:
+            x: what the layer is built on.
+            key: its name in this layer.
+            shape: that of the parameter, as a function of `Row(shape, dtype)`, one row of x.
+            initializer: a function as in `miniflow.initializers`, or its name.
+        """
+        row, first = known_row(x), FirstValue(self, shape, initializer_of(initializer))
+        self.generator()
+        if key not in self.parameters:
+            name = f"{self.name}/{key}"
+            self.parameters[key] = (
+                Parameter.made_later(first, name, self.trainable)
+                if row is None
+                else Parameter(first.on(row), name, self.trainable)
+            )
+        parameter = self.parameters[key]
+        if parameter.value is None:
+            if row is not None:
+                parameter.value = first.on(row)
+            else:
+                parameter._first_value.sources.append(x)
+        return parameter
+
+    def generator(self) -> np.random.Generator:
+        """What first values are drawn from."""
+        if not isinstance(self.rng, np.random.Generator):
+            self.rng = np.random.default_rng(generator(type(self).__name__, self.rng))
+        return self.rng
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{f' {self.name!r}' if self.name else ''}>"

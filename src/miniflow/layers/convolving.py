@@ -9,9 +9,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from miniflow import nodes
 from miniflow.graph import Node
+from miniflow.graph.rows import Row
 from miniflow.initializers import zeros
 from miniflow.layers.base import Layer, Rng
-from miniflow.layers.example_shapes import floating, row_of
 from miniflow.layers.named import (
     Initializer,
     NodeFunction,
@@ -56,11 +56,15 @@ class _Convolution(Layer):
         return self.kernel_initializer(shape, rng, dtype)
 
     def build(self, x: Node, name: str) -> Node:
-        row = row_of(x)
-        shape, biases = self.kernels((row.shape or (1,))[-1])
-        W = self.parameter("W", shape, self.drawn, floating(row))
-        b = self.parameter("b", (biases,), self.bias_initializer, floating(row))
+        W = self.parameter_on(x, "W", self._shape_of_kernels, self.drawn)
+        b = self.parameter_on(x, "b", self._shape_of_biases, self.bias_initializer)
         return activated(self.node(x, W, b, name=name, **self.options), self.activation)
+
+    def _shape_of_kernels(self, row: Row) -> tuple[int, ...]:
+        return self.kernels((row.shape or (1,))[-1])[0]
+
+    def _shape_of_biases(self, row: Row) -> tuple[int, ...]:
+        return (self.kernels((row.shape or (1,))[-1])[1],)
 
 
 class Conv2D(_Convolution):

@@ -1,11 +1,14 @@
 """The layers that learn nothing: pooling, other shapes, Dropout, an activation by itself."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from miniflow import nodes
+from miniflow.errors import ShapeError
 from miniflow.graph import Node
 from miniflow.layers.base import Layer, checked_shape
+from miniflow.layers.example_shapes import known_row
 from miniflow.layers.named import NodeFunction, activation_of, checked_node
 from miniflow.nodes.sliding import Padding, Pair
 
@@ -85,6 +88,8 @@ class Reshape(Layer):
     Args:
         shape: that of one example.
         name: "reshape1", ... by default.
+
+    Raises ShapeError where an example has another number of entries.
     """
 
     kind = "reshape"
@@ -94,6 +99,12 @@ class Reshape(Layer):
         self.shape = checked_shape("Reshape", shape)
 
     def build(self, x: Node, name: str) -> Node:
+        row, entries = known_row(x), math.prod(self.shape)
+        if row is not None and math.prod(row.shape) != entries:
+            raise ShapeError(
+                f"{self!r}: one example of {x} has shape {row.shape}, {math.prod(row.shape):,} "
+                f"entries, and {self.shape} has {entries:,}."
+            )
         return nodes.Reshape(x, (-1, *self.shape), name=name)
 
 

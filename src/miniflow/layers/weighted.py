@@ -9,9 +9,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from miniflow import nodes
 from miniflow.graph import Node
+from miniflow.graph.rows import Row
 from miniflow.initializers import ones, zeros
 from miniflow.layers.base import Layer, Rng
-from miniflow.layers.example_shapes import floating, row_of
+from miniflow.layers.example_shapes import known_row
 from miniflow.layers.named import (
     Initializer,
     NodeFunction,
@@ -69,11 +70,15 @@ class Dense(Layer):
         self.bias_initializer = initializer_of(bias_initializer)
 
     def build(self, x: Node, name: str) -> Node:
-        row = row_of(x)
-        inputs, dtype = (row.shape or (1,))[-1], floating(row)
-        W = self.parameter("W", (inputs, self.units), self.kernel_initializer, dtype)
-        b = self.parameter("b", (self.units,), self.bias_initializer, dtype)
+        W = self.parameter_on(x, "W", self._shape_of_kernel, self.kernel_initializer)
+        b = self.parameter_on(x, "b", self._shape_of_bias, self.bias_initializer)
         return activated(nodes.Linear(x, W, b, name=name), self.activation)
+
+    def _shape_of_kernel(self, row: Row) -> tuple[int, ...]:
+        return (row.shape or (1,))[-1], self.units
+
+    def _shape_of_bias(self, row: Row) -> tuple[int, ...]:
+        return (self.units,)
 
 
 class Embedding(Layer):
@@ -111,8 +116,8 @@ class Embedding(Layer):
         self.initializer = initializer_of(_unit_rows if initializer is None else initializer)
 
     def build(self, x: Node, name: str) -> Node:
-        row = row_of(x)
-        if row.dtype.kind not in "iu":
+        row = known_row(x)
+        if row is not None and row.dtype.kind not in "iu":
             raise OptionError(
                 f"{self!r} takes whole numbers, and {x.label} has {row.dtype}: say it where they "
                 f"are fed, mf.layers.Input({row.shape}, dtype=np.int64)."
@@ -136,10 +141,13 @@ class LayerNorm(Layer):
         self.epsilon = epsilon
 
     def build(self, x: Node, name: str) -> Node:
-        row = row_of(x)
-        gain = self.parameter("gain", row.shape[-1:], ones, floating(row))
-        shift = self.parameter("shift", row.shape[-1:], zeros, floating(row))
+        gain = self.parameter_on(x, "gain", _last_axis, ones)
+        shift = self.parameter_on(x, "shift", _last_axis, zeros)
         return nodes.LayerNorm(x, gain, shift, epsilon=self.epsilon, name=name)
+
+
+def _last_axis(row: Row) -> tuple[int, ...]:
+    return row.shape[-1:]
 
 
 def _unit_rows(shape: Sequence[int], rng: np.random.Generator, dtype: DTypeLike) -> NDArray[Any]:

@@ -135,7 +135,7 @@ _INSTEAD = {  # keywords of other libraries
     "strides": "write stride=",
     "weight": "write class_weights=",
     "inplace": "a node leaves its inputs as they are",
-    "shape": "an Input has the shape of what is fed; mf.layers.Input((784,)) says it beforehand",
+    "shape": "a node has the shape of its value",
     "trainable": "only a Parameter is trained: freeze that",
     "requires_grad": "wrt= says what gradients are asked for; a Parameter has trainable=",
     "dtype": "a node has the dtype of its values: x.astype(dtype)",

@@ -20,6 +20,7 @@ from miniflow.interpreter.results import node_failed, see_to_value
 from miniflow.ir.dtypes import RECORDABLE, ProgramError, ValueType, type_of
 from miniflow.ir.program import Operand, Origin
 from miniflow.tracing.arrays import TracedArray, is_traced_array, operand_of, wrap
+from miniflow.tracing.first_values import check_is_made
 from miniflow.tracing.trace import OutsideStorage, Refused, Trace
 
 
@@ -43,6 +44,7 @@ class Walk:
                 feed[node] = self._input(node, fed[node], "fed", "that array was fed")
             elif isinstance(node, Parameter):
                 locked = "a parameter changes only by an update"
+                check_is_made(node)
                 feed[node] = self._input(node, type_of(node.value), "parameter", locked)
         return feed
 

@@ -29,6 +29,7 @@ from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, file_path, flag, generator, whole, with_known_options
+from miniflow.tracing.first_values import make_first_values
 from miniflow.training.averages import Totals
 from miniflow.training.batching import Batch, Batches, batches_for
 from miniflow.training.callbacks import Callback
@@ -153,6 +154,8 @@ def fit(
     elif flag("fit", "resume", resume):
         raise OptionError("fit: resume=True goes on from a file: say which, checkpoint=path.")
     watchers = progress_for(progress)
+    examples = batches_for(loss, data)
+    _make_first_values(loss, examples, whole("fit", "batch_size", batch_size, least=1))
     step = make_step(loss, parameters, optimizer, backend)
     fed = data if isinstance(data, Mapping) else ()
     training = Training(
@@ -162,7 +165,7 @@ def fit(
         optimizer=step.optimizer,
         step=step,
         evaluator=make_evaluator(loss, backend),
-        data=batches_for(loss, data),
+        data=examples,
         validation=None if validation is None else batches_for(loss, validation, "validation"),
         epochs=whole("fit", "epochs", epochs, least=0),
         batch_size=whole("fit", "batch_size", batch_size, least=1),
@@ -186,6 +189,15 @@ def fit(
             raise
         raise with_what_is_left(error, checkpoint) from error
     return training.history
+
+
+def _make_first_values(loss: Node, data: Batches, batch_size: int) -> None:
+    """Make the parameters whose shapes follow from what is fed, if there are any: a checkpoint and
+    callbacks want to know them before the first step.
+    """
+    order = ancestors_in_order(loss)
+    if any(isinstance(node, Parameter) and node.value is None for node in order):
+        make_first_values(loss, order, next(iter(data.batches(batch_size))).feed)
 
 
 def _check_optimizer(optimizer: Any) -> None:
