@@ -161,7 +161,7 @@ def test_what_was_passed_stays_passed_and_a_later_change_is_said(lab: Lab, folde
     lab.shown()
     lab.runner.list()
     shown = lab.shown()
-    assert "1 of 9 solved" in shown
+    assert f"1 of {len(COURSE)} solved" in shown
     (line,) = [line for line in shown.splitlines() if "mul.py" in line]
     assert "✓ 3" in line
     assert "(changed since)" in line
@@ -176,13 +176,69 @@ def test_check_of_everything_finds_out_again_what_is_passed(lab: Lab, folder: Pa
     lab.right = set(COURSE)
     assert lab.runner.check_all()
     lab.runner.next()
-    assert "All nine exercises are solved" in lab.shown()
+    assert f"All {len(COURSE)} exercises are solved" in lab.shown()
 
 
 def test_missing_file_is_marked_in_the_list(lab: Lab, folder: Path) -> None:
     (folder / "mul.py").unlink()
     lab.runner.list()
     assert "(not there)" in lab.shown()
+
+
+# --- A folder of an earlier version
+
+# What version 0.1.0 handed out, in nine chapters.
+OLD_NOTEBOOKS = {
+    "networks": "01_networks.ipynb",
+    "chain_rule": "02_chain_rule.ipynb",
+    "mul": "03_nodes.ipynb",
+    "linear": "04_linear.ipynb",
+    "sigmoid": "05_sigmoid.ipynb",
+    "cross_entropy": "06_cross_entropy.ipynb",
+    "sgd": "07_sgd.ipynb",
+    "digits": "08_digits.ipynb",
+    "beyond": "09_beyond.ipynb",
+}
+
+
+@pytest.fixture
+def old_folder(tmp_path: Path) -> Path:
+    """A folder of 0.1.0 in which the first three exercises are solved."""
+    for name, notebook in OLD_NOTEBOOKS.items():
+        shutil.copy((SOLUTIONS if name == "mul" else HANDOUT) / f"{name}.py", tmp_path)
+        (tmp_path / notebook).write_text("{}", encoding="utf-8")
+    passed = dict.fromkeys(("networks", "chain_rule", "mul"), "0123456789abcdef")
+    write_state(tmp_path, State(passed, {"linear": 1}, ["linear"]))
+    return tmp_path
+
+
+def test_folder_of_an_earlier_version_goes_on(
+    old_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(old_folder, monkeypatch)
+    lab.runner.next()
+    assert f"Next is {exercise('linear').chapter}: " in lab.shown(), (
+        "what the folder has not is later"
+    )
+    lab.runner.list()
+    shown = lab.shown()
+    assert "3 of" in shown
+    assert "(not there)" in next(line for line in shown.splitlines() if "engine.py" in line)
+    lab.runner.hint()
+    assert "Hint 2 of 3 for linear" in lab.shown()
+    lab.right = set(OLD_NOTEBOOKS)
+    for name in OLD_NOTEBOOKS:
+        lab.runner.check(name)
+    lab.shown()
+    lab.runner.next()
+    shown = lab.shown()
+    assert "Next is 4: The engine" in shown
+    assert "miniflow lab start" in shown
+    started = start_lab(old_folder)
+    assert {"engine.py", "04_engine.ipynb"} <= set(started.written)
+    assert (old_folder / "mul.py").read_bytes() == (SOLUTIONS / "mul.py").read_bytes()
+    lab.runner.next()
+    assert "miniflow lab start" not in lab.shown()
 
 
 # --- State
@@ -339,7 +395,7 @@ def test_command_from_start_to_a_passed_exercise(
 
 
 def test_folder_can_be_named_for_every_command(folder: Path) -> None:
-    assert "0 of 9 solved" in command("--folder", str(folder), "list")[1]
+    assert f"0 of {len(COURSE)} solved" in command("--folder", str(folder), "list")[1]
     status, shown = command("--folder", str(folder.parent), "list")
     assert status == 1
     assert "is not a lab" in shown

@@ -33,7 +33,7 @@ def _lab(
         str | None, typer.Option(metavar="DIR", help="Your lab folder.  [default: here]")
     ] = None,
 ) -> None:
-    """Build your own TensorFlow: nine short chapters, and you write the nodes.
+    """Build your own TensorFlow: short chapters, in which you write the nodes.
 
     \b
     Examples:

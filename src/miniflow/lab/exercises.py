@@ -22,7 +22,7 @@ class Chapter(NamedTuple):
     @property
     def notebook(self) -> str:
         """The name of its notebook: `03_nodes.ipynb`."""
-        return f"{self.number:02}_{self.source.partition('_')[2]}.ipynb"
+        return f"{self.number:02}_{self.source}.ipynb"
 
     @property
     def file(self) -> str:
@@ -30,18 +30,27 @@ class Chapter(NamedTuple):
         return f"{self.exercise}.py"
 
 
-CHAPTERS = (
-    Chapter(1, "c1_networks", "networks"),
-    Chapter(2, "c2_chain_rule", "chain_rule"),
-    Chapter(3, "c3_nodes", "mul"),
-    Chapter(4, "c4_linear", "linear"),
-    Chapter(5, "c5_sigmoid", "sigmoid"),
-    Chapter(6, "c6_cross_entropy", "cross_entropy"),
-    Chapter(7, "c7_sgd", "sgd"),
-    Chapter(8, "c8_digits", "digits"),
-    Chapter(9, "c9_beyond", "beyond"),
+SOURCES = {  # name of the exercise → source of its chapter, in their order
+    "networks": "networks",
+    "chain_rule": "chain_rule",
+    "mul": "nodes",
+    "engine": "engine",
+    "linear": "linear",
+    "sigmoid": "sigmoid",
+    "cross_entropy": "cross_entropy",
+    "sgd": "sgd",
+    "digits": "digits",
+    "beyond": "beyond",
+}
+CHAPTERS = tuple(
+    Chapter(number, source, name) for number, (name, source) in enumerate(SOURCES.items(), start=1)
 )
 COURSE = tuple(chapter.exercise for chapter in CHAPTERS)
+
+
+def number_of(name: str) -> int:
+    """The number of an exercise's chapter."""
+    return COURSE.index(name) + 1
 
 
 class LabError(MiniflowError, ValueError):

@@ -1,6 +1,6 @@
 """Make all that is handed out from the chapters' sources: `python -m miniflow.lab.generate`.
 
-    course/c3_nodes.py  →  handout/mul.py            the learner's file, with stubs
+    course/nodes.py     →  handout/mul.py            the learner's file, with stubs
                            handout/03_nodes.ipynb    reading, pictures, runs and checks
                            solutions/mul.py
     figures/            →  handout/pictures/*.svg
@@ -8,7 +8,9 @@
 
 It goes one way only, and what is made is committed, so that a reader of the repository sees it;
 `--check` compares instead of writing, and ends with 1 if anything is out of date. Naming chapters
-(`mul c4_linear 5`) makes those alone, and the pictures.
+(`mul linear 6`) makes those alone, and the pictures.
+
+In the sources, `[[mul]]` is the number of mul's chapter: one can be put between two others.
 """
 
 import ast
@@ -18,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from miniflow.files.atomic import write_bytes
-from miniflow.lab.exercises import CHAPTERS, Chapter, LabError, exercise
+from miniflow.lab.exercises import CHAPTERS, SOURCES, Chapter, LabError, exercise, number_of
 from miniflow.lab.figures import all_figures
 from miniflow.lab.notebooks import notebook
 from miniflow.lab.source import BEGIN, Cell, file_text, read_cells
@@ -34,7 +36,20 @@ PICTURE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(pictures/(?P<name>[\w-]+)\.svg\)")
 def cells_of(chapter: Chapter) -> list[Cell]:
     """The cells of a chapter, from its source."""
     path = COURSE / f"{chapter.source}.py"
-    return read_cells(path.read_text(encoding="utf-8"), path.name)
+    return read_cells(with_numbers(path.read_text(encoding="utf-8")), path.name)
+
+
+def with_numbers(text: str) -> str:
+    """A source with the numbers of chapters in the places of their exercises' names.
+
+    >>> with_numbers("as in chapter [[mul]]; [[1, 2]]")
+    'as in chapter 3; [[1, 2]]'
+    """
+
+    def number(found: re.Match[str]) -> str:
+        return str(number_of(found[1])) if found[1] in SOURCES else found[0]
+
+    return re.sub(r"\[\[(\w+)\]\]", number, text)
 
 
 def made_from(chapter: Chapter) -> dict[str, str]:
@@ -100,7 +115,7 @@ def made_readme() -> dict[str, str]:
             f"| {chapter.number} | [{title}]({chapter.notebook}) "
             f"| [{chapter.file}]({chapter.file}) |"
         )
-    text = (COURSE / "README.md").read_text(encoding="utf-8")
+    text = with_numbers((COURSE / "README.md").read_text(encoding="utf-8"))
     return {"handout/README.md": text.replace("<!-- chapters -->", "\n".join(rows))}
 
 

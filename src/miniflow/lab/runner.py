@@ -29,11 +29,11 @@ class Runner:
 
     def current(self, name: str | None) -> str:
         """The exercise that is meant: the one named, or the next (the last, if all are done)."""
-        return name_of(name) if name else self.state.next_exercise() or COURSE[-1]
+        return name_of(name) if name else self.state.next_exercise(self.folder) or COURSE[-1]
 
     def next(self) -> bool:
         """Say what is next."""
-        self.screen.show(rows_of_next(self.state))
+        self.screen.show(rows_of_next(self.folder, self.state))
         return True
 
     def list(self) -> bool:
@@ -50,7 +50,7 @@ class Runner:
         self.remember(report)
         self.screen.show(rows_of(report, self.screen.width, verbose))
         if not report.needed_first:
-            self.screen.show([[], *rows_of_after(name, self.state, report.passed)])
+            self.screen.show([[], *rows_of_after(name, self.folder, self.state, report.passed)])
         return report.passed
 
     def check_all(self) -> bool:

@@ -24,9 +24,15 @@ class State:
     hints: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def next_exercise(self) -> str | None:
-        """The first exercise that was not passed; None if all were."""
-        return next((name for name in COURSE if name not in self.passed), None)
+    def next_exercise(self, folder: Path) -> str | None:
+        """The first exercise that was not passed; None if all were.
+
+        One whose file is not in the folder comes last: a later version may have brought it, and
+        `miniflow lab start` writes it.
+        """
+        left = [name for name in COURSE if name not in self.passed]
+        here = (name for name in left if (folder / f"{name}.py").is_file())
+        return next(here, left[0] if left else None)
 
 
 def read_state(folder: Path) -> State:

@@ -12,17 +12,20 @@ from miniflow.lab.showing import number
 from miniflow.lab.state import State
 
 
-def rows_of_next(state: State) -> Iterator[Row]:
+def rows_of_next(folder: Path, state: State) -> Iterator[Row]:
     """What to read, what to write, and how to check it."""
-    name = state.next_exercise()
+    name = state.next_exercise(folder)
     if name is None:
-        yield row(("✓ ", "good"), "All nine exercises are solved. ", ("Well done.", "head"))
+        solved = f"All {len(CHAPTERS)} exercises are solved. "
+        yield row(("✓ ", "good"), solved, ("Well done.", "head"))
         yield row("  What you have built is yours: train it, save it, change it, show it.")
         return
     wanted = exercise(name)
     (chapter,) = [chapter for chapter in CHAPTERS if chapter.exercise == name]
     yield row(("→ ", "head"), f"Next is {chapter.number}: ", (wanted.title, "head"))
     yield []
+    if not all((folder / file).is_file() for file in (chapter.file, chapter.notebook)):
+        yield row(("  first  ", "dim"), " " * 24, ("miniflow lab start", "code"))
     yield row(("  read   ", "dim"), f"{chapter.notebook:<24}", ("miniflow lab notebook", "code"))
     yield row(("  write  ", "dim"), f"{wanted.file:<24}", ("in any editor", "dim"))
     yield row(("  check  ", "dim"), " " * 24, ("miniflow lab check", "code"))
@@ -42,7 +45,7 @@ def rows_of_list(folder: Path, state: State, width: int) -> Iterator[Row]:
         width,
     )
     yield []
-    following = state.next_exercise()
+    following = state.next_exercise(folder)
     for chapter in CHAPTERS:
         wanted = exercise(chapter.exercise)
         passed = state.passed.get(chapter.exercise)
@@ -116,7 +119,7 @@ def heading_after_check(chapter: Chapter) -> str | None:
     return next((heading[1].replace("`", "") for heading in headings if heading), None)
 
 
-def rows_of_after(name: str, state: State, passed: bool) -> Iterator[Row]:
+def rows_of_after(name: str, folder: Path, state: State, passed: bool) -> Iterator[Row]:
     """What a learner can do after a check."""
     if not passed:
         yield row(
@@ -133,4 +136,4 @@ def rows_of_after(name: str, state: State, passed: bool) -> Iterator[Row]:
         yield row(("  The chapter goes on: ", "dim"), f"{chapter.notebook}, “{rest}”")
     yield row(("  Another way to write it: ", "dim"), (f"miniflow lab solution {name}", "code"))
     yield []
-    yield from rows_of_next(state)
+    yield from rows_of_next(folder, state)

@@ -1,4 +1,4 @@
-"""Wrong and right solutions of chapter 9, the wrong each with what the check must say of it."""
+"""Wrong and right solutions of `beyond`, the wrong each with what the check must say of it."""
 
 from bank_kit import Right, Wrong
 

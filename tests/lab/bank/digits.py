@@ -1,4 +1,4 @@
-"""Wrong and right solutions of chapter 8, the wrong each with what the check must say of it.
+"""Wrong and right solutions of `digits`, the wrong each with what the check must say of it.
 
 Most fail before anything is trained; the plans of the last ones are short.
 """

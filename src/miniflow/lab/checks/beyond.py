@@ -1,4 +1,4 @@
-"""The check of chapter 9: Swish as an `Op`, right, stable, checked numerically, and compiled."""
+"""The check of `beyond`: Swish as an `Op`, right, stable, checked numerically, and compiled."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from miniflow.lab.checks.passes import OnePass, Rule, several_passes
 exercise = Exercise(
     "beyond",
     title="Beyond: a node of your own as an Op, compiled",
-    chapter=9,
+    chapter=10,
     file="beyond.py",
     seconds=60.0,
     hints=(

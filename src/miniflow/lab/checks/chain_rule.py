@@ -1,4 +1,4 @@
-"""The check of chapter 2: products along a path, sums over paths, the gradient of f and of
+"""The check of `chain_rule`: products along a path, sums over paths, the gradient of f and of
 copies of f in a row.
 """
 

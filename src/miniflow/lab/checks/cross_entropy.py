@@ -1,4 +1,4 @@
-"""The check of chapter 6: softmax, the loss, its gradient, and then what logits of ±1e4 do to
+"""The check of `cross_entropy`: softmax, the loss, its gradient, and then what logits of ±1e4 do to
 them.
 """
 
@@ -25,7 +25,7 @@ from miniflow.lab.comparing import agree, numbers_in
 exercise = Exercise(
     "cross_entropy",
     title="CrossEntropyWithSoftmax: the loss",
-    chapter=6,
+    chapter=7,
     file="cross_entropy.py",
     hints=(
         "Softmax: np.exp, and each row divided by its own sum (axis=-1, keepdims=True). The loss "

@@ -1,5 +1,5 @@
-"""What chapter 6 expects, in plain NumPy, and what goes wrong on the way there: the mistakes that
-the check of `CrossEntropyWithSoftmax` recognises, each with what it computes.
+"""What `cross_entropy` expects, in plain NumPy, and what goes wrong on the way there: the mistakes
+that the check of `CrossEntropyWithSoftmax` recognises, each with what it computes.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The four questions of chapter 6, and what likely wrong answers deserve to hear."""
+"""The four questions of `cross_entropy`, and what likely wrong answers deserve to hear."""
 
 import numpy as np
 

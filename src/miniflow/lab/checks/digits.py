@@ -1,4 +1,4 @@
-"""The check of chapter 8: two networks of the learner's own nodes, trained here by the learner's
+"""The check of `digits`: two networks of the learner's own nodes, trained here by the learner's
 own loop and plans, and measured on MNIST's test images.
 
 What is trained takes seconds, so it is trained only once all that leads up to it is right.
@@ -21,7 +21,7 @@ from miniflow.lab.checks.recognising import is_nothing, numbers_that
 exercise = Exercise(
     "digits",
     title="Handwritten digits, read by your own nodes",
-    chapter=8,
+    chapter=9,
     file="digits.py",
     needs=("linear", "sigmoid", "cross_entropy", "sgd"),
     seconds=120.0,

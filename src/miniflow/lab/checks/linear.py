@@ -1,4 +1,4 @@
-"""The check of chapter 4: Linear. Square matrices first, in which every mistaken product has a
+"""The check of `linear`: Linear. Square matrices first, in which every mistaken product has a
 shape that fits and can be told by its numbers; then m, n and p all different.
 """
 
@@ -17,7 +17,7 @@ from miniflow.lab.checks.trial import Trial
 exercise = Exercise(
     "linear",
     title="Linear: XW + b and its three gradients",
-    chapter=4,
+    chapter=5,
     file="linear.py",
     hints=(
         "forward is one matrix product and one addition. For backward, write down the sum over the "

@@ -1,4 +1,4 @@
-"""The check of chapter 3: Mul, alone, in f = x*y + x*z, with several consumers, and of one node."""
+"""The check of `mul`: Mul, alone, in f = x*y + x*z, with several consumers, and of one node."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

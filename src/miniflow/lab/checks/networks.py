@@ -1,4 +1,4 @@
-"""The check of chapter 1: a forward pass and a loss by hand and in code, state, and one slope."""
+"""The check of `networks`: a forward pass and a loss by hand and in code, state, and one slope."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The check of chapter 7: steps by hand, and one step of gradient descent in place."""
+"""The check of `sgd`: steps by hand, and one step of gradient descent in place."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from miniflow.lab.checks.recognising import numbers_that
 exercise = Exercise(
     "sgd",
     title="SGD: one step downhill",
-    chapter=7,
+    chapter=8,
     file="sgd.py",
     hints=(
         "The gradient points uphill. Go through parameters and gradients together, with zip, and "

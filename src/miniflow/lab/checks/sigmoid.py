@@ -1,4 +1,4 @@
-"""The check of chapter 5: Sigmoid of a scalar, a vector and a matrix, its gradient, and
+"""The check of `sigmoid`: Sigmoid of a scalar, a vector and a matrix, its gradient, and
 the far ends.
 """
 
@@ -14,7 +14,7 @@ from miniflow.lab.checks.trial import Trial
 exercise = Exercise(
     "sigmoid",
     title="Sigmoid: an S for each entry",
-    chapter=5,
+    chapter=6,
     file="sigmoid.py",
     hints=(
         "forward is the formula, with np.exp; NumPy sees to the entries. For backward the chapter "

@@ -1,4 +1,4 @@
-"""Chapter 9: swish and the sigmoid, and their slopes."""
+"""Of `beyond`: swish and the sigmoid, and their slopes."""
 
 from miniflow.lab.figures.sigmoid import sigmoid
 from miniflow.pictures.canvas import Axes, Canvas

@@ -1,5 +1,5 @@
-"""Chapter 2: the case study f = x*y + x*z with its paths, a second head, copies of f in a row, and
-how many paths and edges they have.
+"""Of `chain_rule`: the case study f = x*y + x*z with its paths, a second head, copies of f in a
+row, and how many paths and edges they have.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""Chapter 6: softmax and cross-entropy of one piece of fruit, forward and backward, and what -log p
-charges for a probability. All numbers drawn are computed here, from the logits log 6, log 1, log 3.
+"""Of `cross_entropy`: softmax and cross-entropy of one piece of fruit, forward and backward, and
+what -log p charges for a probability. All numbers drawn are computed here, from the logits log
+6, log 1, log 3.
 """
 
 import math

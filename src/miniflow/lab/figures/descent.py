@@ -1,4 +1,4 @@
-"""Chapter 7: the same bowl descended with three step sizes, and a landscape of two valleys
+"""Of `sgd`: the same bowl descended with three step sizes, and a landscape of two valleys
 descended from five starts. The paths are computed here by the rule that the chapter is about.
 """
 

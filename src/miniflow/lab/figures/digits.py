@@ -1,12 +1,13 @@
-"""Chapter 8: the pieces of the network as bricks that are put together."""
+"""Of `digits`: the pieces of the network as bricks that are put together."""
 
+from miniflow.lab.exercises import number_of
 from miniflow.pictures.canvas import Canvas
 
 BRICKS = (
-    ("Linear", "chapter 4", "784 → 100", "input"),
-    ("Sigmoid", "chapter 5", "bends", "output"),
-    ("Linear", "chapter 4", "100 → 10", "input"),
-    ("CrossEntropy", "chapter 6", "10 → 1", "parameter"),
+    ("Linear", "linear", "784 → 100", "input"),
+    ("Sigmoid", "sigmoid", "bends", "output"),
+    ("Linear", "linear", "100 → 10", "input"),
+    ("CrossEntropy", "cross_entropy", "10 → 1", "parameter"),
 )
 STUD, HEIGHT, WIDTH = 14.0, 56.0, 152.0
 
@@ -20,7 +21,8 @@ def bricks() -> str:
         "Four toy bricks stand side by side on a long base plate. They are Linear from 784 to "
         "100, Sigmoid, Linear from 100 to 10, and CrossEntropyWithSoftmax from 10 to 1, with the "
         "chapters that they are from. An image of 784 pixels goes in on the left, and the loss "
-        "comes out on the right. The base plate is sgd_step, of chapter 7.",
+        "comes out on the right. The base plate is sgd_step, of chapter "
+        f"{number_of('sgd')}.",
     )
     left, top = 106.0, 62.0
     for number, (name, chapter, size, look) in enumerate(BRICKS):
@@ -30,10 +32,13 @@ def bricks() -> str:
         canvas.box((x, top), WIDTH, HEIGHT, f"card {look}", 4)
         canvas.text((x + WIDTH / 2, top + 25), name, "ink", size=15)
         canvas.text((x + WIDTH / 2, top + 44), size, "dim number", size=12)
-        canvas.text((x + WIDTH / 2, top - 24), chapter, "dim", size=12)
+        told = f"chapter {number_of(chapter)}"
+        canvas.text((x + WIDTH / 2, top - 24), told, "dim", size=12)
     below = top + HEIGHT
     canvas.box((left - 16, below), 4 * WIDTH + 32, 34, "card operation", 4)
-    canvas.text((left + 2 * WIDTH, below + 22), "sgd_step, chapter 7", "ink", size=14)
+    canvas.text(
+        (left + 2 * WIDTH, below + 22), f"sgd_step, chapter {number_of('sgd')}", "ink", size=14
+    )
     middle = top + HEIGHT / 2
     canvas.arrow((22, middle), (left - 6, middle))
     canvas.text((52, middle - 12), "image", "dim", size=13)

@@ -1,4 +1,4 @@
-"""Chapter 4: the shapes of X·W + b, every entry of it as a circle, what a straight line can and
+"""Of `linear`: the shapes of X·W + b, every entry of it as a circle, what a straight line can and
 cannot separate, and the network of the end of the course.
 """
 
@@ -136,7 +136,7 @@ def _line(a: float, c: float, d: float) -> tuple[list[float], list[float]]:
 
 
 def architecture() -> str:
-    """The network of chapter 8: linear, sigmoid, linear, softmax and cross-entropy."""
+    """The network that reads digits: linear, sigmoid, linear, softmax and cross-entropy."""
     canvas = Canvas(
         900,
         236,

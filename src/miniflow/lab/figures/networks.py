@@ -1,4 +1,4 @@
-"""Chapter 1: a network as circles and lines, the same as a chain of functions, and how its loss
+"""Of `networks`: a network as circles and lines, the same as a chain of functions, and how its loss
 answers to one weight.
 
 The chain is the ice cream stall of the chapter: 3 degrees above 20, weights 2, 1.5 and 1, 12 sold.

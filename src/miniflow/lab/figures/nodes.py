@@ -1,4 +1,4 @@
-"""Chapter 3: what one node does in the backward pass."""
+"""Of `nodes`: what one node does in the backward pass."""
 
 from miniflow.pictures.canvas import Canvas
 

@@ -1,5 +1,5 @@
-"""Chapter 5: the sigmoid and its slope, XOR separated by two sigmoids, and a sum of sigmoids that
-comes as close to a curve as one likes. Everything drawn is computed here.
+"""Of `sigmoid`: the sigmoid and its slope, XOR separated by two sigmoids, and a sum of sigmoids
+that comes as close to a curve as one likes. Everything drawn is computed here.
 """
 
 import math

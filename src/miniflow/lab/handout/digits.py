@@ -1,4 +1,4 @@
-# ## Exercise 8: a network that reads digits
+# ## Exercise 9: a network that reads digits
 #
 # ### Questions and answers
 #

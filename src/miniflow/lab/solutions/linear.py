@@ -1,4 +1,4 @@
-# ## Exercise 4: Linear
+# ## Exercise 5: Linear
 #
 # ### Questions and answers
 #

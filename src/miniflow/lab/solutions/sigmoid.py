@@ -1,4 +1,4 @@
-# ## Exercise 5: Sigmoid
+# ## Exercise 6: Sigmoid
 #
 # ### Questions and answers
 #

@@ -1,11 +1,11 @@
-"""Chapter 2: derivatives by nudge and by rule, the chain rule, the notation, why every path counts
+"""Derivatives by nudge and by rule, the chain rule, the notation, why every path counts
 (f = x*y + x*z), and dynamic programming as the reason that backpropagation is cheap.
 """
 
 # %% [markdown]
-# # 2. The chain rule
+# # [[chain_rule]]. The chain rule
 #
-# At the end of chapter 1 you had three slopes of the ice cream stall's loss, found by nudging
+# At the end of chapter [[networks]] you had three slopes of the ice cream stall's loss, found by nudging
 # each weight: $-18$, $-24$ and $-4$. Here they come out of a few multiplications, exactly. There
 # are only two rules: **along a path, multiply; over several paths, add.** The rest of the course
 # is these two rules, with larger and larger things in the place of numbers.
@@ -196,7 +196,7 @@ print(paths(30), "paths, counted in", visits, "visits, with memory")
 # runs of the network; nudging costs a million.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 2: the gradient of f, by the chain rule
+# ## Exercise [[chain_rule]]: the gradient of f, by the chain rule
 #
 # ### Questions and answers
 #

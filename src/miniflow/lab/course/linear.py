@@ -1,9 +1,9 @@
-"""Chapter 4: Linear. From x·w + b to a batch X·W + b, linear separability and why activations, the
+"""Linear. From x·w + b to a batch X·W + b, linear separability and why activations, the
 partials of Z entry by entry, paths, Z_11 by hand; the learner writes the matrix form.
 """
 
 # %% [markdown]
-# # 4. Linear
+# # [[linear]]. Linear
 #
 # A network's layer is a great many multiplications and additions, done at once. You know the
 # gradient of each of them. So the new things in this chapter are two: how to write so many of
@@ -86,7 +86,7 @@ print("two layers and one agree:", np.allclose(twice, once))
 # in between: a non-linear function, an **activation**, like $\max(0, \cdot)$ in the ice cream
 # stall, or the sigmoid of the next chapter. With it the picture turns over: two layers with a
 # bend between them can come as close as you like to *any* reasonable function. You will see that
-# with your own nodes in chapter 5.
+# with your own nodes in chapter [[sigmoid]].
 #
 # Mind the difference, though: that such weights *exist* does not mean that training *finds* them,
 # nor that there are few of them. That is why there are deeper and cleverer networks than ours.
@@ -171,7 +171,7 @@ print("two layers and one agree:", np.allclose(twice, once))
 # the shapes check you.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 4: Linear
+# ## Exercise [[linear]]: Linear
 #
 # ### Questions and answers
 #

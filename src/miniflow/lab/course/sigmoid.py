@@ -1,9 +1,9 @@
-"""Chapter 5: Sigmoid, of a scalar, a vector and a matrix; its derivative; XOR solved, and universal
+"""Sigmoid, of a scalar, a vector and a matrix; its derivative; XOR solved, and universal
 approximation shown on the learner's own nodes.
 """
 
 # %% [markdown]
-# # 5. Sigmoid
+# # [[sigmoid]]. Sigmoid
 #
 # Linear layers need a bend between them. Many bends will do; the classic one is the sigmoid, an S
 # that takes any number to one between 0 and 1:
@@ -68,7 +68,7 @@ print("ten sigmoids in a row, each at its best:", 0.25**10)
 # harm if the first weights are small.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 5: Sigmoid
+# ## Exercise [[sigmoid]]: Sigmoid
 #
 # ### Questions and answers
 #
@@ -164,7 +164,7 @@ check("sigmoid")
 # %% [markdown]
 # ## Two sigmoids undo XOR
 #
-# In chapter 4 no line could separate XOR. Put a sigmoid behind each of *two* lines, and a linear
+# In chapter [[linear]] no line could separate XOR. Put a sigmoid behind each of *two* lines, and a linear
 # layer behind these. The first line asks whether $x_1 + x_2$ is above ½, the second whether it is
 # above 1½; the answer is "the first, but not the second":
 #

@@ -1,9 +1,9 @@
-"""Chapter 1: what a network is. Inputs, functions, output and loss; weights as state; why a network
+"""What a network is. Inputs, functions, output and loss; weights as state; why a network
 is trained. The learner writes a forward pass and a loss, and nudges a weight.
 """
 
 # %% [markdown]
-# # 1. What a network is
+# # [[networks]]. What a network is
 #
 # In this course you build your own TensorFlow. TensorFlow, PyTorch and their kin are libraries of
 # two ideas, **differentiable graphs** and **backpropagation**, and a large amount of engineering.
@@ -110,7 +110,7 @@ print("before", before, " after", after, " change per unit of w3:", (after - bef
 # or three. How, is the matter of the next chapters.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 1: predict, and measure how wrong it was
+# ## Exercise [[networks]]: predict, and measure how wrong it was
 #
 # ### Questions and answers
 #
@@ -233,7 +233,7 @@ print("loss before", loss(3, 12, **weights), " after", round(loss(3, 12, **bette
 print("prediction now", round(predict(3, **better), 2), "of 12")
 
 # %% [markdown]
-# From 4 to 0.17, in one step, without anybody understanding ice cream. Chapter 7 makes a method
+# From 4 to 0.17, in one step, without anybody understanding ice cream. Chapter [[sgd]] makes a method
 # of this step; until then we are after the slopes, and after a better way to get them than
 # nudging. Keep three numbers in mind: $-18$ for $w_1$, $-24$ for $w_3$, $-4$ for $b$. The next
 # chapter gets them by multiplication.

@@ -1,10 +1,10 @@
-"""Chapter 6: softmax and cross-entropy. Logits become a distribution, labels choose an entry of it,
+"""Softmax and cross-entropy. Logits become a distribution, labels choose an entry of it,
 and the gradient of the two together is derived, by hand and then in code; last, made to stand any
 logits.
 """
 
 # %% [markdown]
-# # 6. Softmax and cross-entropy
+# # [[cross_entropy]]. Softmax and cross-entropy
 #
 # Your `Linear` and `Sigmoid` can compute ten numbers for a picture of a digit, one for each class.
 # They are called **logits**, and can be anything: $-3.1$, $0$, $250$. Two things are missing. What
@@ -194,7 +194,7 @@ print("the labels' probabilities:", batch[np.arange(3), labels])
 # would be flat and learn nothing, gets the largest push of all.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 6: softmax, cross-entropy, and their gradient
+# ## Exercise [[cross_entropy]]: softmax, cross-entropy, and their gradient
 #
 # ### Questions and answers
 #

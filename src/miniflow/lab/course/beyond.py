@@ -1,9 +1,9 @@
-"""Chapter 9: what the library does that the learner's classes need not; an own node as an `Op`; the
+"""What the library does that the learner's classes need not; an own node as an `Op`; the
 same classes compiled, looked at and timed; the model on an image, on a page, and what lies beyond.
 """
 
 # %% [markdown]
-# # 9. Beyond
+# # [[beyond]]. Beyond
 #
 # Your classes know two things, a function and its derivative. Everything else was done for you by a few
 # hundred lines of library: `value_and_grad` and what is behind it. This chapter looks at those, lets you
@@ -54,7 +54,7 @@ seconds = time.perf_counter() - start
 print(f"gradient {dx:,.0f}, by way of a billion paths, in {1000 * seconds:.1f} ms")
 
 # %% [markdown]
-# That is the dynamic programming of chapter 2: thirty nodes, thirty additions. (And `node + node` built an
+# That is the dynamic programming of chapter [[chain_rule]]: thirty nodes, thirty additions. (And `node + node` built an
 # `Add`. Nodes understand `+ - * / @ ** -x`.)
 #
 # **Only what leads to the output.** Your `backward` adds up over `self.outbound_nodes`. If `x` feeds a
@@ -127,11 +127,11 @@ print(mf.value_and_grad(Square(x), {x: np.array([1.0, 2.0, 3.0])}, wrt=[x])[1])
 #
 # ![Swish: nearly 0 on the left, a dip of −0.28, then along x. Its slope goes from 0 through ½ to 1; the sigmoid's stays below ¼.](pictures/swish.svg)
 #
-# Its derivative is the product rule, and the sigmoid's derivative you know from chapter 5. What is
+# Its derivative is the product rule, and the sigmoid's derivative you know from chapter [[sigmoid]]. What is
 # it at 0?
 
 # %% [markdown] tags=["file"]
-# ## Exercise 9: a node of your own, as an `Op`
+# ## Exercise [[beyond]]: a node of your own, as an `Op`
 #
 # ### Questions and answers
 #
@@ -321,7 +321,7 @@ with one_thread_if_small(2 * 64 * 784 * 128):
 # ## Two bends, one training
 #
 # Three epochs with the compiled step: two with large steps, one with small ones. First with the
-# sigmoid of chapter 5, then with your Swish, and everything else the same. Do you expect a difference?
+# sigmoid of chapter [[sigmoid]], then with your Swish, and everything else the same. Do you expect a difference?
 
 # %%
 from sigmoid import Sigmoid
@@ -342,7 +342,7 @@ for bend in (Sigmoid, Swish):
 
 # %% [markdown]
 # Two lines of NumPy that you wrote, differentiated by hand and compiled, have about halved the number of
-# mistakes. (Chapter 8 got its sigmoids there, too, with steps three times as large and more of them.)
+# mistakes. (Chapter [[digits]] got its sigmoids there, too, with steps three times as large and more of them.)
 
 # %% [markdown]
 # ## Your model in a file, and on a picture

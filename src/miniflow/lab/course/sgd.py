@@ -1,9 +1,9 @@
-"""Chapter 7: gradient descent. Which way, how far, from where; the step in place; and a first
+"""Gradient descent. Which way, how far, from where; the step in place; and a first
 network, of the learner's own nodes, that learns.
 """
 
 # %% [markdown]
-# # 7. Downhill: stochastic gradient descent
+# # [[sgd]]. Downhill: stochastic gradient descent
 #
 # You can ask any graph for its gradients now. What does one do with them?
 #
@@ -129,7 +129,7 @@ print("before", before, "  after", mf.value(loss, feed))
 # **in place**, in the array that everybody else holds as well.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 7: one step of gradient descent
+# ## Exercise [[sgd]]: one step of gradient descent
 #
 # ### Questions and answers
 #

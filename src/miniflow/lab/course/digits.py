@@ -1,9 +1,9 @@
-"""Chapter 8: MNIST on the learner's own nodes. One layer above 90 %, two above 97 %, and a look at what
+"""MNIST on the learner's own nodes. One layer above 90 %, two above 97 %, and a look at what
 went wrong.
 """
 
 # %% [markdown]
-# # 8. Handwritten digits
+# # [[digits]]. Handwritten digits
 #
 # All pieces are there, and they are yours: `Linear`, `Sigmoid`, `CrossEntropyWithSoftmax`, `sgd_step`. In
 # this chapter they are put together, like bricks, and read handwriting.
@@ -84,7 +84,7 @@ mf.draw(CrossEntropyWithSoftmax(logits, y), values=False)
 # size $1/\sqrt{784}$ keep such a sum between about $-1$ and 1, where a sigmoid is steep.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 8: a network that reads digits
+# ## Exercise [[digits]]: a network that reads digits
 #
 # ### Questions and answers
 #

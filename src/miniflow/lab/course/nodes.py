@@ -1,11 +1,11 @@
-"""Chapter 3: nodes and the graph. Input and Add walked through line by line; the learner writes Mul
+"""Nodes and the graph. Input and Add walked through line by line; the learner writes Mul
 and sees f = x*y + x*z run on it.
 """
 
 # %% [markdown]
-# # 3. Nodes and the graph
+# # [[mul]]. Nodes and the graph
 #
-# At the end of chapter 2 a step back through $f$ needed two things: a number handed to it from
+# At the end of chapter [[chain_rule]] a step back through $f$ needed two things: a number handed to it from
 # behind, and its own local derivatives. So no one has to know the whole graph. Each function can
 # be an object that minds its own business:
 #
@@ -99,7 +99,7 @@ and sees f = x*y + x*z run on it.
 # consumer. It is called the **upstream gradient**.
 #
 # `self.gradients[x] += 1 * grad`: the chain rule, whole. `1` is the local derivative of a sum
-# with respect to $x$ (chapter 2), `grad` came from upstream: along a path, multiply. `+=` because
+# with respect to $x$ (chapter [[chain_rule]]), `grad` came from upstream: along a path, multiply. `+=` because
 # the next consumer's share has to be added: over several paths, add. The `1 *` could go; it
 # stands there because in your node something more interesting will.
 #
@@ -128,14 +128,14 @@ value_and_grad(s, {x: 3}, [x])
 # ```
 #
 # and it returns the output's value and a list of gradients, one for each node in `wrt` (*with
-# respect to*). That is the engine of TensorFlow in two lines. The order makes sure that when a
+# respect to*). That is the engine of TensorFlow in two lines; in the next chapter you write it. The order makes sure that when a
 # node's `backward` is called, all its consumers have finished theirs, and each node is visited
-# once: that is the dynamic programming of chapter 2. While it runs, `outbound_nodes` has just the
-# consumers that lead to the output; the node $e$ of chapter 2, which $f$ does not need, is left
+# once: that is the dynamic programming of chapter [[chain_rule]]. While it runs, `outbound_nodes` has just the
+# consumers that lead to the output; the node $e$ of chapter [[chain_rule]], which $f$ does not need, is left
 # out.
 
 # %% [markdown] tags=["file"]
-# ## Exercise 3: Mul
+# ## Exercise [[mul]]: Mul
 #
 # ### Questions and answers
 #
