@@ -3,7 +3,8 @@
     forward:   state ← body(state, item), for every item; the states are the value
     backward:  the same items the other way round, the body forward and then backward in each turn
 
-A body is a graph between two inputs, the state and the item; what it uses besides are the values of
+A body is a graph between two inputs, the state and the item (or the items of several sequences,
+side by side); what it uses besides are the values of
 nodes *outside*, which are the same in every turn. The two walks are those of `passes`, over the
 body's nodes alone. Gradients of the items stand side by side, those of the nodes outside add up,
 and that of the state is carried from turn to turn.
@@ -39,18 +40,19 @@ class LoopBody:
     """What happens in each turn: the graph that leads from a state and an item to the next state.
 
     Args:
-        state, item: two inputs.
+        state: an input.
+        items: one or more, each for the items of one sequence.
         output: the node of the next state.
 
     Attributes:
-        outside: the nodes that it uses and that depend on neither, in order; numbers (`Constant`s)
-            are its own.
+        outside: the nodes that it uses and that depend on none of these, in order; numbers
+            (`Constant`s) are its own.
     """
 
-    def __init__(self, state: Node, item: Node, output: Node) -> None:
-        self.state, self.item, self.output = state, item, output
-        inside, outside = {state, item}, dict[Node, None]()
-        self._order = [state, item]
+    def __init__(self, state: Node, items: Sequence[Node], output: Node) -> None:
+        self.state, self.items, self.output = state, list(items), output
+        inside, outside = {state, *items}, dict[Node, None]()
+        self._order = [state, *items]
         for node in ancestors_in_order(output):
             if node is output or not inside.isdisjoint(node.inbound_nodes):
                 inside.add(node)
@@ -94,9 +96,11 @@ class LoopBody:
             set_values(dict(zip(self.outside, values, strict=True)))
             yield
 
-    def forward(self, this_pass: Pass, state: Any, item: Any, call: CallNode | None = None) -> Any:
+    def forward(
+        self, this_pass: Pass, state: Any, items: Sequence[Any], call: CallNode | None = None
+    ) -> Any:
         """The next state."""
-        feed = {self.state: state, self.item: item}
+        feed = {self.state: state, **dict(zip(self.items, items, strict=True))}
         forward_pass(self.output, self._own_plan(), feed, this_pass, call)
         return self.output.value
 
@@ -129,20 +133,25 @@ class LoopNode(Protocol):
     reverse: bool
 
 
-def loop_forward(loop: LoopNode, first: Any, sequence: Any, *outside: Any) -> Any:
-    """The states, one after each item: (T, ...) for a sequence of T items."""
-    recorder = _recorder_among(first, sequence, *outside)
+def loop_forward(loop: LoopNode, first: Any, *values: Any) -> Any:
+    """The states, one after each item: (T, ...) for sequences of T items; the values are those of
+    the sequences and then those of the nodes outside.
+    """
+    recorder = _recorder_among(first, *values)
     if recorder is not None:
-        return recorder(loop_forward, (), (loop, first, sequence, *outside), {})
-    check_sequence(loop, sequence)
+        return recorder(loop_forward, (), (loop, first, *values), {})
+    sequences, outside = apart(loop, values)
+    for sequence in sequences:
+        check_sequence(loop, sequence)
     body, history, state = loop.body, None, first
     this_pass = body.start()
+    count = len(sequences[0])
     with body.given(outside):
-        for t in _turns(loop, sequence):
-            new = body.forward(this_pass, state, sequence[t])
+        for t in _turns(loop, count):
+            new = body.forward(this_pass, state, [sequence[t] for sequence in sequences])
             check_state(loop, state, new)
             if history is None:
-                history = np.empty((len(sequence), *shape_of(new)), getattr(new, "dtype", float))
+                history = np.empty((count, *shape_of(new)), getattr(new, "dtype", float))
             history[t] = new
             state = history[t]
     return history
@@ -154,45 +163,52 @@ def loop_backward(
     grad: Any,
     history: Any,
     first: Any,
-    sequence: Any,
-    *outside: Any,
+    *values: Any,
 ) -> list[Any]:
-    """The gradients for the first state, the sequence and the nodes outside, None where one is not
+    """The gradients for the first state, the sequences and the nodes outside, None where one is not
     needed: from that of the history, and the history itself.
     """
-    recorder = _recorder_among(grad, history, first, sequence, *outside)
+    recorder = _recorder_among(grad, history, first, *values)
     if recorder is not None:
-        values = (loop, needed, grad, history, first, sequence, *outside)
-        return list(recorder(loop_backward, (), values, {}))
+        return list(recorder(loop_backward, (), (loop, needed, grad, history, first, *values), {}))
+    sequences, outside = apart(loop, values)
     body = loop.body
     wrt = loop_wrt(loop, needed)
     this_pass = body.start([body.state, *wrt])
-    turns = _turns(loop, sequence)
+    turns = _turns(loop, len(sequences[0]))
     before = [first, *(history[t] for t in turns[:-1])]
-    carried, items, totals = None, None, dict[Node, Any]()
+    carried, items, totals = None, dict[Node, Any](), dict[Node, Any]()
     with body.given(outside):
         for t, state in zip(reversed(turns), reversed(before), strict=True):
             upstream = grad[t] + (0.0 if carried is None else carried)
-            body.forward(this_pass, state, sequence[t])
+            body.forward(this_pass, state, [sequence[t] for sequence in sequences])
             carried, *others = body.backward(this_pass, upstream, [body.state, *wrt])
             for node, gradient in zip(wrt, others, strict=True):
-                if node is not body.item:
+                if node not in body.items:
                     totals[node] = totals[node] + gradient if node in totals else gradient
                     continue
-                if items is None:
-                    items = np.empty((len(sequence), *shape_of(gradient)), gradient.dtype)
-                items[t] = gradient
-    return [carried if needed[0] else None, items, *(totals.get(node) for node in body.outside)]
+                if node not in items:
+                    items[node] = np.empty((len(turns), *shape_of(gradient)), gradient.dtype)
+                items[node][t] = gradient
+    found = {**items, **totals}
+    sources = (*body.items, *body.outside)
+    return [carried if needed[0] else None, *(found.get(node) for node in sources)]
+
+
+def apart(loop: LoopNode, values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The values of the sequences, and those of the nodes outside."""
+    count = len(loop.body.items)
+    return values[:count], values[count:]
 
 
 def loop_wrt(loop: LoopNode, needed: Sequence[bool]) -> list[Node]:
-    """The item and the nodes outside, as far as their gradients are needed."""
-    sources = (loop.body.item, *loop.body.outside)
+    """The items and the nodes outside, as far as their gradients are needed."""
+    sources = (*loop.body.items, *loop.body.outside)
     return [node for node, is_needed in zip(sources, needed[1:], strict=True) if is_needed]
 
 
-def _turns(loop: LoopNode, sequence: Any) -> range:
-    return range(len(sequence))[:: -1 if loop.reverse else 1]
+def _turns(loop: LoopNode, count: int) -> range:
+    return range(count)[:: -1 if loop.reverse else 1]
 
 
 def check_sequence(loop: LoopNode, sequence: Any) -> None:

@@ -5,7 +5,7 @@ outside are inbound nodes of the `Scan`, like the first state and the sequence; 
 gradients as everywhere, and the rest of the graph need not know that there is a loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from miniflow.errors import GraphError
@@ -78,14 +78,14 @@ def scan(
             f"{called}: step returned {describe(new)}; it returns one node, the next state"
             + (": parts are put together with Concat." if several else ".")
         )
-    body = LoopBody(state, item, _NextState(new))
-    for node in body.nodes:
+    loop = Scan.over(state, [item], new, first, [sequence], reverse, name=name)
+    for node in loop.parts:
         if node.upstream_is_fed:
             raise GraphError(
                 f"{called}: {node} in its step is fed its upstream gradient, which differs from "
                 "step to step: it stands outside."
             )
-    return Scan(body, first, sequence, reverse, name=name)
+    return loop
 
 
 class _NextState(Op):
@@ -103,20 +103,45 @@ class _NextState(Op):
 
 
 class Scan(Op):
-    """The node that `scan` makes."""
+    """The node that `scan` makes: a body, the first state, and a sequence for each of the body's
+    items.
+    """
+
+    primitive = "scan"
 
     def __init__(
-        self, body: LoopBody, first: Any, sequence: Any, reverse: bool, *, name: str | None = None
+        self,
+        body: LoopBody,
+        first: Any,
+        sequences: Sequence[Any],
+        reverse: bool,
+        *,
+        name: str | None = None,
     ) -> None:
-        Op.__init__(self, first, sequence, *body.outside, name=name)
+        Op.__init__(self, first, *sequences, *body.outside, name=name)
         self.body = body
         self.parts = body.nodes
         self.reverse = reverse
 
-    def compute(self, first: Any, sequence: Any, *outside: Any) -> Any:
-        return loop_forward(self, first, sequence, *outside)
+    @classmethod
+    def over(
+        cls,
+        state: Node,
+        items: Sequence[Node],
+        new: Node,
+        first: Any,
+        sequences: Sequence[Any],
+        reverse: bool,
+        *,
+        name: str | None = None,
+    ) -> "Scan":
+        """The loop whose body is the graph from the inputs `state` and `items` to `new`."""
+        return cls(LoopBody(state, items, _NextState(new)), first, sequences, reverse, name=name)
 
-    def gradient(self, grad: Any, first: Any, sequence: Any, *outside: Any) -> Any:
+    def compute(self, first: Any, *values: Any) -> Any:
+        return loop_forward(self, first, *values)
+
+    def gradient(self, grad: Any, first: Any, *values: Any) -> Any:
         needed = passes_under_way[-1].needed if passes_under_way else self.inbound_nodes
         flags = [node in needed for node in self.inbound_nodes]
-        return loop_backward(self, flags, grad, self.value, first, sequence, *outside)
+        return loop_backward(self, flags, grad, self.value, first, *values)

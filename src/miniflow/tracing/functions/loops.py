@@ -18,6 +18,7 @@ from miniflow.graph import Node
 from miniflow.graph.plans import Pass
 from miniflow.interpreter.loops import (
     LoopNode,
+    apart,
     check_sequence,
     check_state,
     loop_backward,
@@ -53,29 +54,37 @@ class _Body(NamedTuple):
 
 
 @answers(loop_forward)
-def _loop_forward(loop: LoopNode, first: Any, sequence: Any, *outside: Any) -> Any:
-    check_sequence(loop, sequence)
-    start, items, *rest = map(operand_of, (first, sequence, *outside))
+def _loop_forward(loop: LoopNode, first: Any, *values: Any) -> Any:
+    for sequence in apart(loop, values)[0]:
+        check_sequence(loop, sequence)
+    start, *operands = map(operand_of, (first, *values))
+    items, rest = apart(loop, operands)
     if start.kind == "python":  # it takes the dtype that the body makes of it
         start = operand_of(cast(wrap(start), DTYPES[_step_of(loop, start, items, rest)[1].dtype]))
     body, new = _step_of(loop, start, items, rest)
     check_state(loop, _Shown.of(start.type), _Shown.of(new))
-    return _scan(body, start, [items], loop.reverse)
+    return _scan(body, start, items, loop.reverse)
 
 
 def _step_of(
-    loop: LoopNode, first: Operand, items: Operand, outside: Sequence[Operand]
+    loop: LoopNode, first: Operand, items: Sequence[Operand], outside: Sequence[Operand]
 ) -> tuple[_Body, ValueType]:
     """The body of the loop, and the type of the state that it makes."""
-    (state, item), this_pass = item_types(first, [items]), loop.body.start(tracing=True)
+    (state, *types), this_pass = item_types(first, items), loop.body.start(tracing=True)
     state = first.type if first.kind == "python" else state
 
-    def step(walk: Walk, state: Any, item: Any) -> list[Operand]:
-        new = loop.body.forward(this_pass, state, item, walk.call_forward)
+    def step(walk: Walk, state: Any, *now: Any) -> list[Operand]:
+        new = loop.body.forward(this_pass, state, now, walk.call_forward)
         return [_not_python(walk.call(loop.body.output, "forward", partial(operand_of, new)))]
 
-    body = _record_body(loop, {"state": state, "item": item}, outside, step)
+    leading = {"state": state, **dict(zip(_item_names(loop), types, strict=True))}
+    body = _record_body(loop, leading, outside, step)
     return body, body.program.outputs[0].operand.type
+
+
+def _item_names(loop: LoopNode) -> list[str]:
+    count = len(loop.body.items)
+    return ["item"] if count == 1 else [f"item{i}" for i in range(count)]
 
 
 def _not_python(new: Operand) -> Operand:
@@ -89,14 +98,14 @@ def _loop_backward(
     grad: Any,
     history: Any,
     first: Any,
-    sequence: Any,
-    *rest: Any,
+    *values: Any,
 ) -> list[Any]:
-    grad, history, sequence = map(as_traced, (grad, history, sequence))
+    sequences, rest = apart(loop, values)
+    grad, history, *items = map(as_traced, (grad, history, *sequences))
     start = cast(first, history.dtype)
     outside = list(map(operand_of, rest))
     before = _states_before(history, start, loop.reverse)
-    turns = [before, sequence, history]
+    turns = [before, *items, history]
     carried = _gradients_of_states(loop, grad, turns, outside)
     first_turn = -1 if loop.reverse else 0
     gradients: list[Any] = [carried[first_turn] if needed[0] else None, *[None] * len(needed[1:])]
@@ -138,7 +147,8 @@ def _gradients_of_states(
     zeros = active().record("full", [Literal(0)], params)
     carried = zeros if before.ndim > 1 else Literal(dtype.type(0))
     sequences = list(map(operand_of, (grad, *turns)))
-    types = dict(zip(("carried", "upstream", *_TURN), item_types(carried, sequences), strict=True))
+    names = ("carried", "upstream", *_turn_names(loop))
+    types = dict(zip(names, item_types(carried, sequences), strict=True))
     this_pass = loop.body.start([loop.body.state], tracing=True)
 
     def step_back(walk: Walk, carried: Any, upstream: Any, *turn: Any) -> list[Operand]:
@@ -149,7 +159,8 @@ def _gradients_of_states(
     return _scan(body, carried, sequences, not loop.reverse)
 
 
-_TURN = ("state", "item", "new")
+def _turn_names(loop: LoopNode) -> list[str]:
+    return ["state", *_item_names(loop), "new"]
 
 
 def _gradients_of_the_rest(
@@ -161,7 +172,8 @@ def _gradients_of_the_rest(
 ) -> list[Any]:
     """The gradients of the items, side by side, and of the nodes outside, added up."""
     stacks = list(map(operand_of, (total, *turns)))
-    types = dict(zip(("upstream", *_TURN), item_types(stacks[0], stacks)[1:], strict=True))
+    names = ("upstream", *_turn_names(loop))
+    types = dict(zip(names, item_types(stacks[0], stacks)[1:], strict=True))
     wrt = loop_wrt(loop, needed)
     this_pass = loop.body.start(wrt, tracing=True)
 
@@ -179,7 +191,7 @@ def _gradients_of_the_rest(
     written.learn(body.program.equations)
     operands = [output.operand for output in body.program.outputs]
     return [
-        wrap(written.stack(operand) if node is loop.body.item else written.total(operand))
+        wrap(written.stack(operand) if node in loop.body.items else written.total(operand))
         for node, operand in zip(wrt, operands, strict=True)
     ]
 
@@ -199,8 +211,8 @@ def _run(
     def call(node: Node, phase: str, method: Callable[[], Any]) -> Any:
         return walk.call_forward(node, "backward", method)
 
-    state, item, new = turn
-    made = loop.body.forward(this_pass, state, item, call)
+    state, *items, new = turn
+    made = loop.body.forward(this_pass, state, items, call)
     if is_traced_array(made) and made.storage.contents.type == new.storage.contents.type:
         made.become(new)
     walk.trace.origin = walk.origin_of(loop.body.output, "backward")

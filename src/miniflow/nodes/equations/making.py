@@ -1,0 +1,122 @@
+"""Arrays of another dtype, of a larger shape, and arrays that are made of little or nothing."""
+
+from typing import Any
+
+import numpy as np
+
+from miniflow.graph import Constant, Op
+
+
+def _in_the_dtype_of(x: Any, grad: Any) -> Any:
+    """A gradient for `x`, which has been cast to another dtype; None for whole numbers."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is None:
+        return grad if isinstance(x, float) else None
+    return grad.astype(dtype) if dtype.kind == "f" else None
+
+
+class Cast(Op):
+    """The same numbers in another dtype; a whole number has no gradient.
+
+    Args:
+        x: any shape.
+        dtype: any that NumPy has for real numbers.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.Cast(np.array([1.5, 2.0]), np.float32)).dtype
+    dtype('float32')
+    """
+
+    primitive = "cast"
+
+    def __init__(self, x: Any, dtype: Any, *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+        self.dtype = np.dtype(dtype)
+
+    def compute(self, x: Any) -> Any:
+        if hasattr(x, "astype"):
+            return x.astype(self.dtype)
+        return np.asarray(x, self.dtype)[()]
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (_in_the_dtype_of(x, grad) if self.dtype.kind == "f" else None,)
+
+
+class BroadcastTo(Op):
+    """Repeated along new axes, and along those of length one.
+
+    Args:
+        x: a shape that broadcasts to the new one.
+        shape: the new shape.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.nodes.BroadcastTo(x, (2, 2)), {x: np.ones(2)}, [x])[1]
+    [array([2., 2.])]
+    """
+
+    primitive = "broadcast_to"
+
+    def __init__(self, x: Any, shape: tuple[int, ...], *, name: str | None = None) -> None:
+        Op.__init__(self, x, name=name)
+        self.shape = tuple(shape)
+
+    def compute(self, x: Any) -> Any:
+        return np.broadcast_to(x, self.shape)
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (grad,)
+
+
+class Full(Op):
+    """An array of one number; the number's gradient is the sum of the array's.
+
+    Args:
+        value: a number.
+        shape: that of the array.
+        dtype: that of the array.
+        name: None by default.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.Full(0.5, (2,), np.float32))
+    array([0.5, 0.5], dtype=float32)
+    """
+
+    primitive = "full"
+
+    def __init__(
+        self, value: Any, shape: tuple[int, ...], dtype: Any, *, name: str | None = None
+    ) -> None:
+        Op.__init__(self, value, name=name)
+        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+
+    def compute(self, value: Any) -> Any:
+        return np.full(self.shape, value, self.dtype)
+
+    def gradient(self, grad: Any, value: Any) -> Any:
+        return (_in_the_dtype_of(value, grad) if self.dtype.kind == "f" else None,)
+
+
+class Arange(Constant):
+    """`start`, `start + step`, ... up to `stop`, which is left out.
+
+    Args:
+        start: a whole number.
+        stop: a whole number.
+        step: a whole number, not 0.
+        dtype: that of the array.
+        name: None by default.
+
+    >>> import miniflow as mf
+    >>> mf.value(mf.nodes.Arange(5, 0, -2, "int64"))
+    array([5, 3, 1])
+    """
+
+    primitive = "arange"
+
+    def __init__(
+        self, start: int, stop: int, step: int, dtype: Any, *, name: str | None = None
+    ) -> None:
+        Constant.__init__(self, np.arange(start, stop, step, dtype=np.dtype(dtype)), name)

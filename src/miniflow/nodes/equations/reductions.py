@@ -1,0 +1,114 @@
+"""Reductions that few graphs need, and the product that adds: what programs have besides."""
+
+from typing import Any
+
+import numpy as np
+
+from miniflow.graph import Op
+from miniflow.nodes.reduction import Max, Reduction
+
+
+class Min(Max):
+    """The smallest entry; where several are equal, they share its gradient.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x = mf.Input()
+    >>> mf.value_and_grad(mf.nodes.Min(x), {x: np.array([1.0, 1.0, 3.0])}, [x])
+    (np.float64(1.0), [array([0.5, 0.5, 0. ])])
+    """
+
+    primitive = "min"
+
+    def compute(self, x: Any) -> Any:
+        return np.min(x, axis=self._axes(x), keepdims=self.keepdims)
+
+
+class _Told(Reduction):
+    """A reduction that says something about the entries: its gradient is zero."""
+
+    def gradient(self, grad: Any, x: Any) -> Any:
+        return (None,)
+
+
+class AnyTrue(_Told):
+    """Whether an entry is true, or not 0; its gradient is zero.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.AnyTrue(np.array([False, True])))
+    np.True_
+    """
+
+    primitive = "any"
+
+    def compute(self, x: Any) -> Any:
+        return np.any(x, axis=self._axes(x), keepdims=self.keepdims)
+
+
+class AllTrue(_Told):
+    """Whether all entries are true, or not 0; its gradient is zero.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.AllTrue(np.array([False, True])))
+    np.False_
+    """
+
+    primitive = "all"
+
+    def compute(self, x: Any) -> Any:
+        return np.all(x, axis=self._axes(x), keepdims=self.keepdims)
+
+
+class ArgMax(_Told):
+    """Where the largest entry is, along an axis: the first of several; its gradient is zero.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.ArgMax(np.array([1.0, 3.0, 3.0]), axis=0))
+    np.int64(1)
+    """
+
+    primitive = "argmax"
+
+    def compute(self, x: Any) -> Any:
+        return np.argmax(x, axis=self._axes(x), keepdims=self.keepdims)  # type: ignore[arg-type]
+
+
+class ArgMin(_Told):
+    """Where the smallest entry is, along an axis: the first of several; its gradient is zero.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.ArgMin(np.array([3.0, 1.0, 1.0]), axis=0))
+    np.int64(1)
+    """
+
+    primitive = "argmin"
+
+    def compute(self, x: Any) -> Any:
+        return np.argmin(x, axis=self._axes(x), keepdims=self.keepdims)  # type: ignore[arg-type]
+
+
+class Gemm(Op):
+    """`beta · c + alpha · (a @ b)`, of matrices (m, n), (m, k) and (k, n), and two numbers.
+
+    >>> import numpy as np, miniflow as mf
+    >>> mf.value(mf.nodes.Gemm(np.ones((1, 1)), np.ones((1, 3)), np.ones((3, 1)), 2.0, 1.0))
+    array([[7.]])
+    """
+
+    primitive = "gemm"
+
+    def __init__(
+        self, c: Any, a: Any, b: Any, alpha: Any, beta: Any, *, name: str | None = None
+    ) -> None:
+        Op.__init__(self, c, a, b, alpha, beta, name=name)
+
+    def compute(self, c: Any, a: Any, b: Any, alpha: Any, beta: Any) -> Any:
+        return c * beta + (a @ b) * alpha
+
+    def gradient(self, grad: Any, c: Any, a: Any, b: Any, alpha: Any, beta: Any) -> Any:
+        return (
+            lambda: grad * beta,
+            lambda: (grad @ b.T) * alpha,
+            lambda: (a.T @ grad) * alpha,
+            lambda: np.sum(grad * (a @ b)),
+            lambda: np.sum(grad * c),
+        )
