@@ -24,6 +24,7 @@ def positive(*shape: int) -> np.ndarray:
 
 A, B = numbers(3, 4, seed=1), numbers(3, 4, seed=2)
 LABELS = np.array([0, 1, 3])
+ROWS, COLUMNS = np.array([2, 0, 2]), np.array([1, 3, 1])  # (2, 1) twice
 
 # name: (node of x, y, z; values of as many of them as it takes)
 EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
@@ -148,6 +149,44 @@ EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
     "Upsample": (lambda x: mf.Upsample(x, (2, 3)), (numbers(2, 2, 2, 1),)),
     "DummyGrad": (mf.DummyGrad, (A,)),
 }
+
+# Those that programs are full of: where nothing else says what a primitive says.
+EVERY_NODE |= {
+    "Remainder": (lambda x, y: mf.nodes.Remainder(x * 0.1 + 5.0, y + 7.0), (A, numbers(3, 1))),
+    "Hypot": (mf.nodes.Hypot, (A, numbers(4))),
+    "Expm1": (mf.nodes.Expm1, (A,)),
+    "Log1p": (mf.nodes.Log1p, (positive(3, 4),)),
+    "ArcTan": (mf.nodes.ArcTan, (A,)),
+    "Min": (lambda x: mf.nodes.Min(x, axis=1), (A,)),
+    "Cast": (lambda x: mf.nodes.Cast(x, np.float64), (A,)),
+    "BroadcastTo": (lambda x: mf.nodes.BroadcastTo(x, (2, 3, 4)), (numbers(3, 1),)),
+    "Full": (lambda x: mf.nodes.Full(mf.Sum(x), (2, 3), np.float64), (A,)),
+    "Windows": (lambda x: mf.nodes.Windows(x, (0, 2), (2, 3)), (numbers(3, 2, 4),)),
+    "SliceUpdate": (
+        lambda x, y: mf.nodes.SliceUpdate(x, y, (slice(1, None), slice(None, None, -2))),
+        (A, numbers(1, 2, 2)),
+    ),
+    "SliceAdd": (lambda x, y: mf.nodes.SliceAdd(x, y, (2,)), (A, numbers(1))),
+    "GatherAlong": (
+        lambda x: mf.nodes.GatherAlong(x, ROWS, COLUMNS, axes=(0, 2)), (numbers(3, 2, 4),),
+    ),
+    "GatherAlong neighbours": (
+        lambda x: mf.nodes.GatherAlong(x, ROWS, COLUMNS, axes=(0, 1)), (numbers(3, 4, 2),),
+    ),
+    "Scatter": (
+        lambda x, y: mf.nodes.Scatter(x, y, ROWS, COLUMNS, axes=(0, 2)),
+        (numbers(3, 2, 4), numbers(3, 2)),
+    ),
+    "Scatter of rows": (
+        lambda x, y: mf.nodes.Scatter(x, y, ROWS, axes=(0,)), (A, numbers(1, 1, 4)),
+    ),
+    "ScatterAdd": (
+        lambda x, y: mf.nodes.ScatterAdd(x, y, ROWS, COLUMNS, axes=(0, 1)), (A, numbers(1)),
+    ),
+    "Gemm": (
+        lambda c, a, b: mf.nodes.Gemm(c, a, b, -0.5, 2.0), (A, numbers(3, 2), numbers(2, 4)),
+    ),
+}  # fmt: skip
 
 
 def graph_of(name: str, dtype: Any = np.float64, scale: float = 1.0) -> tuple[mf.Node, Feed]:

@@ -57,20 +57,27 @@ def mean_square(x: Any) -> Any:
 def root_mean_square(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The root of the mean of the squares along axes, in the floating dtype of `x`.
 
-    It is no larger than the largest entry, whose square may be.
+    It is no larger than the largest entry, whose square may be. At 0, where the root has an
+    infinite slope, that is taken to be 0, also by whoever differentiates what is computed here.
 
     >>> float(root_mean_square(np.array([3e200, 3e200])))
     3e+200
     """
     if _is_narrow(x):
         wide = np.square(x, dtype=np.float64)
-        return np.sqrt(np.mean(wide, axis=axis, keepdims=keepdims)).astype(x.dtype)
+        return _root(np.mean(wide, axis=axis, keepdims=keepdims)).astype(x.dtype)
     count = _count(x, axis)
     with np.errstate(over="ignore"):
         plain = np.sum(x * x, axis=axis, keepdims=keepdims) / count
     small = x * SMALL
     scaled = np.sum(small * small, axis=axis, keepdims=keepdims) / count
-    return where(plain < np.inf, np.sqrt(plain), np.sqrt(scaled) / SMALL)
+    fits = plain < np.inf
+    return _root(where(fits, plain, scaled)) * where(fits, 1.0, 1.0 / SMALL)
+
+
+def _root(square: Any) -> Any:
+    is_zero = square == 0
+    return where(is_zero, 0.0, np.sqrt(where(is_zero, 1.0, square)))
 
 
 def hypot(x: Any, y: Any, out: Any = None) -> Any:

@@ -38,6 +38,7 @@ from numpy.typing import DTypeLike
 from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
 from miniflow.graph.copying import Copied
+from miniflow.graph.equations import register
 from miniflow.graph.hits import Hits, largest_at_label
 from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
 from miniflow.graph.operators import Operators
@@ -131,10 +132,13 @@ class Node(Operators, NoNumber, Copied):
     parts: Sequence["Node"] = ()  # the nodes that it runs itself: the body of a loop
     _sees_to_shapes = False  # whether `backward` is one of this file's, whose gradients fit
     _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at
+    primitive: str | None = None  # of a class of miniflow's own: which equation of programs it is
 
     def __init_subclass__(cls) -> None:
         cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
         cls._is_foreign = not is_ours(cls)
+        if not cls._is_foreign:
+            register(cls)
 
     def forward(self, *value: Any) -> None:
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""

@@ -2,6 +2,7 @@
 
 from miniflow.graph import Constant, Input, Parameter
 from miniflow.graph.checks import tell_wrong_calls
+from miniflow.nodes import equations
 from miniflow.nodes.activation import (
     ELU,
     GELU,
@@ -32,6 +33,7 @@ from miniflow.nodes.convolution import Conv1D, Conv2D
 from miniflow.nodes.distance import L1, CosineSimilarity, Huber, KLDivergence
 from miniflow.nodes.dropout import Dropout, Seed
 from miniflow.nodes.embedding import Embedding
+from miniflow.nodes.equations import *  # noqa: F403 (found here, and not in `__all__`)
 from miniflow.nodes.linear import Linear, MatMul
 from miniflow.nodes.loss import MSE, BinaryCrossEntropy, CrossEntropyWithSoftmax, DummyGrad
 from miniflow.nodes.magnitude import Abs, Clip, Maximum, Minimum, Sign
@@ -141,8 +143,8 @@ _INSTEAD = {  # keywords of other libraries
     "dtype": "a node has the dtype of its values: x.astype(dtype)",
 }
 
-for _name in __all__:
-    globals()[_name].widens_float16 = True
+for _name in (*__all__, *equations.__all__):
+    globals()[_name].widens_float16 = _name not in equations.WITH_A_DTYPE
     tell_wrong_calls(globals()[_name], _INSTEAD)
 for _class in (Input, Constant, Parameter):
     tell_wrong_calls(_class, _INSTEAD)

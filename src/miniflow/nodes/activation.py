@@ -70,6 +70,8 @@ class Tanh(Op):
     np.float64(0.0)
     """
 
+    primitive = "tanh"
+
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
 

@@ -47,6 +47,7 @@ class Add(_OfSeveral):
     9.0
     """
 
+    primitive = "add"
     linear_in = "all"
 
     def compute(self, *values: Any) -> Any:
@@ -67,6 +68,7 @@ class Sub(Op):
     (-1.0, [1.0, -1.0])
     """
 
+    primitive = "subtract"
     expects = BROADCASTING
     linear_in = "all"
 
@@ -92,6 +94,7 @@ class Mul(_OfSeveral):
     (24.0, [12.0, 8.0, 6.0])
     """
 
+    primitive = "multiply"
     linear_in = "one"
 
     def compute(self, *values: Any) -> Any:
@@ -126,6 +129,7 @@ class Div(Op):
     (1.5, [0.5, -0.75])
     """
 
+    primitive = "divide"
     expects = BROADCASTING
     linear_in = "one"
 
@@ -151,6 +155,7 @@ class Neg(Op):
     (-2.0, [-1.0])
     """
 
+    primitive = "negative"
     linear_in = "all"
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
@@ -173,6 +178,7 @@ class Pow(Op):
     (8.0, [12.0])
     """
 
+    primitive = "power"
     expects = BROADCASTING
 
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
@@ -233,6 +239,8 @@ class Exp(Op):
     np.float64(1.0)
     """
 
+    primitive = "exp"
+
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
 
@@ -252,6 +260,8 @@ class Log(Op):
     (np.float64(0.0), [np.float64(1.0)])
     """
 
+    primitive = "log"
+
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
 
@@ -269,6 +279,8 @@ class Sqrt(Op):
     >>> mf.value(mf.Sqrt(9.0))
     np.float64(3.0)
     """
+
+    primitive = "sqrt"
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)

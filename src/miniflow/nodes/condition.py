@@ -46,6 +46,8 @@ class Less(_Comparison):
     array([ True, False, False])
     """
 
+    primitive = "less"
+
     def compute(self, x: Any, y: Any) -> Any:
         return x < y
 
@@ -58,6 +60,8 @@ class LessEqual(_Comparison):
     >>> mf.value(x <= 2.0, {x: np.array([1.0, 2.0, 3.0])})
     array([ True,  True, False])
     """
+
+    primitive = "less_equal"
 
     def compute(self, x: Any, y: Any) -> Any:
         return x <= y
@@ -72,6 +76,8 @@ class Greater(_Comparison):
     (array([ 2. , -0.2]), [array([1. , 0.1])])
     """
 
+    primitive = "greater"
+
     def compute(self, x: Any, y: Any) -> Any:
         return x > y
 
@@ -84,6 +90,8 @@ class GreaterEqual(_Comparison):
     >>> mf.value(x >= 2.0, {x: np.array([1.0, 2.0, 3.0])})
     array([False,  True,  True])
     """
+
+    primitive = "greater_equal"
 
     def compute(self, x: Any, y: Any) -> Any:
         return x >= y
@@ -100,6 +108,8 @@ class Equal(_Comparison):
     array([1., 5.])
     """
 
+    primitive = "equal"
+
     def compute(self, x: Any, y: Any) -> Any:
         return x == y
 
@@ -112,6 +122,8 @@ class NotEqual(_Comparison):
     >>> mf.value(mf.Sum(mf.NotEqual(words, 0)), {words: np.array([7, 3, 0, 0])})
     np.int64(2)
     """
+
+    primitive = "not_equal"
 
     def compute(self, x: Any, y: Any) -> Any:
         return x != y
@@ -126,6 +138,8 @@ class And(_Condition):
     >>> mf.value(mf.And(0 < x, x < 1), {x: np.array([-0.5, 0.5, 1.5])})
     array([False,  True, False])
     """
+
+    primitive = "logical_and"
 
     def __init__(self, x: Any, y: Any, *more: Any, name: str | None = None) -> None:
         Op.__init__(self, x, y, *more, name=name)
@@ -144,6 +158,8 @@ class Or(_Condition):
     array([ True, False,  True])
     """
 
+    primitive = "logical_or"
+
     def __init__(self, x: Any, y: Any, *more: Any, name: str | None = None) -> None:
         Op.__init__(self, x, y, *more, name=name)
 
@@ -160,6 +176,8 @@ class Not(_Condition):
     >>> mf.value(mf.Not(x > 1), {x: np.array([0.5, 1.5])})
     array([ True, False])
     """
+
+    primitive = "logical_not"
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)

@@ -77,6 +77,7 @@ class MatMul(Op):
     np.float64(11.0)
     """
 
+    primitive = "matmul"
     expects = (
         "(..., m, n) and (..., n, p): the last size of the first is the last but one of the second"
     )

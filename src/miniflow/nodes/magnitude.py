@@ -31,6 +31,8 @@ class Abs(Op):
     (array([2., 0., 3.]), [array([-1.,  0.,  1.])])
     """
 
+    primitive = "absolute"
+
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
 
@@ -52,6 +54,8 @@ class Sign(Op):
     >>> mf.value(mf.Sign(np.array([-2.0, 0.0, 3.0])))
     array([-1.,  0.,  1.])
     """
+
+    primitive = "sign"
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
@@ -138,6 +142,8 @@ class Maximum(_OfTwo):
     (array([3., 2.]), [array([0. , 0.5])])
     """
 
+    primitive = "maximum"
+
     def compute(self, x: Any, y: Any) -> Any:
         return np.maximum(*as_operands(x, y, whole=True, owner=self))
 
@@ -163,6 +169,8 @@ class Minimum(_OfTwo):
     >>> mf.value_and_grad(mf.Minimum(x, y), {x: np.array([1.0, 2.0]), y: np.array([3.0, 2.0])}, [x])
     (array([1., 2.]), [array([1. , 0.5])])
     """
+
+    primitive = "minimum"
 
     def compute(self, x: Any, y: Any) -> Any:
         return np.minimum(*as_operands(x, y, whole=True, owner=self))

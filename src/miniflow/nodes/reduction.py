@@ -78,6 +78,7 @@ class Sum(Reduction):
            [1., 1., 1.]])])
     """
 
+    primitive = "sum"
     adds_up = True
 
     def compute(self, x: Any) -> Any:
@@ -120,6 +121,7 @@ class Max(Reduction):
     (np.float64(3.0), [array([0. , 0.5, 0.5])])
     """
 
+    primitive = "max"
     expects = "an array that has that axis, and at least one entry along it"
 
     def compute(self, x: Any) -> Any:
@@ -144,6 +146,8 @@ class Prod(Reduction):
     >>> mf.value_and_grad(mf.Prod(x), {x: np.array([2.0, 0.0, 3.0])}, [x])
     (np.float64(0.0), [array([0., 6., 0.])])
     """
+
+    primitive = "prod"
 
     def compute(self, x: Any) -> Any:
         product = partial(np.prod, axis=self._axes(x), keepdims=self.keepdims)
@@ -183,6 +187,7 @@ class CumSum(Op):
     (array([1., 3., 7.]), [array([3., 2., 1.])])
     """
 
+    primitive = "cumsum"
     expects = "an array that has that axis"
 
     def __init__(self, x: Any, axis: int = -1, *, name: str | None = None) -> None:

@@ -33,6 +33,8 @@ class Reshape(Op):
            [2, 3]])
     """
 
+    primitive = "reshape"
+
     def __init__(self, x: Any, shape: int | tuple[int, ...], *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
         self.shape = shape_to_fill(self, shape)
@@ -86,6 +88,8 @@ class Transpose(Op):
     (3, 1)
     """
 
+    primitive = "transpose"
+
     def __init__(
         self, x: Any, axes: tuple[int, ...] | None = None, *, name: str | None = None
     ) -> None:
@@ -117,6 +121,7 @@ class Concat(Op):
     array([1, 2, 3])
     """
 
+    primitive = "concatenate"
     expects = "arrays of one rank whose sizes agree along every axis but the concatenated one"
 
     def __init__(self, *inputs: Any, axis: int = 0, name: str | None = None) -> None:
@@ -156,6 +161,8 @@ class GetItem(Op):
     >>> mf.value_and_grad(x[[0, 0, 2]], {x: np.array([1.0, 2.0, 3.0])}, [x])
     (array([1., 1., 3.]), [array([2., 0., 1.])])
     """
+
+    primitive = "slice"
 
     def __init__(self, x: Any, index: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
@@ -296,6 +303,7 @@ class Where(Op):
     array([ 1., -1.])
     """
 
+    primitive = "where"
     expects = BROADCASTING
     chooses = True
 

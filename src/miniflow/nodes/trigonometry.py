@@ -21,6 +21,8 @@ class Sin(Op):
     array([0., 1.])
     """
 
+    primitive = "sin"
+
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
 
@@ -42,6 +44,8 @@ class Cos(Op):
     >>> mf.value(mf.Cos(np.array([0.0, np.pi])))
     array([ 1., -1.])
     """
+
+    primitive = "cos"
 
     def __init__(self, x: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)

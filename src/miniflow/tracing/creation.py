@@ -175,6 +175,21 @@ def visible_creation(trace: Trace) -> Iterator[None]:
             module.__dict__["np"] = np
 
 
+@contextmanager
+def real_creation() -> Iterator[None]:
+    """Have NumPy's own functions back until the end of the block, for what works on programs while
+    a recording is under way.
+    """
+    before = {name: getattr(np, name) for name in _ORIGINAL}
+    for name, function in _ORIGINAL.items():
+        setattr(np, name, function)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(np, name, function)
+
+
 _REAL = ModuleType("numpy")  # NumPy as it is, for extension modules
 _REAL.__dict__.update(vars(np))
 

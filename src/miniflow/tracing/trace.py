@@ -66,10 +66,10 @@ class Storage:
 class OutsideStorage(Storage):
     """The memory of an array that was made before the pass: a constant, once it is read."""
 
-    __slots__ = ("_array",)
+    __slots__ = ("array",)
 
     def __init__(self, array: np.ndarray, locked: str) -> None:
-        self._array = array
+        self.array = array
         self.locked = locked
         self.version = 0
         self.trace = active()
@@ -77,7 +77,7 @@ class OutsideStorage(Storage):
     @property
     def contents(self) -> Operand:  # type: ignore[override]
         """The array as a constant of the program."""
-        return self.trace.constant(self._array)
+        return self.trace.constant(self.array)
 
 
 class Trace:

@@ -196,7 +196,7 @@ class ArcTan(_Unary):
     >>> import miniflow as mf
     >>> x = mf.Input()
     >>> mf.value_and_grad(mf.nodes.ArcTan(x), {x: 0.0}, [x])
-    (np.float64(0.0), [1.0])
+    (np.float64(0.0), [np.float64(1.0)])
     """
 
     primitive = "arctan"
