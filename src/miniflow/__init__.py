@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from miniflow.estimator import MiniflowRegressor as MiniflowRegressor
     from miniflow.layers.summaries import summary as summary
     from miniflow.models import Model as Model
+    from miniflow.models import gradient as gradient
+    from miniflow.models import graph_of as graph_of
     from miniflow.models import load as load
     from miniflow.models import save as save
     from miniflow.optimizers import SGD as SGD
@@ -86,6 +88,8 @@ __all__ += _node_names
 _LATER = {
     "compile": "compiler",
     "save": "models",
+    "gradient": "models",
+    "graph_of": "models",
     "load": "models",
     "Model": "models",
     "draw": "pictures",

@@ -1,4 +1,4 @@
-"""What a model relies on of the programs in its file: that they are a model's, and fit each other."""
+"""What a model relies on of its file: its programs are those of a model, and fit each other."""
 
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.program import Input, Program

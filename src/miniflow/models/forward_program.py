@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniflow.errors import GraphError, MiniflowError, printable
-from miniflow.graph import Node
+from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order, plan_for
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import is_input
@@ -126,6 +126,7 @@ class Stored(NamedTuple):
     Attributes:
         description: what `ir.store` has made of it.
         arrays: those that it reads, in order, each with its name in the program.
+        parameters: how many of them are parameters of the graph; these come first.
         rows: 1 where the description is one for any number of rows; None where it is for as many
             as the example had.
         output: the type of its first output, for one row or for as many as the example had.
@@ -135,11 +136,12 @@ class Stored(NamedTuple):
     arrays: list[tuple[str, np.ndarray[Any, Any]]]
     rows: int | None
     output: ValueType
+    parameters: int
 
 
 def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
     """The program from the inputs to `output`, for any number of rows if the graph allows it."""
-    steady = _program(output, examples, None)
+    steady, parameters = _program(output, examples, None), _parameters_of(output)
     try:
         programs = {n: _program(output, examples, n) for n in ROWS}
         description = generalize(programs)
@@ -148,14 +150,19 @@ def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
         if specialize(description, MANY) != _as_json(_program(output, examples, MANY)):
             raise ProgramError("the program for many rows is another one")
     except MiniflowError:
-        return as_stored(steady, None)
-    return Stored(description, _named_arrays(program), 1, one.outputs[0].operand.type)
+        return as_stored(steady, None, parameters)
+    type_ = one.outputs[0].operand.type
+    return Stored(description, _named_arrays(program), 1, type_, parameters)
 
 
-def as_stored(program: Program, rows: int | None) -> Stored:
+def _parameters_of(output: Node) -> int:
+    return sum(isinstance(node, Parameter) for node in ancestors_in_order(output))
+
+
+def as_stored(program: Program, rows: int | None, parameters: int = 0) -> Stored:
     """What to store of a program for one number of rows."""
     output = program.outputs[0].operand.type
-    return Stored(describe_program(program), _named_arrays(program), rows, output)
+    return Stored(describe_program(program), _named_arrays(program), rows, output, parameters)
 
 
 def _named_arrays(program: Program) -> list[tuple[str, np.ndarray[Any, Any]]]:

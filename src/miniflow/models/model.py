@@ -32,10 +32,11 @@ from miniflow.graph.values import as_value
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ProgramError
-from miniflow.ir.program import Input, Program
+from miniflow.ir.program import Program
 from miniflow.locks import Lock
 from miniflow.models.backward_program import backward_program
 from miniflow.models.bounds import TooLargeError, parse_within_limits
+from miniflow.models.fitting_together import check_is_a_model, check_is_the_way_back, grows
 from miniflow.models.forward_program import (
     Stored,
     checked_inputs,
@@ -43,6 +44,8 @@ from miniflow.models.forward_program import (
     forward_program,
     without_loss,
 )
+from miniflow.models.lifting import ProgramGraph
+from miniflow.models.model_graph import are_parameters, graph_of_rows
 from miniflow.models.notes import check_columns, in_unit, names_of_pixels, predictions_of
 from miniflow.options import OptionError, file_path
 
@@ -111,7 +114,7 @@ def save(
         forward = forward_program(output, examples)
         backward = backward_program(output, examples, forward)
     arrays = {f"{i:06d}.{name}": array for i, (name, array) in enumerate(forward.arrays)}
-    about = {"format": 1, "program": forward.description}
+    about = {"format": 1, "program": forward.description, "parameters": forward.parameters}
     if backward is not None:
         about["backward"] = {
             "program": backward.description,
@@ -187,7 +190,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
     try:
         backward = _backward_of(about, arrays)
         notes = about.get("notes", {})
-        return Model(about.get("program"), in_order, backend, backward, notes)
+        parameters = about.get("parameters")
+        return Model(about.get("program"), in_order, backend, backward, notes, parameters)
     except TooLargeError as error:
         raise ModelFileError(f"{path}: {error}.") from error
     except ProgramError as error:
@@ -212,9 +216,15 @@ class Model:
         backend: str = "auto",
         backward: tuple[Any, Sequence[np.ndarray]] | None = None,
         notes: Any = None,
+        parameters: Any = None,
     ) -> None:
         if not isinstance(notes or {}, dict):
             raise ProgramError("its notes are no dictionary")
+        if parameters is not None and (
+            type(parameters) is not int or not 0 <= parameters <= len(arrays)
+        ):
+            raise ProgramError("it has not as many arrays as it says that it has parameters")
+        self._parameters: int | None = parameters  # how many of the arrays; None: not known
         self.notes: dict[str, Any] = notes or {}
         for array in (*arrays, *(() if backward is None else backward[1])):
             array.flags.writeable = False
@@ -225,25 +235,25 @@ class Model:
         self._lock = Lock()
         one, two = (parse_within_limits(description, arrays, n) for n in (1, 2))
         self._program = one
-        self._grows = [_grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
-        _check_is_a_model(one)
+        self._grows = [grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
+        check_is_a_model(one)
         self._backward_given = backward
         self._backward = None if backward is None else parse_within_limits(*backward, 1)
         if self._backward is not None:
-            _check_is_the_way_back(self._backward, one)
+            check_is_the_way_back(self._backward, one)
         self.inputs = [
             ModelInput(
                 name,
-                ((None, *entry.variable.shape[1:]) if grows else entry.variable.shape),
+                ((None, *entry.variable.shape[1:]) if does_grow else entry.variable.shape),
                 DTYPES[entry.variable.dtype],
             )
-            for name, entry, grows in zip(_names(one), one.inputs, self._grows, strict=True)
+            for name, entry, does_grow in zip(_names(one), one.inputs, self._grows, strict=True)
         ]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew from what the file held: neither a lock nor what is compiled can be copied."""
         kept = (self._description, self._arrays, self._backend, self._backward_given, self.notes)
-        return Model, kept
+        return Model, (*kept, self._parameters)
 
     @property
     def program(self) -> Program:
@@ -290,7 +300,7 @@ class Model:
             _array_for(array, entry, self.notes)
             for array, entry in zip(arrays, self.inputs, strict=True)
         ]
-        rows = {array.shape[0] for array, grows in zip(given, self._grows, strict=True) if grows}
+        rows = {a.shape[0] for a, does_grow in zip(given, self._grows, strict=True) if does_grow}
         if len(rows) > 1:
             raise ShapeError(f"The model was given different numbers of rows: {sorted(rows)}.")
         n = rows.pop() if rows else 1
@@ -314,6 +324,34 @@ class Model:
         raises.
         """
         return predictions_of(self(*arrays), self.notes)
+
+    def graph(self) -> ProgramGraph:
+        """The forward program as a graph, which is trained on, differentiated and looked into like
+        any other; made anew each time, with arrays of its own.
+
+        Returns `inputs`, `parameters` and `outputs` (one), each a list of nodes. Any number of rows
+        can be fed, if the file is for any number. Which arrays are parameters, the file says; one
+        that version 0.1.0 wrote does not, and every floating array is a parameter then, with a
+        `ParameterWarning`.
+
+        >>> import pathlib, tempfile, numpy as np, miniflow as mf
+        >>> X, W = mf.Input("X"), mf.Parameter([[1.0], [2.0]], "W")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "model.safetensors")
+        ...     mf.save(X @ W, path, inputs={X: np.zeros((1, 2))})
+        ...     graph = mf.load(path).graph()
+        >>> graph.inputs, graph.parameters
+        ([<Input 'X'>], [<Parameter 'W'>])
+        >>> mf.value_and_grad(mf.Sum(graph.outputs[0]), {graph.inputs[0]: np.ones((3, 2))})[1]
+        [array([[3.],
+               [3.]])]
+        """
+        make = partial(parse_within_limits, self._description, self._arrays)
+        graph = graph_of_rows(make, self._grows, are_parameters(self._arrays, self._parameters))
+        pixels = self.notes.get("pixels")
+        for node in graph.inputs:
+            node._is_fed_pixels = isinstance(pixels, list) and node.name in pixels
+        return graph
 
     def _pool_for(self, n: int) -> ExecutablePool:
         if n not in self._pools:
@@ -341,24 +379,6 @@ def _checked_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
     return held
 
 
-def _grows(one: Input, two: Input) -> bool:
-    """Whether the first axis of an input is that of the rows; else all is fixed."""
-    shape, rest = one.variable.shape, one.variable.shape[1:]
-    if two.variable.shape == shape:
-        return False
-    if shape[:1] != (1,) or two.variable.shape != (2, *rest):
-        raise ProgramError("the shape of an input is no number of rows")
-    return True
-
-
-def _check_is_a_model(program: Program) -> None:
-    """What a caller relies on: arrays go in, and one value comes out."""
-    if any(e.role != "fed" or e.variable.kind != "array" for e in program.inputs):
-        raise ProgramError("an input is not an array that is fed")
-    if [output.role for output in program.outputs] != ["value"]:
-        raise ProgramError("it has not one output, a value")
-
-
 def _backward_of(about: Any, arrays: Arrays) -> tuple[Any, list[np.ndarray[Any, Any]]] | None:
     """The description and the arrays of the backward program, if there is one."""
     backward = about.get("backward")
@@ -368,24 +388,6 @@ def _backward_of(about: Any, arrays: Arrays) -> tuple[Any, list[np.ndarray[Any, 
         return backward["program"], [arrays[str(name)] for name in backward["arrays"]]
     except (LookupError, TypeError) as error:
         raise ProgramError("its backward program is none") from error
-
-
-def _check_is_the_way_back(backward: Program, forward: Program) -> None:
-    """Inputs and upstream gradient go in, the gradient of each input of fractions comes out, in
-    its shape. (A node may have computed it in another precision.)
-    """
-    ways_in = [entry.variable.type for entry in forward.inputs]
-    taken = [entry.variable.type for entry in backward.inputs if entry.role == "fed"]
-    given = [output.operand for output in backward.outputs if output.role == "gradient"]
-    fits = (
-        (len(taken), len(given)) == (len(backward.inputs), len(backward.outputs))
-        and taken == [*ways_in, forward.outputs[0].operand.type]
-        and all(gradient.dtype.startswith("f") for gradient in given)
-        and [gradient.shape for gradient in given]
-        == [type_.shape for type_ in ways_in if type_.dtype.startswith("f")]
-    )
-    if not fits:
-        raise ProgramError("its backward program does not belong to its forward program")
 
 
 def _names(program: Program) -> list[str]:
