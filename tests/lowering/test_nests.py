@@ -120,7 +120,7 @@ IN = array("x", "f64")
         (Loop("j", N, ()), "j counts a loop already"),
         (Loop("i", N, (), step=0), "i counts a loop already, or the wrong way"),
         (Store("out", (J,), load(IN, J) & load(IN, J)), "no f64 is made of f64, f64"),
-        (Store("out", (J,), constant(1, "f16")), "no f16"),
+        (Let("half", constant(1, "f16") + constant(1, "f16")), "no f16 is made of"),
     ],
 )
 def test_what_is_no_kernel_is_refused(statement: Statement, told: str) -> None:

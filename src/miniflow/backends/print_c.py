@@ -17,6 +17,7 @@ from math import isinf, isnan
 from typing import Final
 
 from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nest_text import COMPARISONS, INFIX
 from miniflow.lowering.nests import (
     SIZE,
@@ -49,6 +50,7 @@ _OF_LIBM: Final = {  # functions of floats; those of `float` end with an f
     "copysign": "copysign",
     "floor": "floor",
     "fma": "fma",
+    "fmod": "fmod",
     "rint": "rint",
     "sqrt": "sqrt",
 }
@@ -73,7 +75,7 @@ static inline TYPE bits_of_DTYPE(OTHER x) {
 
 def print_kernels(kernels: Iterable[tuple[str, Kernel]]) -> str:
     """Return a C file of kernels, each under a name, with all that they call."""
-    kernels = list(kernels)
+    kernels = [(word, without_halves(kernel)) for word, kernel in kernels]
     functions = _with_all_they_call(kernel for _, kernel in kernels)
     helpers = _helpers([*(FUNCTIONS[called] for called in functions), *(k for _, k in kernels)])
     texts = [_HEAD, *helpers, *map(_function, functions)]
@@ -232,10 +234,13 @@ def _text(term: Term, arrays: Mapping[str, ArrayParameter]) -> tuple[str, int]:
     if op == "negative":
         is_float = dtype[0] == "f"
         return f"-{inside[0]}" if is_float else _wrapped("0 - {}", dtype, inside), _UNARY
+    if op == "quotient":
+        return f"({C_TYPES[dtype]})({inside[0]} / {inside[1]})", _UNARY
     sign, binding = INFIX[op]
     if dtype[0] == "f" or dtype in ("bool", SIZE, "u32", "u64") or op == "right_shift":
-        left, right = (
-            text if bound >= binding + place else f"({text})"
+        is_of_bits = op.startswith("bitwise") or op.endswith("shift")
+        left, right = (  # compilers warn of sums among bits that need no parentheses
+            text if bound >= (_UNARY if is_of_bits else binding + place) else f"({text})"
             for place, (text, bound) in enumerate(parts_with_bindings)
         )
         return f"{left} {sign} {right}", binding

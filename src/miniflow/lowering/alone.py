@@ -1,7 +1,8 @@
 """The nest of an equation that is part of no group: its arrays have any rank, and lie anyhow.
 
 Sums and maxima over any axes, and where a maximum is; running sums; what is indexed along any axes;
-and what is elementwise, but laid over a space as no loop over rows and columns is.
+products of matrices in any dtype; and what is elementwise, but laid over a space as no loop over
+rows and columns is.
 """
 
 from __future__ import annotations
@@ -12,10 +13,21 @@ from typing import Final
 
 import numpy as np
 
-from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal, Operand, Variable
-from miniflow.lowering.expressions import BAKED, EXPRESSIONS, SHIFTS, can_fuse, write_term
-from miniflow.lowering.kernels import OUT_OF_RANGE, GroupKernel
-from miniflow.lowering.loop_dtypes import loop_dtypes
+from miniflow.ir import DTYPES, Equation, Literal, Operand, ValueType, Variable
+from miniflow.lowering.expressions import (
+    EXPRESSIONS,
+    MOVING,
+    convert,
+    has_term,
+    is_baked,
+    is_python_int,
+    is_small_sum,
+    number_in,
+    write_term,
+)
+from miniflow.lowering.kernels import NEGATIVE_POWER, OUT_OF_RANGE, GroupKernel
+from miniflow.lowering.loop_dtypes import loop_dtypes, loop_dtypes_of
+from miniflow.lowering.nest_text import COMPARISONS
 from miniflow.lowering.nests import (
     SIZE,
     Accumulate,
@@ -23,10 +35,12 @@ from miniflow.lowering.nests import (
     Fail,
     If,
     Let,
+    Loop,
     Statement,
     Store,
     Term,
     cast,
+    compare,
     constant,
     equal,
     load,
@@ -48,19 +62,23 @@ _BY: Final = {  # how a reduction goes on, and where it begins
     "any": ("bitwise_or", False),
     "all": ("bitwise_and", True),
 }
+_OF_BOOLS: Final = {"maximum": "bitwise_or", "minimum": "bitwise_and"}
 _INDEXED: Final = ("gather", "gather_update", "scatter_add")
 
 
-def write_alone(equation: Equation, steps_of: StepsOf) -> GroupKernel | None:
+def write_alone(
+    equation: Equation, steps_of: StepsOf, without_python: bool = False
+) -> GroupKernel | None:
     """Write an equation by itself; None if no nest can compute it.
 
     `steps_of` says how far apart the elements of an array lie along each axis. The result's memory
-    is nobody else's.
+    is nobody else's. `without_python`: there is nobody else to compute what Python and NumPy would
+    otherwise do: with numbers alone, with Python's ints of any size, and what raises.
     """
-    if not _is_known(equation):
+    primitive = equation.primitive
+    if not _has_nest(equation) or not (without_python or _is_for_arrays(equation)):
         return None
     writer = _AloneWriter(equation, steps_of)
-    primitive = equation.primitive
     if primitive in _INDEXED:
         writer.write_indexed()
     elif primitive in _BY:
@@ -69,31 +87,52 @@ def write_alone(equation: Equation, steps_of: StepsOf) -> GroupKernel | None:
         writer.write_place_of_extreme()
     elif primitive == "cumsum":
         writer.write_running_sum()
+    elif primitive == "matmul":
+        writer.write_product()
+    elif primitive == "power" and not has_term(equation):
+        writer.write_whole_power()
     else:
         writer.write_elementwise()
     return writer.kernel()
 
 
-def _is_known(equation: Equation) -> bool:
-    types = [equation.result.type, *(operand.type for operand in equation.operands)]
-    if any(t.dtype == "f16" or t.ndim > MAX_RANK for t in types):
+def _has_nest(equation: Equation) -> bool:
+    primitive = equation.primitive
+    if any(len(o.shape) > MAX_RANK for o in (*equation.operands, equation.result)):
         return False
-    variables = [o for o in (*equation.operands, equation.result) if isinstance(o, Variable)]
-    if any(v.kind == "python" and v.dtype == "i64" for v in variables):
-        return False  # an int of any size
-    if not any(isinstance(o, Variable) and o.kind == "array" for o in equation.operands):
+    if primitive in ("argmax", "argmin", "cumsum", "matmul", *_BY):
+        return isinstance(equation.operands[0], Variable)
+    if primitive not in EXPRESSIONS:
         return False
-    primitive, x = equation.primitive, equation.operands[0]
-    if primitive in ("argmax", "argmin", "cumsum"):
-        return x.dtype != "bool"
-    if primitive in _BY:
-        is_empty = primitive in ("max", "min") and x.type.size == 0
-        return not is_empty and (x.dtype != "bool" or primitive not in ("max", "min"))
-    if primitive not in EXPRESSIONS or not can_fuse(equation):
+    if primitive == "power" or _is_compared_with_python(equation):
+        return True
+    return has_term(equation)
+
+
+def _is_for_arrays(equation: Equation) -> bool:
+    """Whether it computes with arrays, and cannot raise anything but an IndexError."""
+    operands, primitive = equation.operands, equation.primitive
+    variables = [o for o in (*operands, equation.result) if isinstance(o, Variable)]
+    if any(map(is_python_int, variables)) or (
+        primitive in ("full", "matmul") and _is_float(equation)
+    ):
         return False
-    if primitive in _INDEXED:
-        return all(i.dtype != "u64" for i in _indices(equation))
-    return PRIMITIVES[primitive].category == "elementwise" or primitive == "broadcast_to"
+    if not any(isinstance(o, Variable) and o.kind == "array" for o in operands):
+        return False
+    if primitive == "power" and not has_term(equation):
+        return operands[1].dtype[0] in "ub"
+    if primitive in ("max", "min") and operands[0].type.size == 0:
+        return False
+    return primitive not in _INDEXED or all(i.dtype != "u64" for i in _indices(equation))
+
+
+def _is_float(equation: Equation) -> bool:
+    return equation.result.dtype in ("f32", "f64")
+
+
+def _is_compared_with_python(equation: Equation) -> bool:
+    """Whether a Python int, which may lie outside of the other's dtype, is one of two operands."""
+    return equation.primitive in COMPARISONS and None in loop_dtypes(equation)
 
 
 def _indices(equation: Equation) -> Sequence[Operand]:
@@ -124,11 +163,13 @@ class _AloneWriter(StridedWriter):
         kept = self._steps_of_kept(x.shape, reduced)
         by, start = _BY[self.equation.primitive]
         self.open_loops(x.shape, {self.result: kept, x: self.steps_of(x)}, kinds=kinds)
-        if self.axes and self.axes[-1].kind == "kept" and "reduced" in kinds:
+        by = _OF_BOOLS.get(by, by) if self.result.dtype == "bool" else by
+        is_narrow = self.result.dtype == "f16" or self._total_dtype() == SIZE
+        if self.axes and self.axes[-1].kind == "kept" and "reduced" in kinds and not is_narrow:
             self._reduce_in_memory(by, start)
         else:
             self.axes.sort(key=lambda axis: axis.kind == "reduced")  # these are innermost
-            self._reduce_into_a_name(x, by, start)
+            self._reduce_into_a_name(self.at(x), by, start)
 
     def write_place_of_extreme(self) -> None:
         """Where along an axis the largest, or smallest, number is first; NaN is both."""
@@ -143,18 +184,19 @@ class _AloneWriter(StridedWriter):
             kinds=kinds,
         )
         along = self.innermost("along", x.shape[axis])
-        best, place = name("best", x.dtype), name("place", "i64")
-        value, length = self.at(x), cast(self.length(along), "i64")
+        dtype = {"bool": "u8", "f16": "f32"}.get(x.dtype, x.dtype)
+        best, place = name("best", dtype), name("place")
+        value, length = cast(self.at(x), dtype), self.length(along)
         is_there = equal(value, best)
-        if x.dtype[0] == "f":
+        if dtype[0] == "f":
             is_there = is_there | not_equal(value, value)
-        here = where(is_there, cast(self.counter(along), "i64"), length)
+        here = where(is_there, self.counter(along), length)
         self.close_loops(
-            Begin("best", constant(_limit(start, x.dtype), x.dtype)),
+            Begin("best", constant(_limit(start, dtype), dtype)),
             self.loop(along, Accumulate("best", value, by)),
             Begin("place", length),
             self.loop(along, Accumulate("place", here, "minimum")),
-            self.store(self.at(self.result, without=along), place),
+            self.store(self.at(self.result, without=along), cast(place, self.result.dtype)),
             inside=along,
         )
 
@@ -167,13 +209,73 @@ class _AloneWriter(StridedWriter):
         self.open_loops(
             x.shape, {self.result: self.steps_of(self.result), x: self.steps_of(x)}, kinds=kinds
         )
-        along, dtype = self.innermost("along", x.shape[axis]), self.result.dtype
+        along, dtype = self.innermost("along", x.shape[axis]), _wide(self.result.dtype)
         total = name("total", dtype)
         step = (
             Accumulate("total", cast(self.at(x), dtype)),
-            self.store(self.at(self.result), total),
+            self.store(self.at(self.result), cast(total, self.result.dtype)),
         )
-        self.close_loops(Begin("total", constant(0, dtype)), self.loop(along, *step), inside=along)
+        start = Begin("total", constant(-0.0, dtype))  # the sum of -0.0 and -0.0 is one
+        self.close_loops(start, self.loop(along, *step), inside=along)
+
+    def write_product(self) -> None:
+        """A product of matrices: of stacks of them, or of vectors, and of any dtype."""
+        a, b = self.equation.operands
+        assert isinstance(a, Variable)
+        assert isinstance(b, Variable)
+        is_row, is_column = len(a.shape) == 1, len(b.shape) == 1
+        of_result = self.steps_of(self.result)
+        own = len(self.result.shape) - (not is_row) - (not is_column)
+        stack, rest = self.result.shape[:own], of_result[own:]
+        m, k, n = 1 if is_row else a.shape[-2], a.shape[-1], 1 if is_column else b.shape[-1]
+        of_a, of_b = self.steps_of(a), self.steps_of(b)
+        steps_of_a = (*(0,) * is_row, *of_a[len(a.shape) - 2 + is_row :])
+        steps_of_b = (*of_b[len(b.shape) - 2 + is_column :], *(0,) * is_column)
+        steps_of_result = (*(0,) * is_row, *rest, *(0,) * is_column)
+        laid = {
+            self.result: (*of_result[:own], *steps_of_result, 0),
+            a: (*_over_stack(a, of_a, stack), steps_of_a[0], 0, steps_of_a[1]),
+        }
+        second = (*_over_stack(b, of_b, stack), 0, steps_of_b[1], steps_of_b[0])
+        extra = {}
+        word = self.array(b).name
+        if b is a:  # one array, passed in two ways
+            word, extra = "other", {"other": second}
+        else:
+            laid[b] = second
+        kinds = [*["kept"] * (len(stack) + 2), "reduced"]
+        self.open_loops((*stack, m, n, k), laid, kinds=kinds, extra=extra)
+        dtype = self._total_dtype()
+        x, y = self.at(a), load(self.array(b), self.place(word))
+        by, product = "add", cast(x, dtype) * cast(y, dtype)
+        if dtype == "bool":
+            by, product = "bitwise_or", cast(x, dtype) & cast(y, dtype)
+        self._reduce_into_a_name(product, by, 0)
+
+    def write_whole_power(self) -> None:
+        """A power of whole numbers: the exponent's bits say which squares are multiplied."""
+        shape, dtype = self.result.shape, self.result.dtype
+        self.open_loops(shape, {self.result: self.steps_of(self.result)}, self._read(shape))
+        x, exponent = (
+            self._operand(o, d or o.dtype)
+            for o, d in zip(self.equation.operands, loop_dtypes(self.equation), strict=True)
+        )
+        exponent_there = name("exponent", dtype)
+        fails = If(exponent_there < 0, (Fail(NEGATIVE_POWER, equation=self.equation),))
+        bit, square = name("bit"), name("square", dtype)
+        is_set = not_equal((exponent_there >> cast(bit, dtype)) & 1, 0)
+        turn = (
+            Accumulate("result", where(is_set, square, 1), "multiply"),
+            Accumulate("square", square, "multiply"),
+        )
+        self.close_loops(
+            Let("exponent", exponent),
+            *([fails] if dtype[0] == "i" else []),
+            Begin("square", x),
+            Begin("result", constant(1, dtype)),
+            Loop("bit", constant(8 * DTYPES[dtype].itemsize - (dtype[0] == "i"), SIZE), turn),
+            self.store(self.at(self.result), name("result", dtype)),
+        )
 
     def write_indexed(self) -> None:
         """What `x[indices]` holds, or x with that changed."""
@@ -210,10 +312,26 @@ class _AloneWriter(StridedWriter):
         if is_read:
             lets.append(self.store(self.at(self.result), load(array, place)))
         else:
-            new = self._operand(value, self.result.dtype)
-            adds = primitive == "scatter_add"
-            lets.append(Store(array.name, (place,), new, adds, self.equation))
+            there_now = load(array, place)
+            lets.append(
+                Store(array.name, (place,), *self._written(value, there_now), self.equation)
+            )
         self.close_loops(*lets)
+
+    def _written(self, value: Operand, before: Term) -> tuple[Term, bool]:
+        """What is stored at an indexed place, and whether it is added to what is there."""
+        dtype = self.result.dtype
+        if self.equation.primitive == "gather_update":
+            return self._operand(value, dtype), False
+        array = value if value.kind != "python" else Variable(ValueType(value.dtype, (1,)))
+        wide = loop_dtypes_of("add", Variable(ValueType(dtype, (1,))), array)[0] or dtype
+        more = self._operand(value, wide)
+        if wide == dtype != "f16" and dtype != "bool":
+            return more, True
+        if wide == "bool":
+            return before | more, False
+        wider = _wide(wide)
+        return convert(convert(before, wider) + convert(more, wider), dtype), False
 
     def _label(self, number: int, index: Operand, length: int, lets: list[Statement]) -> Term:
         """Add the statements that find a place along an axis and check it; return the place."""
@@ -230,14 +348,20 @@ class _AloneWriter(StridedWriter):
     # Reductions.
 
     def _total_dtype(self) -> str:
-        is_sum = self.equation.primitive == "sum" and self.result.dtype == "f32"
-        return "f64" if is_sum else self.result.dtype
+        """In which dtype is added up: halves and f32 in a wider one; few integers as a size."""
+        dtype, primitive = self.result.dtype, self.equation.primitive
+        x = self.equation.operands[0]
+        if primitive not in ("sum", "matmul"):
+            return _wide(dtype)
+        if dtype in ("f16", "f32"):
+            return "f64"
+        return SIZE if primitive == "sum" and is_small_sum(x.dtype, x.type.size) else dtype
 
-    def _reduce_into_a_name(self, x: Variable, by: str, start: float) -> None:
+    def _reduce_into_a_name(self, value: Term, by: str, start: float) -> None:
         inner = [axis for axis in self.axes if axis.kind == "reduced"]
         dtype = self._total_dtype()
         total = name("total", dtype)
-        step: Statement = Accumulate("total", cast(self.at(x), dtype), by, self.equation)
+        step: Statement = Accumulate("total", cast(value, dtype), by, self.equation)
         for axis in reversed(inner):
             step = self.loop(axis, step)
         place = self.place_of(self.result, [axis for axis in self.axes if axis.kind == "kept"])
@@ -289,21 +413,42 @@ class _AloneWriter(StridedWriter):
 
     def _value(self) -> Term:
         dtypes, operands = loop_dtypes(self.equation), self.equation.operands
-        is_baked = self.equation.primitive in SHIFTS
+        if self.equation.primitive in COMPARISONS and None in dtypes:
+            return self._compared_with_python()
         terms = [
-            self._operand(operand, dtype or operand.dtype, is_baked)
+            self._operand(operand, dtype or operand.dtype)
             for operand, dtype in zip(operands, dtypes, strict=True)
         ]
-        return cast(write_term(self.equation, *terms), self.result.dtype)
+        return convert(write_term(self.equation, *terms), self.result.dtype)
 
-    def _operand(self, operand: Operand, dtype: str, is_baked: bool = False) -> Term:
+    def _compared_with_python(self) -> Term:
+        """A comparison with an int of any size: with the nearest of the other's dtype, or, where
+        that is another number, of 0 with its side.
+        """
+        operands = self.equation.operands
+        place = next(k for k, o in enumerate(operands) if is_python_int(o))
+        python, other = operands[place], operands[1 - place]
+        dtype = other.dtype if other.dtype != "bool" else "u8"
+        number = self.converted(python, dtype, "nearest")
+        side = self.converted(python, dtype, "side")
+        pair, sides = [self._operand(other, dtype), number], [constant(0, "i8"), side]
+        compared = (
+            compare(self.equation.primitive, *each[:: 1 if place else -1]) for each in (pair, sides)
+        )
+        return where(equal(side, 0), *compared)
+
+    def _operand(self, operand: Operand, dtype: str) -> Term:
         if isinstance(operand, Literal):
-            if is_baked or float(operand.value) in BAKED:
-                return constant(operand.value, dtype)
-            return self.number((operand, dtype), Number(operand.value, dtype), dtype)
+            there = Literal(number_in(operand, dtype))
+            if is_baked(self.equation, there):
+                return constant(there.value, dtype)
+            return self.number((there, dtype), Number(there.value, dtype), dtype)
         if operand.kind == "array":
-            return cast(self.at(operand), dtype)
-        return cast(self.number(operand, operand, operand.dtype), dtype)
+            return convert(self.at(operand), dtype)
+        if is_python_int(operand):
+            how = "wraps" if self.equation.primitive in MOVING else "fits"
+            return convert(self.converted(operand, _holding(dtype), how), dtype)
+        return convert(self.number(operand, operand, operand.dtype), dtype)
 
 
 def _space_of_indices(
@@ -316,8 +461,27 @@ def _space_of_indices(
     return (*others[:first], *indexed, *others[first:]), first, len(indexed)
 
 
+def _wide(dtype: str) -> str:
+    """The dtype in which a loop computes: halves are only stored."""
+    return "f32" if dtype == "f16" else dtype
+
+
+def _holding(dtype: str) -> str:
+    """The dtype in which an int is handed over that is needed in one: bools and floats convert."""
+    return dtype if dtype[0] in "iu" or dtype == SIZE else "f64"
+
+
+def _over_stack(x: Variable, steps: Steps, stack: Sequence[int]) -> Steps:
+    """The steps of a stack of matrices that is broadcast to one."""
+    lengths = x.shape[:-2]
+    own = (0 if n == 1 else step for n, step in zip(lengths, steps, strict=False))
+    return (*(0,) * (len(stack) - len(lengths)), *own)
+
+
 def _limit(start: float, dtype: str) -> float:
     """Return where a reduction begins, in its dtype: integers know no infinity."""
+    if dtype == "bool":
+        return start > 0
     if dtype[0] in "iu" and abs(start) == inf:
         info = np.iinfo(DTYPES[dtype])
         return int(info.min if start < 0 else info.max)

@@ -28,6 +28,7 @@ from miniflow.lowering.nests import (
     Statement,
     Store,
     Term,
+    cast,
     constant,
     name,
 )
@@ -159,7 +160,11 @@ def movement_kernel(
         moved = [i * name(step) for i, step in zip(counters, steps, strict=False)]
         places[side] = reduce(operator.add, [*moved, *counters[len(steps) :]])
     value, before = (Term("load", dtype, (places[x],), x) for x in ("source", "target"))
-    value = before + value if adds else value
+    if adds and dtype == "bool":
+        value = before | value
+    elif adds:
+        wide = "f32" if dtype == "f16" else dtype  # halves are computed with as f32
+        value = cast(cast(before, wide) + cast(value, wide), dtype)
     body: Statement = Store("target", (places["target"],), value)
     for axis in reversed(range(rank)):
         body = Loop(f"i{axis}", lengths[axis], (body,))

@@ -23,14 +23,21 @@ has them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable
-from miniflow.lowering.expressions import BAKED, RENAMINGS, SHIFTS, write_term
+from miniflow.lowering.expressions import (
+    RENAMINGS,
+    convert,
+    is_baked,
+    is_small_sum,
+    number_in,
+    write_term,
+)
 from miniflow.lowering.groups import AFTER, BEFORE, COLUMN, ONE, ROW, TABLE, WITHIN, EquationGroup
 from miniflow.lowering.loop_dtypes import loop_dtypes
 from miniflow.lowering.nests import (
@@ -52,20 +59,25 @@ from miniflow.lowering.nests import (
     name,
     where,
 )
-from miniflow.lowering.parameters import Argument, Parameters
+from miniflow.lowering.parameters import Argument, Converted, Parameters
 from miniflow.lowering.stages import is_over_rows, is_reduction, plan_stages
 
-OUT_OF_RANGE, NOT_FINITE = 1, 2  # with what a kernel fails where it finds an index, or the loss, so
+# With what a kernel fails where it finds an index, the loss, or an integer's exponent, so.
+OUT_OF_RANGE, NOT_FINITE, NEGATIVE_POWER = 1, 2, 3
 
 _I, _J, _ZERO = name("i"), name("j"), constant(0, SIZE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupKernel:
-    """The kernel of a group, and what its parameters are in the program it was written for."""
+    """The kernel of a group, and what its parameters are in the program it was written for.
+
+    Among these may be variables that are `converted`, and not of the program.
+    """
 
     kernel: Kernel
     arguments: Mapping[str, Argument]
+    converted: Mapping[Variable, Converted] = field(default_factory=dict)
 
 
 def write_kernel(
@@ -210,7 +222,10 @@ class _KernelWriter:
         result = reduction.result
         if self._is_in_memory(reduction):
             return self.parameters.entry(result, _ZERO, _J)
-        dtype = "f64" if (reduction.primitive, result.dtype) == ("sum", "f32") else result.dtype
+        dtype, x = result.dtype, reduction.operands[0]
+        if reduction.primitive == "sum":
+            is_small = dtype[0] != "f" and is_small_sum(x.dtype, x.type.size)
+            dtype = "f64" if dtype == "f32" else SIZE if is_small else dtype
         return name(f"{reduction.primitive}{self.number[result]}", dtype)
 
     def _begin(self, reduction: Equation) -> None:
@@ -245,26 +260,26 @@ class _KernelWriter:
         """Return what an equation is, in the column of the pass if it has columns."""
         primitive, x = equation.primitive, equation.operands[0]
         if primitive in RENAMINGS:
-            return self._operand(x, equation.result.dtype, place)
+            return self._operand(x, equation.result.dtype, place, equation)
         if primitive == "gather":  # the row of a table
             assert isinstance(x, Variable)
             return self.parameters.entry(x, self._label(equation), place.column)
         is_write = primitive in ("gather_update", "scatter_add")
         there = [equal(place.column, self._label(equation))] if is_write else []
         dtypes = loop_dtypes(equation)[:2] if is_write else loop_dtypes(equation)
-        is_baked = primitive in SHIFTS
         operands = [
-            self._operand(operand, dtype or operand.dtype, place, is_baked)
+            self._operand(operand, dtype or operand.dtype, place, equation)
             for operand, dtype in zip(equation.operands, dtypes, strict=False)
         ]
         return write_term(equation, *operands, *there)
 
-    def _operand(self, operand: Operand, dtype: str, place: _Pass, is_baked: bool = False) -> Term:
-        """Return an operand, converted to `dtype`; a literal is in the kernel if `is_baked`."""
+    def _operand(self, operand: Operand, dtype: str, place: _Pass, reader: Equation) -> Term:
+        """Return an operand, converted to `dtype`, for an equation that reads it."""
         if isinstance(operand, Literal):
-            if is_baked or float(operand.value) in BAKED:
-                return constant(operand.value, dtype)
-            return self.parameters.literal(operand, dtype)
+            operand_there = Literal(number_in(operand, dtype))
+            if is_baked(reader, operand_there):
+                return constant(operand_there.value, dtype)
+            return self.parameters.literal(operand_there, dtype)
         domain, is_ours = self.parameters.domain(operand), operand in self.definitions
         if domain not in (ONE, ROW):
             value = self._vector(operand, place)
@@ -274,7 +289,7 @@ class _KernelWriter:
             value = self.parameters.number(operand)
         else:
             value = self.parameters.entry(operand, _I, _ZERO)
-        return cast(value, dtype)
+        return convert(value, dtype)
 
     def _vector(self, variable: Variable, place: _Pass) -> Term:
         """Return an element, or column; computed, unless it is known or stored."""
@@ -311,7 +326,7 @@ class _KernelWriter:
             number = 1 + len(self.labels)
             given, label = name(f"index{number}"), name(f"label{number}")
             self.labels[index, length] = label
-            value = self._operand(index, SIZE, _Pass(0, _ZERO, {}))
+            value = self._operand(index, SIZE, _Pass(0, _ZERO, {}), equation)
             counted = where(given < 0, given + length, given)  # from the end, if it is negative
             is_outside = (label < 0) | (label >= length)
             self.block += [

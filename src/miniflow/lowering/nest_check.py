@@ -24,8 +24,8 @@ from miniflow.lowering.nests import (
     Term,
 )
 
-OF_FLOATS: Final = {"ceil", "copysign", "divide", "floor", "fma", "rint", "sqrt"}
-OF_BOTH: Final = {*INFIX, "absolute", "maximum", "minimum", "negative"} - {"divide"}
+OF_FLOATS: Final = {"ceil", "copysign", "divide", "floor", "fma", "fmod", "rint", "sqrt"}
+OF_BOTH: Final = {*INFIX, "absolute", "maximum", "minimum", "negative"} - {"divide"} | {"quotient"}
 OF_WHOLE: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"}
 OF_BOOLS: Final = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}
 ACCUMULATED: Final = ("add", "multiply", "maximum", "minimum", "bitwise_and", "bitwise_or")
@@ -126,6 +126,8 @@ def _fits(term: Term, inner: list[str], names: Mapping[str, Parameter | str]) ->
         return False
     if dtype == "bool":
         return op in OF_BOOLS
+    if dtype == "f16":
+        return False  # it is computed with as f32
     return op in (OF_FLOATS | OF_BOTH - OF_WHOLE if dtype[0] == "f" else OF_BOTH)
 
 

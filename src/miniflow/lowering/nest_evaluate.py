@@ -97,6 +97,9 @@ def evaluate_term(term: Term, names: Mapping[str, Any]) -> Any:
             return operands[0].view(dtype)
         case "fma":
             return _fma(*operands)
+        case "quotient":
+            x, y = operands
+            return (x - np.fmod(x, y)) // y
         case "call":
             return evaluate_function(str(term.what), *operands)
     return getattr(np, term.op)(*operands)

@@ -34,7 +34,7 @@ import numpy as np
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Equation
 
-LOOP_DTYPES: Final = {"size", *DTYPES} - {"f16"}  # those that a term can have
+LOOP_DTYPES: Final = {"size", *DTYPES}  # those that a term can have
 SIZE: Final = "size"  # the dtype of sizes and places, beside those of `DTYPES`: 64 bits
 
 Number: TypeAlias = "bool | int | float"
@@ -47,8 +47,8 @@ class Term:
 
     `op` is ``const`` (`what` is the number), ``name`` (`what` is it), ``load`` (`what` is the
     array, the operands are the indices), ``cast``, ``bits`` (the same bits as another dtype),
-    ``where``, ``fma``, ``call`` (`what` is a function of `functions`), or the name of a ufunc of
-    NumPy's.
+    ``where``, ``fma``, ``quotient`` (of whole numbers, without its fraction; the divisor is neither
+    0 nor -1), ``call`` (`what` is a function of `functions`), or the name of a ufunc of NumPy's.
     """
 
     op: str

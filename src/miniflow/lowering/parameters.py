@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from miniflow.ir import Literal, Variable
+from miniflow.ir import Literal, Operand, Variable
 from miniflow.lowering.groups import COLUMN, ELEMENT, ONE, ROW, TABLE, EquationGroup
 from miniflow.lowering.nests import (
     SIZE,
@@ -52,6 +52,17 @@ class Scratch(NamedTuple):
 
     dtype: str
     variable: Variable
+
+
+class Converted(NamedTuple):
+    """A Python int of any size, in a dtype of integers. `how`: it ``fits``, or it is an error; or
+    it ``wraps`` around; or what is wanted is the ``nearest`` number of the dtype; or, on which
+    ``side`` of that it lies: -1, 0 (it is that number) or 1.
+    """
+
+    operand: Operand
+    dtype: str
+    how: str
 
 
 Argument: TypeAlias = "int | Size | Number | Scratch | Variable"  # an int is a size itself

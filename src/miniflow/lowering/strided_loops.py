@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from miniflow.ir import Equation, Variable
+from miniflow.ir import Equation, Operand, ValueType, Variable
 from miniflow.lowering.kernels import GroupKernel
 from miniflow.lowering.nests import (
     SIZE,
@@ -30,7 +30,7 @@ from miniflow.lowering.nests import (
     load,
     name,
 )
-from miniflow.lowering.parameters import Argument
+from miniflow.lowering.parameters import Argument, Converted
 
 Steps = tuple[int, ...]
 
@@ -59,12 +59,13 @@ class StridedWriter:
         self._parameters: dict[str, Parameter] = {}
         self._arguments: dict[str, Argument] = {}
         self._words: dict[object, str] = {}
+        self._converted: dict[Variable, Converted] = {}
         self._count = 0  # of all axes so far
 
     def kernel(self) -> GroupKernel:
         """Return what has been written."""
         kernel = Kernel(tuple(self._parameters.values()), tuple(self.body))
-        return GroupKernel(kernel, self._arguments)
+        return GroupKernel(kernel, self._arguments, self._converted)
 
     # Loops.
 
@@ -161,6 +162,15 @@ class StridedWriter:
         word = self._word(key, "c", argument)
         self._parameters.setdefault(word, NumberParameter(word, dtype))
         return name(word, dtype)
+
+    def converted(self, operand: Operand, dtype: str, how: str) -> Term:
+        """A Python int of any size, in a dtype."""
+        key = Converted(operand, dtype, how)
+        of_this_dtype = Variable(ValueType("i8" if how == "side" else dtype, (), "scalar"))
+        term = self.number(key, of_this_dtype, of_this_dtype.dtype)
+        if self._arguments[str(term.what)] is of_this_dtype:
+            self._converted[of_this_dtype] = key
+        return term
 
     def _word(self, key: object, letter: str, argument: Argument) -> str:
         if key not in self._words:

@@ -168,7 +168,8 @@ def test_chains_of_views_and_writes_are_the_reference(dtype, seed) -> None:
     got = native.lower(program).run(arguments)
     for mine, theirs in zip(got, evaluate(program, arguments), strict=True):
         # Sums may be taken in another order.
-        assert np.allclose(mine, theirs, rtol=1e-6, atol=1e-6), f"seed {seed}"
+        accuracy = 4e-3 if dtype == "f16" else 1e-6
+        assert np.allclose(mine, theirs, rtol=accuracy, atol=accuracy), f"seed {seed}"
 
 
 def test_part_that_is_a_view_of_what_it_is_written_to_is_read_before() -> None:

@@ -80,13 +80,16 @@ def test_bits_are_mixed_in_one_loop(dtype):
     assert_agrees(lower, program, [samples])
 
 
-def test_shifts_by_what_is_no_number_of_bits_are_numpys():
-    for amount in (-1, 32, 99):
-        b = Builder()
-        x = b.input(type_of(INTEGERS[0]))
-        program = b.program([b.add(f"{way}_shift", (x, amount)) for way in ("left", "right")])
-        assert not any(map(can_fuse, program.equations))
-        assert_agrees(lower, program, [INTEGERS[0]])
+@pytest.mark.parametrize("dtype", [name for name in sorted(DTYPES) if name[0] in "iu"])
+def test_shifts_by_what_is_no_number_of_bits_are_numpys(dtype):
+    info, b = np.iinfo(DTYPES[dtype]), Builder()
+    samples = np.array([info.min, info.max, 0, 1, 100], DTYPES[dtype])
+    by = np.array([info.bits, 0, info.bits - 1, 3, info.max], DTYPES[dtype])
+    x, y = b.input(type_of(samples)), b.input(type_of(by))
+    amounts = [y, info.bits, 99, *([-1] if dtype[0] == "i" else [])]
+    program = b.program([b.add(f"{w}_shift", (x, a)) for w in ("left", "right") for a in amounts])
+    assert all(map(can_fuse, program.equations))
+    assert_agrees(lower, program, [samples, by])
 
 
 def test_square_is_a_product():

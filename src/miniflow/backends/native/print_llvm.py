@@ -22,6 +22,7 @@ from miniflow.backends.native.llvm import (
     number_text,
 )
 from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nests import (
     SIZE,
     Accumulate,
@@ -44,7 +45,9 @@ _OPERATIONS: Final = {  # of floats, of signed and of unsigned integers
     "add": ("fadd", "add", "add"),
     "subtract": ("fsub", "sub", "sub"),
     "multiply": ("fmul", "mul", "mul"),
-    "divide": ("fdiv", "sdiv", "udiv"),
+    "divide": ("fdiv", "", ""),
+    "fmod": ("frem", "", ""),
+    "quotient": ("", "sdiv", "udiv"),
     "left_shift": ("", "shl", "shl"),
     "right_shift": ("", "ashr", "lshr"),
     "bitwise_and": ("", "and", "and"),
@@ -72,7 +75,7 @@ _INTRINSICS: Final = {  # LLVM's own functions of floats
 
 def print_kernel(kernel: Kernel) -> str:
     """Return LLVM's text of a kernel, as a function called `run`, with all that it calls."""
-    body = _FunctionPrinter()
+    kernel, body = without_halves(kernel), _FunctionPrinter()
     parameters, fetched = _parameters(kernel, body)
     body.statements(kernel.body)
     body.line("ret i64 0")

@@ -1,103 +1,37 @@
-"""exp, log, tanh and their kin, as terms.
+"""exp, log, tanh and hypot.
 
-A loop that calls the C library's `expf` calls it once for each element. These functions are made of
-additions, multiplications and choices alone, so that a compiler computes eight f32 or four f64 at a
-time, and they give the same bits wherever they are printed, but for `fma`, which not every machine
-rounds once. They are correct to 1 or 2 units in the last place over the whole range, and give what
-NumPy gives for NaN, infinities, zeros, subnormal numbers, and where they overflow or underflow.
+They are correct to 1 or 2 units in the last place over the whole range.
 
 The method is the usual one (Muller et al., "Handbook of Floating-Point Arithmetic", 2nd ed., 2018,
 chapter 10). The argument is reduced by a multiple of ln 2, which is subtracted in two parts, the
 first of them so short that its product is exact. What is left, between -ln(2)/2 and ln(2)/2, goes
 into a polynomial, fitted for the smallest largest error. The multiple goes into the exponent.
-
-Each definition is run once, with terms, and what it did is kept in `FUNCTIONS`: statements for
-what is read more than once, and the result.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from math import inf, nan
-from typing import Final
 
+from miniflow.lowering.functions.definition import (
+    as_f32,
+    as_f64,
+    as_i32,
+    as_i64,
+    f32,
+    f64,
+    function,
+    i32,
+    i64,
+)
 from miniflow.lowering.nests import (
-    Let,
     Term,
     absolute,
-    bits,
-    cast,
     copysign,
     equal,
     fma,
-    name,
     sqrt,
     where,
 )
-
-as_f32, as_f64 = partial(bits, dtype="f32"), partial(bits, dtype="f64")
-as_i32, as_i64 = partial(bits, dtype="i32"), partial(bits, dtype="i64")
-f32, f64 = partial(cast, dtype="f32"), partial(cast, dtype="f64")
-i32, i64 = partial(cast, dtype="i32"), partial(cast, dtype="i64")
-
-
-@dataclass(frozen=True, slots=True)
-class LoopFunction:
-    """A function of numbers: its parameters (names), statements, and the result."""
-
-    name: str
-    dtype: str
-    parameters: tuple[str, ...]
-    body: tuple[Let, ...]
-    result: Term
-
-    def statements(self) -> Iterator[Let]:
-        """The statements, the result being the last one's value."""
-        yield from self.body
-        yield Let("result", self.result)
-
-
-FUNCTIONS: Final[dict[str, LoopFunction]] = {}
-"""By name, ``exp_f32`` for example; all parameters and the result have the dtype in the name."""
-
-
-def function(definition: Callable[..., Term]) -> Callable[..., Term]:
-    """Keep what a definition does in `FUNCTIONS`, and return what calls it from others."""
-    called, dtype = definition.__name__, definition.__name__.rpartition("_")[2]
-    parameters = tuple(inspect.signature(definition).parameters)
-    result = definition(*(name(word, dtype) for word in parameters))
-    body, result = _with_names(result)
-    FUNCTIONS[called] = LoopFunction(called, dtype, parameters, body, result)
-    return lambda *operands: Term("call", dtype, operands, called)
-
-
-def _with_names(result: Term) -> tuple[tuple[Let, ...], Term]:
-    """Give what is read more than once a name: a statement each, in the order of evaluation."""
-    readers: dict[int, int] = {}
-    order: list[Term] = []  # operands come first
-
-    def visit(term: Term) -> None:
-        readers[id(term)] = readers.get(id(term), 0) + 1
-        if readers[id(term)] == 1:
-            for operand in term.operands:
-                visit(operand)
-            order.append(term)
-
-    visit(result)
-    body: list[Let] = []
-    texts: dict[int, Term] = {}
-    for term in order:
-        operands = tuple(texts[id(operand)] for operand in term.operands)
-        written = Term(term.op, term.dtype, operands, term.what)
-        if readers[id(term)] > 1 and term.operands:
-            body.append(Let(f"v{len(body) + 1}", written))
-            written = name(body[-1].name, term.dtype)
-        texts[id(term)] = written
-    return tuple(body), texts[id(result)]
-
 
 # Reduced exponentials: e^r - 1 for small r, without its leading cancellation.
 
@@ -112,9 +46,8 @@ def series_f32(r: Term) -> Term:
     return fma(p, r * r, r)
 
 
-@function
-def series_f64(r: Term) -> Term:
-    """e^r - 1 for |r| <= ln(2)/2."""
+def square_terms_f64(r: Term) -> Term:
+    """(e^r - 1 - r) / r² for |r| <= ln(2)/2."""
     p = fma(r, 2.4897049345788443e-08, 2.762895765866188e-07)
     p = fma(p, r, 2.7557920611691985e-06)
     p = fma(p, r, 2.4801496903942796e-05)
@@ -123,8 +56,13 @@ def series_f64(r: Term) -> Term:
     p = fma(p, r, 0.008333333333675157)
     p = fma(p, r, 0.04166666666654443)
     p = fma(p, r, 0.1666666666666613)
-    p = fma(p, r, 0.5000000000000009)
-    return fma(p, r * r, r)
+    return fma(p, r, 0.5000000000000009)
+
+
+@function
+def series_f64(r: Term) -> Term:
+    """e^r - 1 for |r| <= ln(2)/2."""
+    return fma(square_terms_f64(r), r * r, r)
 
 
 # e^x = 2^n e^r. Adding 1.5 * 2^23 (or 2^52) rounds to a whole number n, and leaves it in the last

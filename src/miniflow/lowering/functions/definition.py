@@ -1,0 +1,93 @@
+"""How functions of numbers are defined: once, with terms.
+
+A definition is run once, with names for its operands. What it did is kept in `FUNCTIONS`:
+statements for what is read more than once, and the result.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from miniflow.lowering.nests import Let, Term, bits, cast, name
+
+as_f32, as_f64 = partial(bits, dtype="f32"), partial(bits, dtype="f64")
+as_i32, as_i64 = partial(bits, dtype="i32"), partial(bits, dtype="i64")
+f32, f64 = partial(cast, dtype="f32"), partial(cast, dtype="f64")
+i32, i64 = partial(cast, dtype="i32"), partial(cast, dtype="i64")
+u32, u64 = partial(cast, dtype="u32"), partial(cast, dtype="u64")
+as_u32, as_u64 = partial(bits, dtype="u32"), partial(bits, dtype="u64")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFunction:
+    """A function of numbers: its parameters (names), statements, and the result."""
+
+    name: str
+    dtype: str
+    parameters: tuple[str, ...]
+    body: tuple[Let, ...]
+    result: Term
+
+    def statements(self) -> Iterator[Let]:
+        """The statements, the result being the last one's value."""
+        yield from self.body
+        yield Let("result", self.result)
+
+
+FUNCTIONS: Final[dict[str, LoopFunction]] = {}
+"""By name, ``exp_f32`` for example; all parameters and the result have the dtype in the name."""
+
+
+def function(definition: Callable[..., Term]) -> Callable[..., Term]:
+    """Keep what a definition does in `FUNCTIONS`, and return what calls it from others."""
+    return define(definition.__name__, definition)
+
+
+def for_each(called: str, *dtypes: str) -> Callable[[Callable[..., Term]], Callable[..., Term]]:
+    """Keep a definition for several dtypes, each under a name with the dtype behind it."""
+
+    def keep(definition: Callable[..., Term]) -> Callable[..., Term]:
+        for dtype in dtypes:
+            define(f"{called}_{dtype}", definition)
+        return definition
+
+    return keep
+
+
+def define(called: str, definition: Callable[..., Term]) -> Callable[..., Term]:
+    """Keep a definition under a name that ends with the dtype."""
+    dtype = called.rpartition("_")[2]
+    parameters = tuple(inspect.signature(definition).parameters)
+    result = definition(*(name(word, dtype) for word in parameters))
+    body, result = _with_names(result)
+    FUNCTIONS[called] = LoopFunction(called, dtype, parameters, body, result)
+    return lambda *operands: Term("call", dtype, operands, called)
+
+
+def _with_names(result: Term) -> tuple[tuple[Let, ...], Term]:
+    """Give what is read more than once a name: a statement each, in the order of evaluation."""
+    readers: dict[int, int] = {}
+    order: list[Term] = []  # operands come first
+
+    def visit(term: Term) -> None:
+        readers[id(term)] = readers.get(id(term), 0) + 1
+        if readers[id(term)] == 1:
+            for operand in term.operands:
+                visit(operand)
+            order.append(term)
+
+    visit(result)
+    body: list[Let] = []
+    texts: dict[int, Term] = {}
+    for term in order:
+        operands = tuple(texts[id(operand)] for operand in term.operands)
+        written = Term(term.op, term.dtype, operands, term.what)
+        if readers[id(term)] > 1 and term.operands:
+            body.append(Let(f"v{len(body) + 1}", written))
+            written = name(body[-1].name, term.dtype)
+        texts[id(term)] = written
+    return tuple(body), texts[id(result)]
