@@ -20,7 +20,6 @@ The interface: Blackford et al., "An Updated Set of Basic Linear Algebra Subprog
 ACM Transactions on Mathematical Software 28(2), 2002, and the C interface (CBLAS) in its appendix.
 """
 
-import ctypes
 import functools
 import importlib
 import os
@@ -34,6 +33,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miniflow.errors import MiniflowError
+
+try:
+    import ctypes
+except ImportError:
+    from miniflow.backends import no_ctypes as ctypes  # type: ignore[no-redef]
 
 Array = NDArray[Any]
 Scalar = ctypes.c_float | ctypes.c_double
@@ -50,7 +54,8 @@ ROUTINES = ("sgemm", "dgemm", "sgemv", "dgemv")
 # The names in OpenBLAS carry a prefix and a suffix that depend on who built it.
 PREFIXES, SUFFIXES = ("scipy_", ""), ("64_", "_64", "")
 
-IS_CPYTHON, SIZE_OF_HEADER = sys.implementation.name == "cpython", object.__basicsize__
+IS_CPYTHON = sys.implementation.name == "cpython" and hasattr(ctypes.c_void_p, "from_address")
+SIZE_OF_HEADER = object.__basicsize__
 
 # Values of CBLAS's enumerations.
 BY_ROWS, BY_COLUMNS = 101, 102

@@ -10,6 +10,7 @@ report has, and what has not the form of one, or is about other parts or points,
 """
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -28,9 +29,11 @@ import miniflow
 from miniflow.lab.checking import Exercise
 from miniflow.lab.exercises import CHAPTERS, LabError, exercise
 from miniflow.lab.findings import Report
+from miniflow.lab.inside import check_with_needs
 from miniflow.lab.lines import line_of
 from miniflow.lab.results import CodeLine, Finding, PartResult, part_from_json
 
+WITHOUT_PROCESSES = ("emscripten", "wasi")  # Python in a browser
 KEPT = 4_000  # characters of what the learner's code prints
 MOST = 1_000_000  # bytes that it may print
 MOST_NEWS = 4_000_000  # bytes of results that are read
@@ -68,6 +71,8 @@ def run_check(
     """
     wanted = exercise(name)
     seed = choose_seed(seed)
+    if sys.platform in WITHOUT_PROCESSES:
+        return check_here(wanted, folder, seed)
     seconds = wanted.seconds if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="miniflow-lab-", ignore_cleanup_errors=True) as place:
         results, trace = Path(place, "results"), Path(place, "trace")
@@ -97,6 +102,21 @@ def run_check(
     reason = output.ended or ("timeout" if trail.startswith("Timeout") else "")
     trouble = finding_of_stop(reason, process.returncode, seconds, line_in(trail, folder))
     return unfinished_report(wanted, folder, seed, done, trouble, printed)
+
+
+def check_here(wanted: Exercise, folder: Path, seed: int) -> Report:
+    """The same check in this very process, where there are no others: what the learner's code
+    prints is kept, and a loop without end is not stopped.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        report = check_with_needs(wanted, folder, seed)
+    return replace(report, printed=shown_text(printed.getvalue()))
+
+
+def shown_text(printed: str) -> str:
+    """The beginning of what was printed, as text that a terminal can be given."""
+    text = CONTROL.sub("", printed.replace("\r\n", "\n"))
+    return text if len(text) <= KEPT else text[:KEPT] + "\n..."
 
 
 def choose_seed(seed: int | None) -> int:
@@ -155,8 +175,7 @@ class PrintedOutput:
     def text(self) -> str:
         """The beginning of it, as text that a terminal can be given."""
         self._reader.join(2)  # a process that the learner's code started may still hold the pipe
-        text = CONTROL.sub("", self._kept.decode("utf-8", "replace").replace("\r\n", "\n"))
-        return text if len(text) <= KEPT else text[:KEPT] + "\n..."
+        return shown_text(self._kept.decode("utf-8", "replace"))
 
 
 def read_news(told: bytes, wanted: Exercise) -> tuple[Report | None, list[PartResult]]:
