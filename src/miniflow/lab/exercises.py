@@ -37,6 +37,7 @@ SOURCES = {  # name of the exercise → source of its chapter, in their order
     "engine": "engine",
     "linear": "linear",
     "sigmoid": "sigmoid",
+    "gradcheck": "gradcheck",
     "cross_entropy": "cross_entropy",
     "sgd": "sgd",
     "digits": "digits",

@@ -25,7 +25,7 @@ from miniflow.lab.comparing import agree, numbers_in
 exercise = Exercise(
     "cross_entropy",
     title="CrossEntropyWithSoftmax: the loss",
-    chapter=7,
+    chapter=8,
     file="cross_entropy.py",
     hints=(
         "Softmax: np.exp, and each row divided by its own sum (axis=-1, keepdims=True). The loss "

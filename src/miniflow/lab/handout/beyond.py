@@ -1,4 +1,4 @@
-# ## Exercise 10: a node of your own, as an `Op`
+# ## Exercise 11: a node of your own, as an `Op`
 #
 # ### Questions and answers
 #

@@ -1,4 +1,4 @@
-# ## Exercise 7: softmax, cross-entropy, and their gradient
+# ## Exercise 8: softmax, cross-entropy, and their gradient
 #
 # ### Questions and answers
 #
