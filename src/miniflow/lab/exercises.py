@@ -40,6 +40,7 @@ SOURCES = {  # name of the exercise → source of its chapter, in their order
     "gradcheck": "gradcheck",
     "cross_entropy": "cross_entropy",
     "sgd": "sgd",
+    "momentum": "momentum",
     "digits": "digits",
     "beyond": "beyond",
 }

@@ -21,7 +21,7 @@ from miniflow.lab.checks.recognising import is_nothing, numbers_that
 exercise = Exercise(
     "digits",
     title="Handwritten digits, read by your own nodes",
-    chapter=10,
+    chapter=11,
     file="digits.py",
     needs=("linear", "sigmoid", "cross_entropy", "sgd"),
     seconds=120.0,

@@ -1,4 +1,4 @@
-# ## Exercise 11: a node of your own, as an `Op`
+# ## Exercise 12: a node of your own, as an `Op`
 #
 # ### Questions and answers
 #

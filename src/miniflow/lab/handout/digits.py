@@ -1,4 +1,4 @@
-# ## Exercise 10: a network that reads digits
+# ## Exercise 11: a network that reads digits
 #
 # ### Questions and answers
 #
