@@ -16,7 +16,7 @@ from miniflow.errors import printable
 from miniflow.pictures.layout.crossings import count_crossings, order_layers
 from miniflow.pictures.layout.layered import spread
 from miniflow.pictures.metrics import shorten, text_width
-from miniflow.pictures.repeats import Repeat, find_repeats
+from miniflow.pictures.repeats import RepeatedRun, find_repeats
 from miniflow.pictures.thumbnail import COLUMNS, ROWS, heat_map
 from miniflow.pictures.tracks import Move, assign_tracks
 from miniflow.pictures.values import number, numbers, seen
@@ -96,14 +96,14 @@ def test_lines_that_share_a_row_do_not_meet_in_it() -> None:
 @pytest.mark.parametrize(
     ("kinds", "expected"),
     [
-        ("xabcabcabcy", [Repeat(1, 3, 3)]),
-        ("aaaaab", [Repeat(0, 1, 5)]),
-        ("abababxcdcdcd", [Repeat(0, 2, 3), Repeat(7, 2, 3)]),
+        ("xabcabcabcy", [RepeatedRun(1, 3, 3)]),
+        ("aaaaab", [RepeatedRun(0, 1, 5)]),
+        ("abababxcdcdcd", [RepeatedRun(0, 2, 3), RepeatedRun(7, 2, 3)]),
         ("abcabc", []),
         ("", []),
     ],
 )
-def test_repeated_blocks_are_found(kinds: str, expected: list[Repeat]) -> None:
+def test_repeated_blocks_are_found(kinds: str, expected: list[RepeatedRun]) -> None:
     assert find_repeats(kinds) == expected
 
 

@@ -113,23 +113,23 @@ def profile_program(
     keys = [part.equations or part.text for part in timed.parts]
     run = on_one_thread_if_small(program, lambda arguments: timed.run(arguments, tick))
     best: dict[Any, float] = dict.fromkeys(keys, np.inf)
-    ends = [0.0] * len(keys)
-    clock = time.perf_counter
+    spent: dict[Any, float] = {}
+    clock, last = time.perf_counter, [0.0]
 
     def tick(number: int) -> None:
-        ends[number] = clock()
+        """A part has run, perhaps not for the first time: there are loops."""
+        now = clock()
+        spent[keys[number]] += now - last[0]
+        last[0] = now
 
     for _ in range(runs):
         for array, before, is_own in zip(given, arguments, own, strict=True):
             if is_own:
                 np.copyto(array, before)
-        last = clock()
+        spent |= dict.fromkeys(keys, 0.0)
+        last[0] = clock()
         with np.errstate(all="ignore"):
             run(given)
-        spent: dict[Any, float] = dict.fromkeys(keys, 0.0)  # a part may be run for each tile
-        for key, end in zip(keys, ends, strict=True):
-            spent[key] += end - last
-            last = end
         best = {key: min(seconds, spent[key]) for key, seconds in best.items()}
     first: dict[Any, TimedPart] = {}
     for key, part in zip(keys, timed.parts, strict=True):

@@ -7,10 +7,11 @@ computed elsewhere, and copied at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Container, Mapping, Set
 from typing import Final
 
-from miniflow.ir import Variable, count_uses
+from miniflow.ir import Equation, Variable, count_uses
+from miniflow.ir.loop import body_of
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
     AFTER,
@@ -49,8 +50,14 @@ def find_homes(
 def may_raise(group: EquationGroup) -> bool:
     """Whether running a group may fail: an index out of range, an integer's negative power."""
     if group.kind == CALL:
-        return group.equations[0].primitive in (*_INDEXING, "power")
-    return group.kind == LOOP and any(e.primitive in _INDEXING for e in group.equations)
+        return _may_raise(group.equations[0], (*_INDEXING, "power"))
+    return group.kind == LOOP and any(_may_raise(e, _INDEXING) for e in group.equations)
+
+
+def _may_raise(equation: Equation, raising: Container[str]) -> bool:
+    body = body_of(equation)
+    inner = body.equations if body else ()
+    return equation.primitive in raising or any(_may_raise(e, (*_INDEXING, "power")) for e in inner)
 
 
 class _Homes:
@@ -113,6 +120,8 @@ class _Homes:
             if made < 0 or self.groups[made].kind not in (LOOP, PRODUCT, CALL) or x in outputs:
                 continue
             assert isinstance(x, Variable)
+            if self.groups[made].equations[0].primitive == "scan":
+                continue  # its history has one more row
             is_apart = not isinstance(value, Variable) or self._root(value) is not x
             if is_apart and x.kind == "array" and max(self.read_at[x]) == position:
                 self.found[x] = equation.result
@@ -128,6 +137,8 @@ class _Homes:
         if any(position > first for position in self.read_at.get(old, [])):
             return False
         group, place = self.groups[first], self.groups[first].places.get(new)
+        if group.kind == CALL and group.equations[0].primitive == "scan":
+            return False  # its history has one more row
         if group.kind == CALL:
             return self.last_raising <= first and not self._reads_while_moving(group, old)
         is_column = place is not None and place == (COLUMN, AFTER)

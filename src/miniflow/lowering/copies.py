@@ -17,6 +17,7 @@ from functools import cache, reduce
 from math import prod
 from typing import Final, NamedTuple
 
+from miniflow.lowering.loop_program import BufferView, Copy, Nest
 from miniflow.lowering.nests import (
     LOOP_DTYPES,
     SIZE,
@@ -58,11 +59,11 @@ class Movement(NamedTuple):
         return self[:3] == other[:3] and _apart(other, self) == distance
 
 
-def plan_movement(target: Region, source: Region) -> Movement | None:
+def plan_movement(target: Region | BufferView, source: Region | BufferView) -> Movement | None:
     """Return the loops that bring `source` to `target`, of the same shape; None if there are too
     many, or no loop knows their dtype.
     """
-    if target.base.dtype not in LOOP_DTYPES or source.base.dtype != target.base.dtype:
+    if target.dtype not in LOOP_DTYPES or source.dtype != target.dtype:
         return None
     axes: list[tuple[int, int, int]] = []
     for length, to, of in zip(target.shape, target.strides, source.strides, strict=True):
@@ -171,12 +172,31 @@ def movement_kernel(
     return Kernel(tuple(parameters), (body,))
 
 
-def movement_arguments(movement: Movement, target: int, source: int, itemsize: int) -> list[int]:
-    """Return the arguments of the kernel; both sides are given by their place in memory's table."""
-    inner = -1 if movement.is_in_one_piece else len(movement.lengths)
-    to, of = (itemsize * offset for offset in movement.offsets)
-    return [
-        *movement.lengths[: len(movement.lengths) - len(fixed_lengths(movement))],
-        *(target, to, *movement.target[:inner]),
-        *(source, of, *movement.source[:inner]),
-    ]
+def copy_nest(copy: Copy) -> Nest | None:
+    """The nest that does what a copy says; None if it has too many loops, or a dtype of NumPy's.
+
+    >>> from miniflow.lowering.loop_program import BufferView
+    >>> from miniflow.lowering.nest_text import nest_text
+    >>> x = BufferView("x", "f32", 0, (3, 4), (4, 1))
+    >>> turned = BufferView("y", "f32", 0, (3, 4), (1, 3))
+    >>> for line in nest_text(copy_nest(Copy(x, turned)).kernel).splitlines()[1:]:
+    ...     print(line)
+        for i0 in range(n0):
+            for i1 in range(4):
+                target[i0 * target0 + i1 * target1] = source[i0 * source0 + i1 * source1]
+    """
+    movement = plan_movement(copy.target, copy.source)
+    if movement is None:
+        return None
+    rank, fixed = len(movement.lengths), fixed_lengths(movement)
+    in_one_piece = movement.is_in_one_piece
+    kernel = movement_kernel(copy.target.dtype, rank, fixed, in_one_piece, copy.adds)
+    inner = -1 if in_one_piece else rank
+    arguments: tuple[int | BufferView, ...] = (
+        *movement.lengths[: rank - len(fixed)],
+        copy.target,
+        *movement.target[:inner],
+        copy.source,
+        *movement.source[:inner],
+    )
+    return Nest(kernel, arguments, copy.equations)

@@ -29,8 +29,28 @@ class _FailedError(Exception):
     """A kernel has ended with a status."""
 
 
+class MemoryFrom:
+    """Memory in which an index counts from `start`, backwards if it is negative."""
+
+    def __init__(self, memory: Array, start: int) -> None:
+        self.memory, self.start = memory, start
+
+    def __getitem__(self, place: tuple[int]) -> Any:
+        return self.memory[self._at(place)]
+
+    def __setitem__(self, place: tuple[int], number: Any) -> None:
+        self.memory[self._at(place)] = number
+
+    def _at(self, place: tuple[int]) -> int:
+        at = self.start + place[0]
+        if at < 0:
+            raise IndexError(f"{at} is before the beginning")
+        return at
+
+
 def evaluate_kernel(kernel: Kernel, *arguments: Any) -> int:
-    """Run a kernel on NumPy arrays, numbers and sizes, and return its status.
+    """Run a kernel on NumPy arrays, or `MemoryFrom` somewhere in one, numbers and sizes; return its
+    status.
 
     >>> from miniflow.lowering.nests import SizeParameter, load, name
     >>> n, j = name("n"), name("j")
@@ -44,11 +64,13 @@ def evaluate_kernel(kernel: Kernel, *arguments: Any) -> int:
     for parameter, argument in zip(kernel.parameters, arguments, strict=True):
         names[parameter.name] = argument
     for parameter in kernel.parameters:
-        if isinstance(parameter, ArrayParameter):
-            memory = names[parameter.name].reshape(-1)
+        given = names[parameter.name]
+        if isinstance(parameter, ArrayParameter) and parameter.shape:
+            memory = given.memory[given.start :] if isinstance(given, MemoryFrom) else given
             shape = [int(evaluate_term(size, names)) for size in parameter.shape]
-            is_shaped = bool(parameter.shape)
-            names[parameter.name] = memory[: np.prod(shape)].reshape(shape) if is_shaped else memory
+            names[parameter.name] = memory.reshape(-1)[: np.prod(shape)].reshape(shape)
+        elif isinstance(parameter, ArrayParameter) and not isinstance(given, MemoryFrom):
+            names[parameter.name] = MemoryFrom(given.reshape(-1), 0)
     try:
         with np.errstate(all="ignore"):
             _run(kernel.body, names)

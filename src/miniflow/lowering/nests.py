@@ -375,3 +375,19 @@ def functions_called(kernel_or_function: Any) -> dict[str, None]:
             found[str(term.what)] = None
         waiting += reversed(term.operands)
     return found
+
+
+def written_arrays(kernel: Kernel) -> dict[str, bool]:
+    """The arrays that a kernel stores to, and whether it reads one before it has."""
+    read: set[str] = set()
+    written: dict[str, bool] = {}
+    for statement in kernel.statements():
+        waiting = list(terms_of(statement))
+        while waiting:
+            term = waiting.pop()
+            if term.op == "load":
+                read.add(str(term.what))
+            waiting += term.operands
+        if isinstance(statement, Store):
+            written.setdefault(statement.array, statement.adds or statement.array in read)
+    return written

@@ -113,6 +113,8 @@ def _find_returned(
         if output.replaces is None and isinstance(value, Variable) and value.kind == "array":
             group = made_by.get(value)
             is_computed = group is not None and group.kind in (LOOP, PRODUCT, CALL)
+            if group is not None and group.equations[0].primitive == "scan":
+                continue  # its history has one more row
             if is_computed and value not in homes:
                 found.add(value)
     return frozenset(found)

@@ -11,7 +11,8 @@ from miniflow.lowering.views import Region
 
 @dataclass(frozen=True)
 class Tile:
-    """The items from `first` to `first + count`, of `items`.
+    """The items from `first` to `first + count`, of `items`; with an `index`, the first of so many
+    tiles.
 
     `cut` has the memory that is laid out by items, `local` what of it has room for one tile.
     """
@@ -21,6 +22,13 @@ class Tile:
     items: int
     cut: frozenset[Variable]
     local: frozenset[Variable]
+    index: str | None = None
+
+    def moves(self, root: Variable) -> tuple[tuple[str, int], ...]:
+        """How far apart the tiles are in the memory of a value."""
+        if self.index is None or root not in self.cut or root in self.local:
+            return ()
+        return ((self.index, self.count * (root.type.size // self.items)),)
 
     def part(self, layout: Region, root: Variable) -> Region:
         """The tile's part of a value that lies in the memory of `root`."""

@@ -11,7 +11,6 @@ from itertools import pairwise
 from math import prod
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Equation, Literal, Variable
 
 Shape: TypeAlias = "tuple[int, ...]"
@@ -30,9 +29,9 @@ class StridedView(NamedTuple, Generic[Base]):
     strides: Shape
 
     @property
-    def nbytes_before(self) -> int:
-        """The offset in bytes."""
-        return self.offset * DTYPES[self.base.dtype].itemsize
+    def dtype(self) -> str:
+        """The dtype of the elements."""
+        return self.base.dtype
 
     @property
     def is_whole(self) -> bool:

@@ -19,7 +19,7 @@ from miniflow.pictures.figure import Frame
 from miniflow.pictures.layout.layering import Edge, assign_layers, neighbours
 from miniflow.pictures.naming import Path, group_paths
 from miniflow.pictures.reading import Reading, class_of
-from miniflow.pictures.repeats import Repeat, find_repeats
+from miniflow.pictures.repeats import RepeatedRun, find_repeats
 
 Groups = Literal["auto", "open", "closed", "none"]
 
@@ -200,7 +200,9 @@ def repeated_blocks(reading: Reading) -> BlockGroups:
     return BlockGroups(found, titles)
 
 
-def _titles(grouping: Grouping, cards: list[Hashable], repeat: Repeat, whole: bool) -> list[str]:
+def _titles(
+    grouping: Grouping, cards: list[Hashable], repeat: RepeatedRun, whole: bool
+) -> list[str]:
     """What the copies of a repeated block are called; if drawn as a `whole`, all the same."""
     if not whole:
         return [f"block {copy + 1} of {repeat.copies}" for copy in range(repeat.copies)]

@@ -17,7 +17,7 @@ _LEAST_COPIES = 3
 _LONGEST_BLOCK = 400  # operations
 
 
-class Repeat(NamedTuple):
+class RepeatedRun(NamedTuple):
     """`copies` blocks of `length` operations each, the first of them at `start`."""
 
     start: int
@@ -25,15 +25,15 @@ class Repeat(NamedTuple):
     copies: int
 
 
-def find_repeats(kinds: Sequence[Hashable]) -> list[Repeat]:
+def find_repeats(kinds: Sequence[Hashable]) -> list[RepeatedRun]:
     """The runs of repeated blocks in a sequence, in order; none overlaps another.
 
     >>> find_repeats(["a", "b", "c", "b", "c", "b", "c", "d"])
-    [Repeat(start=1, length=2, copies=3)]
+    [RepeatedRun(start=1, length=2, copies=3)]
     """
     number = {kind: index for index, kind in enumerate(dict.fromkeys(kinds))}
     sequence = np.array([number[kind] for kind in kinds], dtype=np.int64)
-    found: list[Repeat] = []
+    found: list[RepeatedRun] = []
     parts = [(0, len(sequence))]
     while parts:
         start, end = parts.pop()
@@ -46,9 +46,9 @@ def find_repeats(kinds: Sequence[Hashable]) -> list[Repeat]:
     return sorted(found)
 
 
-def _longest_run(sequence: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Repeat | None:
+def _longest_run(sequence: np.ndarray[tuple[int], np.dtype[np.int64]]) -> RepeatedRun | None:
     """The run that covers most of the sequence; of equal ones that of the shortest block."""
-    best: Repeat | None = None
+    best: RepeatedRun | None = None
     for length in range(1, min(_LONGEST_BLOCK, len(sequence) // _LEAST_COPIES) + 1):
         equal = np.concatenate(([False], sequence[length:] == sequence[:-length], [False]))
         edges = np.flatnonzero(equal[1:] != equal[:-1])
@@ -59,5 +59,5 @@ def _longest_run(sequence: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Repeat
         copies = (int(ends[longest] - starts[longest]) + length) // length
         covered = 0 if best is None else best.length * best.copies
         if copies >= _LEAST_COPIES and copies * length > covered:
-            best = Repeat(int(starts[longest]), length, copies)
+            best = RepeatedRun(int(starts[longest]), length, copies)
     return best

@@ -3,9 +3,9 @@
 import pytest
 
 from miniflow.backends.native import machine
-from miniflow.backends.native.step import StepBuilder
+from miniflow.backends.native.run import ProgramRunner
+from miniflow.lowering.loop_check import check_loop_program
 from miniflow.lowering.nest_check import check_kernel
-from miniflow.lowering.nest_places import check_places
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +21,14 @@ def every_kernel_is_checked(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def no_kernel_leaves_its_arrays(monkeypatch):
-    """With the sizes and the memory that it is handed, by the rules of `nest_places`."""
-    finish = StepBuilder.finish
+def every_loop_program_is_checked(monkeypatch):
+    """What is run in these tests is a loop program by the rules of `loop_check`: no kernel leaves
+    its arrays, and nobody's memory is somebody else's at the same time.
+    """
+    run = ProgramRunner.__init__
 
-    def check_after(self, memory):
-        finished = finish(self, memory)
-        for kernel, sizes, rooms in self.nests(memory):
-            check_places(kernel, sizes, rooms)
-        return finished
+    def check_first(self, program, *others, **options):
+        check_loop_program(program)
+        run(self, program, *others, **options)
 
-    monkeypatch.setattr(StepBuilder, "finish", check_after)
+    monkeypatch.setattr(ProgramRunner, "__init__", check_first)

@@ -2,14 +2,14 @@
 
 It needs the package llvmlite (the extra ``native``). A program goes this way:
 
-- `miniflow.lowering` sorts the equations into groups and makes a nest of loops of each, a kernel;
-- `print_llvm` prints it in LLVM's language, of which `machine` makes machine code. Kernels are
+- `miniflow.lowering` makes a loop program of it: memory, and steps that are nests of loops,
+  products, copies and loops of steps;
+- `print_llvm` prints a nest in LLVM's language, of which `machine` makes machine code. Kernels are
   generic in shape, and shared: by the layers of a network, by programs, and by processes, through
   a cache on disk (`cache`);
-- `lowering` lists the compiled steps: kernels, matrix products (`products/`), copies of what does
-  not lie in one piece (`movements`), in memory whose places were decided before (`lowering.plan`).
-  Convolutions go through the batch tile by tile (`tiling`). A loop in machine code runs these steps
-  one after the other (`step`). What none of them does is a call of NumPy in between.
+- `compiled` and `products` make compiled steps, `table` lays them out with what they are handed,
+  and a loop in machine code runs them one after the other, turn after turn. What is left is NumPy's
+  (`run`); Python's is the frame around all (`frame`).
 
 So a training step is one call into compiled code. `lower` makes it.
 """

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from miniflow.backends.native.lowering import Lowered, lower_schedule
-from miniflow.errors import printable
+from miniflow.backends.backend import Buffers, Groups, TimedPart, TimedRun
+from miniflow.backends.native.frame import allocate
+from miniflow.backends.native.products.steps import can_multiply
+from miniflow.backends.native.run import make_run
 from miniflow.ir import Program
-from miniflow.lowering.expressions import can_fuse
-from miniflow.lowering.fuse import Schedule, fuse
-from miniflow.lowering.nest_text import nest_lines
-from miniflow.lowering.nests import Kernel
+from miniflow.lowering.draft import Target
+from miniflow.lowering.loop_program import KEPT, SCRATCH, Nest
+from miniflow.lowering.loop_text import loop_text
+from miniflow.lowering.lower import Lowering, lower_program
 
 
 class NativeExecutable:
@@ -18,46 +20,69 @@ class NativeExecutable:
 
     `run` takes one argument for each input, of exactly its type, and returns the outputs that
     replace no input; those that do are written into the array of that input. `source` is the code,
-    to be read; `schedule` has the groups that it is made of, `groups` those that are loops.
+    to be read: the text of `loop_program`.
     """
 
     backend = "native"
 
-    def __init__(self, schedule: Schedule, lowered: Lowered) -> None:
-        self.schedule = schedule
-        self.program = schedule.program
-        self.groups = lowered.loops
-        self.buffers = lowered.buffers
-        self.run = lowered.run
-        self.timed = lowered.timed
-        self._lowered = lowered
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._lowering = lower_program(program, Target(can_multiply=can_multiply))
+        self.loop_program = self._lowering.loop_program
+        named = zip(self.loop_program.arguments, program.inputs, strict=True)
+        self._fed = frozenset(name for name, entry in named if entry.role == "fed")
+        self._memory = allocate(self.loop_program)
+        self.run, self._runner = make_run(self.loop_program, self._memory, self._fed)
 
     @cached_property
     def source(self) -> str:
-        """The kernels, each line with the node that it comes from, and the function around them."""
-        texts = [_commented(name, kernel) for kernel, name in self._lowered.kernels]
-        bodies = [
-            f"# body_{number}_, a turn of the loop:\n\n{body.source}"
-            for number, body in enumerate(self._lowered.bodies, 1)
+        """The loop program, and the kernels that it runs, with the nodes that lines come from."""
+        return loop_text(self.loop_program)
+
+    @property
+    def is_one_call(self) -> bool:
+        """Whether all of it is machine code, which Python calls once."""
+        return self._runner.calls_compiled_code_once
+
+    @property
+    def groups(self) -> Groups:
+        """The equations of each nest."""
+        nests = (step for step in self.loop_program.all_steps() if isinstance(step, Nest))
+        own = set(self.program.equations)
+        groups = dict.fromkeys(nest.equations for nest in nests)
+        return tuple(group for group in groups if group and own.issuperset(group))
+
+    @property
+    def buffers(self) -> Buffers:
+        """The memory that is allocated for good, and which values lie in it."""
+        return buffers_of(self._lowering)
+
+    def timed(self) -> TimedRun:
+        """The same step in parts, to be run on the same memory."""
+        given = (self.loop_program, self._memory, self._fed)
+        run, runner = make_run(*given, in_parts=True)
+        outer = self._lowering.made_in
+        parts = [
+            TimedPart(text, tuple(dict.fromkeys(outer.get(e, e) for e in equations)))
+            for text, equations in runner.parts
         ]
-        return "\n\n".join([*texts, self._lowered.text, *bodies])
+        return TimedRun(run, tuple(parts), self.program)
+
+
+def buffers_of(lowering: Lowering) -> Buffers:
+    """The buffers that have memory of their own, and which of them each value is kept in."""
+    buffers = lowering.loop_program.buffers
+    kept = {
+        name: buffer.alias or name
+        for name, buffer in buffers.items()
+        if buffer.role in (KEPT, SCRATCH) and buffer.shape
+    }
+    number = {owner: k for k, owner in enumerate(dict.fromkeys(kept.values()))}
+    sizes = tuple(buffers[owner].nbytes for owner in number)
+    found = {v: number[kept[name]] for v, name in lowering.buffers.items() if name in kept}
+    return Buffers(sizes, found)
 
 
 def make(program: Program) -> NativeExecutable:
     """Make machine code of a program; see `lower`."""
-    schedule = fuse(program, can_fuse)
-    return NativeExecutable(schedule, lower_schedule(schedule))
-
-
-def _commented(name: str, kernel: Kernel) -> str:
-    """Return a kernel's text; a comment says where another node begins."""
-    written = nest_lines(kernel, name)
-    lines = [line.text for line in written]
-    width = min(max(map(len, lines[1:]), default=0), 60)
-    node = ""
-    for number, line in enumerate(written):
-        origin = line.equation.origin if line.equation else None
-        if origin and origin.node != node:
-            node = origin.node
-            lines[number] = f"{lines[number]:{width}}  # {printable(node)}"
-    return "\n".join(lines) + "\n"
+    return NativeExecutable(program)

@@ -1,101 +1,225 @@
-"""The lines around a step's work: taking the arguments apart, handing out the results.
+"""The Python function around a run, written as text: it takes the arguments apart, does the
+arithmetic of single numbers, and hands out the results.
 
-New values of inputs are computed in place where that is possible, and else copied at the end. A
-result that is the old value of something is copied before anything is overwritten. What the caller
-gets is the caller's own.
+    def step(arguments, tick=None):
+        X, y, W, lr = arguments
+        places[0] = address_of(X)                     # where compiled code finds it
+        if W is not seen[0]: seen[0], places[2] = W, address_of(W)
+        t1 = -lr
+        t1_f32_9_[()] = t1
+        failed = run_()                               # everything else
+        if failed:
+            fail(0, failed)
+        return [loss_cell_[()]]
 """
 
 from __future__ import annotations
 
-import math
-import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, TypeAlias
 
-from miniflow.backends.native.draft import Draft
-from miniflow.ir import DTYPES, Output, Variable
-from miniflow.lowering.groups import LOOP, NUMBER, EquationGroup
+import numpy as np
+
+from miniflow.backends.blas import address_of
+from miniflow.backends.memory import block
+from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal
+from miniflow.ir.dtypes import Array
+from miniflow.lowering.loop_evaluate import array_at, takes_out
+from miniflow.lowering.loop_program import (
+    ARGUMENT,
+    NUMBER,
+    RESULT,
+    BufferView,
+    Copy,
+    LoopProgram,
+    Number,
+    NumpyCall,
+)
+from miniflow.lowering.loop_text import NUMBER_OPERATORS
+
+Memory: TypeAlias = "dict[str, Array]"
+Run: TypeAlias = "Callable[..., list[Any]]"
+
+RESERVED: Final = (
+    *("address_of", "arguments", "array_at", "copyto", "empty", "fail", "failed", "places"),
+    *("seen", "step", "tick"),
+)
 
 
-def write_head(draft: Draft) -> None:
-    """Write the first lines: where the arguments lie, and memory for results.
-
-    It is called last, when it is known what compiled code reads.
+def allocate(program: LoopProgram) -> Memory:
+    """Return the memory that a program keeps, flat, by buffer: constants, and what is neither
+    handed in nor handed out.
     """
-    step, inputs = draft.step, draft.plan.program.inputs
-    if inputs:
-        names = ", ".join(draft.values.name(entry.variable) for entry in inputs)
-        names += "," if len(inputs) == 1 else ""
-        *lines, last = textwrap.wrap(f"({names})", 80, subsequent_indent=" ")
-        for line in (*lines, f"{last} = arguments"):
-            step.head(line)
-    kept = 0
-    for entry in inputs:
-        name, place = draft.values.name(entry.variable), draft.memory.find(entry.variable)
-        if place is None:
-            continue
-        if entry.role == "fed":
-            step.head(f"places[{place}] = address_of({name})")
+    memory: Memory = {}
+    for name, buffer in program.buffers.items():
+        if buffer.value is not None:
+            memory[name] = buffer.value.reshape(-1)
+        elif buffer.alias is None and buffer.role not in (ARGUMENT, RESULT, NUMBER):
+            memory[name] = block(buffer.nbytes).view(DTYPES[buffer.dtype])
+    for name, buffer in program.buffers.items():
+        if buffer.alias is not None:
+            owner = memory[buffer.alias].view(np.uint8)
+            memory[name] = owner[: buffer.nbytes].view(DTYPES[buffer.dtype])
+    return memory
+
+
+class FrameWriter:
+    """Writes the function, line by line; `names` are what lines call buffers and numbers.
+
+    `table` is that of the addresses, in which the buffers stand in the order of `places`.
+    """
+
+    def __init__(
+        self,
+        program: LoopProgram,
+        memory: Memory,
+        fed: Collection[str],
+        places: Sequence[str],
+        table: Any,
+    ) -> None:
+        self.program, self.memory, self.fed = program, memory, fed
+        self.place = {name: number for number, name in enumerate(places)}
+        self.scope: dict[str, Any] = {
+            "address_of": address_of,
+            "copyto": np.copyto,
+            "empty": np.empty,
+            "places": table,
+            "array_at": array_at,
+        }
+        self.names = {name: f"{name}_" if name in RESERVED else name for name in program.buffers}
+        self.lines = ["def step(arguments, tick=None):"]
+        self._take_arguments()
+        self._make_results()
+
+    def finish(self) -> Run:
+        """Return the function."""
+        outputs = ", ".join(map(self._output, self.program.outputs))
+        self.lines.append(f"    return [{outputs}]")
+        scope = self.scope
+        exec(compile("\n".join(self.lines), "<native step>", "exec"), scope)
+        return scope.pop("step")  # type: ignore[no-any-return]  # so there is no cycle
+
+    def call(self, run: Callable[[], int], first: int, fail: Callable[[int, int], None]) -> None:
+        """Call compiled steps; `first` is the number of the first one."""
+        self.scope["fail"] = fail
+        name = self._bind("run_", run)
+        self.lines += [f"    failed = {name}()", "    if failed:", f"        fail({first}, failed)"]
+
+    def proceed(self, run: Callable[..., None]) -> None:
+        """Call what needs all arrays of the run and all numbers."""
+        name = self._bind("proceed_", run)
+        handed = f"{self._all(ARGUMENT, RESULT)}, {self._all(NUMBER)}, tick"
+        self.lines.append(f"    {name}({handed})")
+
+    def tick(self, part: int) -> None:
+        """Say that a part is over."""
+        self.lines.append(f"    tick({part})")
+
+    def compute(self, step: NumpyCall | Copy) -> None:
+        """Let NumPy do a step; a number of Python's is Python's."""
+        if isinstance(step, Copy):
+            target, source = self._array(step.target), self._array(step.source)
+            value = f"{target} + {source}" if step.adds else source
+            self.lines.append(f"    copyto({target}, {value})")
+            return
+        kinds = (operand.kind for operand in step.equation.operands)
+        operands = [self._operand(*pair) for pair in zip(step.operands, kinds, strict=True)]
+        if self._is_number(step.target):
+            target = self.names[step.target.buffer]
+            self.lines.append(f"    {target} = {self._expression(step.equation, operands)}")
+            return
+        target = self._array(step.target)
+        if takes_out(step.equation):
+            value = self._expression(step.equation, operands, target)
+            self.lines.append(f"    {value}")
+        elif step.equation.result.kind == "array":
+            value = self._expression(step.equation, operands)
+            self.lines.append(f"    copyto({target}, {value})")
         else:
-            update = f"seen[{kept}], places[{place}] = {name}, address_of({name})"
-            step.head(f"if {name} is not seen[{kept}]: {update}")
-            kept += 1
-    step.bind("seen", [None] * kept)
-    for variable in sorted(draft.plan.returned, key=draft.values.name):
-        name, place = draft.values.name(variable), draft.memory.find(variable)
-        dtype = step.bind(f"{variable.dtype}_", DTYPES[variable.dtype])
-        step.head(f"{name} = np.empty({variable.shape}, {dtype})")
-        if place is not None:
-            step.head(f"places[{place}] = address_of({name})")
+            value = self._expression(step.equation, operands)
+            self.lines.append(f"    {target}[()] = {value}")
 
+    def _take_arguments(self) -> None:
+        program, names = self.program, self.names
+        if program.arguments:
+            self.lines.append(f"    {', '.join(names[n] for n in program.arguments)}, = arguments")
+        seen = 0
+        for name in program.arguments:
+            if program.buffers[name].role != ARGUMENT:
+                continue
+            word, place = names[name], f"places[{self.place[name]}]"
+            if name in self.fed:
+                self.lines.append(f"    {place} = address_of({word})")
+            else:  # the same array in most runs
+                update = f"seen[{seen}], {place} = {word}, address_of({word})"
+                self.lines.append(f"    if {word} is not seen[{seen}]: {update}")
+                seen += 1
+        self.scope["seen"] = [None] * seen
 
-def copy_old_values(draft: Draft) -> dict[Output, str]:
-    """Copy what is to be handed out, or assigned, as it was before this step; return the names."""
-    replaced = {o.replaces for o in draft.plan.program.outputs if o.replaces is not None}
-    copies: dict[Output, str] = {}
-    for output in draft.plan.program.outputs:
-        value = output.operand
-        if not isinstance(value, Variable) or value is output.replaces or value.kind != "array":
-            continue
-        if draft.values.layout(value).base in replaced:
-            name = copies[output] = f"old_{len(copies) + 1}_"
-            draft.step.line(f"{name} = np.array({draft.values.text(value)})")
-    return copies
+    def _make_results(self) -> None:
+        for name, buffer in self.program.buffers.items():
+            if buffer.role == RESULT:
+                word = self.names[name]
+                dtype = self._bind(f"{buffer.dtype}_", DTYPES[buffer.dtype])
+                self.lines.append(f"    {word} = empty({buffer.shape}, {dtype})")
+                self.lines.append(f"    places[{self.place[name]}] = address_of({word})")
 
+    def _expression(self, equation: Equation, operands: Sequence[str], out: str = "") -> str:
+        name = equation.primitive
+        if equation.result.kind == "scalar" and name == "cast":
+            return operands[0]
+        if equation.result.kind == "python" and name in NUMBER_OPERATORS:
+            inside = (f"({text})" if text[0] == "-" else text for text in operands)
+            return NUMBER_OPERATORS[name].format(*inside)
+        words = [*operands, *(f"{key}={value!r}" for key, value in equation.params.items())]
+        if not out:
+            return f"{self._bind(f'{name}_', PRIMITIVES[name].compute)}({', '.join(words)})"
+        return (
+            f"{self._bind(f'np_{name}_', getattr(np, name))}({', '.join([*words, f'out={out}'])})"
+        )
 
-def check_value(draft: Draft, group: EquationGroup) -> None:
-    """Write the check that the value is finite, unless it is part of the loop that computes it."""
-    if draft.plan.finite is not None and group.kind != LOOP:
-        draft.step.bind("check_finite_", _check_finite)
-        add = draft.step.first if group.kind == NUMBER else draft.step.line
-        add(f"check_finite_({draft.values.text(draft.plan.finite)})")
+    def _is_number(self, view: BufferView) -> bool:
+        return self.program.buffers[view.buffer].role == NUMBER
 
+    def _operand(self, operand: Number, kind: str) -> str:
+        if isinstance(operand, Literal) or self._is_number(operand):
+            return self._number(operand)
+        array = self._array(operand)
+        return array if kind == "array" else f"{array}[()]"
 
-def _check_finite(value: float) -> None:
-    if not math.isfinite(value):
-        raise FloatingPointError(f"the value is {value}; nothing was updated")
+    def _array(self, view: BufferView) -> str:
+        """What NumPy sees of memory."""
+        name = view.buffer
+        if name in self.memory:
+            array = array_at(self.memory[name], view, view.offset)
+            return self._bind(f"{self.names[name]}_{len(self.scope)}_", array)
+        memory = f"{self.names[name]}.reshape(-1)"
+        return f"array_at({memory}, {self._bind(f'view_{len(self.scope)}_', view)}, {view.offset})"
 
+    def _number(self, operand: Number) -> str:
+        if isinstance(operand, BufferView):
+            return self.names[operand.buffer]
+        if operand.kind == "python" and repr(operand.value) not in ("nan", "inf", "-inf"):
+            return repr(operand.value)
+        return self._bind(f"number_{len(self.scope)}_", operand.value)
 
-def assign_new_values(draft: Draft, copies: Mapping[Output, str]) -> None:
-    """Copy the new values that have not been computed in place."""
-    for output in draft.plan.program.outputs:
-        new, old = output.operand, output.replaces
-        if old is None or new is old or not isinstance(new, Variable):
-            continue
-        if draft.memory.home(new) is not old:
-            source = copies.get(output) or draft.values.text(new)
-            draft.step.line(f"np.copyto({draft.values.name(old)}, {source})")
+    def _output(self, output: Number) -> str:
+        if isinstance(output, Literal):
+            return self._number(output)
+        word, name = self.names[output.buffer], output.buffer
+        if self.program.buffers[name].role in (RESULT, NUMBER):
+            return word
+        cell = self.memory[name][output.offset :][:1].reshape(())
+        return f"{self._bind(f'{word}_cell_', cell)}[()]"
 
+    def _all(self, *roles: str) -> str:
+        found = (n for n, buffer in self.program.buffers.items() if buffer.role in roles)
+        return f"{{{', '.join(f'{name!r}: {self.names[name]}' for name in found)}}}"
 
-def hand_out(draft: Draft, copies: Mapping[Output, str]) -> None:
-    """Write the line that returns the results."""
-    given: set[Variable] = set()
-    texts = []
-    for output in draft.plan.handed_out():
-        value = output.operand
-        text = copies.get(output) or draft.values.text(value)
-        is_own = output in copies or value.kind != "array"
-        if isinstance(value, Variable) and value in draft.plan.returned and value not in given:
-            given.add(value)
-            is_own = True
-        texts.append(text if is_own else f"np.array({text})")
-    draft.step.line(f"return [{', '.join(texts)}]")
+    def _bind(self, name: str, value: Any) -> str:
+        while name in self.scope or name in self.names.values():
+            if self.scope.get(name) is value:
+                return name
+            name += "_"
+        self.scope[name] = value
+        return name

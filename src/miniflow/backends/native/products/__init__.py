@@ -1,8 +1,9 @@
 """Matrix products in machine code.
 
 Read in this order: `micro_kernel` (a tile of the result in registers), `driver` (the loops round
-it), `packing`, `blocking` (how a product is cut), `plan` (from operands as they lie to a step);
-`dot` has the product of two vectors. `writer` holds lines of LLVM's language.
+it), `packing`, `blocking` (how a product is cut), `plan` (from operands as they lie to a step),
+`steps` (from a product of a loop program to that); `dot` has the product of two vectors. `writer`
+holds lines of LLVM's language.
 
 The texts are final: no pass of LLVM's runs over them. A micro-kernel is compiled once for a size of
 tile, and serves all products, as the driver does.

@@ -29,11 +29,13 @@ from miniflow.backends.native.products.packing import (
     print_pack_strip,
 )
 from miniflow.backends.native.products.writer import REALS
+from miniflow.lowering.loop_program import BufferView
 from miniflow.lowering.views import Region
 
 DTYPES: Final = tuple(REALS)  # of which there are products
 
 Strides = tuple[int, ...]
+Operand = Region | BufferView
 
 
 class StackAxis(NamedTuple):
@@ -125,15 +127,15 @@ class _Matrices(NamedTuple):
 
 
 def plan_product(
-    a: Region, b: Region, c: Region, processor: Processor, blocking: Blocking | None = None
+    a: Operand, b: Operand, c: Operand, processor: Processor, blocking: Blocking | None = None
 ) -> ProductPlan | DotPlan | None:
     """Plan c = a @ b, where the operands are what NumPy's matmul takes; None if there is no way.
 
     There is one unless the numbers of c are neither side by side in its rows nor in its columns, or
     a stack has too many axes, or the dtypes differ.
     """
-    dtype = c.base.dtype
-    if dtype not in DTYPES or {a.base.dtype, b.base.dtype} != {dtype} or 0 in c.shape:
+    dtype = c.dtype
+    if dtype not in DTYPES or {a.dtype, b.dtype} != {dtype} or 0 in c.shape:
         return None
     if len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN:
         return DotPlan(dtype, a.shape[0], (a.strides[0], b.strides[0]), processor.has_fma)
@@ -157,7 +159,7 @@ def plan_product(
     )
 
 
-def _matrices(a: Region, b: Region, c: Region) -> _Matrices:
+def _matrices(a: Operand, b: Operand, c: Operand) -> _Matrices:
     """Return a product as one of matrices, or as a stack of such."""
     is_row, is_column = len(a.shape) == 1, len(b.shape) == 1
     a_shape, a_strides = ((1, *a.shape), (0, *a.strides)) if is_row else (a.shape, a.strides)

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from miniflow.backends.native.draft import Draft
 from miniflow.ir import Equation, Operand, Variable
 from miniflow.lowering.aliasing import may_raise
 from miniflow.lowering.copies import MAX_RANK
@@ -50,6 +49,7 @@ from miniflow.lowering.nests import LOOP_DTYPES
 from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.stages import is_over_rows
 from miniflow.lowering.tiles import Tile
+from miniflow.lowering.values import Values
 from miniflow.lowering.views import Region
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
@@ -76,15 +76,22 @@ class Tiling:
         """All of them, which follow each other in the schedule."""
         return sorted([*self.before, *self.groups, *self.after])
 
-    def tiles(self) -> Iterator[Tile]:
-        """The tiles, of which the last may be smaller."""
-        for first in range(0, self.items, self.count):
-            count = min(self.count, self.items - first)
-            yield Tile(first, count, self.items, self.cut, self.local)
+    def whole_tile(self, index: str) -> Tile:
+        """The tile that `index` counts."""
+        return Tile(0, self.count, self.items, self.cut, self.local, index)
+
+    def last_tile(self) -> Tile:
+        """What is left of the batch, fewer items than a tile has."""
+        count = self.items % self.count
+        return Tile(self.items - count, count, self.items, self.cut, self.local)
 
 
 def find_tiling(
-    draft: Draft, position: int, items: int, is_compiled: Callable[[Equation], bool]
+    plan: StepPlan,
+    values: Values,
+    position: int,
+    items: int,
+    is_compiled: Callable[[Equation], bool],
 ) -> Tiling | None:
     """Return the tiling that begins with the group at `position`; None if there is none that is
     worth it. What the groups before it read may have been copied: they have to be written first.
@@ -92,7 +99,7 @@ def find_tiling(
     `is_compiled` says whether a product or a movement is one for compiled code, which alone sees
     tiles.
     """
-    return _Search(draft, items, is_compiled).run(position) if items > 1 else None
+    return _Search(plan, values, items, is_compiled).run(position) if items > 1 else None
 
 
 def batch_size(plan: StepPlan) -> int:
@@ -112,8 +119,10 @@ def batch_size(plan: StepPlan) -> int:
 class _Search:
     """Collects the groups of a tiling, from one position on."""
 
-    def __init__(self, draft: Draft, items: int, is_compiled: Callable[[Equation], bool]) -> None:
-        self.plan, self.memory, self.values = draft.plan, draft.memory, draft.values
+    def __init__(
+        self, plan: StepPlan, values: Values, items: int, is_compiled: Callable[[Equation], bool]
+    ) -> None:
+        self.plan, self.values = plan, values
         self.items, self.is_compiled = items, is_compiled
         self.inputs = {entry.variable for entry in self.plan.program.inputs}
         self.cut: dict[Variable, None] = {}  # memory, of what the groups read and make
@@ -184,7 +193,7 @@ class _Search:
                 for position, group in enumerate(self.plan.schedule.groups)
                 if self._is_needed(group)
                 for equation in group.equations
-                if self.memory.home(equation.result) is root
+                if self.values.home(equation.result) is root
             }
             if makers and makers <= taken:
                 yield root
@@ -283,5 +292,5 @@ class _Search:
 
     def _memory(self, values: Iterable[Operand]) -> set[Variable]:
         """The memory that these values lie in."""
-        home, layout = self.memory.home, self.values.layout
+        home, layout = self.values.home, self.values.layout
         return {home(layout(value).base) for value in values if isinstance(value, Variable)}

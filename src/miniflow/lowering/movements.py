@@ -1,42 +1,29 @@
 """The steps that move what does not lie in one piece: parts written, added or joined, views copied.
 
-Sums into parts of one array are held back as long as one follows the other, for `strided` makes one
-kernel of many. A write to a part of zeros is held back too: if sums follow, it is the first.
+Sums into parts of one array are held back as long as one follows the other, for `copies` makes one
+of many. A write to a part of zeros is held back too: if sums follow, it is the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from miniflow.backends.native.memory import Memory
-from miniflow.backends.native.step import StepBuilder
-from miniflow.backends.native.values import Values
-from miniflow.ir import DTYPES, Equation, Operand, Variable
-from miniflow.ir.indexing import Index, bracket_text, brackets
-from miniflow.lowering.copies import (
-    Movement,
-    fixed_lengths,
-    merge,
-    movement_arguments,
-    movement_kernel,
-    plan_movement,
-)
+from miniflow.ir import Equation, Operand, Variable
+from miniflow.ir.indexing import Index
+from miniflow.lowering.copies import Movement, merge, plan_movement
+from miniflow.lowering.draft import Draft
+from miniflow.lowering.loop_program import Copy, NumpyCall
+from miniflow.lowering.values import Values
 from miniflow.lowering.views import Region, c_strides, sliced, whole_view
 
 
 class Movements:
-    """Writes the movements of one step; `has_zeros` says whether memory is full of zeros where a
+    """Writes the movements of one program; `has_zeros` says whether memory is full of zeros where a
     value lies.
     """
 
-    def __init__(
-        self,
-        memory: Memory,
-        step: StepBuilder,
-        values: Values,
-        has_zeros: Callable[[Operand], bool],
-    ) -> None:
-        self._memory, self._step, self._values = memory, step, values
+    def __init__(self, draft: Draft, values: Values, has_zeros: Callable[[Operand], bool]) -> None:
+        self._draft, self._values = draft, values
         self._has_zeros = has_zeros
         self._sums: list[Movement] = []  # that wait, all of them into one array, from one array
         self._between: tuple[Variable, Variable] | None = None
@@ -52,7 +39,7 @@ class Movements:
         return equation.primitive == "reshape" and self._copy_reshaped(equation)
 
     def is_compiled(self, equation: Equation) -> bool:
-        """Whether `write` leaves nothing of an equation to Python."""
+        """Whether `write` makes a copy that is a nest of loops, and so a step of a tile."""
         layout = self._values.layout
         arrays = [o for o in equation.operands if isinstance(o, Variable) and o.kind == "array"]
         if len(arrays) < len(equation.operands) or equation.result.kind != "array":
@@ -63,21 +50,15 @@ class Movements:
         if equation.primitive not in ("slice_update", "slice_add"):
             return False
         result, part = layout(equation.result), arrays[1]
-        is_either = equation.primitive == "slice_add" and part.dtype == "bool"
         there = sliced(result, equation.params["index"])
-        if is_either or there.shape != part.shape:
+        if there.shape != part.shape:
             return False
         return bool(plan_movement(there, layout(part)) and plan_movement(result, layout(arrays[0])))
 
-    def copy(self, target: Variable, source: Variable, equation: Equation) -> None:
+    def copy(self, target: Variable, source: Variable, equations: tuple[Equation, ...]) -> None:
         """Copy a whole array."""
         to, of = self._values.layout(target), self._values.layout(source)
-        movement = plan_movement(to, of)
-        if movement is None:
-            text = f"np.copyto({self._values.text(target)}, {self._values.text(source)})"
-            self._step.line(text)
-        else:
-            self._move(movement, to, of, equation, f"copy {self._values.shown(source)}")
+        self._draft.add(self._copy(to, of, equations))
 
     def continues(self, equation: Equation) -> bool:
         """Whether this is one more sum into the array that the waiting ones go to."""
@@ -90,41 +71,43 @@ class Movements:
             return
         to, of = map(whole_view, self._between)
         adds = self._adding.primitive == "slice_add"  # else it is a write that nothing followed
-        comment = f"{'add' if adds else 'write'} {self._values.shown(self._adding.operands[1])}"
         for movement in merge(self._sums):
-            self._move(movement, to, of, self._adding, comment, adds)
-        self._step.mark((self._adding,))
+            self._move(movement, to, of, self._adding, adds)
         self._sums, self._between, self._adding = [], None, None
 
     def _write_part(self, equation: Equation) -> None:
         """Write, or add, the second operand to a part of the first, which is copied if need be."""
         x, value = equation.operands
-        result, index = equation.result, equation.params["index"]
+        result, adds = equation.result, equation.primitive == "slice_add"
         assert isinstance(x, Variable)
-        if self._memory.home(x) is not self._memory.home(result):
-            self.copy(result, x, equation)
+        is_array = isinstance(value, Variable) and value.kind == "array"
+        number = None if is_array else self._values.in_memory(value, result.dtype)
+        if value.dtype != result.dtype if is_array else number is None:
+            place, operands = self._values.place(result), self._values.operands(equation)
+            self._draft.add(NumpyCall(equation, operands, place))
+            return
+        if self._values.home(x) is not self._values.home(result):
+            self.copy(result, x, (equation,))
         whole = self._values.layout(result)
-        part = sliced(whole, _fitted(index, whole))
-        movement, adds = None, equation.primitive == "slice_add"
-        is_either = adds and value.dtype == "bool"  # True + True is True
-        if isinstance(value, Variable) and value.kind == "array" and not is_either:
-            source = self._values.layout(value)
-            movement = plan_movement(part, source) if source.shape == part.shape else None
-        if movement is None:
-            out, text = self._values.text(result), self._values.text(value)
-            there = f"{out}[{bracket_text(brackets(index))}]"
-            self._step.line(f"{there} {'+=' if adds else '='} {text}")
-        elif adds or self._has_zeros(x):
+        part = sliced(whole, _fitted(equation.params["index"], whole))
+        if number is not None:
+            everywhere = number._replace(shape=part.shape, strides=(0,) * len(part.shape))
+            self._draft.add(Copy(self._values.place_of(part), everywhere, adds, (equation,)))
+            return
+        source = self._values.layout(value)  # type: ignore[arg-type]
+        source = source._replace(shape=part.shape, strides=source.laid_over(part.shape))
+        movement = plan_movement(part, source)
+        if movement is not None and (adds or self._has_zeros(x)):
             self._sums.append(movement)
             self._between, self._adding = self._ends(equation), equation
         else:
-            self._move(movement, part, source, equation, f"write {self._values.shown(value)}")
+            self._draft.add(self._copy(part, source, (equation,), adds))
 
     def _copy_parts(self, equation: Equation) -> bool:
         """Copy each operand of a concatenation to its place in the result."""
         result, axis = equation.result, equation.params["axis"]
         whole, at = self._values.layout(result), 0
-        moves: list[tuple[Movement, Region, Region, str]] = []
+        copies: list[Copy] = []
         for x in equation.operands:
             index = [(0, n, 1) for n in result.shape]
             index[axis] = (at, x.shape[axis], 1)
@@ -132,12 +115,11 @@ class Movements:
             if not isinstance(x, Variable) or x.kind != "array":
                 return False
             part, source = sliced(whole, tuple(index)), self._values.layout(x)
-            movement = plan_movement(part, source)
-            if movement is None:
+            if plan_movement(part, source) is None:
                 return False
-            moves.append((movement, part, source, f"copy {self._values.shown(x)}"))
-        for movement, part, source, comment in moves:
-            self._move(movement, part, source, equation, comment)
+            copies.append(self._copy(part, source, (equation,)))
+        for copy in copies:
+            self._draft.add(copy)
         return True
 
     def _ends(self, equation: Equation) -> tuple[Variable, Variable] | None:
@@ -146,7 +128,7 @@ class Movements:
         if not isinstance(value, Variable) or value.kind != "array":
             return None
         root = self._values.layout(value).base
-        return self._memory.home(equation.result), self._memory.home(root)
+        return self._values.home(equation.result), self._values.home(root)
 
     def _copy_reshaped(self, equation: Equation) -> bool:
         """Copy what a reshape cannot look at, in the order of its elements."""
@@ -155,31 +137,26 @@ class Movements:
             return False
         of = self._values.layout(x)
         to = _unfolded(self._values.layout(result), of)
-        movement = plan_movement(to, of)
-        if movement is not None:
-            self._move(movement, to, of, equation, f"copy {self._values.shown(x)}")
-        return movement is not None
+        if plan_movement(to, of) is None:
+            return False
+        self._draft.add(self._copy(to, of, (equation,)))
+        return True
 
     def _move(
-        self,
-        movement: Movement,
-        to: Region,
-        of: Region,
-        equation: Equation,
-        comment: str,
-        adds: bool = False,
+        self, movement: Movement, to: Region, of: Region, equation: Equation, adds: bool
     ) -> None:
-        dtype, rank = to.base.dtype, len(movement.lengths)
-        places = self._memory.place(to.base), self._memory.place(of.base)
-        one_piece = movement.is_in_one_piece
-        kernel = movement_kernel(dtype, rank, fixed_lengths(movement), one_piece, adds)
-        nodes = [equation.origin.node] if equation.origin else []
-        self._step.nest(
-            kernel,
-            movement_arguments(movement, *places, DTYPES[dtype].itemsize),
-            f"{self._values.shown(equation.result)}: {comment}",
-            ", ".join(nodes) or equation.primitive,
+        """Write a movement between the memory of two values."""
+        lengths, *steps, offsets = movement
+        target, source = (
+            region._replace(offset=offset, shape=lengths, strides=step)
+            for region, offset, step in zip((to, of), offsets, steps, strict=True)
         )
+        self._draft.add(self._copy(target, source, (equation,), adds))
+
+    def _copy(
+        self, to: Region, of: Region, equations: tuple[Equation, ...], adds: bool = False
+    ) -> Copy:
+        return Copy(self._values.place_of(to), self._values.place_of(of), adds, equations)
 
 
 def _unfolded(result: Region, like: Region) -> Region:

@@ -1,0 +1,247 @@
+"""A loop program on this machine: compiled steps, and NumPy where there are none.
+
+Steps that follow each other in machine code are one call, with all the loops in them; as a rule
+that is the whole program. A step that only NumPy can do is run from Python, and so is a loop that
+has one in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
+from miniflow.backends.native.compiled import CompiledStep, compiled_nest
+from miniflow.backends.native.frame import FrameWriter, Memory, Run
+from miniflow.backends.native.products.steps import compiled_product
+from miniflow.backends.native.table import StepTable
+from miniflow.ir.dtypes import Array
+from miniflow.lowering.copies import copy_nest
+from miniflow.lowering.kernels import OUT_OF_RANGE
+from miniflow.lowering.loop_evaluate import array_at, node_label, run_by_numpy
+from miniflow.lowering.loop_program import (
+    NUMBER,
+    BufferView,
+    Copy,
+    LoopProgram,
+    Nest,
+    NumpyCall,
+    Product,
+    Repeat,
+    Step,
+)
+from miniflow.lowering.loop_text import step_text
+
+Tick: TypeAlias = "Callable[[int], None]"
+
+
+class Segment(NamedTuple):
+    """Compiled steps: the numbers of the first and of the one after the last, and which part of the
+    program they are, if they are one.
+    """
+
+    first: int
+    last: int
+    part: int = 0
+
+
+class ByNumpy(NamedTuple):
+    """A step that NumPy does."""
+
+    step: NumpyCall | Copy
+    part: int = 0
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A loop that Python runs; the segment `turn` ends each turn of what is compiled."""
+
+    index: str
+    count: int
+    inside: list[Piece]
+    turn: Segment
+
+
+Piece: TypeAlias = "Segment | Turns | ByNumpy"
+
+
+class _State(NamedTuple):
+    """What one run of a program knows: arrays that are this run's only, and numbers, by name; the
+    turns that loops are in.
+    """
+
+    arrays: Memory
+    numbers: dict[str, Any]
+    turns: dict[str, int]
+    tick: Tick | None
+
+
+def compile_step(step: Step) -> CompiledStep | None:
+    """Return what runs a step in machine code; None, if it is one for NumPy."""
+    if isinstance(step, Copy):
+        step = copy_nest(step) or step
+    if isinstance(step, Nest):
+        return compiled_nest(step)
+    return compiled_product(step) if isinstance(step, Product) else None
+
+
+def make_run(
+    program: LoopProgram,
+    memory: Memory,
+    fed: frozenset[str],
+    in_parts: bool = False,
+) -> tuple[Run, ProgramRunner]:
+    """Return the function that runs a program in `memory`, given the arguments, and what it calls.
+
+    What is not `fed` is the same array in most runs. With `in_parts`, each step is a call of its
+    own, and the function calls a second one, that it is handed, after each of `ProgramRunner.parts`
+    with its number.
+    """
+    places = [name for name, buffer in program.buffers.items() if buffer.role != NUMBER]
+    runner = ProgramRunner(program, memory, places, in_parts)
+    frame = FrameWriter(program, memory, fed, places, runner.filled.places)
+    if in_parts:
+        frame.tick(0)
+    for piece in runner.pieces:
+        if isinstance(piece, Segment):
+            frame.call(runner.calls[piece], piece.first, runner.fail)
+        elif isinstance(piece, ByNumpy):
+            frame.compute(piece.step)
+        else:
+            frame.proceed(partial(runner.run_loop, piece))
+        if in_parts and not isinstance(piece, Turns):
+            frame.tick(piece.part)
+    if in_parts:
+        frame.tick(len(runner.parts) - 1)
+    return frame.finish(), runner
+
+
+class ProgramRunner:
+    """Runs the steps of a program.
+
+    Attributes:
+        pieces: what Python calls, one after the other.
+        parts: what is timed by itself, if it is to be.
+        calls: the compiled code of each segment.
+    """
+
+    def __init__(
+        self,
+        program: LoopProgram,
+        memory: Memory,
+        places: Sequence[str],
+        in_parts: bool,
+    ) -> None:
+        self.parts = [TimedPart(ARGUMENTS, ())]
+        self._program, self._memory = program, memory
+        self._in_parts = in_parts
+        self._table = StepTable(places)
+        self.pieces = self._lay(program.steps)
+        self.parts.append(TimedPart(RESULTS, ()))
+        self.filled = self._table.finish(memory)
+        self.calls = {s: self.filled.segment(s.first, s.last) for s in _segments(self.pieces)}
+
+    @property
+    def calls_compiled_code_once(self) -> bool:
+        """Whether Python does no more than arithmetic of single numbers, and then one call."""
+        pieces = [piece for piece in self.pieces if not _is_of_a_number(piece)]
+        return all(isinstance(piece, Segment) for piece in pieces) and len(pieces) <= 1
+
+    # Laying out.
+
+    def _lay(self, steps: Sequence[Step]) -> list[Piece]:
+        """Compile steps, and return what runs them: as few calls as can be."""
+        pieces: list[Piece] = []
+        for step in steps:
+            piece = self._lay_loop(step) if isinstance(step, Repeat) else self._lay_step(step)
+            before = pieces[-1] if pieces and not self._in_parts else None
+            if isinstance(piece, Segment) and isinstance(before, Segment):
+                pieces[-1] = Segment(before.first, piece.last)
+            else:
+                pieces.append(piece)
+        return pieces
+
+    def _lay_step(self, step: Nest | Product | Copy | NumpyCall) -> Piece:
+        first, part = len(self._table), len(self.parts)
+        if self._in_parts:
+            self.parts.append(TimedPart(step_text(step, self._program), step.equations))
+        compiled = compile_step(step)
+        if compiled is not None:
+            self._table.add(compiled, step.equations)
+            return Segment(first, first + 1, part)
+        assert isinstance(step, (NumpyCall, Copy))
+        return ByNumpy(step, part)
+
+    def _lay_loop(self, loop: Repeat) -> Piece:
+        first = len(self._table)
+        inside = self._lay(loop.steps)
+        end = len(self._table)
+        self._table.add_turn(loop.index, loop.count, first)
+        if len(inside) == 1 and isinstance(inside[0], Segment) and not self._in_parts:
+            return Segment(first, end + 1)
+        return Turns(loop.index, loop.count, inside, Segment(end, end + 1))
+
+    # Running.
+
+    def run_loop(
+        self, loop: Turns, arrays: Memory, numbers: dict[str, Any], tick: Tick | None
+    ) -> None:
+        """Run a loop in which NumPy has something to do."""
+        flat = {name: array.reshape(-1) for name, array in arrays.items()}
+        try:
+            self._run_turns(loop, _State(flat, numbers, {}, tick))
+        except BaseException:
+            self.filled.reset()
+            raise
+
+    def _run_turns(self, loop: Turns, state: _State) -> None:
+        for turn in range(loop.count):
+            state.turns[loop.index] = turn
+            for piece in loop.inside:
+                if isinstance(piece, Turns):
+                    self._run_turns(piece, state)
+                else:
+                    self._run(piece, state)
+            self.calls[loop.turn]()
+
+    def _run(self, piece: Segment | ByNumpy, state: _State) -> None:
+        if isinstance(piece, ByNumpy):
+            run_by_numpy(piece.step, lambda view: self._array(view, state), state.numbers)
+        elif failed := self.calls[piece]():
+            self.fail(piece.first, failed)
+        if state.tick is not None:
+            state.tick(piece.part)
+
+    def _array(self, view: BufferView, state: _State) -> Array:
+        """What NumPy sees of memory."""
+        memory = state.arrays.get(view.buffer)
+        if memory is None:
+            memory = self._memory[view.buffer]
+        start = view.offset + sum(state.turns[index] * step for index, step in view.moves)
+        return array_at(memory, view, start)
+
+    def fail(self, first: int, failed: int) -> None:
+        """Raise what the step that failed has to say; `first` counts the steps before its call."""
+        self.filled.reset()
+        label = node_label(self._table.equations[first + (failed >> 2) - 1])
+        if failed & 3 == OUT_OF_RANGE:
+            raise IndexError(f"{label}: an index is out of range")
+        raise FloatingPointError(f"{label}: the value is not finite; nothing was updated")
+
+
+def _is_of_a_number(piece: Piece) -> bool:
+    step = piece.step if isinstance(piece, ByNumpy) else None
+    return isinstance(step, NumpyCall) and step.equation.result.kind != "array"
+
+
+def _segments(pieces: Sequence[Piece]) -> list[Segment]:
+    """All calls of compiled code."""
+    found: list[Segment] = []
+    for piece in pieces:
+        if isinstance(piece, Turns):
+            found += (*_segments(piece.inside), piece.turn)
+        elif isinstance(piece, Segment):
+            found.append(piece)
+    return found

@@ -1,0 +1,122 @@
+"""Compiled steps as the runner in `machine` finds them: a table of functions and their arguments.
+
+All arguments stand in one array of 64-bit numbers. A place in memory is two of them: the place of
+the buffer in another table, that of addresses, and an offset in bytes. In a loop these offsets
+move: the end of a turn is a step of its own (`machine.turn`), which adds to them, goes back to the
+first step of the loop, and after the last turn puts them back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from miniflow.backends.memory import block
+from miniflow.backends.native import machine
+from miniflow.backends.native.compiled import CompiledStep, NumberCell, SharedScratch
+from miniflow.ir import DTYPES, Equation
+from miniflow.ir.dtypes import Array
+from miniflow.lowering.loop_evaluate import number_cell
+
+_NUMBER: int = 8  # bytes
+
+
+class StepTable:
+    """The steps, in order; `equations` has those that each of them computes."""
+
+    def __init__(self, buffers: Sequence[str]) -> None:
+        self.equations: list[tuple[Equation, ...]] = []
+        self._functions: list[int] = []
+        self._begins: list[int] = []  # where the arguments of a step begin
+        self._numbers: list[int] = []
+        self._moving: dict[str, list[tuple[int, int]]] = {}  # numbers, and by how much, by index
+        self._places: dict[str | NumberCell, int] = {n: place for place, n in enumerate(buffers)}
+        self._scratch: dict[str, int] = {}  # bytes of what steps share, by a word for it
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def add(self, step: CompiledStep, equations: tuple[Equation, ...]) -> None:
+        """Add a step."""
+        self._begin(step.function, equations)
+        for argument in step.arguments:
+            if isinstance(argument, int):
+                self._numbers.append(argument)
+            elif isinstance(argument, NumberCell):
+                self._numbers += (self._place(argument), 0)
+            elif isinstance(argument, SharedScratch):
+                word = f"scratch of {argument.word}"  # no buffer has a name like that
+                self._scratch[word] = max(argument.nbytes, self._scratch.get(word, 0))
+                self._numbers += (self._place(word), 0)
+            else:
+                self._numbers.append(self._place(argument.buffer))
+                itemsize = DTYPES[argument.dtype].itemsize
+                for index, by in argument.moves:
+                    moving = self._moving.setdefault(index, [])
+                    moving.append((len(self._numbers), by * itemsize))
+                self._numbers.append(argument.nbytes_before)
+
+    def add_turn(self, index: str, count: int, first: int) -> None:
+        """End a loop that began with the step `first`."""
+        length = len(self) - first
+        self._begin(machine.turn(), ())
+        here, moving = len(self._numbers), self._moving.pop(index, [])
+        self._numbers += (0, count, -length - 1, len(moving))
+        for number, by in moving:
+            self._numbers += (_NUMBER * (number - here), by, -by * (count - 1))
+
+    def _begin(self, function: int, equations: tuple[Equation, ...]) -> None:
+        self.equations.append(equations)
+        self._functions.append(function)
+        self._begins.append(len(self._numbers))
+
+    def _place(self, what: str | NumberCell) -> int:
+        return self._places.setdefault(what, len(self._places))
+
+    def finish(self, memory: Mapping[str, Array]) -> FilledTable:
+        """Lay it out, with the addresses of all that is known."""
+        found: dict[str | NumberCell, Array] = dict(memory.items())
+        found |= {word: block(nbytes) for word, nbytes in self._scratch.items()}
+        cells = [what for what in self._places if isinstance(what, NumberCell)]
+        found |= {cell: number_cell(cell.literal, cell.dtype) for cell in cells}
+        addresses = [found[what].ctypes.data if what in found else 0 for what in self._places]
+        return FilledTable(self._functions, self._begins, self._numbers, addresses, found)
+
+
+class FilledTable:
+    """A table that can be run.
+
+    `places` has the address of each buffer; those of arguments and results are written there before
+    a run.
+    """
+
+    def __init__(
+        self,
+        functions: Sequence[int],
+        begins: Sequence[int],
+        numbers: Sequence[int],
+        addresses: Sequence[int],
+        alive: Any,
+    ) -> None:
+        self.places = (ctypes.c_int64 * max(len(addresses), 1))(*addresses)
+        self._numbers = np.array([*numbers, 0], np.int64)
+        self._before = self._numbers.copy()
+        first = self._numbers.ctypes.data
+        rows = [(f, first + _NUMBER * at) for f, at in zip(functions, begins, strict=True)]
+        self._steps = np.array(rows or [(0, 0)], np.int64)
+        self._alive: list[Any] = [alive]  # what compiled code uses, by address
+
+    def segment(self, first: int, last: int) -> Any:
+        """Return a function that runs the steps from `first` to before `last`."""
+        where = self._steps.ctypes.data + first * self._steps.strides[0]
+        segment = np.array([ctypes.addressof(self.places), where, last - first], np.int64)
+        self._alive.append(segment)
+        return partial(machine.runner(), segment.ctypes.data)
+
+    def reset(self) -> None:
+        """Put back what a loop has moved that did not come to its end."""
+        np.copyto(self._numbers, self._before)

@@ -1,0 +1,127 @@
+"""A loop program while it is being written: its buffers, and the steps so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from miniflow.ir import Equation, Literal, Namer, ValueType, Variable
+from miniflow.ir.dtypes import Array
+from miniflow.lowering.expressions import can_fuse
+from miniflow.lowering.loop_evaluate import number_cell
+from miniflow.lowering.loop_program import (
+    CONSTANT,
+    KEPT,
+    NUMBER,
+    Buffer,
+    BufferView,
+    Number,
+    NumpyCall,
+    Repeat,
+    Step,
+)
+from miniflow.lowering.views import Shape, c_strides
+
+RESERVED: Final = ("numpy", "range")  # words of the text
+
+
+def _has_every_product(c: BufferView, a: BufferView, b: BufferView) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a printer can do.
+
+    Attributes:
+        can_fuse: whether its nests may compute an equation.
+        can_multiply: whether it has a product of matrices that lie so: c, a, b, all of one dtype.
+    """
+
+    can_fuse: Callable[[Equation], bool] = can_fuse
+    can_multiply: Callable[[BufferView, BufferView, BufferView], bool] = _has_every_product
+
+
+class Draft:
+    """What grows while a program is lowered.
+
+    Attributes:
+        buffers: those that have been asked for, by name.
+        first: steps before all others: arithmetic of single numbers that the caller hands in.
+        made_in: for the equations of a loop's body, the scan that they are a part of.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.buffers: dict[str, Buffer] = {}
+        self.first: list[Step] = []
+        self.made_in: dict[Equation, Equation] = {}
+        self._block: list[Step] = []
+        self._names = Namer(RESERVED)
+        self._cells: dict[tuple[str, str], BufferView] = {}
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps so far."""
+        return (*self.first, *self._block)
+
+    def add(self, step: Step) -> None:
+        """Add a step."""
+        self._block.append(step)
+
+    @contextmanager
+    def repeat(self, word: str, count: int) -> Iterator[str]:
+        """Let the steps that are added meanwhile run `count` times; gives the index."""
+        index, outside = self.name(Variable(ValueType("i64"), word)), self._block
+        self._block = []
+        yield index
+        outside.append(Repeat(index, count, tuple(self._block)))
+        self._block = outside
+
+    def name(self, variable: Variable) -> str:
+        """A name for a value, that no other one has."""
+        return self._names(variable)
+
+    def declare(
+        self,
+        variable: Variable,
+        role: str = KEPT,
+        shape: Shape | None = None,
+        value: Array | None = None,
+    ) -> str:
+        """Add a buffer for a value, of its own shape or another, and return its name."""
+        name = self.name(variable)
+        shape = variable.shape if shape is None else shape
+        self.buffers[name] = Buffer(variable.dtype, shape, role, value=value)
+        return name
+
+    def new(self, hint: str, dtype: str, shape: Shape = (), role: str = KEPT) -> BufferView:
+        """Add a buffer that is no value of the program."""
+        kind = "array" if shape else "scalar"
+        name = self.declare(Variable(ValueType(dtype, shape, kind), hint), role)
+        return BufferView(name, dtype, 0, shape, c_strides(shape))
+
+    def constant(self, literal: Literal, dtype: str) -> BufferView:
+        """A number in memory."""
+        cell = number_cell(literal, dtype)
+        variable = Variable(ValueType(dtype, (), "scalar"), "number")
+        name = self.declare(variable, CONSTANT, value=cell)
+        return BufferView(name, dtype, 0, (), ())
+
+    def cell(self, number: BufferView, dtype: str) -> BufferView:
+        """A number of the caller's in memory, in a dtype."""
+        key = number.buffer, dtype
+        if key not in self._cells:
+            made = Variable(ValueType(dtype, (), "scalar"), f"{number.buffer}_{dtype}")
+            source = Variable(ValueType(number.dtype, (), "python"), number.buffer)
+            target = BufferView(self.declare(made), dtype, 0, (), ())
+            equation = Equation("cast", (source,), {"dtype": dtype}, made)
+            self.first.append(NumpyCall(equation, (number,), target))
+            self._cells[key] = target
+        return self._cells[key]
+
+    def is_number(self, operand: Number) -> bool:
+        """Whether something is known before anything is computed in memory."""
+        return isinstance(operand, Literal) or self.buffers[operand.buffer].role == NUMBER

@@ -1,0 +1,186 @@
+"""What a loop program means, in plain Python: the reference of every printer, and slow.
+
+`run_by_numpy` is what a printer does with a step that its language has not: one `NumpyCall`, `Copy`
+or `Product` on NumPy's arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from miniflow.ir.dtypes import DTYPES, Array
+from miniflow.ir.primitives import PRIMITIVES
+from miniflow.ir.program import Equation, Literal
+from miniflow.lowering.kernels import OUT_OF_RANGE
+from miniflow.lowering.loop_program import (
+    ARGUMENT,
+    CONSTANT,
+    NUMBER,
+    RESULT,
+    BufferView,
+    Copy,
+    LoopProgram,
+    Nest,
+    Number,
+    NumpyCall,
+    Product,
+    Repeat,
+    Step,
+)
+from miniflow.lowering.nest_evaluate import MemoryFrom, evaluate_kernel
+from miniflow.lowering.nests import NumberParameter
+
+_TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")
+
+
+def evaluate_loop_program(program: LoopProgram, arguments: Sequence[Any]) -> list[Any]:
+    """Run a loop program and return its outputs; arrays that it updates are written to.
+
+    Raises IndexError where an index is out of range, FloatingPointError where the number that has
+    to be finite is not, and whatever NumPy raises.
+    """
+    runner = _Evaluator(program, arguments)
+    for step in program.steps:
+        runner.run(step)
+    return [runner.output(output) for output in program.outputs]
+
+
+class _Evaluator:
+    """Memory and numbers by name, and the turns that the loops around are in."""
+
+    def __init__(self, program: LoopProgram, arguments: Sequence[Any]) -> None:
+        self.numbers: dict[str, Any] = {}
+        self.memory: dict[str, Array] = {}  # flat
+        self.turns: dict[str, int] = {}
+        self.buffers = program.buffers
+        given = dict(zip(program.arguments, arguments, strict=True))
+        self.results: dict[str, Array] = {}
+        for name, buffer in program.buffers.items():
+            if buffer.role == NUMBER:
+                self.numbers[name] = given.get(name)
+            elif buffer.role == ARGUMENT:
+                self.memory[name] = given[name].reshape(-1)
+            elif buffer.role == CONSTANT and buffer.value is not None:
+                self.memory[name] = buffer.value.reshape(-1)
+            elif buffer.alias is None:
+                self.memory[name] = np.full(buffer.nbytes, 0x99, np.uint8).view(
+                    DTYPES[buffer.dtype]
+                )
+        for name, buffer in program.buffers.items():
+            if buffer.alias is not None:
+                memory = self.memory[buffer.alias].view(np.uint8)
+                self.memory[name] = memory[: buffer.nbytes].view(DTYPES[buffer.dtype])
+
+    def run(self, step: Step) -> None:
+        match step:
+            case Repeat(index, count, steps):
+                for self.turns[index] in range(count):
+                    for inner in steps:
+                        self.run(inner)
+            case Nest():
+                self._run_nest(step)
+            case _:
+                run_by_numpy(step, self.array, self.numbers)
+
+    def _run_nest(self, nest: Nest) -> None:
+        handed: list[Any] = []
+        for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True):
+            if isinstance(argument, Literal) and isinstance(parameter, NumberParameter):
+                handed.append(number_cell(argument, parameter.dtype)[()])
+            elif isinstance(argument, BufferView):
+                memory, start = self.memory[argument.buffer], self._start(argument)
+                is_number = isinstance(parameter, NumberParameter)
+                handed.append(memory[start] if is_number else MemoryFrom(memory, start))
+            else:
+                handed.append(argument)
+        status = evaluate_kernel(nest.kernel, *handed)
+        if status == OUT_OF_RANGE:
+            raise IndexError(f"{node_label(nest.equations)}: an index is out of range")
+        if status:
+            raise FloatingPointError(f"{node_label(nest.equations)}: the value is not finite")
+
+    def _start(self, view: BufferView) -> int:
+        return view.offset + sum(self.turns[index] * step for index, step in view.moves)
+
+    def array(self, view: BufferView) -> Array:
+        """The part of memory that a view is of."""
+        return array_at(self.memory[view.buffer], view, self._start(view))
+
+    def output(self, output: Number) -> Any:
+        """What the caller gets."""
+        if isinstance(output, Literal):
+            return output.value
+        if self.buffers[output.buffer].role == NUMBER:
+            return self.numbers[output.buffer]
+        array = self.array(output)
+        return array.copy() if self.buffers[output.buffer].role == RESULT else array[()]
+
+
+def array_at(memory: Array, view: BufferView, start: int) -> Array:
+    """The part of an array in one piece that a view is of, if it begins at `start`."""
+    if 0 in view.shape:
+        return np.empty(view.shape, memory.dtype)
+    itemsize = memory.itemsize
+    strides = tuple(itemsize * stride for stride in view.strides)
+    return np.ndarray(view.shape, memory.dtype, memory, itemsize * start, strides)
+
+
+def number_cell(literal: Literal, dtype: str) -> Array:
+    """A number in the dtype in which somebody wants it."""
+    cell = np.zeros((), DTYPES[dtype])
+    with np.errstate(all="ignore"):
+        cell[()] = literal.value
+    return cell
+
+
+def run_by_numpy(step: Step, array: Callable[[BufferView], Array], numbers: dict[str, Any]) -> None:
+    """Run a step that is no loop; `numbers` has those that are not in memory, by name."""
+
+    def read(number: Number) -> Any:
+        if isinstance(number, Literal):
+            return number.value
+        if number.buffer in numbers:
+            return numbers[number.buffer]
+        return array(number)
+
+    match step:
+        case Copy(target, source, adds):
+            there = array(target)
+            np.copyto(there, there + array(source) if adds else array(source))
+        case Product(c, a, b, alpha, beta):
+            product = np.matmul(array(a), array(b)).reshape(c.shape)
+            scaled = read(alpha) * product
+            np.copyto(array(c), scaled if beta is None else read(beta) * array(c) + scaled)
+        case NumpyCall(equation, operands, target):
+            is_array = [operand.kind == "array" for operand in equation.operands]
+            values = [
+                x if keep or not isinstance(x, np.ndarray) else x[()]
+                for x, keep in zip(map(read, operands), is_array, strict=True)
+            ]
+            if target.buffer in numbers:
+                numbers[target.buffer] = _compute(equation, values)
+            elif takes_out(equation):
+                getattr(np, equation.primitive)(*values, **equation.params, out=array(target))
+            else:
+                np.copyto(array(target), _compute(equation, values))
+
+
+def _compute(equation: Equation, values: Sequence[Any]) -> Any:
+    return PRIMITIVES[equation.primitive].compute(*values, **equation.params)
+
+
+def takes_out(equation: Equation) -> bool:
+    """Whether NumPy can write the result to an array that it is given, and will write all of it."""
+    name = equation.primitive
+    if equation.result.kind != "array" or (name == "power" and equation.result.dtype[0] != "f"):
+        return False  # it stops at a negative exponent
+    return isinstance(getattr(np, name, None), np.ufunc) or name in _TAKE_OUT
+
+
+def node_label(equations: Sequence[Equation]) -> str:
+    """What errors call the place in the graph that equations come from."""
+    nodes: Mapping[str, None] = dict.fromkeys(e.origin.node for e in equations if e.origin)
+    return ", ".join(nodes) or (equations[0].primitive if equations else "a step")

@@ -1,0 +1,199 @@
+"""The text of a loop program: what `step.source` prints, for people to read.
+
+    program(X: f32[128, 784], W: f32[784, 10], b: f32[10], lr: number):
+        z: f32[128, 10]
+        t4: f32[10] in z                    # the same memory, at another time
+        loss: f32
+        lr_f32 = f32(lr)
+        z = X @ W
+        kernel_1(m=128, n=10, a1=z, a2=b, ...)
+        W = W + lr_f32 * (X.T @ z)
+        return loss
+
+Where a step looks at a part of a buffer, brackets say where it begins, counted in elements, and how
+its axes lie: ``x[28*t]`` begins there; ``x[3 : 14x14 by 28,1]`` has 14 rows, 28 elements apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from miniflow.errors import printable
+from miniflow.ir.program import Literal
+from miniflow.lowering.loop_program import (
+    NUMBER,
+    RESULT,
+    Buffer,
+    BufferView,
+    Copy,
+    LoopProgram,
+    Nest,
+    NestArgument,
+    Number,
+    NumpyCall,
+    Product,
+    Repeat,
+    Step,
+)
+from miniflow.lowering.nest_text import NestLine, nest_lines
+from miniflow.lowering.nests import Kernel
+
+_INDENT: Final = "    "
+NUMBER_OPERATORS: Final = {
+    "add": "{} + {}",
+    "subtract": "{} - {}",
+    "multiply": "{} * {}",
+    "divide": "{} / {}",
+    "negative": "-{}",
+}
+_NODE_COLUMN: Final = 60  # where the names of nodes stand, if the lines are not longer
+
+
+def loop_text(program: LoopProgram) -> str:
+    """Return the text of a program and of the kernels that it runs.
+
+    A comment says where another node of the graph begins.
+    """
+    printer = _Printer(program.buffers)
+    parts = [list(printer.lines(program))]
+    parts += (nest_lines(kernel, name) for kernel, name in printer.kernels.items())
+    return "\n\n".join(map(_with_nodes, parts)) + "\n"
+
+
+def kernel_names(program: LoopProgram) -> dict[Kernel, str]:
+    """The kernels that a program runs, and what its text calls them."""
+    printer = _Printer(program.buffers)
+    list(printer.lines(program))
+    return printer.kernels
+
+
+def step_text(step: Step, program: LoopProgram) -> str:
+    """Return the first line of a step."""
+    return next(_Printer(program.buffers).step(step, "")).text
+
+
+def _with_nodes(lines: Sequence[NestLine]) -> str:
+    width = min(max((len(line.text) for line in lines[1:]), default=0), _NODE_COLUMN)
+    node, texts = "", []
+    for text, equation in lines:
+        origin = equation.origin if equation else None
+        if origin and origin.node != node:
+            node = origin.node
+            text = f"{text:{width}}  # {printable(node)}"
+        texts.append(text)
+    return "\n".join(texts)
+
+
+class _Printer:
+    """Prints one program; kernels get their names in the order in which they are met."""
+
+    def __init__(self, buffers: Mapping[str, Buffer]) -> None:
+        self.buffers = buffers
+        self.kernels: dict[Kernel, str] = {}
+
+    def lines(self, program: LoopProgram) -> Iterator[NestLine]:
+        """The lines of a program."""
+        given = (f"{name}: {self._type(name)}" for name in program.arguments)
+        yield NestLine(f"program({', '.join(given)}):")
+        for name, buffer in self.buffers.items():
+            if name not in program.arguments and buffer.role != NUMBER:
+                yield NestLine(f"{_INDENT}{self._declaration(name, buffer)}")
+        for step in program.steps:
+            yield from self.step(step, _INDENT)
+        returned = ", ".join(map(self._number, program.outputs))
+        yield NestLine(f"{_INDENT}return {returned}".rstrip())
+
+    def _type(self, name: str) -> str:
+        buffer = self.buffers[name]
+        if buffer.role == NUMBER:
+            return "number"
+        shape = ", ".join(map(str, buffer.shape))
+        return f"{buffer.dtype}[{shape}]" if shape else buffer.dtype
+
+    def _declaration(self, name: str, buffer: Buffer) -> str:
+        text = f"{name}: {self._type(name)}"
+        if buffer.alias is not None:
+            return f"{text} in {buffer.alias}"
+        if buffer.value is not None:
+            value = buffer.value
+            return f"{text} = {value if value.size == 1 else '...'}"
+        return f"{text} = new" if buffer.role == RESULT else text
+
+    def step(self, step: Step, indent: str) -> Iterator[NestLine]:
+        """The lines of a step."""
+        if isinstance(step, Repeat):
+            yield NestLine(f"{indent}for {step.index} in range({step.count}):")
+            for inner in step.steps:
+                yield from self.step(inner, indent + _INDENT)
+            return
+        equation = next((e for e in step.equations if e.origin), None)
+        yield NestLine(indent + self._text(step), equation)
+
+    def _text(self, step: Nest | Product | Copy | NumpyCall) -> str:
+        match step:
+            case Nest(kernel, arguments):
+                name = self.kernels.setdefault(kernel, f"kernel_{len(self.kernels) + 1}")
+                handed = zip(kernel.parameters, arguments, strict=True)
+                words = (f"{p.name}={self._argument(argument)}" for p, argument in handed)
+                return f"{name}({', '.join(words)})"
+            case Product():
+                return self._product(step)
+            case Copy(target, source, adds):
+                return f"{self._view(target)} {'+=' if adds else '='} {self._view(source)}"
+            case NumpyCall():
+                return self._call(step)
+
+    def _product(self, step: Product) -> str:
+        c, product = self._view(step.c), f"{self._view(step.a)} @ {self._view(step.b)}"
+        text = _scaled(step.alpha, self._number(step.alpha), f"({product})")
+        if step.beta is not None:
+            return f"{c} = {_scaled(step.beta, self._number(step.beta), c)} + {text}"
+        return f"{c} = {product if text == f'({product})' else text}"
+
+    def _call(self, step: NumpyCall) -> str:
+        equation = step.equation
+        words, name = list(map(self._number, step.operands)), equation.primitive
+        target = self._view(step.target)
+        if self.buffers[step.target.buffer].role == NUMBER and name in NUMBER_OPERATORS:
+            return f"{target} = {NUMBER_OPERATORS[name].format(*words)}"
+        if name == "cast":
+            return f"{target} = {equation.result.dtype}({words[0]})"
+        words += (f"{key}={value!r}" for key, value in equation.params.items())
+        return f"{target} = numpy.{name}({', '.join(words)})"
+
+    def _argument(self, argument: NestArgument) -> str:
+        if isinstance(argument, int):
+            return str(argument)
+        if isinstance(argument, Literal):
+            return str(argument.value)
+        start = _start(argument)
+        return argument.buffer if start == "0" else f"{argument.buffer}[{start}]"
+
+    def _number(self, number: Number) -> str:
+        return str(number.value) if isinstance(number, Literal) else self._view(number)
+
+    def _view(self, view: BufferView) -> str:
+        """Where a step looks; all of a buffer is its name, a transposed matrix its name and T."""
+        name, start = view.buffer, _start(view)
+        if view.size == self.buffers[name].size and start == "0":
+            if view.is_contiguous:
+                return name
+            turned = view._replace(shape=view.shape[::-1], strides=view.strides[::-1])
+            if len(view.shape) == 2 and turned.is_contiguous:
+                return f"{name}.T"
+        if view.size <= 1:
+            return f"{name}[{start}]"
+        lengths, steps = "x".join(map(str, view.shape)), ",".join(map(str, view.strides))
+        return f"{name}[{start} : {lengths}{'' if view.is_contiguous else f' by {steps}'}]"
+
+
+def _start(view: BufferView) -> str:
+    """Where a view begins: ``3 + 28*t``."""
+    terms = [str(view.offset)] if view.offset or not view.moves else []
+    text = " + ".join([*terms, *(f"{step}*{index}" for index, step in view.moves)])
+    return text.replace("+ -", "- ")
+
+
+def _scaled(factor: Number, text: str, of: str) -> str:
+    return of if isinstance(factor, Literal) and factor.value == 1 else f"{text} * {of}"

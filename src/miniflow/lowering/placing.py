@@ -1,0 +1,131 @@
+"""The memory plan of a loop program: buffers that are not needed at the same time share memory.
+
+A buffer is needed from the first step that writes it to the last one that reads it. A `Repeat`
+stretches that: what is made outside of it, or moves with its turns, or is read before it is written
+there, is needed in all of its turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from miniflow.lowering.loop_program import (
+    KEPT,
+    SCRATCH,
+    Buffer,
+    BufferView,
+    LoopProgram,
+    Repeat,
+    Step,
+    accesses,
+)
+
+
+class Lifetime(NamedTuple):
+    """The positions of the first and the last step that need a buffer, both included."""
+
+    first: int
+    last: int
+
+    def meets(self, other: Lifetime) -> bool:
+        """Whether both are needed at one time."""
+        return self.first <= other.last and other.first <= self.last
+
+
+class _Span(NamedTuple):
+    """A `Repeat` and the positions of its steps."""
+
+    counter: str
+    first: int
+    last: int
+
+
+class _Touch(NamedTuple):
+    """That a buffer is read or written: where, in which loops, and whether it is read first."""
+
+    position: int
+    around: tuple[_Span, ...]  # the outermost first
+    view: BufferView
+    reads: bool
+
+
+def place_buffers(program: LoopProgram) -> LoopProgram:
+    """Return the program with aliases: each buffer in the memory of one that is free, if any is."""
+    lives = lifetimes(program)
+    buffers = dict(program.buffers)
+    free: list[str] = []  # whose memory nobody uses now, the last one freed at the end
+    in_use: list[tuple[int, str]] = []  # until when
+    for name in sorted(lives, key=lambda name: (lives[name].first, -buffers[name].nbytes)):
+        first, last = lives[name]
+        free += (owner for until, owner in sorted(in_use) if until < first)
+        in_use = [(until, owner) for until, owner in in_use if until >= first]
+        owner = _best(free, buffers, buffers[name].nbytes)
+        if owner is not None:
+            free.remove(owner)
+            buffers[name] = replace(buffers[name], alias=owner)
+        in_use.append((last, owner or name))
+    return replace(program, buffers=buffers)
+
+
+def _best(free: list[str], buffers: Mapping[str, Buffer], nbytes: int) -> str | None:
+    """The smallest memory that is large enough, of several the one used last; a number gets none of
+    an array's.
+    """
+    fitting = [n for n in reversed(free) if nbytes <= buffers[n].nbytes <= max(2 * nbytes, 64)]
+    return min(fitting, key=lambda name: buffers[name].nbytes, default=None)
+
+
+def lifetimes(program: LoopProgram) -> dict[str, Lifetime]:
+    """From when to when each buffer is needed that is not the caller's, and no constant.
+
+    Steps are counted in the order of `LoopProgram.all_steps`.
+    """
+    touches: dict[str, list[_Touch]] = {}
+    count = 0
+    for position, around, step in _positions(program.steps, 0, ()):
+        count = position + 1
+        for access in accesses(step):
+            touch = _Touch(position, around, access.view, access.reads)
+            touches.setdefault(access.view.buffer, []).append(touch)
+    for output in program.outputs:
+        if isinstance(output, BufferView):
+            touches.setdefault(output.buffer, []).append(_Touch(count, (), output, True))
+    return {
+        name: _lifetime(found)
+        for name, found in touches.items()
+        if program.buffers[name].role in (KEPT, SCRATCH)
+    }
+
+
+def _positions(
+    steps: tuple[Step, ...], first: int, around: tuple[_Span, ...]
+) -> Iterator[tuple[int, tuple[_Span, ...], Step]]:
+    position = first
+    for step in steps:
+        yield position, around, step
+        if isinstance(step, Repeat):
+            span = _Span(step.index, position, position + _length(step) - 1)
+            yield from _positions(step.steps, position + 1, (*around, span))
+        position += _length(step)
+
+
+def _length(step: Step) -> int:
+    return 1 + sum(map(_length, step.steps)) if isinstance(step, Repeat) else 1
+
+
+def _lifetime(touches: list[_Touch]) -> Lifetime:
+    common = touches[0].around
+    for touch in touches:
+        common = tuple(a for a, b in zip(common, touch.around, strict=False) if a == b)
+    moving = {index for touch in touches for index, _ in touch.view.moves}
+    inner = next((k for k, span in enumerate(common) if span.counter in moving), len(common))
+    if touches[0].reads:  # what an earlier turn has left
+        inner = 0
+    first, last = [], []
+    for position, around, _, _ in touches:
+        outermost = around[inner] if len(around) > inner else None
+        first.append(outermost.first if outermost else position)
+        last.append(outermost.last if outermost else position)
+    return Lifetime(min(first), max(last))

@@ -1,0 +1,262 @@
+"""Loop programs are what their programs are: in plain Python, checked, whatever a target can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from backends.agreement import assert_agrees, random_arguments
+from ir.programs import two_layers
+from passes.random_programs import RandomProgram
+
+import miniflow as mf
+from miniflow.backends import find
+from miniflow.ir import Builder, Literal, Output, Program, ProgramError, ValueType, evaluate
+from miniflow.lowering import tiling
+from miniflow.lowering.draft import Target
+from miniflow.lowering.loop_check import LoopProgramError, check_loop_program
+from miniflow.lowering.loop_evaluate import evaluate_loop_program
+from miniflow.lowering.loop_program import (
+    ARGUMENT,
+    KEPT,
+    RESULT,
+    Buffer,
+    BufferView,
+    Copy,
+    LoopProgram,
+    Product,
+    Repeat,
+)
+from miniflow.lowering.loop_text import loop_text
+from miniflow.lowering.lower import lower_program
+from miniflow.lowering.placing import lifetimes, place_buffers
+from miniflow.passes import optimize
+
+TARGETS = {"all": Target(), "no products": Target(can_multiply=lambda c, a, b: False)}
+
+
+class Evaluated:
+    """A program as a loop program, which is checked, and evaluated."""
+
+    def __init__(self, program: Program, target: str = "all") -> None:
+        self.loop_program = lower_program(program, TARGETS[target]).loop_program
+        check_loop_program(self.loop_program)
+        self.text = loop_text(self.loop_program)
+
+    def run(self, arguments: Sequence[Any]) -> list[Any]:
+        return evaluate_loop_program(self.loop_program, arguments)
+
+
+def optimized(program: Program) -> Program:
+    return optimize(program, find("native").passes)
+
+
+def recorded(loss: mf.Node, feed: dict[mf.Node, Any], **options: Any) -> Program:
+    """The program of a step, and nothing done to it yet."""
+    step = mf.compile(loss, backend="reference", **options)
+    step(feed)
+    return step.program
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("sizes", [(4, 3, 5, 2), (1, 3, 5, 2), (5, 1, 1, 1)])
+def test_training_steps_are_their_programs(sizes: tuple[int, ...], target: str) -> None:
+    for program in (two_layers(*sizes), optimized(two_layers(*sizes))):
+        arguments = [random_arguments(program, seed, labels=sizes[3]) for seed in range(2)]
+        lower: Callable[[Program], Any] = lambda p: Evaluated(p, target)  # noqa: E731
+        assert_agrees(lower, program, *arguments, signed_zeros=False)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_random_programs_are_their_programs(seed: int) -> None:
+    made = RandomProgram(seed)
+    try:
+        theirs = evaluate(made.program, made.arguments)
+    except ProgramError:
+        return
+    arguments = [np.array(a, order="C") if isinstance(a, np.ndarray) else a for a in made.arguments]
+    try:
+        with np.errstate(all="ignore"):
+            results = iter(Evaluated(made.program).run(arguments))
+    except FloatingPointError:
+        return
+    inputs = [entry.variable for entry in made.program.inputs]
+    for output, wanted in zip(made.program.outputs, theirs, strict=True):
+        old = output.replaces
+        ours = next(results) if old is None else arguments[inputs.index(old)]
+        assert type(ours) is type(wanted)
+        np.testing.assert_allclose(ours, wanted, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("is_reverse", [False, True])
+def test_a_loop_over_time_is_a_loop_of_steps(is_reverse: bool) -> None:
+    xs, W = mf.Input("xs"), mf.Parameter(np.eye(3) * 0.5, "W")
+    states = mf.scan(lambda h, x: mf.Tanh(x + h @ W), np.zeros((2, 3)), xs, reverse=is_reverse)
+    feed = {xs: np.random.default_rng(0).standard_normal((5, 2, 3))}
+    for program in (
+        recorded(states, feed),
+        recorded(mf.Sum(states * states), feed, wrt=[W]),
+    ):
+        for made in (program, optimized(program)):
+            lowered = Evaluated(made)
+            assert "for t in range(5):" in lowered.text
+            arguments = random_arguments(made)
+            for ours, theirs in zip(lowered.run(arguments), evaluate(made, arguments), strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_steps_do_not_grow_with_the_length_of_a_loop() -> None:
+    def count(items: int) -> int:
+        xs = mf.Input("xs")
+        states = mf.scan(lambda h, x: mf.Tanh(x + h), np.zeros(3), xs)
+        program = recorded(mf.Sum(states), {xs: np.ones((items, 3))}, wrt=[xs])
+        return len(list(lower_program(optimized(program)).loop_program.all_steps()))
+
+    assert count(3) == count(300)
+
+
+@pytest.mark.parametrize("items", [4, 5])
+def test_tiles_are_a_loop_of_steps(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two images a tile; of five, one is left, and has its steps behind the loop."""
+    monkeypatch.setattr(tiling, "FEWEST_ROWS", 1)
+    x, W = mf.Input("x"), mf.Parameter(np.ones((2, 2, 1, 2)) / 8, "W")
+    out = mf.MaxPool(mf.ReLU(mf.Conv2D(x, W)), 2)
+    program = optimized(recorded(out, {x: np.ones((items, 5, 5, 1))}))
+    whole = Evaluated(program).text
+    monkeypatch.setattr(tiling, "CACHE", 2 * 16 * 4 * 8)
+    lowered = Evaluated(program)
+    assert "for tile" not in whole
+    assert f"for tile in range({items // 2}):" in lowered.text
+    assert_agrees(Evaluated, program, random_arguments(program))
+    copied = [b for b in lowered.loop_program.buffers.values() if b.size >= items * 16 * 4]
+    assert not copied  # what only a tile needs has room for one
+
+
+def test_the_text_says_everything() -> None:
+    b = Builder()
+    w = b.input(ValueType("f32", (3, 4)), "parameter", "w")
+    x = b.input(ValueType("f32", (4, 4)), name="x")
+    lr = b.input(ValueType("f64", (), "python"), "hyper", "lr")
+    turned = b.add("transpose", (x,), {"axes": (1, 0)})
+    new = b.add("gemm", (w, w, turned, b.add("negative", (lr,)), Literal(1.0)))
+    part = b.add("slice", (x,), {"index": ((1, 2, 1), (0, 2, 2))})
+    program = b.program([Output(new, "parameter", replaces=w), Output(part)])
+    assert loop_text(lower_program(program).loop_program) == (
+        "program(w: f32[3, 4], x: f32[4, 4], lr: number):\n"
+        "    t1_f32: f32\n"
+        "    t2: f32[3, 4]\n"
+        "    t3: f32[2, 2] = new\n"
+        "    t1 = -lr\n"
+        "    t1_f32 = f32(t1)\n"
+        "    t2 = w\n"
+        "    t2 = t2 + t1_f32 * (w @ x.T)\n"
+        "    w = t2\n"
+        "    t3 = x[4 : 2x2 by 4,2]\n"
+        "    return t3\n"
+    )
+
+
+# Memory.
+
+X = BufferView("x", "f32", 0, (4,), (1,))
+
+
+def step_of(target: str, source: str, **moves: int) -> Copy:
+    return Copy(X._replace(buffer=target), X._replace(buffer=source, moves=tuple(moves.items())))
+
+
+def program_of(*steps: Any, **sizes: int) -> LoopProgram:
+    buffers = {"x": Buffer("f32", (40,), ARGUMENT), "out": Buffer("f32", (4,), RESULT)}
+    buffers |= {name: Buffer("f32", (size,), KEPT) for name, size in sizes.items()}
+    return LoopProgram(buffers, ("x",), steps, (X._replace(buffer="out"),))
+
+
+def test_what_is_not_needed_at_one_time_shares_memory() -> None:
+    chain = [step_of("a", "x"), step_of("b", "a"), step_of("c", "b"), step_of("out", "c")]
+    placed = place_buffers(program_of(*chain, a=4, b=4, c=4))
+    check_loop_program(placed)
+    assert {name: placed.buffers[name].alias for name in "abc"} == {"a": None, "b": None, "c": "a"}
+
+
+def test_what_is_made_before_a_loop_lives_until_its_end() -> None:
+    loop = Repeat("t", 3, (step_of("b", "a"), step_of("c", "b"), step_of("out", "c")))
+    made = program_of(step_of("a", "x"), loop, a=4, b=4, c=4)
+    assert lifetimes(made) == {"a": (0, 4), "b": (2, 3), "c": (3, 4)}
+    check_loop_program(place_buffers(made))
+
+
+def test_what_moves_with_a_loop_lives_as_long_as_it() -> None:
+    moving = Copy(X._replace(buffer="b", moves=(("t", 4),)), X)
+    loop = Repeat("t", 3, (moving, step_of("c", "x"), step_of("out", "b", t=4)))
+    made = program_of(loop, b=12, c=4)
+    assert lifetimes(made) == {"b": (0, 3), "c": (2, 2)}
+    check_loop_program(place_buffers(made))
+
+
+def test_what_a_turn_leaves_to_the_next_lives_as_long_as_the_loop() -> None:
+    adds = Copy(X._replace(buffer="a"), X, adds=True)
+    loop = Repeat("t", 3, (step_of("b", "x"), adds, step_of("out", "a")))
+    made = program_of(loop, a=4, b=4)
+    assert lifetimes(made)["a"] == (0, 3)
+
+
+# What is no loop program.
+
+FINE = program_of(step_of("a", "x"), step_of("out", "a"), a=4)
+MATRIX = X._replace(shape=(2, 2), strides=(2, 1))
+WRONG: dict[str, tuple[LoopProgram, str]] = {
+    "outside": (program_of(Copy(X._replace(buffer="a", offset=1), X), a=4), "outside"),
+    "outside in a late turn": (
+        program_of(Repeat("t", 11, (step_of("out", "x", t=4),))),
+        "outside",
+    ),
+    "before the beginning": (
+        program_of(Repeat("t", 2, (step_of("out", "x", t=-1),))),
+        "outside",
+    ),
+    "read before it is written": (program_of(step_of("out", "a"), a=4), "read before"),
+    "an argument is written": (program_of(step_of("x", "x")), "seen by a step|written to"),
+    "an unknown buffer": (program_of(step_of("out", "nobody")), "no buffer"),
+    "an unknown loop": (program_of(step_of("out", "x", t=4)), "counts nothing"),
+    "another dtype": (
+        program_of(Copy(X._replace(buffer="out"), X._replace(dtype="f64"))),
+        "of f32",
+    ),
+    "another shape": (program_of(Copy(X._replace(buffer="out"), MATRIX)), "no copy"),
+    "a product that overwrites a factor": (
+        program_of(
+            Copy(X._replace(buffer="a"), X),
+            Product(*(MATRIX._replace(buffer=name) for name in "aax")),
+            a=4,
+        ),
+        "seen by a step",
+    ),
+    "memory of two at one time": (
+        replace(
+            FINE,
+            buffers={**FINE.buffers, "b": Buffer("f32", (4,), KEPT, "a")},
+            steps=(step_of("a", "x"), step_of("b", "x"), step_of("out", "a"), step_of("out", "b")),
+        ),
+        "same memory",
+    ),
+    "memory of an argument": (
+        replace(FINE, buffers={**FINE.buffers, "a": Buffer("f32", (4,), KEPT, "x")}),
+        "lies in",
+    ),
+    "a loop of no turns": (program_of(Repeat("t", 0, (step_of("out", "x"),))), "turns"),
+}
+
+
+def test_a_program_is_one() -> None:
+    check_loop_program(FINE)
+
+
+@pytest.mark.parametrize("what", sorted(WRONG))
+def test_what_is_none_is_told(what: str) -> None:
+    program, why = WRONG[what]
+    with pytest.raises(LoopProgramError, match=why):
+        check_loop_program(program)
