@@ -36,7 +36,7 @@ LAYERS = [
     {"compiler"},
     {"models"},
     {"digit_images", "initializers", "optimizers", "schedules"},
-    {"datasets"},
+    {"datasets", "metrics"},
     {"layers", "training"},
     {"pictures", "estimator", "digit_page", "udacity"},
     {"reports"},

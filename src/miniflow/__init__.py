@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from miniflow import datasets as datasets
     from miniflow import initializers as initializers
     from miniflow import layers as layers
+    from miniflow import metrics as metrics
     from miniflow import optimizers as optimizers
     from miniflow import schedules as schedules
     from miniflow.backends.thread_limit import set_threads as set_threads
@@ -119,6 +120,7 @@ _ROOMS = {
     "datasets": "datasets",
     "initializers": "initializers",
     "layers": "layers",
+    "metrics": "metrics",
     "optimizers": "optimizers",
     "schedules": "schedules",
 }

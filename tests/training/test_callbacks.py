@@ -28,7 +28,7 @@ from miniflow.training.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from miniflow.training.history import Epoch, History
+from miniflow.training.history import COLUMNS, Epoch, History
 
 
 class Scripted:
@@ -42,7 +42,7 @@ class Scripted:
 
     def play(self, callback: Callback, column: str, values: list[float]) -> None:
         """Let epochs pass with these values in a column, until the callback says stop."""
-        nothing: dict[str, Any] = dict.fromkeys(Epoch._fields, 0.0)
+        nothing: dict[str, Any] = dict.fromkeys(COLUMNS, 0.0)
         for value in values:
             if self.stop:
                 break
@@ -258,9 +258,11 @@ def test_every_second_epoch_gets_a_file_of_its_own_and_the_last_one_its_own(
 def test_a_checkpoint_whose_name_or_folder_cannot_be_is_refused_at_once(
     tmp_path: pathlib.Path,
 ) -> None:
-    with pytest.raises(OptionError, match=r"'{when}' cannot be filled in \(KeyError: 'when'\)"):
-        ModelCheckpoint("{when}")
+    with pytest.raises(OptionError, match=r"'{epoch:q}' cannot be filled in \(ValueError"):
+        ModelCheckpoint("{epoch:q}")
     p = problem()
+    with pytest.raises(OptionError, match=r"'{when}' cannot be filled in \(KeyError: 'when'\)"):
+        fit(p.loss, p.data, SGD(0.1), callbacks=[ModelCheckpoint("{when}")], progress="none")
     before = p.bytes()
     for callback in (ModelCheckpoint(tmp_path / "no" / "m"), CSVLogger(tmp_path / "no" / "h.csv")):
         with pytest.raises(FileNotFoundError, match="no"):

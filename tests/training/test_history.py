@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from miniflow.training.history import Epoch, History
+from miniflow.training.history import COLUMNS, Epoch, History
 
 ROWS = [
     Epoch(1, 0.1 + 0.2, 0.5, 1 / 3, None, 1.5, 0.1),
@@ -28,7 +28,7 @@ def test_csv_has_every_digit_and_leaves_what_is_unknown_empty(tmp_path: pathlib.
     History(ROWS).to_csv(tmp_path / "history.csv")
     text = (tmp_path / "history.csv").read_text()
     first, second = csv.DictReader(io.StringIO(text))
-    assert list(first) == list(Epoch._fields)
+    assert list(first) == list(COLUMNS)
     assert float(first["loss"]) == 0.1 + 0.2
     assert float(first["validation_loss"]) == 1 / 3
     assert first["validation_accuracy"] == second["accuracy"] == ""

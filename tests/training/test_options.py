@@ -40,7 +40,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[MiniflowError], str]] = {
         DataError,
         r"data=\{X: \.\.\., y: \.\.\.\}",
     ),
-    "metrics": (lambda: fit(metrics=["accuracy"]), OptionError, r"no option metrics: .*Callback"),
+    "metrics": (
+        lambda: fit(metrics=["accuracy"]),
+        OptionError,
+        r"metrics is a dictionary from names",
+    ),
     "validation_split": (lambda: fit(validation_split=0.1), OptionError, r"write validation="),
     "parameters": (lambda: fit(parameters=W), OptionError, r"parameters is a list of them"),
     "verbose": (lambda: fit(verbose=0), OptionError, r"write progress='none'"),

@@ -122,6 +122,7 @@ class Node(Operators, NoNumber, Copied):
     stops_gradient = False  # whether it hands no gradient back, and nothing flows through it
     _is_fed_pixels = False  # whether `fit` has fed it from a data set of bytes, as fractions
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
+    answers: str | None = None  # what a loss is about: "classes", "yes or no" or "numbers"
     draws_numbers = False  # whether its value has random numbers in it, of `random_numbers`
     chooses = False  # whether entries of some of its inputs may be left out, as `Where` does
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back

@@ -3,6 +3,7 @@
 from miniflow.graph import Constant, Input, Parameter
 from miniflow.graph.checks import tell_wrong_calls
 from miniflow.nodes import equations
+from miniflow.nodes.accumulation import CumSum, Prod
 from miniflow.nodes.activation import (
     ELU,
     GELU,
@@ -40,7 +41,7 @@ from miniflow.nodes.magnitude import Abs, Clip, Maximum, Minimum, Sign
 from miniflow.nodes.normalization import LayerNorm
 from miniflow.nodes.other_convolutions import ConvTranspose2D, DepthwiseConv2D
 from miniflow.nodes.pooling import AveragePool, GlobalAveragePool, MaxPool
-from miniflow.nodes.reduction import CumSum, Max, Mean, Prod, Sum
+from miniflow.nodes.reduction import Max, Mean, Sum
 from miniflow.nodes.shape import Concat, Flatten, Gather, GetItem, Reshape, Transpose, Where
 from miniflow.nodes.stopping import StopGradient
 from miniflow.nodes.trigonometry import Cos, Sin

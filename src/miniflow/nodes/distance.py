@@ -20,8 +20,10 @@ from miniflow.nodes.loss import check_same_shape, entries_of, half_error
 from miniflow.nodes.options import one_axis
 
 
-class _OfNumbers(Op):
+class _NumberLoss(Op):
     """A mean over all entries of how far predictions are from their targets."""
+
+    answers = "numbers"
 
     def validate(self, prediction: Any, target: Any) -> None:
         check_same_shape(self, prediction, target)
@@ -34,7 +36,7 @@ class _OfNumbers(Op):
         return math.prod(shapes[0])
 
 
-class L1(_OfNumbers):
+class L1(_NumberLoss):
     """The mean absolute error, `mean(|prediction - target|)`.
 
     Args:
@@ -64,7 +66,7 @@ class L1(_OfNumbers):
         return dp, lambda: -dp
 
 
-class Huber(_OfNumbers):
+class Huber(_NumberLoss):
     """The mean of e²/2 where the error e = prediction - target is small, |e| <= δ, and of
     δ (|e| - δ/2) elsewhere: outliers count as much as they are far, and not the square of it.
 

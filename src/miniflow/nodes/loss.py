@@ -60,6 +60,8 @@ class CrossEntropyWithSoftmax(Op):
     (1.1803, array([[ 0.1863, -0.6928,  0.5065]]))
     """
 
+    answers = "classes"
+
     def __init__(
         self,
         x: Any,
@@ -203,6 +205,8 @@ class BinaryCrossEntropy(Op):
     5000.0
     """
 
+    answers = "yes or no"
+
     def __init__(self, z: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, z, y, name=name)
 
@@ -249,6 +253,8 @@ class MSE(Op):
     >>> mf.value_and_grad(mf.MSE(p, t), {p: np.array([1.0, 3.0]), t: np.array([1.0, 1.0])}, [p])
     (np.float64(2.0), [array([0., 2.])])
     """
+
+    answers = "numbers"
 
     def __init__(self, prediction: Any, target: Any, *, name: str | None = None) -> None:
         Op.__init__(self, prediction, target, name=name)

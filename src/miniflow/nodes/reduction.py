@@ -1,6 +1,4 @@
-"""Reductions, over all entries or along axes: Sum, Mean, Max and Prod; and CumSum, which keeps the
-sums on the way.
-"""
+"""Reductions: Sum, Mean and Max, over all entries or along axes."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +10,11 @@ import numpy as np
 from miniflow.errors import ShapeError
 from miniflow.graph import Op
 from miniflow.graph.checks import flag
-from miniflow.graph.integers import as_operands, whole_or_floating
+from miniflow.graph.integers import whole_or_floating
 from miniflow.graph.means import mean
 from miniflow.graph.operators import WAYS
 from miniflow.graph.values import in_dtype_of, shape_of, where
-from miniflow.nodes.options import Axes, one_axis, some_axes
+from miniflow.nodes.options import Axes, some_axes
 
 
 class Reduction(Op):
@@ -50,14 +48,14 @@ class Reduction(Op):
             raise ShapeError(f"{self}: axis={axis} names an axis of {label}, {shape}, twice.")
         return axis
 
-    def _reduced(self, rank: int) -> set[int]:
+    def reduced_axes(self, rank: int) -> set[int]:
         """The axes that are reduced, counted from 0."""
         axes: Any = range(rank) if self.axis is None else np.atleast_1d(self.axis)
         return {int(axis) % rank for axis in axes}
 
     def _kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the result had keepdims been True."""
-        reduced = self._reduced(len(shape))
+        reduced = self.reduced_axes(len(shape))
         return tuple(1 if i in reduced else n for i, n in enumerate(shape))
 
     def _spread(self, reduced: Any, x: Any) -> Any:
@@ -135,96 +133,6 @@ class Max(Reduction):
         return (where(largest, spread / in_dtype_of(spread, ties), 0.0),)
 
 
-class Prod(Reduction):
-    """The product of the entries, multiplied one after the other.
-
-    An entry's gradient is the product of all others, found without a division: where one entry is
-    0, that one has a gradient; where two are, none has.
-
-    >>> import numpy as np, miniflow as mf
-    >>> x = mf.Input()
-    >>> mf.value_and_grad(mf.Prod(x), {x: np.array([2.0, 0.0, 3.0])}, [x])
-    (np.float64(0.0), [array([0., 6., 0.])])
-    """
-
-    primitive = "prod"
-
-    def compute(self, x: Any) -> Any:
-        product = partial(np.prod, axis=self._axes(x), keepdims=self.keepdims)
-        entries = math.prod(shape_of(x))
-        return whole_or_floating(product, lambda bits: bits[0] * entries, (x,), self)
-
-    def gradient(self, grad: Any, x: Any) -> Any:
-        shape = shape_of(x)
-        if not shape:
-            return (grad,)
-        grad, x = as_operands(grad, x)
-        reduced = self._reduced(len(shape))
-        kept = [i for i in range(len(shape)) if i not in reduced]
-        order = kept + sorted(reduced)
-        moved = np.transpose(x, order)
-        sizes = [math.prod(shape[i] for i in axes) for axes in (kept, reduced)]
-        rows = np.reshape(moved, sizes)
-        others = _products_before(rows) * _products_before(rows[:, ::-1])[:, ::-1]
-        back = sorted(range(len(shape)), key=order.__getitem__)
-        others = np.transpose(np.reshape(others, moved.shape), back)
-        return (self._spread(grad, x) * others,)
-
-
-class CumSum(Op):
-    """The sums on the way along an axis: `Z_i = x_0 + ... + x_i`.
-
-    Args:
-        x: any shape with at least one axis.
-        axis: along which is added up; the last by default.
-        name: None by default.
-
-    With the upstream gradient G, dx_i = G_i + G_i+1 + ...
-
-    >>> import numpy as np, miniflow as mf
-    >>> x = mf.Input()
-    >>> mf.value_and_grad(mf.CumSum(x), {x: np.array([1.0, 2.0, 4.0])}, [x])
-    (array([1., 3., 7.]), [array([3., 2., 1.])])
-    """
-
-    primitive = "cumsum"
-    expects = "an array that has that axis"
-
-    def __init__(self, x: Any, axis: int = -1, *, name: str | None = None) -> None:
-        Op.__init__(self, x, name=name)
-        self.axis = one_axis(self, axis)
-
-    def compute(self, x: Any) -> Any:
-        shape = shape_of(x)
-        if not shape:
-            label = self.inbound_nodes[0].label
-            raise ShapeError(f"{self}: {label} is a number; it takes {self.expects}.")
-        sums = partial(np.cumsum, axis=self.axis)
-        digits = math.log2(max(1, math.prod(shape)))
-        return whole_or_floating(sums, lambda bits: bits[0] + digits, (x,), self)
-
-    def gradient(self, grad: Any, x: Any) -> Any:
-        return (np.flip(np.cumsum(np.flip(grad, self.axis), axis=self.axis), self.axis),)
-
-
-def _products_before(rows: Any) -> Any:
-    """For each entry of a row, the product of those before it: doubling, in log n steps.
-
-    >>> _products_before(np.array([[2.0, 3.0, 5.0, 7.0]]))
-    array([[ 1.,  2.,  6., 30.]])
-    """
-    count = rows.shape[1]
-    if count == 0:
-        return rows
-    products = np.concatenate([np.ones((rows.shape[0], 1), rows.dtype), rows[:, :-1]], axis=1)
-    step = 1
-    while step < count:
-        longer = products[:, step:] * products[:, :-step]
-        products = np.concatenate([products[:, :step], longer], axis=1)
-        step *= 2
-    return products
-
-
 def _names_one_twice(axes: tuple[int, ...], rank: int) -> bool:
     inside = {axis % rank for axis in axes if -rank <= axis < rank}
     return len(inside) < len(axes) and all(-rank <= axis < rank for axis in axes)
@@ -233,13 +141,10 @@ def _names_one_twice(axes: tuple[int, ...], rank: int) -> bool:
 WAYS.update(
     {
         "add.reduce": "mf.Sum(x)",
-        "multiply.reduce": "mf.Prod(x)",
         "maximum.reduce": "mf.Max(x)",
         "minimum.reduce": "-mf.Max(-x)",
     },
     sum="mf.Sum(x)",
-    prod="mf.Prod(x)",
-    cumsum="mf.CumSum(x, axis=axis)",
     nansum="mf.Sum(mf.Where(mf.Equal(x, x), x, 0.0))",
     count_nonzero="mf.Sum(mf.NotEqual(x, 0))",
     norm="mf.Sqrt(mf.Sum(x ** 2))",

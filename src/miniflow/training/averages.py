@@ -47,12 +47,14 @@ class Counted(NamedTuple):
 
 class StepResult(NamedTuple):
     """What a batch has given: the loss, its hits if it has an accuracy, and the parts of the loss
-    (none where they are not known: then it counts as much as it has rows).
+    (none where they are not known: then it counts as much as it has rows). `seen` are the values
+    of the nodes that metrics read, if there are any.
     """
 
     loss: float
     hits: Hits | None
     parts: tuple[Counted, ...] = ()
+    seen: Mapping[Node, Any] | None = None
 
     @property
     def correct(self) -> int | None:
@@ -122,7 +124,7 @@ class Averages:
 
 
 class Totals:
-    """Adds up what batches have given.
+    """Adds up what batches have given; and has metrics count what was seen, if there are any.
 
     >>> import miniflow as mf
     >>> x = mf.Input("x")
@@ -133,7 +135,8 @@ class Totals:
     (1.75, None)
     """
 
-    def __init__(self, averages: Averages) -> None:
+    def __init__(self, averages: Averages, metrics: Any = None) -> None:
+        self.metrics = metrics
         self.rows = 0
         self.hits: Hits | None = Hits(0, 0)
         self._averages = averages
@@ -146,6 +149,8 @@ class Totals:
     def add(self, result: StepResult, rows: int) -> None:
         """A batch of so many rows has given this."""
         self.rows += rows
+        if self.metrics is not None:
+            self.metrics.add(result.seen)
         self._of_rows += result.loss * rows
         known = self.hits is not None and result.hits is not None
         self.hits = self.hits + result.hits if known else None  # type: ignore[operator]

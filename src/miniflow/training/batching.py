@@ -16,7 +16,7 @@ mmap_mode="r")`) are read a batch at a time.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -46,15 +46,16 @@ class Batches(Protocol):
     def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]: ...
 
 
-def batches_for(loss: Node, data: Any, name: str = "data") -> Batches:
-    """`data` (a data set, a dictionary or a function) as batches to feed `loss` with.
+def batches_for(loss: Node, data: Any, name: str = "data", *, also: Sequence[Node] = ()) -> Batches:
+    """`data` (a data set, a dictionary or a function) as batches to feed `loss` with; and `also`
+    other inputs, where a dictionary has them.
 
     Raises:
         DataError: there are no examples, no labels, or arrays of different lengths.
         FeedError: it is not clear which node gets the images or the labels.
     """
     if isinstance(data, Mapping):
-        found: Batches = _from_arrays(loss, data, name)
+        found: Batches = _from_arrays(loss, data, name, also)
     elif hasattr(data, "batches") and hasattr(data, "__len__"):
         found = _PairBatches(data, *_images_and_labels(loss, name))
     elif isinstance(data, Iterator):
@@ -64,7 +65,7 @@ def batches_for(loss: Node, data: Any, name: str = "data") -> Batches:
             f"{name}=batches and not {name}=batches()."
         )
     elif callable(data):
-        found = _MadeBatches(loss, data, name)
+        found = _MadeBatches(loss, data, name, also)
     else:
         hint = f"Say which input gets what: {name}={_spell(loss)}."
         if hasattr(data, "train"):
@@ -124,9 +125,15 @@ class _MadeBatches:
 
     examples = None
 
-    def __init__(self, loss: Node, make: Callable[..., Iterable[Any]], name: str) -> None:
+    def __init__(
+        self,
+        loss: Node,
+        make: Callable[..., Iterable[Any]],
+        name: str,
+        also: Sequence[Node] = (),
+    ) -> None:
         self._loss, self._make, self._name = loss, make, name
-        self._needed = frozenset(ancestors_in_order(loss))
+        self._needed = frozenset([*ancestors_in_order(loss), *also])
         self._takes_rng = _takes_an_argument(make)
         self._walks = 0
 
@@ -185,10 +192,13 @@ def _takes_an_argument(make: Callable[..., Any]) -> bool:
     return False
 
 
-def _from_arrays(loss: Node, data: Mapping[Any, Any], name: str) -> _ArrayBatches:
+def _from_arrays(
+    loss: Node, data: Mapping[Any, Any], name: str, also: Sequence[Node]
+) -> _ArrayBatches:
     arrays: dict[Node, Any] = {}
     numbers: dict[Node, Any] = {}
-    for node, given in only_needed(data, loss, frozenset(ancestors_in_order(loss)), name).items():
+    needed = frozenset([*ancestors_in_order(loss), *also])
+    for node, given in only_needed(data, loss, needed, name).items():
         _refuse_parameter(node, name)
         array = plain_array(given, node)
         (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given

@@ -44,7 +44,7 @@ from miniflow.training.changes import (
     tell_settings,
     tell_threads,
 )
-from miniflow.training.history import Epoch, History
+from miniflow.training.history import COLUMNS, Epoch, History
 from miniflow.training.stepping import backend_names
 
 if TYPE_CHECKING:
@@ -327,11 +327,15 @@ def _checked_row(row: Any) -> Epoch:
     """A row of the history, which others will compute with and print."""
     found = Epoch(*row)
     optional = ("accuracy", "validation_loss", "validation_accuracy")
-    for name, value in found._asdict().items():
+    metrics = dict(found.metrics)
+    for name, value in found.columns().items():
         if type(value) not in (int, float) and not (value is None and name in optional):
             raise ValueError(f"{name} in the history is {shown(value, 40)}")
-    numbers = (None if value is None else float(value) for value in found[1:])
-    return Epoch(whole("The history", "epoch", found.epoch, least=1), *numbers)  # type: ignore[arg-type]
+    columns = found.columns()
+    numbers = [None if columns[n] is None else float(columns[n]) for n in COLUMNS[1:]]  # type: ignore[arg-type]
+    epoch = whole("The history", "epoch", found.epoch, least=1)
+    measured = {str(name): float(value) for name, value in metrics.items()}
+    return Epoch(epoch, *numbers, metrics=measured)  # type: ignore[arg-type, misc]
 
 
 POSITIONS = {

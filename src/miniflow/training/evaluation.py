@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from miniflow.graph import Node
@@ -11,18 +12,40 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.interpreter.feeding import checked_output, give_to_sources
 from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.metrics import Metric
 from miniflow.options import whole, with_known_options
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.training.averages import Totals
 from miniflow.training.batching import Batches, batches_for
+from miniflow.training.measuring import Measures
 from miniflow.training.stepping import Evaluator, make_evaluator
 
 
-class Evaluation(NamedTuple):
-    """A mean over the examples; `accuracy` is None where it cannot be told."""
-
+class _LossAndAccuracy(NamedTuple):
     loss: float
     accuracy: float | None
+
+
+class Evaluation(_LossAndAccuracy):
+    """A mean over the examples; `accuracy` is None where it cannot be told. `metrics` has those
+    that were asked for, by name.
+    """
+
+    metrics: dict[str, float]
+
+    def __new__(
+        cls, loss: float, accuracy: float | None, metrics: dict[str, float] | None = None
+    ) -> "Evaluation":
+        made = super().__new__(cls, loss, accuracy)
+        made.metrics = dict(metrics or {})
+        return made
+
+    def __repr__(self) -> str:
+        metrics = f", metrics={self.metrics}" if self.metrics else ""
+        return f"Evaluation(loss={self.loss!r}, accuracy={self.accuracy!r}{metrics})"
+
+    def __reduce__(self) -> Any:
+        return Evaluation, (self.loss, self.accuracy, self.metrics)
 
 
 @with_known_options(
@@ -32,7 +55,14 @@ class Evaluation(NamedTuple):
         "verbose": "nothing is printed",
     }
 )
-def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "auto") -> Evaluation:
+def evaluate(
+    loss: Node,
+    data: Any,
+    *,
+    metrics: Mapping[str, Metric] | None = None,
+    batch_size: int = 1000,
+    backend: str = "auto",
+) -> Evaluation:
     """The loss and the accuracy of a network over `data`.
 
     Args:
@@ -42,6 +72,8 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
             mean over the rows of what it is fed, if it does not say otherwise (`Node.divisor`).
         data: a `miniflow.datasets.Dataset`, a dictionary {input: array}, or a function that yields
             batches; as for `fit`.
+        metrics: name → metric, `{"auc": mf.metrics.AUC()}`; none by default. Each is over all the
+            data, and found in the result's `.metrics`.
         batch_size: rows at a time; 1000 by default. Only the memory that is used depends on it.
         backend: what runs it, as for `fit`; "auto" by default.
 
@@ -51,6 +83,10 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
         a `BinaryCrossEntropy`, of those whose logit has the right sign; else None. What is NaN is
         no answer: it counts as missed, and there is a `NaNWarning` that names the node.
 
+    Raises:
+        OptionError: a metric does not fit the loss.
+        DataError: the data are none, or none for a metric: of one class only, say.
+
     >>> import numpy as np, miniflow as mf
     >>> X, y = mf.Input("X"), mf.Input("y")
     >>> loss = mf.CrossEntropyWithSoftmax(mf.Linear(X, np.eye(2), np.zeros(2)), y)
@@ -58,14 +94,18 @@ def evaluate(loss: Node, data: Any, *, batch_size: int = 1000, backend: str = "a
     >>> round(result.loss, 4), result.accuracy
     (1.5486, 0.5)
     """
-    evaluator = make_evaluator(checked_output(loss), backend)
+    measures = Measures("evaluate", checked_output(loss), metrics)
+    evaluator = make_evaluator(loss, backend)
+    evaluator.measure(measures.nodes, measures.outside)
     rows = whole("evaluate", "batch_size", batch_size, least=1)
-    return evaluate_batches(evaluator, batches_for(loss, data), rows)
+    return evaluate_batches(
+        evaluator, batches_for(loss, data, also=measures.outside), rows, measures
+    )
 
 
-def evaluate_batches(evaluator: Evaluator, data: Batches, n: int) -> Evaluation:
+def evaluate_batches(evaluator: Evaluator, data: Batches, n: int, measures: Measures) -> Evaluation:
     """`evaluate` for data that have been looked at already."""
-    totals = Totals(evaluator.averages)
+    totals = Totals(evaluator.averages, measures.begin())
     broken: Any = None  # the first batch whose loss is NaN
     for batch in data.batches(n):
         result = evaluator(batch.feed)
@@ -74,7 +114,7 @@ def evaluate_batches(evaluator: Evaluator, data: Batches, n: int) -> Evaluation:
             broken = batch.feed
     if broken is not None or (totals.hits and totals.hits.nan):
         _warn_of_nan(evaluator.loss, totals, broken)
-    return Evaluation(totals.loss, totals.accuracy)
+    return Evaluation(totals.loss, totals.accuracy, totals.metrics.results())
 
 
 def _warn_of_nan(loss: Node, totals: Totals, feed: Any) -> None:

@@ -27,6 +27,7 @@ from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
+from miniflow.metrics import Metric
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, file_path, flag, generator, whole, with_known_options
 from miniflow.tracing.first_values import make_first_values
@@ -43,6 +44,7 @@ from miniflow.training.checkpoints import (
 from miniflow.training.evaluation import Evaluation, evaluate_batches
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
+from miniflow.training.measuring import Measures
 from miniflow.training.progress import Style, progress_for
 from miniflow.training.stepping import Evaluator, Step, make_evaluator, make_step
 
@@ -56,7 +58,6 @@ MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for a
         "y": "write data={X: x, y: y}",
         "lr": "it is the optimizer's, SGD(lr=...)",
         "learning_rate": "it is the optimizer's, SGD(lr=...)",
-        "metrics": "the history has the accuracy where labels tell it; a Callback can have others",
         "random_state": "write rng=...",
         "seed": "write rng=...",
         "shuffle": "examples are shuffled, by rng; data that is a function comes as it is",
@@ -74,6 +75,7 @@ def fit(
     epochs: int = 10,
     batch_size: int = 128,
     validation: Any = None,
+    metrics: Mapping[str, Metric] | None = None,
     callbacks: Iterable[Callback] = (),
     rng: np.random.Generator | int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -104,6 +106,9 @@ def fit(
         epochs: how often to go through the data; 10 by default.
         batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
         validation: data to look at after each epoch and not to train on; None by default.
+        metrics: name → metric, `{"auc": mf.metrics.AUC()}`; none by default. The history, its CSV
+            file, the progress and callbacks have each by its name, "auc", and "validation_auc" for
+            that of the validation.
         callbacks: `Callback`s; none by default.
         rng: a generator or a seed, for the order of the examples and for every `Seed`; by default
             it differs each time.
@@ -154,7 +159,8 @@ def fit(
     elif flag("fit", "resume", resume):
         raise OptionError("fit: resume=True goes on from a file: say which, checkpoint=path.")
     watchers = progress_for(progress)
-    examples = batches_for(loss, data)
+    measures = Measures("fit", loss, metrics)
+    examples = batches_for(loss, data, also=measures.outside)
     _make_first_values(loss, examples, whole("fit", "batch_size", batch_size, least=1))
     step = make_step(loss, parameters, optimizer, backend)
     fed = data if isinstance(data, Mapping) else ()
@@ -165,8 +171,9 @@ def fit(
         optimizer=step.optimizer,
         step=step,
         evaluator=make_evaluator(loss, backend),
+        measures=measures,
         data=examples,
-        validation=None if validation is None else batches_for(loss, validation, "validation"),
+        validation=None if validation is None else _validation(loss, validation, measures),
         epochs=whole("fit", "epochs", epochs, least=0),
         batch_size=whole("fit", "batch_size", batch_size, least=1),
         rng=generator("fit", rng),
@@ -189,6 +196,10 @@ def fit(
             raise
         raise with_what_is_left(error, checkpoint) from error
     return training.history
+
+
+def _validation(loss: Node, data: Any, measures: Measures) -> Batches:
+    return batches_for(loss, data, "validation", also=measures.outside)
 
 
 def _make_first_values(loss: Node, data: Batches, batch_size: int) -> None:
@@ -227,6 +238,7 @@ def _checked_callbacks(callbacks: Any) -> list[Callback]:
 class Training:
     """A training under way.
 
+    measures: the metrics that were asked for.
     loss, optimizer, epochs, batch_size, rng: as given to `fit`; of groups, a `ParameterGroups`.
     parameters: all that the loss depends on. trained: what the optimizer may move, of these.
     step, evaluator: how a batch is trained on, and how one is only evaluated.
@@ -250,6 +262,7 @@ class Training:
     batch_size: int
     rng: np.random.Generator
     callbacks: list[Callback]
+    measures: Measures = field(default_factory=Measures)
     checkpoint: str | os.PathLike[str] | None = None
     seeds: list[Node] = field(default_factory=list)
     trained: list[Parameter] = field(default_factory=list)
@@ -263,11 +276,14 @@ class Training:
 
     def __post_init__(self) -> None:
         self._totals = Totals(self.evaluator.averages)
+        for evaluator in (self.step, self.evaluator):
+            evaluator.measure(self.measures.nodes, self.measures.outside)
         self.settings = printed_settings(self.optimizer)
         self.trained = self.trained or self.parameters
         self.frozen_at_first = [not parameter.trainable for parameter in self.trained]
         for callback in self.callbacks:
             callback.reset()
+            callback.see(self)
 
     def so_far(self) -> Evaluation:
         """Loss and accuracy over the examples of this epoch so far."""
@@ -295,7 +311,7 @@ class Training:
 
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts, step: Step) -> None:
         started = time.perf_counter()
-        self._totals = Totals(self.evaluator.averages)
+        self._totals = Totals(self.evaluator.averages, self.measures.begin())
         batches = _seeded_batches(self.data, self.batch_size, self.seeds, self.rng)
         for number, batch in enumerate(batches, 1):
             try:
@@ -322,7 +338,9 @@ class Training:
             # The step's is known by now, and after a restart too.
             if self.evaluator.backend == "auto":
                 self.evaluator.backend = self.step.backend
-            validated = evaluate_batches(self.evaluator, self.validation, VALIDATION_ROWS)
+            validated = evaluate_batches(
+                self.evaluator, self.validation, VALIDATION_ROWS, self.measures
+            )
         self.epoch += 1
         self.history.rows.append(
             Epoch(
@@ -333,6 +351,8 @@ class Training:
                 validation_accuracy=validated.accuracy,
                 seconds=time.perf_counter() - started,
                 learning_rate=self.optimizer.latest_lr(),
+                metrics=self._totals.metrics.results()
+                | {f"validation_{name}": value for name, value in validated.metrics.items()},
             )
         )
         for callback in everybody:

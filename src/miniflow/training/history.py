@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 from miniflow.files.atomic import write_text
 from miniflow.options import file_path
@@ -17,6 +17,9 @@ class Epoch(NamedTuple):
     validation_loss, validation_accuracy: after the epoch; None without validation data.
     seconds: how long the epoch took, validation included.
     learning_rate: that of the epoch's last update.
+    metrics: those that were asked for, name → value: "auc" over the epoch's examples, each seen
+        with the parameters of its moment, "validation_auc" after the epoch. They are attributes
+        of the row, too: `row.validation_auc`.
     """
 
     epoch: int
@@ -26,6 +29,22 @@ class Epoch(NamedTuple):
     validation_accuracy: float | None
     seconds: float
     learning_rate: float
+    metrics: dict[str, float] = {}  # noqa: RUF012 - nobody writes to it
+
+    def __getattr__(self, name: str) -> float:
+        if not name.startswith("_") and name in self.metrics:
+            return self.metrics[name]
+        there = ", ".join(self.columns())
+        raise AttributeError(f"the history has no column {name!r}; it has {there}")
+
+    def columns(self) -> dict[str, float | None]:
+        """All columns by name, with those of the metrics at the end."""
+        fields: dict[str, Any] = self._asdict()
+        metrics: dict[str, Any] = fields.pop("metrics")
+        return {**fields, **metrics}
+
+
+COLUMNS = Epoch._fields[:-1]
 
 
 class History(Sequence[Epoch]):
@@ -73,10 +92,16 @@ class History(Sequence[Epoch]):
         return f"{self.backend}: {self.reason}" if self.backend else "there was no step"
 
     def csv(self) -> str:
-        """A table with a header and a line for each epoch; what is None is left empty."""
-        lines = [",".join(Epoch._fields)]
+        """A table with a header and a line for each epoch; what is None is left empty. Metrics come
+        last.
+        """
+        names = dict.fromkeys(COLUMNS)
         for row in self.rows:
-            lines.append(",".join("" if field is None else repr(field) for field in row))
+            names |= dict.fromkeys(row.metrics)
+        lines = [",".join(names)]
+        for row in self.rows:
+            fields = (row.columns().get(name) for name in names)
+            lines.append(",".join("" if field is None else repr(field) for field in fields))
         return "".join(line + "\n" for line in lines)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:

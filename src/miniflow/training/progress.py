@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from miniflow.options import OptionError
@@ -48,13 +49,16 @@ class Table:
        1/10  0.2936    0.9136     0.1662         0.9520      0.8
     """
 
-    def __init__(self, epochs: int, accuracy: bool, validation: bool) -> None:
+    def __init__(
+        self, epochs: int, accuracy: bool, validation: bool, metrics: Iterable[str] = ()
+    ) -> None:
         self._epochs = epochs
         self._columns = {
             "loss": "  loss",
             **({"accuracy": "accuracy"} if accuracy else {}),
             **({"validation_loss": "val. loss"} if validation else {}),
             **({"validation_accuracy": "val. accuracy"} if accuracy and validation else {}),
+            **{name: f"{name.replace('validation_', 'val. '):>6}" for name in metrics},
         }
 
     def header(self) -> str:
@@ -63,7 +67,7 @@ class Table:
     def line(self, row: Epoch) -> str:
         cells = [f"{f'{row.epoch}/{self._epochs}':>7}"]
         for column, title in self._columns.items():
-            value = getattr(row, column)
+            value = row.columns().get(column)
             cells.append(f"{'' if value is None else f'{value:.4f}':>{len(title)}}")
         return "  ".join([*cells, f"{row.seconds:7.1f}"])
 
@@ -153,6 +157,7 @@ def table_for(training: Training) -> Table:
         training.epochs,
         accuracy=row.accuracy is not None or row.validation_accuracy is not None,
         validation=row.validation_loss is not None,
+        metrics=row.metrics,
     )
 
 

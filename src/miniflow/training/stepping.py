@@ -92,6 +92,16 @@ class Evaluator:
         self._pair = [] if loss.linear_in else loss.inbound_nodes[:2]  # logits and labels, if any
         self._reads = list(dict.fromkeys([*self._pair, *self.averages.reads]))
         self._compiled: Compiled | None = None
+        self._measured: Sequence[Node] = ()
+        self._outside: Sequence[Node] = ()
+
+    def measure(self, nodes: Sequence[Node], outside: Sequence[Node]) -> None:
+        """Have the results tell the values of these nodes, which metrics read; those that are
+        `outside` of the loss are fed and have no part in it.
+        """
+        self._measured, self._outside = nodes, outside
+        inside = [node for node in nodes if node not in outside]
+        self._reads = list(dict.fromkeys([*self._reads, *inside]))
 
     def pin_backend(self, backend: str, reason: str = BY_NAME) -> None:
         """Run on this backend and on no other, as if it had been asked for by name."""
@@ -103,6 +113,13 @@ class Evaluator:
 
         Raises ShapeError if the loss is more than one number.
         """
+        if not self._outside:
+            return self._run(feed)
+        outside = {node: feed[node] for node in self._outside if node in feed}
+        result = self._run({node: x for node, x in feed.items() if node not in outside})
+        return result._replace(seen={**(result.seen or {}), **outside})
+
+    def _run(self, feed: Feed) -> StepResult:
         if self.backend != "interpreter":
             try:
                 return self._run_compiled(feed)
@@ -142,7 +159,9 @@ class Evaluator:
         hits = None
         if len(self._pair) == 2:
             hits = self.loss.count_correct(*(values[node] for node in self._pair))
-        return StepResult(total, hits, self.averages.count(total, values, shape_of))
+        parts = self.averages.count(total, values, shape_of)
+        seen = {node: values[node] for node in self._measured if node in values}
+        return StepResult(total, hits, parts, seen or None)
 
 
 class Step(Evaluator):
@@ -203,8 +222,8 @@ def make_step(
     >>> import miniflow as mf
     >>> W = mf.Parameter([2.0], "W")
     >>> step = make_step(mf.MSE(W, [0.0]), [W], mf.SGD(0.25), "numpy")
-    >>> step({}), W.value
-    (StepResult(loss=4.0, hits=None, parts=(Counted(value=4.0, weight=None),)), array([1.]))
+    >>> step({}).loss, W.value
+    (4.0, array([1.]))
     """
     return Step(loss, parameters, optimizer, checked_backend("fit", backend))
 

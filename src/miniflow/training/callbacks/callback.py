@@ -28,6 +28,11 @@ class Callback:
     ...         training.stop = training.history[-1].accuracy > 0.99
     """
 
+    def see(self, training: Training) -> None:
+        """Before everything else: look at what the training has, and refuse it where it lacks what
+        is needed. Of a callback of one's own `on_train_begin` is the place for that.
+        """
+
     def on_train_begin(self, training: Training) -> None:
         """Before the first batch (of a resumed training: the first that is left)."""
 

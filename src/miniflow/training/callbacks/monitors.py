@@ -30,27 +30,42 @@ class Monitor(Callback):
 
     Args:
         monitor: what is compared: "loss" or "validation_loss", of which the lowest is best, or
-            "accuracy" or "validation_accuracy", of which the highest is; "validation_loss" by
-            default.
+            "accuracy" or "validation_accuracy", of which the highest is; or a metric that `fit` was
+            asked for, "auc" or "validation_auc", whose best is the metric's own. By default
+            "validation_loss".
         min_delta: better is better by more than this; 0 by default.
 
     Attributes:
         best: the best value; None before the first epoch.
         epoch: the epoch that it belongs to, counted from 1; 0 before the first.
 
-    Raises OptionError if there is no such column, or (in training) nothing in it.
+    Raises OptionError if it is no name, or (in training) there is no such column, or nothing in it.
     """
 
     def __init__(self, monitor: str = "validation_loss", *, min_delta: float = 0.0) -> None:
-        if not isinstance(monitor, str) or monitor not in MONITORED:
+        old = {f"val_{name}": f"validation_{name}" for name in ("loss", "accuracy")}
+        if not isinstance(monitor, str) or not monitor.isidentifier() or monitor in old:
             raise OptionError(
-                f"{type(self).__name__}: monitor is one of {', '.join(MONITORED)}, "
-                f"not {describe(monitor)}."
+                f"{type(self).__name__}: monitor is one of {', '.join(MONITORED)}, or a metric of "
+                f"that name, not {describe(monitor)}."
             )
         self.monitor = monitor
+        self._highest = "accuracy" in monitor
         self.min_delta = number(type(self).__name__, "min_delta", min_delta)
         self.best: float | None = None
         self.epoch = 0
+
+    def see(self, training: Training) -> None:
+        if self.monitor in MONITORED:
+            return
+        directions = training.measures.directions()
+        if self.monitor not in directions:
+            known = ", ".join((*MONITORED, *directions))
+            raise OptionError(
+                f"{type(self).__name__}: monitor is one of {known}, not {self.monitor!r}; metrics "
+                "are asked for by fit(..., metrics={name: metric})."
+            )
+        self._highest = directions[self.monitor]
 
     def improves(self, row: Epoch) -> bool:
         """Whether an epoch is better than the best so far; it is the best so far, then."""
@@ -70,7 +85,7 @@ class Monitor(Callback):
         self.best, self.epoch = None if best is None else float(best), epoch
 
     def _value(self, row: Epoch) -> float:
-        value: float | None = getattr(row, self.monitor)
+        value = row.columns().get(self.monitor)
         if value is None:
             needed = "validation=..." if "validation" in self.monitor else "labels that are classes"
             raise OptionError(
@@ -81,7 +96,7 @@ class Monitor(Callback):
     def _is_better(self, value: float) -> bool:
         if self.best is None:
             return not math.isnan(value)
-        gain = value - self.best if "accuracy" in self.monitor else self.best - value
+        gain = value - self.best if self._highest else self.best - value
         return gain > self.min_delta
 
 

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 _SAMPLE = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 
 
+class _AnyColumn(dict[str, Any]):
+    """The columns of a sample; any other name may be that of a metric."""
+
+    def __missing__(self, name: str) -> float:
+        if not name.isidentifier():
+            raise KeyError(name)
+        return 0.5
+
+
 class ModelCheckpoint(Monitor):
     """Writes a model file, for `miniflow.load`, after an epoch.
 
@@ -70,10 +79,12 @@ class ModelCheckpoint(Monitor):
         self.every = whole("ModelCheckpoint", "every", every, least=1)
         self.node = None if node is None else checked_output(node)
         self.saved: str | None = None
-        self._path_after(_SAMPLE)  # tell now, not after the first epoch
+        self._filled_in(_AnyColumn(_SAMPLE.columns()))  # tell now, not after the first epoch
 
-    def on_train_begin(self, training: Training) -> None:
-        os.stat(os.path.dirname(self._path_after(_SAMPLE)) or ".")
+    def see(self, training: Training) -> None:
+        Monitor.see(self, training)
+        measured = dict.fromkeys(training.measures.directions(), 0.5)
+        os.stat(os.path.dirname(self._path_after(_SAMPLE._replace(metrics=measured))) or ".")
 
     def on_epoch_end(self, training: Training) -> None:
         row = training.history[-1]
@@ -94,12 +105,15 @@ class ModelCheckpoint(Monitor):
         self.saved = saved
 
     def _path_after(self, row: Epoch) -> str:
+        return self._filled_in(row.columns())
+
+    def _filled_in(self, columns: dict[str, Any]) -> str:
         try:
-            return self.path.format_map(row._asdict())
+            return self.path.format_map(columns)
         except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise OptionError(
                 f"ModelCheckpoint: {self.path!r} cannot be filled in ({type(error).__name__}: "
-                f"{error}): in braces stand {', '.join(Epoch._fields)}, and what this training has "
+                f"{error}): in braces stand {', '.join(columns)}, and what this training has "
                 "no value for cannot be formatted."
             ) from error
 
