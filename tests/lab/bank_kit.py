@@ -6,12 +6,14 @@ from typing import NamedTuple
 class Wrong(NamedTuple):
     """A wrong solution: the solution's own file, and after it `code`, which defines things anew.
 
-    `says` must appear in what the check tells the learner.
+    `says` must appear in what the check tells the learner, and `never`, which would be untrue, must
+    not.
     """
 
     name: str
     says: str
     code: str
+    never: str = ""
 
 
 class Right(NamedTuple):

@@ -119,6 +119,7 @@ def test_wrong_solution_fails_with_its_own_message(name: str, wrong: Wrong, fold
     assert not report.passed
     assert shows_no_traceback(report), str(report)
     assert flat(wrong.says) in flat(str(report)), str(report)
+    assert not wrong.never or flat(wrong.never) not in flat(str(report)), str(report)
 
 
 @pytest.mark.parametrize(("name", "right"), list(every_right_solution()))

@@ -149,6 +149,19 @@ class Swish(Swish):
         says="the value is float32",
         code=COMPUTE + "return np.float32(x) * s.astype(np.float32)",
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "something left over",
+        says="check_gradients finds a fault",
+        never="is not the slope of your compute",
+        code="""
+class Swish(Swish):
+    def compute(self, x):
+        if "s" not in self.cache:
+            self.cache["s"] = self.sigmoid(x)
+        return x * self.cache["s"]
+""",
+    ),
 ]
 
 RIGHT = [

@@ -328,6 +328,27 @@ WRONG = [
         code=FORWARD + "losses = np.zeros(len(y), x.dtype); losses[:] = -np.log(p[n, y])\n"
         "        self.value = losses.sum() / len(y) if x.dtype.kind == 'f' else 0",
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "keepdims forgotten, with a shift",
+        says="keepdims=True makes them a column",
+        never="overflow",
+        code=SOFTMAX
+        + "x = x - np.max(x, axis=-1)\n        return np.exp(x) / np.sum(np.exp(x), axis=-1)",
+    ),
+    Wrong(
+        "gradients that pile up",
+        says="the second backward adds to the first",
+        never="kept probabilities in place",
+        code=HEAD
+        + """    def backward(self):
+        x, y = self.inbound_nodes
+        dx = (self.cache["p"] - np.eye(x.value.shape[1])[y.value]) / len(y.value)
+        old = self.gradients.get(x, 0)
+        grad = sum(n.gradients[self] for n in self.outbound_nodes)
+        self.gradients = {x: old + dx * grad, y: 0}
+""",
+    ),
 ]
 
 RIGHT = [

@@ -310,6 +310,19 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         + "logits = Linear(Sigmoid(Sigmoid(Linear(X, W1, b1))), W2, b2)"
         + RETURN_TWO,
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "an accuracy of nothing",
+        says="the accuracy is not what it should be",
+        never="wrong axis",
+        code=SHORT + ACCURACY + "return 0.0 * len(logits)",
+    ),
+    Wrong(
+        "half of the step size",
+        says="the steps are not of the size step_size",
+        never="other images",
+        code=SHORT + TRAIN + REST.replace("step_size)", "step_size / 2)"),
+    ),
 ]
 
 RIGHT = [

@@ -299,6 +299,13 @@ class Linear(Linear):
         says="are the zeros made anew in the loop?",
         code=backward(before="self.gradients = {k: 0 for k in self.inbound_nodes}"),
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "a shape that does not fit, in the example too",
+        says="each gradient has the shape of its input",
+        never="example's numbers",
+        code=backward(b="np.sum(grad, axis=0)[:, None]"),
+    ),
 ]
 
 RIGHT = [

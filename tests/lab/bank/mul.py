@@ -402,6 +402,27 @@ class Input(Input):
         says="divides by zero",
         code=forward("self.value = y.value / (1 / x.value)"),
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "the rows turned",
+        says="the value has shape (3, 2), not (2, 3)",
+        never="matrix products",
+        code="import numpy as np\n\n\n" + forward("self.value = np.transpose(x.value * y.value)"),
+    ),
+    Wrong(
+        "the last consumer, by number",
+        says="only the last consumer's share is left",
+        never="you assigned",
+        code=FORWARD
+        + """
+    def backward(self):
+        x, y = self.inbound_nodes
+        self.gradients = {x: 0, y: 0}
+        for n in self.outbound_nodes[-1:]:
+            self.gradients[x] += y.value * n.gradients[self]
+            self.gradients[y] += x.value * n.gradients[self]
+""",
+    ),
 ]
 
 RIGHT = [

@@ -157,6 +157,19 @@ def sgd_step(parameters, gradients, step_size):
         says="Python's decimal sign is a point: 1.8",
         code="w_after_one_step = 1,8",
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "half of what is asked",
+        says="is not step_size times as long",
+        never="fixed in your code",
+        code=STEP + "p -= step_size / 2 * g",
+    ),
+    Wrong(
+        "gradients damaged, a million of them",
+        says="you scaled the gradient in place",
+        never="the step size is missing",
+        code=STEP + "np.multiply(g, step_size, out=g); p -= g",
+    ),
 ]
 
 RIGHT = [

@@ -211,6 +211,25 @@ class Sigmoid(Sigmoid):
         says="Python's decimal sign is a point: 0.12",
         code="sigmoid_at_minus_2 = 0,12",
     ),
+    # Nothing is said that is not so
+    Wrong(
+        "a half, always",
+        says="the value has shape (), not (3,)",
+        never="nothing is summed",
+        code=forward("self.value = 0.5"),
+    ),
+    Wrong(
+        "nearly the example",
+        says="the value is not what it should be",
+        never="whatever is fed",
+        code=forward("self.value = np.round(1 / (1 + np.exp(-x)), 4)"),
+    ),
+    Wrong(
+        "a slope for all",
+        says="gradient of shape ()",
+        never="nothing is summed over entries",
+        code=backward("0.25"),
+    ),
 ]
 
 RIGHT = [

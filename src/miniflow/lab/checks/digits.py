@@ -16,7 +16,7 @@ from miniflow.datasets import Dataset
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.digits_networks import images_of, layers_of, network_of
 from miniflow.lab.checks.digits_training import other_rows, same_rows
-from miniflow.lab.checks.recognising import is_nothing, numbers_that
+from miniflow.lab.checks.recognising import is_nothing
 
 exercise = Exercise(
     "digits",
@@ -125,6 +125,9 @@ def accuracy_of_network(work: Work) -> None:
         parameter.value[...] = work.rng.normal(0, 1, parameter.value.shape)
     images, _ = images_of(work, 40)
     logits = mf.value(network.logits, {network.X: images})
+    largest = np.argmax(logits.max(axis=1))  # in row 0, so that its place is one of a class
+    images[[0, largest]] = images[[largest, 0]]
+    logits[[0, largest]] = logits[[largest, 0]]
     answers = logits.argmax(axis=1)
     labels = np.where(np.arange(40) < 27, answers, (answers + 1) % 10)
     data = Dataset(images, labels)
@@ -143,7 +146,7 @@ def accuracy_of_network(work: Work) -> None:
             Mistake("that is a list of right and wrong; take its mean.", answers == labels),
             Mistake(
                 "wrong axis: the largest logit of each row is argmax(axis=1).",
-                when=numbers_that(lambda a: (a == 0) | (a == np.mean(logits.argmax() == labels))),
+                np.mean(logits.argmax() == labels),
             ),
         ],
     )

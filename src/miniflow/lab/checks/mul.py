@@ -12,6 +12,7 @@ from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks.passes import OnePass, Rule, room_for_fractions, several_passes
 from miniflow.lab.checks.trial import Trial, forward_first
 from miniflow.lab.comparing import agree
+from miniflow.lab.lines import adds_up
 
 exercise = Exercise(
     "mul",
@@ -241,8 +242,10 @@ def both_sides(work: Work) -> None:
         what="gradient of x",
         mistakes=[
             Mistake(
-                "you assigned where you must accumulate: in Mul(x, x) both inputs are one key of "
-                "the dictionary, so use += for both.",
+                "in Mul(x, x) both inputs are one key of the dictionary, so use += for both."
+                if adds_up(Mul.backward, 0) and adds_up(Mul.backward, 1)
+                else "you assigned where you must accumulate: in Mul(x, x) both inputs are one key "
+                "of the dictionary, so use += for both.",
                 a * grad,
             )
         ],
@@ -264,12 +267,13 @@ def arrays(work: Work) -> None:
         values = a.copy(), b.copy()
         with work.untouched(x=a, y=b, grad=grad):
             value = work.value(trial.node, trial.feed, at=Mul.forward)
-        shape = "`*` multiplies arrays entry by entry; np.dot and @ are matrix products."
+        by_entry = "`*` multiplies arrays entry by entry; np.dot and @ are matrix products."
+        products = (a @ b.T, a.T @ b, np.vdot(a, b))
         work.compare(
             value,
             trial.value,
             at=Mul.forward,
-            mistakes=[Mistake(shape, when=lambda seen: np.shape(seen) != (2, 3))],
+            mistakes=[Mistake(by_entry, product) for product in products],
         )
         work.describe(ran, Mul.backward)
         with work.untouched(x=a, y=b, grad=grad), room_for_fractions(work):

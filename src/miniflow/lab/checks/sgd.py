@@ -101,7 +101,9 @@ def parameters_of(work: Work) -> list[Any]:
     return [*arrays[:-1], arrays[-1].astype(np.float32)]
 
 
-def wrong_steps(before: Any, gradient: Any, step_size: float, number: int) -> list[Mistake]:
+def wrong_steps(
+    before: Any, gradient: Any, step_size: float, number: int, fixed: Mistake
+) -> list[Mistake]:
     """What goes wrong in a step of the parameter with this number, and where it then leads."""
     unmoved = (
         "nothing moved: the arrays that were given are as they were. `p -= ...` changes an array; "
@@ -153,19 +155,30 @@ def wrong_steps(before: Any, gradient: Any, step_size: float, number: int) -> li
             "you divided by the number of parameters; each one takes its whole step.",
             before - step_size * gradient / 4,
         ),
+        fixed,
         Mistake(
-            "the step size is fixed in your code; use the one that is given.",
-            when=numbers_that(lambda p: fixed_step(p, before, gradient)),
+            "the step goes along the gradient, and is not step_size times as long.",
+            when=numbers_that(lambda p: another_size(p, before, gradient) is not None),
         ),
     ]
 
 
-def fixed_step(after: Any, before: Any, gradient: Any) -> bool:
-    """Whether a step of another size was made."""
+def another_size(after: Any, before: Any, gradient: Any) -> float | None:
+    """How many times the gradient a step is, if that is one number."""
     if np.shape(after) != np.shape(before):
-        return False
+        return None
     sizes = np.asarray((before - after) / gradient)
-    return bool(np.ptp(sizes) < 1e-3 and abs(sizes.flat[0]) > 1e-9)
+    return float(sizes.flat[0]) if np.ptp(sizes) < 1e-3 and abs(sizes.flat[0]) > 1e-9 else None
+
+
+def has_a_fixed_size(sgd_step: Any) -> bool:
+    """Whether steps are of one size, whichever is asked for."""
+    moved = []
+    for step_size in (0.25, 0.75):
+        w = np.ones(4)
+        sgd_step([w], [np.arange(1.0, 5.0)], step_size)
+        moved.append(another_size(w, np.ones(4), np.arange(1.0, 5.0)))
+    return moved[0] is not None and moved[0] == moved[1]
 
 
 @exercise.part("every parameter moves by -step_size times its gradient", points=2)
@@ -189,13 +202,17 @@ def moves(work: Work) -> None:
         changed = any(not np.array_equal(g, k) for g, k in zip(gradients, kept, strict=True))
         if unmoved and changed:
             work.fail("you changed the gradients; it is the parameters that take the step.")
+        fixed = Mistake(
+            "the step size is fixed in your code; use the one that is given.",
+            when=lambda p: has_a_fixed_size(sgd_step),
+        )
         for number, (p, old, g) in enumerate(zip(given, before, kept, strict=True)):
             work.compare(
                 p,
                 old - step_size * g,
                 what=f"parameter number {number}",
                 tolerance=1e-5,
-                mistakes=wrong_steps(old, g, step_size, number),
+                mistakes=wrong_steps(old, g, step_size, number, fixed),
             )
 
 
