@@ -348,3 +348,13 @@ def test_every_import_in_the_module_is_exported_where_it_comes_from() -> None:
             assert wanted <= set(exported), path.name
             body = source.replace(f"import {{{names}}}", "")
             assert all(re.search(rf"\b{name}\b", body) for name in wanted), path.name
+
+
+def test_graph_that_never_ran_says_how_its_page_is_fed(tmp_path: Path) -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    drawing = mf.draw(mf.Add(x, y))
+    with pytest.raises(mf.MiniflowError, match="have no value yet") as raised:
+        drawing.save(tmp_path / "graph.html")
+    assert '.explorer({x: 3.0}).save("graph.html")' in str(raised.value)
+    drawing.explorer({x: 3.0, y: 1.0}).save(tmp_path / "graph.html")
+    assert (tmp_path / "graph.html").is_file()

@@ -85,6 +85,24 @@ def adds_up(method: Any, which: int) -> bool:
 
 def line_that_assigns(function: Any, name: str) -> CodeLine | None:
     """The last line of a function that assigns to a name; None if there is none."""
+    return line_that_sets(function, lambda target: ast.unparse(target) == name)
+
+
+def line_that_sets_another_value(function: Any) -> CodeLine | None:
+    """The last line of a method that sets the value of another node, `x.value *= ...`; None if
+    there is none.
+    """
+    return line_that_sets(
+        function,
+        lambda target: (
+            isinstance(target, ast.Attribute)
+            and target.attr == "value"
+            and ast.unparse(target.value) != "self"
+        ),
+    )
+
+
+def line_that_sets(function: Any, wanted: Callable[[ast.expr], bool]) -> CodeLine | None:
     found = definition_of(function)
     if found is None:
         return None
@@ -92,8 +110,7 @@ def line_that_assigns(function: Any, name: str) -> CodeLine | None:
     numbers = [
         statement.lineno
         for statement in ast.walk(definition)
-        if isinstance(statement, ast.stmt)
-        and sets(statement, lambda target: ast.unparse(target) == name)
+        if isinstance(statement, ast.stmt) and sets(statement, wanted)
     ]
     return line_of(path, first + max(numbers) - 1) if numbers else None
 

@@ -26,7 +26,7 @@ from miniflow.lab.answers import (
 from miniflow.lab.comparing import TOLERANCE, agree, difference, numbers_in
 from miniflow.lab.inputs import changed_input, values_fed
 from miniflow.lab.leaving import unusable_gradients
-from miniflow.lab.lines import line_of_code, line_of_name
+from miniflow.lab.lines import line_of_code, line_of_name, line_that_sets_another_value
 from miniflow.lab.results import Difference, Finding
 from miniflow.lab.trouble import without_places
 from miniflow.lab.whose import foreign_part
@@ -323,7 +323,9 @@ class Work:
         """Fail if an input has not the value any more that was `fed`."""
         changed = changed_input(feed, fed)
         if changed is not None:
-            self.fail(changed.sentence, difference=changed.difference)
+            at = self.now[1][0] if isinstance(self.now[1], tuple) else self.now[1]
+            line = line_that_sets_another_value(at)
+            self.fail(changed.sentence, at=line, difference=changed.difference)
 
     def describe(self, ran: str, at: Any = None) -> None:
         """From here on, failures and exceptions say that `ran` is run, and show `at`, where nothing

@@ -389,8 +389,9 @@ class Input(Input):
     ),
     Wrong(
         "an input given another value",
-        says="your code gave x another value",
-        code=forward("x.value = x.value * y.value; self.value = x.value"),
+        says="x.value *= y.value ",
+        code=forward("x.value *= y.value\n        self.value = x.value"),
+        never="multiplied in place",
     ),
     Wrong(
         "Node.__init__ forgotten",

@@ -82,9 +82,11 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
         feed = {**_present(order), **checked_feed(feed_dict, output, plan.consumers)}
         missing = [f"{n}" for n in order if is_input(n) and feed.get(n) is None]
         if missing:
+            have = "has" if len(missing) == 1 else "have"
             raise GraphError(
-                f"The explorer replays a pass, and {', '.join(missing)} has no value yet: run "
-                "mf.value_and_grad(...) first, or hand over what to feed: .explore({x: 3.0})."
+                f"The explorer replays a pass, and {', '.join(missing)} {have} no value yet: run "
+                "mf.value_and_grad(...) first, or hand over what to feed: .explore({x: 3.0}), or "
+                '.explorer({x: 3.0}).save("graph.html").'
             )
         wanted = _depending_on_feed(order, feed)
         if plan.live is not None:  # the others are told as constants are
