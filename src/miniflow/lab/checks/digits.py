@@ -1,5 +1,6 @@
 """The check of `digits`: two networks of the learner's own nodes, trained here by the learner's
-own loop and plans, and measured on MNIST's test images.
+own loop and plans, and measured on MNIST's validation images: a learner who changes a plan because
+of what a check says has chosen by the images that it looked at.
 
 What is trained takes seconds, so it is trained only once all that leads up to it is right.
 """
@@ -190,7 +191,7 @@ def plan_of(work: Work, name: str) -> tuple[list[tuple[int, float]], int]:
 
 
 def train_and_read(work: Work, name: str, plan_name: str, network: Any) -> float:
-    """Train the network by the learner's plan; the accuracy on the test images."""
+    """Train the network by the learner's plan; the accuracy on the validation images."""
     if work.module not in _can_train:
         work.fail("first the parts above: what they ask for is what is trained here.")
     plan, batch = plan_of(work, plan_name)
@@ -202,16 +203,16 @@ def train_and_read(work: Work, name: str, plan_name: str, network: Any) -> float
             losses = train(network, digits, steps, step_size, batch, every=0)
             if not np.isfinite(np.sum(losses)):
                 work.fail("the loss is not finite any more: the steps are too large.")
-        logits = mf.value(network.logits, {network.X: digits.test.images})
-    return float(np.mean(logits.argmax(axis=1) == digits.test.labels))
+        logits = mf.value(network.logits, {network.X: digits.validation.images})
+    return float(np.mean(logits.argmax(axis=1) == digits.validation.labels))
 
 
-@exercise.part("one layer reads more than 90 % of MNIST's test images", points=2)
+@exercise.part("one layer reads more than 90 % of MNIST's validation images", points=2)
 def reads_with_one(work: Work) -> None:
     share = train_and_read(work, "one_layer", "ONE_LAYER", network_of(work, "one_layer"))
     if share <= 0.90:
         work.fail(
-            f"one layer reads {share:.2%} of the test images, and more than 90 % is wanted: "
+            f"one layer reads {share:.2%} of the validation images, and more than 90 % is wanted: "
             f"{advice(share)}"
         )
     _reads_with_one.add(work.module)
@@ -265,7 +266,7 @@ def follows_hidden(work: Work) -> None:
     )
 
 
-@exercise.part("two layers read more than 97 % of MNIST's test images", points=4)
+@exercise.part("two layers read more than 97 % of MNIST's validation images", points=4)
 def reads_with_two(work: Work) -> None:
     network = network_of(work, "two_layers")
     work.require(work.module in _reads_with_one, "first the parts above: one layer above 90 %.")
@@ -274,6 +275,6 @@ def reads_with_two(work: Work) -> None:
     share = train_and_read(work, "two_layers", "TWO_LAYERS", network)
     if share <= 0.97:
         work.fail(
-            f"two layers read {share:.2%} of the test images, and more than 97 % is wanted: "
+            f"two layers read {share:.2%} of the validation images, and more than 97 % is wanted: "
             f"{advice(share)}"
         )

@@ -337,8 +337,8 @@ for bend in (Sigmoid, Swish):
             for images, labels in digits.train.batches(64, rng=epoch):
                 step({X: images, y: labels})
     seconds = time.perf_counter() - start
-    share = mf.accuracy(loss, {X: digits.test.images, y: digits.test.labels})
-    print(f"{bend.__name__:8} test: {share:.2%} after {seconds:.1f} s")
+    share = mf.accuracy(loss, {X: digits.validation.images, y: digits.validation.labels})
+    print(f"{bend.__name__:8} validation: {share:.2%} after {seconds:.1f} s")
 
 # %% [markdown]
 # Two lines of NumPy that you wrote, differentiated by hand and compiled, have about halved the number of
