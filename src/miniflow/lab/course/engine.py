@@ -29,8 +29,8 @@ the node that the output does not need, and why the zeros are made in every pass
 # once through $h$. That shape is called a **diamond**: paths part and meet again. The second time $x$
 # stands in the list already, and nothing is to be done.
 #
-# Is it so bad to do it again? Guess how often a walk that does not look comes to the first of sixteen
-# nodes, each the double of the one before:
+# Is it so bad to do it again? Guess how many visits a walk makes that does not look, to sixteen nodes of
+# which each is the double of the one before:
 
 # %%
 from mul import Add, Input
