@@ -129,10 +129,18 @@ def setting_statement(function: ast.stmt, which: int | None) -> ast.stmt:
     whole = [s for s in statements if sets(s, lambda t: ast.unparse(t) == "self.gradients")]
     values = [s for s in statements if sets(s, lambda t: ast.unparse(t) == "self.value")]
     returns = [s for s in statements if isinstance(s, ast.Return) and s.value is not None]
-    for found in (gradients, whole, values, returns):
+    in_place = [s for s in statements if changes_in_place(s)]
+    for found in (gradients, whole, values, returns, in_place):
         if found:
             return found[-1]
     return function
+
+
+def changes_in_place(statement: ast.stmt) -> bool:
+    """Whether a statement is like `p -= step` or `p[...] = step`."""
+    return isinstance(statement, ast.AugAssign) or sets(
+        statement, lambda target: isinstance(target, ast.Subscript)
+    )
 
 
 def sets(statement: ast.stmt, wanted: Callable[[ast.expr], bool]) -> bool:

@@ -104,7 +104,7 @@ WRONG = [
     Wrong("the inputs by hand", says="x, y and z themselves", code="gradient = [3, 4, -5]"),
     Wrong(
         "the gradient kept in the sum",
-        says="no `+=` on grad",
+        says="grad += grad * y + grad * z ",
         code=LOOP + "grad += grad * y + grad * z\n    return grad",
     ),
     Wrong("the inputs returned", says="x, y and z themselves", code=GRADIENT + "return [x, y, z]"),

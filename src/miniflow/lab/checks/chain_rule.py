@@ -158,7 +158,8 @@ def copies(work: Work) -> None:
     slope_of_copies = work.get("slope_of_copies")
     y, z = (float(n) for n in work.rng.uniform((0.6, 0.3), (0.7, 0.4)))
     for n in (5, 1, 30, 0):
-        work.describe(f"slope_of_copies({y:.4g}, {z:.4g}, {n})", slope_of_copies)
+        at = line_that_assigns(slope_of_copies, "grad") or slope_of_copies
+        work.describe(f"slope_of_copies({y:.4g}, {z:.4g}, {n})", at)
         work.compare(
             slope_of_copies(y, z, n), (y + z) ** n, what="derivative", mistakes=of_copies(y, z, n)
         )
