@@ -91,7 +91,7 @@ def test_gradients_of_all_parameters_are_those_of_value_and_grad() -> None:
     net = Network()
     _, expected = mf.value_and_grad(net.loss, net.feed)
     nodes = mf.gradient(net.loss)
-    assert [node.name for node in nodes] == ["dloss/dW", "dloss/db", "dloss/dV"]
+    assert [node.name for node in nodes] == ["dloss by W", "dloss by b", "dloss by V"]
     for node, gradient in zip(nodes, expected, strict=True):
         np.testing.assert_allclose(mf.value(node, net.feed), gradient, rtol=1e-14)
 
@@ -373,3 +373,37 @@ def test_the_same_as_in_jax() -> None:
     for _ in range(3):
         (node,) = mf.gradient(node, [s])
     assert mf.value(node, {s: 0.3}) == pytest.approx(float(third), rel=1e-4)
+
+
+# --- In pictures
+
+
+def test_picture_shows_the_lifted_nodes_in_a_frame_of_the_gradient() -> None:
+    x = mf.Input("x")
+    cube = x**3
+    cube.name = "cube"
+    (slope,) = mf.gradient(cube, [x])
+    before = mf.draw(cube, slope)
+    assert not before.figure.frames
+    assert len(before.figure.cards) == 4  # x, 3, the cube, its gradient
+    mf.value_and_grad(mf.gradient(slope, [x])[0] + slope, {x: 2.0}, [x])
+    after = mf.draw(cube, slope)
+    assert [frame.title for frame in after.figure.frames] == ["dcube by x"]
+    assert len(after.figure.cards) > len(before.figure.cards)
+    lifted = [card for card in after.figure.cards if card.frame is not None]
+    assert {card.title for card in lifted} >= {"Mul", "dcube by x"}
+    text = after.text(200)
+    assert text.count("dcube by x") >= 1
+    assert "<svg" in after.svg()
+
+
+def test_picture_of_a_gradient_of_parameters_is_drawn_from_what_goes_into_it() -> None:
+    net = Network()
+    (dW,) = mf.gradient(net.loss, [net.W])
+    mf.value(dW, net.feed)
+    figure = mf.draw(dW).figure
+    arrows = {(arrow.source, arrow.target) for arrow in figure.arrows}
+    assert any(source is net.X for source, _ in arrows)
+    assert any(target is dW for _, target in arrows)
+    assert net.X.outbound_nodes  # and no lifted node is among them
+    assert not any(type(n).__name__ == "MatMul" and n.meaning for n in net.X.outbound_nodes)

@@ -38,6 +38,7 @@ from numpy.typing import DTypeLike
 from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
 from miniflow.graph.copying import Copied
+from miniflow.graph.deriving import derived_gradients
 from miniflow.graph.equations import register
 from miniflow.graph.hits import Hits, largest_at_label
 from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
@@ -49,6 +50,7 @@ from miniflow.graph.values import (
     as_value,
     describe,
     ones_like,
+    zeros_like,
 )
 
 
@@ -135,7 +137,10 @@ class Node(Operators, NoNumber, Copied):
     _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at
     primitive: str | None = None  # of a class of miniflow's own: which equation of programs it is
 
+    derives_gradient = False  # whether the class has none, so that it is derived: see `deriving`
+
     def __init_subclass__(cls) -> None:
+        cls.derives_gradient = cls.backward is Node.backward
         cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
         cls._is_foreign = not is_ours(cls)
         if not cls._is_foreign:
@@ -145,9 +150,35 @@ class Node(Operators, NoNumber, Copied):
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
         raise GraphError(f"{self} has no forward method: its class must define forward(self).")
 
+    @see_to_shapes
     def backward(self) -> None:
-        """Fill `self.gradients` from the gradients of the outbound nodes."""
-        raise GraphError(f"{self} has no backward method: its class must define backward(self).")
+        """Fill `self.gradients` from the gradients of the outbound nodes.
+
+        A class need not define it: the gradients of what its `forward` does are derived then, from
+        a recording of that.
+
+        >>> import miniflow as mf
+        >>> class Cube(mf.Node):
+        ...     def forward(self):
+        ...         self.value = self.inbound_nodes[0].value ** 3
+        >>> x = mf.Input("x")
+        >>> mf.value_and_grad(Cube([x]), {x: 2.0}, wrt=[x])
+        (8.0, [12.0])
+        >>> Cube([x])
+        <Cube, gradient derived>
+        """
+        self._derive_gradients("backward method: its class must define backward(self).")
+
+    def _derive_gradients(self, missing: str) -> None:
+        inbound = list(dict.fromkeys(self.inbound_nodes))
+        if passes_under_way:
+            inbound = [node for node in inbound if node in passes_under_way[-1].needed]
+        missing = f"{self} has no {missing}"
+        found, _ = derived_gradients(self, self.upstream_gradient(), inbound, missing)
+        self.gradients = {
+            node: zeros_like(node.value) if gradient is None else gradient
+            for node, gradient in zip(inbound, found, strict=True)
+        }
 
     def upstream_gradient(self) -> Any:
         """Gradient of the output with respect to this node: the sum of what its consumers hand
@@ -168,6 +199,12 @@ class Node(Operators, NoNumber, Copied):
             labels: class numbers (...), or one-hot (..., classes); of yes and no, ones and zeros.
         """
         return None if self.linear_in else largest_at_label(logits, labels)
+
+    def graph_inside(self) -> "tuple[dict[Node, Node], Node] | None":
+        """The graph by which it has computed its value, for pictures: its inputs, each with the
+        inbound node that it stands for, and its output. None of nearly all nodes.
+        """
+        return None
 
     def type_hangs_on_numbers(self) -> str:
         """What of the numbers of the last pass decided the dtype of the value, so that a program,
@@ -225,7 +262,7 @@ class Node(Operators, NoNumber, Copied):
         return f"{self.label} ({self.where})"
 
     def __repr__(self) -> str:
-        return f"<{self.label}>"
+        return f"<{self.label}{', gradient derived' if self.derives_gradient else ''}>"
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute in _SET_BY_INIT:

@@ -20,7 +20,7 @@ class Op(Node):
     - `gradient(self, grad, *values)`, which returns one gradient for each inbound node: an array,
       None (no gradient flows there: labels, indices), or, where it is costly, a function of no
       arguments that is called only if that gradient is needed. `grad` is the upstream gradient, in
-      the shape of `self.value`.
+      the shape of `self.value`. Without it, the gradient is derived from what `compute` does.
 
     and `Op` does the rest: it adds up the gradients of all consumers, sums a gradient back to the
     shape of its input where NumPy has broadcast it, and leaves out the inputs that need none.
@@ -47,6 +47,8 @@ class Op(Node):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._validates = cls.validate is not Op.validate
+        if cls.backward is Op.backward:
+            cls.derives_gradient = cls.gradient is Op.gradient
 
     def __init__(self, *inputs: Any, name: str | None = None) -> None:
         for given in inputs:
@@ -96,6 +98,9 @@ class Op(Node):
 
     @see_to_shapes
     def backward(self) -> None:
+        if self.derives_gradient:
+            self._derive_gradients("gradient method: define gradient(self, grad, *values).")
+            return
         inbound = self.inbound_nodes
         values = [node.value for node in inbound]
         upstream = self.upstream_gradient()

@@ -8,6 +8,7 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
+from miniflow.graph.deriving import derived_gradients
 from miniflow.graph.plans import with_parts
 from miniflow.interpreter.keeping import Generators, contents_preserved
 from miniflow.interpreter.passes import Upstream, alone, attributes_preserved, check_gradients_of
@@ -92,6 +93,23 @@ class Bench:
         keeps_upstream = all(are_equal(before, after) for before, after in pairs)
         saw_consumers = consumers is None or consumers.were_seen
         return NodeRun(value, gradients, keeps_upstream, saw_consumers)
+
+    def derive(
+        self, values: Mapping[Node, Any], upstream: Any
+    ) -> tuple[dict[Node, Array], np.dtype[Any]]:
+        """The gradients that follow from the node's forward alone, and the narrowest floating dtype
+        that it computes in.
+        """
+        with self._alone(None):
+            set_values({n: plain(value) for n, value in values.items()})
+            self._draw_again()
+            found, dtype = derived_gradients(self.node, upstream, self.sources, "")
+        zeros = (np.zeros(np.shape(values[n])) for n in self.sources)
+        filled = {
+            n: _fill(zero if gradient is None else gradient, values[n])
+            for n, gradient, zero in zip(self.sources, found, zeros, strict=True)
+        }
+        return filled, dtype
 
     @contextmanager
     def function(

@@ -5,7 +5,8 @@ contains it. A pass gives each node the values of its inputs; then it is put on 
 
 - its forward and backward run twice on the same values, which must change nothing (`bench`);
 - each of its edges is judged, with random upstream gradients of three consumers (`edges`,
-  `judging`, `differences`), and a wrong one is told with the likeliest of `mistakes`;
+  `judging`, `differences`), and a wrong one is told with the likeliest of `mistakes`; one that
+  passes is compared with the derived gradient (`against_derived`);
 - a second pass with another feed must not depend on the first (`repetition`).
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import Pass, Plan, plan_for
+from miniflow.interpreter.against_derived import compare_with_derived
 from miniflow.interpreter.bench import Array, Bench, NodeRun, are_equal, plain, set_values
 from miniflow.interpreter.edges import Edge, EdgeCheck, NodeTrial, OfPass
 from miniflow.interpreter.feeding import (
@@ -77,6 +79,10 @@ def check_gradients(
     - **No derivative.** Kinks, ties, jumps and the ends of a domain (the 0 of a ReLU, two equal
       maxima, a threshold, the 0 of a square root) are told as such and not called wrong; the node
       is judged beside that point. Nor are gradients that rounding hides.
+    - **The derived gradient.** Besides, in float64, the same is compared with the gradient that is
+      derived from what `forward` does, where that can be recorded, to 1e-9 of the largest entry (or
+      as far as rounding moves it): an error of 1e-7, which differences let pass, is found. Entries
+      at a kink, or not finite, are left to the differences, and counted.
     - **Tidiness.** A node that changes its inputs, the gradient that a consumer handed back, or
       gives something else the second time, is told. A pass with another feed, with a row less if
       the graph takes it, must not depend on a first pass: a mask that is kept is found.
@@ -245,10 +251,11 @@ def _check_node(
     if (fault := _difference_of(trial.run, again)) is not None:
         return fault
     own = _run_in_own_dtype(bench, given, trial)
-    return [
+    edges = [
         Edge(bench, source, _of_pass(node, source, this_pass), tolerance).check(trial, own, rng)
         for source in sources
     ]
+    return compare_with_derived(bench, trial, edges, tolerance, rng)
 
 
 def _trial(

@@ -41,17 +41,23 @@ class EdgeCheck(NamedTuple):
     """What else there is to know: ` with a random upstream gradient`, `: its sign is wrong`."""
     total: float | None = None
     """The whole gradient at that entry, if other nodes contribute to it too."""
+    against: str = "central differences"
+    """What it was compared with, where it is told."""
 
     def __str__(self) -> str:
         where = f" at index {self.at} of shape {self.shape}" if self.at else ""
         whose = "the" if self.total is None else "its part of the"
         whole = "" if self.total is None else f", {self.total:.6g} in all,"
+        ours, theirs = self.analytic + 0.0, self.numerical + 0.0
+        digits = 6 if self.passed or f"{ours:.6g}" != f"{theirs:.6g}" else 14
         return (
             f"{self.node}: {whose} gradient with respect to {self._source_as_told()}{where}{whole} "
-            f"is {self.analytic + 0.0:.6g} by backward() and {self.numerical + 0.0:.6g} by central "
-            f"differences"
+            f"is {ours:.{digits}g} by {self._by()} and {theirs:.{digits}g} by {self.against}"
             f"{self.remark}."
         )
+
+    def _by(self) -> str:
+        return "the derived gradient" if self.node.derives_gradient else "backward()"
 
     def _source_as_told(self) -> str:
         # Where two inputs look alike, the reader needs to know which of them it is.

@@ -56,7 +56,9 @@ def _matmul(v: Vectorizer, e: Equation) -> Operand:
         left = v.with_axes(left, ndim)
     if v.is_stacked(b):
         right = v.with_axes(right, ndim)
-    return v.reshaped(v.add("matmul", [left, right]), shape)
+    of_one_term = k == 1 and a.dtype == b.dtype == e.result.dtype and a.dtype[0] == "f"
+    product = "multiply" if of_one_term else "matmul"  # a column times a row
+    return v.reshaped(v.add(product, [left, right]), shape)
 
 
 def _gemm(v: Vectorizer, e: Equation) -> Operand:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import numpy as np
 
+from miniflow.graph.deriving import nothing_is_derived
 from miniflow.lab.checking import Exercise, ExercisePart, Failed, Work
 from miniflow.lab.exercises import exercise as find
 from miniflow.lab.findings import Report
@@ -27,10 +28,12 @@ def check_inside(
     seed: int,
     tell: Callable[[PartResult], None] = lambda result: None,
 ) -> Report:
-    """Check the learner's file in `folder`; `tell` hears of each part as soon as it is done."""
+    """Check the learner's file in `folder`; `tell` hears of each part as soon as it is done. The
+    gradients are to be theirs: of a class without a `backward`, none is derived.
+    """
     trouble = None
     results: list[PartResult] = []
-    with importing_from(folder), contextlib.ExitStack() as quiet:
+    with importing_from(folder), nothing_is_derived(), contextlib.ExitStack() as quiet:
         quiet.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         try:

@@ -26,8 +26,9 @@ from miniflow.graph.values import ones_like, zeros_like
 from miniflow.interpreter.feeding import checked_output, checked_wrt, parameters_of
 from miniflow.interpreter.passes import backward_pass, fit_gradient, forward_pass, start_pass
 from miniflow.ir.dtypes import type_of
-from miniflow.models.lifted import LiftedProgram, as_written, lift_code
+from miniflow.models.lifted import LiftedProgram, as_written, lift_code, told_by
 from miniflow.tracing.keeping import plain_state
+from miniflow.tracing.trace import is_recording
 from miniflow.tracing.walk import Walk
 
 
@@ -85,7 +86,8 @@ class Gradient(Op):
                     "would flow through it: it stands outside."
                 )
         if name is None and output.name and source.name:
-            name = f"d{output.name}/d{source.name}"
+            whole = output.name if isinstance(output, Gradient) else f"d{output.name}"
+            name = f"{whole} by {source.name}"
         Op.__init__(self, source, *outside, name=name)
         self.output, self.source = output, source
         self.parts = between
@@ -106,13 +108,18 @@ class Gradient(Op):
         needed = passes_under_way[-1].needed if passes_under_way else self.inbound_nodes
         return self.graph.backward(grad, [node in needed for node in self.inbound_nodes])
 
+    def graph_inside(self) -> tuple[dict[Node, Node], Node] | None:
+        """The graph of the gradient, once it has been computed."""
+        if not self.parts or self.graph is None:
+            return None
+        return self.graph.stands_for(self.inbound_nodes), self.graph.output
+
     def _made_for_now(self, values: Sequence[Any]) -> Any:
         """What the recorded graph depends on; None where that cannot be known: within a recording,
         and of classes that are not miniflow's own.
         """
         nodes = with_parts(self.parts)
-        is_tracing = bool(passes_under_way) and passes_under_way[-1].tracing
-        if is_tracing or any(node._is_foreign for node in nodes):
+        if is_recording() or any(node._is_foreign for node in nodes):
             return None
         written = [as_written(n, v) for n, v in zip(self.inbound_nodes, values, strict=True)]
         types = [type_of(v) if w is None else w for v, w in zip(values, written, strict=True)]
@@ -123,7 +130,7 @@ class Gradient(Op):
             return lift_code(self.parts, self.inbound_nodes, values, self._run)
         except CompileError as error:
             raise GradientError(
-                f"{self}: a gradient as a node is recorded, and that is refused. {error}"
+                f"{self}: a gradient as a node is recorded, and that is refused. {told_by(error)}"
             ) from error
 
     def _run(self, walk: Walk) -> Any:

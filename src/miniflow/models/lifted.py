@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from miniflow.errors import CompileError
 from miniflow.graph import Constant, Input, Node
 from miniflow.graph.plans import passes_under_way, plan_for
+from miniflow.interpreter.bench import set_values
 from miniflow.interpreter.passes import TheEnd, backward_pass, forward_pass, start_pass
-from miniflow.ir.dtypes import ValueType, type_of
+from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Literal, Operand, Output, Program
 from miniflow.models.lifting import lift
 from miniflow.passes import optimize
@@ -42,6 +44,8 @@ class LiftedProgram:
         }
         (self.output,) = lift(program, variables)
         self.is_read = is_read
+        floating = {e.result.dtype for e in program.equations if e.result.dtype[0] == "f"}
+        self.narrowest = min((DTYPES[name] for name in floating), key=_size, default=DTYPES["f64"])
 
     def forward(self, values: Sequence[Any]) -> Any:
         """The output, for these values."""
@@ -69,8 +73,17 @@ class LiftedProgram:
         found = dict(zip(wrt, backward_pass(wrt, this_pass), strict=True))
         return [None if node is None else found.get(node) for node in nodes]
 
+    def stands_for(self, sources: Sequence[Node]) -> dict[Node, Node]:
+        """Its inputs, each with that of the nodes whose value it is given."""
+        read = (node for node, is_read in zip(sources, self.is_read, strict=True) if is_read)
+        return dict(zip(self.inputs, read, strict=True))
+
     def _depends_on(self, node: Node) -> bool:
         return node is self.output or node in plan_for(self.output).consumers
+
+
+def _size(dtype: Any) -> int:
+    return int(dtype.itemsize)
 
 
 def _is_tracing() -> bool:
@@ -101,7 +114,8 @@ def lift_code(
             _show_again(nodes)
             walk = Walk(trace, {node: i for i, node in enumerate((*sources, *nodes))})
             for node, value, known in zip(sources, values, written, strict=True):
-                node.value = _show_value(walk, node, value) if known is None else known[0]
+                shown = _show_value(walk, node, value) if known is None else known[0]
+                set_values({node: shown})
             result = Output(operand_of(run(walk)))
             return Recording(trace.builder.program([result]), {}, [], [])
 
@@ -113,6 +127,12 @@ def lift_code(
                 program = once().program
     with real_creation():
         return LiftedProgram(optimize(program), is_read)
+
+
+def told_by(refusal: CompileError) -> str:
+    """What a refusal says, where it is not compiling that was asked for."""
+    said = str(refusal).replace(" cannot be compiled", " cannot be recorded")
+    return said.removesuffix(" The interpreter (mf.value_and_grad) runs it as it is.")
 
 
 def as_written(node: Node, value: Any) -> tuple[Any] | None:

@@ -43,7 +43,7 @@ def _arrows(reading: Reading, grouping: Grouping) -> list[Arrow]:
     arrows: list[Arrow] = []
     drawn: set[tuple[Hashable, Hashable]] = set()
     for node in reading.nodes:
-        for source in node.inbound_nodes:
+        for source in reading.inbound[node]:
             ends = grouping.card_of[source], grouping.card_of[node]
             own = ends == (source, node)
             if ends[0] != ends[1] and (own or ends not in drawn):
@@ -66,6 +66,8 @@ def node_card(
     bare = isinstance(node, Constant) and not name and np.ndim(node.value) == 0
     value = gradient = None
     remarks = [" · ".join(f"{reading.called[leaf]} {shape_of(leaf)}".strip() for leaf in leaves)]
+    if node.derives_gradient and node.inbound_nodes:
+        remarks.append("gradient derived")
     if values and not bare:
         value, gradient = seen(node.value), seen(reading.gradient(node))
         if value is None and reading.forward_ran:
@@ -127,8 +129,8 @@ def shape_of(node: Node) -> str:
 def statement(reading: Reading, node: Node) -> str:
     """What a node is, in one line: "g = Mul(x, y)"."""
     called, kind = reading.called[node], class_of(node)
-    inputs = ", ".join(reading.called[source] for source in node.inbound_nodes)
-    what = f"{kind}({inputs})" if node.inbound_nodes else kind
+    inputs = ", ".join(reading.called[source] for source in reading.inbound[node])
+    what = f"{kind}({inputs})" if reading.inbound[node] else kind
     shape = shape_of(node)
     return (what if called == kind else f"{called} = {what}") + (f", {shape}" if shape else "")
 

@@ -86,7 +86,7 @@ def _card_graph(reading: Reading, grouping: Grouping) -> tuple[list[Hashable], l
     edges = [
         (index[card_of[source]], index[card_of[node]])
         for node in reading.nodes
-        for source in node.inbound_nodes
+        for source in reading.inbound[node]
         if card_of[source] != card_of[node]
     ]
     return list(index), edges

@@ -35,34 +35,43 @@ def group_paths(reading: Reading) -> dict[Node, Path]:
     for node in reading.nodes:
         paths[node] = _parts(node)[:-1]
     if not any(paths.values()):
-        return paths
+        return _with_insides(reading, paths)
     known = {path[:depth] for path in paths.values() for depth in range(1, len(path) + 1)}
     for node in reading.nodes:
         if _parts(node) in known and node.inbound_nodes:
             paths[node] = _parts(node)
         elif not node.name and node.inbound_nodes and reading.consumers[node]:
-            paths[node] = _path_of_orphan(node, paths)
+            paths[node] = _path_of_orphan(reading.inbound[node], paths)
     for node in reversed(reading.nodes):
         if not node.name and not node.inbound_nodes and len(reading.consumers[node]) == 1:
             paths[node] = paths[reading.consumers[node][0]]
     _drop_single_groups(paths)
-    edges = [(source, node) for node in reading.nodes for source in node.inbound_nodes]
-    return in_one_piece(edges, paths)
+    edges = [(source, node) for node in reading.nodes for source in reading.inbound[node]]
+    return _with_insides(reading, in_one_piece(edges, paths))
+
+
+def _with_insides(reading: Reading, paths: dict[Node, Path]) -> dict[Node, Path]:
+    """A node that is shown with the graph inside it stands with that in a group of its name."""
+    for node, outer in reading.inside.items():
+        paths[node] = (*paths[outer], reading.called[outer])
+    for outer in {*reading.inside.values()}:
+        paths[outer] = (*paths[outer], reading.called[outer])
+    return paths
 
 
 def _parts(node: Node) -> Path:
     return tuple(part for part in name_of(node).split("/") if part)
 
 
-def _path_of_orphan(node: Node, paths: Mapping[Node, Path]) -> Path:
+def _path_of_orphan(inbound: Sequence[Node], paths: Mapping[Node, Path]) -> Path:
     """The group of an unnamed operation: that of its weights, else of the last operation among its
     inputs.
     """
-    leaves = [paths[source] for source in node.inbound_nodes if not source.inbound_nodes]
+    leaves = [paths[source] for source in inbound if not source.inbound_nodes]
     named = [path for path in leaves if path]
     if named:
         return _common(named)
-    works = [source for source in node.inbound_nodes if source.inbound_nodes]
+    works = [source for source in inbound if source.inbound_nodes]
     order = {source: index for index, source in enumerate(paths)}
     return paths[max(works, key=order.__getitem__)] if works else ()
 

@@ -27,14 +27,31 @@ class Reading:
 
     def __init__(self, outputs: Sequence[Node]) -> None:
         self.outputs = list(dict.fromkeys(outputs))
-        self.nodes = list(
-            dict.fromkeys(n for output in outputs for n in ancestors_in_order(output))
-        )
+        found = dict.fromkeys(n for output in outputs for n in ancestors_in_order(output))
+        self.nodes: list[Node] = []
+        self.inbound: dict[Node, list[Node]] = {}  # where the arrows of each come from
+        self.inside: dict[Node, Node] = {}  # a node of the graph inside another → that one
+        for node in found:
+            self._take_in(node)
         self.consumers: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
-            for source in dict.fromkeys(node.inbound_nodes):
+            for source in dict.fromkeys(self.inbound[node]):
                 self.consumers[source].append(node)
         self.called = _unique_names(self.nodes)
+
+    def _take_in(self, node: Node) -> None:
+        """Note a node; before it the graph inside it, whose inputs are its own."""
+        self.inbound[node] = list(node.inbound_nodes)
+        shown = node.graph_inside()
+        if shown is not None:
+            stands_for, output = shown
+            for inner in ancestors_in_order(output):
+                if inner not in stands_for and inner not in self.inbound:
+                    self.nodes.append(inner)
+                    self.inside[inner] = node
+                    self.inbound[inner] = [stands_for.get(n, n) for n in inner.inbound_nodes]
+            self.inbound[node] = [stands_for.get(output, output)]
+        self.nodes.append(node)
 
     def kind(self, node: Node) -> Kind:
         """Which of the shapes a node is drawn in."""
