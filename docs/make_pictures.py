@@ -214,6 +214,23 @@ picture = draw(*heads, direction="down")
         "two_heads",
     ),
     Section(
+        "Gradients as nodes",
+        "A gradient as a node (`mf.gradient`) is shown with the graph that was made for it, once "
+        "it has been computed: here x³, differentiated three times. "
+        "[Derivatives](derivatives.md) says how.",
+        """\
+x = mf.Input("x")
+cube = x**3
+cube.name = "x³"
+(first,) = mf.gradient(cube, [x])
+(second,) = mf.gradient(first, [x])
+(third,) = mf.gradient(second, [x])
+_ = mf.value(first + second + third, {x: 2.0}), mf.value(cube, {x: 2.0})
+picture = draw(cube, first, second, third)
+""",
+        "derivatives",
+    ),
+    Section(
         "A compiled program",
         "What the compiler made of a graph: the forward pass, the backward pass and the "
         "update, with the cost of each node. Loops and buffers are those of the backend that "
