@@ -109,7 +109,7 @@ def choose(program: Program, backend: str = "auto") -> Choice:
     if backend != "auto":
         record = find(backend)
         record.check_available()
-        return Choice(record, optimize(program, record.passes), BY_NAME)
+        return Choice(record, optimize(program, record.passes), _with_remark(BY_NAME, record))
     reasons: list[str] = []
     for name in reversed(names(RUN)):
         record = find(name)
@@ -120,6 +120,10 @@ def choose(program: Program, backend: str = "auto") -> Choice:
         reason = record.declines(improved)
         if not reason:
             why = "; ".join(reasons) or "the fastest that is installed"
-            return Choice(record, improved, why)
+            return Choice(record, improved, _with_remark(why, record))
         reasons.append(reason)
     raise CompileError(f"No backend takes this program: {'; '.join(reasons)}.")
+
+
+def _with_remark(why: str, record: Backend) -> str:
+    return "; ".join(filter(None, (why, record.remark())))

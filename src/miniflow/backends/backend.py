@@ -99,6 +99,8 @@ class Backend:
             package that brings it.
         declines: why `auto` shall not take it for a program that went through its passes; "" if it
             may.
+        remark: what is to be said of it on this machine, when it is chosen; "" as a rule.
+        has_blas: whether its products are BLAS's, which has threads of its own.
     """
 
     name: str
@@ -108,6 +110,8 @@ class Backend:
     package: str | None = None
     extra: str | None = None
     declines: Callable[[Program], str] = lambda program: ""
+    remark: Callable[[], str] = lambda: ""
+    has_blas: bool = False
 
     def available(self) -> bool:
         """Whether what it needs is installed.

@@ -53,4 +53,4 @@ def lower(program: Program) -> Reference:
     return Reference(program)
 
 
-BACKEND = Backend(name="reference", lower=lower, purpose=COMPARE)
+BACKEND = Backend(name="reference", lower=lower, purpose=COMPARE, has_blas=True)

@@ -450,7 +450,7 @@ class Compiled:
                 self._with_values(recording), gradients, self._optimizer, self.backend
             )
             choice = choose(bounded.program if bounded else careful(), self.backend)
-            if self.backend == "auto":
+            if self.backend == "auto" or self.reason == BY_NAME:
                 self.backend, self.reason = choice.backend.name, choice.why
             chosen = choice.backend.name
             variant = Variant(

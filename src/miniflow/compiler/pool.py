@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.backends import Choice, Executable
+from miniflow.backends import Choice, Executable, find
 from miniflow.backends.thread_limit import available_cores
 from miniflow.compiler.threads import Run, on_one_thread_if_small
 from miniflow.ir.program import Program
@@ -43,7 +43,9 @@ def run_silently(program: Program, executable: Executable) -> Run:
     To enter `np.errstate` at each call would take longer than a small program. So it runs in a
     context of its own, in which NumPy's warnings are switched off once and for all.
     """
-    run = on_one_thread_if_small(program, executable.run)
+    run: Run = executable.run
+    if find(executable.backend).has_blas:
+        run = on_one_thread_if_small(program, run)
     context = contextvars.copy_context()
     context.run(np.seterr, all="ignore")
     enter: Any = context.run

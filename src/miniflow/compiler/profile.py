@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from miniflow.backends import find
 from miniflow.backends.backend import TimedPart, TimedRun
-from miniflow.compiler.threads import on_one_thread_if_small
+from miniflow.compiler.threads import Run, on_one_thread_if_small
 from miniflow.errors import printable
 from miniflow.ir import Equation, Program, Variable
 from miniflow.ir.cost import equation_cost
@@ -111,7 +112,9 @@ def profile_program(
     own = [entry.variable in replaced for entry in program.inputs]
     given = [np.array(a) if is_own else a for a, is_own in zip(arguments, own, strict=True)]
     keys = [part.equations or part.text for part in timed.parts]
-    run = on_one_thread_if_small(program, lambda arguments: timed.run(arguments, tick))
+    run: Run = lambda arguments: timed.run(arguments, tick)  # noqa: E731  # `tick` comes below
+    if find(backend).has_blas:
+        run = on_one_thread_if_small(program, run)
     best: dict[Any, float] = dict.fromkeys(keys, np.inf)
     spent: dict[Any, float] = {}
     clock, last = time.perf_counter, [0.0]

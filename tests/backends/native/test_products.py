@@ -10,8 +10,12 @@ import pytest
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
 from miniflow.backends.native import machine
-from miniflow.backends.native.processor import Processor
+from miniflow.backends.native.floating_point import in_usual_mode
+from miniflow.backends.native.processor import Processor, describe
 from miniflow.backends.native.products.blocking import Blocking
+from miniflow.backends.native.products.driver import print_driver
+from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
+from miniflow.backends.native.products.packing import BY_COLUMNS, BY_ROWS, print_pack_panel
 from miniflow.backends.native.products.plan import DotPlan, plan_product
 
 from .product_steps import chain, chain_of_doubles, product, region, run
@@ -242,3 +246,31 @@ def test_the_sixteen_chains_are_added_up_by_halves():
     while len(total) > 1:
         total = total[: len(total) // 2] + total[len(total) // 2 :]
     assert product(x, y) == total[0]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_kernels_are_assembled_for_64_bit_arm(dtype):
+    """With its own multiply-add of vectors; nobody has run them."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    try:
+        target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+    except RuntimeError:
+        pytest.skip("this llvmlite compiles for its own processor only")
+    arm = describe("generic", {}, "aarch64-unknown-linux-gnu")
+    machine_of_arm = target.create_target_machine(cpu="generic", opt=2)
+    lanes = arm.nbytes // (4 if dtype == "f32" else 8)
+    for is_edge in (False, True):
+        shape = TileShape(dtype, lanes, 8, 3, is_edge, is_edge, arm.has_fma)
+        module = llvm.parse_assembly(print_micro_kernel(shape))
+        assembly = machine_of_arm.emit_assembly(module)
+        suffix = "4s" if dtype == "f32" else "2d"
+        chains = [x for x in assembly.splitlines() if "\tfmla\t" in x and f".{suffix}" in x]
+        assert len(chains) == 24
+        assert "bl\tfma" not in assembly
+    texts = [print_driver(), *(print_pack_panel(dtype, lanes, o) for o in (BY_ROWS, BY_COLUMNS))]
+    texts.append(in_usual_mode(machine._RUN, "aarch64-unknown-linux-gnu"))
+    for text in texts:
+        assert "run:" in machine_of_arm.emit_assembly(llvm.parse_assembly(text))

@@ -74,6 +74,13 @@ def _kinds(program: Program) -> set[tuple[str, ValueType]]:
     return kinds.union(*(_kinds(b) for e in program.equations if (b := body_of(e)) is not None))
 
 
+def remark() -> str:
+    """What is to be said of the bits of results on this machine; as a rule nothing."""
+    from miniflow.backends.native import processor
+
+    return processor.remark()
+
+
 BACKEND = Backend(
     name="native",
     lower=lower,
@@ -81,4 +88,5 @@ BACKEND = Backend(
     package="llvmlite",
     extra="native",
     declines=declines,
+    remark=remark,
 )

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from miniflow.backends.backend import Buffers, Groups, TimedPart, TimedRun
 from miniflow.backends.native.frame import allocate
+from miniflow.backends.native.processor import remark
 from miniflow.backends.native.products.steps import can_multiply
 from miniflow.backends.native.run import make_run
 from miniflow.ir import Program
@@ -37,7 +38,9 @@ class NativeExecutable:
     @cached_property
     def source(self) -> str:
         """The loop program, and the kernels that it runs, with the nodes that lines come from."""
-        return loop_text(self.loop_program)
+        said = remark()
+        head = f"# {said[0].upper()}{said[1:]}.\n" if said else ""
+        return head + loop_text(self.loop_program)
 
     @property
     def is_one_call(self) -> bool:

@@ -4,8 +4,8 @@ A kernel is printed in LLVM's language (`print_llvm`), optimised and compiled by
 package llvmlite brings, for the very processor that this runs on; or its machine code is found on
 disk (`cache`), by its text. A process loads each text once and keeps it.
 
-Loops are vectorised by LLVM. No flag lets it assume that there is no NaN and no infinity; the one
-liberty that it has is the order in which a total is added up.
+Loops are vectorised by LLVM. No flag lets it assume that there is no NaN and no infinity, or take
+another order: what is added up in which order, the text says (`sums`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from miniflow.backends.native import cache
+from miniflow.backends.native.floating_point import in_usual_mode
 from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.backends.native.processor import Processor, find_processor
 from miniflow.errors import CompileError
@@ -119,7 +120,7 @@ def is_available() -> bool:
 
 def kernel_address(kernel: Kernel) -> int:
     """Return the address of the machine code of a kernel."""
-    return routine(print_kernel(kernel))
+    return routine(print_kernel(kernel, processor().has_fma))
 
 
 def routine(text: str) -> int:
@@ -155,7 +156,8 @@ def turn() -> int:
 
 @functools.cache
 def _runner() -> Any:
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(_RUN))
+    text = in_usual_mode(_RUN, _machine().triple)
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
 
 
 @functools.cache
@@ -189,7 +191,8 @@ class _Machine:
         self.llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        triple, self.processor = llvm.get_process_triple(), find_processor()
+        triple = self.triple = llvm.get_process_triple()
+        self.processor = find_processor()
         cpu, features = self.processor.name, self.processor.features
         target = llvm.Target.from_triple(triple)
         self.target = target.create_target_machine(cpu=cpu, features=features, opt=2, jit=True)

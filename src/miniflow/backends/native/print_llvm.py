@@ -10,7 +10,8 @@ arrays do not overlap (``noalias``). Functions that it calls are copied into it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Final
 
@@ -21,6 +22,7 @@ from miniflow.backends.native.llvm import (
     load_pointer,
     number_text,
 )
+from miniflow.backends.native.sums import CHUNK, LANES, print_sums, sums_of
 from miniflow.lowering.functions import FUNCTIONS
 from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nests import (
@@ -65,7 +67,7 @@ _INTRINSICS: Final = {  # LLVM's own functions of floats
     "ceil": "ceil",
     "copysign": "copysign",
     "floor": "floor",
-    "fma": "fmuladd",
+    "fma": "fma",
     "maximum": "maximum",
     "minimum": "minimum",
     "rint": "rint",
@@ -73,21 +75,25 @@ _INTRINSICS: Final = {  # LLVM's own functions of floats
 }
 
 
-def print_kernel(kernel: Kernel) -> str:
-    """Return LLVM's text of a kernel, as a function called `run`, with all that it calls."""
-    kernel, body = without_halves(kernel), _FunctionPrinter()
+def print_kernel(kernel: Kernel, has_fma: bool = True) -> str:
+    """Return LLVM's text of a kernel, as a function called `run`, with all that it calls.
+
+    Where the processor has no fused multiply-add (`has_fma`), it multiplies and adds.
+    """
+    kernel, body = without_halves(kernel), _FunctionPrinter(has_fma)
     parameters, fetched = _parameters(kernel, body)
     body.statements(kernel.body)
     body.line("ret i64 0")
     head = f"define internal i64 @body({', '.join(parameters)}) noinline nounwind"
     names = ", ".join(parameter.replace(" noalias", "") for parameter in parameters)
     called = _with_all_they_call(functions_called(kernel))
-    printed = [_print_function(function) for function in called]
+    printed = [_print_function(function, has_fma) for function in called]
     declarations = body.declarations.union(*(declared for _, declared in printed))
     return "\n".join(
         [
             *sorted(declarations),
             *(text for text, _ in printed),
+            *map(print_sums, sorted(body.summed)),
             body.text(head),
             "define i64 @run(ptr %places, ptr %arguments) nounwind {",
             *fetched,
@@ -134,9 +140,9 @@ def _with_all_they_call(functions: Iterable[str]) -> list[str]:
 
 
 @cache
-def _print_function(called: str) -> tuple[str, frozenset[str]]:
+def _print_function(called: str, has_fma: bool) -> tuple[str, frozenset[str]]:
     """Return the text of a function of numbers, and what it needs to have declared."""
-    function, printer = FUNCTIONS[called], _FunctionPrinter()
+    function, printer = FUNCTIONS[called], _FunctionPrinter(has_fma)
     parameters = [printer.parameter(word, function.dtype) for word in function.parameters]
     printer.statements(function.body)
     printer.line(f"ret {LLVM_TYPES[function.dtype]} {printer.term(function.result)}")
@@ -147,14 +153,18 @@ def _print_function(called: str) -> tuple[str, frozenset[str]]:
 class _FunctionPrinter:
     """Prints one function; its lines grow in the order of the statements."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_fma: bool) -> None:
+        self.has_fma = has_fma
         self.arrays: dict[str, ArrayParameter] = {}
+        self.summed: set[str] = set()  # dtypes of sums by way of a buffer
         self.declarations: set[str] = set()
         self._names: dict[str, str] = {}  # of numbers, in LLVM's text
         self._totals: dict[str, str] = {}  # each lives in a slot of the stack; its dtype
+        self._buffers: dict[str, str] = {}  # where the terms of a total go, in an innermost loop
         self._slots: list[str] = []
         self._lines: list[str] = []
         self._count = 0
+        self._term_number = ""
         self._open_block = "entry"
 
     def parameter(self, word: str, dtype: str) -> str:
@@ -193,16 +203,55 @@ class _FunctionPrinter:
                     self._open(f"unreached{self._next()}")
 
     def _loop(self, loop: Loop) -> None:
-        start, stop, number = self.term(loop.start), self.term(loop.stop), self._next()
+        start, stop = self.term(loop.start), self.term(loop.stop)
+        totals = sums_of(loop)
+        if totals:
+            self._summing_loop(loop, start, stop, totals)
+            return
+        with self._counting(loop.index, start, stop, loop.step) as counter:
+            self._names[loop.index] = counter
+            self.statements(loop.body)
+
+    def _summing_loop(self, loop: Loop, start: str, stop: str, totals: dict[str, str]) -> None:
+        """Run a loop in parts; add up the terms of totals after each, in the order of `sums`."""
+        self.summed.update(totals.values())
+        count, lanes = self._new(f"sub i64 {stop}, {start}"), dict[str, str]()
+        for word, dtype in totals.items():
+            kind, number = LLVM_TYPES[dtype], self._next()
+            self._buffers[word], lanes[word] = f"%terms{number}", f"%lanes{number}"
+            self._slots.append(f"%terms{number} = alloca [{CHUNK} x {kind}], align 64")
+            self._slots.append(f"%lanes{number} = alloca <{LANES} x {kind}>, align 64")
+            zeros = f"<{LANES} x {kind}> zeroinitializer"
+            self.line(f"store {zeros}, ptr {lanes[word]}, align 64")
+        self.declarations.add("declare i64 @llvm.smin.i64(i64, i64)")
+        with self._counting("part", start, stop, CHUNK) as part:
+            rest = self._new(f"sub nuw nsw i64 {stop}, {part}")
+            n = self._new(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {CHUNK})")
+            with self._counting("term", "0", n, 1) as self._term_number:
+                self._names[loop.index] = self._new(f"add nuw nsw i64 {part}, {self._term_number}")
+                self.statements(loop.body)
+            for word, dtype in totals.items():
+                where = f"ptr {lanes[word]}, ptr {self._buffers[word]}"
+                self.line(f"call void @add_up.{dtype}({where}, i64 {n}, i64 {count})")
+        for word, dtype in totals.items():
+            kind, where = LLVM_TYPES[dtype], f"ptr {lanes[word]}, ptr {self._buffers.pop(word)}"
+            before = self._new(f"load {kind}, ptr %{word}.slot")
+            call = f"call {kind} @total.{dtype}({where}, i64 {count}, {kind} {before})"
+            self.line(f"store {kind} {self._new(call)}, ptr %{word}.slot")
+
+    @contextmanager
+    def _counting(self, word: str, start: str, stop: str, step: int) -> Iterator[str]:
+        """Repeat what is written inside, for a counter from `start` to before `stop`."""
+        number = self._next()
         before, inside, after = self._open_block, f"loop{number}", f"after{number}"
         ready = self._new(f"icmp slt i64 {start}, {stop}")
         self.line(f"br i1 {ready}, label %{inside}, label %{after}")
         self._open(inside)
-        current = self._names[loop.index] = f"%{loop.index}.{number}"
+        counter = f"%{word}.{number}"
         place = len(self._lines)  # of the counter's phi, which needs to know where the loop ends
-        self.statements(loop.body)
-        following = self._new(f"add nuw nsw i64 {current}, {loop.step}")
-        phi = f"{current} = phi i64 [{start}, %{before}], [{following}, %{self._open_block}]"
+        yield counter
+        following = self._new(f"add nuw nsw i64 {counter}, {step}")
+        phi = f"{counter} = phi i64 [{start}, %{before}], [{following}, %{self._open_block}]"
         self._lines.insert(place, phi)
         again = self._new(f"icmp slt i64 {following}, {stop}")
         self.line(f"br i1 {again}, label %{inside}, label %{after}")
@@ -224,13 +273,19 @@ class _FunctionPrinter:
 
     def _accumulate(self, word: str, value: Term, by: str) -> None:
         dtype = self._totals[word]
+        if word in self._buffers:
+            kind = LLVM_TYPES[dtype]
+            place = f"getelementptr inbounds {kind}, ptr {self._buffers[word]}"
+            where = self._new(f"{place}, i64 {self._term_number}")
+            self.line(f"store {self._typed(value)}, ptr {where}")
+            return
         new = self._added(self.term(name(word, dtype)), value, by)
         self.line(f"store {LLVM_TYPES[dtype]} {new}, ptr %{word}.slot")
 
     def _added(self, before: str, value: Term, by: str) -> str:
         if by != "add":
             return self._operation(by, value.dtype, value.dtype, [before, self.term(value)])
-        instruction = "fadd reassoc" if value.dtype[0] == "f" else "add"
+        instruction = "fadd" if value.dtype[0] == "f" else "add"
         return self._new(f"{instruction} {LLVM_TYPES[value.dtype]} {before}, {self.term(value)}")
 
     def _store(self, array: ArrayParameter, index: Iterable[Term], value: Term, adds: bool) -> None:
@@ -295,17 +350,19 @@ class _FunctionPrinter:
         return self._new(f"select i1 {chosen}, {kind} {first}, {kind} {second}")
 
     def _intrinsic(self, op: str, dtype: str, operands: list[str]) -> str:
-        # `nsz`: which of 0.0 and -0.0 is the larger is left open, as NumPy leaves it.
+        # 0.0 is larger than -0.0: so the largest of many is the same in any order.
         function, kind = f"llvm.{_INTRINSICS[op]}.{dtype}", LLVM_TYPES[dtype]
-        flag = "nsz " if op in ("maximum", "minimum") else ""
+        if op == "fma" and not self.has_fma:
+            product = self._new(f"fmul {kind} {operands[0]}, {operands[1]}")
+            return self._new(f"fadd {kind} {product}, {operands[2]}")
         types = ", ".join([kind] * len(operands))
         self.declarations.add(f"declare {kind} @{function}({types})")
-        return self._call(function, dtype, operands, flag)
+        return self._call(function, dtype, operands)
 
-    def _call(self, function: str, dtype: str, operands: list[str], flag: str = "") -> str:
+    def _call(self, function: str, dtype: str, operands: list[str]) -> str:
         kind = LLVM_TYPES[dtype]
         arguments = ", ".join(f"{kind} {operand}" for operand in operands)
-        return self._new(f"call {flag}{kind} @{function}({arguments})")
+        return self._new(f"call {kind} @{function}({arguments})")
 
     def _cast(self, x: str, of: str, to: str) -> str:
         if to == "bool":

@@ -19,6 +19,11 @@ _VECTORS: Final = (
 )
 
 
+NO_FMA: Final = (
+    "this processor has no fused multiply-add, so the last bits are not those of one that has it"
+)
+
+
 class Processor(NamedTuple):
     """A processor, as far as compiled code depends on it.
 
@@ -44,6 +49,15 @@ def find_processor() -> Processor:
     except RuntimeError:  # LLVM does not know it of every processor
         features = {}
     return describe(name, features, llvm.get_process_triple())
+
+
+def remark() -> str:
+    """What is to be said of bits on this processor; as a rule nothing.
+
+    >>> bool(remark()) != find_processor().has_fma
+    True
+    """
+    return "" if find_processor().has_fma else NO_FMA
 
 
 def describe(name: str, features: dict[str, bool], triple: str) -> Processor:

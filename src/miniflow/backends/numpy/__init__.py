@@ -57,6 +57,7 @@ def lower(program: Program) -> NumPyExecutable:
 
 BACKEND = Backend(
     name="numpy",
+    has_blas=True,
     lower=lower,
     passes=(
         *(*TIDY, hoist, batch, contract, *TIDY),

@@ -1,0 +1,151 @@
+"""In which order a loop adds up, so that no bit depends on how many numbers a vector has.
+
+What is accumulated in an innermost loop goes to a buffer, `CHUNK` terms at a time, and is added up
+from there. So the loop itself has nothing to wait for, and the order is written down here:
+
+- up to 32 terms are one chain;
+- of more, the terms 0, 16, 32 ... are one partial sum, 1, 17, 33 ... the next, sixteen in all; then
+  these are added up by halves: the first eight to the last eight, four to four.
+
+Whatever else is accumulated (in a loop with others in it, or where the loop reads the total) is one
+chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Final
+
+from miniflow.backends.native.llvm import LLVM_TYPES
+from miniflow.lowering.nests import Accumulate, Let, Loop, Store, Term
+
+CHUNK: Final = 512  # terms
+LANES: Final = 16
+LONGEST_CHAIN: Final = 32
+
+
+def sums_of(loop: Loop) -> dict[str, str]:
+    """Return the totals that a loop adds up by way of a buffer, and their dtypes."""
+    body = [s for s in loop.body if isinstance(s, (Let, Store, Accumulate))]
+    if loop.step != 1 or len(body) < len(loop.body):
+        return {}
+    accumulated = [s for s in body if isinstance(s, Accumulate)]
+    names = [s.name for s in accumulated]
+    read = {word for statement in body for word in _names_read(statement)}
+    return {
+        s.name: s.value.dtype
+        for s in accumulated
+        if s.by == "add" and s.value.dtype[0] == "f" and names.count(s.name) == 1
+        if s.name not in read
+    }
+
+
+def _names_read(statement: Let | Store | Accumulate) -> Iterator[str]:
+    waiting = [statement.value, *(statement.index if isinstance(statement, Store) else ())]
+    while waiting:
+        term: Term = waiting.pop()
+        if term.op == "name":
+            yield str(term.what)
+        waiting += term.operands
+
+
+@cache
+def print_sums(dtype: str) -> str:
+    """Return LLVM's text of two functions: `add_up.*(lanes, buffer, n, count)` adds n terms to the
+    partial sums, unless the `count` of all terms is one for a chain; `total.*(lanes, buffer, count,
+    before)` returns the total.
+    """
+    real, size = LLVM_TYPES[dtype], {"f32": 4, "f64": 8}[dtype]
+    vector = f"<{LANES} x {real}>"
+    return "\n".join([*_add_up(dtype, real, vector, size), *_total(dtype, real, vector, size)])
+
+
+def _add_up(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
+    return (
+        f"define internal void @add_up.{dtype}(ptr %lanes, ptr %buffer, i64 %n, i64 %count) "
+        "alwaysinline nounwind {",
+        "entry:",
+        f"%is_chain = icmp sle i64 %count, {LONGEST_CHAIN}",
+        "br i1 %is_chain, label %done, label %vectors",
+        "vectors:",
+        f"%whole = and i64 %n, {-LANES}",
+        f"%lanes.0 = load {vector}, ptr %lanes, align 64",
+        "%any = icmp sgt i64 %whole, 0",
+        "br i1 %any, label %vector, label %summed",
+        "vector:",
+        "%i = phi i64 [0, %vectors], [%i.1, %vector]",
+        f"%lanes.1 = phi {vector} [%lanes.0, %vectors], [%lanes.2, %vector]",
+        f"%from = getelementptr inbounds {real}, ptr %buffer, i64 %i",
+        f"%terms = load {vector}, ptr %from, align {size}",
+        f"%lanes.2 = fadd {vector} %lanes.1, %terms",
+        f"%i.1 = add nuw nsw i64 %i, {LANES}",
+        "%more = icmp slt i64 %i.1, %whole",
+        "br i1 %more, label %vector, label %summed",
+        "summed:",
+        f"%lanes.3 = phi {vector} [%lanes.0, %vectors], [%lanes.2, %vector]",
+        f"store {vector} %lanes.3, ptr %lanes, align 64",
+        "%is_rest = icmp slt i64 %whole, %n",
+        "br i1 %is_rest, label %rest, label %done",
+        "rest:",
+        "%r = phi i64 [%whole, %summed], [%r.1, %rest]",
+        "%lane = sub nuw nsw i64 %r, %whole",
+        f"%to = getelementptr inbounds {real}, ptr %lanes, i64 %lane",
+        f"%before = load {real}, ptr %to",
+        f"%term.at = getelementptr inbounds {real}, ptr %buffer, i64 %r",
+        f"%term = load {real}, ptr %term.at",
+        f"%after = fadd {real} %before, %term",
+        f"store {real} %after, ptr %to",
+        "%r.1 = add nuw nsw i64 %r, 1",
+        "%again = icmp slt i64 %r.1, %n",
+        "br i1 %again, label %rest, label %done",
+        "done:",
+        "ret void",
+        "}",
+    )
+
+
+def _total(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
+    lines = [
+        f"define internal {real} @total.{dtype}(ptr %lanes, ptr %buffer, i64 %count, "
+        f"{real} %before) alwaysinline nounwind {{",
+        "entry:",
+        f"%is_chain = icmp sle i64 %count, {LONGEST_CHAIN}",
+        "br i1 %is_chain, label %chain, label %tree",
+        "chain:",
+        "%any = icmp sgt i64 %count, 0",
+        "br i1 %any, label %link, label %none",
+        "none:",
+        f"ret {real} %before",
+        "link:",
+        "%i = phi i64 [0, %chain], [%i.1, %link]",
+        f"%sum = phi {real} [%before, %chain], [%sum.1, %link]",
+        f"%from = getelementptr inbounds {real}, ptr %buffer, i64 %i",
+        f"%term = load {real}, ptr %from",
+        f"%sum.1 = fadd {real} %sum, %term",
+        "%i.1 = add nuw nsw i64 %i, 1",
+        "%more = icmp slt i64 %i.1, %count",
+        "br i1 %more, label %link, label %linked",
+        "linked:",
+        f"ret {real} %sum.1",
+        "tree:",
+        f"%half.{LANES} = load {vector}, ptr %lanes, align 64",
+    ]
+    width = LANES
+    while width > 1:
+        wide, width = width, width // 2
+        kind = f"<{wide} x {real}>"
+        for word, first in (("a", 0), ("b", width)):
+            order = ", ".join(f"i32 {first + lane}" for lane in range(width))
+            lines.append(
+                f"%{word}.{width} = shufflevector {kind} %half.{wide}, {kind} poison, "
+                f"<{width} x i32> <{order}>"
+            )
+        lines.append(f"%half.{width} = fadd <{width} x {real}> %a.{width}, %b.{width}")
+    return [
+        *lines,
+        f"%all = extractelement <1 x {real}> %half.1, i32 0",
+        f"%with_before = fadd {real} %before, %all",
+        f"ret {real} %with_before",
+        "}",
+    ]
