@@ -54,4 +54,4 @@ def test_what_is_read_in_an_afternoon_is_some_2000_lines() -> None:
     (part,) = re.findall(r"An afternoon is enough.*?some 2,000 lines.*?fortnight", page, re.DOTALL)
     files = re.findall(r"`(\w+/\w+\.py)`", part)
     assert len(files) > 10
-    assert 1800 <= sum(size.measure(SOURCE / file).code for file in files) <= 2200
+    assert 1800 <= sum(size.measure(SOURCE / file).code for file in files) <= 2300
