@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contenders import CONTENDERS, Contender, Setting, can_pin
+from contenders import CONTENDERS, LIMITS, Contender, Setting, can_pin
 from process import Process
 from races import Race
 
@@ -48,6 +48,7 @@ class Entry:
     setting: Setting
     numbers: list[float] = field(default_factory=list)
     rounds: list[dict[str, float]] = field(default_factory=list)
+    memory: float = 0.0  # bytes, the most that its process has had
     unavailable: str = ""
     note: str = ""
     process: Process | None = None
@@ -122,7 +123,7 @@ def heats(candidates: list[Entry], race: Race, data: Path, options: list[str]) -
         ready.append(entry)
     if not ready:
         return candidates[:1]
-    if ready[0].contender.kind == "limit":
+    if ready[0].contender.kind in LIMITS:
         return ready
     if len(ready) > 1:
         for number in range(HEATS):
@@ -154,6 +155,7 @@ def one_round(entry: Entry, number: int) -> None:
         retire(entry, answer["unavailable"])
         return
     entry.rounds.append(answer["pieces"])
+    entry.memory = max(entry.memory, answer["memory"])
     if idle_for > 1 and answer["idle"] > TOO_BUSY * idle_for:
         entry.note = "kept a core busy while others ran"
     entry.idle_since = time.monotonic()
@@ -221,7 +223,7 @@ def compare(entries: list[Entry], tolerance: float) -> None:
     A loss that scikit-learn does not tell is passed over; one contender alone has nothing to be
     compared with. Of a whole process it is the accuracy, which rounding moves by a few images.
     """
-    ready = [e for e in entries if e.numbers and e.contender.kind != "limit"]
+    ready = [e for e in entries if e.numbers and e.contender.kind not in LIMITS]
     if not ready:
         return
     reference = next((e for e in ready if e.contender.kind == "by hand"), ready[0])

@@ -1,8 +1,10 @@
 """Tables of results: on the terminal, and in RESULTS.md with a description of the machine.
 
-The ratio to the limit says how much time is spent on anything but the gather and the products
-(1.00 would be nothing). The ratio to the fastest peer says how many times faster than it a
-contender is; peers are frameworks, not what was written by hand. Both compare minima.
+The true limit is a step's multiply-adds, at the rate of which the processor is capable, and its
+gather; the ratio to it says how far a contender is from what can be at all. Products by the best
+BLAS, each where it was fastest, have a line of their own. The ratio to the fastest peer says how
+many times faster than it a contender is; peers are frameworks, not what was written by hand. All
+ratios compare minima.
 """
 
 from __future__ import annotations
@@ -16,22 +18,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
+from contenders import LIMITS
 from harness import Entry
 from races import Race
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 PACKAGES = ("numpy", "torch", "jax", "scikit-learn", "autograd", "micrograd", "numba")
-HEADER = ("contender", "set to", "min", "median", "× limit", "× fastest peer")
+HEADER = ("contender", "set to", "min", "median", "× limit", "× fastest peer", "peak MB")
 Row = tuple[str, ...]
 
 
 class Limit:
     """The sum of the pieces, each taken where it was fastest."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[Entry], kind: str) -> None:
         self.best: dict[str, tuple[float, float, str]] = {}
         for entry in entries:
-            if entry.contender.kind != "limit" or not entry.rounds:
+            if entry.contender.kind != kind or not entry.rounds:
                 continue
             library = entry.contender.name.removeprefix("products by ")
             where = f"{library}, {entry.setting.name}"
@@ -45,25 +48,29 @@ class Limit:
 
 def table(race: Race, entries: list[Entry]) -> tuple[list[Row], list[str]]:
     """The rows of a race's table, the fastest first, and the lines below it."""
-    limit = Limit(entries)
+    limit, blas = Limit(entries, "true limit"), Limit(entries, "limit")
     ready = sorted((e for e in entries if is_shown(e) and e.rounds), key=lambda e: e.least)
     ready = [entry for entry in ready if not entry.unavailable]
     fastest_peer = min((e.least for e in ready if e.contender.kind == "peer"), default=math.nan)
     unit = Unit(ready[0].least, ready[-1].least) if ready else Unit(1, 1)
 
-    def row(name: str, setting: str, least: float, middle: float) -> Row:
+    def row(name: str, setting: str, least: float, middle: float, memory: float = 0) -> Row:
         to_limit = f"{least / limit.minimum:.2f}" if limit.best else ""
         to_peer = "" if math.isnan(fastest_peer) else f"{fastest_peer / least:.2f}"
-        return name, setting, unit.show(least), unit.show(middle), to_limit, to_peer
+        megabytes = f"{memory / 1e6:.0f}" if memory else ""
+        return name, setting, unit.show(least), unit.show(middle), to_limit, to_peer, megabytes
 
-    rows = [row(e.contender.name, e.setting.name, e.least, median(e.seconds)) for e in ready]
-    if limit.best:
-        rows.insert(0, row("the limit", "each piece's best", limit.minimum, limit.median))
-    return rows, notes(race, entries, ready, limit, unit)
+    rows = [
+        row(e.contender.name, e.setting.name, e.least, median(e.seconds), e.memory) for e in ready
+    ]
+    for name, found in (("products by the best BLAS", blas), ("the true limit", limit)):
+        if found.best:
+            rows.insert(0, row(name, "each piece's best", found.minimum, found.median))
+    return rows, notes(race, entries, ready, {"true limit": limit, "best BLAS": blas}, unit)
 
 
 def notes(
-    race: Race, entries: list[Entry], ready: list[Entry], limit: Limit, unit: Unit
+    race: Race, entries: list[Entry], ready: list[Entry], limits: dict[str, Limit], unit: Unit
 ) -> list[str]:
     """What is to be said below a table, a sentence or two a line."""
     lines = [f"Times are {unit.name} {'a process' if race.kind == 'cold' else 'a step'}."]
@@ -75,9 +82,10 @@ def notes(
         lines.append(f"Accuracy on the test set: {min(accuracies):.4f} to {max(accuracies):.4f}.")
     if rolled := [e.contender.name for e in ready if e.contender.kind == "rolled"]:
         lines.append(f"Told of a loop, so not counted as peers: {', '.join(rolled)}.")
-    if limit.best:
-        pieces = (f"{name} {unit.show(b[0])} ({b[2]})" for name, b in limit.best.items())
-        lines.append("The limit: " + "; ".join(pieces) + ".")
+    for title, limit in limits.items():
+        if limit.best:
+            pieces = (f"{name} {unit.show(b[0])} ({b[2]})" for name, b in limit.best.items())
+            lines.append(f"The {title}: {'; '.join(pieces)}.")
     for entry in filter(is_shown, entries):
         if entry.note:
             lines.append(f"{entry.contender.name} {entry.note}.")
@@ -88,7 +96,7 @@ def notes(
 
 def is_shown(entry: Entry) -> bool:
     """Whether an entry has a line of its own."""
-    return entry.contender.kind != "limit"
+    return entry.contender.kind not in LIMITS
 
 
 class Unit:
@@ -119,7 +127,7 @@ def as_markdown(race: Race, rows: list[Row], notes: list[str]) -> str:
     """The race's section of RESULTS.md."""
     lines = [f"## {race.name}", "", f"{race.title}.", ""]
     lines.append("| " + " | ".join(HEADER) + " |")
-    lines.append("|---|---|---:|---:|---:|---:|")
+    lines.append("|---|---|---:|---:|---:|---:|---:|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
 
@@ -146,8 +154,9 @@ INTRODUCTION = """\
 
 Written by `make bench` (`python benchmarks/run.py`). Contenders take turns, each in its own
 process, and have been checked to compute the same numbers. “× limit” is the time as a multiple of
-the gather and the matrix products alone, “× fastest peer” how many times faster than the fastest
-framework; both compare minima. Compare numbers within a table only.
+the true limit: the step's multiply-adds, at the rate of which the processor is capable, and its
+gather. “× fastest peer” is how many times faster than the fastest framework; both compare minima.
+“peak MB” is the most memory that the process has had. Compare numbers within a table only.
 
 """
 

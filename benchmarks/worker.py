@@ -64,8 +64,19 @@ def serve(contender: Contender, race: Race, folder: Path) -> Iterator[dict[str, 
             except Exception as error:
                 yield {"unavailable": f"{type(error).__name__}: {error}"}
         elif runner is not None:
-            yield {"pieces": timed(runner, race, work, int(rest[0])), "idle": idle}
+            pieces = timed(runner, race, work, int(rest[0]))
+            yield {"pieces": pieces, "idle": idle, "memory": most_memory()}
         idle_since = time.process_time()
+
+
+def most_memory() -> float:
+    """How many bytes of memory this process has had at most; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def build(contender: Contender, race: Race, data: Data) -> Runner:

@@ -71,8 +71,8 @@ class Contender:
 
     `kind` is "miniflow", "peer" (a framework), "by hand" (what a person could write instead),
     "rolled" (a framework that is told of a loop where the race has an unrolled graph, and is not
-    counted as a peer) or "limit". Of several `settings` the fastest takes part, but for the limit,
-    which uses them all.
+    counted as a peer), "limit" (the products of a step alone, by a BLAS) or "true limit" (its
+    multiply-adds alone). Of several `settings` the fastest takes part; of the limits, all do.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Contender:
     settings: tuple[Setting, ...] = (ONE, ALL)
 
 
+LIMITS = ("limit", "true limit")
 LEARNING = ("train", "convolution", "sequence", "cold")
 ANYTHING = (*LEARNING, "scalar", "infer")
 PRODUCTS = ("train", "convolution", "sequence", "infer")
@@ -117,6 +118,7 @@ CONTENDERS = (
     Contender("micrograd", "peer", "micrograd_", "", ("scalar",), (OWN,)),
     Contender("products by NumPy's BLAS", "limit", "limit", "numpy", PRODUCTS),
     Contender("products by PyTorch", "limit", "limit", "torch", PRODUCTS),
+    Contender("multiply-adds in registers", "true limit", "peak", "", PRODUCTS),
 )
 
 
