@@ -13,7 +13,7 @@ from miniflow.errors import ModelFileError
 from miniflow.files.arrays import read_arrays, sealed, write_arrays
 from miniflow.optimizers import SGD, Adam
 from miniflow.training.callbacks import KeepBest
-from miniflow.training.changes import ThreadsWarning
+from miniflow.training.changes import BitsWarning, ThreadsWarning
 
 
 def test_another_trainings_checkpoint_is_refused_and_says_what_differs(
@@ -44,11 +44,36 @@ def test_another_number_of_threads_is_warned_about(
 ) -> None:
     path, p = tmp_path / "c", problem()
     monkeypatch.setattr("miniflow.training.checkpoints.thread_count", lambda: 2)
-    train(problem(), path, 1)
+    train(problem(), path, 1, backend="numpy")
     monkeypatch.setattr("miniflow.training.changes.thread_count", lambda: 64)
     with pytest.warns(ThreadsWarning, match="with 2 threads, and now there are 64"):
-        history = train(p, path, 2)
+        history = train(p, path, 2, backend="numpy")
     assert len(history) == 2
+
+
+def test_threads_count_for_nothing_where_bits_do_not_depend_on_them(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
+    train(problem(), tmp_path / "c", 1, backend="native")
+    monkeypatch.setattr("miniflow.training.changes.thread_count", lambda: 64)
+    assert len(train(problem(), tmp_path / "c", 2, backend="native")) == 2
+
+
+def test_a_processor_on_which_the_bits_are_others_is_warned_about(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
+    from miniflow.backends.native import processor
+
+    path = tmp_path / "c"
+    train(problem(), path, 1, backend="native")
+    assert read_arrays(path, "checkpoint")[1]["same_bits_on"] == processor.same_bits_on()
+    others = {processor.WITH_FMA: processor.WITHOUT_FMA, processor.WITHOUT_FMA: processor.WITH_FMA}
+    other = others[processor.same_bits_on()]
+    monkeypatch.setattr(processor, "same_bits_on", lambda: other)
+    with pytest.warns(BitsWarning, match=f"now they are the same on {other}"):
+        assert len(train(problem(), path, 2, backend="native")) == 2
 
 
 def test_momentum_and_none_are_not_taken_for_each_other(tmp_path: pathlib.Path) -> None:

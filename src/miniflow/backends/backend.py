@@ -86,6 +86,9 @@ class CanBeTimed(Protocol):
         """The same step in parts, to be run on the same memory."""
 
 
+THIS_MACHINE: Final = "the same machine, with the same number of threads"
+
+
 @dataclass(frozen=True)
 class Backend:
     """One backend.
@@ -100,6 +103,7 @@ class Backend:
         declines: why `auto` shall not take it for a program that went through its passes; "" if it
             may.
         remark: what is to be said of it on this machine, when it is chosen; "" as a rule.
+        same_bits_on: where its results have the same bits.
         has_blas: whether its products are BLAS's, which has threads of its own.
     """
 
@@ -111,6 +115,7 @@ class Backend:
     extra: str | None = None
     declines: Callable[[Program], str] = lambda program: ""
     remark: Callable[[], str] = lambda: ""
+    same_bits_on: Callable[[], str] = lambda: THIS_MACHINE
     has_blas: bool = False
 
     def available(self) -> bool:

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from miniflow.backends import MODULES, find
+from miniflow.backends.backend import THIS_MACHINE
 from miniflow.compiler.threads import thread_count
 from miniflow.errors import shown
 from miniflow.files.arrays import Path
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 class ThreadsWarning(UserWarning):
     """A training goes on with another number of threads: its last bits may come out differently."""
+
+
+class BitsWarning(UserWarning):
+    """A training goes on where its bits are not those that it would have ended with."""
 
 
 class SettingsWarning(UserWarning):
@@ -44,6 +50,29 @@ def tell_threads(path: Path, about: dict[str, Any]) -> None:
             ThreadsWarning,
             stacklevel=users_level(),
         )
+
+
+def same_bits_on(backend: str) -> str:
+    """Where a training by this backend, or by the interpreter, ends with the same bits.
+
+    >>> same_bits_on("interpreter")
+    'the same machine, with the same number of threads'
+    """
+    return find(backend).same_bits_on() if backend in MODULES else THIS_MACHINE
+
+
+def tell_bits(path: Path, about: dict[str, Any], backend: str) -> None:
+    """Warn where a training's bits were promised for other machines than they are now."""
+    now, then = same_bits_on(backend), about.get("same_bits_on", THIS_MACHINE)
+    if then != now:
+        warnings.warn(
+            f"{path}: the bits of the training that wrote it are the same on {shown(then, 60)}; "
+            f"now they are the same on {now}: the result may differ in its last bits.",
+            BitsWarning,
+            stacklevel=users_level(),
+        )
+    elif now == THIS_MACHINE:
+        tell_threads(path, about)
 
 
 def tell_random_numbers(path: Path, about: dict[str, Any], training: Training) -> None:

@@ -39,10 +39,11 @@ from miniflow.training.changes import (
     clipping_of,
     kind_of,
     rates_of,
+    same_bits_on,
     schedules_of,
+    tell_bits,
     tell_random_numbers,
     tell_settings,
-    tell_threads,
 )
 from miniflow.training.history import COLUMNS, Epoch, History
 from miniflow.training.stepping import backend_names
@@ -88,6 +89,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
     about = {
         **_belongs_to(training),
         "threads": thread_count(),
+        "same_bits_on": same_bits_on(training.step.backend),
         "epoch": training.epoch,
         "stop": training.stop,
         "history": [list(row) for row in training.history],
@@ -160,7 +162,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
         raise
     tell_settings(path, given, training)
     tell_random_numbers(path, about, training)
-    tell_threads(path, about)
+    tell_bits(path, about, training.step.backend)
 
 
 def _freeze_as_then(arrays: Arrays, about: dict[str, Any], training: Training) -> None:

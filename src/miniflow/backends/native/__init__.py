@@ -81,6 +81,13 @@ def remark() -> str:
     return processor.remark()
 
 
+def same_bits_on() -> str:
+    """Where its results have the same bits."""
+    from miniflow.backends.native import processor
+
+    return processor.same_bits_on()
+
+
 BACKEND = Backend(
     name="native",
     lower=lower,
@@ -89,4 +96,5 @@ BACKEND = Backend(
     extra="native",
     declines=declines,
     remark=remark,
+    same_bits_on=same_bits_on,
 )

@@ -19,6 +19,8 @@ _VECTORS: Final = (
 )
 
 
+WITH_FMA: Final = "any processor with fused multiply-add"
+WITHOUT_FMA: Final = "processors without fused multiply-add"
 NO_FMA: Final = (
     "this processor has no fused multiply-add, so the last bits are not those of one that has it"
 )
@@ -58,6 +60,15 @@ def remark() -> str:
     True
     """
     return "" if find_processor().has_fma else NO_FMA
+
+
+def same_bits_on() -> str:
+    """Where the results of compiled code have the same bits.
+
+    >>> same_bits_on() in (WITH_FMA, WITHOUT_FMA)
+    True
+    """
+    return WITH_FMA if find_processor().has_fma else WITHOUT_FMA
 
 
 def describe(name: str, features: dict[str, bool], triple: str) -> Processor:
