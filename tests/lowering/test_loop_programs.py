@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from backends.agreement import assert_agrees, random_arguments
+from backends.moving_programs import MovingProgram
 from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
@@ -16,6 +17,7 @@ import miniflow as mf
 from miniflow.backends import find
 from miniflow.ir import Builder, Literal, Output, Program, ProgramError, ValueType, evaluate
 from miniflow.lowering import tiling
+from miniflow.lowering.as_nests import as_nests
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import LoopProgramError, check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program
@@ -158,6 +160,39 @@ def test_the_text_says_everything() -> None:
         "    t3 = x[4 : 2x2 by 4,2]\n"
         "    return t3\n"
     )
+
+
+class OnlyNests(Evaluated):
+    """The same, with nests in place of copies and products."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.loop_program = as_nests(self.loop_program)
+        check_loop_program(self.loop_program)
+        kinds = {type(step) for step in self.loop_program.all_steps()}
+        assert not kinds & {Copy, Product}
+
+
+SHAPES = [((3, 4), (4, 2)), ((4,), (4, 2)), ((3, 4), (4,)), ((4,), (4,)), ((2, 3, 4), (4, 2))]
+SHAPES += [((2, 1, 3, 4), (5, 4, 2)), ((4,), (2, 4, 3)), ((2, 3, 4), (4,))]
+
+
+@pytest.mark.parametrize(("a", "b"), SHAPES)
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_products_are_nests_for_who_has_nothing_else(a: Any, b: Any, dtype: str) -> None:
+    made = Builder()
+    x, y = made.input(ValueType(dtype, a)), made.input(ValueType(dtype, b))
+    turned = made.add("transpose", (x,), {"axes": tuple(reversed(range(len(a))))})
+    back = made.add("transpose", (turned,), {"axes": tuple(reversed(range(len(a))))})
+    program = made.program([made.add("matmul", (back, y))])
+    assert_agrees(OnlyNests, program, random_arguments(program))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_programs_of_nests_alone(seed: int) -> None:
+    made = MovingProgram(seed, length=6 + seed)
+    program = optimized(made.program)
+    assert_agrees(OnlyNests, program, made.arguments, made.arguments, signed_zeros=False)
 
 
 # Memory.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from miniflow.lowering.loop_program import (
@@ -56,16 +57,16 @@ def place_buffers(program: LoopProgram) -> LoopProgram:
     lives = lifetimes(program)
     buffers = dict(program.buffers)
     free: list[str] = []  # whose memory nobody uses now, the last one freed at the end
-    in_use: list[tuple[int, str]] = []  # until when
+    in_use: list[tuple[int, str]] = []  # a heap: until when
     for name in sorted(lives, key=lambda name: (lives[name].first, -buffers[name].nbytes)):
         first, last = lives[name]
-        free += (owner for until, owner in sorted(in_use) if until < first)
-        in_use = [(until, owner) for until, owner in in_use if until >= first]
+        while in_use and in_use[0][0] < first:
+            free.append(heappop(in_use)[1])
         owner = _best(free, buffers, buffers[name].nbytes)
         if owner is not None:
             free.remove(owner)
             buffers[name] = replace(buffers[name], alias=owner)
-        in_use.append((last, owner or name))
+        heappush(in_use, (last, owner or name))
     return replace(program, buffers=buffers)
 
 
