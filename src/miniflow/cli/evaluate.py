@@ -1,5 +1,6 @@
 """`miniflow evaluate`: how good is a model, on data that it has or has not seen?"""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from miniflow.cli.arguments import ModelOption
 from miniflow.cli.classifiers import class_names_of, load_classifier, logits_of, pixels_of
 from miniflow.cli.runs import data_source, find_model
-from miniflow.cli.saying import say
+from miniflow.cli.saying import as_json_number, say
 from miniflow.errors import DataError
 from miniflow.interpreter.passes import value
 from miniflow.nodes import CrossEntropyWithSoftmax
@@ -35,6 +36,7 @@ def evaluate(
         PartName,
         typer.Option(help="Which of the data's images."),
     ] = PartName.test,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON object.")] = False,
 ) -> None:
     """Show a model's loss and accuracy on data; for classes that have names, each one's accuracy.
 
@@ -46,6 +48,7 @@ def evaluate(
       miniflow evaluate --model digits
       miniflow evaluate --model runs/mnist-linear --part validation
       miniflow evaluate --model model.safetensors --data my-digits/
+      miniflow evaluate --json
     """  # noqa: D301 (\b keeps the lines apart)
     from miniflow.datasets import load
 
@@ -78,6 +81,19 @@ def evaluate(
         )
     loss = value(CrossEntropyWithSoftmax(logits, labels))
     hits = logits.argmax(axis=1) == labels
+    if as_json:
+        told = {
+            "model": str(path),
+            "parameters": classifier.parameter_count,
+            "data": data,
+            "part": part.value,
+            "images": len(images),
+            "loss": as_json_number(float(loss)),
+            "accuracy": float(np.mean(hits)),
+            "classes": each_class(known, labels, hits),
+        }
+        typer.echo(json.dumps(told, indent=2, allow_nan=False))
+        return
     say(
         f"model    {path}: {classifier.parameter_count:,} parameters\n"
         f"data     {data}: {len(images):,} {part.value} images\n\n"
@@ -86,6 +102,20 @@ def evaluate(
     )
     if names is not None:
         say("\n" + by_class(names, labels, hits))
+
+
+def each_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> list[dict[str, object]]:
+    """For each class its images and the share that was recognised; None where it has none.
+
+    >>> each_class(["cat", "dog"], np.array([0, 0]), np.array([1, 0]))[0]
+    {'name': 'cat', 'images': 2, 'accuracy': 0.5}
+    """
+    images = np.bincount(labels, minlength=len(names))
+    right = np.bincount(labels, hits, len(names))
+    return [
+        {"name": name, "images": int(n), "accuracy": float(met / n) if n else None}
+        for name, n, met in zip(names, images, right, strict=True)
+    ]
 
 
 def by_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> str:

@@ -1,15 +1,17 @@
 """`miniflow info`: what is installed, which runs there are, and what is in a model."""
 
+import json
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from miniflow.cli.classifiers import augmentation_of, class_names_of, training_of
 from miniflow.cli.runs import RUNS, Options, Run, find_model
-from miniflow.cli.saying import say
+from miniflow.cli.saying import as_json_number, say
 from miniflow.models import load
 from miniflow.shipped import DIGITS
 
@@ -28,6 +30,7 @@ def info(
     program: Annotated[
         bool, typer.Option("--program", help="Show the model's program, however long it is.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON object.")] = False,
 ) -> None:
     """Show a model; without one, what is installed and trained.
 
@@ -37,8 +40,12 @@ def info(
       miniflow info digits
       miniflow info runs/mnist-mlp
       miniflow info model.safetensors --program
+      miniflow info digits --json
     """  # noqa: D301 (\b keeps the lines apart)
-    if model is None:
+    if as_json:
+        found = installation() if model is None else facts_of(*find_model(model), whole=program)
+        typer.echo(json.dumps(found, indent=2, allow_nan=False))
+    elif model is None:
         say(about_installation())
     else:
         say(about_model(*find_model(model), whole=program))
@@ -63,6 +70,56 @@ def about_installation() -> str:
     for run in runs:
         lines.append(f"{run.folder!s:{width}}  {progress_of(run)}")
     return "\n".join(lines)
+
+
+def installation() -> dict[str, Any]:
+    """What is installed, and the runs, for programs."""
+    import numpy as np
+
+    from miniflow import __version__
+
+    runs = [Run(path.parent) for path in sorted(RUNS.glob("*/run.json"))]
+    return {
+        "miniflow": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "numpy": np.__version__,
+        "runs": [facts_of_run(run) for run in runs],
+    }
+
+
+def facts_of_run(run: Run) -> dict[str, Any]:
+    """A run's options, and how far it has come."""
+    rows = run.rows()
+    accuracies = [row.validation_accuracy for row in rows if row.validation_accuracy is not None]
+    return {
+        "folder": str(run.folder),
+        "options": asdict(run.read_options()),
+        "epochs_done": len(rows),
+        "best_validation_accuracy": as_json_number(max(accuracies, default=None)),
+    }
+
+
+def facts_of(path: Path, run: Run | None, whole: bool = False) -> dict[str, Any]:
+    """A model for programs: what `about_model` says."""
+    model = load(path)
+    limits, options = augmentation_of(model), training_of(model)
+    arrays = [(a.variable.name, list(a.value.shape)) for a in model.program.constants]
+    found = {
+        "model": str(path),
+        "inputs": [
+            {"name": i.name, "shape": list(i.shape), "dtype": str(i.dtype)} for i in model.inputs
+        ],
+        "outputs": model.outputs,
+        "parameters": model.parameter_count,
+        "arrays": [{"name": name, "shape": shape} for name, shape in arrays],
+        "classes": class_names_of(model),
+        "training": None if options is None else asdict(options),
+        "augmentation": None if limits is None else limits._asdict(),
+        "run": None if run is None else facts_of_run(run),
+        "equations": len(model.program.equations),
+    }
+    return found | ({"program": str(model.program)} if whole else {})
 
 
 def about_model(path: Path, run: Run | None, whole: bool = False) -> str:
@@ -102,10 +159,13 @@ def training_text(options: Options) -> str:
     >>> training_text(Options(model="cnn"))
     'cnn, 8 epochs of sgd, learning rate up to 0.1, batches of 128, seed 0, backend auto'
     """
+    more = {"dropout": options.dropout, "weight decay": options.weight_decay}
     return (
         f"{options.model}, {options.epochs} epochs of {options.optimizer}, learning rate up to "
         f"{options.lr:g}, batches of {options.batch_size}, seed {options.seed}, "
         f"backend {options.backend}"
+        + "".join(f", {name} {value:g}" for name, value in more.items() if value)
+        + (f", patience {options.patience}" if options.patience else "")
     )
 
 

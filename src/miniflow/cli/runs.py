@@ -18,6 +18,7 @@ from typing import Any
 from miniflow.cli.saying import say
 from miniflow.errors import MiniflowError, ModelFileError, shown
 from miniflow.files.atomic import remove_leftovers, write_text
+from miniflow.layers.networks import CNN
 from miniflow.options import OptionError, whole
 from miniflow.shipped import DIGITS, DIGITS_FILE
 from miniflow.training.history import Epoch
@@ -43,6 +44,13 @@ class Options:
     seed: int = 0
     backend: str = "auto"
     augment: bool = False
+    dropout: float = 0.0
+    weight_decay: float = 0.0
+    patience: int = 0  # epochs without a better one that end the training; 0: none do
+
+
+WEIGHT_DECAYS = {"adamw": 0.01}
+"""Optimizer → its weight decay, where nobody says another."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,12 @@ def options_from(kept: Any) -> Options:
     Raises one of UNREADABLE if they are none.
     """
     kinds = {name: type(default) for name, default in asdict(Options()).items()}
+    before = {  # what runs were started with before there were these options
+        "dropout": 0.5 if kept["model"] == CNN else 0.0,
+        "weight_decay": WEIGHT_DECAYS.get(kept["optimizer"], 0.0),
+        "patience": 0,
+    }
+    kept = before | kept
     options = Options(**{name: kind(kept[name]) for name, kind in kinds.items()})
     for name, least in (("epochs", 0), ("batch_size", 1), ("seed", 0)):
         whole("The run", name, getattr(options, name), least=least)
@@ -213,8 +227,9 @@ def settle_options(
     """
     if kept is None:
         defaults = own.get(given.get("model", Options.model), {})
-        lr = lrs[given.get("optimizer", Options.optimizer)]
-        return Options(**{"lr": lr, **defaults, **given})
+        optimizer = given.get("optimizer", Options.optimizer)
+        usual = {"lr": lrs[optimizer], "weight_decay": WEIGHT_DECAYS.get(optimizer, 0.0)}
+        return Options(**{**usual, **defaults, **given})
     for name, value in given.items():
         if (then := getattr(kept, name)) != value:
             then_said, now_said = _as_typed(name, then), _as_typed(name, value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,27 +14,28 @@ from miniflow.backends import RUN, find, names
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
-from miniflow.cli.saying import say
+from miniflow.cli.saying import as_json_number, say
 from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets.augmentation import Augmented, augmented
 from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.errors import shown
+from miniflow.files.atomic import write_text
 from miniflow.layers.networks import CNN, Network, network_for
 from miniflow.models import load as load_model
 from miniflow.models import save
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from miniflow.options import OptionError
+from miniflow.options import OptionError, file_path
 from miniflow.schedules import CosineDecay
 from miniflow.training import Training, fit
-from miniflow.training.callbacks import Callback, KeepBest
-from miniflow.training.history import History
+from miniflow.training.callbacks import Callback, EarlyStopping, KeepBest
+from miniflow.training.history import Epoch, History
 from miniflow.training.stepping import backend_names, checked_backend
 
 if TYPE_CHECKING:
     from miniflow.datasets import Dataset, Splits
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "rmsprop": 0.001}
-OWN_DEFAULTS: dict[str, dict[str, Any]] = {CNN: {"epochs": 12, "augment": True}}
+OWN_DEFAULTS: dict[str, dict[str, Any]] = {CNN: {"epochs": 12, "augment": True, "dropout": 0.5}}
 
 
 class OptimizerName(StrEnum):
@@ -89,6 +91,32 @@ def train(
             "[default: 0.1 for sgd, 0.002 for adam and adamw, 0.001 for rmsprop]",
         ),
     ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="RATE",
+            help="How much weights are pulled towards 0, for sgd and adamw.  "
+            "[default: 0, and 0.01 for adamw]",
+        ),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="SHARE",
+            help="The share of hidden numbers that a training step leaves out.  "
+            "[default: 0, and 0.5 for cnn]",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="End the training when no epoch was better for so many.  [default: never]",
+        ),
+    ] = None,
     augment: Annotated[
         bool | None,
         typer.Option(
@@ -113,6 +141,13 @@ def train(
             metavar="DIR", help="The run folder.  [default: runs/DATA-MODEL, numbered if taken]"
         ),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Write the history there, too: for programs, a JSON object a line for each epoch.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in that folder, if there is one.")
     ] = False,
@@ -130,6 +165,7 @@ def train(
       miniflow train --model 784-300-100-10 --optimizer adam --out runs/deep
       miniflow train --data my-digits/ --seed 7
       miniflow train --data fashion-mnist
+      miniflow train --epochs 50 --patience 5 --dropout 0.2 --log training.jsonl
       miniflow train --resume --out runs/deep
 
     A run that was stopped by Ctrl-C or killed goes on with --resume, from the last complete
@@ -146,6 +182,9 @@ def train(
         "batch_size": batch_size,
         "optimizer": None if optimizer is None else optimizer.value,
         "lr": lr,
+        "weight_decay": weight_decay,
+        "dropout": dropout,
+        "patience": patience,
         "augment": augment,
         "seed": seed,
         "backend": None if backend is None else checked_backend("train", backend.value),
@@ -156,10 +195,11 @@ def train(
     run = choose_run(out, settle_options(given, None, LEARNING_RATES, OWN_DEFAULTS), resume, force)
     going_on = resume and run.exists()
     kept = run.read_options() if going_on else None
-    train_in(run, settle_options(given, kept, LEARNING_RATES, OWN_DEFAULTS), going_on)
+    options = settle_options(given, kept, LEARNING_RATES, OWN_DEFAULTS)
+    train_in(run, options, going_on, None if log is None else file_path("train", log, "log"))
 
 
-def train_in(run: Run, options: Options, going_on: bool) -> None:
+def train_in(run: Run, options: Options, going_on: bool, log: str | None = None) -> None:
     """Train with these options, in this folder: on from its checkpoint, or from the beginning."""
     from miniflow.datasets import load
 
@@ -168,7 +208,9 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
     classes = max([classes, *(1 + int(part.labels.max()) for part in splits)])
     rng = np.random.default_rng(options.seed)
     train = splits.train
-    network = network_for(options.model, train.images.shape[1], train.image_shape, classes, rng)
+    network = network_for(
+        options.model, train.images.shape[1], train.image_shape, classes, rng, options.dropout
+    )
     examples = augmented(train) if options.augment else train
     optimizer = optimizer_for(options, len(train))
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +220,7 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
         run.write_options(options)
     introduce(run, options, network, splits, examples)
     notes = notes_for(options, examples)
-    best = KeepBest("validation_accuracy", on_best=lambda _: save_logits(network, run, notes))
+    best = keep_best(options, lambda _: save_logits(network, run, notes))
     with one_thread_if_small(options.batch_size * network.work):
         try:
             history = fit(
@@ -188,7 +230,7 @@ def train_in(run: Run, options: Options, going_on: bool) -> None:
                 epochs=options.epochs,
                 batch_size=options.batch_size,
                 validation=splits.validation,
-                callbacks=[best, Notes(run)],
+                callbacks=[best, Notes(run, log)],
                 rng=rng,
                 checkpoint=run.checkpoint,
                 resume=going_on,
@@ -212,14 +254,30 @@ def optimizer_for(options: Options, examples: int) -> Optimizer:
     steps = options.epochs * -(-examples // options.batch_size)
     schedule = CosineDecay(options.lr, steps, warmup=steps // 10)
     optimizers: dict[str, Callable[[], Optimizer]] = {
-        "sgd": lambda: SGD(schedule, momentum=0.9),
+        "sgd": lambda: SGD(schedule, momentum=0.9, weight_decay=options.weight_decay),
         "adam": lambda: Adam(schedule),
-        "adamw": lambda: AdamW(schedule),
+        "adamw": lambda: AdamW(schedule, weight_decay=options.weight_decay),
         "rmsprop": lambda: RMSprop(schedule),
     }
     if options.optimizer not in optimizers:  # a run.json may say anything
         raise OptionError(f"There is no optimizer '{shown(options.optimizer, 40)}'.")
+    if options.weight_decay and options.optimizer not in ("sgd", "adamw"):
+        raise OptionError(
+            f"--weight-decay is for sgd and adamw; {options.optimizer} has none, and adamw is adam "
+            "with it."
+        )
     return optimizers[options.optimizer]()
+
+
+def keep_best(options: Options, on_best: Callable[[Training], None]) -> KeepBest:
+    """The callback that keeps the best epoch's parameters, and ends a training that has one's
+    patience.
+    """
+    if not options.patience:
+        return KeepBest("validation_accuracy", on_best=on_best)
+    stopping = EarlyStopping("validation_accuracy", patience=options.patience)
+    stopping.on_best = on_best
+    return stopping
 
 
 def save_logits(network: Network, run: Run, notes: dict[str, Any]) -> None:
@@ -231,17 +289,33 @@ def save_logits(network: Network, run: Run, notes: dict[str, Any]) -> None:
 class Notes(Callback):
     """Writes the history after each epoch, and says where a resumed run begins."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, log: str | None = None) -> None:
+        self._run, self._log = run, log
 
     def on_train_begin(self, training: Training) -> None:
+        if self._log is not None:
+            write_text(self._log, log_lines(training.history))  # told now, if it cannot be written
         if training.epoch >= training.epochs:
             say(f"{self._run.folder} is finished: {training.epochs} epochs are done.")
+        elif training.stop:
+            say(f"{self._run.folder} is finished: no epoch was better for as many as it waits.")
         elif training.epoch:
             say(f"Going on after epoch {training.epoch}.")
 
     def on_epoch_end(self, training: Training) -> None:
         training.history.to_csv(self._run.history)
+        if self._log is not None:
+            write_text(self._log, log_lines(training.history))
+
+
+def log_lines(history: Sequence[Epoch]) -> str:
+    """The epochs as JSON, one a line; what is not known, or no number, is null.
+
+    >>> print(log_lines([Epoch(1, 0.5, 0.9, None, None, 1.25, 0.1)]), end="")
+    {"epoch": 1, "loss": 0.5, "accuracy": 0.9, "validation_loss": null, "validation_accuracy": null, "seconds": 1.25, "learning_rate": 0.1}
+    """  # noqa: E501 (a line is one line)
+    rows = ({n: as_json_number(x) for n, x in row.columns().items()} for row in history)
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
 
 
 def introduce(

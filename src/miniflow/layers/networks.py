@@ -23,7 +23,7 @@ from miniflow import layers
 from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.graph import Input, Node, Parameter
 from miniflow.initializers import glorot_uniform, he_normal, zeros
-from miniflow.nodes import CrossEntropyWithSoftmax, Linear, ReLU, Seed
+from miniflow.nodes import CrossEntropyWithSoftmax, Dropout, Linear, ReLU, Seed
 from miniflow.options import OptionError
 
 CNN = "cnn"
@@ -69,6 +69,7 @@ def network_for(
     image_shape: tuple[int, ...],
     classes: int,
     rng: np.random.Generator | int = 0,
+    dropout: float | None = None,
 ) -> Network:
     """The network of a name, for data of a kind.
 
@@ -78,6 +79,8 @@ def network_for(
         image_shape: what they were before they were made a row: (28, 28).
         classes: how many there are.
         rng: what first values are drawn from.
+        dropout: the share of hidden numbers that a training step leaves out; by default 0.5 for
+            cnn, before its last layer, and 0 for others, after each hidden layer.
 
     Raises OptionError if there is no such model, or it does not fit the data.
 
@@ -85,14 +88,14 @@ def network_for(
     conv 5×5×16, pool, conv 5×5×32, pool, 512-128-10
     """
     if model != CNN:
-        return build(sizes_of(model, inputs, classes), rng)
+        return build(sizes_of(model, inputs, classes), rng, dropout or 0.0)
     shape = height_width_channels(image_shape)
     if shape is None or min(shape[:2]) < LEAST_SIDE:
         raise OptionError(
             f"Model 'cnn' takes images of at least {LEAST_SIDE} × {LEAST_SIDE} pixels; "
             f"these data have shape {image_shape}. Try mlp."
         )
-    return build_cnn(shape, classes, rng)
+    return build_cnn(shape, classes, rng, 0.5 if dropout is None else dropout)
 
 
 def sizes_of(model: str, inputs: int, classes: int) -> tuple[int, ...]:
@@ -144,8 +147,13 @@ def shapes(sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def build(sizes: tuple[int, ...], rng: np.random.Generator | int = 0) -> Network:
-    """A network with random weights: He's for the hidden layers, Glorot's for the last, in float32.
+def build(
+    sizes: tuple[int, ...], rng: np.random.Generator | int = 0, dropout: float = 0.0
+) -> Network:
+    """A network with random weights: He's for the hidden layers, Glorot's for the last, in float32;
+    and with `Dropout` after each hidden layer, if it is not 0.
+
+    Raises OptionError where there is no hidden layer to drop out of.
 
     >>> network = build((784, 128, 10))
     >>> network.logits, network.loss
@@ -158,14 +166,20 @@ def build(sizes: tuple[int, ...], rng: np.random.Generator | int = 0) -> Network
         name: Parameter((glorot_uniform if name == last else initial[name[0]])(shape, rng), name)
         for name, shape in shapes(sizes).items()
     }
-    X, y = Input("X"), Input("y")
+    X, y, seed = Input("X"), Input("y"), Seed()
     count = len(sizes) - 1
+    if not 0 <= dropout < 1 or (dropout and count == 1):
+        raise OptionError(
+            f"dropout is a share of at least 0 and below 1, of hidden layers; it was {dropout:g}, "
+            f"of {count - 1} of them."
+        )
     node: Node = X
     for i in range(1, count + 1):
         name = "logits" if i == count else f"linear{i}"
         node = Linear(node, parameters[f"W{i}"], parameters[f"b{i}"], name=name)
         if i < count:
             node = ReLU(node, name=f"hidden{i}")
+            node = Dropout(node, seed, dropout, name=f"dropout{i}") if dropout else node
     return Network(
         description="-".join(map(str, sizes)),
         inputs=sizes[0],
@@ -179,7 +193,10 @@ def build(sizes: tuple[int, ...], rng: np.random.Generator | int = 0) -> Network
 
 
 def build_cnn(
-    image_shape: tuple[int, int, int], classes: int, rng: np.random.Generator | int = 0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    rng: np.random.Generator | int = 0,
+    dropout: float = 0.5,
 ) -> Network:
     """The convolutional network, for images of (height, width, channels) that come as rows.
 
@@ -203,7 +220,7 @@ def build_cnn(
     decision = layers.Sequential(
         [
             layers.Dense(128, "relu"),
-            layers.Dropout(0.5, seed),
+            *([layers.Dropout(dropout, seed)] if dropout else []),
             layers.Dense(classes, name="logits"),
         ],
         rng=rng,
