@@ -35,6 +35,7 @@ LAYERS = [
     {"backends"},
     {"compiler"},
     {"models"},
+    {"exports"},
     {"digit_images", "initializers", "optimizers", "schedules"},
     {"datasets", "metrics"},
     {"layers", "training"},

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from miniflow.digit_page import page as page
     from miniflow.estimator import MiniflowClassifier as MiniflowClassifier
     from miniflow.estimator import MiniflowRegressor as MiniflowRegressor
+    from miniflow.exports import export as export
+    from miniflow.exports import to_javascript as to_javascript
     from miniflow.layers.summaries import summary as summary
     from miniflow.models import Model as Model
     from miniflow.models import gradient as gradient
@@ -96,6 +98,8 @@ _LATER = {
     "per_example_gradients": "models",
     "load": "models",
     "Model": "models",
+    "export": "exports",
+    "to_javascript": "exports",
     "draw": "pictures",
     "page": "digit_page",
     "SGD": "optimizers",

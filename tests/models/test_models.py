@@ -145,7 +145,7 @@ FIXED = {
     "other code for many rows": lambda x: x * 2 if len(x) > 100 else x,
     "an array of the number of rows": lambda x: x * np.array([1.0 / len(x)]),
     "an array as long as there are rows": lambda x: x * np.linspace(0, 1, len(x))[:, None],
-    "a number of the number of rows": lambda x: x / float(len(x)),
+    "a number of the number of rows": lambda x: x * float(len(x)) ** 1.5,
     "an assertion about the rows": lambda x: [x for _ in "1" if len(x) % 4 == 0][0],  # noqa: RUF015
 }
 
@@ -176,6 +176,8 @@ def test_a_program_that_depends_on_the_rows_is_right_or_stored_for_as_many(
         lambda x: np.zeros((len(x), 2)) + x[:, :1],
         lambda x: x[-1],
         lambda x: x[::-1].T,
+        lambda x: x / float(len(x)),
+        lambda x: x * (1.0 / len(x)) - 3.0 / len(x),
     ],
 )
 def test_a_program_that_grows_evenly_works_for_any_number_of_rows(

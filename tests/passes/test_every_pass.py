@@ -19,6 +19,7 @@ from miniflow.backends import MODULES, find
 from miniflow.backends.javascript.prepare import prepare as prepare_for_javascript
 from miniflow.backends.numpy.dialect import prepare as prepare_for_numpy
 from miniflow.backends.numpy.primitives import DIALECT
+from miniflow.backends.onnx import prepare as prepare_for_onnx
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir import (
     DTYPES,
@@ -34,12 +35,14 @@ from miniflow.ir import (
     evaluate,
 )
 from miniflow.passes import stages
+from miniflow.passes.operators import OPERATORS
 
 from .random_programs import RandomProgram
 
 PREPARATIONS: dict[str, tuple[Callable[[Program], Program], dict[str, Any]]] = {
     "numpy": (prepare_for_numpy, dict(DIALECT)),
     "javascript": (prepare_for_javascript, {}),
+    "onnx": (prepare_for_onnx, dict(OPERATORS)),
 }
 SEEDS = range(25)
 

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from miniflow import __version__
 from miniflow.cli.draw import draw
 from miniflow.cli.evaluate import evaluate
+from miniflow.cli.export import export
 from miniflow.cli.info import info
 from miniflow.cli.lab import lab
 from miniflow.cli.page import page
@@ -74,7 +75,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
 )
-for command in (train, evaluate, predict, info, draw, page):
+for command in (train, evaluate, predict, info, draw, page, export):
     app.command()(command)
 app.add_typer(lab)
 

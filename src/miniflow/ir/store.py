@@ -2,8 +2,9 @@
 
 Sizes that depend on the number of rows that a program is made for are written as `[a, b]`, meaning
 a·n + b, so that one stored program serves every n. They are found by recording the same graph for
-three numbers of rows (`generalize`): what grows evenly is a·n + b, and what does not cannot be
-stored for every n. The body of a scan is a program within the program, and written like one.
+three numbers of rows (`generalize`): what grows evenly is a·n + b, a fraction may be c / n, and
+what is neither cannot be stored for every n. The body of a scan is a program within the program,
+and written like one.
 
 `parse` trusts nothing: it checks the form of everything that it reads, and the program that it
 makes is checked before anybody evaluates it.
@@ -115,13 +116,26 @@ def _general(texts: Sequence[Json], sizes: Sequence[int]) -> Json:
 
 
 def _general_literal(texts: Sequence[Json], sizes: Sequence[int]) -> Json:
-    """A number written as text: a count that was divided by (the n of a mean)."""
-    try:
-        if all(type(t) is str for t in texts):
+    """A number written as text: a count that was divided by (the n of a mean), or c / n."""
+    if all(type(t) is str for t in texts):
+        try:
             return {"text": _line([int(t) for t in texts], sizes)}
-    except ValueError:
-        pass
+        except ValueError:
+            return _general_fraction(texts, sizes)
     raise ProgramError("the program differs with the number of rows")
+
+
+def _general_fraction(texts: Sequence[str], sizes: Sequence[int]) -> Json:
+    try:
+        values = [float.fromhex(text) for text in texts]
+    except (ValueError, OverflowError):
+        raise ProgramError("the program differs with the number of rows") from None
+    if all(value.is_integer() for value in values):
+        return {"float": _line([int(value) for value in values], sizes)}
+    total = round(values[0] * sizes[0], 9)
+    if any(total / n != value for n, value in zip(sizes, values, strict=True)):
+        raise ProgramError("a number of the program depends on the number of rows")
+    return {"share": total.hex()}
 
 
 def _line(values: Sequence[int], sizes: Sequence[int]) -> list[int]:
@@ -171,6 +185,11 @@ def specialize(description: Json, n: int) -> Json:
         if description.keys() == {"text"}:
             slope, offset = map(_whole, description["text"])
             return str(slope * n + offset)
+        if description.keys() == {"float"}:
+            slope, offset = map(_whole, description["float"])
+            return float(slope * n + offset).hex()
+        if description.keys() == {"share"}:
+            return (float.fromhex(str(description["share"])[:MAX_DIGITS]) / n).hex()
         return {str(key): specialize(value, n) for key, value in description.items()}
     return description
 

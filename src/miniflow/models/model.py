@@ -346,17 +346,25 @@ class Model:
         [array([[3.],
                [3.]])]
         """
-        make = partial(parse_within_limits, self._description, self._arrays)
-        graph = graph_of_rows(make, self._grows, are_parameters(self._arrays, self._parameters))
+        graph = graph_of_rows(
+            self.program_for, self._grows, are_parameters(self._arrays, self._parameters)
+        )
         pixels = self.notes.get("pixels")
         for node in graph.inputs:
             node._is_fed_pixels = isinstance(pixels, list) and node.name in pixels
         return graph
 
+    def program_for(self, rows: int) -> Program:
+        """The forward program for so many rows; of a model of one number of rows, always that one.
+
+        Raises:
+            ProgramError: the model does not work for so many, or the limits do not allow it.
+        """
+        return parse_within_limits(self._description, self._arrays, rows)
+
     def _pool_for(self, n: int) -> ExecutablePool:
         if n not in self._pools:
-            program = parse_within_limits(self._description, self._arrays, n)
-            choice = choose(program, self._backend)
+            choice = choose(self.program_for(n), self._backend)
             self._pools[n] = ExecutablePool(partial(make_run, choice))
             if len(self._pools) > KEPT:
                 self._pools.popitem(last=False)

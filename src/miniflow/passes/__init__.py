@@ -17,6 +17,9 @@ For backends that ask for them:
 - `batch_parts`: one equation on each part of a concatenation becomes one on the whole;
 - `prefer_long_runs`: convolutions read and write long runs of memory.
 
+For backends that have larger operators than primitives, after all others: `recognise`, which finds
+convolutions, pools, softmax and the like.
+
 For programs that update something, before all others: `finite`, which adds the check that nothing
 is written unless all of it is finite, with the help of `ranges`.
 

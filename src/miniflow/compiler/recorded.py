@@ -1,0 +1,63 @@
+"""A compiled step as it was recorded: what is exported, rather than what one backend made of it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from miniflow.compiler.compiled import Compiled, _prepare
+from miniflow.errors import CompileError
+from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.ir.program import Input, Program
+from miniflow.passes.finite import check_new_values
+from miniflow.tracing.record import record
+from miniflow.tracing.steady import record_steadily
+from miniflow.tracing.update import rates_of, states_of
+
+
+class RecordedStep(NamedTuple):
+    """A training step for the shapes of its last call.
+
+    Attributes:
+        program: forward, backward and update, before any pass; it has a check of all that it
+            updates.
+        values: for each input, the array or the number that it has now: a parameter's, the
+            optimizer's, the learning rate; None for what is fed.
+    """
+
+    program: Program
+    values: list[Any]
+
+
+def recorded_step(step: Compiled) -> RecordedStep:
+    """The program of a step's last call, recorded once more, and the values of its inputs.
+
+    Raises:
+        CompileError: it was never called, so that no shapes are known, or it has no optimizer.
+    """
+    if step._optimizer is None:
+        raise CompileError(
+            f"{step._node} was compiled without an optimizer: a training step has one. "
+            "Its value alone is exported as the node itself."
+        )
+    types = dict(step._ran().key[0])
+    optimizer, others = step._optimizer, step._optimizer_and_schedule()
+    _prepare(optimizer, step.parameters)
+
+    def once() -> Any:
+        return record(step._node, step._plan, types, step._wrt, step.parameters, optimizer)
+
+    with one_pass_at_a_time:
+        recording = record_steadily(once, step._order, others)
+    gradients = recording.gradients[len(step._wrt) :]
+    program = check_new_values(recording.program, gradients)
+    return RecordedStep(program, [_value_of(step, optimizer, entry) for entry in program.inputs])
+
+
+def _value_of(step: Compiled, optimizer: Any, entry: Input) -> Any:
+    name = str(entry.variable.name)
+    if entry.role == "parameter" and entry.origin is not None:
+        return step._order[entry.origin.index].value
+    if entry.role == "state":
+        part, key = states_of(optimizer)[name]
+        return part.state[key]
+    return np.float64(rates_of(optimizer)[name].lr) if entry.role == "hyper" else None

@@ -1,0 +1,41 @@
+"""`miniflow export`."""
+
+import pathlib
+from typing import Any
+
+
+def test_a_model_is_exported_by_the_ending(
+    miniflow: Any, trained: pathlib.Path, folder: pathlib.Path
+) -> None:
+    for name in ("model.onnx", "model.js"):
+        result = miniflow("export", trained, "-o", name)
+        assert result.exit_code == 0, result.output
+        size = (folder / name).stat().st_size
+        assert result.stdout == f"Saved {name}, {size:,} bytes\n"
+    assert (folder / "model.onnx").read_bytes().startswith(b"\x08\x08")
+    assert (folder / "model.js").read_text("utf-8").startswith("// A model")
+
+
+def test_one_number_of_rows_can_be_asked_for(
+    miniflow: Any, trained: pathlib.Path, folder: pathlib.Path
+) -> None:
+    assert miniflow("export", "-o", "any.onnx").exit_code == 0
+    assert miniflow("export", "-o", "one.onnx", "--batch", 1).exit_code == 0
+    assert (folder / "any.onnx").read_bytes() != (folder / "one.onnx").read_bytes()
+    assert miniflow("export", "-o", "none.onnx", "--batch", 0).exit_code == 2
+
+
+def test_what_cannot_be_is_told_and_writes_nothing(
+    miniflow: Any, trained: pathlib.Path, folder: pathlib.Path
+) -> None:
+    result = miniflow("export", "-o", "model.c")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: export: 'model.c' ends in .c; what is written is .onnx or .js.\n"
+    )
+    assert not (folder / "model.c").exists()
+    assert miniflow("export").exit_code == 2
+    assert miniflow("export", "nothing.safetensors", "-o", "m.onnx").exit_code == 1
+    result = miniflow("export", "-o", "nowhere/m.onnx")
+    assert result.exit_code == 1
+    assert "nowhere/m.onnx" in result.stderr
