@@ -69,24 +69,24 @@ def list_of(entries: Sequence[Told]) -> list[dict[str, Any]]:
     return [entry._asdict() for entry in entries]
 
 
-def facts_of(model: Model) -> ModelFacts:
-    """What is said of a model."""
+def facts_of(model: Model, batch: int | None = None) -> ModelFacts:
+    """What is said of a model, written for that many rows; for None, for any number."""
     notes = model.notes
     pixels = notes.get("pixels")
     inputs = [
         Told(
             printable(entry.name),
-            entry.shape,
+            tuple(batch if size is None else size for size in entry.shape),
             str(entry.dtype),
             PIXELS if isinstance(pixels, list) and entry.name in pixels else "",
         )
         for entry in model.inputs
     ]
-    return ModelFacts(inputs, [_output_of(model)], class_names_in(notes, model.outputs))
+    return ModelFacts(inputs, [_output_of(model, batch)], class_names_in(notes, model.outputs))
 
 
-def _output_of(model: Model) -> Told:
-    one, two = (model.program_for(n).outputs[0] for n in (1, 2))
+def _output_of(model: Model, batch: int | None) -> Told:
+    one, two = (model.program_for(batch or n).outputs[0] for n in (1, 2))
     pairs = zip(one.operand.shape, two.operand.shape, strict=True)
     shape = tuple(a if a == b else None for a, b in pairs)
     is_regression = model.notes.get("task") == "regression"

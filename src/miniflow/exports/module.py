@@ -63,7 +63,7 @@ def to_javascript(what: Any, name: str = "program", *, batch: int | None = None)
 
 
 def _module(model: Model, name: str, batch: int | None) -> str:
-    facts = facts_of(model)
+    facts = facts_of(model, batch)
     grows = batch is None and any(None in entry.shape for entry in model.inputs)
     code = _for_any_rows(model, name) if grows else _function(model, name, batch or 1)
     arrays = ",\n".join(

@@ -22,7 +22,7 @@ ROLES = {
 
 def onnx_of_model(model: Model, batch: int | None) -> bytes:
     """A model, for that many rows; for None, for any number if it has none of its own."""
-    facts = facts_of(model).called(*names_in_file(model.program_for(1)))
+    facts = facts_of(model, batch).called(*names_in_file(model.program_for(1)))
     means = [entry.about for entry in facts.inputs]
     about = About(__version__, facts.text(), facts.metadata(), means)
     if batch is None and any(None in entry.shape for entry in model.inputs):
