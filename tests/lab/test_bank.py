@@ -63,12 +63,14 @@ def every_right_solution() -> Iterator[pytest.param]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder in which everything is solved."""
-    for chapter in CHAPTERS:
-        if not (SOLUTIONS / chapter.file).is_file():
-            continue
-        text = (SOLUTIONS / chapter.file).read_text(encoding="utf-8")
-        (tmp_path / chapter.file).write_text(text, encoding="utf-8")
+    for file, solved in solved_files().items():
+        (tmp_path / file).write_bytes(solved)
     return tmp_path
+
+
+@cache
+def solved_files() -> dict[str, bytes]:
+    return {chapter.file: (SOLUTIONS / chapter.file).read_bytes() for chapter in CHAPTERS}
 
 
 def check(name: str, folder: Path, seed: int = 1) -> Report:

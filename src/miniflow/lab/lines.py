@@ -9,8 +9,10 @@ last line of theirs in the traceback.
 import ast
 import inspect
 import linecache
+import os
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -28,7 +30,18 @@ def is_in(folder: Path, path: str | None) -> bool:
     """Whether a file lies in a learner's folder."""
     if not path or path.startswith("<"):
         return False
-    return Path(path).resolve().parent == folder.resolve()
+    return _resolved(os.path.abspath(path)).parent == _resolved(os.path.abspath(folder))
+
+
+@lru_cache(maxsize=1024)  # each frame, class and method of a check asks
+def _resolved(path: str) -> Path:
+    return Path(path).resolve()
+
+
+@lru_cache(maxsize=8)
+def _parsed(source: str) -> ast.Module:
+    """A file's syntax tree, which several parts of a check ask for."""
+    return ast.parse(source)
 
 
 def line_of_exception(error: BaseException, folder: Path) -> CodeLine | None:
@@ -181,7 +194,7 @@ def names_of_input(statements: list[ast.stmt], which: int) -> set[str]:
 def line_of_name(path: Path, name: str) -> CodeLine | None:
     """Where a file sets a name at its top level, for the last time."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError):
         return None
     found = None
