@@ -9,6 +9,8 @@ has its turn in some row. A cell that is slow by itself is none of the quick run
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 
 def mark_breadth(items: Iterable[Any]) -> None:
     """Mark the cells of every table that is among the items as slow, but for one of each row."""
@@ -26,3 +28,10 @@ def mark_breadth(items: Iterable[Any]) -> None:
             for place, cell in enumerate(cells):
                 if place != number % len(cells):
                     cell.add_marker("slow")
+
+
+def one_in_three(names: Iterable[str]) -> list[Any]:
+    """The rows of a table, in order, of which a quick run takes every third."""
+    slow = pytest.mark.slow
+    rows = enumerate(sorted(names))
+    return [name if i % 3 == 0 else pytest.param(name, marks=slow) for i, name in rows]

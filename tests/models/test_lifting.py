@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from backends import cases
+from breadth import one_in_three
 from conformance import CASES
 from hypothesis import assume, given, settings
 from ir.programs import two_layers
@@ -144,6 +145,20 @@ def test_lifted_graph_compiles_on_every_backend(backend: str) -> None:
         needed = {n: v for n, v in given.items() if n in ancestors_in_order(output)}
         compiled = mf.compile(output, backend=backend)(needed)
         np.testing.assert_allclose(compiled, value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.breadth("backend")
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", one_in_three(EVERY_NODE))
+def test_lifted_node_and_its_gradient_compile_on_every_backend(name: str, backend: str) -> None:
+    output, feed = graph_of(name)
+    program, arguments = recorded(output, feed, floating(feed, output)[:1])
+    graph = mf.graph_of(program)
+    given = fed(program, graph, arguments)
+    last = graph.outputs[-1]
+    needed = {n: v for n, v in given.items() if n in ancestors_in_order(last)}
+    compiled = mf.compile(last, backend=backend)(needed)
+    np.testing.assert_allclose(compiled, evaluate(program, arguments)[-1], rtol=1e-10, atol=1e-12)
 
 
 # --- As a graph
