@@ -24,7 +24,7 @@ from jax import lax
 
 import miniflow as mf
 
-ROUNDS, STEPS, UNITS, LR = 15, 200, 32, 0.01
+ROUNDS, STEPS, UNITS, LR = 101, 50, 32, 0.01
 PLACES = (64, 256)
 
 
