@@ -21,11 +21,12 @@ import numpy as np  # `from miniflow import *` hands it on: the lab's cells rely
 from miniflow.errors import CompileError, MiniflowError
 from miniflow.graph import Constant, Input, Node, Op, Parameter
 from miniflow.graph.deriving import derive_with
+from miniflow.interpreter.accuracy import accuracy
 from miniflow.interpreter.checking import check_gradients
 from miniflow.interpreter.listing import inputs as inputs
 from miniflow.interpreter.listing import parameters as parameters
 from miniflow.interpreter.not_finite import find_not_finite
-from miniflow.interpreter.passes import accuracy, value, value_and_grad
+from miniflow.interpreter.passes import value, value_and_grad
 from miniflow.nodes import *  # noqa: F403
 from miniflow.nodes import __all__ as _node_names
 from miniflow.nodes.scan import scan as scan
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
     from miniflow.models import gradient as gradient
     from miniflow.models import graph_of as graph_of
     from miniflow.models import load as load
+    from miniflow.models import load_weights as load_weights
     from miniflow.models import per_example_gradients as per_example_gradients
     from miniflow.models import save as save
+    from miniflow.models import save_weights as save_weights
     from miniflow.optimizers import SGD as SGD
     from miniflow.optimizers import Adam as Adam
     from miniflow.optimizers import AdamW as AdamW
@@ -97,6 +100,8 @@ _LATER = {
     "graph_of": "models",
     "per_example_gradients": "models",
     "load": "models",
+    "save_weights": "models",
+    "load_weights": "models",
     "Model": "models",
     "export": "exports",
     "to_javascript": "exports",

@@ -12,7 +12,7 @@ import pytest
 
 import miniflow as mf
 from miniflow.errors import FeedError
-from miniflow.interpreter.feeding import FeedWarning
+from miniflow.interpreter.unneeded import FeedWarning
 
 rows = np.random.default_rng(0).normal(size=(4, 2))
 

@@ -12,8 +12,9 @@ from checkpointed import refusal, train
 from miniflow.errors import ModelFileError
 from miniflow.files.arrays import read_arrays, sealed, write_arrays
 from miniflow.optimizers import SGD, Adam
+from miniflow.schedules import CosineDecay, StepDecay
 from miniflow.training.callbacks import KeepBest
-from miniflow.training.changes import BitsWarning, ThreadsWarning
+from miniflow.training.changes import BitsWarning, SettingsWarning, ThreadsWarning
 
 
 def test_another_trainings_checkpoint_is_refused_and_says_what_differs(
@@ -24,10 +25,22 @@ def test_another_trainings_checkpoint_is_refused_and_says_what_differs(
     assert "belongs to another training. Its batch size: 16; now: 8" in refusal(path, batch_size=8)
     assert "Its optimizer: Adam; now: SGD" in refusal(path, optimizer=SGD(0.1))
     assert "Its schedule: CosineDecay" in refusal(path, optimizer=Adam(0.1))
+    decay = Adam(StepDecay(0.1, every=3))
+    assert "Its schedule: CosineDecay; now: StepDecay" in refusal(path, optimizer=decay)
     assert "Its callbacks: ['KeepBest']; now: []" in refusal(path, callbacks=[])
     assert "Its examples: 90; now: 60" in refusal(path, problem(count=60))
     generator = np.random.Generator(np.random.MT19937(0))
     assert "Its generator: PCG64; now: MT19937" in refusal(path, rng=generator)
+
+
+def test_a_schedule_of_another_length_is_told_and_followed(tmp_path: pathlib.Path) -> None:
+    path, p = tmp_path / "c", problem()
+    train(problem(), path, 1, optimizer=Adam(CosineDecay(0.05, steps=6)))
+    with pytest.warns(
+        SettingsWarning, match=r"the schedule was CosineDecay.*steps=6.*is Cosine.*12"
+    ):
+        history = train(p, path, 2, optimizer=Adam(CosineDecay(0.05, steps=12)))
+    assert history[1].learning_rate == pytest.approx(float(CosineDecay(0.05, steps=12)(11)))
 
 
 def test_another_backend_is_refused_and_auto_takes_the_same(tmp_path: pathlib.Path) -> None:

@@ -104,6 +104,8 @@ LOSSES: dict[str, Callable[[Graph], mf.Node]] = {
     "a mean": lambda g: mf.Mean((g.scores - g.targets) ** 2),
     "a mean along axes": lambda g: mf.Mean((g.scores - g.targets) ** 2, axis=(0, 1)),
     "a sum": lambda g: mf.Sum((g.scores - g.targets) ** 2),
+    "a sum of rows' sums": lambda g: mf.Sum(mf.Sum((g.scores - g.targets) ** 2, axis=1)),
+    "a mean of rows' sums": lambda g: mf.Mean(mf.Sum((g.scores - g.targets) ** 2, axis=-1)) * 2.0,
     "a sum times a number": lambda g: 0.1 * mf.Sum((g.scores - g.targets) ** 2) - 3.0,
     "tokens": of_tokens,
     "one of the user's": lambda g: OwnLoss(g.scores, g.classes),

@@ -24,7 +24,7 @@ import numpy as np
 
 from miniflow.cli.runs import UNREADABLE, Options, options_from
 from miniflow.datasets.augmentation import Augmented, Limits
-from miniflow.errors import DataError
+from miniflow.errors import DataError, shown
 from miniflow.models import Model, load
 from miniflow.models.notes import class_names_in
 from miniflow.models.probabilities import gives_probabilities
@@ -46,6 +46,11 @@ def load_classifier(path: str | os.PathLike[str]) -> Model:
     """
     model = load(path)
     rows = [entry.shape[:1] for entry in model.inputs]
+    if model.output_names is not None:
+        raise DataError(
+            f"{path}: {model} is no classifier of images: it gives {len(model.output_names)} "
+            f"outputs, {', '.join(map(shown, model.output_names))}."
+        )
     if rows != [(None,)] or len(model.program.outputs[0].operand.shape) != 2 or model.outputs < 2:
         raise DataError(
             f"{path}: {model} is no classifier of images: that takes one array with a row for each "
@@ -65,7 +70,8 @@ def notes_for(options: Options, examples: Dataset | Augmented) -> dict[str, Any]
 
     images = examples.data if isinstance(examples, Augmented) else examples
     data = options.data if is_name(options.data) else os.path.basename(options.data)
-    notes: dict[str, Any] = {"training": asdict(options) | {"data": data}}
+    kept = asdict(options) | {"data": data, "init": os.path.basename(options.init)}
+    notes: dict[str, Any] = {"training": kept}
     if isinstance(examples, Augmented):
         notes["augmentation"] = examples.limits._asdict()
     if images.class_names is not None:

@@ -12,7 +12,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from miniflow.cli.saying import say
@@ -24,6 +24,7 @@ from miniflow.shipped import DIGITS, DIGITS_FILE
 from miniflow.training.history import Epoch
 
 RUNS = pathlib.Path("runs")
+ADDED_LATER = ("init",)  # options that runs of earlier versions do not have
 UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)  # what kept options may raise
 
 
@@ -47,6 +48,7 @@ class Options:
     dropout: float = 0.0
     weight_decay: float = 0.0
     patience: int = 0  # epochs without a better one that end the training; 0: none do
+    init: str = ""
 
 
 WEIGHT_DECAYS = {"adamw": 0.01}
@@ -150,13 +152,14 @@ def options_from(kept: Any) -> Options:
 
     Raises one of UNREADABLE if they are none.
     """
+    known = {name: asdict(Options())[name] for name in ADDED_LATER}
     kinds = {name: type(default) for name, default in asdict(Options()).items()}
     before = {  # what runs were started with before there were these options
         "dropout": 0.5 if kept["model"] == CNN else 0.0,
         "weight_decay": WEIGHT_DECAYS.get(kept["optimizer"], 0.0),
         "patience": 0,
     }
-    kept = before | kept
+    kept = before | known | kept
     options = Options(**{name: kind(kept[name]) for name, kind in kinds.items()})
     for name, least in (("epochs", 0), ("batch_size", 1), ("seed", 0)):
         whole("The run", name, getattr(options, name), least=least)
@@ -172,6 +175,15 @@ def data_source(given: str) -> str:
     from miniflow.datasets import is_name
 
     return given if is_name(given) else os.path.abspath(given)
+
+
+def init_source(given: str) -> str:
+    """What `--init` means: "digits" as it is, a path in full."""
+    return (
+        given
+        if given == DIGITS and not _is_somebodys(pathlib.Path(given))
+        else os.path.abspath(given)
+    )
 
 
 def choose_run(out: str | None, options: Options, resume: bool, force: bool) -> Run:
@@ -219,7 +231,8 @@ def settle_options(
 
     Args:
         given: those that were given.
-        kept: those of the run that is resumed, if there is one: what was given must agree.
+        kept: those of the run that is resumed, if there is one: what was given must agree, but
+            that there may be more epochs.
         lrs: optimizer → its default learning rate.
         own: model → defaults of its own.
 
@@ -232,12 +245,15 @@ def settle_options(
         return Options(**{**usual, **defaults, **given})
     for name, value in given.items():
         if (then := getattr(kept, name)) != value:
+            if name == "epochs" and value > then:
+                continue
             then_said, now_said = _as_typed(name, then), _as_typed(name, value)
+            more = " or more" if name == "epochs" else ""
             raise OptionError(
-                f"The run was started with {then_said} and can only be resumed with that; "
+                f"The run was started with {then_said} and can only be resumed with that{more}; "
                 f"to train with {now_said}, start another run with --out."
             )
-    return kept
+    return replace(kept, epochs=given.get("epochs", kept.epochs))
 
 
 def _as_typed(name: str, value: Any) -> str:

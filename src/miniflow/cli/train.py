@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,15 @@ import typer
 from miniflow.backends import RUN, find, names
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
-from miniflow.cli.runs import Options, Run, choose_run, data_source, settle_options
+from miniflow.cli.runs import (
+    Options,
+    Run,
+    choose_run,
+    data_source,
+    find_model,
+    init_source,
+    settle_options,
+)
 from miniflow.cli.saying import as_json_number, say
 from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets.augmentation import Augmented, augmented
@@ -22,12 +31,14 @@ from miniflow.errors import shown
 from miniflow.files.atomic import write_text
 from miniflow.layers.networks import CNN, Network, network_for
 from miniflow.models import load as load_model
-from miniflow.models import save
+from miniflow.models import load_weights, save
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError, file_path
 from miniflow.schedules import CosineDecay
 from miniflow.training import Training, fit
 from miniflow.training.callbacks import Callback, EarlyStopping, KeepBest
+from miniflow.training.changes import SettingsWarning
+from miniflow.training.checkpoints import checkpoint_exists
 from miniflow.training.history import Epoch, History
 from miniflow.training.stepping import backend_names, checked_backend
 
@@ -124,6 +135,14 @@ def train(
             help="Shift, turn and scale each image a little, anew each time.  [default: for cnn]",
         ),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Begin with the weights of a model file or a run, or of digits, the model that "
+            "comes with miniflow, as far as they fit.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Same seed, same model.  [default: 0]"),
@@ -167,9 +186,12 @@ def train(
       miniflow train --data fashion-mnist
       miniflow train --epochs 50 --patience 5 --dropout 0.2 --log training.jsonl
       miniflow train --resume --out runs/deep
+      miniflow train --resume --epochs 20 --out runs/deep
+      miniflow train --model cnn --data my-digits/ --init digits
 
     A run that was stopped by Ctrl-C or killed goes on with --resume, from the last complete
-    epoch, and ends with the very model that it would have had.
+    epoch, and ends with the very model that it would have had. With more --epochs it goes on for
+    longer, at the learning rates of that many epochs.
 
     The folder holds model.safetensors (the best epoch's), history.csv, learning_curve.png,
     confusion_matrix.png, mistakes.png and report.html, a page with all of it and, for images of
@@ -186,6 +208,7 @@ def train(
         "dropout": dropout,
         "patience": patience,
         "augment": augment,
+        "init": None if init is None else init_source(init),
         "seed": seed,
         "backend": None if backend is None else checked_backend("train", backend.value),
     }
@@ -196,7 +219,13 @@ def train(
     going_on = resume and run.exists()
     kept = run.read_options() if going_on else None
     options = settle_options(given, kept, LEARNING_RATES, OWN_DEFAULTS)
-    train_in(run, options, going_on, None if log is None else file_path("train", log, "log"))
+    log_to = None if log is None else file_path("train", log, "log")
+    with warnings.catch_warnings():
+        if kept is not None and options.epochs > kept.epochs:
+            say(f"{run.folder} was to have {kept.epochs} epochs, and goes on to {options.epochs}.")
+            warnings.filterwarnings("ignore", category=SettingsWarning)  # the schedule, as is said
+            run.write_options(options)
+        train_in(run, options, going_on, log_to)
 
 
 def train_in(run: Run, options: Options, going_on: bool, log: str | None = None) -> None:
@@ -219,6 +248,8 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
         run.remove_files()
         run.write_options(options)
     introduce(run, options, network, splits, examples)
+    if options.init and not (going_on and checkpoint_exists(run.checkpoint)):
+        begin_with(options.init, network)
     notes = notes_for(options, examples)
     best = keep_best(options, lambda _: save_logits(network, run, notes))
     with one_thread_if_small(options.batch_size * network.work):
@@ -247,6 +278,13 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
     write_run_report(run, options, network, trained, splits.test, accuracy)
     say(f"report: {run.report}")
     say(f"test accuracy: {accuracy:.4f}")
+
+
+def begin_with(init: str, network: Network) -> None:
+    """Take the weights of a model, as far as they fit, and say which."""
+    path, _ = find_model(init)
+    report = load_weights(network.loss, path, strict=False)
+    say(f"init     {path}\n  " + str(report).replace("\n", "\n  ") + "\n")
 
 
 def optimizer_for(options: Options, examples: int) -> Optimizer:

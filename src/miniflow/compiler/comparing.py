@@ -34,6 +34,7 @@ def compare_with_interpreter(
     parameter after its update, is not the interpreter's.
     """
     output, wanted = order[-1], [*wrt, *trainable(parameters)]
+    nodes = [node for node in order if not node.gathers]
     with preserved_deeply(order), np.errstate(all="ignore"):
         arguments = [argument_of(e, order, feed, optimizer) for e in recording.program.inputs]
         fed = give_to_sources(feed)
@@ -43,8 +44,8 @@ def compare_with_interpreter(
             interpreter.value(output, fed)
             gradients = []
         # What keeps a value of its own, a Seed for one, has it back by now.
-        values = [fed[n] if n in fed and n.keeps_a_value else n.value for n in order]
-        interpreted = [(f"{n}: its value", value) for n, value in zip(order, values, strict=True)]
+        values = [fed[n] if n in fed and n.keeps_a_value else n.value for n in nodes]
+        interpreted = [(f"{n}: its value", value) for n, value in zip(nodes, values, strict=True)]
         interpreted += [
             (f"{output}: the gradient with respect to {node}", gradient)
             for node, gradient in zip(wanted, gradients, strict=True)
@@ -88,7 +89,8 @@ def _values_of_program(
     program = recording.program
     new = {output.replaces: output.operand for output in program.outputs if output.replaces}
     updated = [new.get(variable, variable) for variable in recording.updated]
-    operands = [recording.values[node] for node in order] + list(recording.gradients) + updated
+    nodes = [node for node in order if not node.gathers]
+    operands = [recording.values[node] for node in nodes] + list(recording.gradients) + updated
     outputs = tuple(Output(operand) for operand in operands)
     everything = Program(program.inputs, program.equations, outputs, program.constants)
     try:

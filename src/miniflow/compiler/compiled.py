@@ -39,16 +39,16 @@ from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import (
     check_fed_enough,
     checked_feed,
-    checked_output,
+    checked_outputs,
     checked_wrt,
     give_to_sources,
     not_one_number,
-    only_needed,
     wants_a_value,
 )
 from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.interpreter.selection import Selection, parts_of, prepare, trainable
+from miniflow.interpreter.unneeded import only_needed
 from miniflow.ir.cost import ProgramCost, cost
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.program import Output, Program
@@ -64,7 +64,7 @@ KEPT = 16  # programs, with their memory; of more, the one that was not used for
 
 
 def compile(
-    node: Node,
+    node: Node | Sequence[Node],
     wrt: Sequence[Node] = (),
     optimizer: Any = None,
     backend: str = "auto",
@@ -74,7 +74,8 @@ def compile(
     """Compile the graph that leads to `node`, as it is now, into one program.
 
     Args:
-        node: the output; with an optimizer, a loss (one number).
+        node: the output; with an optimizer, a loss (one number). Or a list of outputs, whose values
+            are returned in a list; gradients are those of their sum.
         wrt: the nodes whose gradients come back; none by default. Beside an optimizer, it does not
             say what is trained: `parameters` does.
         optimizer: what updates the parameters, at each call; None by default. Groups of parameters
@@ -136,7 +137,7 @@ class Compiled:
 
     def __init__(
         self,
-        node: Node,
+        node: Node | Sequence[Node],
         wrt: Sequence[Node],
         optimizer: Any,
         backend: str,
@@ -144,13 +145,19 @@ class Compiled:
         values_of: Iterable[Node] = (),
         parameters: Any = None,
     ) -> None:
-        self._node = checked_output(node)
-        self._plan = plan_for(node)
-        self._order = (*self._plan.order, node)
+        self._node = checked_outputs(node)
+        if self._node.gathers and optimizer is not None:
+            raise CompileError(
+                "With an optimizer, compile wants one number, and was given a list of "
+                f"{len(self._node.inbound_nodes)} nodes: give their sum, a + b."
+            )
+        self._count = len(self._node.inbound_nodes) if self._node.gathers else 1
+        self._plan = plan_for(self._node)
+        self._order = (*self._plan.order, self._node)
         self._needed = frozenset(self._order)
-        self._wrt = checked_wrt(node, self._plan, wrt)
-        self._end = 1 + len(self._wrt)
-        self._values_of = checked_wrt(node, self._plan, values_of)
+        self._wrt = checked_wrt(self._node, self._plan, wrt)
+        self._end = self._count + len(self._wrt)
+        self._values_of = checked_wrt(self._node, self._plan, values_of)
         self._selection = self._select(optimizer, parameters)
         self._parameters_given = parameters
         self._optimizer = None if self._selection is None else self._selection.optimizer
@@ -187,11 +194,13 @@ class Compiled:
         results = None if self._quick is None else self._quick(feed_dict)
         if results is None:
             results = self.run(feed_dict)
-        return (results[0], results[1 : self._end]) if self._wrt else results[0]
+        value = results[: self._count] if self._node.gathers else results[0]
+        return (value, results[self._count : self._end]) if self._wrt else value
 
     def run(self, feed_dict: Mapping[Node, Any] | None = None) -> list[Any]:
-        """As a call, with everything in one list: the value, the gradients with respect to `wrt`,
-        and those of the nodes of `values_of`; all of them as they were before the update.
+        """As a call, with everything in one list: the value (or values), the gradients with respect
+        to `wrt`, and the values of the nodes of `values_of`; all of them as they were before the
+        update.
         """
         with self._lock:
             variant, feed, arguments = self._bind({} if feed_dict is None else feed_dict)
@@ -442,7 +451,8 @@ class Compiled:
     def _make(self, feed: dict[Node, Any]) -> Variant:
         with one_pass_at_a_time, _without_collector():
             recording = self._record(feed)
-            self._check_is_one_number(recording.values[self._node].shape)
+            if not self._node.gathers:
+                self._check_is_one_number(recording.values[self._node].shape)
             self._note = _note_on(recording.program)
             types = {node: value.type for node, value in recording.values.items()}
             gradients = recording.gradients[len(self._wrt) :]

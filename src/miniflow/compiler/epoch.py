@@ -15,7 +15,7 @@ import numpy as np
 from miniflow.errors import DataError, MiniflowError, NotFiniteError
 from miniflow.graph import Node
 from miniflow.graph.values import describe, plain_array, shape_of
-from miniflow.interpreter.feeding import only_needed
+from miniflow.interpreter.unneeded import only_needed
 from miniflow.options import OptionError
 
 Feed = dict[Node, Any]

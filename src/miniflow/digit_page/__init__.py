@@ -64,6 +64,10 @@ def page(
 def check_reads_digits(model: Model, name: str) -> None:
     """Raise DataError, with the model's name, unless it takes 28 × 28 numbers and gives classes."""
     output = model.program.outputs[0].operand
+    if model.output_names is not None:
+        raise DataError(
+            f"{name}: gives {len(model.output_names)} outputs; the page is for a model of one."
+        )
     shapes = [entry.shape for entry in model.inputs]
     if len(shapes) != 1 or not _is_frame(shapes[0][1:]) or shapes[0][:1] not in ((None,), (1,)):
         taken = " and ".join(_words(shape) for shape in shapes)

@@ -49,8 +49,8 @@ def write_arrays(
     write_bytes(path, sealed(arrays, {"kind": kind, **about}), old_to=old_to)
 
 
-def read_arrays(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
-    """What `write_arrays` wrote: the arrays, and what was said about them.
+def read_arrays(path: Path, kind: str, *others: str) -> tuple[Arrays, dict[str, Any]]:
+    """What `write_arrays` wrote, as one of these kinds: the arrays, and what was said about them.
 
     Raises:
         ModelFileError: the file is damaged, was written by another program, or is of another kind.
@@ -77,7 +77,7 @@ def read_arrays(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
         found = about["kind"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{path}: is damaged: what it says of itself is no JSON.") from error
-    if found != kind:
+    if found not in (kind, *others):
         raise ModelFileError(f"{path}: is a {shown(found, 40)} and not a {kind}.")
     told = str(about.pop("sha256", None))
     with open(path, "rb") as file:

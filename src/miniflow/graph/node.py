@@ -121,6 +121,7 @@ class Node(Operators, NoNumber, Copied):
     # What is asked of every node, in place of its class.
     keeps_a_value = False  # whether forward() without a value falls back on one of its own
     is_trained = False  # whether it is a parameter
+    gathers = False  # whether it is the end of a pass over a list of outputs, and no consumer
     stops_gradient = False  # whether it hands no gradient back, and nothing flows through it
     _is_fed_pixels = False  # whether `fit` has fed it from a data set of bytes, as fractions
     wants_a_seed = False  # whether `fit` feeds it a whole number of its own at each step
@@ -130,6 +131,7 @@ class Node(Operators, NoNumber, Copied):
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
     # How the loss of a data set follows from those of its batches: see `divisor`.
     adds_up = False  # whether the values of batches add up to that of all
+    keeps_rows = False  # whether, though it adds up or divides, its value has a row for each row
     linear_in: str | None = None  # of one number each: "all" inbound nodes together, or any "one"
     divisor_reads: tuple[int, ...] = ()  # which inbound nodes' numbers `divisor` asks for
     parts: Sequence["Node"] = ()  # the nodes that it runs itself: the body of a loop
@@ -234,7 +236,8 @@ class Node(Operators, NoNumber, Copied):
             if during is not None:
                 return during
         alive = (me() for me in list(self._consumers))
-        return [node for node in alive if node is not None and self in node.inbound_nodes]
+        consumers = (node for node in alive if node is not None and not node.gathers)
+        return [node for node in consumers if self in node.inbound_nodes]
 
     def _forget_dead_consumers(self) -> None:
         # Amortised: the next sweep comes after as many new consumers as have survived this one.

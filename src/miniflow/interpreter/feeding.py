@@ -1,17 +1,16 @@
 """What goes into a pass, checked: the output, `wrt`, `feed_dict` and what it lacks."""
 
 import inspect
-import warnings
-import weakref
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from miniflow.errors import FeedError, GradientError, GraphError, ShapeError
 from miniflow.graph import Input, Node, Parameter
-from miniflow.graph.places import users_level
 from miniflow.graph.plans import Plan
+from miniflow.graph.several import SeveralOutputs
 from miniflow.graph.values import as_value, describe
+from miniflow.interpreter.unneeded import tell_not_needed
 
 
 def checked_output(node: Any) -> Node:
@@ -22,6 +21,18 @@ def checked_output(node: Any) -> Node:
         only = ": one at a time" if several else ""
         raise GraphError(f"The output is a node, and {describe(node)} was given{only}.")
     return node
+
+
+def checked_outputs(node: Any) -> Node:
+    """What a pass is asked for, if it is a node or a list of nodes, which counts as one."""
+    if not isinstance(node, (list, tuple)):
+        return checked_output(node)
+    if not node:
+        raise GraphError("The list of outputs is empty: a pass is asked for one node or more.")
+    wrong = [f"{describe(x)} at {i}" for i, x in enumerate(node) if not isinstance(x, Node)]
+    if wrong:
+        raise GraphError(f"The list of outputs has {wrong[0]}: it is a list of nodes.")
+    return SeveralOutputs(node)
 
 
 def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
@@ -60,53 +71,6 @@ def parameters_of(output: Node, plan: Plan) -> list[Node]:
             f"wanted, wrt=[{inputs or '...'}]."
         )
     return parameters
-
-
-class FeedWarning(UserWarning):
-    """Something was fed that has no part in the output: a node of another graph."""
-
-
-def only_needed(
-    feed_dict: Mapping[Any, Any], output: Node, needed: Container[Any], name: str = "feed_dict"
-) -> dict[Node, Any]:
-    """What is fed to the nodes that `output` depends on; see `tell_not_needed` for the others.
-
-    Args:
-        feed_dict: node → value.
-        output: the node.
-        needed: the nodes that it depends on; it itself need not be among them.
-        name: what messages call `feed_dict`.
-    """
-    feed = {n: x for n, x in feed_dict.items() if n in needed or n is output}
-    if len(feed) < len(feed_dict):
-        others = [node for node in feed_dict if node not in feed]
-        tell_not_needed(others, output, name)
-    return feed
-
-
-def tell_not_needed(others: Sequence[Any], output: Node, name: str = "feed_dict") -> None:
-    """Warn of nodes that are fed and have no part in the output; once, for one dictionary may serve
-    a loss and its logits.
-
-    Raises FeedError if they are no nodes.
-    """
-    for node in others:
-        if not isinstance(node, Node):
-            raise FeedError(f"{name} has the key {describe(node)}: its keys are nodes.")
-    told = _told_as_not_needed.setdefault(output, weakref.WeakSet())
-    if new := [str(node) for node in others if node not in told]:
-        told.update(others)
-        warnings.warn(
-            f"{output} does not depend on {' and '.join(new)}: what is fed to "
-            f"{'it' if len(new) == 1 else 'them'} has no effect.",
-            FeedWarning,
-            stacklevel=users_level(),
-        )
-
-
-_told_as_not_needed: "weakref.WeakKeyDictionary[Node, weakref.WeakSet[Node]]" = (
-    weakref.WeakKeyDictionary()
-)
 
 
 def checked_feed(

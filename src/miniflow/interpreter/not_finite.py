@@ -77,11 +77,20 @@ def find_not_finite(
 
 
 def not_finite_error(
-    loss: Node, feed: Mapping[Node, Any], parameters: Sequence[Parameter], optimizer: Any
+    loss: Node,
+    feed: Mapping[Node, Any],
+    parameters: Sequence[Parameter],
+    optimizer: Any,
+    handed: Sequence[Any] | None = None,
 ) -> NotFiniteError:
     """What is told of an update that was not made, by whatever ran it: what was not finite, where
     that began, and what to try. Parameters and optimizer are left as they are.
+
+    `handed` are the gradients, where they are no matter of one feed and are finite; None for one
+    that is frozen.
     """
+    if handed is not None:
+        return _error_of_update(loss, parameters, handed, optimizer)
     trained = trainable(parameters)
     with one_pass_at_a_time, np.errstate(all="ignore"):
         value, gradients = value_and_grad(loss, feed, trained)
@@ -128,7 +137,7 @@ def _choice_after(culprit: Node, output: Node, this_pass: Pass) -> Node | None:
         if node.chooses and _first_not_finite(node.value) is None:
             return node
         if node is not output:
-            following = [n for n in this_pass.consumers[node] if n not in seen]
+            following = [n for n in list.__iter__(this_pass.consumers[node]) if n not in seen]
             seen.update(following)
             ahead += following
     return None

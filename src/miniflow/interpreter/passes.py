@@ -13,16 +13,17 @@ each `backward` left, so that a mistake is told where it was made. Everything a 
 on the nodes, to be inspected.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 
-from miniflow.errors import GradientError, GraphError, ShapeError
+from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node
-from miniflow.graph.hits import warn_of_nan
 from miniflow.graph.node import end_of_first_values, just_made
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
@@ -30,7 +31,7 @@ from miniflow.interpreter.cut_fractions import see_to_fractions
 from miniflow.interpreter.feeding import (
     check_fed_enough,
     checked_feed,
-    checked_output,
+    checked_outputs,
     checked_wrt,
     end_feed,
     parameters_of,
@@ -56,11 +57,11 @@ one_pass_at_a_time = _PassLock()
 """Held during a pass, and by whoever reads or changes what a pass leaves on the nodes."""
 
 
-def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
+def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = None) -> Any:
     """The value of `node`: a forward pass over the nodes that lead to it.
 
     Args:
-        node: the output.
+        node: the output, or a list of outputs, whose values are given in a list, from one pass.
         feed_dict: input → value: Python numbers, NumPy arrays, or what `np.asarray` makes an array
             of.
 
@@ -68,26 +69,32 @@ def value(node: Node, feed_dict: Mapping[Node, Any] | None = None) -> Any:
     >>> x, y = mf.Input("x"), mf.Input("y")
     >>> mf.value(x * y + 1, {x: 3, y: 4})
     13
+    >>> mf.value([x, x * y], {x: 3, y: 4})
+    [3, 12]
     """
     with one_pass_at_a_time:
-        plan = plan_for(checked_output(node))
-        feed = checked_feed(feed_dict, node, plan.consumers)
+        output = checked_outputs(node)
+        plan = plan_for(output)
+        feed = checked_feed(feed_dict, output, plan.consumers)
         try:
-            forward_pass(node, plan, feed, start_pass(node, plan, ()))
-            return node.value
+            forward_pass(output, plan, feed, start_pass(output, plan, ()))
+            return output.value
         finally:
             end_feed(feed)
 
 
 def value_and_grad(
-    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Iterable[Node] | None = None
+    node: Node | Sequence[Node],
+    feed_dict: Mapping[Node, Any] | None = None,
+    wrt: Iterable[Node] | None = None,
 ) -> tuple[Any, list[Any]]:
     """The value of `node` and its gradient with respect to each node of `wrt`: a forward and a
     backward pass.
 
     Args:
         node: the output. Where its value is an array, the gradient is that of the sum of its
-            entries, unless the output is a `DummyGrad`, whose upstream gradient is fed.
+            entries, unless the output is a `DummyGrad`, whose upstream gradient is fed. Of a list
+            of outputs, the values are given in a list, and the gradients are those of their sum.
         feed_dict: input → value, as for `value`.
         wrt: the nodes to differentiate with respect to, interior ones included; by default all
             `Parameter`s that the output depends on and that are `trainable`, in the order of the
@@ -107,70 +114,17 @@ def value_and_grad(
     (np.float64(7.0), [array([3.]), array([1.])])
     """
     with one_pass_at_a_time:
-        plan = plan_for(checked_output(node))
-        wrt = parameters_of(node, plan) if wrt is None else checked_wrt(node, plan, wrt)
-        feed = checked_feed(feed_dict, node, plan.consumers)
+        output = checked_outputs(node)
+        plan = plan_for(output)
+        wrt = parameters_of(output, plan) if wrt is None else checked_wrt(output, plan, wrt)
+        feed = checked_feed(feed_dict, output, plan.consumers)
         try:
-            this_pass = start_pass(node, plan, wrt)
-            forward_pass(node, plan, feed, this_pass)
+            this_pass = start_pass(output, plan, wrt)
+            forward_pass(output, plan, feed, this_pass)
             gradients = backward_pass(wrt, this_pass)
-            return node.value, _own_copies(gradients, plan)
+            return output.value, _own_copies(gradients, plan)
         finally:
             end_feed(feed)
-
-
-def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
-    """The share of labels at which the largest logit is.
-
-    Args:
-        node: a loss whose inbound nodes are (logits, labels): `CrossEntropyWithSoftmax` or a class
-            of your own. Logits have shape (..., k) and labels (...), or (..., k) if they are
-            one-hot; logits of one column or of shape (n,) are those of two classes, and say 1 where
-            they are positive, and so are the logits of a `BinaryCrossEntropy`, each by itself.
-        feed_dict: input → value, as for `value`.
-
-    A score that is NaN is missed, with a `NaNWarning`.
-
-    Raises GraphError for what has no accuracy: a regression, a sum of losses.
-
-    >>> import numpy as np, miniflow as mf
-    >>> logits, labels = mf.Input(), mf.Input()
-    >>> loss = mf.CrossEntropyWithSoftmax(logits, labels)
-    >>> mf.accuracy(loss, {logits: np.array([[0.1, 0.9], [0.8, 0.2]]), labels: np.array([1, 1])})
-    0.5
-    """
-    if len(checked_output(node).inbound_nodes) < 2:
-        raise GraphError(
-            f"accuracy needs a loss of (logits, labels); {node} has "
-            f"{len(node.inbound_nodes)} inbound nodes."
-        )
-    with one_pass_at_a_time:
-        value(node, feed_dict)
-        logits, labels = (np.asarray(source.value) for source in node.inbound_nodes[:2])
-        hits = node.count_correct(logits, labels)
-    if hits is None or hits.share is None:
-        raise _without_accuracy(node, logits, labels)
-    warn_of_nan(hits, node)
-    return hits.share
-
-
-def _without_accuracy(node: Node, logits: Any, labels: Any) -> GraphError:
-    """The error for what has no accuracy."""
-    if logits.ndim < 2 or logits.shape[-1] == 1:
-        logits_of, labels = logits.size, labels.reshape(-1)
-    else:
-        logits_of = logits.size // logits.shape[-1]
-    if labels.size not in (logits_of, logits.size):
-        return ShapeError(
-            f"accuracy of {node}: logits {logits.shape} and labels {labels.shape} do not match."
-        )
-    first, second = (source.label for source in node.inbound_nodes[:2])
-    return GraphError(
-        f"{node} has no accuracy: that takes a loss of logits (..., classes) and labels that are "
-        f"numbers of classes (...), or one-hot, and {first} has shape {logits.shape} and {second} "
-        f"shape {labels.shape} and dtype {labels.dtype}. Of a sum of losses, ask the one that has "
-        "it."
-    )
 
 
 # --- The passes (the compiler runs these same functions, with tracer arrays for values)
@@ -183,15 +137,26 @@ class TheEnd(list[Node]):
     meets one consumer, which hands back the gradient of the output with respect to itself: one; or
     what `gradient()` gives, where somebody asks what would become of that. So no node has to treat
     the end specially.
+
+    Of several outputs one may lead to others: then the list has these consumers, `others`; and one
+    may be asked for several `times`.
     """
 
-    def __init__(self, output: Node, gradient: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self,
+        output: Node,
+        gradient: Callable[[], Any] | None = None,
+        others: Sequence[Node] = (),
+        times: int = 1,
+    ) -> None:
+        list.__init__(self, others)
         self.output = output
         self.gradient = gradient
+        self.times = times
 
     def __iter__(self) -> Iterator[Any]:
         grad = ones_like(self.output.value) if self.gradient is None else self.gradient()
-        return iter((Upstream(self.output, grad),))
+        return chain(list.__iter__(self), repeat(Upstream(self.output, grad), self.times))
 
 
 class Upstream:
@@ -206,8 +171,13 @@ def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = Fa
     needed.
     """
     consumers = plan.consumers.copy()
-    for source in () if output.stops_gradient else output.inbound_nodes:
-        consumers[source] = [*plan.consumers[source], output]
+    inbound = output.inbound_nodes
+    if output.gathers:
+        for source, times in Counter(inbound).items():
+            consumers[source] = TheEnd(source, others=plan.consumers[source], times=times)
+    elif not output.stops_gradient:
+        for source in inbound:
+            consumers[source] = [*plan.consumers[source], output]
     consumers[output] = TheEnd(output)
     needed, order = plan.needed_for(wrt)
     return Pass(consumers, needed, [output, *order], tracing)
@@ -311,8 +281,9 @@ def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = 
                     call(node, "backward", partial(leave_gradients, node, needed))
             output, gradients = this_pass.order[0], list[Any]()
             for node in wrt:
-                is_reached = node in needed or node is output
-                method = partial(gradient_of if is_reached else _zero_gradient, node)
+                method: Callable[[], Any] = partial(gradient_of, node)
+                if node not in needed and node is not output:  # beyond what stops gradients
+                    method = partial(zeros_like, node.value)
                 gradients.append(method() if call is None else call(node, "backward", method))
             return gradients
         except Exception as error:
@@ -335,11 +306,6 @@ def gradient_of(node: Node) -> Any:
     """The gradient of the output with respect to `node`, once the backward pass has reached it."""
     grad = node.upstream_gradient() if node.inbound_nodes else node.gradients[node]
     return fit_gradient(grad, node)
-
-
-def _zero_gradient(node: Node) -> Any:
-    """The gradient with respect to a node from which nothing but `StopGradient`s leads on."""
-    return zeros_like(node.value)
 
 
 def check_gradients_of(node: Node, needed: set[Node]) -> None:

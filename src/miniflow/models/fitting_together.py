@@ -1,5 +1,7 @@
 """What a model relies on of its file: its programs are those of a model, and fit each other."""
 
+from typing import Any
+
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.program import Input, Program
 
@@ -14,12 +16,23 @@ def grows(one: Input, two: Input) -> bool:
     return True
 
 
-def check_is_a_model(program: Program) -> None:
-    """What a caller relies on: arrays go in, and one value comes out."""
+def checked_names(names: Any) -> list[str] | None:
+    """The names of the outputs, as a file has them; None where there is one output."""
+    if names is None:
+        return None
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or not names or len(set(names)) < len(names):
+        raise ProgramError("the names of its outputs are none")
+    return list(names)
+
+
+def check_is_a_model(program: Program, count: int = 1) -> None:
+    """What a caller relies on: arrays go in, and so many values come out."""
     if any(e.role != "fed" or e.variable.kind != "array" for e in program.inputs):
         raise ProgramError("an input is not an array that is fed")
-    if [output.role for output in program.outputs] != ["value"]:
-        raise ProgramError("it has not one output, a value")
+    if [output.role for output in program.outputs] != ["value"] * count:
+        one = "one output, a value" if count == 1 else f"{count} outputs, values"
+        raise ProgramError(f"it has not {one}")
 
 
 def check_is_the_way_back(backward: Program, forward: Program) -> None:

@@ -63,6 +63,27 @@ def without_loss(node: Node, inputs: Any) -> Node:
     return logits if shapes[0] == () != shapes[1] else node
 
 
+def names_of_outputs(output: Node) -> list[str] | None:
+    """The names of a list of outputs, in order; None for one output that is no list."""
+    if not output.gathers:
+        return None
+    places: dict[str, Node] = {}
+    for node in output.inbound_nodes:
+        if node.name is None:
+            raise GraphError(
+                f"save: {node} has no name, and a model of several outputs gives them by their "
+                "names: name='probabilities', say."
+            )
+        name = printable(node.name)
+        if name in places:
+            raise GraphError(
+                f"save: two outputs are called {name!r}: {places[name]} and {node}. Give each a "
+                "name of its own."
+            )
+        places[name] = node
+    return list(places)
+
+
 def examples_of(output: Node, inputs: Any) -> dict[Node, ValueType]:
     """The model's inputs in order, each with the type of an example; numbers count as arrays."""
     sources = _sources(output)

@@ -29,19 +29,25 @@ from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import Node
 from miniflow.graph.pixels import bytes_are_told_elsewhere
 from miniflow.graph.values import as_value
-from miniflow.interpreter.feeding import checked_output
+from miniflow.interpreter.feeding import checked_outputs
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Program
 from miniflow.locks import Lock
 from miniflow.models.backward_program import backward_program
 from miniflow.models.bounds import TooLargeError, parse_within_limits
-from miniflow.models.fitting_together import check_is_a_model, check_is_the_way_back, grows
+from miniflow.models.fitting_together import (
+    check_is_a_model,
+    check_is_the_way_back,
+    checked_names,
+    grows,
+)
 from miniflow.models.forward_program import (
     Stored,
     checked_inputs,
     examples_of,
     forward_program,
+    names_of_outputs,
     without_loss,
 )
 from miniflow.models.lifting import ProgramGraph
@@ -64,7 +70,7 @@ class ModelInput(NamedTuple):
 
 
 def save(
-    node: Node,
+    node: Node | Sequence[Node],
     path: Path,
     inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
     *,
@@ -75,7 +81,8 @@ def save(
     Args:
         node: the output; of a loss of (logits, labels), the logits are saved. (What gives one
             number from rows and an input that nothing else needs, counts as a loss, unless `inputs`
-            has that input.)
+            has that input.) Or a list of outputs, each with a name of its own, as they are: then
+            the model gives a dictionary, name → value.
         path: the file; `.safetensors` is the usual ending.
         inputs: the inputs of the model in the order in which it takes them, or input → an example
             of what is fed, which says shape and dtype. By default all inputs that must be fed, as
@@ -91,7 +98,7 @@ def save(
 
     Raises:
         GraphError: an input was never fed, so that its shape is not known, or is missing in
-            `inputs`.
+            `inputs`; of a list of outputs, it is empty, or one has no name, or that of another.
         CompileError: a node does what cannot be recorded.
         OptionError: JSON cannot hold the notes; `path` is no path, or ends as another format's.
         OSError: the file cannot be written.
@@ -109,12 +116,16 @@ def save(
     path = model_path("save", path)
     inputs = checked_inputs(inputs)
     with one_pass_at_a_time, bytes_are_told_elsewhere():
-        output = without_loss(checked_output(node), inputs)
+        output = checked_outputs(node)
+        names = names_of_outputs(output)
+        output = without_loss(output, inputs) if names is None else output
         examples = examples_of(output, inputs)
         forward = forward_program(output, examples)
-        backward = backward_program(output, examples, forward)
+        backward = None if names is not None else backward_program(output, examples, forward)
     arrays = {f"{i:06d}.{name}": array for i, (name, array) in enumerate(forward.arrays)}
     about = {"format": 1, "program": forward.description, "parameters": forward.parameters}
+    if names is not None:
+        about["outputs"] = names
     if backward is not None:
         about["backward"] = {
             "program": backward.description,
@@ -190,8 +201,8 @@ def load(path: Path, backend: str = "auto") -> "Model":
     try:
         backward = _backward_of(about, arrays)
         notes = about.get("notes", {})
-        parameters = about.get("parameters")
-        return Model(about.get("program"), in_order, backend, backward, notes, parameters)
+        more = about.get("parameters"), about.get("outputs")
+        return Model(about.get("program"), in_order, backend, backward, notes, *more)
     except TooLargeError as error:
         raise ModelFileError(f"{path}: {error}.") from error
     except ProgramError as error:
@@ -207,6 +218,8 @@ class Model:
     Attributes:
         inputs: name, shape and dtype of each input.
         notes: what `save` was given to keep: names → what JSON can hold.
+        output_names: of a model that was saved from a list of nodes, their names, by which it gives
+            its outputs in a dictionary; else None.
     """
 
     def __init__(
@@ -217,6 +230,7 @@ class Model:
         backward: tuple[Any, Sequence[np.ndarray]] | None = None,
         notes: Any = None,
         parameters: Any = None,
+        output_names: Any = None,
     ) -> None:
         if not isinstance(notes or {}, dict):
             raise ProgramError("its notes are no dictionary")
@@ -236,7 +250,8 @@ class Model:
         one, two = (parse_within_limits(description, arrays, n) for n in (1, 2))
         self._program = one
         self._grows = [grows(i, j) for i, j in zip(one.inputs, two.inputs, strict=True)]
-        check_is_a_model(one)
+        self.output_names = checked_names(output_names)
+        check_is_a_model(one, 1 if self.output_names is None else len(self.output_names))
         self._backward_given = backward
         self._backward = None if backward is None else parse_within_limits(*backward, 1)
         if self._backward is not None:
@@ -253,7 +268,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew from what the file held: neither a lock nor what is compiled can be copied."""
         kept = (self._description, self._arrays, self._backend, self._backward_given, self.notes)
-        return Model, (*kept, self._parameters)
+        return Model, (*kept, self._parameters, self.output_names)
 
     @property
     def program(self) -> Program:
@@ -271,7 +286,7 @@ class Model:
     @property
     def outputs(self) -> int:
         """How many numbers the model gives for each row: the number of classes, for a
-        classifier.
+        classifier. Of several outputs, that of the first.
         """
         shape = self._program.outputs[0].operand.shape
         return int(shape[-1]) if shape else 1
@@ -282,7 +297,7 @@ class Model:
         return sum(constant.value.size for constant in self._program.constants)
 
     def __call__(self, *arrays: Any) -> Any:
-        """The output, for one array (or list) for each input.
+        """The output, for one array (or list) for each input; of several outputs, a dictionary.
 
         Raises:
             FeedError: there are not as many arrays as inputs, or a table has other columns than the
@@ -307,7 +322,10 @@ class Model:
         try:
             with self._lock:
                 pool = self._pool_for(n)
-            return pool.run(given)[0]
+            results = pool.run(given)
+            if self.output_names is not None:
+                return dict(zip(self.output_names, results, strict=True))
+            return results[0]
         except ProgramError as error:
             raise ShapeError(f"The model does not work for {n} rows: {error}.") from error
         except IndexError as error:
@@ -318,18 +336,22 @@ class Model:
     def predict(self, *arrays: Any) -> Any:
         """The class of each row: the index of its largest output (of one output: whether it
         is positive, 1, or not, 0). Of a model whose notes say `"task": "regression"`, as those of a
-        `MiniflowRegressor` do, the numbers themselves: (n,), or (n, k) for k outputs.
+        `MiniflowRegressor` do, the numbers themselves: (n,), or (n, k) for k outputs. Of several
+        outputs, a dictionary with that of each.
 
         Raises NotFiniteError where what is computed is NaN, which is no answer; and what a call
         raises.
         """
-        return predictions_of(self(*arrays), self.notes)
+        found = self(*arrays)
+        if self.output_names is not None:
+            return {name: predictions_of(output, self.notes) for name, output in found.items()}
+        return predictions_of(found, self.notes)
 
     def graph(self) -> ProgramGraph:
         """The forward program as a graph, which is trained on, differentiated and looked into like
         any other; made anew each time, with arrays of its own.
 
-        Returns `inputs`, `parameters` and `outputs` (one), each a list of nodes. Any number of rows
+        Returns `inputs`, `parameters` and `outputs`, each a list of nodes. Any number of rows
         can be fed, if the file is for any number. Which arrays are parameters, the file says; one
         that version 0.1.0 wrote does not, and every floating array is a parameter then, with a
         `ParameterWarning`.

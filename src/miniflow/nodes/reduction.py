@@ -38,6 +38,12 @@ class Reduction(Op):
         self.axis = some_axes(self, axis)
         self.keepdims = flag(self, "keepdims", keepdims)
 
+    @property
+    def keeps_rows(self) -> bool:  # type: ignore[override]
+        """Whether its value has rows, as what it is of: the first axis stays."""
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        return axes is not None and 0 not in axes
+
     def _axes(self, x: Any) -> Axes:
         """The axis, as NumPy is told it; ShapeError where two of them are the same one."""
         shape, axis = shape_of(x), self.axis

@@ -47,7 +47,7 @@ def record(
     """Record the value of `output`, its gradients, and the optimizer's update, as one program.
 
     Args:
-        output: the node.
+        output: the node, or `SeveralOutputs`, each of which is an output of the program.
         plan: its plan.
         fed: the type of the value of each node that is fed; parameters that are not among them are
             inputs too.
@@ -82,8 +82,10 @@ def record(
             )
         gradients = walk.gradients(wanted, this_pass) if wanted else []
         # As the interpreter hands them out: at the end, after all that was done in place.
-        values = {node: walk.call(node, "forward", partial(value_of, node)) for node in order}
-        outputs = [Output(values[output], "value", name_of(output, "value"))]
+        nodes = [node for node in order if not node.gathers]
+        values = {node: walk.call(node, "forward", partial(value_of, node)) for node in nodes}
+        ends = output.inbound_nodes if output.gathers else [output]
+        outputs = [Output(values[node], "value", name_of(node, "value")) for node in ends]
         outputs += [
             Output(gradient, "gradient", name_of(node, "input"))
             for node, gradient in zip(wrt, gradients, strict=False)

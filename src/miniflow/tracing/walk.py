@@ -68,7 +68,7 @@ class Walk:
         self.call(node, phase, method)
         if node._is_foreign:
             see_to_value(node)
-        if node.value is not None:  # that is what the pass sees to
+        if node.value is not None and not node.gathers:  # that is what the pass sees to
             value = self.call(node, phase, partial(value_of, node))
             self.trace.builder.name(value, node.name)
 

@@ -27,6 +27,7 @@ from miniflow.interpreter.feeding import is_input
 from miniflow.interpreter.passes import attributes_preserved, one_pass_at_a_time
 
 Kind = Literal["mean", "sum", "rows", "number"]
+ADDED = ("sum", "number")  # what is not divided
 
 
 class LossPart(NamedTuple):
@@ -67,12 +68,13 @@ class Averages:
 
     Attributes:
         parts: what the loss is made of; mostly it itself, and nothing else.
+        above: the nodes that compute it from their numbers, in order.
         reads: nodes whose values are asked for in every batch, the loss not among them.
     """
 
     def __init__(self, loss: Node) -> None:
         self.loss = loss
-        self.parts, self._above = _parts_of(loss)
+        self.parts, self.above = _parts_of(loss)
         inner = [part.node for part in self.parts if part.node is not loss]
         asked = [
             part.node.inbound_nodes[place]
@@ -81,6 +83,10 @@ class Averages:
             for place in part.node.divisor_reads
         ]
         self.reads = list(dict.fromkeys([*inner, *asked]))
+
+    def take_as_one_part(self) -> None:
+        """Count it as a mean over the rows, whatever it is made of."""
+        self.parts, self.above, self.reads = [LossPart(self.loss, "rows")], [], []
 
     def count(
         self,
@@ -105,18 +111,18 @@ class Averages:
 
     def combine(self, numbers: Sequence[float]) -> float | None:
         """The loss whose parts have these values; None if the nodes above them fail."""
-        if not self._above:
+        if not self.above:
             return numbers[0]
         nodes = [part.node for part in self.parts]
         with (
             one_pass_at_a_time,
-            attributes_preserved([*nodes, *self._above]),
+            attributes_preserved([*nodes, *self.above]),
             np.errstate(all="ignore"),
         ):
             for node, number in zip(nodes, numbers, strict=True):
                 node.value = np.float64(number)
             try:
-                for node in self._above:
+                for node in self.above:
                     node.forward()
             except (MiniflowError, ArithmeticError):
                 return None
@@ -175,6 +181,16 @@ class Totals:
         found = self._averages.combine(numbers) if self._is_one_loss else None
         return self._of_rows / self.rows if found is None or math.isnan(found) else found
 
+    def parts(self) -> list[float] | None:
+        """The values of the parts over all batches; None where these are not parts of one loss."""
+        kinds = enumerate(part.kind for part in self._averages.parts)
+        return [self._number(i, kind) for i, kind in kinds] if self._is_one_loss else None
+
+    def counts(self) -> list[float]:
+        """By what the sum over the batches of each part is divided."""
+        kinds = enumerate(part.kind for part in self._averages.parts)
+        return [1.0 if kind in ADDED else self._weights[i] or 1.0 for i, kind in kinds]
+
     @property
     def accuracy(self) -> float | None:
         """The share of labels that were met; None where that is not known."""
@@ -197,7 +213,7 @@ def _parts_of(loss: Node) -> tuple[list[LossPart], list[Node]]:
         if is_input(node) or not fed.isdisjoint(node.inbound_nodes):
             fed.add(node)
         numbers = bool(node.inbound_nodes) and all(reduced[n] for n in node.inbound_nodes)
-        reduced[node] = node not in fed or numbers or _says_how(node)
+        reduced[node] = node not in fed or numbers or _makes_one_number(node)
     found: dict[Node, LossPart] = {}
     above: set[Node] = set()
     waiting = [loss]
@@ -220,6 +236,11 @@ def _parts_of(loss: Node) -> tuple[list[LossPart], list[Node]]:
 def _says_how(node: Node) -> bool:
     """Whether a node makes one number of rows, and says how."""
     return node.adds_up or type(node).divisor is not Node.divisor
+
+
+def _makes_one_number(node: Node) -> bool:
+    """Whether a node makes one number of rows."""
+    return _says_how(node) and not node.keeps_rows
 
 
 def _goes_through(node: Node, fed: set[Node], reduced: Mapping[Node, bool]) -> bool:

@@ -25,7 +25,8 @@ from miniflow.errors import DataError, FeedError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, plain_array, shape_of
-from miniflow.interpreter.feeding import is_input, only_needed
+from miniflow.interpreter.feeding import is_input
+from miniflow.interpreter.unneeded import only_needed
 
 
 class Batch(NamedTuple):

@@ -120,6 +120,17 @@ def kind_of(optimizer: Any) -> Any:
     return _one_or_list(optimizer, lambda part: type(part).__name__)
 
 
+def kinds_of_schedules(told: Any) -> Any:
+    """The names of schedules, of what `schedules_of` has made of them.
+
+    >>> kinds_of_schedules(["CosineDecay(lr=0.1, steps=300)", None, "<function f>"])
+    ['CosineDecay', None, '<function f>']
+    """
+    if isinstance(told, list):
+        return [kinds_of_schedules(one) for one in told]
+    return told.partition("(")[0] if isinstance(told, str) else told
+
+
 def schedules_of(optimizer: Any) -> Any:
     """The schedule of the learning rate as it prints, None of a number; of groups a list."""
     return _one_or_list(optimizer, lambda part: as_printed(part.lr) if callable(part.lr) else None)
@@ -140,9 +151,13 @@ def _one_or_list(optimizer: Any, ask: Callable[[Any], Any]) -> Any:
     return found if isinstance(optimizer, ParameterGroups) else found[0]
 
 
-def tell_settings(path: Path, given: dict[str, str], training: Training) -> None:
+def tell_settings(
+    path: Path, given: dict[str, str], training: Training, about: dict[str, Any]
+) -> None:
     """Warn of settings that are not those that the training was begun with, and say which hold."""
     then, told = training.settings, []
+    if (before := about.get("schedule")) != (now := schedules_of(training.optimizer)):
+        told.append(f"the schedule was {shown(before)} and is {shown(now)} from here on")
     rates = {f"{prefix}lr": repr(part.lr) for prefix, part in parts_of(training.optimizer)}
     for name in given:
         if name not in then or given[name] == then[name]:

@@ -38,6 +38,7 @@ from miniflow.options import number, whole
 from miniflow.training.changes import (
     clipping_of,
     kind_of,
+    kinds_of_schedules,
     rates_of,
     same_bits_on,
     schedules_of,
@@ -92,7 +93,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
         "same_bits_on": same_bits_on(training.step.backend),
         "epoch": training.epoch,
         "stop": training.stop,
-        "history": [list(row) for row in training.history],
+        "history": [_as_list(row) for row in training.history],
         "lr": rates_of(training.optimizer),
         "frozen": [not parameter.trainable for parameter in training.trained],
         "settings": training.settings,
@@ -160,7 +161,7 @@ def load_checkpoint(path: Path, training: Training) -> None:
         for parameter, flag in zip(training.trained, flags, strict=True):
             parameter.trainable = flag
         raise
-    tell_settings(path, given, training)
+    tell_settings(path, given, training, about)
     tell_random_numbers(path, about, training)
     tell_bits(path, about, training.step.backend)
 
@@ -261,6 +262,8 @@ def _belongs_to(training: Training) -> dict[str, Any]:
         "callbacks": [type(callback).__name__ for callback in _callbacks_with_memory(training)],
         "backend": training.step.backend,
         "batch_size": training.batch_size,
+        "accumulate": training.accumulate,
+        "loss_weights": training.loss_weights,
         "examples": training.data.examples,
         "generator": type(training.rng.bit_generator).__name__,
     }
@@ -272,9 +275,13 @@ def _check_belonging(path: Path, about: dict[str, Any], training: Training) -> N
         "trained_parameters": everything,
         "frozen_at_first": [False] * len(everything),
         "groups": [],
+        "accumulate": 1,
+        "loss_weights": {},
     }
     for what, now in _belongs_to(training).items():
         then = about.get(what, before.get(what))
+        if what == "schedule":  # a longer one of the same kind is told, and goes on
+            then, now = kinds_of_schedules(then), kinds_of_schedules(now)
         if then != now:
             raise ModelFileError(
                 f"{path}: belongs to another training. Its {what.replace('_', ' ')}: "
@@ -323,6 +330,11 @@ def _restore(arrays: Arrays, about: dict[str, Any], training: Training) -> None:
             part.lr = lr
     training.epoch, training.stop, training.history = epoch, stop, history
     training.settings = settings
+
+
+def _as_list(row: Epoch) -> list[Any]:
+    """A row for JSON: what has no name of its own as earlier versions wrote it."""
+    return [*row[: len(COLUMNS)], *([dict(row.metrics)] if row.metrics else [])]
 
 
 def _checked_row(row: Any) -> Epoch:

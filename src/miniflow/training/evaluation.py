@@ -105,16 +105,27 @@ def evaluate(
 
 def evaluate_batches(evaluator: Evaluator, data: Batches, n: int, measures: Measures) -> Evaluation:
     """`evaluate` for data that have been looked at already."""
+    return evaluate_by_name(evaluator, data, n, measures)[0]
+
+
+def evaluate_by_name(
+    evaluator: Evaluator, data: Batches, n: int, measures: Measures
+) -> tuple[Evaluation, dict[str, Evaluation]]:
+    """The same, and that of each loss of the evaluator that has a name of its own."""
     totals = Totals(evaluator.averages, measures.begin())
+    named = evaluator.new_totals()
     broken: Any = None  # the first batch whose loss is NaN
     for batch in data.batches(n):
         result = evaluator(batch.feed)
         totals.add(result, batch.rows)
+        for name, one in evaluator.named.items():
+            named[name].add(one, batch.rows)
         if broken is None and math.isnan(result.loss):
             broken = batch.feed
     if broken is not None or (totals.hits and totals.hits.nan):
         _warn_of_nan(evaluator.loss, totals, broken)
-    return Evaluation(totals.loss, totals.accuracy, totals.metrics.results())
+    each = {name: Evaluation(one.loss, one.accuracy) for name, one in named.items()}
+    return Evaluation(totals.loss, totals.accuracy, totals.metrics.results()), each
 
 
 def _warn_of_nan(loss: Node, totals: Totals, feed: Any) -> None:

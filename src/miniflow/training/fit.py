@@ -26,11 +26,11 @@ from miniflow.graph import Node, Parameter
 from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
-from miniflow.interpreter.feeding import checked_output
 from miniflow.metrics import Metric
 from miniflow.optimizers import Optimizer
 from miniflow.options import OptionError, file_path, flag, generator, whole, with_known_options
 from miniflow.tracing.first_values import make_first_values
+from miniflow.training.accumulating import AccumulatingStep
 from miniflow.training.averages import Totals
 from miniflow.training.batching import Batch, Batches, batches_for
 from miniflow.training.callbacks import Callback
@@ -41,12 +41,13 @@ from miniflow.training.checkpoints import (
     save_checkpoint,
     with_what_is_left,
 )
-from miniflow.training.evaluation import Evaluation, evaluate_batches
+from miniflow.training.evaluation import Evaluation, evaluate_by_name
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
+from miniflow.training.losses import directions_of, losses_of, numbers_of
 from miniflow.training.measuring import Measures
 from miniflow.training.progress import Style, progress_for
-from miniflow.training.stepping import Evaluator, Step, make_evaluator, make_step
+from miniflow.training.stepping import Evaluator, Step, checked_backend, make_evaluator
 
 VALIDATION_ROWS = 1000  # rows at a time
 MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for an epoch's above it
@@ -67,13 +68,15 @@ MOST_SEEDS = 2**62  # where the numbers that are fed to a Seed begin; room for a
     }
 )
 def fit(
-    loss: Node,
+    loss: Node | Mapping[str, Node],
     data: Any,
     optimizer: Any,
     *,
-    parameters: Sequence[Parameter] | None = None,
     epochs: int = 10,
     batch_size: int = 128,
+    parameters: Sequence[Parameter] | None = None,
+    accumulate: int = 1,
+    loss_weights: Mapping[str, float] | None = None,
     validation: Any = None,
     metrics: Mapping[str, Metric] | None = None,
     callbacks: Iterable[Callback] = (),
@@ -91,7 +94,9 @@ def fit(
     are those of a network with holes in it, and may be worse than the validation's.
 
     Args:
-        loss: one number, the mean over the rows of what is fed.
+        loss: one number, the mean over the rows of what is fed. Or several by their names,
+            `{"a": loss_a, "b": loss_b}`: their sum is trained, and the history has each,
+            `history["a"]`, `history["validation_a"]`, and its accuracy, `history["a_accuracy"]`.
         data: a `miniflow.datasets.Dataset`, whose labels are fed to the loss's second inbound node
             and whose images to the one other input; or a dictionary {input: array}, the arrays
             with a row for each example; or a function that is called for each epoch and yields its
@@ -105,6 +110,10 @@ def fit(
             those that are frozen, `W.trainable = False`. No gradient is computed for any other.
         epochs: how often to go through the data; 10 by default.
         batch_size: examples in a batch, 128 by default; the last of an epoch has what is left.
+        accumulate: how many batches make one update, 1 by default: the gradient is that of all of
+            them as one batch, `batch_size` · `accumulate` examples, in the memory of one. The last
+            of an epoch are made of what is left. Each batch has its own number for every `Seed`.
+        loss_weights: how much each of several losses counts in the sum, `{"b": 0.5}`; 1 by default.
         validation: data to look at after each epoch and not to train on; None by default.
         metrics: name → metric, `{"auc": mf.metrics.AUC()}`; none by default. The history, its CSV
             file, the progress and callbacks have each by its name, "auc", and "validation_auc" for
@@ -115,7 +124,8 @@ def fit(
         checkpoint: a file that is written after each epoch; None by default.
         resume: go on from that file, if there is one, up to `epochs` in all; the bits are those of
             a training that was never stopped. If the file is damaged, the one of the epoch before
-            is used, with a `CheckpointWarning`. False by default.
+            is used, with a `CheckpointWarning`. Another learning rate, or another length of the
+            schedule, is told with a `SettingsWarning`. False by default.
         progress: "bar", "lines", "none", or "auto": a bar on a terminal, lines elsewhere; "auto" by
             default.
         backend: "numpy" or "native" (needs llvmlite) run a compiled program, "interpreter" calls
@@ -152,7 +162,7 @@ def fit(
     (array([[3.]]), array([1.]), 10)
     """
     _check_optimizer(optimizer)
-    checked_output(loss)
+    loss, named, weights = losses_of(loss, loss_weights)
     callbacks = _checked_callbacks(callbacks)
     if checkpoint is not None:
         checkpoint = file_path("fit", checkpoint, "checkpoint")
@@ -160,9 +170,13 @@ def fit(
         raise OptionError("fit: resume=True goes on from a file: say which, checkpoint=path.")
     watchers = progress_for(progress)
     measures = Measures("fit", loss, metrics)
+    if taken := [name for name in directions_of(named) if name in measures.directions()]:
+        raise OptionError(f"fit: {taken[0]!r} is a metric and a loss: take another name for one.")
     examples = batches_for(loss, data, also=measures.outside)
     _make_first_values(loss, examples, whole("fit", "batch_size", batch_size, least=1))
-    step = make_step(loss, parameters, optimizer, backend)
+    accumulate = whole("fit", "accumulate", accumulate, least=1)
+    kind = Step if accumulate == 1 else AccumulatingStep
+    step = kind(loss, parameters, optimizer, checked_backend("fit", backend), named)
     fed = data if isinstance(data, Mapping) else ()
     training = Training(
         loss=loss,
@@ -170,12 +184,14 @@ def fit(
         trained=step.parameters,
         optimizer=step.optimizer,
         step=step,
-        evaluator=make_evaluator(loss, backend),
+        evaluator=make_evaluator(loss, backend, named),
         measures=measures,
         data=examples,
         validation=None if validation is None else _validation(loss, validation, measures),
         epochs=whole("fit", "epochs", epochs, least=0),
         batch_size=whole("fit", "batch_size", batch_size, least=1),
+        accumulate=accumulate,
+        loss_weights=weights,
         rng=generator("fit", rng),
         callbacks=callbacks,
         checkpoint=checkpoint,
@@ -239,7 +255,9 @@ class Training:
     """A training under way.
 
     measures: the metrics that were asked for.
-    loss, optimizer, epochs, batch_size, rng: as given to `fit`; of groups, a `ParameterGroups`.
+    loss, optimizer, epochs, batch_size, accumulate, rng: as given to `fit`; of groups, a
+        `ParameterGroups`.
+    loss_weights: of several losses, whose sum `loss` is, how much each counts; else empty.
     parameters: all that the loss depends on. trained: what the optimizer may move, of these.
     step, evaluator: how a batch is trained on, and how one is only evaluated.
     data, validation: the examples, ready to be fed.
@@ -266,6 +284,8 @@ class Training:
     checkpoint: str | os.PathLike[str] | None = None
     seeds: list[Node] = field(default_factory=list)
     trained: list[Parameter] = field(default_factory=list)
+    accumulate: int = 1
+    loss_weights: dict[str, float] = field(default_factory=dict)
     epoch: int = 0
     stop: bool = False
     history: History = field(default_factory=History)
@@ -284,6 +304,10 @@ class Training:
         for callback in self.callbacks:
             callback.reset()
             callback.see(self)
+
+    def directions(self) -> dict[str, bool]:
+        """Columns of the history beside the usual ones → whether the highest value is the best."""
+        return self.measures.directions() | directions_of(self.loss_weights)
 
     def so_far(self) -> Evaluation:
         """Loss and accuracy over the examples of this epoch so far."""
@@ -312,10 +336,13 @@ class Training:
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts, step: Step) -> None:
         started = time.perf_counter()
         self._totals = Totals(self.evaluator.averages, self.measures.begin())
+        named = step.new_totals()
         batches = _seeded_batches(self.data, self.batch_size, self.seeds, self.rng)
-        for number, batch in enumerate(batches, 1):
+        for number, (batch, is_last) in enumerate(_with_last(batches, self.accumulate), 1):
             try:
                 result = self.step(batch.feed)
+                if is_last and isinstance(step, AccumulatingStep):
+                    step.update()
             except NotFiniteError as error:
                 fed = "".join(f", {seed.label} = {batch.feed[seed]}" for seed in self.seeds)
                 at = f"Epoch {self.epoch + 1}, batch {number}{fed}"
@@ -328,17 +355,20 @@ class Training:
                     del told  # it holds this frame
             self.rows = batch.rows
             self._totals.add(result, batch.rows)
+            for name, totals in named.items():
+                totals.add(step.named[name], batch.rows)
             for callback in everybody:
                 callback.on_batch_end(self)
             interrupts.raise_if_pressed()
         self.history.backend, self.history.reason = step.backend, step.reason
         trained = self.so_far()
-        validated = Evaluation(math.nan, None)
+        each = {name: Evaluation(totals.loss, totals.accuracy) for name, totals in named.items()}
+        validated, each_validated = Evaluation(math.nan, None), dict[str, Evaluation]()
         if self.validation is not None:
             # The step's is known by now, and after a restart too.
             if self.evaluator.backend == "auto":
                 self.evaluator.backend = self.step.backend
-            validated = evaluate_batches(
+            validated, each_validated = evaluate_by_name(
                 self.evaluator, self.validation, VALIDATION_ROWS, self.measures
             )
         self.epoch += 1
@@ -352,7 +382,8 @@ class Training:
                 seconds=time.perf_counter() - started,
                 learning_rate=self.optimizer.latest_lr(),
                 metrics=self._totals.metrics.results()
-                | {f"validation_{name}": value for name, value in validated.metrics.items()},
+                | {f"validation_{name}": value for name, value in validated.metrics.items()}
+                | numbers_of(each, each_validated),
             )
         )
         for callback in everybody:
@@ -368,6 +399,20 @@ class Training:
             callback.on_not_finite(self, error)
         is_settled, self.stop = self.stop, self.stop or would_stop
         return is_settled
+
+
+def _with_last(batches: Iterator[Batch], n: int) -> Iterator[tuple[Batch, bool]]:
+    """The batches, and whether each is the last of `n` that make an update, or of all."""
+    if n == 1:
+        yield from ((batch, True) for batch in batches)
+        return
+    before: Batch | None = None
+    for number, batch in enumerate(batches):
+        if before is not None:
+            yield before, number % n == 0
+        before = batch
+    if before is not None:
+        yield before, True
 
 
 def _seeded_batches(

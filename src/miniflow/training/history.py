@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, overload
 
 from miniflow.files.atomic import write_text
-from miniflow.options import file_path
+from miniflow.options import OptionError, file_path
 
 
 class Epoch(NamedTuple):
@@ -17,7 +17,8 @@ class Epoch(NamedTuple):
     validation_loss, validation_accuracy: after the epoch; None without validation data.
     seconds: how long the epoch took, validation included.
     learning_rate: that of the epoch's last update.
-    metrics: those that were asked for, name → value: "auc" over the epoch's examples, each seen
+    metrics: of several losses each by its name, and its accuracy ("a_accuracy"), and those that
+        were asked for, name → value: "auc" over the epoch's examples, each seen
         with the parameters of its moment, "validation_auc" after the epoch. They are attributes
         of the row, too: `row.validation_auc`.
     """
@@ -48,7 +49,8 @@ COLUMNS = Epoch._fields[:-1]
 
 
 class History(Sequence[Epoch]):
-    """The epochs of a training, in order: a read-only sequence of `Epoch`s.
+    """The epochs of a training, in order: a read-only sequence of `Epoch`s. A column is there by
+    its name: `history["loss"]`.
 
     Attributes:
         backend: what ran the steps; "" if there was none.
@@ -70,8 +72,20 @@ class History(Sequence[Epoch]):
     def __getitem__(self, index: int) -> Epoch: ...
     @overload
     def __getitem__(self, index: slice) -> list[Epoch]: ...
-    def __getitem__(self, index: int | slice) -> Epoch | list[Epoch]:
-        return self.rows[index]
+    @overload
+    def __getitem__(self, index: str) -> list[float | None]: ...
+    def __getitem__(self, index: int | slice | str) -> Epoch | list[Epoch] | list[float | None]:
+        if not isinstance(index, str):
+            return self.rows[index]
+        if index not in (columns := self.columns()):
+            raise OptionError(
+                f"The history has no column {index!r}; there are {', '.join(columns)}."
+            )
+        return [row.columns().get(index) for row in self.rows]
+
+    def columns(self) -> list[str]:
+        """The names of the columns, in order."""
+        return list(dict.fromkeys([*COLUMNS, *(n for row in self.rows for n in row.metrics)]))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -95,9 +109,7 @@ class History(Sequence[Epoch]):
         """A table with a header and a line for each epoch; what is None is left empty. Metrics come
         last.
         """
-        names = dict.fromkeys(COLUMNS)
-        for row in self.rows:
-            names |= dict.fromkeys(row.metrics)
+        names = self.columns()
         lines = [",".join(names)]
         for row in self.rows:
             fields = (row.columns().get(name) for name in names)

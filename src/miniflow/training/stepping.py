@@ -33,7 +33,7 @@ from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.interpreter.selection import Selection, with_none_for_frozen
 from miniflow.interpreter.updating import update_if_finite
 from miniflow.options import OptionError
-from miniflow.training.averages import Averages, StepResult
+from miniflow.training.averages import Averages, StepResult, Totals
 
 WITHOUT_RECORD = ("auto", "interpreter")
 Feed = dict[Node, Any]
@@ -74,23 +74,53 @@ def checked_backend(owner: str, backend: Any) -> str:
     return str(backend)
 
 
+class LossReader:
+    """What a batch has given of a loss, from the values of some nodes.
+
+    Attributes:
+        reads: the nodes whose values it needs, beside that of the loss.
+    """
+
+    def __init__(self, loss: Node) -> None:
+        self.loss = loss
+        self.averages = Averages(loss)
+        self._pair = [] if loss.linear_in else loss.inbound_nodes[:2]  # logits and labels, if any
+        self.reads = list(dict.fromkeys([*self._pair, *self.averages.reads]))
+
+    def as_one_part(self) -> None:
+        """Take the loss as one part, a mean over the rows."""
+        self.averages.take_as_one_part()
+        self.reads = list(dict.fromkeys(self._pair))
+
+    def result(
+        self, total: float, values: Mapping[Node, Any], shape_of: Callable[[Node], tuple[int, ...]]
+    ) -> StepResult:
+        """The loss, how many labels were met, and the parts of the loss."""
+        hits = None
+        if len(self._pair) == 2:
+            hits = self.loss.count_correct(*(values[node] for node in self._pair))
+        return StepResult(total, hits, self.averages.count(total, values, shape_of))
+
+
 class Evaluator:
     """Loss and recognised rows of a batch; the parameters are left alone. Made by
     `make_evaluator`.
 
     Attributes:
+        averages: how the loss follows from those of batches.
+        named: what the latest batch has given of each loss that has a name of its own.
         backend: what runs it; "auto" until the first batch. It can be set.
         reason: why it is that, in a few words.
     """
 
-    def __init__(self, loss: Node, backend: str) -> None:
+    def __init__(self, loss: Node, backend: str, losses: Mapping[str, Node] | None = None) -> None:
         self.loss = loss
         self.backend = backend
         self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
         self._falls_back = backend == "auto"
-        self.averages = Averages(loss)
-        self._pair = [] if loss.linear_in else loss.inbound_nodes[:2]  # logits and labels, if any
-        self._reads = list(dict.fromkeys([*self._pair, *self.averages.reads]))
+        self._reader = LossReader(loss)
+        self._readers = {name: LossReader(node) for name, node in (losses or {}).items()}
+        self.named: dict[str, StepResult] = {}
         self._compiled: Compiled | None = None
         self._measured: Sequence[Node] = ()
         self._outside: Sequence[Node] = ()
@@ -100,8 +130,21 @@ class Evaluator:
         `outside` of the loss are fed and have no part in it.
         """
         self._measured, self._outside = nodes, outside
-        inside = [node for node in nodes if node not in outside]
-        self._reads = list(dict.fromkeys([*self._reads, *inside]))
+
+    @property
+    def averages(self) -> Averages:
+        return self._reader.averages
+
+    @property
+    def _reads(self) -> list[Node]:
+        """What is looked at beside the loss."""
+        named = (n for reader in self._readers.values() for n in (reader.loss, *reader.reads))
+        measured = (node for node in self._measured if node not in self._outside)
+        return list(dict.fromkeys([*self._reader.reads, *named, *measured]))
+
+    def new_totals(self) -> dict[str, Totals]:
+        """What adds up each loss that has a name of its own."""
+        return {name: Totals(reader.averages) for name, reader in self._readers.items()}
 
     def pin_backend(self, backend: str, reason: str = BY_NAME) -> None:
         """Run on this backend and on no other, as if it had been asked for by name."""
@@ -156,12 +199,13 @@ class Evaluator:
     def _result(
         self, total: float, values: Mapping[Node, Any], shape_of: Callable[[Node], tuple[int, ...]]
     ) -> StepResult:
-        hits = None
-        if len(self._pair) == 2:
-            hits = self.loss.count_correct(*(values[node] for node in self._pair))
-        parts = self.averages.count(total, values, shape_of)
+        self.named = {
+            name: reader.result(one_number(reader.loss, values[reader.loss]), values, shape_of)
+            for name, reader in self._readers.items()
+        }
+        result = self._reader.result(total, values, shape_of)
         seen = {node: values[node] for node in self._measured if node in values}
-        return StepResult(total, hits, parts, seen or None)
+        return result._replace(seen=seen or None)
 
 
 class Step(Evaluator):
@@ -171,8 +215,15 @@ class Step(Evaluator):
         parameters: what may be moved: see `Selection`. optimizer: what moves them.
     """
 
-    def __init__(self, loss: Node, given: Any, optimizer: Any, backend: str) -> None:
-        Evaluator.__init__(self, loss, backend)
+    def __init__(
+        self,
+        loss: Node,
+        given: Any,
+        optimizer: Any,
+        backend: str,
+        losses: Mapping[str, Node] | None = None,
+    ) -> None:
+        Evaluator.__init__(self, loss, backend, losses)
         self._selection = Selection("fit", loss, ancestors_in_order(loss), optimizer, given)
         self._given = given
         self.parameters, self.optimizer = self._selection.parameters, self._selection.optimizer
@@ -194,7 +245,7 @@ class Step(Evaluator):
             value, gradients = interpreter.value_and_grad(self.loss, feed, trained)
             total = one_number(self.loss, value)
             result = self._result(total, {n: n.value for n in self._reads}, _shape_now)
-            finite = math.isfinite(total) and all(map(_is_finite, gradients))
+            finite = math.isfinite(total) and all(map(is_finite, gradients))
             gradients = with_none_for_frozen(self.parameters, gradients)
             if finite and update_if_finite(self.optimizer, self.parameters, gradients) is None:
                 return result
@@ -228,9 +279,13 @@ def make_step(
     return Step(loss, parameters, optimizer, checked_backend("fit", backend))
 
 
-def make_evaluator(loss: Node, backend: str = "auto") -> Evaluator:
-    """Loss and recognised rows of a batch as a function of a feed; see `make_step`."""
-    return Evaluator(loss, checked_backend("evaluate", backend))
+def make_evaluator(
+    loss: Node, backend: str = "auto", losses: Mapping[str, Node] | None = None
+) -> Evaluator:
+    """Loss and recognised rows of a batch as a function of a feed; see `make_step`. Of `losses`, by
+    their names, the same is looked at.
+    """
+    return Evaluator(loss, checked_backend("evaluate", backend), losses)
 
 
 def one_number(loss: Node, value: Any) -> float:
@@ -244,6 +299,7 @@ def _shape_now(node: Node) -> tuple[int, ...]:
     return shape_of(node.value)
 
 
-def _is_finite(array: Any) -> bool:
+def is_finite(array: Any) -> bool:
+    """Whether every entry is."""
     # One BLAS call tells. Only the square of a large number may overflow: then a look at each.
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())

@@ -58,7 +58,7 @@ class Monitor(Callback):
     def see(self, training: Training) -> None:
         if self.monitor in MONITORED:
             return
-        directions = training.measures.directions()
+        directions = training.directions()
         if self.monitor not in directions:
             known = ", ".join((*MONITORED, *directions))
             raise OptionError(

@@ -83,7 +83,7 @@ class ModelCheckpoint(Monitor):
 
     def see(self, training: Training) -> None:
         Monitor.see(self, training)
-        measured = dict.fromkeys(training.measures.directions(), 0.5)
+        measured = dict.fromkeys(training.directions(), 0.5)
         os.stat(os.path.dirname(self._path_after(_SAMPLE._replace(metrics=measured))) or ".")
 
     def on_epoch_end(self, training: Training) -> None:
