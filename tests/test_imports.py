@@ -27,6 +27,7 @@ LAYERS = [
     {"files"},
     {"graph"},
     {"options"},
+    {"bars"},
     {"interpreter"},
     {"nodes"},
     {"ir"},

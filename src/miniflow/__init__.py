@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from miniflow.training.evaluation import evaluate as evaluate
     from miniflow.training.fit import fit as fit
     from miniflow.training.history import History as History
+    from miniflow.training.prediction import predict as predict
 
 __version__ = "0.1.0"
 
@@ -114,6 +115,7 @@ _LATER = {
     "set_threads": "backends.thread_limit",
     "fit": "training.fit",
     "evaluate": "training.evaluation",
+    "predict": "training.prediction",
     "summary": "layers.summaries",
     "augmented": "datasets.augmentation",
     "History": "training.history",

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniflow.backends import check_name, choose
+from miniflow.bars import BarStyle, rows_bar
 from miniflow.compiler.pool import ExecutablePool, make_run
 from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
@@ -53,7 +54,7 @@ from miniflow.models.forward_program import (
 from miniflow.models.lifting import ProgramGraph
 from miniflow.models.model_graph import are_parameters, graph_of_rows
 from miniflow.models.notes import check_columns, in_unit, names_of_pixels, predictions_of
-from miniflow.options import OptionError, file_path
+from miniflow.options import OptionError, file_path, whole
 
 BACKWARD = "backward."  # how the names of arrays begin that only the backward program reads
 KEPT = 8  # programs that a model keeps, one for each number of rows
@@ -333,16 +334,24 @@ class Model:
                 f"The model was given an index that is out of range: {error}."
             ) from error
 
-    def predict(self, *arrays: Any) -> Any:
+    def predict(self, *arrays: Any, batch_size: int = 1000, progress: BarStyle = "auto") -> Any:
         """The class of each row: the index of its largest output (of one output: whether it
         is positive, 1, or not, 0). Of a model whose notes say `"task": "regression"`, as those of a
         `MiniflowRegressor` do, the numbers themselves: (n,), or (n, k) for k outputs. Of several
         outputs, a dictionary with that of each.
 
+        Args:
+            arrays: one (or a list, a table) for each input.
+            batch_size: rows at a time, 1000 by default.
+            progress: "bar", "none", or "auto", a bar on a terminal if it takes a while; "auto" by
+                default.
+
         Raises NotFiniteError where what is computed is NaN, which is no answer; and what a call
         raises.
         """
-        found = self(*arrays)
+        found = self._in_batches(
+            arrays, whole("predict", "batch_size", batch_size, least=1), progress
+        )
         if self.output_names is not None:
             return {name: predictions_of(output, self.notes) for name, output in found.items()}
         return predictions_of(found, self.notes)
@@ -383,6 +392,28 @@ class Model:
             ProgramError: the model does not work for so many, or the limits do not allow it.
         """
         return parse_within_limits(self._description, self._arrays, rows)
+
+    def _in_batches(self, arrays: Sequence[Any], n: int, progress: BarStyle) -> Any:
+        """What a call gives, some rows at a time; at once where the outputs have other rows."""
+        given = list(zip(arrays, self._grows, strict=False))
+        lengths = {len(array) for array, grows in given if grows and hasattr(array, "__len__")}
+        rows = min(lengths, default=0)
+        if len(lengths) != 1 or rows <= n or len(arrays) != len(self.inputs):
+            return self(*arrays)
+        found = []
+        with rows_bar("predict", rows, progress) as advance:
+            for start in range(0, rows, n):
+                part = [array[start : start + n] if grows else array for array, grows in given]
+                result = self(*part)
+                found.append([result] if self.output_names is None else list(result.values()))
+                count = min(n, rows - start)
+                if any(np.shape(output)[:1] != (count,) for output in found[-1]):
+                    return self(*arrays)
+                advance(count)
+        whole_outputs = [np.concatenate(column) for column in zip(*found, strict=True)]
+        if self.output_names is None:
+            return whole_outputs[0]
+        return dict(zip(self.output_names, whole_outputs, strict=True))
 
     def _pool_for(self, n: int) -> ExecutablePool:
         if n not in self._pools:

@@ -58,7 +58,7 @@ def batches_for(loss: Node, data: Any, name: str = "data", *, also: Sequence[Nod
     if isinstance(data, Mapping):
         found: Batches = _from_arrays(loss, data, name, also)
     elif hasattr(data, "batches") and hasattr(data, "__len__"):
-        found = _PairBatches(data, *_images_and_labels(loss, name))
+        found = PairBatches(data, *_images_and_labels(loss, name))
     elif isinstance(data, Iterator):
         raise DataError(
             f"{name} is a {type(data).__name__}, which can be walked through once, and training "
@@ -80,10 +80,10 @@ def batches_for(loss: Node, data: Any, name: str = "data", *, also: Sequence[Nod
     return found
 
 
-class _PairBatches:
-    """Batches of a data set that yields (images, labels)."""
+class PairBatches:
+    """Batches of a data set that yields (images, labels); where nothing takes labels, of images."""
 
-    def __init__(self, data: Any, images: Node, labels: Node) -> None:
+    def __init__(self, data: Any, images: Node, labels: Node | None) -> None:
         self._data, self._images, self._labels = data, images, labels
         # The node that is fed bytes as fractions, if there is one.
         self.pixels = images if getattr(data, "has_pixels", False) else None
@@ -95,6 +95,9 @@ class _PairBatches:
 
     def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         for images, labels in self._data.batches(n, rng):
+            if self._labels is None:
+                yield Batch({self._images: images}, len(images))
+                continue
             if labels is None:
                 raise DataError(f"The data have no labels, and {self._labels} needs them.")
             yield Batch({self._images: images, self._labels: labels}, len(images))
