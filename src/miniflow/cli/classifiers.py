@@ -11,6 +11,7 @@ notes:
                   into that; without it, pictures of digits, as MNIST has them
     training      the run's options; of data that have no name, that of their file or folder alone
     augmentation  {"shift": pixels, "rotate": degrees, "scale": share}, if there was any
+    table         the columns of a table, and how they were read: a `TableForm`
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from miniflow.nodes.activation import softmax
 
 if TYPE_CHECKING:
     from miniflow.datasets import Dataset
+    from miniflow.datasets.tables import TableForm
 
 ROWS = 1000  # images at a time
 
@@ -64,7 +66,9 @@ def pixels_of(model: Model) -> int:
     return math.prod(size or 1 for size in model.inputs[0].shape[1:])
 
 
-def notes_for(options: Options, examples: Dataset | Augmented) -> dict[str, Any]:
+def notes_for(
+    options: Options, examples: Dataset | Augmented, form: TableForm | None = None
+) -> dict[str, Any]:
     """What to note in a model that is trained with these options, on these examples."""
     from miniflow.datasets import is_class_folder, is_name
 
@@ -76,6 +80,8 @@ def notes_for(options: Options, examples: Dataset | Augmented) -> dict[str, Any]
         notes["augmentation"] = examples.limits._asdict()
     if images.class_names is not None:
         notes["class_names"] = list(images.class_names)
+    if form is not None:
+        notes["table"] = form.as_notes()
     if is_class_folder(options.data):
         height, width = images.image_shape
         notes["picture"] = {"height": height, "width": width}

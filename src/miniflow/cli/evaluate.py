@@ -1,8 +1,10 @@
 """`miniflow evaluate`: how good is a model, on data that it has or has not seen?"""
 
+from __future__ import annotations
+
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -13,7 +15,11 @@ from miniflow.cli.runs import data_source, find_model
 from miniflow.cli.saying import as_json_number, say
 from miniflow.errors import DataError
 from miniflow.interpreter.passes import value
+from miniflow.models import Model
 from miniflow.nodes import CrossEntropyWithSoftmax
+
+if TYPE_CHECKING:
+    from miniflow.datasets import Splits
 
 
 class PartName(StrEnum):
@@ -51,12 +57,14 @@ def evaluate(
       miniflow evaluate --json
     """  # noqa: D301 (\b keeps the lines apart)
     from miniflow.datasets import load
+    from miniflow.datasets.tables import is_table
 
     path, run = find_model(model)
     classifier = load_classifier(path)
     if data is None:
         data = run.read_options().data if run is not None else "mnist"
-    images = getattr(load(data_source(data)), part.value)
+    splits = table_of(data, classifier) if is_table(data) else load(data_source(data))
+    images = getattr(splits, part.value)
     pixels, names = images.images.shape[1], class_names_of(classifier)
     known = names or [str(k) for k in range(classifier.outputs)]
     found = images.class_names or [str(k) for k in range(1 + int(images.labels.max()))]
@@ -94,9 +102,10 @@ def evaluate(
         }
         typer.echo(json.dumps(told, indent=2, allow_nan=False))
         return
+    what = "rows" if is_table(data) else "images"
     say(
         f"model    {path}: {classifier.parameter_count:,} parameters\n"
-        f"data     {data}: {len(images):,} {part.value} images\n\n"
+        f"data     {data}: {len(images):,} {part.value} {what}\n\n"
         f"{part.value} loss: {loss:.4f}\n"
         f"{part.value} accuracy: {np.mean(hits):.4f}"
     )
@@ -116,6 +125,16 @@ def each_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> list[d
         {"name": name, "images": int(n), "accuracy": float(met / n) if n else None}
         for name, n, met in zip(names, images, right, strict=True)
     ]
+
+
+def table_of(data: str, classifier: Model) -> Splits:
+    """A table as the model read the one that it was trained on."""
+    from miniflow.datasets.tables import CsvRows, form_in, table_splits
+
+    form, names = form_in(classifier.notes), class_names_of(classifier)
+    if form is None or names is None:
+        raise DataError(f"{data}: is a table, and the model was trained on none.")
+    return table_splits(CsvRows(data_source(data)), form, names)
 
 
 def by_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> str:

@@ -2,10 +2,12 @@
 picture?
 """
 
+from __future__ import annotations
+
 import json
 import sys
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -22,6 +24,9 @@ from miniflow.cli.runs import find_model
 from miniflow.cli.saying import say
 from miniflow.errors import DataError, MiniflowError, shown
 from miniflow.models import Model
+
+if TYPE_CHECKING:
+    from miniflow.datasets.tables import TableForm
 
 BAR = 40  # characters of a probability of one
 EMPTY = "empty"
@@ -50,7 +55,11 @@ class Prediction:
 
 def predict(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Pictures of a digit, or of a class.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGE|FILE...",
+            help="Pictures of a digit, or of a class; or rows in a .csv or an .npz file.",
+        ),
     ],
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON list.")] = False,
@@ -63,20 +72,28 @@ def predict(
       miniflow predict --model digits three.png
       miniflow predict --model runs/mnist-mlp photos/*.jpg
       miniflow predict --json three.png
+      miniflow predict --model runs/iris-mlp flowers.csv
 
-    A picture may be a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM of any size, dark on light or light
-    on dark. A model that was trained on a folder of pictures reads them as it did then, and says
-    the name of the class. If one cannot be read, that is said, the others are still looked at, and
-    the exit code is 1.
+    Rows come in a .csv file with a header, for a model that was trained on a table, or in the array
+    images of an .npz file. A picture may be a PNG, JPEG, BMP, GIF, TIFF, WebP or PPM of any size,
+    dark on light or light on dark. A model that was trained on a folder of pictures reads them as
+    it did then, and says the name of the class. If one cannot be read, that is said, the others are
+    still looked at, and the exit code is 1.
     """  # noqa: D301 (\b keeps the lines apart)
     path, _ = find_model(model)
     classifier = load_classifier(path)
-    if picture_size_of(classifier) is None and pixels_of(classifier) != 28 * 28:
-        raise DataError(
-            f"{path}: is a model for {pixels_of(classifier)} pixels; pictures are made into "
-            "28 × 28."
-        )
-    predictions = [predict_one(classifier, image) for image in images]
+    predictions = []
+    for image in images:
+        if image.lower().endswith((".csv", ".npz")):
+            predictions += predict_rows(classifier, image)
+            continue
+        if picture_size_of(classifier) is None and pixels_of(classifier) != 28 * 28:
+            what = "a table" if form_of(classifier) else f"{pixels_of(classifier)} pixels"
+            raise DataError(
+                f"{path}: is a model for {what}; pictures are made into 28 × 28. It takes rows, in "
+                "a .csv or an .npz file."
+            )
+        predictions.append(predict_one(classifier, image))
     if as_json:
         typer.echo(json.dumps([as_dict(p) for p in predictions], indent=2, allow_nan=False))
     else:
@@ -88,6 +105,53 @@ def predict(
                 say(show(prediction))
     if any(prediction.error is not None for prediction in predictions):
         raise typer.Exit(1)
+
+
+def form_of(classifier: Model) -> TableForm | None:
+    """How the model reads the rows of a table, if it was trained on one."""
+    from miniflow.datasets.tables import form_in
+
+    return form_in(classifier.notes)
+
+
+def predict_rows(classifier: Model, path: str) -> list[Prediction]:
+    """What the model sees in each row of a file."""
+    try:
+        rows = read_rows(classifier, path)
+        known = pixels_of(classifier)
+        if rows.shape[1] != known:
+            raise DataError(
+                f"{path}: has rows of {rows.shape[1]} numbers; the model takes {known}."
+            )
+    except (MiniflowError, OSError) as error:
+        return [Prediction(path, error=str(error))]
+    names, found = class_names_of(classifier), probabilities_of(classifier, rows)
+    return [
+        Prediction(f"{path}:{row}", int(p.argmax()), [float(x) for x in p], names)
+        if not np.isnan(p).any()
+        else Prediction(f"{path}:{row}", error=f"{path}: row {row}: the model computes NaN")
+        for row, p in enumerate(found, 1)
+    ]
+
+
+def read_rows(classifier: Model, path: str) -> np.ndarray:
+    """The rows of a file, as the model takes them: (n, numbers)."""
+    from miniflow.datasets.npz import read_npz
+    from miniflow.datasets.tables import CsvRows
+
+    if path.lower().endswith(".npz"):
+        images = read_npz(path, ["images"])["images"]
+        if images.ndim < 2 or images.dtype.kind not in "fiu" or not len(images):
+            raise DataError(
+                f"{path}: images has {images.dtype} of shape {images.shape}, where numbers "
+                "(n, ...) are needed."
+            )
+        rows = images.reshape(len(images), -1)
+        return np.divide(rows, 255, dtype=np.float32) if rows.dtype == np.uint8 else rows
+    form = form_of(classifier)
+    if form is None:
+        raise DataError(f"{path}: is a table, and the model was trained on none.")
+    return form.read(CsvRows(path))
 
 
 def predict_one(classifier: Model, image: str) -> Prediction:

@@ -24,7 +24,7 @@ from miniflow.shipped import DIGITS, DIGITS_FILE
 from miniflow.training.history import Epoch
 
 RUNS = pathlib.Path("runs")
-ADDED_LATER = ("init",)  # options that runs of earlier versions do not have
+ADDED_LATER = ("init", "target")  # options that runs of earlier versions do not have
 UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)  # what kept options may raise
 
 
@@ -49,6 +49,7 @@ class Options:
     weight_decay: float = 0.0
     patience: int = 0  # epochs without a better one that end the training; 0: none do
     init: str = ""
+    target: str = ""
 
 
 WEIGHT_DECAYS = {"adamw": 0.01}

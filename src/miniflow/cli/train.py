@@ -44,6 +44,7 @@ from miniflow.training.stepping import backend_names, checked_backend
 
 if TYPE_CHECKING:
     from miniflow.datasets import Dataset, Splits
+    from miniflow.datasets.tables import TableForm
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "rmsprop": 0.001}
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {CNN: {"epochs": 12, "augment": True, "dropout": 0.5}}
@@ -74,9 +75,13 @@ def train(
         typer.Option(
             metavar="NAME|FOLDER|FILE",
             help="mnist, fashion-mnist, kmnist, emnist (or emnist-letters, -digits, ...); a folder "
-            "of IDX files; a folder with a subfolder of pictures for each class; or an .npz file "
-            "with images and labels.  [default: mnist]",
+            "of IDX files; a folder with a subfolder of pictures for each class; an .npz file "
+            "with images and labels; or a .csv file, with --target.  [default: mnist]",
         ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Of a .csv file: the column to predict, a class."),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -184,6 +189,7 @@ def train(
       miniflow train --model 784-300-100-10 --optimizer adam --out runs/deep
       miniflow train --data my-digits/ --seed 7
       miniflow train --data fashion-mnist
+      miniflow train --data iris.csv --target species
       miniflow train --epochs 50 --patience 5 --dropout 0.2 --log training.jsonl
       miniflow train --resume --out runs/deep
       miniflow train --resume --epochs 20 --out runs/deep
@@ -200,6 +206,7 @@ def train(
     given: dict[str, Any] = {
         "model": model,
         "data": None if data is None else data_source(data),
+        "target": target,
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": None if optimizer is None else optimizer.value,
@@ -230,9 +237,7 @@ def train(
 
 def train_in(run: Run, options: Options, going_on: bool, log: str | None = None) -> None:
     """Train with these options, in this folder: on from its checkpoint, or from the beginning."""
-    from miniflow.datasets import load
-
-    splits = load(options.data)
+    form, splits = load_data(options)
     classes = len(splits.train.class_names or ())
     classes = max([classes, *(1 + int(part.labels.max()) for part in splits)])
     rng = np.random.default_rng(options.seed)
@@ -247,10 +252,10 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
     if not going_on:
         run.remove_files()
         run.write_options(options)
-    introduce(run, options, network, splits, examples)
+    introduce(run, options, network, splits, examples, "images" if form is None else "rows")
     if options.init and not (going_on and checkpoint_exists(run.checkpoint)):
         begin_with(options.init, network)
-    notes = notes_for(options, examples)
+    notes = notes_for(options, examples, form)
     best = keep_best(options, lambda _: save_logits(network, run, notes))
     with one_thread_if_small(options.batch_size * network.work):
         try:
@@ -273,7 +278,7 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
         save_logits(network, run, notes)
         trained = load_model(run.model)
         probabilities = probabilities_of(trained, splits.test.images)
-    draw_reports(run, history, best.epoch, splits.test, probabilities)
+    draw_reports(run, history, best.epoch, splits.test, probabilities, form is not None)
     accuracy = float(np.mean(probabilities.argmax(axis=1) == splits.test.labels))
     write_run_report(run, options, network, trained, splits.test, accuracy)
     say(f"report: {run.report}")
@@ -285,6 +290,20 @@ def begin_with(init: str, network: Network) -> None:
     path, _ = find_model(init)
     report = load_weights(network.loss, path, strict=False)
     say(f"init     {path}\n  " + str(report).replace("\n", "\n  ") + "\n")
+
+
+def load_data(options: Options) -> tuple[TableForm | None, Splits]:
+    """What the options name as data; of a table, the form in which it was read as well."""
+    from miniflow.datasets import load
+    from miniflow.datasets.tables import is_table, load_table
+
+    if not is_table(options.data):
+        if options.target:
+            raise OptionError(f"--target is a column of a .csv file, and {options.data} is none.")
+        return None, load(options.data)
+    if not options.target:
+        raise OptionError(f"{options.data}: say which column is to be predicted: --target COLUMN.")
+    return load_table(options.data, options.target)
 
 
 def optimizer_for(options: Options, examples: int) -> Optimizer:
@@ -357,13 +376,18 @@ def log_lines(history: Sequence[Epoch]) -> str:
 
 
 def introduce(
-    run: Run, options: Options, network: Network, splits: Splits, examples: Dataset | Augmented
+    run: Run,
+    options: Options,
+    network: Network,
+    splits: Splits,
+    examples: Dataset | Augmented,
+    what: str,
 ) -> None:
     """Say what is going to be trained, on what, and where it goes."""
     counts = [f"{len(part):,}" for part in splits]
     varied = f"augment  {examples.limits}\n" if isinstance(examples, Augmented) else ""
     say(
-        f"data     {options.data}: {counts[0]} images to train on, {counts[1]} for validation, "
+        f"data     {options.data}: {counts[0]} {what} to train on, {counts[1]} for validation, "
         f"{counts[2]} for the test\n"
         f"{varied}"
         f"network  {network}: {network.parameter_count():,} parameters\n"
@@ -384,9 +408,16 @@ def say_how_to_go_on(run: Run, network: Network, notes: dict[str, Any]) -> None:
 
 
 def draw_reports(
-    run: Run, history: History, best: int, test: Dataset, probabilities: np.ndarray
+    run: Run,
+    history: History,
+    best: int,
+    test: Dataset,
+    probabilities: np.ndarray,
+    table: bool = False,
 ) -> None:
-    """Draw how the training went, and what the network takes for what among the test images."""
+    """Draw how the training went, and what the network takes for what among the test images, or
+    the rows of a table, of which there are no pictures.
+    """
     from miniflow.reports import confusion_matrix, learning_curve, worst_mistakes
 
     classes = probabilities.shape[1]
@@ -398,7 +429,7 @@ def draw_reports(
     confusion_matrix(counts, class_names, run.confusion_matrix)
     names = [run.learning_curve.name, run.confusion_matrix.name]
     shape = picture_shape(test.image_shape)
-    if shape is not None:
+    if shape is not None and not table:
         worst_mistakes(
             test.images,
             test.labels,
