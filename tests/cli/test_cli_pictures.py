@@ -103,7 +103,7 @@ def test_notes_of_a_strangers_model_are_not_believed(miniflow: Any, folder: path
     from miniflow.cli.classifiers import (
         augmentation_of,
         class_names_of,
-        picture_size_of,
+        picture_form_of,
         training_of,
     )
     from miniflow.cli.runs import Options
@@ -127,7 +127,7 @@ def test_notes_of_a_strangers_model_are_not_believed(miniflow: Any, folder: path
         model = mf.load("m.safetensors")
         assert model.notes == notes
         assert class_names_of(model) is None
-        assert picture_size_of(model) is None
+        assert picture_form_of(model) is None
         assert training_of(model) is None
         assert augmentation_of(model) is None
         assert miniflow("info", "m.safetensors").exit_code == 0

@@ -7,8 +7,9 @@ What `miniflow train` knows of the classes, of the pictures and of the training 
 notes:
 
     class_names   a name for each class
-    picture       {"height": h, "width": w}: the model takes pictures that `read_picture` makes fit
-                  into that; without it, pictures of digits, as MNIST has them
+    picture       {"height": h, "width": w}, and "color": true of pictures in colour: the form in
+                  which the model takes pictures (`PictureForm`); without it, pictures of digits, as
+                  MNIST has them
     training      the run's options; of data that have no name, that of their file or folder alone
     augmentation  {"shift": pixels, "rotate": degrees, "scale": share}, if there was any
     table         the columns of a table, and how they were read: a `TableForm`
@@ -25,6 +26,7 @@ import numpy as np
 
 from miniflow.cli.runs import UNREADABLE, Options, options_from
 from miniflow.datasets.augmentation import Augmented, Limits
+from miniflow.datasets.picture_form import PictureForm, picture_form_in
 from miniflow.errors import DataError, shown
 from miniflow.models import Model, load
 from miniflow.models.notes import class_names_in
@@ -83,8 +85,8 @@ def notes_for(
     if form is not None:
         notes["table"] = form.as_notes()
     if is_class_folder(options.data):
-        height, width = images.image_shape
-        notes["picture"] = {"height": height, "width": width}
+        height, width = images.image_shape[:2]
+        notes["picture"] = PictureForm(height, width, options.color).as_notes()
     return notes
 
 
@@ -111,15 +113,10 @@ def class_names_of(model: Model) -> list[str] | None:
     return class_names_in(model.notes, model.outputs)
 
 
-def picture_size_of(model: Model) -> tuple[int, int] | None:
-    """Height and width of the grey pictures that the model takes; None: pictures of digits."""
-    size = model.notes.get("picture")
-    if not isinstance(size, dict) or not all(
-        type(size.get(side)) is int and size[side] > 0 for side in ("height", "width")
-    ):
-        return None
-    height, width = size["height"], size["width"]
-    return (height, width) if height * width == pixels_of(model) else None
+def picture_form_of(model: Model) -> PictureForm | None:
+    """The form of the pictures that the model takes; None: pictures of digits."""
+    form = picture_form_in(model.notes)
+    return form if form is not None and math.prod(form.shape) == pixels_of(model) else None
 
 
 def outputs_of(model: Model, images: np.ndarray) -> Any:

@@ -10,7 +10,13 @@ import numpy as np
 import typer
 
 from miniflow.cli.arguments import ModelOption
-from miniflow.cli.classifiers import class_names_of, load_classifier, logits_of, pixels_of
+from miniflow.cli.classifiers import (
+    class_names_of,
+    load_classifier,
+    logits_of,
+    picture_form_of,
+    pixels_of,
+)
 from miniflow.cli.runs import data_source, find_model
 from miniflow.cli.saying import as_json_number, say
 from miniflow.errors import DataError
@@ -56,14 +62,13 @@ def evaluate(
       miniflow evaluate --model model.safetensors --data my-digits/
       miniflow evaluate --json
     """  # noqa: D301 (\b keeps the lines apart)
-    from miniflow.datasets import load
     from miniflow.datasets.tables import is_table
 
     path, run = find_model(model)
     classifier = load_classifier(path)
     if data is None:
         data = run.read_options().data if run is not None else "mnist"
-    splits = table_of(data, classifier) if is_table(data) else load(data_source(data))
+    splits = table_of(data, classifier) if is_table(data) else pictures_of(data, classifier)
     images = getattr(splits, part.value)
     pixels, names = images.images.shape[1], class_names_of(classifier)
     known = names or [str(k) for k in range(classifier.outputs)]
@@ -125,6 +130,16 @@ def each_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> list[d
         {"name": name, "images": int(n), "accuracy": float(met / n) if n else None}
         for name, n, met in zip(names, images, right, strict=True)
     ]
+
+
+def pictures_of(data: str, classifier: Model) -> Splits:
+    """Images, those of a folder in the form that the model takes."""
+    from miniflow.datasets import is_class_folder, load
+
+    source, form = data_source(data), picture_form_of(classifier)
+    if form is None or not is_class_folder(source):
+        return load(source)
+    return load(source, image_size=(form.height, form.width), color=form.color)
 
 
 def table_of(data: str, classifier: Model) -> Splits:

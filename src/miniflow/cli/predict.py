@@ -16,7 +16,7 @@ from miniflow.cli.arguments import ModelOption
 from miniflow.cli.classifiers import (
     class_names_of,
     load_classifier,
-    picture_size_of,
+    picture_form_of,
     pixels_of,
     probabilities_of,
 )
@@ -26,6 +26,7 @@ from miniflow.errors import DataError, MiniflowError, shown
 from miniflow.models import Model
 
 if TYPE_CHECKING:
+    from miniflow.datasets.picture_form import PictureForm
     from miniflow.datasets.tables import TableForm
 
 BAR = 40  # characters of a probability of one
@@ -87,7 +88,7 @@ def predict(
         if image.lower().endswith((".csv", ".npz")):
             predictions += predict_rows(classifier, image)
             continue
-        if picture_size_of(classifier) is None and pixels_of(classifier) != 28 * 28:
+        if picture_form_of(classifier) is None and pixels_of(classifier) != 28 * 28:
             what = "a table" if form_of(classifier) else f"{pixels_of(classifier)} pixels"
             raise DataError(
                 f"{path}: is a model for {what}; pictures are made into 28 × 28. It takes rows, in "
@@ -157,7 +158,7 @@ def read_rows(classifier: Model, path: str) -> np.ndarray:
 def predict_one(classifier: Model, image: str) -> Prediction:
     """What the model sees in one picture."""
     try:
-        pixels = read_pixels(image, picture_size_of(classifier))
+        pixels = read_pixels(image, picture_form_of(classifier))
     except (MiniflowError, OSError) as error:
         return Prediction(image, error=str(error))
     if isinstance(pixels, str):
@@ -166,7 +167,7 @@ def predict_one(classifier: Model, image: str) -> Prediction:
     if np.isnan(probabilities).any():
         return Prediction(image, error=f"{image}: what the model computes is NaN: no answer")
     best, reason = int(np.argmax(probabilities)), None
-    if picture_size_of(classifier) is None and probabilities[best] < LEAST_SURE:
+    if picture_form_of(classifier) is None and probabilities[best] < LEAST_SURE:
         reason = "not clearly one digit"
     return Prediction(
         image,
@@ -177,13 +178,12 @@ def predict_one(classifier: Model, image: str) -> Prediction:
     )
 
 
-def read_pixels(image: str, size: tuple[int, int] | None) -> np.ndarray | str:
-    """A picture of this size as training saw it, or of a digit; or why there is no digit in it."""
-    from miniflow.datasets.class_folders import read_picture
+def read_pixels(image: str, form: PictureForm | None) -> np.ndarray | str:
+    """A picture in the form that training saw, or of a digit; or why there is no digit in it."""
     from miniflow.digit_images import read_digit
 
-    if size is not None:
-        return np.divide(read_picture(image, size), 255, dtype=np.float32)
+    if form is not None:
+        return np.divide(form.read(image), 255, dtype=np.float32)
     seen = read_digit(image)
     return EMPTY if seen.empty else seen.trouble or seen.pixels
 

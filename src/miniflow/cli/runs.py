@@ -24,7 +24,12 @@ from miniflow.shipped import DIGITS, DIGITS_FILE
 from miniflow.training.history import Epoch
 
 RUNS = pathlib.Path("runs")
-ADDED_LATER = ("init", "target")  # options that runs of earlier versions do not have
+ADDED_LATER = (
+    "init",
+    "target",
+    "color",
+    "image_size",
+)  # options that runs of earlier versions do not have
 UNREADABLE = (ValueError, LookupError, TypeError, ArithmeticError)  # what kept options may raise
 
 
@@ -50,6 +55,8 @@ class Options:
     patience: int = 0  # epochs without a better one that end the training; 0: none do
     init: str = ""
     target: str = ""
+    color: bool = False
+    image_size: str = ""
 
 
 WEIGHT_DECAYS = {"adamw": 0.01}

@@ -83,6 +83,21 @@ def train(
         str | None,
         typer.Option(metavar="COLUMN", help="Of a .csv file: the column to predict, a class."),
     ] = None,
+    color: Annotated[
+        bool | None,
+        typer.Option(
+            "--color/--no-color",
+            help="Of a folder of pictures: keep their colours.  [default: grey]",
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|HxW",
+            help="Of a folder of pictures: make them fit into so many pixels, 48 or 48x64.  "
+            "[default: their size, if it is one and at most 64x64, else 28]",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -190,6 +205,7 @@ def train(
       miniflow train --data my-digits/ --seed 7
       miniflow train --data fashion-mnist
       miniflow train --data iris.csv --target species
+      miniflow train --model cnn --data pets/ --color --image-size 48
       miniflow train --epochs 50 --patience 5 --dropout 0.2 --log training.jsonl
       miniflow train --resume --out runs/deep
       miniflow train --resume --epochs 20 --out runs/deep
@@ -207,6 +223,8 @@ def train(
         "model": model,
         "data": None if data is None else data_source(data),
         "target": target,
+        "color": color,
+        "image_size": None if image_size is None else "{}x{}".format(*sides_of(image_size)),
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": None if optimizer is None else optimizer.value,
@@ -292,6 +310,21 @@ def begin_with(init: str, network: Network) -> None:
     say(f"init     {path}\n  " + str(report).replace("\n", "\n  ") + "\n")
 
 
+def sides_of(text: str) -> tuple[int, int]:
+    """Height and width, as they are typed.
+
+    >>> sides_of("48"), sides_of("48x64")
+    ((48, 48), (48, 64))
+    """
+    sides = text.lower().replace("×", "x").split("x")
+    if len(sides) > 2 or not all(s.isascii() and s.isdigit() and 0 < int(s) <= 512 for s in sides):
+        raise OptionError(
+            f"--image-size is 48, or 48x64 (height and width), of 1 to 512 pixels, not "
+            f"{shown(text, 40)!r}."
+        )
+    return int(sides[0]), int(sides[-1])
+
+
 def load_data(options: Options) -> tuple[TableForm | None, Splits]:
     """What the options name as data; of a table, the form in which it was read as well."""
     from miniflow.datasets import load
@@ -300,7 +333,10 @@ def load_data(options: Options) -> tuple[TableForm | None, Splits]:
     if not is_table(options.data):
         if options.target:
             raise OptionError(f"--target is a column of a .csv file, and {options.data} is none.")
-        return None, load(options.data)
+        size = sides_of(options.image_size) if options.image_size else None
+        return None, load(options.data, image_size=size, color=options.color)
+    if options.color or options.image_size:
+        raise OptionError(f"--color and --image-size are for pictures, and {options.data} is none.")
     if not options.target:
         raise OptionError(f"{options.data}: say which column is to be predicted: --target COLUMN.")
     return load_table(options.data, options.target)

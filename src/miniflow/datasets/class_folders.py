@@ -6,18 +6,21 @@ The names of the subfolders are the names of the classes, and label 0 is the fir
 the alphabet (of numbers, in the order of their size).
 
 The rule by which a picture becomes numbers is that of `read_picture`, for training and prediction
-alike: it is made grey and, unless it has the size already, scaled to fit into it with its
-proportions kept, centred, and the margins filled with the grey of its border. The size is that of
-all pictures, if they have one and it is at most 64 × 64, else 28 × 28.
+alike, and of `PictureForm`: it is made grey (or keeps its colours) and, unless it has the size
+already, scaled to fit into it with its proportions kept, centred, and the margins filled with the
+grey of its border. The size is that of all pictures, if they have one and it is at most 64 × 64,
+else 28 × 28; or the one that is asked for.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from miniflow.datasets.picture_form import PictureForm, as_bytes, read_brightness
 from miniflow.datasets.splits import Part, Splits, make_splits
 from miniflow.digit_images.decode import read_grey
 from miniflow.errors import DataError
@@ -57,11 +60,19 @@ def read_picture(
     ...     read_picture(path).shape, read_picture(path, (8, 8)).shape
     ((20, 40), (8, 8))
     """
-    return _as_pixels(read_grey(path), size)
+    grey = read_grey(path)
+    return as_bytes(grey) if size is None else PictureForm(*size).fit(grey)
 
 
-def load_class_folders(folder: str | os.PathLike[str]) -> Splits:
+def load_class_folders(
+    folder: str | os.PathLike[str], size: tuple[int, int] | None = None, color: bool = False
+) -> Splits:
     """The pictures in the subfolders of `folder`; see `miniflow.datasets.load`.
+
+    Args:
+        folder: the folder.
+        size: height and width to make them fit into; None for the rule.
+        color: whether they keep their colours, (n, height, width, 3); grey by default.
 
     If all its subfolders are called train, validation and test (train at least), the classes are
     the subfolders of those; else test and validation are set aside, a tenth each, by
@@ -85,7 +96,7 @@ def load_class_folders(folder: str | os.PathLike[str]) -> Splits:
         part: _files_of(where, names, every_class=part == "train")
         for part, where in folders.items()
     }
-    images = _read_pictures([path for part in files.values() for path, _ in part])
+    images = _read_pictures([path for part in files.values() for path, _ in part], size, color)
     parts, start = {}, 0
     for part, found in files.items():
         labels = np.array([label for _, label in found], np.int64)
@@ -149,39 +160,20 @@ def _check_files(paths: Sequence[str]) -> None:
             raise DataError(f"{path}: is a pipe or a device, and no picture.")
 
 
-def _read_pictures(paths: Sequence[str]) -> NDArray[np.uint8]:
-    """All pictures, in the size that they have if it is one and small; else in the default."""
-    size, images = DEFAULT_SIZE, []
+def _read_pictures(
+    paths: Sequence[str], size: tuple[int, int] | None, color: bool
+) -> NDArray[np.uint8]:
+    """All pictures, in that size; else in the size that they have if it is one and small; else in
+    the default.
+    """
+    form, images = PictureForm(*(size or DEFAULT_SIZE), color), []
     for i, path in enumerate(paths):
-        grey = read_grey(path)
-        if i == 0 and max(grey.shape) <= LARGEST_KEPT:
-            size = (grey.shape[0], grey.shape[1])
-        if grey.shape != size != DEFAULT_SIZE:  # not one size, after all
-            size = DEFAULT_SIZE
-            images = [read_picture(before, size) for before in paths[:i]]
-        images.append(_as_pixels(grey, size))
+        picture = read_brightness(path, color)
+        if size is None and i == 0 and max(picture.shape[:2]) <= LARGEST_KEPT:
+            form = replace(form, height=picture.shape[0], width=picture.shape[1])
+        has_size = picture.shape[:2] == form.shape[:2]
+        if size is None and not has_size and form.shape[:2] != DEFAULT_SIZE:  # not one, after all
+            form = PictureForm(*DEFAULT_SIZE, color)
+            images = [form.read(before) for before in paths[:i]]
+        images.append(form.fit(picture))
     return np.stack(images)
-
-
-def _as_pixels(grey: NDArray[np.float64], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    if size is not None and grey.shape != size:
-        grey = _fit_size(grey, size)
-    pixels: NDArray[np.uint8] = np.rint(grey * 255).astype(np.uint8)
-    return pixels
-
-
-def _fit_size(grey: NDArray[np.float64], size: tuple[int, int]) -> Any:
-    """A picture scaled into a frame, its proportions kept, in the middle."""
-    from PIL import Image
-
-    height, width = grey.shape
-    scale = min(size[0] / height, size[1] / width)
-    inner = tuple(max(1, round(scale * side)) for side in grey.shape)
-    image = Image.fromarray(grey.astype(np.float32))
-    scaled = np.asarray(image.resize(inner[::-1], Image.Resampling.BILINEAR), np.float64)
-    edge = np.ones(grey.shape, bool)
-    edge[1:-1, 1:-1] = False
-    frame = np.full(size, grey[edge].mean())
-    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    frame[top : top + inner[0], left : left + inner[1]] = np.clip(scaled, 0.0, 1.0)
-    return frame

@@ -20,7 +20,8 @@ from miniflow.datasets.idx_folders import MNIST_FILES, find_idx_files, lies_on_i
 from miniflow.datasets.npz import read_npz
 from miniflow.datasets.splits import DataWarning, Part, Splits, check_part, make_splits
 from miniflow.errors import DataError
-from miniflow.options import file_path
+from miniflow.graph.checks import is_listed
+from miniflow.options import OptionError, file_path, flag, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,12 @@ def _load_embedded() -> Splits:
     return load_folder(EMBEDDED)
 
 
-def load(source: str | os.PathLike[str]) -> Splits:
+def load(
+    source: str | os.PathLike[str],
+    *,
+    image_size: tuple[int, int] | None = None,
+    color: bool = False,
+) -> Splits:
     """Load a set by its name, a folder of IDX files or of pictures, or an `.npz` file.
 
     - "mnist" gives `mnist()`; a folder of that name is "./mnist". "fashion-mnist", "kmnist",
@@ -70,6 +76,8 @@ def load(source: str | os.PathLike[str]) -> Splits:
       turned upright.
     - Another folder holds a subfolder of pictures for each class, which has the name of that: see
       `class_folders.load_class_folders`. The names are the data sets' `class_names`.
+      Of these, `image_size` says the height and width to make them fit into, and with `color` they
+      keep their colours, (height, width, 3); of other sources both are refused.
     - An `.npz` file holds `images` and `labels`, and may hold `validation_images` and
       `validation_labels`, `test_images` and `test_labels`.
 
@@ -95,6 +103,8 @@ def load(source: str | os.PathLike[str]) -> Splits:
     >>> len(train), len(validation), len(test), train.image_shape, train.images.shape
     (81, 9, 10, (8, 8), (81, 64))
     """
+    if image_size is not None or color:
+        return _load_pictures(source, image_size, color)
     if isinstance(source, str) and source == "mnist":
         return mnist()
     if isinstance(source, str) and source in NAMES:
@@ -109,6 +119,22 @@ def load(source: str | os.PathLike[str]) -> Splits:
         f"{source}: no such data; give 'mnist', {', '.join(map(repr, NAMES))}, a folder of IDX "
         "files or of pictures, or an .npz file"
     )
+
+
+def _load_pictures(source: Any, image_size: Any, color: bool) -> Splits:
+    """A folder of pictures in a form that is asked for."""
+    if not is_class_folder(source):
+        raise DataError(
+            f"{source}: a size, and colours, are for a folder with a subfolder of pictures for "
+            "each class."
+        )
+    size = None
+    if image_size is not None:
+        if not is_listed(image_size) or len(list(image_size)) != 2:
+            raise OptionError(f"load: image_size is (height, width), not {image_size!r}.")
+        height, width = (whole("load", "image_size", side, least=1) for side in image_size)
+        size = height, width
+    return load_class_folders(source, size, flag("load", "color", color))
 
 
 def is_name(source: str) -> bool:

@@ -30,6 +30,13 @@ PALE = 0.08  # ink that differs less than this from white paper is not seen on i
 SPECKS = 0.01  # a share of the ink that may have another colour than the ink has
 
 
+def read_color(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """Decode the picture at `path` to its colours, (h, w, 3) in [0, 1]: red, green and blue. All
+    else is as for `read_grey`; what has no colours is grey.
+    """
+    return _read(path, "read_color", True)
+
+
 def read_grey(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """Decode the picture at `path` to its brightness, (h, w) in [0, 1], 0 black and 1 white.
 
@@ -48,7 +55,11 @@ def read_grey(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     Traceback (most recent call last):
     miniflow.errors.DataError: missing.png: cannot be opened: No such file or directory.
     """
-    name = file_path("read_grey", path)
+    return _read(path, "read_grey", False)
+
+
+def _read(path: str | os.PathLike[str], owner: str, color: bool) -> NDArray[np.float64]:
+    name = file_path(owner, path)
     try:
         if (other := _no_file(os.stat(name).st_mode)) is not None:
             raise DataError(f"{name}: is {other}.")
@@ -57,7 +68,7 @@ def read_grey(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         raise DataError(f"{name}: cannot be opened: {error.strerror}.") from error
     with file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an error says what matters
-        return _decode(file, name)
+        return _decode(file, name, color)
 
 
 def _no_file(mode: int) -> str | None:
@@ -69,16 +80,17 @@ def _no_file(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else "a device, and no picture"
 
 
-def _decode(file: IO[bytes], name: str) -> NDArray[np.float64]:
+def _decode(file: IO[bytes], name: str, color: bool) -> NDArray[np.float64]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(file, formats=FORMATS) as image:
-            image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # a JPEG may be decoded at 1/2, 1/4, 1/8
+            # A JPEG may be decoded at 1/2, 1/4, 1/8.
+            image.draft("RGB" if color else "L", (WORKING_SIDE, WORKING_SIDE))
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             ImageOps.exif_transpose(image, in_place=True)
-            return _brightness(image)
+            return _colors(image) if color else _brightness(image)
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: {_told(file)}.") from error
     except Image.DecompressionBombError as error:
@@ -108,8 +120,18 @@ def _brightness(image: "Image.Image") -> NDArray[np.float64]:
     return np.asarray(_reduce(_on_paper(image)), np.float64) / 255.0
 
 
-def _on_paper(image: "Image.Image") -> "Image.Image":
-    """Make `image` grey, its transparent parts white, or black if the ink would be lost on white.
+def _colors(image: "Image.Image") -> NDArray[np.float64]:
+    """Return red, green and blue of `image`; three times its brightness, where it has no colours
+    that are read.
+    """
+    if image.mode.startswith(("I", "F")) or image.mode == "LAB":
+        return np.stack([_brightness(image)] * 3, axis=-1)
+    return np.asarray(_reduce(_on_paper(image, "RGB")), np.float64) / 255.0
+
+
+def _on_paper(image: "Image.Image", mode: str = "L") -> "Image.Image":
+    """Make `image` grey, or of another mode, its transparent parts white, or black if the ink would
+    be lost on white.
 
     Ink is lost if nearly all that is opaque is nearly white; a few specks do not count.
     """
@@ -118,12 +140,12 @@ def _on_paper(image: "Image.Image") -> "Image.Image":
     if image.mode == "LAB":
         return image.getchannel(0)  # the lightness
     if not image.has_transparency_data:
-        return image.convert("L")
+        return image.convert(mode)
     # It is reduced now, for fifty million pixels take 200 MB, and it is needed several times.
     ink = _reduce(image if image.mode == "RGBA" else image.convert("RGBA"))
 
     def laid_on(colour: str) -> Image.Image:
-        return Image.alpha_composite(Image.new("RGBA", ink.size, colour), ink).convert("L")
+        return Image.alpha_composite(Image.new("RGBA", ink.size, colour), ink).convert(mode)
 
     grey, opacity = np.asarray(ink.convert("RGB").convert("L")), np.asarray(ink.getchannel("A"))
     drawn = grey[opacity > opacity.max() // 2]
