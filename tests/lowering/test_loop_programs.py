@@ -239,6 +239,26 @@ def test_what_a_turn_leaves_to_the_next_lives_as_long_as_the_loop() -> None:
     assert lifetimes(made)["a"] == (0, 3)
 
 
+def test_what_shares_memory_stands_on_one_line() -> None:
+    chain = [step_of("a", "x"), step_of("b", "a"), step_of("c", "b"), step_of("out", "c")]
+    lines = loop_text(place_buffers(program_of(*chain, a=4, b=4, c=4))).splitlines()
+    assert lines[1:4] == ["    out: f32[4] = new", "    a: f32[4]; c: f32[4]", "    b: f32[4]"]
+
+
+def test_loops_side_by_side_count_by_one_name_and_loops_in_loops_do_not() -> None:
+    xs = mf.Input("xs")
+
+    def outer(state: mf.Node, item: mf.Node) -> mf.Node:
+        return mf.scan(lambda h, x: h + x, state, item)[0]
+
+    both = mf.scan(outer, np.zeros(3), xs) + mf.scan(outer, np.ones(3), xs)
+    program = recorded(both, {xs: np.ones((4, 5, 3))})
+    text = Evaluated(program).text
+    assert text.count("\n    for t in range(4):") == 2
+    assert text.count("\n        for t_ in range(5):") == 2
+    assert_agrees(Evaluated, program, random_arguments(program))
+
+
 # What is no loop program.
 
 FINE = program_of(step_of("a", "x"), step_of("out", "a"), a=4)

@@ -24,7 +24,7 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.views import Shape, c_strides
 
-RESERVED: Final = ("numpy", "range")  # words of the text
+RESERVED: Final = ("numpy", "range", "t", "tile")  # words of the text
 
 
 def _has_every_product(c: BufferView, a: BufferView, b: BufferView) -> bool:
@@ -59,6 +59,7 @@ class Draft:
         self.first: list[Step] = []
         self.made_in: dict[Equation, Equation] = {}
         self._block: list[Step] = []
+        self._around: list[str] = []  # indices of the loops around it
         self._names = Namer(RESERVED)
         self._cells: dict[tuple[str, str], BufferView] = {}
 
@@ -74,11 +75,15 @@ class Draft:
     @contextmanager
     def repeat(self, word: str, count: int) -> Iterator[str]:
         """Let the steps that are added meanwhile run `count` times; gives the index."""
-        index, outside = self.name(Variable(ValueType("i64"), word)), self._block
+        index, outside = word, self._block
+        while index in self._around:
+            index += "_"
+        self._around.append(index)
         self._block = []
         yield index
         outside.append(Repeat(index, count, tuple(self._block)))
         self._block = outside
+        self._around.pop()
 
     def name(self, variable: Variable) -> str:
         """A name for a value, that no other one has."""

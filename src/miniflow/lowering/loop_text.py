@@ -1,8 +1,7 @@
 """The text of a loop program: what `step.source` prints, for people to read.
 
     program(X: f32[128, 784], W: f32[784, 10], b: f32[10], lr: number):
-        z: f32[128, 10]
-        t4: f32[10] in z                    # the same memory, at another time
+        z: f32[128, 10]; t4: f32[10]
         loss: f32
         lr_f32 = f32(lr)
         z = X @ W
@@ -10,12 +9,15 @@
         W = W + lr_f32 * (X.T @ z)
         return loss
 
-Where a step looks at a part of a buffer, brackets say where it begins, counted in elements, and how
-its axes lie: ``x[28*t]`` begins there; ``x[3 : 14x14 by 28,1]`` has 14 rows, 28 elements apart.
+First comes the memory: what stands on one line lies in the same place, at different times. A result
+is ``new`` in each run. Where a step looks at a part of a buffer, brackets say where it begins,
+counted in elements, and how its axes lie: ``x[28*t]`` begins there; ``x[3 : 14x14 by 28,1]`` has 14
+rows, 28 elements apart.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -47,6 +49,7 @@ NUMBER_OPERATORS: Final = {
     "divide": "{} / {}",
     "negative": "-{}",
 }
+_WIDTH: Final = 100  # of the declarations
 _NODE_COLUMN: Final = 60  # where the names of nodes stand, if the lines are not longer
 
 
@@ -96,13 +99,23 @@ class _Printer:
         """The lines of a program."""
         given = (f"{name}: {self._type(name)}" for name in program.arguments)
         yield NestLine(f"program({', '.join(given)}):")
-        for name, buffer in self.buffers.items():
-            if name not in program.arguments and buffer.role != NUMBER:
-                yield NestLine(f"{_INDENT}{self._declaration(name, buffer)}")
+        for declarations in self._memory(program):
+            line = f"{_INDENT}{'; '.join(declarations)}"
+            wrapped = textwrap.wrap(line, _WIDTH, subsequent_indent=2 * _INDENT)
+            yield from map(NestLine, wrapped)
         for step in program.steps:
             yield from self.step(step, _INDENT)
         returned = ", ".join(map(self._number, program.outputs))
         yield NestLine(f"{_INDENT}return {returned}".rstrip())
+
+    def _memory(self, program: LoopProgram) -> list[list[str]]:
+        """Declarations, those of one place together."""
+        places: dict[str, list[str]] = {}
+        for name, buffer in self.buffers.items():
+            if name not in program.arguments and buffer.role != NUMBER:
+                place = places.setdefault(buffer.alias or name, [])
+                place.append(self._declaration(name, buffer))
+        return list(places.values())
 
     def _type(self, name: str) -> str:
         buffer = self.buffers[name]
@@ -113,8 +126,6 @@ class _Printer:
 
     def _declaration(self, name: str, buffer: Buffer) -> str:
         text = f"{name}: {self._type(name)}"
-        if buffer.alias is not None:
-            return f"{text} in {buffer.alias}"
         if buffer.value is not None:
             value = buffer.value
             return f"{text} = {value if value.size == 1 else '...'}"
