@@ -127,6 +127,19 @@ def test_options_may_change_between_passes() -> None:
     assert mf.value_and_grad(node, {x: 3.0}, [x]) == (15.0, [5.0])
 
 
+def test_gradient_that_is_assigned_later_is_the_one_that_counts() -> None:
+    class Square(mf.Op):
+        def compute(self, x: Any) -> Any:
+            return x * x
+
+    x = mf.Input("x")
+    node = Square(x)
+    assert mf.value_and_grad(node, {x: 3.0}, [x]) == (9.0, [6.0])
+    Square.gradient = lambda self, grad, x: (grad * 7.0,)  # type: ignore[method-assign]
+    assert mf.value_and_grad(node, {x: 3.0}, [x]) == (9.0, [7.0])
+    assert repr(node) == "<Square>"
+
+
 def test_one_input_twice_labels_and_what_has_no_part_in_it() -> None:
     class Picked(mf.Op):
         def compute(self, x: Any, labels: Any, y: Any, unused: Any) -> Any:

@@ -139,10 +139,7 @@ class Node(Operators, NoNumber, Copied):
     _is_foreign = False  # whether the class is not miniflow's own: what it computes is looked at
     primitive: str | None = None  # of a class of miniflow's own: which equation of programs it is
 
-    derives_gradient = False  # whether the class has none, so that it is derived: see `deriving`
-
     def __init_subclass__(cls) -> None:
-        cls.derives_gradient = cls.backward is Node.backward
         cls._sees_to_shapes = getattr(cls.backward, "sees_to_shapes", False)
         cls._is_foreign = not is_ours(cls)
         if not cls._is_foreign:
@@ -181,6 +178,11 @@ class Node(Operators, NoNumber, Copied):
             node: zeros_like(node.value) if gradient is None else gradient
             for node, gradient in zip(inbound, found, strict=True)
         }
+
+    @property
+    def derives_gradient(self) -> bool:
+        """Whether the class has no gradient of its own, so that it is derived: see `deriving`."""
+        return type(self).backward is Node.backward
 
     def upstream_gradient(self) -> Any:
         """Gradient of the output with respect to this node: the sum of what its consumers hand

@@ -47,8 +47,6 @@ class Op(Node):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls._validates = cls.validate is not Op.validate
-        if cls.backward is Op.backward:
-            cls.derives_gradient = cls.gradient is Op.gradient
 
     def __init__(self, *inputs: Any, name: str | None = None) -> None:
         for given in inputs:
@@ -69,6 +67,16 @@ class Op(Node):
     def gradient(self, grad: Any, *values: Any) -> Any:
         """One gradient for each inbound node, from the upstream gradient and the inbound values."""
         raise GraphError(f"{self} has no gradient method: define gradient(self, grad, *values).")
+
+    @property
+    def derives_gradient(self) -> bool:
+        """Whether there is no `gradient` but this class's; asked each time, as one may be assigned
+        to the class later.
+        """
+        cls = type(self)
+        if cls.backward is not Op.backward:
+            return cls.backward is Node.backward
+        return cls.gradient is Op.gradient and "gradient" not in self.__dict__
 
     def validate(self, *values: Any) -> None:
         """Refuse inbound *values* that `compute` would get wrong (labels out of range); never

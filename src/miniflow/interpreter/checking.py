@@ -89,9 +89,9 @@ def check_gradients(
     - **Nothing is left behind.** The passes run on copies of what is fed and of the parameters, and
       random generators draw the same numbers each time.
 
-    The cost is bounded: for each node some ten calls of its forward, and for each of its inputs two
-    for each entry that is moved and each direction (four where nothing changes): 430 at most. What
-    is doubtful is examined with steps of many sizes, and beside the point: 2,000 at most.
+    The cost is bounded: for each node some twenty calls of its forward, and for each of its inputs
+    two for each entry that is moved and each direction (four where nothing changes): 430 at most.
+    What is doubtful is examined with steps of many sizes, and beside the point: 2,000 at most.
 
     Args:
         node: the output.
