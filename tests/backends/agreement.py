@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.ir import (
+    DTYPES,
     PRIMITIVES,
     Builder,
     Literal,
@@ -75,8 +76,20 @@ def assert_agrees(
         assert next(results, None) is None
 
 
-def assert_close(ours: Any, theirs: Any, signed_zeros: bool = True) -> None:
-    """Assert the same type, and the same numbers to rounding; -0.0 is not 0.0, all NaNs are one."""
+def narrowest(program: Program) -> np.dtype[Any] | None:
+    """The dtype of the fewest digits among the floats of a program."""
+    types = [e.result.type for e in program.equations]
+    types += [o.type for e in program.equations for o in e.operands]
+    floats = {DTYPES[t.dtype] for t in types if t.dtype[0] == "f"}
+    return min(floats, key=lambda dtype: dtype.itemsize, default=None)
+
+
+def assert_close(
+    ours: Any, theirs: Any, signed_zeros: bool = True, dtype: np.dtype[Any] | None = None
+) -> None:
+    """Assert the same type, and the same numbers to the rounding of their dtype, or of another;
+    -0.0 is not 0.0, all NaNs are one.
+    """
     assert type(ours) is type(theirs), f"{type(ours)} instead of {type(theirs)}"
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     assert ours.dtype == theirs.dtype
@@ -85,7 +98,7 @@ def assert_close(ours: Any, theirs: Any, signed_zeros: bool = True) -> None:
     if ours.dtype.kind != "f":
         np.testing.assert_array_equal(ours, theirs, strict=True)
         return
-    accuracy = 16 * float(np.finfo(ours.dtype).eps)
+    accuracy = 16 * float(np.finfo(dtype or ours.dtype).eps)
     np.testing.assert_allclose(ours, theirs, rtol=accuracy, atol=accuracy / 16, strict=True)
     exact = (theirs == 0) & (ours == 0) & signed_zeros
     np.testing.assert_array_equal(np.signbit(ours)[exact], np.signbit(theirs)[exact])

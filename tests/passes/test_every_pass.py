@@ -16,7 +16,6 @@ from conformance import CASES
 
 import miniflow as mf
 from miniflow.backends import MODULES, find
-from miniflow.backends.javascript.prepare import prepare as prepare_for_javascript
 from miniflow.backends.numpy.dialect import prepare as prepare_for_numpy
 from miniflow.backends.numpy.primitives import DIALECT
 from miniflow.backends.onnx import prepare as prepare_for_onnx
@@ -41,7 +40,6 @@ from .random_programs import RandomProgram
 
 PREPARATIONS: dict[str, tuple[Callable[[Program], Program], dict[str, Any]]] = {
     "numpy": (prepare_for_numpy, dict(DIALECT)),
-    "javascript": (prepare_for_javascript, {}),
     "onnx": (prepare_for_onnx, dict(OPERATORS)),
 }
 SEEDS = range(25)

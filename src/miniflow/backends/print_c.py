@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isinf, isnan
 from typing import Final
 
-from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nest_text import COMPARISONS, INFIX
 from miniflow.lowering.nests import (
@@ -34,7 +34,6 @@ from miniflow.lowering.nests import (
     Statement,
     Store,
     Term,
-    functions_called,
     name,
     terms_of,
 )
@@ -76,26 +75,10 @@ static inline TYPE bits_of_DTYPE(OTHER x) {
 def print_kernels(kernels: Iterable[tuple[str, Kernel]]) -> str:
     """Return a C file of kernels, each under a name, with all that they call."""
     kernels = [(word, without_halves(kernel)) for word, kernel in kernels]
-    functions = _with_all_they_call(kernel for _, kernel in kernels)
+    functions = called_by(kernel for _, kernel in kernels)
     helpers = _helpers([*(FUNCTIONS[called] for called in functions), *(k for _, k in kernels)])
     texts = [_HEAD, *helpers, *map(_function, functions)]
     return "\n".join([*texts, *(_kernel(word, kernel) for word, kernel in kernels)])
-
-
-def _with_all_they_call(kernels: Iterable[Kernel]) -> list[str]:
-    """Return the functions that are called, each before its callers."""
-    order: dict[str, None] = {}
-
-    def visit(called: str) -> None:
-        if called not in order:
-            for other in functions_called(FUNCTIONS[called]):
-                visit(other)
-            order[called] = None
-
-    for kernel in kernels:
-        for called in functions_called(kernel):
-            visit(called)
-    return list(order)
 
 
 def _helpers(blocks: Iterable[object]) -> list[str]:

@@ -32,14 +32,17 @@ _INDEXING: Final = ("gather", "gather_update", "scatter_add")
 
 
 def find_homes(
-    schedule: Schedule, layouts: Mapping[Variable, Region], finite: Variable | None
+    schedule: Schedule,
+    layouts: Mapping[Variable, Region],
+    finite: Variable | None,
+    updates_in_place: bool = True,
 ) -> dict[Variable, Variable]:
     """Return, for each value that lies in the memory of another one, that one: itself in no other.
 
     Those are new values of inputs, products that another product is added to, and arrays of which a
     part is written. Nothing is updated before it is known that the number `finite` is.
     """
-    found = _Homes(schedule, layouts, finite).found
+    found = _Homes(schedule, layouts, finite, updates_in_place).found
     homes: dict[Variable, Variable] = {}
     for variable in reversed(found):  # a home that has a home itself was found later
         home = found[variable]
@@ -66,6 +69,7 @@ class _Homes:
         schedule: Schedule,
         layouts: Mapping[Variable, Region],
         finite: Variable | None,
+        updates_in_place: bool,
     ) -> None:
         self.groups, self.layouts, self.finite = schedule.groups, layouts, finite
         self.found: dict[Variable, Variable] = {}
@@ -82,7 +86,7 @@ class _Homes:
         self._find_sums_of_products(count_uses(schedule.program))
         outputs = (output.operand for output in schedule.program.outputs)
         self._find_parts_written({self._root(v) for v in outputs if isinstance(v, Variable)})
-        for output in schedule.program.outputs:
+        for output in schedule.program.outputs if updates_in_place else ():
             new, old = output.operand, output.replaces
             is_new = isinstance(new, Variable) and new not in self.found
             if is_new and old is not None and self._can_replace(new, old):  # type: ignore[arg-type]

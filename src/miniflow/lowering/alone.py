@@ -18,6 +18,7 @@ from miniflow.lowering.expressions import (
     EXPRESSIONS,
     MOVING,
     convert,
+    dtypes_in_loop,
     has_term,
     is_baked,
     is_python_int,
@@ -306,7 +307,7 @@ class _AloneWriter(StridedWriter):
         place = self.place("there")
         lets: list[Statement] = []
         for number, (axis, index) in enumerate(zip(axes, indices, strict=True), 1):
-            label = self._label(number, index, x.shape[axis], lets)
+            label = self._label(number, index, axis, lets)
             place = place + label * self.size(f"along{axis}", self.steps_of(there)[axis])
         array = self.array(there)
         if is_read:
@@ -333,15 +334,16 @@ class _AloneWriter(StridedWriter):
         wider = _wide(wide)
         return convert(convert(before, wider) + convert(more, wider), dtype), False
 
-    def _label(self, number: int, index: Operand, length: int, lets: list[Statement]) -> Term:
+    def _label(self, number: int, index: Operand, axis: int, lets: list[Statement]) -> Term:
         """Add the statements that find a place along an axis and check it; return the place."""
         given, label = name(f"index{number}"), name(f"label{number}")
-        size = self.size(f"length{number}", length)
+        size = self.size(f"length{number}", self.equation.operands[0].shape[axis])
         is_outside = (label < 0) | (label >= size)
+        about = (given, constant(axis, SIZE), size)
         lets += [
             Let(str(given.what), cast(self._operand(index, index.dtype), SIZE), self.equation),
             Let(str(label.what), where(given < 0, given + size, given), self.equation),
-            If(is_outside, (Fail(OUT_OF_RANGE, self.equation),), self.equation),
+            If(is_outside, (Fail(OUT_OF_RANGE, self.equation, about),), self.equation),
         ]
         return label
 
@@ -412,7 +414,7 @@ class _AloneWriter(StridedWriter):
         return (0,) * (len(space) - len(steps)) + steps
 
     def _value(self) -> Term:
-        dtypes, operands = loop_dtypes(self.equation), self.equation.operands
+        dtypes, operands = dtypes_in_loop(self.equation), self.equation.operands
         if self.equation.primitive in COMPARISONS and None in dtypes:
             return self._compared_with_python()
         terms = [

@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from functools import partial
-from math import inf
+from math import copysign, inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -221,7 +221,7 @@ def has_term(equation: Equation) -> bool:
     if equation.primitive not in EXPRESSIONS:
         return False
     try:
-        dtypes = loop_dtypes(equation)
+        dtypes = dtypes_in_loop(equation)
     except TypeError:
         return False
     if None in dtypes:
@@ -233,6 +233,17 @@ def has_term(equation: Equation) -> bool:
     return _operation(equation) is not None
 
 
+def dtypes_in_loop(equation: Equation) -> tuple[str | None, ...]:
+    """The dtypes of `loop_dtypes`; an int of any size of which only the truth is asked, is a float.
+
+    None is left where it is compared.
+    """
+    dtypes = loop_dtypes(equation)
+    if equation.primitive in COMPARISONS:
+        return dtypes
+    return tuple(dtype or "f64" for dtype in dtypes)
+
+
 def is_python_int(operand: Operand) -> bool:
     """Whether it is an int of any size."""
     return operand.kind == "python" and operand.dtype == "i64"
@@ -240,7 +251,9 @@ def is_python_int(operand: Operand) -> bool:
 
 def is_baked(equation: Equation, literal: Literal) -> bool:
     """Whether a number is part of the kernel, rather than handed to it."""
-    return equation.primitive in BAKED_OPERANDS or float(literal.value) in BAKED
+    number = float(literal.value)
+    is_minus_zero = number == 0.0 and copysign(1.0, number) < 0.0  # equal to 0.0, and no other
+    return equation.primitive in BAKED_OPERANDS or (number in BAKED and not is_minus_zero)
 
 
 def is_small_sum(dtype: str, count: int) -> bool:
@@ -300,7 +313,7 @@ def _operation(equation: Equation) -> Operation | None:
     entry = EXPRESSIONS[equation.primitive]
     if equation.primitive == "power" and _may_be_a_half(equation.operands[1]):
         entry = entry._replace(floats=_power_or_root)
-    dtype = loop_dtypes(equation)[1 if equation.primitive == "where" else 0]
+    dtype = dtypes_in_loop(equation)[1 if equation.primitive == "where" else 0]
     if dtype is None:
         return None
     return {"f": entry.floats, "b": entry.bools}.get(dtype[0], entry.integers)

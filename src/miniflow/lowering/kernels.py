@@ -329,10 +329,11 @@ class _KernelWriter:
             value = self._operand(index, SIZE, _Pass(0, _ZERO, {}), equation)
             counted = where(given < 0, given + length, given)  # from the end, if it is negative
             is_outside = (label < 0) | (label >= length)
+            about = (given, constant(0 if is_table else 1, SIZE), length)
             self.block += [
                 Let(str(given.what), value, equation),
                 Let(str(label.what), counted, equation),
-                If(is_outside, (Fail(OUT_OF_RANGE, equation),), equation),
+                If(is_outside, (Fail(OUT_OF_RANGE, equation, about),), equation),
             ]
         return label
 

@@ -9,8 +9,7 @@ body. What none of these can do is a call of NumPy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from math import inf, prod
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -18,18 +17,17 @@ import numpy as np
 from miniflow.ir import PRIMITIVES, Equation, Literal, Operand, Program, Variable
 from miniflow.lowering.aliasing import may_raise
 from miniflow.lowering.alone import write_alone
+from miniflow.lowering.arrangements import arrangement_of, step_of, with_rows
 from miniflow.lowering.draft import Draft, Target
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
 from miniflow.lowering.fuse import fuse
 from miniflow.lowering.groups import (
     CALL,
     CONSTANT,
-    ELEMENT,
     LOOP,
     NUMBER,
     ONE,
     PRODUCT,
-    TABLE,
     EquationGroup,
 )
 from miniflow.lowering.kernels import NOT_FINITE, GroupKernel, write_kernel
@@ -45,14 +43,14 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.movements import Movements
 from miniflow.lowering.nests import Fail, If, Kernel, NumberParameter, absolute, cast, name
-from miniflow.lowering.parameters import APART, BY_COLUMNS, BY_ROWS, Number, Scratch, Size
+from miniflow.lowering.parameters import BY_ROWS, Number, Scratch, Size
 from miniflow.lowering.placing import place_buffers
 from miniflow.lowering.plan import StepPlan, make_plan
 from miniflow.lowering.scans import write_scan
 from miniflow.lowering.tiles import Tile
 from miniflow.lowering.tiling import Tiling, batch_size, find_tiling
 from miniflow.lowering.values import Values
-from miniflow.lowering.views import Region, distance, whole_view
+from miniflow.lowering.views import Region, whole_view
 from miniflow.lowering.written_over import is_zero
 
 _ONE, _ZERO = Literal(1.0), Literal(0.0)
@@ -282,7 +280,7 @@ class _StepWriter:
         stored, needed = self.plan.schedule.stored, self.plan.needed
         results = (equation.result for equation in group.equations)
         wanted = frozenset(v for v in results if v in stored and v in needed)
-        group = self._with_rows(group)
+        group = with_rows(group, self.values.layout)
         layouts = {v: self._lay(v, domain, group) for v, domain in group.reads.items()}
         homes = ((v, self.values.home(v)) for v in wanted)
         in_place = {v: home for v, home in homes if home in group.reads}
@@ -293,21 +291,11 @@ class _StepWriter:
         arguments = tuple(self._argument(x, group) for x in written.arguments.values())
         self.draft.add(Nest(written.kernel, arguments, group.equations))
 
-    def _with_rows(self, group: EquationGroup) -> EquationGroup:
-        """Let a loop over all elements go row by row, if it reads a transposed array, say."""
-        if group.split or len(group.space) != 2:
-            return group
-        for variable, domain in group.reads.items():
-            layout = self.values.layout(variable)
-            if domain == ELEMENT and distance(layout.shape, layout.strides) not in (0, 1):
-                return replace(group, split=1)
-        return group
-
     def _lay(self, variable: Variable, domain: str, group: EquationGroup) -> str:
         """Return how an array lies; copy it, if it lies in a way that kernels do not know."""
         if domain == ONE:
             return BY_ROWS
-        arrangement = _arrangement(self.values.layout(variable), domain, group)
+        arrangement = arrangement_of(self.values.layout(variable), domain, group)
         if arrangement is None:
             copy = self._new_copy(variable)
             self.movements.copy(copy, variable, group.equations)
@@ -350,7 +338,7 @@ class _StepWriter:
         layout = self.values.layout(size.array)
         if size.what == "length":
             return layout.shape[0]
-        return _step(layout, group.reads[size.array], group)
+        return step_of(layout, group.reads[size.array], group)
 
 
 def _as_view(region: Region) -> BufferView:
@@ -363,30 +351,3 @@ def _finite_kernel(dtype: str) -> Kernel:
     x = cast(name("c1", dtype), "f64")
     fail = If(~(absolute(x) < inf), (Fail(NOT_FINITE),))
     return Kernel((NumberParameter("c1", dtype),), (fail,))
-
-
-def _arrangement(layout: Region, domain: str, group: EquationGroup) -> str | None:
-    """Return how a kernel can read an array; None if it cannot."""
-    if domain not in (ELEMENT, TABLE):
-        step = distance(layout.shape, layout.strides)
-        return None if step is None else BY_ROWS if step <= 1 else APART
-    split = 1 if domain == TABLE else group.split
-    steps = layout.rows_and_columns(split)
-    if steps is None:
-        return None
-    rows, columns = prod(layout.shape[:split]), prod(layout.shape[split:])
-    if steps[1] <= 1 and (rows <= 1 or steps[0] == columns):
-        return BY_ROWS
-    if steps[1] <= 1 and steps[0] >= columns:
-        return APART
-    is_by_columns = domain == ELEMENT and steps[0] <= 1 and steps[1] == rows
-    return BY_COLUMNS if is_by_columns and split else None
-
-
-def _step(layout: Region, domain: str, group: EquationGroup) -> int:
-    """Return the distance that a kernel asks for where rows lie apart."""
-    if domain not in (ELEMENT, TABLE):
-        return distance(layout.shape, layout.strides) or 1
-    steps = layout.rows_and_columns(1 if domain == TABLE else group.split)
-    assert steps is not None
-    return steps[0]

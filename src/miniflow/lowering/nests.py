@@ -292,10 +292,14 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The kernel ends here with a status other than 0, and says why; 0 means that all is well."""
+    """The kernel ends here with a status other than 0, and says why; 0 means that all is well.
+
+    `about` has numbers that a message may show: of an index, it, its axis and the axis's length.
+    """
 
     status: int
     equation: Equation | None = field(default=None, compare=False)
+    about: tuple[Term, ...] = ()
 
 
 Statement: TypeAlias = "Let | Begin | Accumulate | Store | Loop | If | Fail"
@@ -359,8 +363,8 @@ def terms_of(statement: Statement) -> tuple[Term, ...]:
             return (start, stop)
         case If(condition=condition):
             return (condition,)
-        case Fail():
-            return ()
+        case Fail(about=about):
+            return about
     return (statement.value,)
 
 

@@ -48,12 +48,12 @@ class StepPlan:
         return handed_out(self.program)
 
 
-def make_plan(schedule: Schedule) -> StepPlan:
-    """Decide about `schedule`."""
+def make_plan(schedule: Schedule, updates_in_place: bool = True) -> StepPlan:
+    """Decide about `schedule`; what is updated is computed elsewhere, unless `updates_in_place`."""
     schedule, layouts = _settle_views(schedule)
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
     finite = number_to_check(schedule.program)
-    homes = find_homes(schedule, layouts, finite)
+    homes = find_homes(schedule, layouts, finite, updates_in_place)
     return StepPlan(
         schedule=schedule,
         layouts=layouts,

@@ -23,7 +23,7 @@ from miniflow.backends.javascript.values import TYPED_ARRAYS
 from miniflow.backends.reference import lower
 from miniflow.ir import DTYPES, Program, ValueType, check, type_of
 
-from ..agreement import assert_close, copies
+from ..agreement import assert_close, copies, narrowest
 
 DRIVER = (Path(__file__).parent / "driver.js").read_text(encoding="utf-8")
 NODE = shutil.which("node")
@@ -80,16 +80,29 @@ def assert_agrees(program: Program, *runs: Sequence[Any], signed_zeros: bool = T
     assert_all_agree([Job(program, runs)], signed_zeros)
 
 
-def assert_all_agree(jobs: Iterable[Job], signed_zeros: bool = True) -> None:
-    """Assert it of many programs: results, arguments afterwards, and whether there is an error."""
+def assert_all_agree(
+    jobs: Iterable[Job], signed_zeros: bool = True, is_loose: bool = False
+) -> None:
+    """Assert it of many programs: results, arguments afterwards, and whether there is an error.
+
+    `is_loose`: to the rounding of the narrowest dtype in a program, which may be f32 where a result
+    is f64.
+    """
     jobs = list(jobs)
     for job, told in zip(jobs, run(jobs), strict=True):
         check(job.program)
         for arguments, ours in zip(job.runs, told, strict=True):
-            _assert_same_run(job.program, copies(arguments), ours, signed_zeros)
+            dtype = narrowest(job.program) if is_loose else None
+            _assert_same_run(job.program, copies(arguments), ours, signed_zeros, dtype)
 
 
-def _assert_same_run(program: Program, arguments: list[Any], ours: Told, zeros: bool) -> None:
+def _assert_same_run(
+    program: Program,
+    arguments: list[Any],
+    ours: Told,
+    zeros: bool,
+    dtype: np.dtype[Any] | None,
+) -> None:
     raised = None
     try:
         with np.errstate(all="ignore"):
@@ -101,11 +114,11 @@ def _assert_same_run(program: Program, arguments: list[Any], ours: Told, zeros: 
     for output, result, shared in zip(outputs, ours.results, ours.shared, strict=raised is None):
         if output.replaces is None:
             assert shared == -1 or output.operand.kind != "array"
-            assert_close(result, theirs.pop(0), zeros)
+            assert_close(result, theirs.pop(0), zeros, dtype)
         else:
             assert program.inputs[shared].variable is output.replaces
     for ours_after, theirs_after in zip(ours.arguments, arguments, strict=True):
-        assert_close(ours_after, theirs_after, zeros)
+        assert_close(ours_after, theirs_after, zeros, dtype)
 
 
 # Processes.

@@ -303,24 +303,52 @@ def test_function_may_have_a_name_that_is_used_in_it(name):
 
 def test_what_a_nest_alone_reads_is_not_stored():
     b = Builder()
-    x = b.input(ValueType("f32", (4, 3)), name="x")
+    x = b.input(ValueType("f64", (4, 3)), name="x")
     y = b.add("exp", (b.add("negative", (b.add("add", (x, 1.0)),)),), name="y")
     code = to_javascript(b.program([y]))
-    assert code.count("new Float32Array") == 1
-    assert code.count("for (") == 1
-    assert "y[i] = exp(-fround(x[i] + 1));" in code
+    assert code.count("new Float64Array") == 1
+    assert code.count("for (let j = 0; j < 12; j++)") == 1
+    assert "a2[j] = exp(-(a1[j] + 1));" in code
+    assert "kernel_1(x, y);" in code
 
 
-def test_softmax_is_three_nests_and_keeps_no_copy_of_what_was_broadcast():
+def test_softmax_is_one_kernel_but_for_what_is_broadcast():
     b = Builder()
     x = b.input(ValueType("f64", (4, 3)), name="x")
     rows = {"axis": (1,), "keepdims": True}
     e = b.add("exp", (b.add("subtract", (x, b.add("max", (x,), rows, name="most"))),), name="e")
-    total = b.add("broadcast_to", (b.add("sum", (e,), rows, name="total"),), {"shape": (4, 3)})
+    total = b.add("sum", (e,), rows, name="total")
     code = to_javascript(b.program([b.add("divide", (e, total), name="p")]))
-    assert "e[3*i + j] = exp(x[3*i + j] - most[i]);" in code
-    assert "p[3*i + j] = e[3*i + j] / total[i];" in code
-    assert code.count("new Float64Array") == 4
+    assert code.count("function kernel_") == 1
+    assert code.count("new Float64Array") == 2  # the result, and a row of exponentials
+    assert code.count("exp(") == 1
+
+
+def test_numbers_that_all_calls_of_a_kernel_share_are_written_into_it():
+    b = Builder()
+    first, second = (b.input(ValueType("f64", (n,)), name=name) for n, name in ((4, "x"), (5, "y")))
+    program = b.program([b.add("multiply", (b.add("exp", (x,)), 3.0)) for x in (first, second)])
+    code = to_javascript(program)
+    assert code.count("function kernel_") == 1
+    assert "* 3" in code
+    assert "kernel_1(x, 4, " in code
+    assert "kernel_1(y, 5, " in code
+
+
+@needs_engine
+def test_functions_of_f32_are_native_codes_to_the_bit():
+    native = pytest.importorskip("miniflow.backends.native")
+    if not native.is_available():
+        pytest.skip("needs llvmlite (the extra `native`)")
+    rng, b = np.random.default_rng(5), Builder()
+    numbers = (rng.standard_normal(20_000) * np.exp(rng.uniform(-9, 4, 20_000))).astype(np.float32)
+    x = b.input(type_of(numbers))
+    names = ("exp", "expm1", "log", "log1p", "tanh", "arctan", "sqrt", "absolute", "floor")
+    program = b.program([b.add(name, (x,)) for name in names])
+    with np.errstate(all="ignore"):
+        wanted = native.lower(program).run([numbers])
+    for ours, theirs in zip(told_by(program, numbers).results, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["", "1f", "a b", "f;g", "σ", "class", "await"])

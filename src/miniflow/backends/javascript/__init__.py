@@ -2,10 +2,11 @@
 
     code = to_javascript(step.program, name="step")
 
-The way there: `prepare` rewrites what JavaScript has no need of, `layout` says where elements lie,
-`grouping` sorts the equations into loop nests; `loops` and `calls` write these into a
-`ScriptSource`, with the help of `dialect` (how each primitive is written), `values` (how each dtype
-is) and `nest` (the loops themselves); `function` puts the text together. What NumPy has and
+The way there: `miniflow.lowering` sorts the equations into groups and makes a nest of loops of
+each, the same nests that native code has; `print_js` prints them, `conversions` says how numbers of
+each dtype are written and rounded. `step` writes the calls of these, one after the other, with
+arithmetic of Python's `numbers` and loops over time (`scan`) in between, into a `ScriptSource`;
+`signature` has what is around them, and `function` puts the text together. What NumPy has and
 JavaScript has not is in `functions.js`.
 
 It is not among the backends that `compile` can run, as there is no JavaScript in Python: the code
@@ -62,13 +63,18 @@ def to_javascript(program: Program, name: str = "program") -> str:
     >>> b = Builder()
     >>> x = b.input(ValueType("f32", (2, 3)), name="x")
     >>> code = to_javascript(b.program([b.add("exp", (x,), name="e")]), "f")
-    >>> print(code[code.index("  function run") : code.index("    return [")].rstrip())
+    >>> print(code[code.index("  function kernel") : code.index("    return [")].rstrip())
+      function kernel_1(a1, a2) {
+        for (let j = 0; j < 6; j++) {
+          a2[j] = exp_f32(a1[j]);
+        }
+      }
+    <BLANKLINE>
+      const e = new Float32Array(6);
+    <BLANKLINE>
       function run(args) {
         const x = fed(args[0], Float32Array, 6, "x");
-    <BLANKLINE>
-        for (let i = 0; i < 6; i++) {
-          e[i] = exp(x[i]);
-        }
+        kernel_1(x, e);
     """
     from miniflow.backends.javascript.function import function_text
 

@@ -5,37 +5,42 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from miniflow.backends.javascript.calls import write_call
-from miniflow.backends.javascript.grouping import schedule
-from miniflow.backends.javascript.layout import StridedViews
-from miniflow.backends.javascript.loops import write_loop
-from miniflow.backends.javascript.nest import INDENT
-from miniflow.backends.javascript.prepare import prepare
-from miniflow.backends.javascript.scan import write_scan
+from miniflow.backends.javascript.print_js import INDENT, functions_of
 from miniflow.backends.javascript.signature import read_arguments, signature, write_results
-from miniflow.backends.javascript.source import WORDS, ScriptSource, called_in, functions
+from miniflow.backends.javascript.source import (
+    WORDS,
+    ScriptSource,
+    called_in,
+    function_lines,
+    functions,
+)
+from miniflow.backends.javascript.step import StepWriter
 from miniflow.errors import CompileError
 from miniflow.ir.program import Program
+from miniflow.lowering.expressions import can_fuse
+from miniflow.lowering.fuse import fuse
+from miniflow.lowering.plan import make_plan
+from miniflow.passes import prune
+
+_BITS = ["const FLOAT = new Float32Array(1), INT = new Int32Array(FLOAT.buffer);"]
 
 
 def function_text(program: Program, name: str) -> str:
-    """Return a program as the text of one JavaScript function; see `to_javascript`."""
+    """Return a program as the text of one JavaScript function; see `to_javascript`.
+
+    Checks are left out: where there is one, what is updated is looked at itself. So new values are
+    computed elsewhere, and copied when nothing can throw any more.
+    """
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in WORDS:
         raise CompileError(f"A function of JavaScript cannot be called {name!r}.")
-    prepared = prepare(program)
-    views = StridedViews(prepared)
-    source = ScriptSource(prepared, schedule(prepared, views), views, name)
-    read_arguments(source)
-    for group in source.plan.groups:
-        source.lines.append("")
-        if group.equations[0].primitive == "scan":
-            write_scan(source, group.equations[0], function_text)
-        elif group.space is None:
-            write_call(source, group.equations[0])
-        else:
-            write_loop(source, group)
-    source.lines.append("")
-    write_results(source, looks_at_new=any(o.role == "check" for o in program.outputs))
+    outputs = tuple(output for output in program.outputs if output.role != "check")
+    pruned = prune(Program(program.inputs, program.equations, outputs, program.constants))
+    source = ScriptSource(pruned, name)
+    plan = make_plan(fuse(pruned, can_fuse), updates_in_place=False)
+    step = StepWriter(source, plan, function_text)
+    read_arguments(step)
+    step.write()
+    write_results(step, looks_at_new=len(outputs) < len(program.outputs))
     return _text(source)
 
 
@@ -44,20 +49,23 @@ def _text(source: ScriptSource) -> str:
     told = []
     for title, entries in signature(source.program).items():
         told += [f"const {title} = [", *_indented(f"{entry}," for entry in entries), "];"]
-    code = ["function run(args) {", *_indented(source.lines), "}"]
-    math, ours = called_in("\n".join([*source.setup, *code]))
+    called = functions_of(kernel for kernel, _ in source.kernels)
+    kernels, lines = source.finish()
+    code = [*function_lines(called), *kernels, "", *source.setup, ""]
+    code += ["function run(args) {", *_indented(lines), "}"]
+    math, ours = called_in("\n".join(code))
     parts = [
         [f"const {{ {', '.join(math)} }} = Math;"] if math else [],
         told,
         *(functions()[function].split("\n") for function in ours),
-        source.setup,
-        code,
+        _BITS if {"floatOfInt", "intOfFloat"}.intersection(ours) else [],
+        code[1:] if not code[0] else code,
         ["return { inputs, constants: expected, outputs, run };"],
     ]
     lines = [f"function {source.name}(constants) {{", '  "use strict";']
     for part in parts:
         lines += ["", *_indented(part)] if part else []
-    return "\n".join([*lines, "}"]) + "\n"
+    return re.sub(r"\n\n\n+", "\n\n", "\n".join([*lines, "}"]) + "\n")
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

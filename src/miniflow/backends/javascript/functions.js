@@ -17,6 +17,23 @@ function rint(x) {
   return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up;
 }
 
+function copysign(x, y) {
+  const size = Math.abs(x);
+  return y < 0 || Object.is(y, -0) ? -size : size;
+}
+
+// The number with the bits of an integer, and the other way round.
+
+function floatOfInt(x) {
+  INT[0] = x;
+  return FLOAT[0];
+}
+
+function intOfFloat(x) {
+  FLOAT[0] = x;
+  return INT[0];
+}
+
 function floorDivide(x, y) {
   if (y === 0) return x / y;
   const rest = x % y;
@@ -57,59 +74,21 @@ function nonzero(x, where) {
   return x;
 }
 
-// Integers of up to 32 bits, as numbers. What they give is wrapped around by the caller.
-
-function floorDivideInts(x, y) {
-  return y === 0 ? 0 : Math.floor(x / y);
-}
-
-function remainderOfInts(x, y) {
-  if (y === 0) return 0;
-  const rest = x % y;
-  return rest !== 0 && rest < 0 !== y < 0 ? rest + y : rest;
-}
-
-function powerOfInts(x, y, where) {
-  if (y < 0) throw new RangeError(`${where}: an integer to a negative power`);
-  let result = 1;
-  for (let rest = y; rest > 0; rest = Math.floor(rest / 2)) {
-    if (rest % 2 === 1) result = Math.imul(result, x);
-    x = Math.imul(x, x);
-  }
-  return result;
-}
-
-// Shifts as NumPy has them: by as many bits as there are, or more, or by less than none, everything
-// is gone but the sign.
-
-function leftShift(x, by) {
-  return by >= 0 && by < 32 ? x << by : 0;
-}
-
-function rightShift(x, by) {
-  const isWithin = by >= 0 && by < 32;
-  return x < 0 ? x >> (isWithin ? by : 31) : isWithin ? x >>> by : 0;
-}
-
-// x towards zero; what does not fit 32 bits becomes the smallest integer.
-function toInteger(x) {
-  return x > -2147483649 && x < 2147483648 ? Math.trunc(x) : -2147483648;
-}
-
 // Integers of 64 bits, and Python's, as bigints.
 
-function toBig(x) {
-  return x >= -(2 ** 63) && x < 2 ** 63 ? BigInt(Math.trunc(x)) : -(2n ** 63n);
-}
-
-function toUnsignedBig(x) {
-  if (x >= 2 ** 63) return x < 2 ** 64 ? BigInt(x) : 0n;
-  return BigInt.asUintN(64, toBig(x));
-}
+// A bigint of any size, among those from low to high.
 
 function fitting(x, low, high) {
   if (x < low || x > high) throw new RangeError(`${x} is out of range: ${low} to ${high}`);
   return x;
+}
+
+function nearest(x, low, high) {
+  return x < low ? low : x > high ? high : x;
+}
+
+function side(x, low, high) {
+  return x < low ? -1 : x > high ? 1 : 0;
 }
 
 function floorDivideBigs(x, y) {
@@ -124,16 +103,6 @@ function remainderOfBigs(x, y) {
   return rest !== 0n && rest < 0n !== y < 0n ? rest + y : rest;
 }
 
-function powerOfBigs(x, y, where) {
-  if (y < 0n) throw new RangeError(`${where}: an integer to a negative power`);
-  let result = 1n;
-  for (let rest = y; rest > 0n; rest >>= 1n) {
-    if (rest & 1n) result = BigInt.asIntN(64, result * x);
-    x = BigInt.asIntN(64, x * x);
-  }
-  return result;
-}
-
 function larger(x, y) {
   return x > y ? x : y;
 }
@@ -142,32 +111,15 @@ function smaller(x, y) {
   return x < y ? x : y;
 }
 
-function leftShiftOfBig(x, by) {
-  return by >= 0n && by < 64n ? x << by : 0n;
-}
-
-function rightShiftOfBig(x, by) {
-  if (by >= 0n && by < 64n) return x >> by;
-  return x < 0n ? -1n : 0n;
-}
-
 function absOfBig(x) {
   return x < 0n ? -x : x;
 }
 
-function signOfBig(x) {
-  return x > 0n ? 1n : x < 0n ? -1n : 0n;
-}
+// Arguments and results.
 
-// Indices and arguments.
-
-// An index, counted from the end if it is negative.
-function at(index, length, axis, where) {
-  const from = index < 0 ? index + length : index;
-  if (from >= 0 && from < length) return from;
-  throw new RangeError(
-    `${where}: index ${index} is out of bounds for axis ${axis} with size ${length}`
-  );
+// What a kernel says where it fails.
+function refuse(told, where) {
+  if (told) throw new RangeError(`${where}: ${told}`);
 }
 
 // An argument that is only read: a typed array, or what can be made one.
@@ -209,8 +161,12 @@ function staysFinite(before, after, name) {
 // how far its rows and its columns are apart. Eight sums at a time, each in a variable of its own;
 // at the edges, a block is moved back, and some elements are computed twice.
 function multiply(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
-  if (m < 2 || n < 4) {
+  if (n < 4) {
     multiplyFew(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n);
+    return;
+  }
+  if (m === 1) {
+    multiplyRow(out, o, a, a0, aColumn, b, b0, bRow, bColumn, k, n);
     return;
   }
   for (let row = 0; row < m; row += 2) {
@@ -233,6 +189,23 @@ function multiply(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
       out[first] = s0; out[first + 1] = s1; out[first + 2] = s2; out[first + 3] = s3;
       out[second] = t0; out[second + 1] = t1; out[second + 2] = t2; out[second + 3] = t3;
     }
+  }
+}
+
+function multiplyRow(out, o, a, a0, aColumn, b, b0, bRow, bColumn, k, n) {
+  for (let column = 0; column < n; column += 4) {
+    const j = column < n - 3 ? column : n - 4;
+    let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    let p = a0;
+    let q = b0 + bColumn * j;
+    for (let inner = 0; inner < k; inner++) {
+      const x = a[p];
+      s0 += x * b[q]; s1 += x * b[q + bColumn]; s2 += x * b[q + 2 * bColumn]; s3 += x * b[q + 3 * bColumn];
+      p += aColumn;
+      q += bRow;
+    }
+    const first = o + j;
+    out[first] = s0; out[first + 1] = s1; out[first + 2] = s2; out[first + 3] = s3;
   }
 }
 

@@ -4,63 +4,51 @@ is called in a loop; it writes each state into the history.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from miniflow.backends.javascript.nest import INDENT, NestText
-from miniflow.backends.javascript.source import ScriptSource
-from miniflow.backends.javascript.values import ScriptExpression, tag_of
-from miniflow.ir.program import Equation, Operand, Program, Variable
+from miniflow.backends.javascript.print_js import INDENT
+from miniflow.ir.program import Equation, Operand
 from miniflow.lowering.bodies import body_in_place
 
+if TYPE_CHECKING:
+    from miniflow.backends.javascript.step import StepWriter
 
-def write_scan(
-    source: ScriptSource, equation: Equation, function_text: Callable[[Program, str], str]
-) -> None:
+
+def write_scan(step: StepWriter, equation: Equation) -> None:
     """Add the lines of a scan to `run`, and its body to the set-up."""
-    source.lines += source.label(equation.origin)
+    source, result = step.source, equation.result
+    first, *rest = (step.whole(operand) for operand in equation.operands)
     body, turn = source.fresh("body"), source.fresh("turn")
-    source.setup += function_text(body_in_place(equation.params["body"]), body).rstrip().split("\n")
-    source.setup.append(f"const {turn} = {body}([]);")
-    result = equation.result
-    count = result.shape[0]
-    first, *rest = equation.operands
-    split = equation.params["sequences"]
+    text = step.function_text(body_in_place(equation.params["body"]), body)
+    source.setup += [*text.rstrip().split("\n"), f"const {turn} = {body}([]);"]
+    count, split = result.shape[0], equation.params["sequences"]
     state, t, place = (source.fresh(hint) for hint in ("state", "turn_number", "place"))
-    items = [_item(source, x, t) for x in rest[:split]]
-    outside = [_value(source, x) for x in rest[split:]]
+    items = [_item(step, x, t) for x in rest[:split]]
+    outside = [_value(step, x) for x in rest[split:]]
     order = f"{t} = 0; {t} < {count}; {t}++"
     if equation.params["reverse"]:
         order = f"{t} = {count - 1}; {t} >= 0; {t}--"
     given = ", ".join([state, *items, *outside, place])
-    new = place if result.shape[1:] else source.place(result, t).text
+    history = source.array(step.home(result))
+    new = place if result.shape[1:] else step.entry(history, t, result.dtype)
     source.lines += [
-        f"let {state} = {_value(source, first)};",
+        f"let {state} = {_value(step, first)};",
         f"for (let {order}) {{",
-        f"{INDENT}const {place} = {_part(source.array(result), result, t)};",
+        f"{INDENT}const {place} = {_part(history, result, t)};",
         f"{INDENT}{turn}.run([{given}]);",
         f"{INDENT}{state} = {new};",
         "}",
     ]
 
 
-def _value(source: ScriptSource, operand: Operand) -> str:
-    if operand.kind != "array":
-        value: ScriptExpression = source.read(operand, tag_of(operand), NestText(()))
-        return value.text
-    return source.array(_memory(source, operand))
+def _value(step: StepWriter, operand: Operand) -> str:
+    return step.number(operand) if operand.kind != "array" else step.array_of(operand)
 
 
-def _memory(source: ScriptSource, operand: Operand) -> Variable:
-    base = source.views.of(operand).base
-    assert isinstance(base, Variable)
-    return base
-
-
-def _item(source: ScriptSource, sequence: Operand, t: str) -> str:
-    memory = _memory(source, sequence)
+def _item(step: StepWriter, sequence: Operand, t: str) -> str:
     if not sequence.shape[1:]:
-        return source.place(memory, t).text
-    return _part(source.array(memory), sequence, t)
+        return step.entry(step.array_of(sequence), t, sequence.dtype)
+    return _part(step.array_of(sequence), sequence, t)
 
 
 def _part(name: str, sequence: Operand, t: str) -> str:

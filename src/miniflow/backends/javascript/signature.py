@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from miniflow.backends.javascript.dialect import quoted
-from miniflow.backends.javascript.nest import NestText
-from miniflow.backends.javascript.source import ScriptSource
-from miniflow.backends.javascript.values import TYPED_ARRAYS, class_of, tag_of
+from miniflow.backends.javascript.step import StepWriter
+from miniflow.backends.javascript.values import TYPED_ARRAYS, quoted
 from miniflow.ir.program import Literal, Output, Program, Variable
 
 
-def read_arguments(source: ScriptSource) -> None:
+def read_arguments(step: StepWriter) -> None:
     """Add the lines that name the constants and the arguments, and check them."""
-    for place, constant in enumerate(source.program.constants):
+    source, program = step.source, step.source.program
+    for place, constant in enumerate(program.constants):
         name = source.names(constant.variable)
         source.setup.append(f"const {name} = {_array(constant.variable, f'constants[{place}]')};")
-    replaced = {output.replaces for output in source.program.outputs}
-    for place, entry in enumerate(source.program.inputs):
+    replaced = {output.replaces for output in program.outputs}
+    for place, entry in enumerate(program.inputs):
         variable, given = entry.variable, f"args[{place}]"
         if variable.kind == "array":
             value = _array(variable, given, "owned" if variable in replaced else "fed")
         else:
-            value = _number(tag_of(variable), given)
+            value = _number(variable.dtype, given)
         source.lines.append(f"const {source.names(variable)} = {value};")
 
 
@@ -32,51 +31,47 @@ def _array(variable: Variable, given: str, function: str = "fed") -> str:
     return f"{function}({given}, {kind}, {variable.type.size}, {name})"
 
 
-def _number(tag: str, given: str) -> str:
+def _number(dtype: str, given: str) -> str:
     """A number as it is computed with; a Boolean or a bigint may be given as a number."""
-    match class_of(tag):
-        case "bigs":
-            return f"BigInt({given})"
-        case "bools":
-            return f"Boolean({given})"
-    return f"fround({given})" if tag == "f32" else f"Number({given})"
+    if dtype == "bool":
+        return f"Boolean({given})"
+    if dtype in ("i64", "u64"):
+        return f"BigInt({given})"
+    return f"fround({given})" if dtype == "f32" else f"Number({given})"
 
 
-def write_results(source: ScriptSource, looks_at_new: bool) -> None:
+def write_results(step: StepWriter, looks_at_new: bool) -> None:
     """Add the lines that update arguments, and return the results: after all that may throw, and
     after a look at what is new, if that is asked for.
     """
-    outputs, nest = source.program.outputs, NestText(())
+    source, outputs = step.source, step.source.program.outputs
+    arrays = {id(o): step.own_array(o) for o in outputs if o.operand.kind == "array"}
     updated = [o for o in outputs if o.replaces is not None and o.replaces.kind == "array"]
     value = next((o.operand for o in outputs if o.replaces is None), None)
+    source.lines.append("")
     if updated and value is not None and value.shape == () and value.dtype[0] == "f":
-        number, name = source.read(value, value.dtype, nest).text, getattr(value, "name", None)
-        nest.add(f"finite({number}, {quoted(name or 'the value')});")
+        name = getattr(value, "name", None)
+        source.lines.append(f"finite({step.number(value)}, {quoted(name or 'the value')});")
     for output in updated:
         new, old = output.operand, output.replaces
-        if looks_at_new and new is not old and new.dtype[0] == "f":
-            assert isinstance(new, Variable)
-            assert isinstance(old, Variable)
-            arrays = f"{source.array(old)}, {source.array(new)}"
-            nest.add(f"staysFinite({arrays}, {quoted(old.name or 'an array')});")
-    for output in updated:
-        new, old = output.operand, output.replaces
-        assert isinstance(new, Variable)
         assert isinstance(old, Variable)
-        if new is not old:
-            nest.add(f"{source.array(old)}.set({source.array(new)});")
-    nest.add(f"return [{', '.join(_result(source, o, nest) for o in outputs)}];")
-    source.close(nest)
+        if looks_at_new and new is not old and new.dtype[0] == "f":
+            told = f"{source.names(old)}, {arrays[id(output)]}, {quoted(old.name or 'an array')}"
+            source.lines.append(f"staysFinite({told});")
+    for output in updated:
+        if output.operand is not output.replaces:
+            assert output.replaces is not None
+            source.lines.append(f"{source.names(output.replaces)}.set({arrays[id(output)]});")
+    results = ", ".join(_result(step, output, arrays.get(id(output), "")) for output in outputs)
+    source.lines.append(f"return [{results}];")
 
 
-def _result(source: ScriptSource, output: Output, nest: NestText) -> str:
-    operand = output.operand
-    if operand.kind == "array":
-        assert isinstance(operand, Variable)
-        if output.replaces is not None:
-            return source.names(output.replaces)
-        return f"{source.array(operand)}.slice()"
-    return source.read(operand, tag_of(operand), nest).text
+def _result(step: StepWriter, output: Output, array: str) -> str:
+    if output.operand.kind != "array":
+        return step.number(output.operand)
+    if output.replaces is not None:
+        return step.source.names(output.replaces)
+    return f"{array}.slice()"
 
 
 def signature(program: Program) -> dict[str, list[str]]:

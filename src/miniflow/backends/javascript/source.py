@@ -1,50 +1,45 @@
 """The text of the function that a program becomes, as it is collected.
 
-`ScriptSource` knows what every value is called, keeps the set-up (the buffers, allocated once) and
-the lines of `run`, and reads operands: for an index of a loop nest, as a value of a dtype.
+`ScriptSource` knows what every value is called, and keeps the kernels, the set-up (the arrays,
+allocated once) and the lines of `run`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Final, NamedTuple
 
-from miniflow.backends.javascript.grouping import NestSchedule
-from miniflow.backends.javascript.layout import StridedViews, View
-from miniflow.backends.javascript.nest import INDICES, NestText
-from miniflow.backends.javascript.values import (
-    PYTHON_INT,
-    TYPED_ARRAYS,
-    ScriptExpression,
-    class_of,
-    converted,
-    fill,
-    literal_of,
-    stored,
-    tag_of,
-)
-from miniflow.errors import printable
+from miniflow.backends.javascript.print_js import print_function, print_kernel
+from miniflow.backends.javascript.values import TYPED_ARRAYS, in_comment
 from miniflow.ir.dtypes import ValueType
-from miniflow.ir.program import Literal, Operand, Origin, Program, Variable, count_uses
+from miniflow.ir.program import Equation, Program, Variable
 from miniflow.ir.text import Namer
-from miniflow.lowering.views import Shape, c_strides
+from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.nests import Kernel
 
-MATH = {"abs", "atan", "ceil", "cos", "exp", "expm1", "floor", "fround", "hypot", "imul", "log"}
-MATH |= {"log1p", "max", "min", "sign", "sin", "sqrt", "tanh"}
-WORDS = {"arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger"}
-WORDS |= {"default", "delete", "do", "else", "enum", "eval", "export", "extends", "false", "for"}
-WORDS |= {"finally", "function", "if", "implements", "import", "in", "instanceof", "interface"}
-WORDS |= {"let", "new", "null", "package", "private", "protected", "public", "return", "static"}
-WORDS |= {"super", "switch", "this", "throw", "true", "try", "typeof", "undefined", "var", "void"}
-WORDS |= {"while", "with", "yield"}
-GLOBALS = {"Array", "BigInt", "Boolean", "Infinity", "Math", "NaN", "Number", "RangeError"}
-GLOBALS |= {"TypeError", "isFinite", "isNaN", *TYPED_ARRAYS.values()}
-OURS = {"args", "constants", "expected", "inputs", "outputs", "run"}
-RESERVED = WORDS | GLOBALS | MATH | OURS | set(INDICES)
+MATH: Final = {"abs", "ceil", "cos", "exp", "expm1", "floor", "fround", "imul", "log", "log1p"}
+MATH_TOO: Final = {"max", "min", "sin", "sqrt", "tanh", "trunc"}
+WORDS: Final = {
+    *("arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger"),
+    *("default", "delete", "do", "else", "enum", "eval", "export", "extends", "false", "for"),
+    *("finally", "function", "if", "implements", "import", "in", "instanceof", "interface", "let"),
+    *("new", "null", "package", "private", "protected", "public", "return", "static", "super"),
+    *("switch", "this", "throw", "true", "try", "typeof", "undefined", "var", "void", "while"),
+    *("with", "yield"),
+}
+GLOBALS: Final = {
+    *("Array", "BigInt", "Boolean", "Infinity", "Math", "NaN", "Number", "Object", "RangeError"),
+    *("TypeError", "isFinite", "isNaN", *TYPED_ARRAYS.values()),
+}
+OURS: Final = {"FLOAT", "INT", "args", "constants", "expected", "inputs", "outputs", "run"}
+RESERVED: Final = WORDS | GLOBALS | MATH | MATH_TOO | OURS | FUNCTIONS.keys()
 
 _FUNCTION = re.compile(r"(?:^//[^\n]*\n)*^function (\w+)\(.*?^}", re.M | re.S)
 _CALLED = re.compile(r"\b[A-Za-z]\w*(?=\()")
+_NUMBER = re.compile(r"-?[\d.]+(e[-+]?\d+)?n?")
 
 
 @cache
@@ -54,45 +49,42 @@ def functions() -> dict[str, str]:
     return {found[1]: found[0] for found in _FUNCTION.finditer(text)}
 
 
-class ScriptSource:
-    """The set-up and the lines of `run`."""
+class KernelCall(NamedTuple):
+    """A line of `run`: a kernel, what it is handed, by name, and where it may fail."""
 
-    def __init__(
-        self, program: Program, plan: NestSchedule, views: StridedViews, name: str
-    ) -> None:
-        self.program, self.plan, self.views, self.name = program, plan, views, name
+    kernel: Kernel
+    moved: frozenset[str]
+    arguments: Mapping[str, str]
+    failing: str
+
+
+class ScriptSource:
+    """The kernels, the set-up and the lines of `run`."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self.program, self.name = program, name
         self.names = Namer(RESERVED | functions().keys() | {name})
         given = [entry.variable for entry in program.inputs]
         given += [constant.variable for constant in program.constants]
-        self._without_memory = set(given)
+        self._with_memory = set(given)
         for variable in (*given, *(equation.result for equation in program.equations)):
             if variable.name is not None:  # before anything of the backend's own is named
                 self.names(variable)
-        self.uses = count_uses(program)
+        self.kernels: dict[tuple[Kernel, frozenset[str]], str] = {}  # their names
         self.setup: list[str] = []
-        self.lines: list[str] = []
-        self._local: dict[
-            Operand, ScriptExpression
-        ] = {}  # values of the nest that is being written
-        self._origin: Origin | None = None
+        self.lines: list[str | KernelCall] = []
+        self._label: str | None = None
 
-    # Lines.
-
-    def label(self, origin: Origin | None) -> list[str]:
-        """A comment that says which node comes next, if it is another one than before."""
-        last = self._origin
-        if origin is None or (last and (last.node, last.phase) == (origin.node, origin.phase)):
-            return []
-        self._origin = origin
-        phase = "" if origin.phase == "forward" else f", {origin.phase}"
-        return [f"// {in_comment(origin.node)}{phase}"]
-
-    def close(self, nest: NestText) -> None:
-        """Add the lines of a nest; its local values are gone."""
-        self.lines += nest.lines()
-        self._local.clear()
-
-    # Names and memory.
+    def label(self, equations: Iterable[Equation]) -> None:
+        """Add a comment that says which nodes come next, if they are others than before."""
+        origins = [e.origin for e in equations if e.origin]
+        texts = dict.fromkeys(
+            o.node if o.phase == "forward" else f"{o.node} ({o.phase})" for o in origins
+        )
+        label = ", ".join(map(in_comment, texts))
+        if label and label != self._label:
+            self.lines += ["", f"// {label}"]
+            self._label = label
 
     def fresh(self, hint: str | None = None) -> str:
         """A name for something of the backend's own."""
@@ -101,80 +93,47 @@ class ScriptSource:
     def array(self, variable: Variable) -> str:
         """The name of an array; the first time, memory for a result is allocated in the set-up."""
         name = self.names(variable)
-        if variable not in self._without_memory:
-            self._without_memory.add(variable)
+        if variable not in self._with_memory:
+            self.own(variable)
             kind = TYPED_ARRAYS[variable.dtype]
             self.setup.append(f"const {name} = new {kind}({variable.type.size});")
         return name
 
-    def scratch(self, hint: str, kind: str, size: int) -> str:
-        """Allocate an array of the backend's own in the set-up, and return its name."""
-        name = self.fresh(hint)
-        self.setup.append(f"const {name} = new {kind}({size});")
-        return name
+    def own(self, variable: Variable) -> str:
+        """The name of a variable for which the set-up makes an array."""
+        self._with_memory.add(variable)
+        return self.names(variable)
 
-    # Values.
+    def call(self, call: KernelCall) -> None:
+        """Add the call of a kernel."""
+        key = (call.kernel, call.moved)
+        if key not in self.kernels:
+            self.kernels[key] = self.fresh(f"kernel_{len(self.kernels) + 1}")
+        self.lines.append(call)
 
-    def keep(self, variable: Variable, value: ScriptExpression) -> None:
-        """Let what the nest reads as `variable` be this expression."""
-        self._local[variable] = value
+    def finish(self) -> tuple[list[str], list[str]]:
+        """The lines of all kernels, and of `run`.
 
-    def read(self, operand: Operand, tag: str, nest: NestText) -> ScriptExpression:
-        """An operand, broadcast to the space of a nest, as a value of a dtype."""
-        if operand in self._local:
-            return converted(self._local[operand], tag_of(operand), tag)
-        view = self.views.of(operand)
-        is_number = isinstance(view.base, Variable) and tag_of(view.base) == PYTHON_INT
-        own = tag_of(operand) if is_number else tag  # a Python int in an array wraps around
-        return converted(self.element(view, view.laid_over(nest.space), own, nest), own, tag)
+        Numbers that are the same in all calls of a kernel are written into it.
+        """
+        baked: dict[tuple[Kernel, frozenset[str]], dict[str, str]] = {}
+        for line in self.lines:
+            if isinstance(line, KernelCall):
+                numbers = {n: t for n, t in line.arguments.items() if _NUMBER.fullmatch(t)}
+                before = baked.setdefault((line.kernel, line.moved), numbers)
+                for word in [w for w, text in before.items() if numbers.get(w) != text]:
+                    del before[word]
+        texts = (print_kernel(word, *key, baked[key]) for key, word in self.kernels.items())
+        kernels = [line for lines in texts for line in ("", *lines)]
+        return kernels, [
+            line if isinstance(line, str) else self._call_text(line, baked[line.kernel, line.moved])
+            for line in self.lines
+        ]
 
-    def element(self, view: View, strides: Shape, tag: str, nest: NestText) -> ScriptExpression:
-        """The element of a view at the index of a nest, as a value of a dtype."""
-        base = view.base
-        if isinstance(base, Literal):
-            return literal_of(base, tag)
-        if base in self.views.aranges:
-            number = self._count(view, strides, nest)
-            value = fill("BigInt({0})", number) if class_of(base.dtype) == "bigs" else number
-        elif base.kind == "array":
-            value = self.place(base, nest.index(view.offset, strides))
-        else:
-            value = ScriptExpression(self.names(base))
-        return converted(value, tag_of(base), tag)
-
-    def place(self, variable: Variable, index: str) -> ScriptExpression:
-        """An element of an array, to be read."""
-        text = f"{self.array(variable)}[{index}]"
-        is_bool = variable.dtype == "bool"
-        return ScriptExpression(f"{text} !== 0", False, text) if is_bool else ScriptExpression(text)
-
-    def index(self, operand: Operand, strides: Shape, nest: NestText) -> ScriptExpression:
-        """An integer as a plain number, to be used as an index."""
-        view, tag = self.views.of(operand), tag_of(operand)
-        if isinstance(view.base, Literal):
-            return literal_of(view.base, "f64")
-        if view.base in self.views.aranges:
-            return self._count(view, strides, nest)
-        value = self._local.get(operand) or self.element(view, strides, tag, nest)
-        return fill("Number({0})", value) if class_of(tag) == "bigs" else value
-
-    def _count(self, view: View, strides: Shape, nest: NestText) -> ScriptExpression:
-        """The number at a place of a view of an `arange`."""
-        start, step = self.views.count(view)
-        return ScriptExpression(nest.counter(start, tuple(step * s for s in strides)))
-
-    def assign(self, variable: Variable, index: str, value: ScriptExpression) -> str:
-        """The text of an assignment to an element of an array."""
-        return f"{self.array(variable)}[{index}] = {stored(value, variable.dtype)};"
-
-    def own_index(self, nest: NestText) -> str:
-        """Where an array with the shape of the space has the element of the index of the nest."""
-        return nest.index(0, c_strides(nest.space))
-
-
-def in_comment(text: str) -> str:
-    """Text of the user's, fit for a comment in any HTML page."""
-    return printable(text).replace("<", "\\u003c")
+    def _call_text(self, call: KernelCall, baked: Mapping[str, str]) -> str:
+        arguments = ", ".join(text for word, text in call.arguments.items() if word not in baked)
+        text = f"{self.kernels[call.kernel, call.moved]}({arguments})"
+        return f"refuse({text}, {call.failing});" if call.failing else f"{text};"
 
 
 def called_in(text: str) -> tuple[list[str], list[str]]:
@@ -184,5 +143,10 @@ def called_in(text: str) -> tuple[list[str], list[str]]:
         new = functions().keys() & set(_CALLED.findall(waiting.pop())) - ours
         ours |= new
         waiting += [functions()[name] for name in new]
-    math = MATH.intersection(_CALLED.findall(text))
+    math = (MATH | MATH_TOO).intersection(_CALLED.findall(text))
     return sorted(math), [name for name in functions() if name in ours]
+
+
+def function_lines(called: Iterable[str]) -> list[str]:
+    """The text of functions of numbers."""
+    return [line for name in called for line in ("", *print_function(name))]

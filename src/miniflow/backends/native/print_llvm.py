@@ -23,7 +23,7 @@ from miniflow.backends.native.llvm import (
     number_text,
 )
 from miniflow.backends.native.sums import CHUNK, LANES, print_sums, sums_of
-from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nests import (
     SIZE,
@@ -39,7 +39,6 @@ from miniflow.lowering.nests import (
     Statement,
     Store,
     Term,
-    functions_called,
     name,
 )
 
@@ -86,8 +85,7 @@ def print_kernel(kernel: Kernel, has_fma: bool = True) -> str:
     body.line("ret i64 0")
     head = f"define internal i64 @body({', '.join(parameters)}) noinline nounwind"
     names = ", ".join(parameter.replace(" noalias", "") for parameter in parameters)
-    called = _with_all_they_call(functions_called(kernel))
-    printed = [_print_function(function, has_fma) for function in called]
+    printed = [_print_function(function, has_fma) for function in called_by([kernel])]
     declarations = body.declarations.union(*(declared for _, declared in printed))
     return "\n".join(
         [
@@ -125,18 +123,6 @@ def _parameters(kernel: Kernel, body: _FunctionPrinter) -> tuple[list[str], list
             fetched.append(f"%{word} = load i64, ptr %{word}.at")
             offset += 1
     return parameters, fetched
-
-
-def _with_all_they_call(functions: Iterable[str]) -> list[str]:
-    """Return functions and those that they call, each once."""
-    found: dict[str, None] = {}
-    waiting = list(functions)
-    while waiting:
-        function = waiting.pop()
-        if function not in found:
-            found[function] = None
-            waiting += functions_called(FUNCTIONS[function])
-    return list(found)
 
 
 @cache

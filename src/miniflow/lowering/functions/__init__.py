@@ -16,6 +16,6 @@ from miniflow.lowering.functions import (  # noqa: F401  (they define what is in
     powers,
     trigonometry,
 )
-from miniflow.lowering.functions.definition import FUNCTIONS, LoopFunction
+from miniflow.lowering.functions.definition import FUNCTIONS, LoopFunction, called_by
 
-__all__ = ["FUNCTIONS", "LoopFunction"]
+__all__ = ["FUNCTIONS", "LoopFunction", "called_by"]

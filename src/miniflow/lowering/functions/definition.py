@@ -7,12 +7,12 @@ statements for what is read more than once, and the result.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from miniflow.lowering.nests import Let, Term, bits, cast, name
+from miniflow.lowering.nests import Let, Term, bits, cast, functions_called, name
 
 as_f32, as_f64 = partial(bits, dtype="f32"), partial(bits, dtype="f64")
 as_i32, as_i64 = partial(bits, dtype="i32"), partial(bits, dtype="i64")
@@ -66,6 +66,24 @@ def define(called: str, definition: Callable[..., Term]) -> Callable[..., Term]:
     body, result = _with_names(result)
     FUNCTIONS[called] = LoopFunction(called, dtype, parameters, body, result)
     return lambda *operands: Term("call", dtype, operands, called)
+
+
+def called_by(
+    kernels: Iterable[Any], is_left_out: Callable[[str], bool] = lambda called: False
+) -> list[str]:
+    """The functions that kernels call, and that these call, each before its callers."""
+    order: dict[str, None] = {}
+
+    def visit(called: str) -> None:
+        if called not in order and not is_left_out(called):
+            for other in functions_called(FUNCTIONS[called]):
+                visit(other)
+            order[called] = None
+
+    for kernel in kernels:
+        for called in functions_called(kernel):
+            visit(called)
+    return list(order)
 
 
 def _with_names(result: Term) -> tuple[tuple[Let, ...], Term]:
