@@ -20,7 +20,7 @@ from typing import Final
 from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.lowering.nests import Accumulate, Let, Loop, Store, Term
 
-CHUNK: Final = 512  # terms
+CHUNK: Final = 192  # terms: two such buffers fit into a page of the stack
 LANES: Final = 16
 LONGEST_CHAIN: Final = 32
 
