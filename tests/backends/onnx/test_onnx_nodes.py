@@ -44,9 +44,9 @@ def test_forward_of_every_built_in_node(name: str, dtype: type) -> None:
     given = dict(zip([*"xyz"[: len(fed)], "DummyGrad"], [*fed, np.ones_like(fed[0])], strict=True))
     given = {name: given[name] for name in names_in_file(compiled.program)[0]}
     (found,) = run(data, given).values()
-    assert_close(found, np.asarray(wanted), ulps=64, floor=16)
+    assert_close(found, np.asarray(wanted), ulps=64, floor=16, of=dtype)
     (found,) = evaluated(data, given).values()
-    assert_close(found, np.asarray(wanted), ulps=64, floor=16)
+    assert_close(found, np.asarray(wanted), ulps=64, floor=16, of=dtype)
 
 
 def with_parameters(output: mf.Node, wrt: list[mf.Node], feed: dict[mf.Node, Any]) -> Any:

@@ -63,8 +63,6 @@ def is_known_to_differ(case: Case) -> bool:
     name, operands, _ = case
     dtypes = [type_of(x).dtype for x in operands]
     with_nan = any(np.isnan(np.asarray(x, float)).any() for x in operands if name in NAN_IS_LOST)
-    if name == "arctan":  # no kernel for float64
-        return dtypes != ["f32"] and dtypes != ["f16"]
     if name == "power":  # -inf to a half; whole numbers to the power of more than 2**63
         return type_of(operands[1]).kind == "python" or "u64" in dtypes
     if name == "prod":  # onnxruntime's products of 64-bit integers do not wrap round

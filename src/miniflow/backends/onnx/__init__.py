@@ -4,10 +4,10 @@
     data = for_any_rows(model.program_for, about)    # for any number of rows
 
 The way there: `printing` walks over a program and has each equation written by `elementwise`,
-`arrays`, `parts`, `recognised` or `loop` into a `GraphWriter` (`writing`), which knows names,
-constants, dtypes and shapes; `protobuf` makes bytes of it. What depends on the number of rows is
-found by laying two programs side by side (`sizes`). No package is needed to write a file: `onnx`
-and `onnxruntime` judge it in the tests.
+`functions`, `arrays`, `parts`, `recognised` or `loop` into a `GraphWriter` (`writing`), which knows
+names, constants, dtypes and shapes; `protobuf` makes bytes of it. What depends on the number of
+rows is found by laying two programs side by side (`sizes`). No package is needed to write a file:
+`onnx` and `onnxruntime` judge it in the tests.
 
 It is not among the backends that `compile` can run: who runs a file is somebody else.
 """

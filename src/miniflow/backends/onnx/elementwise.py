@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from miniflow.backends.onnx import functions
 from miniflow.backends.onnx.writing import GraphWriter
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Equation, Literal
@@ -214,63 +215,7 @@ def _whole_power(w: GraphWriter, e: Equation, inner: str) -> str:
     return result
 
 
-# --- Functions that ONNX has not.
-
-
-def _hypot(w: GraphWriter, e: Equation) -> str:
-    """√(x² + y²) without overflow on the way: the larger one times √(1 + the quotient²)."""
-    dtype = e.result.dtype
-    x, y = (w.op("Abs", name) for name in _all(w, e, dtype))
-    large, small = w.op("Max", x, y), w.op("Min", x, y)
-    zero, one = w.constant(0, dtype), w.constant(1, dtype)
-    largest = w.constant(np.finfo(DTYPES[dtype]).max, dtype)
-    is_plain = w.op("And", w.op("Greater", large, zero), w.op("LessOrEqual", large, largest))
-    quotient = w.op("Div", small, w.op("Where", is_plain, large, one))
-    root = w.op("Sqrt", w.op("Add", one, w.op("Mul", quotient, quotient)))
-    plain = w.op("Where", is_plain, w.op("Mul", large, root), large)
-    is_infinite = w.op("Or", w.op("Greater", x, largest), w.op("Greater", y, largest))
-    return w.op("Where", is_infinite, w.constant(np.inf, dtype), plain)
-
-
-def _cos(w: GraphWriter, e: Equation) -> str:
-    """Cos x; in double precision, for which not every runtime has it, 1 - 2 sin² (x / 2)."""
-    dtype = e.result.dtype
-    x = w.read(0, dtype)
-    if dtype != "f64":
-        return w.op("Cos", x)
-    sine = w.op("Sin", w.op("Mul", x, w.constant(0.5, dtype)))
-    twice = w.op("Mul", w.op("Mul", sine, sine), w.constant(2, dtype))
-    return w.op("Sub", w.constant(1, dtype), twice)
-
-
-def _expm1(w: GraphWriter, e: Equation) -> str:
-    """eˣ - 1, exact near 0: (u - 1) x / log u for u = eˣ (W. Kahan)."""
-    dtype = e.result.dtype
-    x = w.read(0, dtype)
-    one = w.constant(1, dtype)
-    u = w.op("Exp", x)
-    less = w.op("Sub", u, one)
-    small = w.op("Less", w.op("Abs", x), w.constant(0.5, dtype))
-    is_one = w.op("Equal", u, one)
-    use = w.op("And", small, w.op("Not", is_one))
-    log = w.op("Log", w.op("Where", use, u, w.constant(2, dtype)))
-    near = w.op("Div", w.op("Mul", less, x), log)
-    return w.op("Where", is_one, x, w.op("Where", use, near, less))
-
-
-def _log1p(w: GraphWriter, e: Equation) -> str:
-    """log(1 + x), exact near 0: x log u / (u - 1) for u = 1 + x (W. Kahan)."""
-    dtype = e.result.dtype
-    x = w.read(0, dtype)
-    one = w.constant(1, dtype)
-    u = w.op("Add", one, x)
-    less = w.op("Sub", u, one)
-    log = w.op("Log", u)
-    small = w.op("Less", w.op("Abs", x), w.constant(0.5, dtype))
-    is_one = w.op("Equal", u, one)
-    use = w.op("And", small, w.op("Not", is_one))
-    near = w.op("Div", w.op("Mul", log, x), w.op("Where", use, less, one))
-    return w.op("Where", is_one, x, w.op("Where", use, near, log))
+# --- Questions
 
 
 def _isnan(w: GraphWriter, e: Equation) -> str:
@@ -364,15 +309,15 @@ ELEMENTWISE: Final[Mapping[str, Emit]] = {
     "ceil": _function("Ceil"),
     "rint": _function("Round"),
     "sqrt": _function("Sqrt"),
-    "hypot": _hypot,
+    "hypot": functions.hypot,
     "exp": _function("Exp"),
-    "expm1": _expm1,
+    "expm1": functions.expm1,
     "log": _function("Log"),
-    "log1p": _log1p,
+    "log1p": functions.log1p,
     "sin": _function("Sin"),
-    "cos": _cos,
+    "cos": functions.cos,
     "tanh": _function("Tanh"),
-    "arctan": _function("Atan"),
+    "arctan": functions.arctan,
     "greater": _comparison("Greater"),
     "greater_equal": _comparison("GreaterOrEqual"),
     "less": _comparison("Less"),
