@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from miniflow.training.callbacks import KeepBest as KeepBest
     from miniflow.training.callbacks import ModelCheckpoint as ModelCheckpoint
     from miniflow.training.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from miniflow.training.callbacks import TensorBoard as TensorBoard
     from miniflow.training.callbacks import TerminateOnNaN as TerminateOnNaN
     from miniflow.training.evaluation import evaluate as evaluate
     from miniflow.training.fit import fit as fit
@@ -124,6 +125,7 @@ _LATER = {
     "ReduceLROnPlateau": "training.callbacks",
     "ModelCheckpoint": "training.callbacks",
     "CSVLogger": "training.callbacks",
+    "TensorBoard": "training.callbacks",
     "TerminateOnNaN": "training.callbacks",
     "Callback": "training.callbacks",
     "MiniflowClassifier": "estimator",

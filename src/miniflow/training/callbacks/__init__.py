@@ -5,6 +5,7 @@
     ReduceLROnPlateau   lowers the learning rate when it has not got better for some epochs
     ModelCheckpoint     writes model files: of every epoch, of every n-th, or of the best
     CSVLogger           writes the history as a table, after each epoch
+    TensorBoard         writes it for TensorBoard, as scalars
     TerminateOnNaN      ends a training whose loss is NaN or infinite with a warning, not an error
 
 `fit` calls every callback at the beginning, after each batch, after each epoch and at the end
@@ -16,6 +17,7 @@
 from miniflow.training.callbacks.callback import Callback
 from miniflow.training.callbacks.monitors import EarlyStopping, KeepBest, Monitor, ReduceLROnPlateau
 from miniflow.training.callbacks.not_finite import NotFiniteWarning, TerminateOnNaN
+from miniflow.training.callbacks.tensorboard import TensorBoard
 from miniflow.training.callbacks.writing import CSVLogger, ModelCheckpoint
 
 __all__ = [
@@ -27,5 +29,6 @@ __all__ = [
     "Monitor",
     "NotFiniteWarning",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
