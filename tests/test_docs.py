@@ -47,7 +47,7 @@ MODULES = sorted(
 )
 
 THAT_TAKE_SECONDS = {"README.md", "callbacks.md", "compiler.md", "data.md", "digit_page.md"}
-THAT_TAKE_SECONDS |= {"derivatives.md", "javascript.md", "layers.md", "teaching.md"}
+THAT_TAKE_SECONDS |= {"derivatives.md", "javascript.md", "layers.md", "teaching.md", "training.md"}
 THAT_TAKE_SECONDS |= {"shipping.md"}
 NEEDS = {  # what an optional extra brings: page or module → package
     "scikit-learn.md": "sklearn",

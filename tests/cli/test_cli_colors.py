@@ -45,6 +45,7 @@ def test_colours_are_kept_in_training_prediction_and_evaluation(
     assert miniflow("train", "--resume", "--out", "run").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_convolution_takes_colours(miniflow: Any, paints: pathlib.Path) -> None:
     options = ["--model", "cnn", "--epochs", 1, "--image-size", 16, "--color", "--out", "run"]
     result = miniflow("train", "--data", "paints", "--batch-size", 16, *options)

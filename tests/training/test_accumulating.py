@@ -92,7 +92,9 @@ def test_narrow_dtypes_stay_as_they_are(dtype: type) -> None:
     ends = []
     for options in ({"batch_size": 24}, {"batch_size": 6, "accumulate": 4}):
         loss, parameters, data = made("weights of classes and a penalty", dtype)
-        mf.fit(loss, data, mf.Adam(0.01), epochs=2, rng=4, progress="none", **options)
+        mf.fit(
+            loss, data, mf.Adam(0.01), epochs=2, rng=4, progress="none", backend="numpy", **options
+        )
         ends.append([p.value for p in parameters])
     for large, several in zip(*ends, strict=True):
         assert several.dtype == dtype
