@@ -10,9 +10,9 @@ import miniflow as mf
 from miniflow.lab.checking import Exercise, Mistake, Work
 from miniflow.lab.checks import cross_entropy_questions as questions
 from miniflow.lab.checks.cross_entropy_mistakes import (
-    PRINTED,
     gradient_of,
     loss_of,
+    printed_example,
     softmax_of,
     wrong_gradients,
     wrong_losses,
@@ -123,7 +123,10 @@ def forward(work: Work) -> None:
     node, x, y = node_between_inputs(work)
     at = type(node).forward
     cases = [
-        (*PRINTED, "value(CrossEntropyWithSoftmax(x, y), {x: [[0.5, 1.0, 1.5]], y: [1]})"),
+        (
+            *printed_example(),
+            "value(CrossEntropyWithSoftmax(x, y), {x: [[0.5, 1.0, 1.5]], y: [1]})",
+        ),
         (
             *batch(work),
             "value(CrossEntropyWithSoftmax(x, y), ...), x of shape (4, 3), y of shape (4,)",
@@ -149,7 +152,7 @@ def backward(work: Work) -> None:
             "value_and_grad(CrossEntropyWithSoftmax(x, y), ..., [x]), x of shape (3, 5)",
         ),
         (
-            *PRINTED,
+            *printed_example(),
             "value_and_grad(CrossEntropyWithSoftmax(x, y), {x: [[0.5, 1.0, 1.5]], y: [1]}, [x])",
         ),
     ]

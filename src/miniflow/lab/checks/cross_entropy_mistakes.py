@@ -35,6 +35,11 @@ def gradient_of(x: Any, y: Any) -> Any:
 PRINTED = np.array([[0.5, 1.0, 1.5]]), np.array([1])
 
 
+def printed_example() -> tuple[Any, Any]:
+    """The printed logits and labels, as copies: a learner's code may change what it is fed."""
+    return PRINTED[0].copy(), PRINTED[1].copy()
+
+
 def wrong_softmaxes(case: Any, printed: Any) -> list[Mistake]:
     """What goes wrong in `_softmax`, and what it then computes."""
     shifted = case - case.max(axis=-1, keepdims=True)
@@ -164,7 +169,9 @@ def wrong_losses(x: Any, y: Any) -> list[Mistake]:
         ),
         Mistake(
             "these are the printed example's numbers, whatever was fed.",
-            when=numbers_that(lambda v: x is not PRINTED[0] and abs(v - loss_of(*PRINTED)) < 2e-4),
+            when=numbers_that(
+                lambda v: not np.array_equal(x, PRINTED[0]) and abs(v - loss_of(*PRINTED)) < 2e-4
+            ),
         ),
     ]
 
@@ -213,6 +220,6 @@ def wrong_gradients(x: Any, y: Any) -> list[Mistake]:
         Mistake("these are the logits minus one-hot; it is the probabilities.", (x - hot) / n),
         Mistake(
             "these are the printed example's numbers, whatever was fed.",
-            when=lambda dx: x is not PRINTED[0] and about(gradient_of(*PRINTED))(dx),
+            when=lambda dx: not np.array_equal(x, PRINTED[0]) and about(gradient_of(*PRINTED))(dx),
         ),
     ]

@@ -165,13 +165,15 @@ def named_graph(work: Work, kind: Any, rule: Rule) -> TrialGraph:
 def compare_pass(work: Work, graph: TrialGraph, batch: OnePass, earlier: Sequence[OnePass]) -> None:
     """Fail unless one pass gives the value and the gradients that it must, and changes nothing."""
     rule, node, kind = graph.rule, graph.node, type(graph.node)
-    feed = graph.feed(batch)
+    feed, expected = graph.feed(batch), rule.value(*batch.fed)
+    value = work.value(node, feed, at=kind.forward)
+    if np.shape(value) != np.shape(expected):  # before a consumer hands back what does not fit
+        work.compare(value, expected, at=kind.forward)
     with (
         room_for_fractions(work),
         work.untouched(**dict(zip(rule.names, feed.values(), strict=True))),
     ):
         _, gradients = work.gradients(graph.output, feed, graph.wrt)
-    expected = rule.value(*batch.fed)
     alike = [past for past in earlier if shapes_of(past) == shapes_of(batch)]
     stale = [(KEPT, rule.value(*mixed[:-1])) for mixed in mixtures(batch, alike)]
     work.compare(node.value, expected, at=kind.forward, mistakes=mistakes(stale, batch, expected))

@@ -107,7 +107,7 @@ def forward(work: Work) -> None:
     for shape in ((3,), (), (2, 3)):
         fed = work.rng.uniform(0.5, 2, shape) * work.rng.choice([-1, 1], shape)
         compare_value(work, Sigmoid, float(fed) if shape == () else fed)
-    compare_value(work, Sigmoid, EXAMPLE)
+    compare_value(work, Sigmoid, EXAMPLE.copy())
 
 
 def compare_value(work: Work, Sigmoid: Any, fed: Any) -> None:
@@ -165,7 +165,7 @@ def backward(work: Work) -> None:
         fed = work.rng.uniform(0.5, 2, shape) * work.rng.choice([-1, 1], shape)
         grad = work.rng.uniform(1.2, 1.8, shape)
         compare_gradient(work, Sigmoid, fed, grad)
-    compare_gradient(work, Sigmoid, EXAMPLE, np.full(3, 0.5))
+    compare_gradient(work, Sigmoid, EXAMPLE.copy(), np.full(3, 0.5))
 
 
 def compare_gradient(work: Work, Sigmoid: Any, fed: Any, grad: Any) -> None:
