@@ -19,7 +19,7 @@ every_backend = pytest.mark.parametrize(
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is made of programs from now on, weakly."""
     made: list[Any] = []
-    variant = mf.compile(mf.Input() * 1.0)._make.__globals__["Variant"]
+    variant = mf.compile(mf.Input() * 1.0)._maker.make.__globals__["Variant"]
     init = variant.__init__
 
     def noted(self: Any, *arguments: Any) -> None:

@@ -6,60 +6,49 @@
 
 A program holds for the shapes and dtypes that it was recorded with. So a compiled step keeps one
 for each combination that it has met, and finds it again by looking at what is fed (`variants.py`).
-Making one means: record the graph (`tracing`), twice, since code that does something else the
-second time cannot be compiled; improve the program (`passes`); hand it to a backend. The first call
-of a program with node classes that are not miniflow's own runs the interpreter too, and compares
-every node's value.
+Making one is the business of `making.py`.
 """
 
-import gc
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from miniflow import interpreter
-from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, choose, find
+from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, find
 from miniflow.backends.backend import CanBeTimed
-from miniflow.compiler.comparing import compare_with_interpreter
 from miniflow.compiler.epoch import epoch_data, row_order, run_epoch
+from miniflow.compiler.making import (
+    VariantMaker,
+    check_dtypes,
+    in_native_order,
+    prepare_arrays,
+)
 from miniflow.compiler.profile import Profile, profile_program
 from miniflow.compiler.variants import Variant, difference, key_of
-from miniflow.compiler.within import Within, with_checks
+from miniflow.compiler.within import Within
 from miniflow.errors import CompileError, FeedError, GraphError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.checks import is_listed
-from miniflow.graph.places import is_ours
-from miniflow.graph.plans import plan_for, with_parts
+from miniflow.graph.plans import plan_for
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import (
     check_fed_enough,
     checked_feed,
     checked_outputs,
     checked_wrt,
-    give_to_sources,
-    not_one_number,
     wants_a_value,
 )
-from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
-from miniflow.interpreter.selection import Selection, parts_of, prepare, trainable
+from miniflow.interpreter.selection import Selection
 from miniflow.interpreter.unneeded import only_needed
 from miniflow.ir.cost import ProgramCost, cost
-from miniflow.ir.dtypes import ProgramError, type_of
-from miniflow.ir.program import Output, Program
+from miniflow.ir.program import Program
 from miniflow.locks import Lock, renew_after_fork
 from miniflow.options import OptionError
 from miniflow.tracing.first_values import make_first_values
-from miniflow.tracing.keeping import preserved_deeply
-from miniflow.tracing.record import Recording, record
-from miniflow.tracing.steady import record_steadily
 
-LONG = 2_000  # equations: a loop over time by hand
 KEPT = 16  # programs, with their memory; of more, the one that was not used for longest goes
 
 
@@ -162,6 +151,9 @@ class Compiled:
         self._parameters_given = parameters
         self._optimizer = None if self._selection is None else self._selection.optimizer
         self.parameters = [] if self._selection is None else self._selection.parameters
+        self._maker = VariantMaker(
+            self._node, self._plan, self._wrt, self._values_of, self._optimizer, self.parameters
+        )
         self._asked_for = self.backend = backend
         self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
         # Sources of other classes that need not be fed are asked for their value at each call.
@@ -268,7 +260,7 @@ class Compiled:
         except OptionError:  # a number of threads
             raise
         except (ArithmeticError, IndexError, ValueError) as error:
-            raise self._explain(feed, error) from error
+            raise self._maker.explain(feed, error) from error
 
     def _run_finite(self, variant: Variant, arguments: list[Any]) -> list[Any]:
         """Run a program. Where it might make what is not finite, or it is not known that it does
@@ -358,7 +350,7 @@ class Compiled:
                     variant.program, self.backend, executable.timed(), arguments, runs
                 )
             except (ArithmeticError, IndexError, ValueError) as error:
-                raise self._explain(feed, error) from error
+                raise self._maker.explain(feed, error) from error
 
     def why_retraced(self) -> str:
         """Why the graph was last recorded again: which feed's shape or dtype was new.
@@ -414,7 +406,7 @@ class Compiled:
                         node.forward()
                         if node.value is None:
                             raise GraphError(f"{node}: forward() did not set self.value.")
-                        own[node] = _native(as_value(node.value, node))
+                        own[node] = in_native_order(as_value(node.value, node))
         return own
 
     def _check_feed(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
@@ -427,17 +419,21 @@ class Compiled:
                 )
         check_fed_enough(self._order, feed)
         make_first_values(self._node, self._order, feed)
-        return {node: _native(value) for node, value in feed.items()}
+        return {node: in_native_order(value) for node, value in feed.items()}
 
     def _variant_for(self, feed: dict[Node, Any]) -> Variant:
         if self._selection is not None:
             self._selection.find_trained()
-            _prepare(self._optimizer, self.parameters)
-        _check_dtypes(feed, self._order)
+            prepare_arrays(self._optimizer, self.parameters)
+        check_dtypes(feed, self._order)
         key = key_of(feed, self._order, self._optimizer, self.parameters)
         variant = self._variants.get(key)
         if variant is None:
-            variant = self._variants[key] = self._make(feed)
+            made = self._maker.make(feed, self.backend)
+            self._note = made.note
+            if self.backend == "auto" or self.reason == BY_NAME:
+                self.backend, self.reason = made.backend, made.why
+            variant = self._variants[key] = made.variant
             if self._last is not None:
                 self._why = difference(self._last.key, key)
             variant.key = key
@@ -447,102 +443,6 @@ class Compiled:
         variant.follow()
         self._within.expect(variant.updated_arrays())
         return variant
-
-    def _make(self, feed: dict[Node, Any]) -> Variant:
-        with one_pass_at_a_time, _without_collector():
-            recording = self._record(feed)
-            if not self._node.gathers:
-                self._check_is_one_number(recording.values[self._node].shape)
-            self._note = _note_on(recording.program)
-            types = {node: value.type for node, value in recording.values.items()}
-            gradients = recording.gradients[len(self._wrt) :]
-            bounded, careful = with_checks(
-                self._with_values(recording), gradients, self._optimizer, self.backend
-            )
-            choice = choose(bounded.program if bounded else careful(), self.backend)
-            if self.backend == "auto" or self.reason == BY_NAME:
-                self.backend, self.reason = choice.backend.name, choice.why
-            chosen = choice.backend.name
-            variant = Variant(
-                choice, choice.lower(), self._order, feed, types, self._optimizer, self.parameters,
-                bounded, lambda: choose(careful(), chosen),
-            )  # fmt: skip
-            whole = (*with_parts(self._order), *self._optimizer_and_schedule())
-            if not all(map(is_ours, whole)):
-                compare_with_interpreter(
-                    self._order, self._wrt, self.parameters, recording, feed, self._optimizer
-                )
-            elif variant.has_unchecked:
-                with preserved_deeply(self._order), np.errstate(all="ignore"):
-                    interpreter.value(self._node, give_to_sources(feed))
-        return variant
-
-    def _optimizer_and_schedule(self) -> list[Any]:
-        """The optimizer, or those of the groups, and the schedules if there are any."""
-        parts = [part for _, part in parts_of(self._optimizer)]
-        return [*parts, *(part.lr for part in parts if callable(part.lr))]
-
-    def _record(self, feed: dict[Node, Any]) -> Recording:
-        if not self._plan.is_current(self._node):
-            raise CompileError(
-                f"{self._node}: the graph that leads to it was rewired after it was compiled: "
-                "compile it again."
-            )
-        types = {node: type_of(value) for node, value in feed.items()}
-        whole = (self._node, self._plan, types, self._wrt, self.parameters, self._optimizer)
-        try:
-            others = self._optimizer_and_schedule()
-            return record_steadily(lambda: record(*whole), self._order, others)
-        except GraphError as error:
-            raise self._explain(feed, error) from error
-
-    def _with_values(self, recording: Recording) -> Program:
-        program = recording.program
-        more = tuple(Output(recording.values[node], "value", node.name) for node in self._values_of)
-        return Program(program.inputs, program.equations, program.outputs + more, program.constants)
-
-    def _check_is_one_number(self, shape: tuple[int, ...]) -> None:
-        if self._optimizer is not None and math.prod(shape) != 1:
-            raise not_one_number(self._node, shape)
-
-    def _explain(self, feed: Mapping[Node, Any] | None, error: Exception) -> Exception:
-        """The interpreter's account of what went wrong: it knows the nodes."""
-        wanted = [*self._wrt, *trainable(self.parameters)]
-        with one_pass_at_a_time, preserved_deeply(self._order):
-            feed = give_to_sources(feed or {})
-            if isinstance(error, FloatingPointError) and self._optimizer is not None:
-                return not_finite_error(self._node, feed, self.parameters, self._optimizer)
-            try:
-                with np.errstate(all="ignore"):
-                    if wanted:
-                        interpreter.value_and_grad(self._node, feed, wanted)
-                    else:
-                        interpreter.value(self._node, feed)
-            except Exception as account:
-                return account
-            for node in self._order:
-                if why := node.type_hangs_on_numbers():
-                    return CompileError(
-                        f"{node}: {why}. The interpreter (mf.value_and_grad) runs it as it is."
-                    )
-        if isinstance(error.__cause__, CompileError):
-            return CompileError(str(error.__cause__))  # itself, it would be in a cycle
-        return CompileError(
-            f"{self._node}: its program fails with {type(error).__name__}: "
-            f"{str(error).rstrip('.')}. "
-            "The interpreter (mf.value_and_grad) runs it as it is."
-        )
-
-
-def _note_on(program: Program) -> str:
-    """What is to be said of a very long program; else nothing."""
-    count = len(program.equations)
-    if count <= LONG:
-        return ""
-    return (
-        f"; {count:,} equations take long to compile: a loop over time is one equation if it is "
-        "written with mf.scan"
-    )
 
 
 def _check_optimizer(optimizer: Any) -> None:
@@ -556,45 +456,3 @@ def _check_optimizer(optimizer: Any) -> None:
         f"compile: the optimizer is one such as SGD(0.1), not {describe(optimizer)}; one of your "
         "own has lr, state and update(parameters, gradients)."
     )
-
-
-def _check_dtypes(feed: Mapping[Node, Any], order: Iterable[Node]) -> None:
-    """Raise CompileError, naming the node, for numbers that programs do not have: np.longdouble."""
-    values: dict[Node, Any] = {n: n.value for n in order if isinstance(n, Parameter)}
-    values.update(feed)
-    for node, value in values.items():
-        try:
-            type_of(value)
-        except ProgramError as error:
-            raise CompileError(
-                f"{node} cannot be compiled: {error}. "
-                "The interpreter (mf.value_and_grad) runs it as it is."
-            ) from None
-
-
-def _prepare(optimizer: Any, parameters: Sequence[Parameter]) -> None:
-    """Have the optimizer's arrays there, each in a form in which a program can write to it."""
-    prepare(optimizer, parameters)
-    for _, part in parts_of(optimizer):
-        for key, array in part.state.items():
-            if isinstance(array, np.ndarray) and not (array.flags.carray and array.dtype.isnative):
-                part.state[key] = np.array(_native(array), order="C")
-
-
-def _native(value: Any) -> Any:
-    """An array in the machine's own byte order."""
-    if isinstance(value, np.ndarray) and not value.dtype.isnative:
-        return value.astype(value.dtype.newbyteorder("="))
-    return value
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Making a program makes many objects, no garbage: the cycle collector would only look on."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -4,13 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from miniflow.compiler.compiled import Compiled, _prepare
+from miniflow.compiler.compiled import Compiled
+from miniflow.compiler.making import prepare_arrays
 from miniflow.errors import CompileError
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.program import Input, Program
 from miniflow.passes.finite import check_new_values
-from miniflow.tracing.record import record
-from miniflow.tracing.steady import record_steadily
 from miniflow.tracing.update import rates_of, states_of
 
 
@@ -40,14 +39,10 @@ def recorded_step(step: Compiled) -> RecordedStep:
             "Its value alone is exported as the node itself."
         )
     types = dict(step._ran().key[0])
-    optimizer, others = step._optimizer, step._optimizer_and_schedule()
-    _prepare(optimizer, step.parameters)
-
-    def once() -> Any:
-        return record(step._node, step._plan, types, step._wrt, step.parameters, optimizer)
-
+    optimizer = step._optimizer
+    prepare_arrays(optimizer, step.parameters)
     with one_pass_at_a_time:
-        recording = record_steadily(once, step._order, others)
+        recording = step._maker.record_types(types)
     gradients = recording.gradients[len(step._wrt) :]
     program = check_new_values(recording.program, gradients)
     return RecordedStep(program, [_value_of(step, optimizer, entry) for entry in program.inputs])
