@@ -13,9 +13,10 @@ says why.
 JavaScript computes with doubles, with integers of 32 bits and with bigints. So each operation on
 f32, f16 and small integers is rounded, or wrapped around, right after it; integers of 64 bits are
 bigints, and booleans are JavaScript's, 0 and 1 in memory. What is computed has the bits that native
-code has, but for two things: a fused multiply-add is rounded twice in f32, which is seen once in
-some hundred million times, and is not fused at all in f64; and functions of floats whose
-definitions need integers of 64 bits (those of f64, and sin, cos and powers) are JavaScript's own.
+code has, but for three things: sums are made in the order of their terms; a fused multiply-add is
+rounded twice in f32, which is seen once in some hundred million times, and is not fused at all in
+f64; and functions of floats whose definitions need integers of 64 bits (most of f64; sin, cos and
+powers) are JavaScript's own.
 """
 
 from __future__ import annotations
