@@ -43,12 +43,13 @@ MODULES = {"math", "numpy", "miniflow.backends.blas", "miniflow.backends.numpy.r
 PLAIN = {"abs", "slice", "int", "float", "bool", "True", "False"}
 NEVER_WRITTEN = (ast.Import, ast.ImportFrom, ast.Lambda, ast.ClassDef, ast.Global)
 NUMBERED = re.compile(
-    r"a\d+|(kept|fed_type|node|optimizer|setting|settings|dtype|type|value|validate)_\d+"
+    r"a\d+|(kept|fed_type|node|optimizer|settings|schedule|dtype|type|value|validate)_\d+"
+    r"|setting_\d+_\d+"
 )
 BOUND = {"feed", "now", "ndarray", "copied", "updated", "updated_ids", "type", "dict", "len", "id"}
 BOUND |= {"isinstance", "int", "float", "copy_if_shared"}
 LOOKED_AT = {"get", "dtype", "shape", "flags", "num", "copy", "base", "_array", "state", "lr"}
-LOOKED_AT |= {"writeable", "_fed_type"}
+LOOKED_AT |= {"writeable", "_fed_type", "_trainable"}
 
 
 class ForbiddenError(BaseException):
