@@ -12,12 +12,13 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits page-model test test-all lint size bench kills fuzz memory clean
+.PHONY: help digits page-model test test-all test-every lint size bench kills fuzz memory clean
 
 help:
 	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
-	@echo "make test        run the quick tests: one of each kind; four minutes on two cores"
-	@echo "make test-all    run every test, as .ci/run does; ten minutes on two cores"
+	@echo "make test        run the quick tests: one of each kind; seven minutes on two cores"
+	@echo "make test-all    run the slow ones too, as .ci/run does; twelve minutes on two cores"
+	@echo "make test-every  run each cell of each table of tests; twenty minutes"
 	@echo "make page-model  train the model that comes with miniflow anew; some five minutes"
 	@echo "make lint        formatting, lint and types"
 	@echo "make bench       race against the peers (RACE=mlp-128 for one); takes a while"
@@ -34,12 +35,15 @@ digits: .venv/for-running
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Tests start many processes: what one has compiled to bytecode is kept for the next.
-test test-all: export PYTHONDONTWRITEBYTECODE :=
+test test-all test-every: export PYTHONDONTWRITEBYTECODE :=
 
 test: .venv/for-testing
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 test-all: .venv/for-testing
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not rare"
+
+test-every: .venv/for-testing
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 lint: .venv/for-testing

@@ -1,9 +1,10 @@
-"""What a quick run takes of a table of tests: of each row one cell.
+"""What a run takes of a table of tests: of each row one cell, a third of them, or all.
 
 `@pytest.mark.breadth("dtype", "backend")` on a test says that these of its arguments are breadth:
-the question is the same for each. Of the cells that differ in nothing else a quick run takes one;
-the others are marked slow. The next row gives the next cell, so that each dtype and each backend
-has its turn in some row. A cell that is slow by itself is none of the quick run's.
+the question is the same for each. Of the cells that differ in nothing else a quick run takes one,
+and CI every third of the others, which are marked slow; the rest is marked rare, and is for
+`make test-every`. The next row gives the next cell, so that each dtype and each backend has its
+turn in some row. A cell that is slow by itself is none of the quick run's.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,9 @@ import pytest
 
 
 def mark_breadth(items: Iterable[Any]) -> None:
-    """Mark the cells of every table that is among the items as slow, but for one of each row."""
+    """Mark the cells of every table that is among the items as slow, but for one of each row, and
+    two in three of these as rare.
+    """
     tables: dict[str, dict[Any, list[Any]]] = {}
     for item in items:
         mark = item.get_closest_marker("breadth")
@@ -26,8 +29,11 @@ def mark_breadth(items: Iterable[Any]) -> None:
     for rows in tables.values():
         for number, cells in enumerate(rows.values()):
             for place, cell in enumerate(cells):
-                if place != number % len(cells):
+                turn = (place - number) % len(cells)
+                if turn:
                     cell.add_marker("slow")
+                if turn and turn % 3 != 1:
+                    cell.add_marker("rare")
 
 
 def one_in_three(names: Iterable[str]) -> list[Any]:

@@ -4,9 +4,9 @@ that are left open.
 A test that takes seconds says so, with `@pytest.mark.slow`: `make test` leaves it out, and CI runs
 it. A table of tests that asks one question of many dtypes or backends says which of its arguments
 are that breadth, with `@pytest.mark.breadth("dtype", "backend")`: of the cells that differ in
-nothing else a quick run takes one, of each row another, and the others are slow. Hypothesis draws
-fewer examples there. Tests run in several processes at once, a module in one of them, and in any
-order.
+nothing else a quick run takes one, of each row another, and the others are slow, or rare: CI takes
+a third of them. Hypothesis draws fewer examples there. Tests run in several processes at once, a
+module in one of them, and in any order.
 
 pytest puts this folder on the import path, so test modules import `conformance` (node classes in
 the lab's raw style) and `factories` (what property tests are made from) by name.

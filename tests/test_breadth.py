@@ -31,9 +31,9 @@ def table(rows: int, dtypes: int, *marks: Any) -> list[Cell]:
     ]
 
 
-def taken(cells: list[Cell]) -> list[tuple[int, int]]:
+def taken(cells: list[Cell], without: str = "slow") -> list[tuple[int, int]]:
     mark_breadth(cells)
-    left = [cell.callspec.params for cell in cells if "slow" not in cell.marks]
+    left = [cell.callspec.params for cell in cells if without not in cell.marks]
     return [(params["name"], params["dtype"]) for params in left]
 
 
@@ -41,6 +41,12 @@ def test_of_each_row_one_cell_is_taken_of_the_next_row_the_next() -> None:
     breadth = pytest.mark.breadth("dtype").mark
     assert taken(table(4, 3, breadth)) == [(0, 0), (1, 1), (2, 2), (3, 0)]
     assert len(taken(table(4, 3))) == 12
+
+
+def test_of_the_others_one_in_three_is_not_rare() -> None:
+    breadth = pytest.mark.breadth("dtype").mark
+    assert taken(table(3, 3, breadth), "rare") == [(0, 0), (0, 1), (1, 1), (1, 2), (2, 0), (2, 2)]
+    assert taken(table(1, 9, breadth), "rare") == [(0, n) for n in (0, 1, 4, 7)]
 
 
 def test_what_is_slow_by_itself_is_not_what_is_taken() -> None:

@@ -88,7 +88,12 @@ class Fuzzer:
         from miniflow.datasets.splits import DataWarning
         from miniflow.graph.hits import NaNWarning
         from miniflow.graph.pixels import PixelWarning
-        from miniflow.training.changes import RandomNumbersWarning, SettingsWarning, ThreadsWarning
+        from miniflow.training.changes import (
+            BitsWarning,
+            RandomNumbersWarning,
+            SettingsWarning,
+            ThreadsWarning,
+        )
         from miniflow.training.checkpoints import CheckpointWarning
 
         os.fsync = lambda _: None  # these files need not survive a power cut
@@ -101,7 +106,7 @@ class Fuzzer:
             self.targets = [target(folder) for target in TARGETS]
         warnings.simplefilter("error")
         of_data = (DataWarning, NaNWarning, PixelWarning)
-        of_changes = (RandomNumbersWarning, SettingsWarning, ThreadsWarning)
+        of_changes = (BitsWarning, RandomNumbersWarning, SettingsWarning, ThreadsWarning)
         for expected in (*of_data, *of_changes, CheckpointWarning, ResourceWarning):
             warnings.simplefilter("ignore", expected)
         self.measures = peak_is_known()

@@ -94,7 +94,7 @@ class NoInit(mf.Node):
     [
         lambda x: mf.value(3.0, {x: 1.0}),
         lambda x: mf.value({x: 1.0}, x),  # changed places
-        lambda x: mf.value_and_grad([x * x], {x: 1.0}, [x]),
+        lambda x: mf.value_and_grad([x * x, 3.0], {x: 1.0}, [x]),
         lambda x: mf.accuracy(None, {x: 1.0}),
         lambda x: mf.value_and_grad(x * x, {x: 1.0}, None),  # no Parameter
         lambda x: mf.value_and_grad(x * x, {x: 1.0}, 7),

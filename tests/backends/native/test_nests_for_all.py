@@ -77,6 +77,7 @@ def calls_of_numpy(program: Program) -> list[str]:
     return re.findall(r"\bnumpy\.\w+", lower(program).source)
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
 @pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - set(NO_DTYPE)))
 def test_an_equation_is_a_nest_or_one_of_the_exceptions(name: str, dtype: str) -> None:
@@ -88,6 +89,7 @@ def test_an_equation_is_a_nest_or_one_of_the_exceptions(name: str, dtype: str) -
     assert_agrees(lower, program, given)
 
 
+@pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
 @pytest.mark.parametrize("of", sorted(DTYPES))
 def test_every_conversion_is_a_nest(of: str, dtype: str) -> None:
