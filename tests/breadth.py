@@ -36,8 +36,10 @@ def mark_breadth(items: Iterable[Any]) -> None:
                     cell.add_marker("rare")
 
 
-def one_in_three(names: Iterable[str]) -> list[Any]:
-    """The rows of a table, in order, of which a quick run takes every third."""
-    slow = pytest.mark.slow
+def one_in_three(names: Iterable[str], others: str = "slow") -> list[Any]:
+    """The rows of a table, in order, of which a run takes every third: the others are marked slow,
+    and are for CI, or rare, and are for `make test-every`.
+    """
+    marks = [getattr(pytest.mark, mark) for mark in dict.fromkeys(("slow", others))]
     rows = enumerate(sorted(names))
-    return [name if i % 3 == 0 else pytest.param(name, marks=slow) for i, name in rows]
+    return [name if i % 3 == 0 else pytest.param(name, marks=marks) for i, name in rows]

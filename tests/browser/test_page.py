@@ -51,7 +51,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 # --- The answer
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [20, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.rare])]
+)
 def test_drawn_digits_are_recognised(browser: Any, trained: Trained, count: int) -> None:
     labels = mf.datasets.mnist().test.labels[:count]
     browser.open(trained.page)

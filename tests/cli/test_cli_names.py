@@ -50,7 +50,10 @@ def run(place: bytes, environment: dict[str, str], *arguments: object) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "environment"),
-    [(b"Z\xfcrich", ASCII), ("a✎\x1b]0;pwned\x07\x1b[31m\nb\r".encode(), {})],
+    [
+        (b"Z\xfcrich", ASCII),
+        pytest.param("a✎\x1b]0;pwned\x07\x1b[31m\nb\r".encode(), {}, marks=pytest.mark.rare),
+    ],
     ids=["not UTF-8 on a terminal of ASCII", "letters beyond ASCII, codes of a terminal, lines"],
     indirect=["place"],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from breadth import one_in_three
 from photos import BLANK, KINDS, digits_side_by_side, photo
 
 import miniflow as mf
@@ -33,14 +34,14 @@ def read(model: Any, picture: Any) -> int | str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", one_in_three(KINDS, "rare"))
 def test_at_least_nine_of_ten_digits_of_a_kind_are_read(kind: str, model: Any) -> None:
     right = [read(model, photo(kind, digit, seed=2)) == digit for digit in range(10)]
     assert sum(right) >= 9
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", BLANK)
+@pytest.mark.parametrize("kind", one_in_three(BLANK, "rare"))
 def test_a_blank_sheet_of_a_kind_is_empty(kind: str) -> None:
     assert seen_in(photo(kind, None, seed=2)).empty
 
