@@ -1,8 +1,8 @@
-"""What a run takes of a table of tests: of each row one cell, a third of them, or all.
+"""What a run takes of a table of tests: of each row one cell, two of them, or all.
 
 `@pytest.mark.breadth("dtype", "backend")` on a test says that these of its arguments are breadth:
 the question is the same for each. Of the cells that differ in nothing else a quick run takes one,
-and CI every third of the others, which are marked slow; the rest is marked rare, and is for
+and CI another one: all but the first are marked slow; the rest is marked rare, too, and is for
 `make test-every`. The next row gives the next cell, so that each dtype and each backend has its
 turn in some row. A cell that is slow by itself is none of the quick run's.
 """
@@ -15,7 +15,7 @@ import pytest
 
 def mark_breadth(items: Iterable[Any]) -> None:
     """Mark the cells of every table that is among the items as slow, but for one of each row, and
-    two in three of these as rare.
+    as rare, but for one more.
     """
     tables: dict[str, dict[Any, list[Any]]] = {}
     for item in items:
@@ -32,7 +32,7 @@ def mark_breadth(items: Iterable[Any]) -> None:
                 turn = (place - number) % len(cells)
                 if turn:
                     cell.add_marker("slow")
-                if turn and turn % 3 != 1:
+                if turn > 1:
                     cell.add_marker("rare")
 
 

@@ -4,9 +4,9 @@ that are left open.
 A test that takes seconds says so, with `@pytest.mark.slow`: `make test` leaves it out, and CI runs
 it. A table of tests that asks one question of many dtypes or backends says which of its arguments
 are that breadth, with `@pytest.mark.breadth("dtype", "backend")`: of the cells that differ in
-nothing else a quick run takes one, of each row another, and the others are slow, or rare: CI takes
-a third of them. Hypothesis draws fewer examples there. Tests run in several processes at once, a
-module in one of them, and in any order.
+nothing else a quick run takes one, of each row another, and the others are slow, and all but one
+of these rare: CI does without them. Hypothesis draws fewer examples there. Tests run in several
+processes at once, a module in one of them, and in any order.
 
 pytest puts this folder on the import path, so test modules import `conformance` (node classes in
 the lab's raw style) and `factories` (what property tests are made from) by name.
@@ -31,7 +31,7 @@ settings.register_profile(
     max_examples=15,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=10)
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.register_profile("quick", settings.get_profile("dev"), max_examples=6)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))

@@ -43,10 +43,10 @@ def test_of_each_row_one_cell_is_taken_of_the_next_row_the_next() -> None:
     assert len(taken(table(4, 3))) == 12
 
 
-def test_of_the_others_one_in_three_is_not_rare() -> None:
+def test_of_the_others_one_is_not_rare() -> None:
     breadth = pytest.mark.breadth("dtype").mark
     assert taken(table(3, 3, breadth), "rare") == [(0, 0), (0, 1), (1, 1), (1, 2), (2, 0), (2, 2)]
-    assert taken(table(1, 9, breadth), "rare") == [(0, n) for n in (0, 1, 4, 7)]
+    assert taken(table(1, 9, breadth), "rare") == [(0, 0), (0, 1)]
 
 
 def test_what_is_slow_by_itself_is_not_what_is_taken() -> None:
