@@ -95,12 +95,12 @@ def test_unwritten_code_is_said_in_a_sentence_and_other_errors_are_left_alone(
 
 
 def test_node_of_a_notebooks_cell_is_named_by_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = "/tmp/ipykernel_1/2137454542.py"
+    file = "ipykernel_1/2137454542.py"
     shell = SimpleNamespace(compile=SimpleNamespace(_filename_map={file: 7}))
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     names = {"mf": mf}
     exec(compile("\n\n\nx = mf.Input('x')", file, "exec"), names)
-    exec(compile("y = mf.Input('y')", "/home/ada/other.py", "exec"), names)
+    exec(compile("y = mf.Input('y')", "other.py", "exec"), names)
     assert str(names["x"]) == "Input 'x' (cell 7, line 4)"
     assert str(names["y"]) == "Input 'y' (other.py:1)"
 
