@@ -74,14 +74,15 @@ memory: .venv/for-testing
 	@$(BIN)/python tests/faults/memory.py --steps 100000 --backend interpreter
 
 # A marker file says what .venv has been set up for. The tests need more than running does.
+# A module is compiled to bytecode when it is first imported: pip would take a minute for all of them.
 .venv/for-running: pyproject.toml | .venv/python-is-ready
 	@echo "Setting up .venv: installing miniflow and what it needs ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/for-testing: pyproject.toml | .venv/python-is-ready
 	@echo "Setting up .venv: installing miniflow and its tools for development ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[dev]"
 	@touch $@ .venv/for-running
 
 .venv/python-is-ready:
