@@ -22,7 +22,7 @@ from miniflow.backends.native.llvm import (
     load_pointer,
     number_text,
 )
-from miniflow.backends.native.sums import CHUNK, LANES, print_sums, sums_of
+from miniflow.backends.native.sums import print_sums
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nests import (
@@ -41,6 +41,7 @@ from miniflow.lowering.nests import (
     Term,
     name,
 )
+from miniflow.lowering.sums import CHUNK, LANES, sums_of
 
 _OPERATIONS: Final = {  # of floats, of signed and of unsigned integers
     "add": ("fadd", "add", "add"),

@@ -12,9 +12,8 @@ from functools import cache
 from typing import Final
 
 from miniflow.backends.native.products.writer import REALS, LineWriter
+from miniflow.lowering.sums import LANES
 
-LONGEST_CHAIN: Final = 32
-_CHAINS: Final = 16
 PLACES: Final = ("a", "b", "c", "alpha", "beta")
 FIELDS: Final = (
     *(f"{x}{part}" for x in PLACES for part in (".at", ".nbytes")),
@@ -36,7 +35,7 @@ class _DotWriter(LineWriter):
         super().__init__()
         self.real, self.size = REALS[dtype]
         self.dtype, self.is_contiguous, self.has_fma = dtype, is_contiguous, has_fma
-        self.vector = f"<{_CHAINS} x {self.real}>"
+        self.vector = f"<{LANES} x {self.real}>"
         self.sums = ""
 
     def text(self, *_: str) -> str:
@@ -47,7 +46,7 @@ class _DotWriter(LineWriter):
         )
         self.sums = self.new(f"alloca {self.vector}, align 64")
         self.line(f"store {self.vector} zeroinitializer, ptr {self.sums}, align 64")
-        whole = self.new(f"and i64 {k}, {-_CHAINS}")
+        whole = self.new(f"and i64 {k}, {-LANES}")
         self._add_vectors(place["a"], place["b"], whole)
         self._add_rest(place["a"], place["b"], whole, k)
         alpha = self.load(self.real, place["alpha"], align=self.size)
@@ -83,8 +82,8 @@ class _DotWriter(LineWriter):
             self._load_vector(self.at(x, self.multiply(index, step)), step)
             for x, step in ((a, self.a_step), (b, self.b_step))
         ]
-        done = self._multiply_add(self.vector, f"v{_CHAINS}{self.dtype}", vectors, total)
-        following = self.add(index, _CHAINS)
+        done = self._multiply_add(self.vector, f"v{LANES}{self.dtype}", vectors, total)
+        following = self.add(index, LANES)
         self.lines[phis:phis] = [
             f"{index} = phi i64 [0, %{before}], [{following}, %{inside}]",
             f"{total} = phi {self.vector} [zeroinitializer, %{before}], [{done}, %{inside}]",
@@ -100,7 +99,7 @@ class _DotWriter(LineWriter):
         if self.is_contiguous:
             return self.load(self.vector, pointer, align=self.size)
         vector = "poison"
-        for lane in range(_CHAINS):
+        for lane in range(LANES):
             pointer = self.at(pointer, step) if lane else pointer
             value = self.load(self.real, pointer, align=self.size)
             vector = self.new(
@@ -121,7 +120,7 @@ class _DotWriter(LineWriter):
             self.line(f"store {self.real} {done}, ptr {place}, align {self.size}")
 
     def _halved(self) -> str:
-        total, width = self.load(self.vector, self.sums, align=64), _CHAINS
+        total, width = self.load(self.vector, self.sums, align=64), LANES
         while width > 1:
             width //= 2
             kind = f"<{2 * width} x {self.real}>"

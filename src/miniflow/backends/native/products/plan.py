@@ -6,13 +6,13 @@ a stack of such, and chooses how it is cut; `compile_product` makes a step of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.processor import Processor
 from miniflow.backends.native.products import dot
 from miniflow.backends.native.products.blocking import Blocking, choose_blocking, split
-from miniflow.backends.native.products.dot import LONGEST_CHAIN, print_dot
+from miniflow.backends.native.products.dot import print_dot
 from miniflow.backends.native.products.driver import (
     CODE,
     NUMBERS,
@@ -29,20 +29,10 @@ from miniflow.backends.native.products.packing import (
     print_pack_strip,
 )
 from miniflow.backends.native.products.writer import REALS
-from miniflow.lowering.loop_program import BufferView
-from miniflow.lowering.views import Region
+from miniflow.lowering.matrices import Operand, StackAxis, matrices_of
+from miniflow.lowering.sums import LONGEST_CHAIN
 
 DTYPES: Final = tuple(REALS)  # of which there are products
-
-Strides = tuple[int, ...]
-Operand = Region | BufferView
-
-
-class StackAxis(NamedTuple):
-    """Products of the same kind, one after the other: how many, and the distances between them."""
-
-    times: int
-    steps: tuple[int, int, int]  # of A, B and C
 
 
 class ProductPlan(NamedTuple):
@@ -118,14 +108,6 @@ class CompiledProduct(NamedTuple):
     arguments: list[int | str]
 
 
-class _Matrices(NamedTuple):
-    shape: tuple[int, int, int]
-    a: tuple[int, int]
-    b: tuple[int, int]
-    c: tuple[int, int]
-    stacks: tuple[StackAxis, ...]
-
-
 def plan_product(
     a: Operand, b: Operand, c: Operand, processor: Processor, blocking: Blocking | None = None
 ) -> ProductPlan | DotPlan | None:
@@ -139,15 +121,8 @@ def plan_product(
         return None
     if len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN:
         return DotPlan(dtype, a.shape[0], (a.strides[0], b.strides[0]), processor.has_fma)
-    found = _matrices(a, b, c)
-    (m, n, k), swapped = found.shape, False
-    if n == 1 or (found.c[1] != 1 and m > 1):  # transpose(C) = transpose(B) @ transpose(A)
-        swapped = True
-        stacks = tuple(
-            StackAxis(s.times, (s.steps[1], s.steps[0], s.steps[2])) for s in found.stacks
-        )
-        found = _Matrices((n, m, k), found.b[::-1], found.a[::-1], found.c[::-1], stacks)
-    m, n, k = found.shape
+    found = matrices_of(a, b, c)
+    _, n, _ = found.shape
     if (found.c[1] != 1 and n > 1) or len(found.stacks) > STACKED:
         return None
     strides = (*found.a, *found.b)
@@ -155,62 +130,8 @@ def plan_product(
     if strides[3] != 1 and n > 1:
         blocking = blocking._replace(packs_b=True)
     return ProductPlan(
-        dtype, found.shape, (*strides, found.c[0]), found.stacks, swapped, blocking, processor
+        dtype, found.shape, (*strides, found.c[0]), found.stacks, found.swapped, blocking, processor
     )
-
-
-def _matrices(a: Operand, b: Operand, c: Operand) -> _Matrices:
-    """Return a product as one of matrices, or as a stack of such."""
-    is_row, is_column = len(a.shape) == 1, len(b.shape) == 1
-    a_shape, a_strides = ((1, *a.shape), (0, *a.strides)) if is_row else (a.shape, a.strides)
-    b_shape, b_strides = ((*b.shape, 1), (*b.strides, 0)) if is_column else (b.shape, b.strides)
-    c_strides = list(c.strides)
-    if is_row:
-        c_strides.insert(len(c_strides) - (0 if is_column else 1), 0)
-    if is_column:
-        c_strides.append(0)
-    (m, k), n = a_shape[-2:], b_shape[-1]
-    counts = c.shape[: len(c_strides) - 2]
-    steps = zip(
-        counts,
-        _laid_over(a_shape[:-2], a_strides, len(counts)),
-        _laid_over(b_shape[:-2], b_strides, len(counts)),
-        c_strides,
-        strict=False,
-    )
-    stacks = _merged([StackAxis(count, (x, y, z)) for count, x, y, z in steps if count != 1])
-    rows = StackAxis(m, (a_strides[-2], 0, c_strides[-2]))
-    if m == 1:
-        rows = rows._replace(steps=(0, 0, 0))
-    if stacks and stacks[-1].steps[1] == 0:  # many times the same B: more rows of A
-        joined = [stacks[-1]] if m == 1 else _merged([stacks[-1], rows])
-        if len(joined) == 1:
-            rows, stacks = joined[0], stacks[:-1]
-    return _Matrices(
-        (rows.times, n, k),
-        (rows.steps[0], a_strides[-1]),
-        (b_strides[-2], b_strides[-1]),
-        (rows.steps[2], c_strides[-1]),
-        tuple(stacks),
-    )
-
-
-def _laid_over(shape: Sequence[int], strides: Sequence[int], rank: int) -> Strides:
-    """Return the distances along the axes of a stack, to which an operand is broadcast."""
-    steps = tuple(0 if n == 1 else step for n, step in zip(shape, strides, strict=False))
-    return (0,) * (rank - len(steps)) + steps
-
-
-def _merged(stacks: list[StackAxis]) -> list[StackAxis]:
-    """Join axes that lie like one."""
-    merged: list[StackAxis] = []
-    for stack in stacks:
-        outer = merged[-1] if merged else None
-        if outer and outer.steps == tuple(step * stack.times for step in stack.steps):
-            merged[-1] = StackAxis(outer.times * stack.times, stack.steps)
-        else:
-            merged.append(stack)
-    return merged
 
 
 def compile_product(
