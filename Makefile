@@ -12,7 +12,7 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits page-model test test-all test-every lint size bench kills fuzz memory clean
+.PHONY: help digits page-model test test-all test-every docs lint size bench kills fuzz memory clean
 
 help:
 	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-all    run the slow ones too, as .ci/run does; twelve minutes on two cores"
 	@echo "make test-every  run each cell of each table of tests; twenty minutes"
 	@echo "make page-model  train the model that comes with miniflow anew; some five minutes"
+	@echo "make docs        build the site into build/site; a quarter of a minute"
 	@echo "make lint        formatting, lint and types"
 	@echo "make bench       race against the peers (RACE=mlp-128 for one); takes a while"
 	@echo "make kills       kill a training 200 times and compare the bits; a minute"
@@ -50,6 +51,13 @@ lint: .venv/for-testing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+# Strict: a link, an anchor or a name that leads nowhere ends it.
+docs: export NO_MKDOCS_2_WARNING := 1
+
+docs: .venv/for-testing
+	@$(BIN)/python -m mkdocs build --strict
+	@echo "build/site/index.html"
 
 # The model that `miniflow page` takes where nothing has been trained: seed and options say all.
 page-model: .venv/for-testing
