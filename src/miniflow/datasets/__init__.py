@@ -5,16 +5,23 @@
 has those that are not here yet sent, `splits` checks what was read and sets examples aside, and
 `batches` serves it to the training loop. `input_data` is the front door of TensorFlow's old
 tutorials.
+
+`names()` and `lines(path)` give text, an example a line, and `padded` makes batches of sequences of
+many lengths.
 """
 
 from miniflow.datasets import idx, input_data
 from miniflow.datasets.batches import Dataset
 from miniflow.datasets.digits import is_class_folder, is_name, load, mnist
 from miniflow.datasets.fetched import emnist, fashion_mnist, kmnist
+from miniflow.datasets.padding import PaddedBatch, padded
 from miniflow.datasets.splits import Splits
+from miniflow.datasets.texts import Lines, lines, names
 
 __all__ = [
     "Dataset",
+    "Lines",
+    "PaddedBatch",
     "Splits",
     "emnist",
     "fashion_mnist",
@@ -23,6 +30,9 @@ __all__ = [
     "is_class_folder",
     "is_name",
     "kmnist",
+    "lines",
     "load",
     "mnist",
+    "names",
+    "padded",
 ]
