@@ -1,6 +1,7 @@
 """One name for one thing: a class name stands once, and functions are called by verbs and nouns."""
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -28,11 +29,16 @@ def sources() -> list[tuple[str, Path]]:
     return [(place, path) for place, path in found if str(Path(place).parent) not in LEARNERS_OWN]
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def rooms_of_classes() -> dict[str, list[str]]:
     """Class name → the rooms that it stands in, one for each time."""
     rooms: dict[str, list[str]] = defaultdict(list)
     for place, path in sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef):
                 rooms[node.name].append(place.split("/")[0])
     return rooms
@@ -55,7 +61,7 @@ def test_no_function_is_named_by_a_participle_alone(room: str) -> None:
         f"{place}: {node.name}"
         for place, path in sources()
         if place.startswith(f"{room}/")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef) and PARTICIPLE.fullmatch(node.name)
     ]
     assert not [name for name in named if name.split(": ")[1] not in NOUNS]
