@@ -91,6 +91,25 @@ def layer_norm(epsilon: float) -> Callable[..., Any]:
     return formula
 
 
+def rms_norm(g: Any, x: Any, gain: Any) -> Any:
+    size = np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-5)
+    z, G = x / size, g * gain
+    return gain * z, [(G - z * (G * z).mean(axis=-1, keepdims=True)) / size, (g * z).sum(axis=0)]
+
+
+def attention(g: Any, q: Any, k: Any, v: Any) -> Any:
+    scale = q.dtype.type(1) / np.sqrt(q.dtype.type(2))
+    p = soft((q * scale) @ k.T)
+    d = p * (g @ v.T - np.sum(p * (g @ v.T), axis=-1, keepdims=True))
+    return p @ v, [d @ k * scale, d.T @ (q * scale), p.T @ g]
+
+
+def queries(m: float) -> list[Any]:
+    q = np.array([[1.0, 0.0], [-1.0, 0.5], [0.0, 1e-3]]) * m**0.5
+    k = np.array([[0.7, 0.0], [-0.7, 0.1], [0.0, 1.0]]) * m**0.5
+    return [q, k, np.array([[1.0, 2.0], [-1.0, 0.5], [0.0, 1.0]])]
+
+
 def norm_inputs(m: float) -> list[Any]:
     return [*rows(m), np.array([1.0, 2.0, 0.5, -1.0]), np.array([0.0, 1.0, 0.0, 2.0])]
 
@@ -305,6 +324,8 @@ CASES = {
     "LayerNorm, a small epsilon": Case(
         lambda *x: mf.LayerNorm(*x, epsilon=1e-30), norm_inputs, layer_norm(1e-30)
     ),
+    "RMSNorm": Case(mf.RMSNorm, lambda m: norm_inputs(m)[:2], rms_norm),
+    "ScaledDotProductAttention": Case(mf.ScaledDotProductAttention, queries, attention),
     "CrossEntropy": Case(mf.CrossEntropyWithSoftmax, labelled, cross_entropy()),
     "CrossEntropy, smoothed": Case(
         lambda x, y: mf.CrossEntropyWithSoftmax(x, y, label_smoothing=0.1),

@@ -68,6 +68,15 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     yield "LeakyReLU.slope", (slope, [0, -1.5, *numbers])
     epsilon = used(lambda v: mf.LayerNorm(x, ONE, ONE, epsilon=v), MATRIX)
     yield "LayerNorm.epsilon", (epsilon, numbers)
+    epsilon = used(lambda v: mf.RMSNorm(x, epsilon=v), MATRIX)
+    yield "RMSNorm.epsilon", (epsilon, numbers)
+    scale = used(lambda v: mf.ScaledDotProductAttention(x, x, x, scale=v), MATRIX)
+    yield "ScaledDotProductAttention.scale", (scale, [None, 0, -1.5, *numbers])
+    causal = used(lambda v: mf.ScaledDotProductAttention(x, x, x, causal=v), MATRIX)
+    yield "ScaledDotProductAttention.causal", (causal, [True, np.bool_(True)])
+    mask = used(lambda v: mf.ScaledDotProductAttention(x, x, x, mask=v), MATRIX)
+    seen = [None, np.array([[True], [False]]), np.ones((1, 2), int)]
+    yield "ScaledDotProductAttention.mask", (mask, seen)
     dropping = {**MATRIX, seed: 1}
     yield "Dropout.rate", (used(lambda v: mf.Dropout(x, seed, v), dropping), [0, *NUMBERS])
     stream = used(lambda v: mf.Dropout(x, seed, stream=v), dropping)
@@ -134,6 +143,7 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     yield "CrossEntropy.label_smoothing", (loss("label_smoothing"), [0, 0.0, *NUMBERS])
     weights = [None, [1, 2], (0.5, 0), np.float32([1, 3]), {}, {1: 2}, {np.int64(0): 0.5}]
     yield "CrossEntropy.class_weights", (loss("class_weights"), weights)
+    yield "CrossEntropy.ignore", (loss("ignore"), [None, -1, np.int64(-100)])
     for cls in (mf.Input, mf.Seed):
         yield f"{cls.__name__}.name", (lambda v, c=cls: c(name=v), [None, "a", ""])
     yield "Input.shape", (lambda v: mf.Input(shape=v), [None, (4,), [4], ()])

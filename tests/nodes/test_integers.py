@@ -292,6 +292,10 @@ NODES = {
     ),
     "MSE": Case(lambda: mf.MSE(X, Y), (whole(4), whole(4))),
     "LayerNorm": Case(lambda: mf.LayerNorm(X, Y, Z), (whole(4, 3), whole(3), whole(3))),
+    "RMSNorm": Case(lambda: mf.RMSNorm(X, Y), (whole(4, 3), whole(3))),
+    "ScaledDotProductAttention": Case(
+        lambda: mf.ScaledDotProductAttention(X, Y, Z), (whole(4, 3), whole(2, 3), whole(2, 2))
+    ),
     "BinaryCrossEntropy": Case(lambda: mf.BinaryCrossEntropy(X, Y), (whole(4), whole(4) % 2)),
     "CrossEntropyWithSoftmax": Case(
         lambda: mf.CrossEntropyWithSoftmax(X, Y), (whole(4, 3), whole(4)), data=(1,)

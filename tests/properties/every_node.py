@@ -25,8 +25,9 @@ def positive(*shape: int) -> np.ndarray:
 A, B = numbers(3, 4, seed=1), numbers(3, 4, seed=2)
 LABELS = np.array([0, 1, 3])
 ROWS, COLUMNS = np.array([2, 0, 2]), np.array([1, 3, 1])  # (2, 1) twice
+PADDED = np.arange(4) >= np.array([[[0]], [[2]]])  # two queries of the second row may look nowhere
 
-# name: (node of x, y, z; values of as many of them as it takes)
+# name: (node of x, y, z, w; values of as many of them as it takes)
 EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
     "Add": (mf.Add, (A, B)),
     "Add of three": (mf.Add, (A, numbers(4), numbers(3, 1))),
@@ -67,6 +68,10 @@ EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
         ),
         (A, LABELS),
     ),
+    "CrossEntropyWithSoftmax, ignoring": (
+        lambda x, y: mf.CrossEntropyWithSoftmax(x, y, ignore=-1),
+        (A, np.array([-1, 1, 3])),
+    ),
     "BinaryCrossEntropy": (mf.BinaryCrossEntropy, (A, (B > 0).astype(int))),
     "Conv2D": (mf.Conv2D, (numbers(2, 4, 3, 2), numbers(2, 2, 2, 3), numbers(3))),
     "Conv2D, strided": (
@@ -76,6 +81,20 @@ EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
     "MaxPool": (mf.MaxPool, (numbers(2, 4, 4, 2),)),
     "AveragePool": (mf.AveragePool, (numbers(2, 4, 4, 2),)),
     "LayerNorm": (mf.LayerNorm, (A, numbers(4), numbers(4, seed=5))),
+    "RMSNorm": (mf.RMSNorm, (numbers(2, 3, 4), numbers(4))),
+    "RMSNorm without a gain": (lambda x: mf.RMSNorm(x, epsilon=0.1), (A,)),
+    "ScaledDotProductAttention": (
+        mf.ScaledDotProductAttention,
+        (numbers(2, 3, 4), numbers(2, 5, 4), numbers(2, 5, 2)),
+    ),
+    "ScaledDotProductAttention, causal": (
+        lambda q, k, v: mf.ScaledDotProductAttention(q, k, v, causal=True, scale=0.9),
+        (numbers(2, 1, 3, 4), numbers(2, 5, 4), numbers(5, 2)),
+    ),
+    "ScaledDotProductAttention, masked": (
+        lambda q, k, v, mask: mf.ScaledDotProductAttention(q, k, v, mask, causal=True),
+        (numbers(2, 4, 3), numbers(2, 4, 3), numbers(2, 4, 3), PADDED),
+    ),
     "Dropout": (lambda x, seed: mf.Dropout(x, seed, rate=0.5), (A, 3)),
     "Reshape": (lambda x: mf.Reshape(x, (4, 3)), (A,)),
     "Flatten": (mf.Flatten, (numbers(2, 3, 4),)),
@@ -192,7 +211,7 @@ EVERY_NODE |= {
 def graph_of(name: str, dtype: Any = np.float64, scale: float = 1.0) -> tuple[mf.Node, Feed]:
     """The node, and what is fed."""
     build, values = EVERY_NODE[name]
-    inputs = [mf.Input(letter) for letter, _ in zip("xyz", values, strict=False)]
+    inputs = [mf.Input(letter) for letter, _ in zip("xyzw", values, strict=False)]
     feed: Feed = {}
     for n, value in zip(inputs, values, strict=True):
         is_floating = np.asarray(value).dtype.kind == "f"

@@ -54,25 +54,31 @@ def mean_square(x: Any) -> Any:
     return np.sum(x * small * x) / (count * small)
 
 
-def root_mean_square(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """The root of the mean of the squares along axes, in the floating dtype of `x`.
+def root_mean_square(x: Any, axis: Any = None, keepdims: bool = False, epsilon: float = 0.0) -> Any:
+    """The root of the mean of the squares along axes, or of that plus `epsilon`, in the floating
+    dtype of `x`.
 
     It is no larger than the largest entry, whose square may be. At 0, where the root has an
     infinite slope, that is taken to be 0, also by whoever differentiates what is computed here.
 
     >>> float(root_mean_square(np.array([3e200, 3e200])))
     3e+200
+    >>> float(root_mean_square(np.array([3.0, 5.0]), epsilon=8.0))
+    5.0
     """
     if _is_narrow(x):
-        wide = np.square(x, dtype=np.float64)
-        return _root(np.mean(wide, axis=axis, keepdims=keepdims)).astype(x.dtype)
+        square = np.mean(np.square(x, dtype=np.float64), axis=axis, keepdims=keepdims)
+        root = np.sqrt(square + epsilon) if epsilon else _root(square)
+        return root.astype(x.dtype)
     count = _count(x, axis)
     with np.errstate(over="ignore"):
         plain = np.sum(x * x, axis=axis, keepdims=keepdims) / count
     small = x * SMALL
     scaled = np.sum(small * small, axis=axis, keepdims=keepdims) / count
     fits = plain < np.inf
-    return _root(where(fits, plain, scaled)) * where(fits, 1.0, 1.0 / SMALL)
+    square = where(fits, plain, scaled)
+    root = np.sqrt(square + where(fits, epsilon, 0.0)) if epsilon else _root(square)
+    return root * where(fits, 1.0, 1.0 / SMALL)
 
 
 def _root(square: Any) -> Any:

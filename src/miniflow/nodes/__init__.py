@@ -19,6 +19,7 @@ from miniflow.nodes.activation import (
 )
 from miniflow.nodes.arithmetic import Add, Div, Exp, Log, Mul, Neg, Pow, Sqrt, Sub
 from miniflow.nodes.arranging import Flip, Pad, Roll, Split, Stack
+from miniflow.nodes.attention import ScaledDotProductAttention
 from miniflow.nodes.condition import (
     And,
     Equal,
@@ -38,7 +39,7 @@ from miniflow.nodes.equations import *  # noqa: F403 (found here, and not in `__
 from miniflow.nodes.linear import Linear, MatMul
 from miniflow.nodes.loss import MSE, BinaryCrossEntropy, CrossEntropyWithSoftmax, DummyGrad
 from miniflow.nodes.magnitude import Abs, Clip, Maximum, Minimum, Sign
-from miniflow.nodes.normalization import LayerNorm
+from miniflow.nodes.normalization import LayerNorm, RMSNorm
 from miniflow.nodes.other_convolutions import ConvTranspose2D, DepthwiseConv2D
 from miniflow.nodes.pooling import AveragePool, GlobalAveragePool, MaxPool
 from miniflow.nodes.reduction import Max, Mean, Sum
@@ -104,9 +105,11 @@ __all__ = [
     "Pad",
     "Pow",
     "Prod",
+    "RMSNorm",
     "ReLU",
     "Reshape",
     "Roll",
+    "ScaledDotProductAttention",
     "Seed",
     "SiLU",
     "Sigmoid",

@@ -11,6 +11,7 @@ import numpy as np
 
 from miniflow.errors import FeedError, GraphError, ShapeError
 from miniflow.graph import Op
+from miniflow.graph.checks import is_whole
 from miniflow.graph.hits import Hits, largest_at_label, signs
 from miniflow.graph.integers import as_operands
 from miniflow.graph.means import mean, mean_square, shrink
@@ -45,11 +46,13 @@ class CrossEntropyWithSoftmax(Op):
         class_weights: numbers of at least 0, shape (k,), or a dictionary {class: weight}, of which
             other classes have 1; each class's share of the loss counts that much, and the mean is
             over the weights of the labels. None (all 1) by default.
+        ignore: the number, below 0, of a label that counts nothing, as that of padding: the mean is
+            over the others. None by default: every label is a class.
         name: None by default.
 
     The logits are shifted by their largest, so that ±1e4 is as good as ±1, and -∞ is a class that
-    is ruled out. A batch whose labels' weights are all 0 counts nothing: its loss is 0, and its
-    gradient.
+    is ruled out. A batch whose labels' weights are all 0, or are all ignored, counts nothing: its
+    loss is 0, and its gradient.
 
     >>> import numpy as np, miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
@@ -69,9 +72,15 @@ class CrossEntropyWithSoftmax(Op):
         *,
         label_smoothing: float = 0.0,
         class_weights: Any = None,
+        ignore: int | None = None,
         name: str | None = None,
     ) -> None:
         Op.__init__(self, x, y, name=name)
+        if ignore is not None and not (is_whole(ignore) and ignore < 0):
+            raise GraphError(
+                f"{self}: ignore is a whole number below 0, which is no class, not {ignore!r}."
+            )
+        self.ignore = None if ignore is None else int(ignore)
         is_number = isinstance(label_smoothing, numbers.Real)
         if isinstance(label_smoothing, bool) or not (is_number and 0 <= label_smoothing < 1):
             raise GraphError(f"{self}: label_smoothing is in [0, 1), and was {label_smoothing!r}.")
@@ -82,15 +91,23 @@ class CrossEntropyWithSoftmax(Op):
 
     @property
     def divisor_reads(self) -> tuple[int, ...]:  # type: ignore[override]
-        """With weights, what is divided by depends on the labels."""
-        return () if self.class_weights is None else (1,)
+        """With weights, or with labels that are ignored, what is divided by depends on the
+        labels.
+        """
+        return () if self.class_weights is None and self.ignore is None else (1,)
 
     def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
-        """The number of rows; with `class_weights`, the sum of the labels' weights."""
-        if self.class_weights is None:
+        """The number of rows that are not ignored; with `class_weights`, the sum of the labels'
+        weights.
+        """
+        if self.class_weights is None and self.ignore is None:
             return math.prod(shapes[0][:-1])
+        labels = np.asarray(values[1])
+        labels = labels if self.ignore is None else labels[labels != self.ignore]
+        if self.class_weights is None:
+            return labels.size
         weights = weight_of_each(self, self.class_weights, shapes[0])
-        return float(np.sum(np.take(weights, values[1])))
+        return float(np.sum(np.take(weights, labels)))
 
     def _softmax(self, x: Any) -> Any:
         """The softmax of a vector, or of each row of a matrix."""
@@ -102,6 +119,8 @@ class CrossEntropyWithSoftmax(Op):
             self._refuse_labels(seen, y)
         # Read as unsigned, a negative label is too large: one look instead of two. And to find the
         # place of the largest takes a third of the time of `max`, which matters at every step.
+        if self.ignore is not None:
+            y = np.where(y == self.ignore, 0, y)
         unsigned = y.view(_UNSIGNED[y.dtype]) if y.dtype.kind == "i" else y
         if unsigned.item(unsigned.argmax()) >= seen[-1]:
             logits, labels = (node.label for node in self.inbound_nodes)
@@ -141,6 +160,7 @@ class CrossEntropyWithSoftmax(Op):
 
     def compute(self, x: Any, y: Any) -> Any:
         x, y = _as_rows(promote(x), y)
+        y, counts = self._find_ignored(x, y)
         powers = np.exp(below_largest(x, 1))
         totals = np.sum(powers, axis=1, keepdims=True)
         self.cache["probabilities"] = powers / totals
@@ -149,35 +169,54 @@ class CrossEntropyWithSoftmax(Op):
         small = shrink(n)
         logs, largest = small * np.log(totals), small * np.max(x, axis=1, keepdims=True)
         if self.label_smoothing == 0 and self.class_weights is None:
-            of_labels = largest[:, 0] - small * x[np.arange(n), y]
-            return np.sum(logs[:, 0] + of_labels) / (n * small)
-        shares = self.cache["shares"] = self._shares(self.cache["probabilities"], y)
+            of_labels = logs[:, 0] + (largest[:, 0] - small * x[np.arange(n), y])
+            if counts is None:
+                return np.sum(of_labels) / (n * small)
+            return np.sum(where(counts > 0, of_labels, 0.0)) / (_at_least_one(counts) * small)
+        shares = self.cache["shares"] = self._shares(self.cache["probabilities"], y, counts)
         counted = where(shares > 0, logs + (largest - small * x), 0.0)  # 0 · ∞ is not 0
         return np.sum(shares * counted) / small
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         probabilities, shape = self.cache["probabilities"], x.shape
         x, y = _as_rows(x, y)
+        y, counts = self._find_ignored(probabilities, y)
         n = x.shape[0]
         if self.label_smoothing == 0 and self.class_weights is None:
-            share = grad / n
-            dx = probabilities * share
+            share = grad / n if counts is None else counts * (grad / _at_least_one(counts))
+            dx = probabilities * (share if counts is None else share[:, None])
             dx[np.arange(n), y] -= share
         else:
             shares = self.cache["shares"]
             dx = (probabilities * np.sum(shares, axis=1, keepdims=True) - shares) * grad
         return dx if len(shape) == 2 else np.reshape(dx, shape), None
 
-    def _shares(self, like: Any, y: Any) -> Any:
+    def _find_ignored(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The labels, with a class in place of those that are ignored, and for each 1 where it
+        counts and 0 where not; None, where nothing is ignored.
+        """
+        if self.ignore is None:
+            return y, None
+        is_counted = y != self.ignore
+        return np.where(is_counted, y, 0), is_counted.astype(x.dtype)
+
+    def _shares(self, like: Any, y: Any, counts: Any) -> Any:
         """How much each class of each row counts in the mean."""
         n, k = like.shape
         targets = np.full((n, k), self.label_smoothing / k, like.dtype)
         targets[np.arange(n), y] += 1 - self.label_smoothing
+        if counts is not None:
+            targets = targets * counts[:, None]
         if self.class_weights is None:
-            return targets / n
+            return targets / (n if counts is None else _at_least_one(counts))
         weights = weight_of_each(self, self.class_weights, like.shape).astype(like.dtype)
-        total = np.sum(np.take(weights, y))
+        of_labels = np.take(weights, y)
+        total = np.sum(of_labels if counts is None else of_labels * counts)
         return where(total > 0, targets * weights / where(total > 0, total, 1.0), 0.0)
+
+
+def _at_least_one(counts: Any) -> Any:
+    return np.maximum(np.sum(counts), 1.0)
 
 
 def _as_rows(x: Any, y: Any) -> tuple[Any, Any]:

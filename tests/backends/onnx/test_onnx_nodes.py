@@ -31,7 +31,7 @@ DTYPES = [np.float64, np.float32]
 def test_forward_of_every_built_in_node(name: str, dtype: type) -> None:
     build, values = EVERY_NODE[name]
     fed = [np.asarray(v, dtype if np.asarray(v).dtype.kind == "f" else None) for v in values]
-    inputs = [mf.Input(letter) for letter in "xyz"[: len(fed)]]
+    inputs = [mf.Input(letter) for letter in "xyzw"[: len(fed)]]
     node = build(*inputs)
     feed: dict[Any, Any] = dict(zip(inputs, fed, strict=True))
     if isinstance(node, mf.DummyGrad):
@@ -41,7 +41,7 @@ def test_forward_of_every_built_in_node(name: str, dtype: type) -> None:
     np.testing.assert_array_equal(compiled(feed), wanted)
     data = to_onnx(optimize(compiled.program, BACKEND.passes))
     checked(data)
-    given = dict(zip([*"xyz"[: len(fed)], "DummyGrad"], [*fed, np.ones_like(fed[0])], strict=True))
+    given = dict(zip([*"xyzw"[: len(fed)], "DummyGrad"], [*fed, np.ones_like(fed[0])], strict=True))
     given = {name: given[name] for name in names_in_file(compiled.program)[0]}
     (found,) = run(data, given).values()
     assert_close(found, np.asarray(wanted), ulps=64, floor=16, of=dtype)
