@@ -29,6 +29,14 @@ Shape = Sequence[int]
 def zeros(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """All zero: what biases begin with, and a network without hidden layers may.
 
+    Args:
+        shape: any.
+        rng: not used; None by default.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape or dtype is none.
+
     >>> zeros((2,))
     array([0., 0.], dtype=float32)
     """
@@ -38,6 +46,14 @@ def zeros(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArr
 def ones(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """All one: what scales begin with.
 
+    Args:
+        shape: any.
+        rng: not used; None by default.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape or dtype is none.
+
     >>> ones((2,))
     array([1., 1.], dtype=float32)
     """
@@ -46,6 +62,14 @@ def ones(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArra
 
 def glorot_uniform(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """Uniform in ±√(6 / (inputs + outputs)): variance 2 / (inputs + outputs), for tanh and sigmoid.
+
+    Args:
+        shape: (inputs, outputs), with any leading axes, or (n,).
+        rng: a generator or a seed; None by default: it differs each time.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape, rng or dtype is none.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010.
@@ -61,6 +85,14 @@ def glorot_uniform(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32)
 def glorot_normal(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """Normal with variance 2 / (inputs + outputs). Source: as `glorot_uniform`.
 
+    Args:
+        shape: (inputs, outputs), with any leading axes, or (n,).
+        rng: a generator or a seed; None by default: it differs each time.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape, rng or dtype is none.
+
     >>> round(float(glorot_normal((784, 10), rng=0).var() * 794 / 2), 1)
     1.0
     """
@@ -70,6 +102,14 @@ def glorot_normal(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) 
 
 def he_uniform(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """Uniform in ±√(6 / inputs): variance 2 / inputs, for ReLU, which loses half of it.
+
+    Args:
+        shape: (inputs, outputs), with any leading axes, or (n,).
+        rng: a generator or a seed; None by default: it differs each time.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape, rng or dtype is none.
 
     Source: He et al., "Delving Deep into Rectifiers", 2015.
 
@@ -81,6 +121,14 @@ def he_uniform(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> 
 
 def he_normal(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
     """Normal with variance 2 / inputs. Source: as `he_uniform`.
+
+    Args:
+        shape: (inputs, outputs), with any leading axes, or (n,).
+        rng: a generator or a seed; None by default: it differs each time.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape, rng or dtype is none.
 
     >>> round(float(he_normal((784, 128), rng=0).var() * 784 / 2), 1)
     1.0

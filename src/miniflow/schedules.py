@@ -37,6 +37,9 @@ class StepDecay:
         every: updates from one drop to the next.
         factor: what a drop multiplies by; 0.1 by default.
 
+    Raises:
+        OptionError: a number does not fit; the message says which would.
+
     >>> schedule = StepDecay(0.1, every=100, factor=0.5)
     >>> [float(schedule(step)) for step in (0, 99, 100, 250)]
     [0.1, 0.1, 0.05, 0.025]
@@ -63,6 +66,9 @@ class ExponentialDecay:
         lr: the first learning rate.
         steps: updates in which it is multiplied by `factor` once.
         factor: 0.1 by default.
+
+    Raises:
+        OptionError: a number does not fit; the message says which would.
 
     >>> schedule = ExponentialDecay(0.1, steps=100, factor=0.25)
     >>> [float(schedule(step)) for step in (0, 50, 100)]
@@ -96,6 +102,9 @@ class CosineDecay:
         steps: updates in all, warm-up included.
         warmup: updates of warm-up; 0 by default.
         final: the last learning rate; 0 by default.
+
+    Raises:
+        OptionError: a number does not fit; the message says which would.
 
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017 (one
     cycle of it); the warm-up: Goyal et al., "Accurate, Large Minibatch SGD", 2017.
@@ -137,6 +146,9 @@ class OneCycle:
         start: what `lr` is divided by at the beginning; 25 by default.
         end: what `lr` is divided by at the end; 10,000 by default.
 
+    Raises:
+        OptionError: a number does not fit; the message says which would.
+
     Source: Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
     Learning Rates", 2018, with cosines for the straight lines.
 
@@ -172,6 +184,9 @@ class PiecewiseConstant:
     Args:
         boundaries: the updates at which the learning rate changes, in rising order.
         values: the learning rates, one more than there are boundaries.
+
+    Raises:
+        OptionError: a number does not fit; the message says which would.
 
     >>> schedule = PiecewiseConstant([100, 200], [0.1, 0.01, 0.001])
     >>> [float(schedule(step)) for step in (0, 99, 100, 200)]

@@ -41,7 +41,7 @@ PAGES = {  # page → its title, what it is about, and the modules whose names s
     ),
     "shipping": ("Shipping", "Files that need no miniflow.", ["exports", "digit_page"]),
     "pictures": ("Pictures", "", ["pictures"]),
-    "errors": ("Errors", "", ["errors"]),
+    "errors": ("Errors", "", ["errors", "options"]),
 }
 FAMILIES = {  # families of nodes: title and the modules below miniflow.nodes
     "arithmetic": ("Arithmetic", ["arithmetic", "magnitude", "trigonometry"]),

@@ -122,6 +122,12 @@ class Compiled:
         backend: what runs it; "auto" becomes, at the first call, the one that was taken for the
             first program, and all later programs take the same.
         reason: why it is that backend and no faster one, in a few words; see `why_backend`.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input("x")
+    >>> step = mf.compile(x * x, wrt=[x], backend="numpy")
+    >>> step({x: 3.0}), step.backend
+    ((9.0, [6.0]), 'numpy')
     """
 
     def __init__(

@@ -38,6 +38,14 @@ _converting = threading.Lock()
 class Dataset:
     """Examples and their labels, to be taken a batch at a time.
 
+    Args:
+        images: shape (n, ...), an example a row.
+        labels: shape (n, ...); None by default: there are none.
+        image_shape: the shape of one example before it was made a row; by default
+            `images.shape[1:]`.
+        class_names: what the labels 0, 1, ... stand for; None by default: it is not known.
+        rng: a seed or a generator, which shuffles for `next_batch`; 0 by default.
+
     `images` has shape (n, ...). Bytes (uint8) are taken for pixels and served as float32 in [0, 1],
     exactly `images / np.float32(255)`; numbers of any other type are served as they are.
 

@@ -43,6 +43,9 @@ def mnist() -> Splits:
     (Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"; CC BY-SA 3.0,
     see `data/README.md`.)
 
+    Raises:
+        DataError: the files that come with miniflow are damaged.
+
     >>> digits = mnist()
     >>> digits.test
     <Dataset: 10,000 examples, images uint8 (10000, 784) served as float32, labels int64 (10000,)>
@@ -66,6 +69,11 @@ def load(
     color: bool = False,
 ) -> Splits:
     """Load a set by its name, a folder of IDX files or of pictures, or an `.npz` file.
+
+    Args:
+        source: a name, or the path of a folder or of a file.
+        image_size: of pictures in folders: (height, width). None by default: 28 × 28.
+        color: whether such pictures keep their colours; False by default.
 
     - "mnist" gives `mnist()`; a folder of that name is "./mnist". "fashion-mnist", "kmnist",
       "emnist" and "emnist-letters" (or another of its splits) give `fashion_mnist()` and so on,
@@ -140,6 +148,9 @@ def _load_pictures(source: Any, image_size: Any, color: bool) -> Splits:
 def is_name(source: str) -> bool:
     """Whether `load` takes this for the name of a set, and not for a path.
 
+    Args:
+        source: a name, or a path.
+
     >>> is_name("mnist"), is_name("./mnist")
     (True, False)
     """
@@ -147,7 +158,14 @@ def is_name(source: str) -> bool:
 
 
 def is_class_folder(source: str | os.PathLike[str]) -> bool:
-    """Whether `load` takes this for a folder with a subfolder of pictures for each class."""
+    """Whether `load` takes this for a folder with a subfolder of pictures for each class.
+
+    Args:
+        source: the path of a folder.
+
+    >>> is_class_folder("no/such/folder")
+    False
+    """
     named = isinstance(source, str) and is_name(source)
     return (
         not named

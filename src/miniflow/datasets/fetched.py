@@ -112,6 +112,9 @@ def fashion_mnist() -> Splits:
 
     Source: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
     Learning Algorithms", 2017; MIT licence.
+
+    >>> fashion_mnist().train.class_names[4]  # doctest: +SKIP
+    'Coat'
     """
     return _like_mnist(FASHION, FASHION_CLASSES)
 
@@ -122,6 +125,12 @@ def kmnist() -> Splits:
 
     As `fashion_mnist`. Source: Clanuwat et al., "Deep Learning for Classical Japanese Literature",
     2018; CC BY-SA 4.0.
+
+    Raises:
+        DataError: pooch is missing, or the files are not here and cannot be fetched.
+
+    >>> kmnist().train.class_names[4]  # doctest: +SKIP
+    'お'
     """
     return _like_mnist(KUZUSHIJI, KUZUSHIJI_CLASSES)
 
@@ -147,6 +156,11 @@ def emnist(split: str = "balanced") -> Splits:
 
     Source: Cohen, Afshar, Tapson and van Schaik, "EMNIST: an extension of MNIST to handwritten
     letters", 2017, from NIST's Special Database 19.
+
+    >>> emnist("letter")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    miniflow.errors.DataError: EMNIST has the splits balanced, bymerge, ..., not 'letter'.
     """
     if split not in EMNIST_CLASSES:
         raise DataError(f"EMNIST has the splits {', '.join(EMNIST_CLASSES)}, not {split!r}.")

@@ -27,7 +27,15 @@ class DataWarning(UserWarning):
 
 
 class Splits(NamedTuple):
-    """The examples to learn from, to choose by, and to report on."""
+    """The examples to learn from, to choose by, and to report on.
+
+    Each is a `Dataset`.
+
+    >>> import miniflow as mf
+    >>> train, validation, test = mf.datasets.mnist()
+    >>> len(train), len(validation), len(test)
+    (55000, 5000, 10000)
+    """
 
     train: Dataset
     validation: Dataset

@@ -100,6 +100,13 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     n_layers_, n_outputs_, out_activation_
         Layers, with the input's; outputs, 1 for two classes; "logistic" or "softmax".
 
+    Raises
+    ------
+    OptionError
+        In `fit`: a parameter does not fit the data or the others.
+    NotFiniteError
+        In `fit`: the training diverges; the message says what to try.
+
     See Also
     --------
     MiniflowRegressor : The same for numbers.

@@ -54,6 +54,13 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, backend
     n_layers_, n_outputs_, out_activation_
         Layers, with the input's; outputs; "identity".
 
+    Raises
+    ------
+    OptionError
+        In `fit`: a parameter does not fit the data or the others.
+    NotFiniteError
+        In `fit`: the training diverges; the message says what to try.
+
     See Also
     --------
     MiniflowClassifier : The same for classes.

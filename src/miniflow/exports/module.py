@@ -32,7 +32,7 @@ def to_javascript(what: Any, name: str = "program", *, batch: int | None = None)
     Args:
         what: a `Model`; or a `Program`, such as `mf.compile(...).program`, for which
             `backends.javascript.to_javascript` is asked.
-        name: of the function.
+        name: of the function; "program" by default.
         batch: of a model, for how many rows; by default for any number.
 
     The module exports `predict(...)`, which takes an array (typed or plain, in C order) for each

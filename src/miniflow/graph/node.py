@@ -63,7 +63,8 @@ class Node(Operators, NoNumber, Copied):
     """A value computed from the values of other nodes: subclass it, write `forward` and `backward`.
 
     Args:
-        inbound_nodes: the nodes whose values this one uses, in the order of its arguments.
+        inbound_nodes: the nodes whose values this one uses, in the order of its arguments; none by
+            default.
         name: what pictures, programs and error messages call it; None by default.
 
     Attributes:
@@ -71,6 +72,9 @@ class Node(Operators, NoNumber, Copied):
         gradients: what `backward` set: inbound node → gradient of the output with respect to it; {}
             before.
         cache: a dictionary for whatever `forward` wants to hand to `backward`.
+
+    Raises:
+        GraphError: an inbound node is none, or name is no text.
 
     `+ - * / @ ** -x`, `< <= > >=` and `x[...]` on nodes build nodes; numbers and arrays become
     `Constant`s. Between nodes `==` is identity; with a number or an array it is refused (the
@@ -354,6 +358,9 @@ class Constant(Input):
         value: a number or an array (kept as it is, not copied).
         name: None by default.
 
+    Raises:
+        GraphError: value holds no real numbers.
+
     >>> import miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value(2 * x + mf.Constant(1, "one"), {x: 3})
@@ -381,6 +388,9 @@ class Parameter(Input):
         trainable: whether optimizers move it; True by default. It can be set later on, too: a
             frozen parameter, `W.trainable = False`, stays as it is in `fit`, in a compiled step and
             in `optimizer.update`, and its gradient is not computed there.
+
+    Raises:
+        GraphError: value holds no real numbers.
 
     It need not be fed; a feed stands in for it during that pass. Assigning `W.value = array`
     replaces the array.

@@ -14,6 +14,13 @@ from miniflow.graph.values import describe, shape_of, sum_to_shape, zeros_like
 class Op(Node):
     """The tidy way to write a node: `compute` and `gradient`, as functions of the inbound values.
 
+    Args:
+        inputs: nodes, numbers and arrays, of whatever shapes it takes.
+        name: None by default.
+
+    Raises:
+        GraphError: an input is neither a node nor numbers.
+
     A subclass defines
 
     - `compute(self, *values)`, which returns the value, and

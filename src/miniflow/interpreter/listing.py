@@ -52,6 +52,12 @@ def inputs(node: Node | Sequence[Node]) -> NodeList:
     """What has to be fed for a node's value, or for those of several nodes: its inputs that have no
     value of their own, in the order of the graph. As for `parameters`.
 
+    Args:
+        node: the output, or a list of outputs, of any shapes.
+
+    Raises:
+        GraphError: node is none.
+
     >>> import miniflow as mf
     >>> X, y = mf.Input("X"), mf.Input("y")
     >>> mf.inputs(mf.MSE(X * 2.0, y)).names

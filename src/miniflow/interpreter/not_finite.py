@@ -36,6 +36,10 @@ def find_not_finite(
         feed_dict: input → value, as for `value_and_grad`.
         wrt: as for `value_and_grad`.
 
+    Raises:
+        GraphError: node is none.
+        FeedError: something is not fed.
+
     Returns:
         A sentence, or None if all values and gradients are finite.
 

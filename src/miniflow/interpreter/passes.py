@@ -63,7 +63,13 @@ def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = No
     Args:
         node: the output, or a list of outputs, whose values are given in a list, from one pass.
         feed_dict: input → value: Python numbers, NumPy arrays, or what `np.asarray` makes an array
-            of.
+            of. None, the default, feeds nothing.
+
+    Raises:
+        GraphError: node is none.
+        FeedError: something is not fed, or what is fed does not fit.
+        ShapeError: shapes reach a node that it cannot combine.
+        NodeError: a node's own code raised.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input("x"), mf.Input("y")
@@ -101,6 +107,14 @@ def value_and_grad(
             graph. Only the gradients
             that these need are computed; with an empty `wrt`, all are, to be looked at in
             `node.gradients`.
+
+    Raises:
+        GraphError: node is none.
+        FeedError: something is not fed, or what is fed does not fit.
+        ShapeError: shapes reach a node that it cannot combine.
+        GradientError: a `backward` leaves a gradient out, or gives one of another shape; or `wrt`
+            has what the output does not lead back to and cannot.
+        NodeError: a node's own code raised.
 
     Returns:
         The value, and a list of gradients in the order and in the shapes of `wrt`.

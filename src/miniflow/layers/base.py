@@ -30,6 +30,9 @@ def Input(
         name: None by default.
         dtype: what is going to be fed; the layers' parameters get the same. float32 by default.
 
+    Raises:
+        OptionError: shape is none.
+
     >>> from miniflow import layers
     >>> layers.Input((784,), name="X")
     <Input 'X'>
@@ -49,12 +52,30 @@ def checked_shape(owner: str, shape: Sequence[int]) -> tuple[int, ...]:
 class Layer:
     """What all layers have. Subclass it and write `build(x, name)`, which returns a node.
 
+    Args:
+        name: what the nodes are called by; None, the default, numbers them.
+        rng: a generator or a seed; None, the default, differs each time.
+
     Attributes:
         name: what the nodes are called by; None, the default, numbers them: "dense1", "dense2".
         rng: what first values are drawn from; None differs each time.
         parameters: name → Parameter, in order; empty before the layer is called.
         trainable: whether the layer's parameters are, those too that it is still to have; True by
             default. A `Sequential` hands it on to its layers.
+
+    Raises:
+        OptionError: rng is neither.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> class Scale(layers.Layer):
+    ...     kind = "scale"
+    ...     def build(self, x, name):
+    ...         gain = self.parameter_on(x, "gain", lambda row: row.shape, "ones")
+    ...         return mf.Mul(x, gain, name=name)
+    >>> scale = Scale()
+    >>> scale(layers.Input((3,), name="X")), scale.parameters
+    (<Mul 'scale1'>, {'gain': <Parameter 'scale1/gain'>})
     """
 
     kind = "layer"  # what numbered names begin with
@@ -166,6 +187,11 @@ class Sequential(Layer):
             own, a function.
         rng: what the layers that have none of their own draw from: a generator or a seed; None by
             default: it differs each time.
+
+    Raises:
+        OptionError: layers is no list, or has something that takes no node.
+
+    The shape that one layer gives is what the next one takes.
 
     >>> import miniflow as mf
     >>> from miniflow import layers

@@ -77,6 +77,10 @@ class Conv2D(_Convolution):
         activation, kernel_initializer, bias_initializer, name, rng: as for `Dense`; the name is
             "conv1", ... by default.
 
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples have other axes, or are too small.
+
     Images have their channels last, (n, height, width, channels); the kernels are
     (height, width, channels / groups, filters).
 
@@ -134,6 +138,10 @@ class Conv1D(_Convolution):
         activation, kernel_initializer, bias_initializer, name, rng: as for `Dense`; the name is
             "conv1", ... by default.
 
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples have other axes, or are too small.
+
     Sequences have their channels last, (n, length, channels); the kernels are
     (size, channels / groups, filters).
 
@@ -190,6 +198,10 @@ class DepthwiseConv2D(_Convolution):
         stride, padding, dilation: as for `mf.DepthwiseConv2D`.
         activation, kernel_initializer, bias_initializer, name, rng: as for `Dense`; the name is
             "conv1", ... by default.
+
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples have other axes, or are too small.
 
     The kernels are (height, width, channels, multiplier); each begins as that of an image of one
     channel would.
@@ -249,6 +261,10 @@ class ConvTranspose2D(_Convolution):
         stride, padding, dilation: as for `mf.ConvTranspose2D`.
         activation, kernel_initializer, bias_initializer, name, rng: as for `Dense`; the name is
             "conv1", ... by default.
+
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples have other axes, or are too small.
 
     The kernels are (height, width, filters, channels).
 

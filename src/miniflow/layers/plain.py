@@ -14,7 +14,24 @@ from miniflow.nodes.sliding import Padding, Pair
 
 
 class MaxPool(Layer):
-    """The largest number of each window; see `mf.MaxPool`. The name is "pool1", ... by default."""
+    """The largest number of each window; see `mf.MaxPool`. The name is "pool1", ... by default.
+
+    Args:
+        size: of the window, one number or (height, width); 2 by default.
+        stride: from window to window; the size by default.
+        padding: "valid" (none, the default), "same" or the width of a border.
+        name: "pool1", ... by default.
+
+    Raises:
+        GraphError: when it is called: size, stride or padding does not fit.
+        ShapeError: when it is called: the examples are no images, or too small.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((8, 8, 3), name="X")
+    >>> mf.value(layers.MaxPool(2)(X), {X: np.zeros((2, *(8, 8, 3)))}).shape
+    (2, 4, 4, 3)
+    """
 
     kind = "pool"
     node: Any = nodes.MaxPool
@@ -37,7 +54,24 @@ class MaxPool(Layer):
 
 
 class AveragePool(MaxPool):
-    """The mean of each window; see `mf.AveragePool`. The name is "pool1", ... by default."""
+    """The mean of each window; see `mf.AveragePool`. The name is "pool1", ... by default.
+
+    Args:
+        size: of the window, one number or (height, width); 2 by default.
+        stride: from window to window; the size by default.
+        padding: "valid" (none, the default), "same" or the width of a border.
+        name: "pool1", ... by default.
+
+    Raises:
+        GraphError: when it is called: size, stride or padding does not fit.
+        ShapeError: when it is called: the examples are no images, or too small.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((8, 8, 3), name="X")
+    >>> mf.value(layers.AveragePool()(X), {X: np.zeros((2, *(8, 8, 3)))}).shape
+    (2, 4, 4, 3)
+    """
 
     node = nodes.AveragePool
 
@@ -46,7 +80,19 @@ class GlobalAveragePool(Layer):
     """The mean of each channel over all places; see `mf.GlobalAveragePool`.
 
     Args:
+        rng: not used; None by default.
         name: "pool1", ... by default.
+
+    Raises:
+        ShapeError: when it is called: the examples have channels alone.
+
+    From shape (n, ..., c) to (n, c).
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((8, 8, 3), name="X")
+    >>> mf.value(layers.GlobalAveragePool()(X), {X: np.zeros((2, *(8, 8, 3)))}).shape
+    (2, 3)
     """
 
     kind = "pool"
@@ -61,6 +107,16 @@ class Upsample(Layer):
     Args:
         size: how many times as high and as wide, one number or (height, width); 2 by default.
         name: "upsample1", ... by default.
+
+    Raises:
+        GraphError: when it is called: size is no whole number of at least 1.
+        ShapeError: when it is called: the examples are no images.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((8, 8, 3), name="X")
+    >>> mf.value(layers.Upsample(2)(X), {X: np.zeros((2, *(8, 8, 3)))}).shape
+    (2, 16, 16, 3)
     """
 
     kind = "upsample"
@@ -74,7 +130,21 @@ class Upsample(Layer):
 
 
 class Flatten(Layer):
-    """All axes but the first as one: images as rows of numbers."""
+    """All axes but the first as one: images as rows of numbers.
+
+    Args:
+        name: "flatten1", ... by default.
+        rng: not used; None by default.
+
+    Raises:
+        ShapeError: when it is called: there is no axis of rows.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((8, 8, 3), name="X")
+    >>> mf.value(layers.Flatten()(X), {X: np.zeros((2, *(8, 8, 3)))}).shape
+    (2, 192)
+    """
 
     kind = "flatten"
 
@@ -90,6 +160,12 @@ class Reshape(Layer):
         name: "reshape1", ... by default.
 
     Raises ShapeError where an example has another number of entries.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((784,), name="X")
+    >>> mf.value(layers.Reshape((28, 28, 1))(X), {X: np.zeros((2, *(784,)))}).shape
+    (2, 28, 28, 1)
     """
 
     kind = "reshape"
@@ -116,6 +192,17 @@ class Dropout(Layer):
         seed: a `mf.Seed`, of which a graph needs one. `fit` feeds it; where it is not fed, nothing
             is dropped.
         name: "dropout1", ... by default.
+
+    Raises:
+        GraphError: when it is called: rate is not in [0, 1).
+
+    Shapes stay as they are.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((3,), name="X")
+    >>> mf.value(layers.Dropout(0.5, mf.Seed())(X), {X: np.zeros((2, *(3,)))}).shape
+    (2, 3)
     """
 
     kind = "dropout"
@@ -129,7 +216,22 @@ class Dropout(Layer):
 
 
 class Activation(Layer):
-    """An activation by itself: `Activation("relu")`; named "relu1", ... by default."""
+    """An activation by itself: `Activation("relu")`; named "relu1", ... by default.
+
+    Args:
+        activation: a name, a node class, or a function of a node, as for `Dense`; shapes stay as
+            they are.
+        name: "relu1", ... by default.
+
+    Raises:
+        OptionError: there is no such activation.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((3,), name="X")
+    >>> mf.value(layers.Activation("relu")(X), {X: np.zeros((2, *(3,)))}).shape
+    (2, 3)
+    """
 
     def __init__(self, activation: str | NodeFunction, *, name: str | None = None) -> None:
         Layer.__init__(self, name)

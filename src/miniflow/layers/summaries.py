@@ -92,7 +92,7 @@ def summary(network: Any, inputs: Mapping[Node, Any] | None = None) -> None:
     Args:
         network: a node, the output; or a `Network`, whose logits are taken.
         inputs: input → an example of what is fed, an array with at least one row; not needed for
-            those that were made by `layers.Input`.
+            those that were made by `layers.Input`. None by default.
 
     `summarize` returns the same as an object.
 

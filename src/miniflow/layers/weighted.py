@@ -40,6 +40,10 @@ class Dense(Layer):
             seed begin with the same numbers: give them one generator, or put them in a
             `Sequential`.
 
+    Raises:
+        OptionError: units, an activation or an initializer is none.
+        ShapeError: when it is called: the examples are no rows of numbers.
+
     >>> import miniflow as mf
     >>> X = mf.layers.Input((784,), name="X")
     >>> hidden = mf.layers.Dense(128, activation="relu")(X)
@@ -92,6 +96,10 @@ class Embedding(Layer):
         name: "embedding1", ... by default.
         rng: as for `Dense`.
 
+    Raises:
+        OptionError: count, units or the initializer is none.
+        GraphError: in the pass: a number is not in [0, count).
+
     >>> import numpy as np, miniflow as mf
     >>> words = mf.layers.Input((12,), name="words", dtype=np.int64)
     >>> embedding = mf.layers.Embedding(20_000, 64)
@@ -132,6 +140,17 @@ class LayerNorm(Layer):
     Args:
         epsilon: what is added to the variance; 1e-5 by default.
         name: "norm1", ... by default.
+
+    Raises:
+        GraphError: when it is called: epsilon is not above 0.
+
+    Shapes stay as they are, (..., n); gain and shift have the shape (n,).
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X = layers.Input((3,), name="X")
+    >>> mf.value(layers.LayerNorm()(X), {X: np.zeros((2, *(3,)))}).shape
+    (2, 3)
     """
 
     kind = "norm"

@@ -36,7 +36,22 @@ class Answers(NamedTuple):
 
 
 class Count(Protocol):
-    """A metric on its way through a data set."""
+    """A metric on its way through a data set.
+
+    >>> import miniflow as mf
+    >>> class WorstError(mf.metrics.Metric):
+    ...     highest_is_best = False
+    ...     def count(self):
+    ...         return WorstSoFar()
+    >>> class WorstSoFar:
+    ...     worst = 0.0
+    ...     def add(self, answers):
+    ...         self.worst = max(self.worst, abs(answers.scores - answers.labels).max())
+    ...     def result(self):
+    ...         return float(self.worst)
+    >>> WorstError()([1.0, 4.0], [2.0, 2.0])
+    2.0
+    """
 
     def add(self, answers: Answers) -> None:
         """Count some more predictions."""
@@ -53,8 +68,18 @@ class Metric:
         weights: a node that says how much each label counts, numbers of at least 0 in the shape of
             the labels or of their first axes; a mask of 0 and 1, too. None by default: all alike.
 
+    Raises:
+        OptionError: of is no pair of nodes, or weights is no node.
+
     Subclass it for one of your own: `count` returns what adds up (a `Count`); `highest_is_best`,
     True by default, is what callbacks go by, and `kinds` which predictions it is for.
+
+    >>> import numpy as np, miniflow as mf
+    >>> x, y = mf.Input("x"), mf.Input("y")
+    >>> loss = mf.MSE(x, y)
+    >>> test = {x: np.array([1.0, 4.0]), y: np.array([2.0, 2.0])}
+    >>> mf.evaluate(loss, test, metrics={"off": mf.metrics.MAE(of=(x, y))}).metrics
+    {'off': 1.5}
     """
 
     highest_is_best = True

@@ -25,6 +25,10 @@ class Accuracy(Metric):
     Args:
         of, weights: as for every `Metric`.
 
+    Raises:
+        OptionError: an option does not fit.
+        DataError: when it is asked: there is nothing that counts.
+
     >>> Accuracy()([[0.1, 0.9], [0.8, 0.2]], [1, 1], weights=[1, 3])
     0.25
     """

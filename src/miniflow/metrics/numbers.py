@@ -25,6 +25,10 @@ class MAE(_OfNumbers):
     Args:
         of, weights: as for every `Metric`.
 
+    Raises:
+        OptionError: an option does not fit.
+        DataError: when it is asked: there is nothing that counts.
+
     >>> MAE()([1.0, 4.0], [2.0, 2.0])
     1.5
     """
@@ -40,6 +44,10 @@ class RMSE(_OfNumbers):
 
     Args:
         of, weights: as for every `Metric`.
+
+    Raises:
+        OptionError: an option does not fit.
+        DataError: when it is asked: there is nothing that counts.
 
     >>> RMSE()([1.0, 5.0], [1.0, 2.0]) == (9 / 2) ** 0.5
     True

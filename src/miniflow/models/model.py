@@ -192,6 +192,12 @@ def load(path: Path, backend: str = "auto") -> "Model":
             one that asks for more memory or arithmetic than is allowed (`docs/reliability.md`).
         OSError: it cannot be opened.
         OptionError: `path` is no path.
+
+    >>> import miniflow as mf
+    >>> mf.load("no such file.safetensors")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such file.safetensors'
     """
     check_name(backend)
     path = file_path("load", path)
@@ -221,6 +227,16 @@ class Model:
         notes: what `save` was given to keep: names → what JSON can hold.
         output_names: of a model that was saved from a list of nodes, their names, by which it gives
             its outputs in a dictionary; else None.
+
+    >>> import pathlib, tempfile, numpy as np, miniflow as mf
+    >>> X, W = mf.Input("X"), mf.Parameter([[1.0], [2.0]], "W")
+    >>> _ = mf.value(X @ W, {X: np.zeros((1, 2))})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "sum.safetensors")
+    ...     mf.save(X @ W, path)
+    ...     model = mf.load(path, backend="numpy")
+    >>> model(np.array([[3.0, 4.0]]))
+    array([[11.]])
     """
 
     def __init__(

@@ -100,6 +100,15 @@ def load_weights(node: Node | Sequence[Node], path: Path, strict: bool = True) -
             says where they are.
         ModelFileError: the file is damaged, of another kind, or does not fit; nothing is changed.
         OSError: it cannot be opened.
+
+    >>> import pathlib, tempfile, miniflow as mf
+    >>> W, V = mf.Parameter([1.0, 2.0], "W"), mf.Parameter([0.0, 0.0], "W")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "weights.safetensors")
+    ...     save_weights(mf.Sum(W), path)
+    ...     _ = load_weights(mf.Sum(V), path)
+    >>> V.value
+    array([1., 2.])
     """
     path = file_path("load_weights", path)
     strict = flag("load_weights", "strict", strict)

@@ -18,6 +18,17 @@ from miniflow.nodes.reduction import Reduction
 class Prod(Reduction):
     """The product of the entries, multiplied one after the other.
 
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis.
+
     An entry's gradient is the product of all others, found without a division: where one entry is
     0, that one has a gradient; where two are, none has.
 
@@ -58,6 +69,10 @@ class CumSum(Op):
         x: any shape with at least one axis.
         axis: along which is added up; the last by default.
         name: None by default.
+
+    Raises:
+        GraphError: axis is not a whole number.
+        ShapeError: in the pass: x has no such axis.
 
     With the upstream gradient G, dx_i = G_i + G_i+1 + ...
 

@@ -47,6 +47,13 @@ def below_largest(x: Any, axis: int) -> Any:
 class Sigmoid(Op):
     """`1 / (1 + e^-x)`, entry by entry; its derivative is s (1 - s).
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Sigmoid(np.array([0.0, 1e4])))
     array([0.5, 1. ])
@@ -64,6 +71,13 @@ class Sigmoid(Op):
 
 class Tanh(Op):
     """The hyperbolic tangent; its derivative is 1 - tanh².
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import miniflow as mf
     >>> mf.value(mf.Tanh(0.0))
@@ -84,6 +98,13 @@ class Tanh(Op):
 
 class ReLU(Op):
     """`max(x, 0)`; its derivative at 0 is taken to be 0.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.ReLU(np.array([-1.0, 2.0])))
@@ -108,6 +129,11 @@ class LeakyReLU(Op):
         slope: 0.01 by default.
         name: None by default.
 
+    Raises:
+        GraphError: slope is not a finite number, or x is neither a node nor numbers.
+
+    Its derivative is 1 where x is positive, and slope elsewhere.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.LeakyReLU(np.array([-1.0, 2.0]), slope=0.1))
     array([-0.1,  2. ])
@@ -131,8 +157,18 @@ class LeakyReLU(Op):
 class GELU(Op):
     """The Gaussian error linear unit, in its tanh form: x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))).
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016. The form with the error
     function differs from it by at most 0.0005; NumPy has no error function.
+
+    With t the hyperbolic tangent in it, its derivative is (1 + t)/2 + x/2 · (1 - t²) · √(2/π) (1 +
+    0.134145 x²).
 
     >>> import miniflow as mf
     >>> round(float(mf.value(mf.GELU(1.0))), 4)
@@ -167,6 +203,9 @@ class Softplus(Op):
         x: any shape.
         name: None by default.
 
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     Computed as max(x, 0) + log(1 + e^-|x|), which cannot overflow.
 
     >>> import numpy as np, miniflow as mf
@@ -191,6 +230,9 @@ class SiLU(Op):
     Args:
         x: any shape.
         name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     With s the sigmoid of x, its derivative is s (1 + x (1 - s)).
 
@@ -224,6 +266,9 @@ class ELU(Op):
         alpha: what it tends to, negative, far below 0; 1.0 by default.
         name: None by default.
 
+    Raises:
+        GraphError: alpha is not a number of at least 0, or x is neither a node nor numbers.
+
     Its derivative is 1 where x is positive, and alpha · e^x elsewhere: alpha at 0.
 
     Source: Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by
@@ -254,6 +299,9 @@ class HardSigmoid(Op):
         x: any shape.
         name: None by default.
 
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     Its derivative is 1/6 between -3 and 3, and 0 elsewhere, at ±3 too.
 
     >>> import numpy as np, miniflow as mf
@@ -278,6 +326,10 @@ class Softmax(Op):
         x: any shape with at least one axis.
         axis: the axis whose entries add up to 1; the last by default.
         name: None by default.
+
+    Raises:
+        GraphError: axis is not a whole number, or x is neither a node nor numbers.
+        ShapeError: in the pass: x has no such axis, or nothing along it.
 
     With s the value and g the upstream gradient, dx = s (g - Σ g s).
 
@@ -308,6 +360,12 @@ class LogSoftmax(Op):
         x: any shape with at least one axis.
         axis: the axis along which the softmax adds up to 1; the last by default.
         name: None by default.
+
+    Raises:
+        GraphError: axis is not a whole number, or x is neither a node nor numbers.
+        ShapeError: in the pass: x has no such axis, or nothing along it.
+
+    With s the softmax and G the upstream gradient, dx = G - s Σ G.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.LogSoftmax(np.array([0.0, 1e4])))

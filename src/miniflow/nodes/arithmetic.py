@@ -39,6 +39,14 @@ class _OfSeveral(Op):
 class Add(_OfSeveral):
     """`x + y + ...`, of one operand or more; each has the upstream gradient for its own.
 
+    Args:
+        operands: one or more, of shapes that broadcast.
+        name: None by default.
+
+    Raises:
+        GraphError: there is no operand, or one is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     >>> import miniflow as mf
     >>> x, y, z = mf.Input(), mf.Input(), mf.Input()
     >>> mf.value_and_grad(mf.Add(x, y), {x: 2.0, y: 3.0}, [x, y])
@@ -61,6 +69,17 @@ class Add(_OfSeveral):
 
 class Sub(Op):
     """`x - y`.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
+    With the upstream gradient G, dx = G and dy = -G.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input(), mf.Input()
@@ -85,6 +104,14 @@ class Sub(Op):
 class Mul(_OfSeveral):
     """`x * y * ...`, entry by entry, of one operand or more; the gradient with respect to one is
     the upstream gradient times all the others.
+
+    Args:
+        operands: one or more, of shapes that broadcast.
+        name: None by default.
+
+    Raises:
+        GraphError: there is no operand, or one is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import miniflow as mf
     >>> x, y, z = mf.Input(), mf.Input(), mf.Input()
@@ -123,6 +150,17 @@ class Mul(_OfSeveral):
 class Div(Op):
     """`x / y`, entry by entry.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
+    With the upstream gradient G, dx = G / y and dy = -G x / y².
+
     >>> import miniflow as mf
     >>> x, y = mf.Input(), mf.Input()
     >>> mf.value_and_grad(mf.Div(x, y), {x: 3.0, y: 2.0}, [x, y])
@@ -149,6 +187,15 @@ class Div(Op):
 class Neg(Op):
     """`-x`.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    Its derivative is -1.
+
     >>> import miniflow as mf
     >>> x = mf.Input()
     >>> mf.value_and_grad(mf.Neg(x), {x: 2.0}, [x])
@@ -171,6 +218,16 @@ class Neg(Op):
 class Pow(Op):
     """`x ** y`, entry by entry; the gradient with respect to `y` is x^y · log x, and 0 where x is
     not positive.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers; in the pass: a negative number to the
+            power of a fraction.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import miniflow as mf
     >>> x = mf.Input()
@@ -234,6 +291,15 @@ class Pow(Op):
 class Exp(Op):
     """`e ** x`.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    Its derivative is its value.
+
     >>> import miniflow as mf
     >>> mf.value(mf.Exp(0.0))
     np.float64(1.0)
@@ -253,6 +319,15 @@ class Exp(Op):
 
 class Log(Op):
     """The natural logarithm of `x`.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    Its derivative is 1 / x. Of 0 it is -∞, and of what is negative NaN.
 
     >>> import miniflow as mf
     >>> x = mf.Input()
@@ -274,6 +349,15 @@ class Log(Op):
 
 class Sqrt(Op):
     """The square root of `x`; at 0 its slope is infinite, below it there is none: see `Where`.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    With s the value, its derivative is 1 / 2s.
 
     >>> import miniflow as mf
     >>> mf.value(mf.Sqrt(9.0))

@@ -26,7 +26,12 @@ class Stack(Op):
         axis: where the new axis stands in the result; 0 by default.
         name: None by default.
 
-    Raises an error where the shapes differ.
+    Raises:
+        GraphError: there is no node, they stand in a list, or axis is not a whole number.
+        ShapeError: in the pass: the shapes differ.
+
+
+    Each has the part of the gradient that lies where it stands.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Stack(np.array([1, 2]), np.array([3, 4]), axis=1))
@@ -66,6 +71,8 @@ class Split(Op):
         name: None by default.
 
     Raises ShapeError where the parts do not make up the axis.
+
+    The gradients of the parts are put together again; of a part that nobody uses it is 0.
 
     >>> import numpy as np, miniflow as mf
     >>> first, second = mf.Split(np.array([[1, 2, 3, 4]]), 2, axis=1)
@@ -178,6 +185,11 @@ class Pad(Op):
         value: what the border is made of; 0 by default.
         name: None by default.
 
+    Raises:
+        GraphError: width has something that is no whole number of at least 0, or value is no
+            number.
+        ShapeError: in the pass: there are pairs for another number of axes.
+
     The gradient of what is not border is passed on. Whole numbers stay whole beside a whole value.
 
     >>> import numpy as np, miniflow as mf
@@ -228,6 +240,12 @@ class Flip(Op):
         axis: an axis, a tuple of axes, or None for all of them (default).
         name: None by default.
 
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None.
+        ShapeError: in the pass: x has no such axis.
+
+    The gradient is turned back.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Flip(np.array([[1, 2], [3, 4]]), axis=1))
     array([[2, 1],
@@ -256,6 +274,12 @@ class Roll(Op):
         shift: how far; negative: towards the beginning. One number, or one for each axis.
         axis: an axis, a tuple of axes, or None (default): along all entries in C order.
         name: None by default.
+
+    Raises:
+        GraphError: shift or axis is no whole number and no tuple of them, or they differ in number.
+        ShapeError: in the pass: x has no such axis.
+
+    The gradient is moved back.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Roll(np.array([1, 2, 3, 4]), 1))

@@ -40,6 +40,15 @@ class _Comparison(_Condition):
 class Less(_Comparison):
     """`x < y`, entry by entry; its gradient is zero.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value(x < 2.0, {x: np.array([1.0, 2.0, 3.0])})
@@ -54,6 +63,15 @@ class Less(_Comparison):
 
 class LessEqual(_Comparison):
     """`x <= y`, entry by entry; its gradient is zero.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
@@ -70,6 +88,15 @@ class LessEqual(_Comparison):
 class Greater(_Comparison):
     """`x > y`, entry by entry; its gradient is zero.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value_and_grad(mf.Where(x > 0, x, 0.1 * x), {x: np.array([2.0, -2.0])}, [x])
@@ -85,6 +112,15 @@ class Greater(_Comparison):
 class GreaterEqual(_Comparison):
     """`x >= y`, entry by entry; its gradient is zero.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value(x >= 2.0, {x: np.array([1.0, 2.0, 3.0])})
@@ -99,6 +135,15 @@ class GreaterEqual(_Comparison):
 
 class Equal(_Comparison):
     """Where `x` and `y` are equal, entry by entry; its gradient is zero.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     `x == y` does not build it: between nodes that is identity, as lists and dictionaries need it.
 
@@ -117,6 +162,15 @@ class Equal(_Comparison):
 class NotEqual(_Comparison):
     """Where `x` and `y` differ, entry by entry; its gradient is zero.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> words = mf.Input("words")
     >>> mf.value(mf.Sum(mf.NotEqual(words, 0)), {words: np.array([7, 3, 0, 0])})
@@ -132,6 +186,16 @@ class NotEqual(_Comparison):
 class And(_Condition):
     """Where all of its two or more operands hold, entry by entry (a number holds where it is
     not 0); its gradient is zero.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        more: further operands.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
@@ -152,6 +216,16 @@ class Or(_Condition):
     """Where one or more of its two or more operands hold, entry by entry (a number holds where it
     is not 0); its gradient is zero.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        more: further operands.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value(mf.Or(x < 0, x > 1), {x: np.array([-0.5, 0.5, 1.5])})
@@ -170,6 +244,13 @@ class Or(_Condition):
 class Not(_Condition):
     """Where `x` does not hold, entry by entry (a number holds where it is not 0); its gradient is
     zero.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")

@@ -48,6 +48,9 @@ class Conv2D(Op):
 
     Source: Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998.
 
+    With the upstream gradient G, dW is the cross-correlation of x with G, dx that of G, with a
+    border, with the kernels turned round, and db the sum of G over all axes but the last.
+
     >>> import numpy as np, miniflow as mf
     >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
     >>> edges = np.array([[-1.0, 1.0]]).reshape(1, 2, 1, 1)  # the difference of two neighbours
@@ -137,6 +140,9 @@ class Conv1D(Op):
     The value has shape (n, places, o). Raises ShapeError where the shapes do not go together.
 
     Source: A. Waibel et al., "Phoneme recognition using time-delay neural networks", 1989.
+
+    With the upstream gradient G, dW is the cross-correlation of x with G, dx that of G, with a
+    border, with the kernels turned round, and db the sum of G over all axes but the last.
 
     >>> import numpy as np, miniflow as mf
     >>> x = np.array([1.0, 4.0, 9.0, 16.0]).reshape(1, 4, 1)

@@ -198,6 +198,10 @@ class CosineSimilarity(Op):
         axis: that of the vectors; the last by default.
         name: None by default.
 
+    Raises:
+        GraphError: axis is not a whole number.
+        ShapeError: in the pass: the shapes do not broadcast, or have no such axis.
+
     The value has the shape of the two without that axis. With u = x / |x|, v = y / |y| and s the
     value, dx = (v - s u) / |x|. A vector of zeros has no angle: its similarity is taken to be 0,
     and so are the gradients. The size of the vectors does not matter, up to the ends of the dtype.

@@ -26,8 +26,13 @@ class Seed(Constant):
     Args:
         name: "seed" by default.
 
+    Raises:
+        GraphError: name is no text.
+
     `fit` feeds another number at each step. A pass that does not feed it is deterministic: nothing
     is dropped.
+
+    Its value is a number, of shape (); it has no gradient.
 
     >>> import miniflow as mf
     >>> mf.value(mf.Seed())
@@ -52,12 +57,18 @@ class Dropout(Op):
             none of the others has: 0 for the first, 1 for the second.
         name: None by default.
 
+    Raises:
+        GraphError: rate is not in [0, 1), or stream no whole number below 2**32; in the pass: the
+            seed is no whole number.
+
     An entry is dropped where a number in [0, 1) is less than the rate: a function of the seed, the
     stream and the entry's place in C order, of 32-bit integer arithmetic, the same on every backend
     and machine (see `graph.random_numbers`).
 
     Source: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
     overfitting", 2014.
+
+    The gradient of what was dropped is 0; of the others it is the upstream gradient / (1 - rate).
 
     >>> import numpy as np, miniflow as mf
     >>> seed = mf.Seed()

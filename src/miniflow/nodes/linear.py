@@ -21,6 +21,9 @@ class Linear(Op):
         b: shape (p,) or (1, p), added to every row.
         name: None by default.
 
+    Raises:
+        ShapeError: in the pass: the shapes do not go together; the message says which one would.
+
     With the upstream gradient G of shape (m, p): dX = G Wᵀ, dW = Xᵀ G, db = Σ_i G_ij.
 
     >>> import numpy as np, miniflow as mf
@@ -70,6 +73,17 @@ class Linear(Op):
 class MatMul(Op):
     """`x @ y`, as `np.matmul`: matrices (m, n) and (n, p), vectors, and stacks of matrices, which
     broadcast.
+
+    Args:
+        x: shape (..., m, n), or (n,).
+        y: shape (..., n, p), or (n,).
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the two sizes n differ, or the leading axes do not broadcast.
+
+    With the upstream gradient G, of matrices: dx = G yᵀ, dy = xᵀ G.
 
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")

@@ -50,6 +50,10 @@ class CrossEntropyWithSoftmax(Op):
             over the others. None by default: every label is a class.
         name: None by default.
 
+    Raises:
+        GraphError: label_smoothing or class_weights is none; in the pass: a label is not in [0, k).
+        ShapeError: in the pass: the shapes do not go together.
+
     The logits are shifted by their largest, so that ±1e4 is as good as ±1, and -∞ is a class that
     is ruled out. A batch whose labels' weights are all 0, or are all ignored, counts nothing: its
     loss is 0, and its gradient.
@@ -234,6 +238,10 @@ class BinaryCrossEntropy(Op):
         y: the probability of yes, in [0, 1], in the same shape.
         name: None by default.
 
+    Raises:
+        GraphError: in the pass: an entry of y is not in [0, 1].
+        ShapeError: in the pass: the shapes differ.
+
     Computed as max(z, 0) - z y + log(1 + e^-|z|), which cannot overflow; ∂L/∂z = (σ(z) - y) / n. A
     logit of ±∞ is a certainty: it costs nothing where it is right.
 
@@ -287,6 +295,11 @@ class MSE(Op):
         target: the same shape.
         name: None by default.
 
+    Raises:
+        ShapeError: in the pass: the shapes differ.
+
+    Its derivative is 2 (prediction - target), divided by the number of entries.
+
     >>> import numpy as np, miniflow as mf
     >>> p, t = mf.Input(), mf.Input()
     >>> mf.value_and_grad(mf.MSE(p, t), {p: np.array([1.0, 3.0]), t: np.array([1.0, 1.0])}, [p])
@@ -320,6 +333,14 @@ class MSE(Op):
 
 class DummyGrad(Op):
     """Passes its value through; its upstream gradient is fed: `feed_dict[dummy] = gradient`.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        FeedError: in a backward pass: no gradient is fed.
+        ShapeError: in a backward pass: its shape does not broadcast to that of the value.
 
     The gradient is broadcast to the shape of the value. Good for trying out a node that is not a
     loss.

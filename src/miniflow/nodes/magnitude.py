@@ -25,6 +25,9 @@ class Abs(Op):
         x: any shape.
         name: None by default.
 
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value_and_grad(mf.Abs(x), {x: np.array([-2.0, 0.0, 3.0])}, [x])
@@ -49,6 +52,9 @@ class Sign(Op):
     Args:
         x: any shape.
         name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Sign(np.array([-2.0, 0.0, 3.0])))
@@ -134,6 +140,10 @@ class Maximum(_OfTwo):
         x, y: shapes that broadcast.
         name: None by default.
 
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
     The larger has the gradient; where both are equal, each has half of it.
 
     >>> import numpy as np, miniflow as mf
@@ -161,6 +171,10 @@ class Minimum(_OfTwo):
     Args:
         x, y: shapes that broadcast.
         name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     The smaller has the gradient; where both are equal, each has half of it.
 

@@ -25,11 +25,18 @@ class LayerNorm(Op):
         epsilon: what is added to the variance; 1e-5 by default.
         name: None by default.
 
-    With the normalised X̂ and Ĝ = gain · G: dX = (Ĝ - mean(Ĝ) - X̂ · mean(Ĝ · X̂)) / √(variance + ε).
+    Raises:
+        GraphError: epsilon is not above 0, or too small for the dtype.
+        ShapeError: in the pass: gain or shift has not the shape (n,).
+
+    With the upstream gradient G, the normalised X̂ and Ĝ = gain · G:
+    dX = (Ĝ - mean(Ĝ) - X̂ · mean(Ĝ · X̂)) / √(variance + ε).
     A row of equal numbers becomes `shift`, however large they are; rows may reach to the limits of
     their dtype.
 
     Source: J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
+
+    The gradients of gain and shift are the sums over all rows of G · X̂ and of G.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.LayerNorm(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2))).round(3)

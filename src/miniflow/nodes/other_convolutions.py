@@ -43,6 +43,8 @@ class DepthwiseConv2D(Op):
 
     Source: F. Chollet, "Xception: deep learning with depthwise separable convolutions", 2017.
 
+    The gradients are those of a `Conv2D` with a group for each channel.
+
     >>> import numpy as np, miniflow as mf
     >>> x = np.arange(8.0).reshape(1, 2, 2, 2)
     >>> mf.value(mf.DepthwiseConv2D(x, np.array([1.0, 10.0]).reshape(1, 1, 2, 1)))[0, 0]
@@ -136,6 +138,9 @@ class ConvTranspose2D(Op):
     Raises ShapeError where the shapes do not go together, or the border leaves nothing.
 
     Source: V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016.
+
+    With the upstream gradient G, dx is the `Conv2D` of G with these kernels, and db the sum of G
+    over all axes but the last.
 
     >>> import numpy as np, miniflow as mf
     >>> x = np.array([1.0, 2.0]).reshape(1, 1, 2, 1)

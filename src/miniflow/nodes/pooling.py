@@ -63,6 +63,10 @@ class MaxPool(_Pool):
             largest, and narrower than the window: else a window would lie on nothing else.
         name: None by default.
 
+    Raises:
+        GraphError: size, stride or padding is none.
+        ShapeError: in the pass: x is no stack of images, or a window does not fit on them.
+
     Where several entries of a window are the largest, the first of them, row by row, gets the
     gradient. A NaN is the largest of its window, as it is for `np.max`.
 
@@ -121,6 +125,12 @@ class AveragePool(_Pool):
         padding: "valid" (none, the default), "same" or the width of a border of zeros, which count.
         name: None by default.
 
+    Raises:
+        GraphError: size, stride or padding is none.
+        ShapeError: in the pass: x is no stack of images, or a window does not fit on them.
+
+    Each entry has its share of the gradient of each window in which it lies.
+
     >>> import numpy as np, miniflow as mf
     >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
     >>> mf.value(mf.AveragePool(x))[0, :, :, 0]
@@ -159,6 +169,9 @@ class GlobalAveragePool(Op):
     Args:
         x: images or sequences, channels last: shape (n, ..., c), with one axis or more between.
         name: None by default.
+
+    Raises:
+        ShapeError: in the pass: x has no axis between the first and the last.
 
     The value has shape (n, c). Each place's gradient is its share of the channel's.
 

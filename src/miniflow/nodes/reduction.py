@@ -75,6 +75,19 @@ class Reduction(Op):
 class Sum(Reduction):
     """The sum of the entries.
 
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis.
+
+    Each entry has the gradient of the sum that it went into.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input()
     >>> mf.value_and_grad(mf.Sum(x, axis=0), {x: np.ones((2, 3))}, [x])
@@ -97,6 +110,19 @@ class Sum(Reduction):
 class Mean(Reduction):
     """The mean of the entries: their sum divided by their number.
 
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis.
+
+    Each entry has its share of the gradient of its mean.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input()
     >>> mf.value_and_grad(mf.Mean(x), {x: np.array([1.0, 3.0])}, [x])
@@ -118,6 +144,17 @@ class Mean(Reduction):
 
 class Max(Reduction):
     """The largest entry; where several are equal, they share its gradient.
+
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis, or nothing along it.
 
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input()

@@ -27,6 +27,12 @@ class Reshape(Op):
         shape: the new shape; one size may be -1, to be worked out.
         name: None by default.
 
+    Raises:
+        GraphError: shape is no whole number and no tuple of them, or has two of -1.
+        ShapeError: in the pass: x has another number of entries.
+
+    The gradient is reshaped back.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Reshape(np.arange(4), (2, -1)))
     array([[0, 1],
@@ -53,6 +59,11 @@ class Flatten(Op):
     Args:
         x: shape (n, ...).
         name: None by default.
+
+    Raises:
+        ShapeError: in the pass: x is a number.
+
+    The gradient is reshaped back.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Flatten(np.zeros((2, 3, 4)))).shape
@@ -82,6 +93,12 @@ class Transpose(Op):
         x: any shape.
         axes: for each axis of the result, the axis of `x` that it was; reversed by default.
         name: None by default.
+
+    Raises:
+        GraphError: axes is no order of axes.
+        ShapeError: in the pass: x has another number of axes.
+
+    The gradient goes back in the order of `x`.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Transpose(np.array([[1, 2, 3]]))).shape
@@ -115,6 +132,12 @@ class Concat(Op):
         inputs: at least one node or array.
         axis: 0 by default.
         name: None by default.
+
+    Raises:
+        GraphError: there is no node, they stand in a list, or axis is not a whole number.
+        ShapeError: in the pass: sizes differ along another axis.
+
+    Each has the part of the gradient that lies where it stands.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Concat(np.array([1, 2]), np.array([3])))
@@ -153,6 +176,10 @@ class GetItem(Op):
         x: an array.
         index: fixed; an index that is itself computed or fed goes through `Gather`.
         name: None by default.
+
+    Raises:
+        GraphError: the index has something that NumPy does not take, or a node.
+        ShapeError: in the pass: x has no such entries.
 
     An entry that is taken several times gets the sum of its gradients.
 
@@ -200,6 +227,10 @@ class Gather(Op):
         table: shape (k, ...).
         indices: integers in [0, k), any shape.
         name: None by default.
+
+    Raises:
+        ShapeError: in the pass: the indices are no integers, or the table is a number.
+        GraphError: in the pass: an index is not in [0, k).
 
     The value has shape `indices.shape + table.shape[1:]`; a row named several times gets the sum of
     its gradients.
@@ -290,6 +321,10 @@ class Where(Op):
         x: where it holds.
         y: where it does not.
         name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     Both are computed, and what is not chosen gets a gradient of 0. Where its own derivative is
     infinite or NaN, 0 times that is NaN: so choose what goes into it as well. This is √|v|,

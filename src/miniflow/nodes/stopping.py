@@ -18,6 +18,9 @@ class StopGradient(Op):
         x: any shape.
         name: None by default.
 
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import miniflow as mf
     >>> x = mf.Input("x")
     >>> mf.value_and_grad(x * mf.StopGradient(x), {x: 3.0}, [x])

@@ -16,6 +16,9 @@ class Sin(Op):
         x: any shape.
         name: None by default.
 
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Sin(np.array([0.0, np.pi / 2])))
     array([0., 1.])
@@ -39,6 +42,9 @@ class Cos(Op):
     Args:
         x: any shape.
         name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.Cos(np.array([0.0, np.pi])))

@@ -16,6 +16,10 @@ class Upsample(Op):
         size: how many times as high and as wide, one number or (height, width); 2 by default.
         name: None by default.
 
+    Raises:
+        GraphError: size is no whole number of at least 1.
+        ShapeError: in the pass: x is no stack of images.
+
     The value has shape (n, h · sy, w · sx, c). A pixel's gradient is the sum over its block.
 
     >>> import numpy as np, miniflow as mf

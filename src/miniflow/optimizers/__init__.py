@@ -60,6 +60,11 @@ class Optimizer:
         state: what is remembered: name → array.
         clipping: the bound that was given, if any: {"clipnorm": 1.0}.
 
+    Raises:
+        OptionError: lr is neither a number of at least 0 nor a schedule, or another option does not
+            fit.
+        CallError: there is no option of that name.
+
     A subclass names the arrays that it keeps for each parameter in `slots` and gets them, in that
     order, after the gradient:
 
@@ -248,6 +253,11 @@ class SGD(Optimizer):
         weight_decay: pulls every weight towards 0 in proportion to its size; 0 by default.
         clipping: as for every optimizer; see `Clipping`.
 
+    Raises:
+        OptionError: lr is neither a number of at least 0 nor a schedule, or another option does not
+            fit.
+        CallError: there is no option of that name.
+
     Without momentum and with a number for `lr` it keeps no state at all.
 
     Sources: Robbins and Monro, "A Stochastic Approximation Method", 1951; Polyak, "Some methods of
@@ -306,6 +316,11 @@ class Adam(Optimizer):
         epsilon: keeps the quotient finite; 1e-8 by default.
         clipping: as for every optimizer; see `Clipping`.
 
+    Raises:
+        OptionError: lr is neither a number of at least 0 nor a schedule, or another option does not
+            fit.
+        CallError: there is no option of that name.
+
     Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, Algorithm 1.
 
     >>> w = Parameter([1.0, 1.0], "w")
@@ -356,6 +371,11 @@ class AdamW(Adam):
         lr, beta_1, beta_2, epsilon, clipping: as for `Adam`.
         weight_decay: 0.01 by default.
 
+    Raises:
+        OptionError: lr is neither a number of at least 0 nor a schedule, or another option does not
+            fit.
+        CallError: there is no option of that name.
+
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
 
     >>> w = Parameter(1.0, "w")
@@ -394,6 +414,11 @@ class RMSprop(Optimizer):
         rho: how much of the mean square is kept, in [0, 1); 0.9 by default.
         epsilon: keeps the quotient finite; 1e-7 by default.
         clipping: as for every optimizer; see `Clipping`.
+
+    Raises:
+        OptionError: lr is neither a number of at least 0 nor a schedule, or another option does not
+            fit.
+        CallError: there is no option of that name.
 
     Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", Neural Networks for Machine Learning, 2012.
 

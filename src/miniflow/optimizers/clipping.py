@@ -30,6 +30,15 @@ class Clipping(TypedDict, total=False):
 
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks",
     2013.
+
+    Raises:
+        OptionError: two of them are given, or one that is not above 0.
+
+    >>> import numpy as np, miniflow as mf
+    >>> W = mf.Parameter([0.0, 0.0], "W")
+    >>> mf.SGD(1.0, clipnorm=1.0).update([W], [np.array([30.0, -40.0])])
+    >>> W.value
+    array([-0.6,  0.8])
     """
 
     clipnorm: float | None

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 class Drawing:
     """A picture that is drawn when it is looked at: notebooks show it, `print` draws it in the
     terminal.
+
+    >>> import miniflow as mf
+    >>> x = mf.Input("x")
+    >>> type(mf.draw(x * 2.0)).__name__
+    'Drawing'
     """
 
     def __init__(self, figure: Figure, outputs: Sequence[Any] = ()) -> None:
@@ -150,8 +155,9 @@ def draw(
         outputs: one node or several, or a program: `step`, `step.program`, a model.
         paths: `(start, end)`: light every path between two nodes, with the local derivative on each
             edge and the sum of products below. With `elements`, an end may be an entry:
-            `((X, 0, 0), Z)`.
+            `((X, 0, 0), Z)`. None by default.
         elements: draw every entry of small matrices (up to 16 entries) as a circle; needs values.
+            False by default.
         values: whether to show values and gradients; True by default.
         groups: names like "block1/attention/W" make groups. "open": as frames; "closed": as one
             card each, and repeated blocks of operations too; "none": not at all; "auto" (default):

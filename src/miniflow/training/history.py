@@ -52,6 +52,9 @@ class History(Sequence[Epoch]):
     """The epochs of a training, in order: a read-only sequence of `Epoch`s. A column is there by
     its name: `history["loss"]`.
 
+    Args:
+        rows: `Epoch`s; none by default.
+
     Attributes:
         backend: what ran the steps; "" if there was none.
         reason: why it was that backend, in a few words.

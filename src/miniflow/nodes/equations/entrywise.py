@@ -34,6 +34,13 @@ class _Steps(_Unary):
 class Floor(_Steps):
     """The largest whole number that is not greater than `x`; its gradient is zero.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Floor(np.array([1.5, -1.5])))
     array([ 1., -2.])
@@ -47,6 +54,13 @@ class Floor(_Steps):
 
 class Ceil(_Steps):
     """The smallest whole number that is not less than `x`; its gradient is zero.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Ceil(np.array([1.5, -1.5])))
@@ -62,6 +76,13 @@ class Ceil(_Steps):
 class Round(_Steps):
     """The whole number nearest to `x`, the even one of two; its gradient is zero.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Round(np.array([1.4, 2.5])))
     array([1., 2.])
@@ -75,6 +96,13 @@ class Round(_Steps):
 
 class IsNaN(_Steps):
     """Where `x` is no number; its gradient is zero.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.IsNaN(np.array([1.0, np.nan])))
@@ -90,6 +118,13 @@ class IsNaN(_Steps):
 class IsFinite(_Steps):
     """Where `x` is a number, and not infinite; its gradient is zero.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.IsFinite(np.array([1.0, np.inf])))
     array([ True, False])
@@ -104,6 +139,15 @@ class IsFinite(_Steps):
 class FloorDivide(_Binary):
     """`x // y`, the largest whole number that is not greater than the quotient; its gradient is
     zero.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.FloorDivide(np.array([7.0, -7.0]), 2.0))
@@ -122,6 +166,17 @@ class FloorDivide(_Binary):
 class Remainder(_Binary):
     """`x % y = x - y · (x // y)`, of the sign of `y`.
 
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
+    Its derivative is 1 for x, and -(x // y) for y.
+
     >>> import miniflow as mf
     >>> x, y = mf.Input(), mf.Input()
     >>> mf.value_and_grad(mf.nodes.Remainder(x, y), {x: 7.5, y: 2.0}, [x, y])
@@ -139,6 +194,17 @@ class Remainder(_Binary):
 
 class Hypot(_Binary):
     """`√(x² + y²)`, which does not overflow on the way; at 0 its gradient is 0.
+
+    Args:
+        x: any shape.
+        y: a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
+
+    With h the value, its derivative is x / h for x, and y / h for y.
 
     >>> import miniflow as mf
     >>> x, y = mf.Input(), mf.Input()
@@ -159,6 +225,15 @@ class Hypot(_Binary):
 class Expm1(_Unary):
     """`e ** x - 1`, exact where `x` is small.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    Its derivative is e ** x.
+
     >>> import miniflow as mf
     >>> mf.value(mf.nodes.Expm1(1e-20))
     np.float64(1e-20)
@@ -176,6 +251,15 @@ class Expm1(_Unary):
 class Log1p(_Unary):
     """`log(1 + x)`, exact where `x` is small.
 
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    Its derivative is 1 / (1 + x).
+
     >>> import miniflow as mf
     >>> mf.value(mf.nodes.Log1p(1e-20))
     np.float64(1e-20)
@@ -192,6 +276,15 @@ class Log1p(_Unary):
 
 class ArcTan(_Unary):
     """The angle whose tangent is `x`.
+
+    Args:
+        x: any shape.
+        name: None by default.
+
+    Raises:
+        GraphError: an operand is neither a node nor numbers.
+
+    Its derivative is 1 / (1 + x²).
 
     >>> import miniflow as mf
     >>> x = mf.Input()

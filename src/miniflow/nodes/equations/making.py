@@ -23,6 +23,9 @@ class Cast(Op):
         dtype: any that NumPy has for real numbers.
         name: None by default.
 
+    Raises:
+        TypeError: dtype is none of NumPy's.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Cast(np.array([1.5, 2.0]), np.float32)).dtype
     dtype('float32')
@@ -51,6 +54,11 @@ class BroadcastTo(Op):
         shape: the new shape.
         name: None by default.
 
+    Raises:
+        NodeError: in the pass: x does not broadcast to that shape.
+
+    The gradient is summed over what was repeated.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input()
     >>> mf.value_and_grad(mf.nodes.BroadcastTo(x, (2, 2)), {x: np.ones(2)}, [x])[1]
@@ -78,6 +86,9 @@ class Full(Op):
         shape: that of the array.
         dtype: that of the array.
         name: None by default.
+
+    Raises:
+        NodeError: in the pass: the shape or the dtype is none.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Full(0.5, (2,), np.float32))
@@ -108,6 +119,11 @@ class Arange(Constant):
         step: a whole number, not 0.
         dtype: that of the array.
         name: None by default.
+
+    Raises:
+        ZeroDivisionError: step is 0.
+
+    Its shape is (⌈(stop - start) / step⌉,); it has no gradient.
 
     >>> import miniflow as mf
     >>> mf.value(mf.nodes.Arange(5, 0, -2, "int64"))

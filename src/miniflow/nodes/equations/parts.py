@@ -20,6 +20,9 @@ class Windows(Op):
         window: its size along each of them.
         name: None by default.
 
+    Raises:
+        NodeError: in the pass: x has no such axis, or a window is longer than it.
+
     Axis `axes[i]` of the value counts the places; the axes within the window come last. An entry
     that lies in several windows gets the sum of its gradients.
 
@@ -83,6 +86,12 @@ class SliceUpdate(_Written):
         index: numbers and slices, for the leading axes.
         name: None by default.
 
+    Raises:
+        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+
+    What was written over has a gradient of 0, and the value the part of the gradient that lies
+    where it stands.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.SliceUpdate(np.zeros(3), 1.0, (slice(1, None),)))
     array([0., 1., 1.])
@@ -116,6 +125,11 @@ class SliceAdd(_Written):
         value: broadcast to the shape of the part.
         index: numbers and slices, for the leading axes.
         name: None by default.
+
+    Raises:
+        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+
+    x has the upstream gradient, and the value the part of it that lies where it was added.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.SliceAdd(np.ones(3), 1.0, (slice(1, None),)))
@@ -154,6 +168,9 @@ class GatherAlong(Op):
         axes: the axes that they index, in increasing order.
         name: None by default.
 
+    Raises:
+        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+
     An entry that is looked up several times gets the sum of its gradients.
 
     >>> import numpy as np, miniflow as mf
@@ -189,6 +206,12 @@ class Scatter(_Written):
         value: broadcast to the shape of what is looked up there.
         indices, axes: as for `GatherAlong`.
         name: None by default.
+
+    Raises:
+        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+
+    What was written over has a gradient of 0, and the value the part of the gradient that lies
+    where it stands.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Scatter(np.zeros(3), np.array([1.0, 2.0]), np.array([2, 2]), axes=(0,)))
@@ -244,6 +267,11 @@ class ScatterAdd(_Written):
         value: broadcast to the shape of what is looked up there.
         indices, axes: as for `GatherAlong`.
         name: None by default.
+
+    Raises:
+        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+
+    x has the upstream gradient, and the value the part of it that lies where it was added.
 
     >>> import numpy as np, miniflow as mf
     >>> added = mf.nodes.ScatterAdd(np.zeros(3), np.array([1.0, 2.0]), np.array([2, 2]), axes=(0,))

@@ -11,6 +11,17 @@ from miniflow.nodes.reduction import Max, Reduction
 class Min(Max):
     """The smallest entry; where several are equal, they share its gradient.
 
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis, or nothing along it.
+
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input()
     >>> mf.value_and_grad(mf.nodes.Min(x), {x: np.array([1.0, 1.0, 3.0])}, [x])
@@ -33,6 +44,17 @@ class _Told(Reduction):
 class AnyTrue(_Told):
     """Whether an entry is true, or not 0; its gradient is zero.
 
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.AnyTrue(np.array([False, True])))
     np.True_
@@ -46,6 +68,17 @@ class AnyTrue(_Told):
 
 class AllTrue(_Told):
     """Whether all entries are true, or not 0; its gradient is zero.
+
+    Args:
+        x: any shape.
+        axis: an axis, a tuple of axes, or None for all of them (default).
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.AllTrue(np.array([False, True])))
@@ -61,6 +94,17 @@ class AllTrue(_Told):
 class ArgMax(_Told):
     """Where the largest entry is, along an axis: the first of several; its gradient is zero.
 
+    Args:
+        x: any shape.
+        axis: an axis, or None (default): the place among all entries, in C order.
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis, or nothing along it.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.ArgMax(np.array([1.0, 3.0, 3.0]), axis=0))
     np.int64(1)
@@ -75,6 +119,17 @@ class ArgMax(_Told):
 class ArgMin(_Told):
     """Where the smallest entry is, along an axis: the first of several; its gradient is zero.
 
+    Args:
+        x: any shape.
+        axis: an axis, or None (default): the place among all entries, in C order.
+        keepdims: whether the reduced axes stay, with size 1; False by default.
+        name: None by default.
+
+    Raises:
+        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
+            keepdims is not True or False.
+        ShapeError: in the pass: x has no such axis, or nothing along it.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.ArgMin(np.array([3.0, 1.0, 1.0]), axis=0))
     np.int64(1)
@@ -88,6 +143,19 @@ class ArgMin(_Told):
 
 class Gemm(Op):
     """`beta · c + alpha · (a @ b)`, of matrices (m, n), (m, k) and (k, n), and two numbers.
+
+    Args:
+        c: shape (m, n), or one that broadcasts to it.
+        a: shape (m, k).
+        b: shape (k, n).
+        alpha: a number.
+        beta: a number.
+        name: None by default.
+
+    Raises:
+        NodeError: in the pass: the sizes k differ, or c does not fit.
+
+    With the upstream gradient G: dc = beta G, da = alpha G bᵀ, db = alpha aᵀ G.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Gemm(np.ones((1, 1)), np.ones((1, 3)), np.ones((3, 1)), 2.0, 1.0))

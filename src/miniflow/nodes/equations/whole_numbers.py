@@ -20,6 +20,14 @@ class _OfBits(Op):
 class BitwiseAnd(_OfBits):
     """The bits that are set in both, `x & y`; its gradient is zero.
 
+    Args:
+        x: whole numbers, any shape.
+        y: whole numbers, a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.BitwiseAnd(np.array([6]), np.array([3])))
     array([2])
@@ -33,6 +41,14 @@ class BitwiseAnd(_OfBits):
 
 class BitwiseOr(_OfBits):
     """The bits that are set in one or both, `x | y`; its gradient is zero.
+
+    Args:
+        x: whole numbers, any shape.
+        y: whole numbers, a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.BitwiseOr(np.array([6]), np.array([3])))
@@ -48,6 +64,14 @@ class BitwiseOr(_OfBits):
 class BitwiseXor(_OfBits):
     """The bits that are set in one of the two, `x ^ y`; its gradient is zero.
 
+    Args:
+        x: whole numbers, any shape.
+        y: whole numbers, a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.BitwiseXor(np.array([6]), np.array([3])))
     array([5])
@@ -62,6 +86,14 @@ class BitwiseXor(_OfBits):
 class LeftShift(_OfBits):
     """The bits moved up by `y` places, `x << y`; its gradient is zero.
 
+    Args:
+        x: whole numbers, any shape.
+        y: how far: whole numbers of at least 0, a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.LeftShift(np.array([6]), 1))
     array([12])
@@ -75,6 +107,14 @@ class LeftShift(_OfBits):
 
 class RightShift(_OfBits):
     """The bits moved down by `y` places, `x >> y`; its gradient is zero.
+
+    Args:
+        x: whole numbers, any shape.
+        y: how far: whole numbers of at least 0, a shape that broadcasts with that of x.
+        name: None by default.
+
+    Raises:
+        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.RightShift(np.array([6]), 1))

@@ -40,6 +40,9 @@ class Monitor(Callback):
         epoch: the epoch that it belongs to, counted from 1; 0 before the first.
 
     Raises OptionError if it is no name, or (in training) there is no such column, or nothing in it.
+
+    >>> Monitor("accuracy").best is None
+    True
     """
 
     def __init__(self, monitor: str = "validation_loss", *, min_delta: float = 0.0) -> None:
@@ -106,7 +109,11 @@ class KeepBest(Monitor):
     Args:
         monitor, min_delta: what is compared, as for `Monitor`.
         restore_best: put them back; True by default.
-        on_best: called with the `Training` after each epoch that is the best so far.
+        on_best: called with the `Training` after each epoch that is the best so far; None by
+            default.
+
+    Raises:
+        OptionError: in training: there is no such column, or nothing in it.
 
     >>> KeepBest("validation_accuracy").best is None
     True
@@ -168,6 +175,10 @@ class EarlyStopping(KeepBest):
             training; 3 by default.
         min_delta, restore_best: as for `KeepBest`.
 
+    Raises:
+        OptionError: patience is no whole number of at least 1; in training: there is no such
+            column, or nothing in it.
+
     Source: Prechelt, "Early Stopping - But When?", 1998.
 
     >>> EarlyStopping("validation_accuracy", patience=5).patience
@@ -202,6 +213,10 @@ class ReduceLROnPlateau(Monitor):
         min_delta: better is better by more than this; 0.0001 by default.
         cooldown: epochs to wait after a drop before counting again; 0 by default.
         min_lr: no lower than this; 0 by default.
+
+    Raises:
+        OptionError: a number does not fit; in training: there is no such column, or the learning
+            rate is a schedule.
 
     The optimizer's learning rate must be a number; of groups, each is lowered. A compiled step
     takes it as an argument, and is not compiled again. A checkpoint keeps it, and the count.

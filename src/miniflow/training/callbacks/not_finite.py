@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 class NotFiniteWarning(UserWarning):
-    """A training ended because its loss, or a gradient, was NaN or infinite."""
+    """A training ended because its loss, or a gradient, was NaN or infinite.
+
+    >>> issubclass(NotFiniteWarning, UserWarning)
+    True
+    """
 
 
 class TerminateOnNaN(Callback):
