@@ -21,6 +21,10 @@ class PaddedBatch(NamedTuple):
 
     values: shape (n, T, ...). mask: shape (n, T), True where there is an item of a sequence, False
     where there is padding. rows: (n,), which of the sequences these are.
+
+    >>> next(padded([[1, 2], [3]], 2, shapes=1)).mask
+    array([[ True,  True],
+           [ True, False]])
     """
 
     values: NDArray[Any]
