@@ -23,8 +23,8 @@ class PaddedBatch(NamedTuple):
     where there is padding. rows: (n,), which of the sequences these are.
 
     >>> next(padded([[1, 2], [3]], 2, shapes=1)).mask
-    array([[ True,  True],
-           [ True, False]])
+    array([[ True, False],
+           [ True,  True]])
     """
 
     values: NDArray[Any]
