@@ -56,6 +56,7 @@ FAMILIES = {  # families of nodes: title and the modules below miniflow.nodes
         ["convolution", "other_convolutions", "pooling", "upsampling"],
     ),
     "normalization": ("Normalization and dropout", ["normalization", "dropout"]),
+    "attention": ("Attention", ["attention"]),
     "tables": ("Tables of vectors", ["embedding"]),
     "loops": ("Loops over time", ["scan"]),
     "gradients": ("What gradients do not pass", ["stopping"]),

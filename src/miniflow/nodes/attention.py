@@ -31,6 +31,12 @@ class ScaledDotProductAttention(Op):
         scale: 1/√d by default.
         name: None by default.
 
+    Raises:
+        GraphError: scale is no number; in the pass: the mask holds neither booleans nor whole
+            numbers.
+        ShapeError: in the pass: the shapes do not go together, or there are more queries than keys
+            and `causal`.
+
     Value: shape (..., m, e). A query that may look nowhere gets zeros, and so do its gradients.
 
     With G the upstream gradient, dV = Pᵀ G and dP = G Vᵀ; with D = P · (dP - Σ dP · P), the sum

@@ -108,7 +108,12 @@ class RMSNorm(Op):
         epsilon: what is added to the mean of the squares; 1e-5 by default.
         name: None by default.
 
-    With X̂ = X / √(mean(X²) + ε) and Ĝ = gain · G: dX = (Ĝ - X̂ · mean(Ĝ · X̂)) / √(mean(X²) + ε).
+    Raises:
+        GraphError: epsilon is not above 0, or too small for the dtype.
+        ShapeError: in the pass: gain has not the shape (n,).
+
+    With the upstream gradient G, X̂ = X / √(mean(X²) + ε) and Ĝ = gain · G:
+    dX = (Ĝ - X̂ · mean(Ĝ · X̂)) / √(mean(X²) + ε).
     Rows may reach to the limits of their dtype.
 
     Source: B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019.
