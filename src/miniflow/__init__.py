@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np  # `from miniflow import *` hands it on: the lab's cells rely on it
 
 from miniflow.errors import CompileError, MiniflowError
-from miniflow.graph import Constant, Input, Node, Op, Parameter
+from miniflow.graph import Constant, Input, Node, Op, Parameter, State
 from miniflow.graph.deriving import derive_with
 from miniflow.interpreter.accuracy import accuracy
 from miniflow.interpreter.checking import check_gradients
 from miniflow.interpreter.listing import inputs as inputs
 from miniflow.interpreter.listing import parameters as parameters
+from miniflow.interpreter.listing import states as states
 from miniflow.interpreter.not_finite import find_not_finite
 from miniflow.interpreter.passes import value, value_and_grad
 from miniflow.nodes import *  # noqa: F403
@@ -85,6 +86,7 @@ __all__ = [
     "Node",
     "Op",
     "Parameter",
+    "State",
     "accuracy",
     "check_gradients",
     "find_not_finite",

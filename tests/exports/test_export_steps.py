@@ -101,6 +101,18 @@ def test_every_kind_of_network_learns(kind: str) -> None:
     assert not {name for name in operators(data) if name.startswith("Scatter")}
 
 
+@pytest.mark.parametrize("optimizer", [None, mf.SGD(0.1, momentum=0.5)], ids=["none", "sgd"])
+def test_states_go_on(optimizer: Any) -> None:
+    x, W = mf.Input("x"), weights(3, 1)
+    kept, count = mf.State(np.zeros(3, "f4"), "kept"), mf.State(0, "count")
+    centred = mf.SetState(kept, 0.5 * kept + 0.5 * mf.Mean(x, axis=0), then=x - kept)
+    loss = mf.Mean((mf.SetState(count, count + 1, then=centred) @ W) ** 2)
+    step = mf.compile(loss, optimizer=optimizer, backend="reference")
+    feed = {x: RNG.normal(size=(4, 3)).astype("f4")}
+    assert_step_agrees(step, feed, steps=2, ulps=2048, floor=512)
+    assert count.value == 3
+
+
 def test_gradients_that_the_step_returns_are_outputs() -> None:
     loss, feed = classifier()
     X = next(iter(feed))

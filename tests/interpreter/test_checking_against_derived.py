@@ -21,7 +21,7 @@ def slightly_off(cls: type, error: float) -> type:
         def backward(self) -> None:
             cls.backward(self)
             for node, gradient in self.gradients.items():
-                spoilt = np.array(gradient, float)
+                spoilt = np.array(gradient, float, order="C")  # which reshape sees into
                 spoilt.reshape(-1)[np.argmax(np.abs(spoilt))] *= 1 + error
                 self.gradients[node] = spoilt[()]
 

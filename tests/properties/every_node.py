@@ -107,6 +107,10 @@ EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
     "Where of a comparison": (lambda x, y: mf.Where(x > y, x * 2.0, y), (A, B)),
     "StopGradient": (mf.StopGradient, (A,)),
     "StopGradient on one way": (lambda x: mf.Tanh(x) * mf.StopGradient(mf.Exp(x)), (A,)),
+    "SetState": (
+        lambda x, y: mf.SetState(mf.State(np.zeros((3, 4)), "kept"), x * y, then=x),
+        (A, B),
+    ),
     "Abs": (mf.Abs, (A,)),
     "Clip": (lambda x: mf.Clip(x, -1.1, 0.7), (A,)),
     "Maximum": (mf.Maximum, (A, numbers(4))),

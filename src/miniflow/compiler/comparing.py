@@ -12,6 +12,7 @@ from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
 from miniflow.interpreter.feeding import give_to_sources
 from miniflow.interpreter.selection import move, parts_of, trainable, with_none_for_frozen
+from miniflow.interpreter.states import states_held
 from miniflow.ir.dtypes import ProgramError
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Output, Program
@@ -35,7 +36,7 @@ def compare_with_interpreter(
     """
     output, wanted = order[-1], [*wrt, *trainable(parameters)]
     nodes = [node for node in order if not node.gathers]
-    with preserved_deeply(order), np.errstate(all="ignore"):
+    with preserved_deeply(order), states_held() as sets, np.errstate(all="ignore"):
         arguments = [argument_of(e, order, feed, optimizer) for e in recording.program.inputs]
         fed = give_to_sources(feed)
         if wanted:
@@ -50,6 +51,7 @@ def compare_with_interpreter(
             (f"{output}: the gradient with respect to {node}", gradient)
             for node, gradient in zip(wanted, gradients, strict=True)
         ]
+        interpreted += [(f"{state}: its new value", sets[state][0]) for state in recording.states]
         if optimizer is not None:
             interpreted += _values_after_update(parameters, gradients[len(wrt) :], optimizer)
         compiled = _values_of_program(order, recording, arguments)
@@ -90,7 +92,8 @@ def _values_of_program(
     new = {output.replaces: output.operand for output in program.outputs if output.replaces}
     updated = [new.get(variable, variable) for variable in recording.updated]
     nodes = [node for node in order if not node.gathers]
-    operands = [recording.values[node] for node in nodes] + list(recording.gradients) + updated
+    operands = [recording.values[node] for node in nodes]
+    operands += [*recording.gradients, *recording.states.values(), *updated]
     outputs = tuple(Output(operand) for operand in operands)
     everything = Program(program.inputs, program.equations, outputs, program.constants)
     try:

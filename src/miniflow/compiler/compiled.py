@@ -139,6 +139,7 @@ class Compiled:
         *,
         values_of: Iterable[Node] = (),
         parameters: Any = None,
+        sets_states: bool = True,
     ) -> None:
         self._node = checked_outputs(node)
         if self._node.gathers and optimizer is not None:
@@ -157,8 +158,15 @@ class Compiled:
         self._parameters_given = parameters
         self._optimizer = None if self._selection is None else self._selection.optimizer
         self.parameters = [] if self._selection is None else self._selection.parameters
+        self._sets_states = sets_states
         self._maker = VariantMaker(
-            self._node, self._plan, self._wrt, self._values_of, self._optimizer, self.parameters
+            self._node,
+            self._plan,
+            self._wrt,
+            self._values_of,
+            self._optimizer,
+            self.parameters,
+            sets_states,
         )
         self._asked_for = self.backend = backend
         self.reason = CHOSEN_LATER if backend == "auto" else BY_NAME
@@ -182,7 +190,12 @@ class Compiled:
     def __reduce__(self) -> Any:
         # A copy, in a file too, has the graph and the optimizer, and makes programs of its own.
         settings = (self._node, self._wrt, self._optimizer, self._asked_for)
-        kept = partial(Compiled, values_of=self._values_of, parameters=self._parameters_given)
+        kept = partial(
+            Compiled,
+            values_of=self._values_of,
+            parameters=self._parameters_given,
+            sets_states=self._sets_states,
+        )
         return kept, settings
 
     def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
@@ -292,7 +305,7 @@ class Compiled:
                 )
             return None
         _check_optimizer(optimizer)
-        if not any(isinstance(n, Parameter) for n in self._order):
+        if not any(isinstance(n, Parameter) and n.is_trained for n in self._order):
             raise CompileError(
                 f"{self._node} depends on no Parameter: there is nothing for the optimizer to "
                 "update."

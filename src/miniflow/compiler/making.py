@@ -10,6 +10,7 @@ import gc
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ class VariantMaker:
         values_of: nodes whose values are wanted, too.
         optimizer: what updates; None if nothing does.
         parameters: what it updates.
+        sets_states: whether states are set.
     """
 
     def __init__(
@@ -64,11 +66,13 @@ class VariantMaker:
         values_of: Sequence[Node],
         optimizer: Any,
         parameters: Sequence[Any],
+        sets_states: bool,
     ) -> None:
         self._node, self._plan = node, plan
         self._order = (*plan.order, node)
         self._wrt, self._values_of = wrt, values_of
         self._optimizer, self._parameters = optimizer, parameters
+        self._sets_states = sets_states
 
     def make(self, feed: dict[Node, Any], backend: str) -> MadeVariant:
         """Make the program for what is fed, to be run by a backend, or by that which "auto" takes.
@@ -81,9 +85,13 @@ class VariantMaker:
                 self._check_is_one_number(recording.values[self._node].shape)
             types = {node: value.type for node, value in recording.values.items()}
             gradients = recording.gradients[len(self._wrt) :]
-            bounded, careful = with_checks(
-                self._with_values(recording), gradients, self._optimizer, backend
+            program = self._with_values(recording)
+            states = frozenset(
+                output.replaces
+                for output in program.outputs
+                if output.replaces is not None and output.replaces not in recording.updated
             )
+            bounded, careful = with_checks(program, gradients, self._optimizer, backend, states)
             choice = choose(bounded.program if bounded else careful(), backend)
             chosen = choice.backend.name
             variant = Variant(
@@ -116,7 +124,8 @@ class VariantMaker:
                 "compile it again."
             )
         whole = (self._node, self._plan, types, self._wrt, self._parameters, self._optimizer)
-        return record_steadily(lambda: record(*whole), self._order, self._foreign_parts())
+        once = partial(record, *whole, sets_states=self._sets_states)
+        return record_steadily(once, self._order, self._foreign_parts())
 
     def _foreign_parts(self) -> list[Any]:
         """The optimizer, or those of the groups, and the schedules if there are any: what may be of

@@ -9,7 +9,7 @@ from miniflow.compiler.making import prepare_arrays
 from miniflow.errors import CompileError
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.program import Input, Program
-from miniflow.passes.finite import check_new_values
+from miniflow.passes.finite import check_new_values, check_states
 from miniflow.tracing.update import rates_of, states_of
 
 
@@ -31,20 +31,26 @@ def recorded_step(step: Compiled) -> RecordedStep:
     """The program of a step's last call, recorded once more, and the values of its inputs.
 
     Raises:
-        CompileError: it was never called, so that no shapes are known, or it has no optimizer.
+        CompileError: it was never called, so that no shapes are known, or it has no optimizer and
+            sets no state.
     """
-    if step._optimizer is None:
+    optimizer = step._optimizer
+    if optimizer is None and not (step._last is not None and step._last.updates):
         raise CompileError(
-            f"{step._node} was compiled without an optimizer: a training step has one. "
+            f"{step._node} was compiled without an optimizer, and sets no state: a training step "
+            "does. "
             "Its value alone is exported as the node itself."
         )
     types = dict(step._ran().key[0])
-    optimizer = step._optimizer
-    prepare_arrays(optimizer, step.parameters)
+    if optimizer is not None:
+        prepare_arrays(optimizer, step.parameters)
     with one_pass_at_a_time:
         recording = step._maker.record_types(types)
     gradients = recording.gradients[len(step._wrt) :]
-    program = check_new_values(recording.program, gradients)
+    if optimizer is None:
+        program = check_states(recording.program)
+    else:
+        program = check_new_values(recording.program, gradients)
     return RecordedStep(program, [_value_of(step, optimizer, entry) for entry in program.inputs])
 
 

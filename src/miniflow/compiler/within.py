@@ -1,34 +1,43 @@
 """The programs of a step that updates something, and when it may go by bounds (`passes.finite`)."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
 from miniflow.backends import RUN, names
 from miniflow.graph.places import is_ours
 from miniflow.interpreter.selection import parts_of
-from miniflow.ir.program import Operand, Program
+from miniflow.ir.program import Operand, Program, Variable
 from miniflow.passes import optimize
-from miniflow.passes.finite import BoundedProgram, check_bounds, check_new_values
+from miniflow.passes.finite import (
+    BoundedProgram,
+    check_bounds,
+    check_new_values,
+    check_states,
+)
 from miniflow.passes.ranges import Range
 from miniflow.tracing.update import rates_of
 
 
 def with_checks(
-    program: Program, gradients: Sequence[Operand], optimizer: Any, backend: str
+    program: Program,
+    gradients: Sequence[Operand],
+    optimizer: Any,
+    backend: str,
+    states: Set[Variable] = frozenset(),
 ) -> tuple[BoundedProgram | None, Callable[[], Program]]:
     """The program with bounds, if there are such, and what makes the one that looks at every new
-    value; that is the program itself where nothing is updated.
+    value; that is the program itself where nothing is updated. `states` are inputs that it sets.
     """
     if optimizer is None:
-        return None, lambda: program
+        return None, lambda: check_states(program)
     bounded = None
     if all(is_ours(part) for _, part in parts_of(optimizer)) and backend in ("auto", *names(RUN)):
         # A learning rate may become some ten times what it is without another program.
         rate = max((part.lr for part in rates_of(optimizer).values()), default=0.0)
         power = math.frexp(min(16.0 * rate, 2.0**32))[1]
-        bounded = check_bounds(optimize(program), 2.0 ** max(power, 0))
+        bounded = check_bounds(optimize(program), 2.0 ** max(power, 0), states)
     return bounded, partial(check_new_values, program, gradients)
 
 

@@ -2,5 +2,6 @@
 
 from miniflow.graph.node import Constant, Input, Node, Parameter
 from miniflow.graph.op import Op
+from miniflow.graph.state import State
 
-__all__ = ["Constant", "Input", "Node", "Op", "Parameter"]
+__all__ = ["Constant", "Input", "Node", "Op", "Parameter", "State"]

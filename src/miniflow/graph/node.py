@@ -419,7 +419,8 @@ class Parameter(Input):
         """A parameter whose shape is not known yet: `first_value()` makes its array in the first
         forward pass that comes to it. Before that its value is None.
         """
-        parameter = cls(0.0, name, trainable)
+        parameter = cls(0.0, name)
+        parameter.trainable = trainable
         parameter._array, parameter._first_value = None, first_value
         return parameter
 

@@ -8,7 +8,7 @@ and kept until somebody rewires the graph. While a pass runs, a `Pass` says whic
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from miniflow.errors import GraphError
 from miniflow.graph.pixels import tell_of_bytes
@@ -137,12 +137,17 @@ def with_parts(nodes: Iterable["Node"]) -> list["Node"]:
 class Pass(NamedTuple):
     """A pass, under way inside its `with` block: what `outbound_nodes` shows, and which nodes need
     a gradient (`order`: in which order).
+
+    `sets` has what nodes have set states to, and which node did: state → (value, node); None where
+    nobody wants to know. Where it `repeats`, the nodes run many times, and none sets a state.
     """
 
     consumers: dict["Node", list["Node"]]
     needed: set["Node"]
     order: Sequence["Node"] = ()
     tracing: bool = False  # the values are tracer arrays, which have no numbers to validate
+    sets: dict["Node", tuple[Any, "Node | None"]] | None = None
+    repeats: bool = False
 
     def __enter__(self) -> "Pass":
         passes_under_way.append(self)

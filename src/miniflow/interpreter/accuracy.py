@@ -10,6 +10,7 @@ from miniflow.graph import Node
 from miniflow.graph.hits import warn_of_nan
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time, value
+from miniflow.interpreter.states import states_held
 
 
 def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
@@ -37,7 +38,7 @@ def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
             f"accuracy needs a loss of (logits, labels); {node} has "
             f"{len(node.inbound_nodes)} inbound nodes."
         )
-    with one_pass_at_a_time:
+    with one_pass_at_a_time, states_held():
         value(node, feed_dict)
         logits, labels = (np.asarray(source.value) for source in node.inbound_nodes[:2])
         hits = node.count_correct(logits, labels)

@@ -57,7 +57,7 @@ def parameters_of(output: Node, plan: Plan) -> list[Node]:
     frozen.
     """
     order = (*plan.order, output)
-    inside = [node for node in order if isinstance(node, Parameter)]
+    inside = [n for n in order if isinstance(n, Parameter) and n.is_trained]
     parameters: list[Node] = [node for node in inside if node.trainable]
     if inside and not parameters:
         raise GradientError(

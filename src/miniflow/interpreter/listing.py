@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 from miniflow.errors import GraphError
-from miniflow.graph import Node, Parameter
+from miniflow.graph import Node, Parameter, State
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.interpreter.feeding import checked_output, is_input
 
@@ -45,7 +45,19 @@ def parameters(node: Node | Sequence[Node]) -> NodeList:
     >>> found, found.names, found["b"]
     ([<Parameter 'W'>, <Parameter 'b'>], ['W', 'b'], <Parameter 'b'>)
     """
-    return NodeList(n for n in _order_of(node) if isinstance(n, Parameter))
+    return NodeList(n for n in _order_of(node) if isinstance(n, Parameter) and n.is_trained)
+
+
+def states(node: Node | Sequence[Node]) -> NodeList:
+    """The `State`s that a node depends on, or several nodes, in the order of the graph. As for
+    `parameters`.
+
+    >>> import miniflow as mf
+    >>> count = mf.State(0, "count")
+    >>> mf.states(mf.SetState(count, count + 1)).names
+    ['count']
+    """
+    return NodeList(n for n in _order_of(node) if isinstance(n, State))
 
 
 def inputs(node: Node | Sequence[Node]) -> NodeList:

@@ -77,7 +77,7 @@ class LoopBody:
 
     def start(self, wrt: Sequence[Node] = (), tracing: bool = False) -> Pass:
         """A pass over the body, for the gradients with respect to these nodes."""
-        return start_pass(self.output, self._own_plan(), wrt, tracing)
+        return start_pass(self.output, self._own_plan(), wrt, tracing)._replace(repeats=True)
 
     def _own_plan(self) -> Plan:
         if self._plan is None:

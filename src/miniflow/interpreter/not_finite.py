@@ -19,6 +19,7 @@ from miniflow.interpreter.passes import (
     value_and_grad,
 )
 from miniflow.interpreter.selection import parts_of, trainable, with_none_for_frozen
+from miniflow.interpreter.states import spoiled_state, states_held
 from miniflow.interpreter.updating import update_if_finite
 
 _TRY = "Try a smaller learning rate, or clipping (clipnorm=1.0)"
@@ -96,10 +97,12 @@ def not_finite_error(
     if handed is not None:
         return _error_of_update(loss, parameters, handed, optimizer)
     trained = trainable(parameters)
-    with one_pass_at_a_time, np.errstate(all="ignore"):
+    with one_pass_at_a_time, states_held() as sets, np.errstate(all="ignore"):
         value, gradients = value_and_grad(loss, feed, trained)
         is_value_finite = _first_not_finite(value) is None
         is_finite = is_value_finite and all(_first_not_finite(g) is None for g in gradients)
+        if is_finite and (told := spoiled_state(sets)) is not None:
+            return NotFiniteError(f"{told} {find_not_finite(loss, feed, trained) or ''}".strip())
         if is_finite:
             gradients = with_none_for_frozen(parameters, gradients)
             return _error_of_update(loss, parameters, gradients, optimizer)

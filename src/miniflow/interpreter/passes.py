@@ -42,6 +42,7 @@ from miniflow.interpreter.results import (
     see_to_value,
     value_not_set,
 )
+from miniflow.interpreter.states import end_of_states
 from miniflow.locks import Lock
 
 
@@ -83,7 +84,10 @@ def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = No
         plan = plan_for(output)
         feed = checked_feed(feed_dict, output, plan.consumers)
         try:
-            forward_pass(output, plan, feed, start_pass(output, plan, ()))
+            this_pass = start_pass(output, plan, ())
+            forward_pass(output, plan, feed, this_pass)
+            if this_pass.sets:
+                end_of_states(this_pass, feed)
             return output.value
         finally:
             end_feed(feed)
@@ -136,6 +140,8 @@ def value_and_grad(
             this_pass = start_pass(output, plan, wrt)
             forward_pass(output, plan, feed, this_pass)
             gradients = backward_pass(wrt, this_pass)
+            if this_pass.sets:
+                end_of_states(this_pass, feed)
             return output.value, _own_copies(gradients, plan)
         finally:
             end_feed(feed)
@@ -194,7 +200,7 @@ def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = Fa
             consumers[source] = [*plan.consumers[source], output]
     consumers[output] = TheEnd(output)
     needed, order = plan.needed_for(wrt)
-    return Pass(consumers, needed, [output, *order], tracing)
+    return Pass(consumers, needed, [output, *order], tracing, {})
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class Selection:
         parameters: Any = None,
     ) -> None:
         self._owner, self._output = owner, output
-        inside = [node for node in order if isinstance(node, Parameter)]
+        inside = [n for n in order if isinstance(n, Parameter) and n.is_trained]
         self._is_named = parameters is not None
         if is_listed(optimizer):
             if self._is_named:

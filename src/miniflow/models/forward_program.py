@@ -177,7 +177,7 @@ def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
 
 
 def _parameters_of(output: Node) -> int:
-    return sum(isinstance(node, Parameter) for node in ancestors_in_order(output))
+    return sum(isinstance(n, Parameter) and n.is_trained for n in ancestors_in_order(output))
 
 
 def as_stored(program: Program, rows: int | None, parameters: int = 0) -> Stored:
@@ -230,11 +230,13 @@ def with_constants(program: Program, inputs: Sequence[Node], output: Node) -> Pr
         order[e.origin.index]: e for e in program.inputs if e.role == "fed" and e.origin is not None
     }
     upstream = tuple(e for e in program.inputs if e.origin is None)
-    parameters = tuple(
-        Constant(e.variable, _read_only(order[e.origin.index].value))
+    kept = [
+        (order[e.origin.index], e.variable)
         for e in program.inputs
         if e.role == "parameter" and e.origin is not None
-    )
+    ]
+    kept.sort(key=lambda pair: not pair[0].is_trained)  # states come after the parameters
+    parameters = tuple(Constant(variable, _read_only(node.value)) for node, variable in kept)
     return Program(
         tuple(fed[node] for node in inputs if node in fed) + upstream,
         program.equations,

@@ -19,7 +19,7 @@ from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.interpreter.feeding import checked_output
-from miniflow.interpreter.listing import parameters
+from miniflow.interpreter.listing import parameters, states
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.models.model import BACKWARD, model_path
 from miniflow.options import file_path, flag
@@ -52,7 +52,8 @@ class LoadedWeights(NamedTuple):
 
 
 def save_weights(node: Node | Sequence[Node], path: Path) -> None:
-    """Write the parameters that a node depends on to a file, by their names, in one step.
+    """Write the parameters that a node depends on, and its states, to a file, by their names, in
+    one step.
 
     Args:
         node: the output, or a list of outputs.
@@ -81,7 +82,8 @@ def save_weights(node: Node | Sequence[Node], path: Path) -> None:
 
 
 def load_weights(node: Node | Sequence[Node], path: Path, strict: bool = True) -> LoadedWeights:
-    """Give the parameters that a node depends on the values that a file has for their names.
+    """Give the parameters that a node depends on, and its states, the values that a file has for
+    their names.
 
     They are written into the parameters' own arrays, in their dtype, frozen or not; what an
     optimizer remembers stays as it is.
@@ -130,7 +132,7 @@ def _by_name(owner: str, node: Any) -> dict[str, Parameter]:
     """The parameters of a graph by their names, if each has one of its own."""
     found: dict[str, Parameter] = {}
     unnamed, twice = list[Parameter](), dict[str, list[Parameter]]()
-    for parameter in parameters(node):
+    for parameter in (*parameters(node), *states(node)):
         check_is_made(parameter)
         if parameter.name is None:
             unnamed.append(parameter)
@@ -206,7 +208,7 @@ def _value_for(
     if len(arrays) > 1:
         return f"{len(arrays)} arrays of the file have that name"
     (array,), own = arrays, parameter.value
-    if array.dtype.kind != "f":
+    if array.dtype != own.dtype and not array.dtype.kind == own.dtype.kind == "f":
         return f"the file has {array.dtype} for it"
     if array.shape != own.shape:
         return f"it has shape {own.shape}, and {array.shape} in the file"

@@ -1,6 +1,6 @@
 """The built-in nodes, one family a file; what holds for all of them is at the end of this one."""
 
-from miniflow.graph import Constant, Input, Parameter
+from miniflow.graph import Constant, Input, Parameter, State
 from miniflow.graph.checks import tell_wrong_calls
 from miniflow.nodes import equations
 from miniflow.nodes.accumulation import CumSum, Prod
@@ -43,6 +43,7 @@ from miniflow.nodes.normalization import LayerNorm, RMSNorm
 from miniflow.nodes.other_convolutions import ConvTranspose2D, DepthwiseConv2D
 from miniflow.nodes.pooling import AveragePool, GlobalAveragePool, MaxPool
 from miniflow.nodes.reduction import Max, Mean, Sum
+from miniflow.nodes.setting import SetState
 from miniflow.nodes.shape import Concat, Flatten, Gather, GetItem, Reshape, Transpose, Where
 from miniflow.nodes.stopping import StopGradient
 from miniflow.nodes.trigonometry import Cos, Sin
@@ -111,6 +112,7 @@ __all__ = [
     "Roll",
     "ScaledDotProductAttention",
     "Seed",
+    "SetState",
     "SiLU",
     "Sigmoid",
     "Sign",
@@ -150,5 +152,5 @@ _INSTEAD = {  # keywords of other libraries
 for _name in (*__all__, *equations.__all__):
     globals()[_name].widens_float16 = _name not in equations.WITH_A_DTYPE
     tell_wrong_calls(globals()[_name], _INSTEAD)
-for _class in (Input, Constant, Parameter):
+for _class in (Input, Constant, Parameter, State):
     tell_wrong_calls(_class, _INSTEAD)

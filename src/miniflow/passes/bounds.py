@@ -40,11 +40,13 @@ class SafeBounds(NamedTuple):
     steps: int
 
 
-def find_bounds(program: Program, rate: float) -> SafeBounds | None:
-    """Bounds for what a program updates, and for learning rates up to `rate`; None if it cannot be
-    shown of any that they are enough.
+def find_bounds(
+    program: Program, rate: float, apart: Set[Variable] = frozenset()
+) -> SafeBounds | None:
+    """Bounds for what a program updates, those `apart` aside, and for learning rates up to `rate`;
+    None if it cannot be shown of any that they are enough.
     """
-    updates = updates_of(program)
+    updates = [update for update in updates_of(program) if update.old not in apart]
     if not updates or any(update.new.dtype == "f16" for update in updates):
         return None
     candidates = _candidates(updates, rate)

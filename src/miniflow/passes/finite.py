@@ -24,7 +24,7 @@ new values are looked at then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ from miniflow.ir.program import (
     Variable,
     handed_out,
 )
-from miniflow.passes.bounds import SafeBounds, find_bounds, updates_of
+from miniflow.passes.bounds import SafeBounds, Update, find_bounds, updates_of
 from miniflow.passes.ranges import Range
 
 SMALL: Final = 1024  # entries of an array that is measured together with others
@@ -69,10 +69,21 @@ def check_new_values(program: Program, gradients: Sequence[Operand] = ()) -> Pro
     for gradient in dict.fromkeys(gradients):
         if gradient.dtype[0] == "f" and isinstance(gradient, Variable):
             writer.add(writer.zero_of(gradient))
-    for old, new in updates_of(program):
-        kept = writer.emit("where", writer.emit("isfinite", old), new, Literal(0.0))
-        writer.add(writer.zero_of(kept))
+    for update in updates_of(program):
+        writer.add_new_value(update)
     return writer.checked_program(writer.total)
+
+
+def check_states(program: Program) -> Program:
+    """The same for a program that sets states and trains nothing: its value and its gradients may
+    be anything.
+    """
+    if all(output.replaces is None for output in program.outputs):
+        return program
+    writer = _Check(program)
+    for update in updates_of(program):
+        writer.add_new_value(update)
+    return writer.with_check(Literal(0.0) if writer.total is None else writer.total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +101,17 @@ class BoundedProgram:
     steps: int
 
 
-def check_bounds(program: Program, rate: float = 1.0) -> BoundedProgram | None:
+def check_bounds(
+    program: Program, rate: float = 1.0, states: Set[Variable] = frozenset()
+) -> BoundedProgram | None:
     """The program with a check of what its updates are made of; None where bounds do not show that
-    all new values are finite. `rate` is the learning rate up to which it shall hold.
+    all new values are finite. `rate` is the learning rate up to which it shall hold. The new values
+    of `states` are looked at themselves.
     """
-    found = find_bounds(program, rate)
+    found = find_bounds(program, rate, states)
     if found is None:
         return None
-    return BoundedProgram(_with_check(program, found), found.ranges, found.steps)
+    return BoundedProgram(_with_check(program, found, states), found.ranges, found.steps)
 
 
 # The check, written.
@@ -126,6 +140,11 @@ class _Check:
         """0, or NaN where an array holds something that is not finite."""
         zeros = self.emit("multiply", array, Literal(0.0))
         return self.all_of("sum", zeros)
+
+    def add_new_value(self, update: Update) -> None:
+        """Add 0 to the total, or NaN where a number that was finite is none any more."""
+        kept = self.emit("where", self.emit("isfinite", update.old), update.new, Literal(0.0))
+        self.add(self.zero_of(kept))
 
     def all_of(self, reduction: str, x: Variable) -> Variable:
         """A reduction over all axes."""
@@ -157,9 +176,11 @@ class _Check:
                 value = self.emit("reshape", value, shape=())
             zero = Literal(0.0) if check is None else check
             check = self._builder.add("add", (value, zero), origin=_ORIGIN, name="check")
-        if check is None:
-            return program
-        place = self._place()
+        return program if check is None else self.with_check(check)
+
+    def with_check(self, check: Operand) -> Program:
+        """The program, which has this number as its check."""
+        program, place = self._program, self._place()
         equations = (
             *program.equations[:place],
             *self._builder.equations,
@@ -186,7 +207,7 @@ class _Check:
         return place
 
 
-def _with_check(program: Program, bounds: SafeBounds) -> Program:
+def _with_check(program: Program, bounds: SafeBounds, states: Set[Variable]) -> Program:
     writer = _Check(program)
     small: dict[str, list[Variable]] = {}
     for variable in bounds.measured:
@@ -199,9 +220,11 @@ def _with_check(program: Program, bounds: SafeBounds) -> Program:
     for variable in bounds.measured:
         if len(small.get(variable.dtype, ())) < FEW or variable not in small[variable.dtype]:
             writer.add(writer.square_of(variable, bounds.measured[variable]))
-    total = writer.total
-    if total is None:
-        return writer.checked_program(None)
-    most = 2.0**127 if total.dtype == "f32" else 2.0**1023
-    scaled = writer.emit("multiply", total, Literal(most / bounds.norm**2))
-    return writer.checked_program(writer.emit("subtract", scaled, scaled))
+    if writer.total is not None:
+        most = 2.0**127 if writer.total.dtype == "f32" else 2.0**1023
+        scaled = writer.emit("multiply", writer.total, Literal(most / bounds.norm**2))
+        writer.total = writer.emit("subtract", scaled, scaled)
+    for update in updates_of(program):
+        if update.old in states:
+            writer.add_new_value(update)
+    return writer.checked_program(writer.total)

@@ -11,6 +11,7 @@ from miniflow import interpreter
 from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.interpreter.passes import one_pass_at_a_time
+from miniflow.interpreter.states import states_held
 from miniflow.tracing.keeping import preserved_deeply
 
 
@@ -28,7 +29,7 @@ def make_first_values(output: Node, order: Iterable[Node], feed: Mapping[Node, A
     if not any(node.value is None for node in order if isinstance(node, Parameter)):
         return
     others = [node for node in order if not isinstance(node, Parameter)]
-    with one_pass_at_a_time, preserved_deeply(others), np.errstate(all="ignore"):
+    with one_pass_at_a_time, states_held(), preserved_deeply(others), np.errstate(all="ignore"):
         interpreter.value(output, feed)
 
 

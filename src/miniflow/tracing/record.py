@@ -8,6 +8,7 @@ tell the difference, as long as it only asks NumPy for arithmetic.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from miniflow.graph import Node, Parameter
@@ -20,6 +21,7 @@ from miniflow.ir.dtypes import ValueType
 from miniflow.ir.program import Operand, Output, Program, Variable
 from miniflow.tracing.arrays import wrap
 from miniflow.tracing.creation import visible_creation
+from miniflow.tracing.states import record_states, state_outputs
 from miniflow.tracing.trace import recording
 from miniflow.tracing.update import OptimizerLike, record_update
 from miniflow.tracing.walk import Walk, name_of, show_arrays, value_of
@@ -32,6 +34,7 @@ class Recording(NamedTuple):
     values: dict[Node, Operand]  # each node's value: what the forward pass computed
     gradients: list[Operand]  # with respect to each node of wrt, and each parameter not frozen
     updated: list[Variable]  # the inputs that the optimizer may change: parameters, and its state
+    states: Mapping[Node, Operand] = MappingProxyType({})  # the new value of each that is set
 
 
 def record(
@@ -43,6 +46,7 @@ def record(
     optimizer: OptimizerLike | None = None,
     further_outputs: Callable[[CallNode], list[Output]] | None = None,
     upstream: ValueType | None = None,
+    sets_states: bool = False,
 ) -> Recording:
     """Record the value of `output`, its gradients, and the optimizer's update, as one program.
 
@@ -59,6 +63,7 @@ def record(
             traced values and gradients.
         upstream: the type of the output's upstream gradient, if that is to be the last input of
             the program; by default it is one, as in every pass.
+        sets_states: whether the program puts out what states are set to.
 
     The nodes are left with traced values: the caller puts their state back (`keeping`).
 
@@ -92,6 +97,10 @@ def record(
         ]
         if further_outputs is not None:
             outputs += further_outputs(walk.call)
+        states = {}
+        if sets_states and this_pass.sets:
+            states = record_states(this_pass.sets, fed, walk)
+            outputs += state_outputs(states, walk)
         updated: list[Variable] = []
         if optimizer is not None:
             changed, updated = record_update(parameters, gradients[len(wrt) :], optimizer, walk)
@@ -102,4 +111,5 @@ def record(
             {node: named(value) for node, value in values.items()},
             list(map(named, gradients)),
             updated,
+            {state: named(value) for state, value in states.items()},
         )

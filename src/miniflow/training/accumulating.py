@@ -21,12 +21,13 @@ import numpy as np
 from miniflow import interpreter
 from miniflow.compiler import Compiled
 from miniflow.errors import DataError
-from miniflow.graph import Node, Parameter
+from miniflow.graph import Node, Parameter, State
 from miniflow.graph.half import widen
 from miniflow.graph.plans import Pass, ancestors_in_order
 from miniflow.graph.values import shape_of
 from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import TheEnd, attributes_preserved, one_pass_at_a_time
+from miniflow.interpreter.states import set_states, states_held
 from miniflow.interpreter.updating import update_if_finite
 from miniflow.training.averages import ADDED, Averages, StepResult, Totals
 from miniflow.training.stepping import Feed, Step, is_finite, one_number
@@ -49,6 +50,7 @@ class AccumulatingStep(Step):
     ) -> None:
         Step.__init__(self, loss, given, optimizer, backend, losses)
         self._programs: dict[tuple[Node, tuple[Parameter, ...]], Compiled] = {}
+        self._states: list[tuple[State, Any]] = []  # and what they were before the first batch
         self.forget()
 
     def forget(self) -> None:
@@ -57,6 +59,11 @@ class AccumulatingStep(Step):
         self._trained: list[Parameter] = []
         self._sums: list[dict[Parameter, Any]] = []
         self._feed: Feed = {}
+
+    def _put_states_back(self) -> None:
+        for state, value in self._states:
+            state.value = value
+        self._states = []
 
     def pin_backend(self, backend: str, reason: str = "it was asked for by name") -> None:
         Step.pin_backend(self, backend, reason)
@@ -69,14 +76,20 @@ class AccumulatingStep(Step):
         except _NoNumbersError:
             self._reader.as_one_part()
             self._programs = {}
+            self._put_states_back()
             self.forget()
             self._begin(feed)
-            return Step.__call__(self, feed)
+            return self(feed)
+        except BaseException:
+            self._put_states_back()
+            raise
 
     def _begin(self, feed: Feed) -> None:
         if not self._sums:
             self._trained = self._selection.find_trained()
             self._sums = [{} for _ in self.averages.parts]
+            found = (node for node in ancestors_in_order(self.loss) if isinstance(node, State))
+            self._states = [(state, state.value.copy()) for state in found]
             self._feed = {node: x for node, x in feed.items() if node not in self._outside}
 
     def update(self) -> None:
@@ -95,7 +108,9 @@ class AccumulatingStep(Step):
                 raise not_finite_error(
                     self.loss, self._feed, self.parameters, self.optimizer, handed
                 )
+            self._states = []
         finally:
+            self._put_states_back()
             self.forget()
 
     # --- One batch
@@ -111,12 +126,14 @@ class AccumulatingStep(Step):
         self._compiled = self._programs.get(key)
         if self._compiled is None:
             self._compiled = self._programs[key] = self._compile()
+        gradients = []
+        for part in () if wrt else self.averages.parts:  # before the states are set
+            gradients.append(self._gradients_of(part.node, feed))
         results = self._compiled.run(feed)
         if self.backend == "auto":
             self.backend, self.reason = self._compiled.backend, self._compiled.reason
-        gradients = [results[1 : 1 + len(wrt)]] if wrt else []
-        for part in () if wrt else self.averages.parts:
-            gradients.append(self._gradients_of(part.node, feed))
+        if wrt:
+            gradients.append(results[1 : 1 + len(wrt)])
         seen = dict(zip(self._outputs(), results[1 + len(wrt) :], strict=True))
         total = one_number(self.loss, results[0])
         result = self._result(total, feed | seen, self._compiled.shape_of)
@@ -125,13 +142,15 @@ class AccumulatingStep(Step):
     def _interpret(self, feed: Feed) -> StepResult:
         with one_pass_at_a_time, np.errstate(all="ignore"):
             gradients = []
-            for part in self.averages.parts:
-                wrt = self._within(part.node)
-                own = _only_of(part.node, feed)
-                found = interpreter.value_and_grad(part.node, own, wrt)[1] if wrt else []
-                gradients.append(found)
-            if self.averages.parts[0].node is not self.loss:
-                interpreter.value(self.loss, feed)
+            with states_held() as sets:
+                for part in self.averages.parts:
+                    wrt = self._within(part.node)
+                    own = _only_of(part.node, feed)
+                    found = interpreter.value_and_grad(part.node, own, wrt)[1] if wrt else []
+                    gradients.append(found)
+                if self.averages.parts[0].node is not self.loss or not wrt:
+                    interpreter.value(self.loss, feed)
+            set_states(sets)
             values = {n: n.value for n in self._reads}
             total = one_number(self.loss, self.loss.value)
             result = self._result(total, values, lambda n: shape_of(n.value))
@@ -152,7 +171,7 @@ class AccumulatingStep(Step):
             return []
         key = node, tuple(wrt)
         if key not in self._programs:
-            self._programs[key] = Compiled(node, wrt, None, self.backend)
+            self._programs[key] = Compiled(node, wrt, None, self.backend, sets_states=False)
         return self._programs[key].run(_only_of(node, feed))[1:]
 
     def _add(

@@ -15,6 +15,7 @@ from miniflow.graph.places import users_level
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, shape_of
 from miniflow.interpreter.feeding import checked_outputs, is_input
+from miniflow.interpreter.states import states_held
 from miniflow.options import whole, with_known_options
 from miniflow.training.batching import Batches, PairBatches, batches_for
 from miniflow.training.stepping import InterpreterWarning, checked_backend
@@ -83,7 +84,7 @@ class _Run:
         self._falls_back = backend == "auto"
         self._compiled = None
         if backend != "interpreter":
-            self._compiled = Compiled(self.outputs, (), None, backend)
+            self._compiled = Compiled(self.outputs, (), None, backend, sets_states=False)
 
     def __call__(self, feed: dict[Node, Any], rows: int) -> list[Any]:
         values = self._values(feed)
@@ -104,7 +105,8 @@ class _Run:
                     raise
                 warnings.warn(f"{error}", InterpreterWarning, stacklevel=users_level())
                 self._compiled = None
-        return [np.array(value) for value in interpreter.value(self.outputs, feed)]
+        with states_held():
+            return [np.array(value) for value in interpreter.value(self.outputs, feed)]
 
 
 def _batches_for(output: Node, data: Any) -> Batches:

@@ -31,6 +31,7 @@ from miniflow.interpreter.feeding import not_one_number, wants_a_value
 from miniflow.interpreter.not_finite import not_finite_error
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.interpreter.selection import Selection, with_none_for_frozen
+from miniflow.interpreter.states import set_states, spoiled_state, states_held
 from miniflow.interpreter.updating import update_if_finite
 from miniflow.options import OptionError
 from miniflow.training.averages import Averages, StepResult, Totals
@@ -184,7 +185,8 @@ class Evaluator:
         return self._result(total, feed | seen, self._compiled.shape_of)
 
     def _compile(self) -> Compiled:
-        return Compiled(self.loss, (), None, self.backend, values_of=self._outputs())
+        outputs = self._outputs()
+        return Compiled(self.loss, (), None, self.backend, values_of=outputs, sets_states=False)
 
     def _outputs(self) -> list[Node]:
         """What is looked at beside the loss, as far as it is not fed: logits and labels, mostly."""
@@ -192,7 +194,7 @@ class Evaluator:
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No other thread's pass between this one and the look at its logits.
-        with one_pass_at_a_time:
+        with one_pass_at_a_time, states_held():
             total = one_number(self.loss, interpreter.value(self.loss, feed))
             return self._result(total, {n: n.value for n in self._reads}, _shape_now)
 
@@ -240,14 +242,16 @@ class Step(Evaluator):
 
     def _interpret(self, feed: Feed) -> StepResult:
         # No warnings from NumPy: what is not finite is told here, with the node it comes from.
-        with one_pass_at_a_time, np.errstate(all="ignore"):
+        with one_pass_at_a_time, states_held() as sets, np.errstate(all="ignore"):
             trained = self._selection.find_trained()
             value, gradients = interpreter.value_and_grad(self.loss, feed, trained)
             total = one_number(self.loss, value)
             result = self._result(total, {n: n.value for n in self._reads}, _shape_now)
             finite = math.isfinite(total) and all(map(is_finite, gradients))
+            finite = finite and spoiled_state(sets) is None
             gradients = with_none_for_frozen(self.parameters, gradients)
             if finite and update_if_finite(self.optimizer, self.parameters, gradients) is None:
+                set_states(sets)
                 return result
         raise not_finite_error(self.loss, feed, self.parameters, self.optimizer)
 

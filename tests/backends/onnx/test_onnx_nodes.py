@@ -26,7 +26,7 @@ DTYPES = [np.float64, np.float32]
 
 
 @pytest.mark.breadth("dtype")
-@pytest.mark.parametrize("name", sorted(EVERY_NODE))
+@pytest.mark.parametrize("name", sorted(EVERY_NODE.keys() - {"SetState"}))
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_forward_of_every_built_in_node(name: str, dtype: type) -> None:
     build, values = EVERY_NODE[name]
