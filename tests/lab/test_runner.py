@@ -27,7 +27,7 @@ from miniflow.lab.folder import (
 )
 from miniflow.lab.runner import Runner
 from miniflow.lab.screen import Screen
-from miniflow.lab.state import FILE, State, read_state, write_state
+from miniflow.lab.state import FILE, LabState, read_state, write_state
 
 NOW = datetime(2026, 5, 4, 3, 2, 1)
 
@@ -168,7 +168,7 @@ def test_what_was_passed_stays_passed_and_a_later_change_is_said(lab: Lab, folde
 
 
 def test_check_of_everything_finds_out_again_what_is_passed(lab: Lab, folder: Path) -> None:
-    write_state(folder, State(passed={"mul": "x"}))
+    write_state(folder, LabState(passed={"mul": "x"}))
     lab.runner.state = read_state(folder)
     lab.right = {"networks", "sgd"}
     assert not lab.runner.check_all()
@@ -208,7 +208,7 @@ def old_folder(tmp_path: Path) -> Path:
         shutil.copy((SOLUTIONS if name == "mul" else HANDOUT) / f"{name}.py", tmp_path)
         (tmp_path / notebook).write_text("{}", encoding="utf-8")
     passed = dict.fromkeys(("networks", "chain_rule", "mul"), "0123456789abcdef")
-    write_state(tmp_path, State(passed, {"linear": 1}, ["linear"]))
+    write_state(tmp_path, LabState(passed, {"linear": 1}, ["linear"]))
     return tmp_path
 
 
@@ -246,12 +246,12 @@ def test_folder_of_an_earlier_version_goes_on(
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"passed": 3}', "\x00", '{"version": 1}'])
 def test_state_may_be_deleted_or_damaged(folder: Path, damage: str) -> None:
-    write_state(folder, State({"mul": "x"}, {"mul": 2}, ["mul"]))
-    assert read_state(folder) == State({"mul": "x"}, {"mul": 2}, ["mul"])
+    write_state(folder, LabState({"mul": "x"}, {"mul": 2}, ["mul"]))
+    assert read_state(folder) == LabState({"mul": "x"}, {"mul": 2}, ["mul"])
     (folder / FILE).write_text(damage, encoding="utf-8")
-    assert read_state(folder) == State()
+    assert read_state(folder) == LabState()
     (folder / FILE).unlink()
-    assert read_state(folder) == State()
+    assert read_state(folder) == LabState()
 
 
 def test_state_is_one_small_file_in_the_learners_folder(lab: Lab, folder: Path) -> None:

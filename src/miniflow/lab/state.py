@@ -15,7 +15,7 @@ FILE = ".miniflow-lab.json"
 
 
 @dataclass
-class State:
+class LabState:
     """exercise → fingerprint of the file that passed; → hints shown; those whose solution was asked
     for once.
     """
@@ -35,19 +35,19 @@ class State:
         return next(here, left[0] if left else None)
 
 
-def read_state(folder: Path) -> State:
+def read_state(folder: Path) -> LabState:
     """What is remembered for a folder; nothing if the file is not there or makes no sense."""
     try:
         data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return State(
+        return LabState(
             {str(n): str(d) for n, d in dict(data["passed"]).items() if n in COURSE},
             {str(n): int(count) for n, count in dict(data["hints"]).items() if n in COURSE},
             [str(name) for name in data["asked"] if name in COURSE],
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return State()
+        return LabState()
 
 
-def write_state(folder: Path, state: State) -> None:
+def write_state(folder: Path, state: LabState) -> None:
     text = json.dumps({"version": 1} | asdict(state), indent=2, sort_keys=True)
     write_text(folder / FILE, text + "\n")

@@ -9,10 +9,10 @@ from miniflow.lab.exercises import CHAPTERS, Chapter, exercise
 from miniflow.lab.folder import HANDOUT, Started, fingerprint
 from miniflow.lab.screen import Row, cut, indent, row, spread, wrap
 from miniflow.lab.showing import number
-from miniflow.lab.state import State
+from miniflow.lab.state import LabState
 
 
-def rows_of_next(folder: Path, state: State) -> Iterator[Row]:
+def rows_of_next(folder: Path, state: LabState) -> Iterator[Row]:
     """What to read, what to write, and how to check it."""
     name = state.next_exercise(folder)
     if name is None:
@@ -32,7 +32,7 @@ def rows_of_next(folder: Path, state: State) -> Iterator[Row]:
     yield row(("  stuck  ", "dim"), " " * 24, ("miniflow lab hint", "code"))
 
 
-def rows_of_list(folder: Path, state: State, width: int) -> Iterator[Row]:
+def rows_of_list(folder: Path, state: LabState, width: int) -> Iterator[Row]:
     """Each exercise: whether it was passed, its file and its points."""
     done = sum(exercise(name).points for name in state.passed)
     possible = sum(exercise(chapter.exercise).points for chapter in CHAPTERS)
@@ -119,7 +119,7 @@ def heading_after_check(chapter: Chapter) -> str | None:
     return next((heading[1].replace("`", "") for heading in headings if heading), None)
 
 
-def rows_of_after(name: str, folder: Path, state: State, passed: bool) -> Iterator[Row]:
+def rows_of_after(name: str, folder: Path, state: LabState, passed: bool) -> Iterator[Row]:
     """What a learner can do after a check."""
     if not passed:
         yield row(
