@@ -9,7 +9,7 @@ from miniflow.graph import Op, State
 class SetState(Op):
     """Gives a `State` a new value, which it has when the pass has ended.
 
-        forward:  value        backward:  G for the value, nothing for the state
+        forward:  value        backward:  the gradient G for the value, none for the state
 
     Args:
         state: a `State`.
