@@ -37,7 +37,11 @@ from miniflow.lowering.lower import lower_program
 from miniflow.lowering.placing import lifetimes, place_buffers
 from miniflow.passes import optimize
 
-TARGETS = {"all": Target(), "no products": Target(can_multiply=lambda c, a, b: False)}
+TARGETS = {
+    "all": Target(),
+    "no products": Target(can_multiply=lambda c, a, b: False),
+    "epilogues": Target(can_finish=lambda step: True),
+}
 
 
 class Evaluated:
@@ -83,7 +87,8 @@ def test_random_programs_are_their_programs(seed: int) -> None:
     arguments = [np.array(a, order="C") if isinstance(a, np.ndarray) else a for a in made.arguments]
     try:
         with np.errstate(all="ignore"):
-            results = iter(Evaluated(made.program).run(arguments))
+            target = "epilogues" if seed % 2 else "all"
+            results = iter(Evaluated(made.program, target).run(arguments))
     except FloatingPointError:
         return
     inputs = [entry.variable for entry in made.program.inputs]
@@ -122,7 +127,10 @@ def test_steps_do_not_grow_with_the_length_of_a_loop() -> None:
 
 
 @pytest.mark.parametrize("items", [4, 5])
-def test_tiles_are_a_loop_of_steps(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("target", ["all", "epilogues"])
+def test_tiles_are_a_loop_of_steps(
+    items: int, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two images a tile; of five, one is left, and has its steps behind the loop."""
     monkeypatch.setattr(tiling, "FEWEST_ROWS", 1)
     x, W = mf.Input("x"), mf.Parameter(np.ones((2, 2, 1, 2)) / 8, "W")
@@ -130,10 +138,11 @@ def test_tiles_are_a_loop_of_steps(items: int, monkeypatch: pytest.MonkeyPatch) 
     program = optimized(recorded(out, {x: np.ones((items, 5, 5, 1))}))
     whole = Evaluated(program).text
     monkeypatch.setattr(tiling, "CACHE", 2 * 16 * 4 * 8)
-    lowered = Evaluated(program)
+    lowered = Evaluated(program, target)
+    assert ("@ W, " in lowered.text) == (target == "epilogues")
     assert "for tile" not in whole
     assert f"for tile in range({items // 2}):" in lowered.text
-    assert_agrees(Evaluated, program, random_arguments(program))
+    assert_agrees(lambda p: Evaluated(p, target), program, random_arguments(program))
     copied = [b for b in lowered.loop_program.buffers.values() if b.size >= items * 16 * 4]
     assert not copied  # what only a tile needs has room for one
 

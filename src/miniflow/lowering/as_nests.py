@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import cache
 
 from miniflow.lowering.copies import copy_nest
+from miniflow.lowering.epilogues import without_epilogues
 from miniflow.lowering.loop_program import (
     SCRATCH,
     Buffer,
@@ -55,7 +56,8 @@ def as_nests(program: LoopProgram) -> LoopProgram:
     """
     buffers = {name: replace(buffer, alias=None) for name, buffer in program.buffers.items()}
     rewriter = _NestRewriter(buffers)
-    steps = tuple(new for step in program.steps for new in rewriter.step(step))
+    plain = without_epilogues(program.steps)
+    steps = tuple(new for step in plain for new in rewriter.step(step))
     return place_buffers(replace(program, buffers=buffers, steps=steps))
 
 

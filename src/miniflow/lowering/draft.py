@@ -17,6 +17,7 @@ from miniflow.lowering.loop_program import (
     NUMBER,
     Buffer,
     BufferView,
+    FusedProduct,
     Number,
     NumpyCall,
     Repeat,
@@ -31,6 +32,10 @@ def _has_every_product(c: BufferView, a: BufferView, b: BufferView) -> bool:
     return True
 
 
+def _has_no_epilogues(step: FusedProduct) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Target:
     """What a printer can do.
@@ -38,10 +43,12 @@ class Target:
     Attributes:
         can_fuse: whether its nests may compute an equation.
         can_multiply: whether it has a product of matrices that lie so: c, a, b, all of one dtype.
+        can_finish: whether it has a product with this epilogue.
     """
 
     can_fuse: Callable[[Equation], bool] = can_fuse
     can_multiply: Callable[[BufferView, BufferView, BufferView], bool] = _has_every_product
+    can_finish: Callable[[FusedProduct], bool] = _has_no_epilogues
 
 
 class Draft:

@@ -11,6 +11,7 @@ from itertools import combinations
 from miniflow.ir.dtypes import ProgramError, ValueType
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import Variable
+from miniflow.lowering.epilogues import finishes
 from miniflow.lowering.loop_program import (
     ARGUMENT,
     CONSTANT,
@@ -21,6 +22,7 @@ from miniflow.lowering.loop_program import (
     Buffer,
     BufferView,
     Copy,
+    FusedProduct,
     LoopProgram,
     Nest,
     NumpyCall,
@@ -104,6 +106,11 @@ class _StepChecker:
                 self._nest(step)
             case Product(c, a, b):
                 self._product(c, a, b)
+            case FusedProduct(product, epilogue):
+                self._product(product.c, product.a, product.b)
+                self._nest(epilogue)
+                _expect(product.beta is None, f"{product.c} is added to, and then changed")
+                _expect(finishes(epilogue, product), f"{product.c} is read by no epilogue")
             case Copy(target, source):
                 _expect(target.shape == source.shape, f"{target} is no copy of {source}")
                 _expect(target.dtype == source.dtype, f"{target} is no copy of {source}")

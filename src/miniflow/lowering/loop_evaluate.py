@@ -22,6 +22,7 @@ from miniflow.lowering.loop_program import (
     RESULT,
     BufferView,
     Copy,
+    FusedProduct,
     LoopProgram,
     Nest,
     Number,
@@ -82,6 +83,10 @@ class _Evaluator:
                         self.run(inner)
             case Nest():
                 self._run_nest(step)
+            case FusedProduct(product, epilogue):
+                run_by_numpy(product, self.array, self.numbers)
+                self._run_nest(epilogue)
+                self.array(product.c).fill(np.nan)  # nobody reads it
             case _:
                 run_by_numpy(step, self.array, self.numbers)
 

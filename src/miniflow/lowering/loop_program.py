@@ -12,6 +12,7 @@ A `LoopProgram` has `Buffer`s, by name, and steps:
 
 - `Nest`: a kernel (`nests`) and what it is handed;
 - `Product`: ``c = alpha * (a @ b)``, or this added to ``beta * c``;
+- `FusedProduct`: a product whose entries go through a kernel before they are stored;
 - `Copy`: one part of memory to another, or added to it;
 - `NumpyCall`: what only NumPy computes, and arithmetic of single numbers; the exception;
 - `Repeat`: steps that run again and again.
@@ -129,6 +130,22 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class FusedProduct:
+    """A product, and the nest that its entries go through before they are stored: `epilogue` reads
+    ``product.c``, each entry at its own place (`epilogues`), and nobody else ever does. What is in
+    there afterwards is not said: a printer need not write it.
+    """
+
+    product: Product
+    epilogue: Nest
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """Those of both."""
+        return (*self.product.equations, *self.epilogue.equations)
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """``target = source``, or ``+=`` if it `adds`; both of one shape and dtype."""
 
@@ -166,7 +183,7 @@ class Repeat:
         return tuple(dict.fromkeys(e for step in self.steps for e in step.equations))
 
 
-Step: TypeAlias = "Nest | Product | Copy | NumpyCall | Repeat"
+Step: TypeAlias = "Nest | Product | FusedProduct | Copy | NumpyCall | Repeat"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,6 +240,10 @@ def accesses(step: Step) -> list[Access]:
             numbers = [x for x in (alpha, beta) if isinstance(x, BufferView)]
             read = [Access(x, True, False) for x in (a, b, *numbers)]
             return [*read, Access(c, beta is not None, True)]
+        case FusedProduct(product, epilogue):
+            *read, entries = accesses(product)
+            others = [x for x in accesses(epilogue) if x.view.buffer != product.c.buffer]
+            return [*read, *others, entries]
         case Copy(target, source, adds):
             return [Access(source, True, False), Access(target, adds, True)]
         case NumpyCall(_, operands, target):

@@ -29,6 +29,7 @@ from miniflow.lowering.loop_program import (
     Buffer,
     BufferView,
     Copy,
+    FusedProduct,
     LoopProgram,
     Nest,
     NestArgument,
@@ -141,26 +142,40 @@ class _Printer:
         equation = next((e for e in step.equations if e.origin), None)
         yield NestLine(indent + self._text(step), equation)
 
-    def _text(self, step: Nest | Product | Copy | NumpyCall) -> str:
+    def _text(self, step: Nest | Product | FusedProduct | Copy | NumpyCall) -> str:
         match step:
-            case Nest(kernel, arguments):
-                name = self.kernels.setdefault(kernel, f"kernel_{len(self.kernels) + 1}")
-                handed = zip(kernel.parameters, arguments, strict=True)
-                words = (f"{p.name}={self._argument(argument)}" for p, argument in handed)
-                return f"{name}({', '.join(words)})"
+            case Nest():
+                return self._nest(step, {})
             case Product():
                 return self._product(step)
+            case FusedProduct(product, epilogue):
+                return self._nest(epilogue, {product.c.buffer: self._multiplied(product)})
             case Copy(target, source, adds):
                 return f"{self._view(target)} {'+=' if adds else '='} {self._view(source)}"
             case NumpyCall():
                 return self._call(step)
 
+    def _nest(self, step: Nest, products: Mapping[str, str]) -> str:
+        """A kernel and what it is handed; instead of some buffers, products."""
+        name = self.kernels.setdefault(step.kernel, f"kernel_{len(self.kernels) + 1}")
+        words = []
+        for parameter, argument in zip(step.kernel.parameters, step.arguments, strict=True):
+            product = products.get(argument.buffer) if isinstance(argument, BufferView) else None
+            words.append(f"{parameter.name}={product or self._argument(argument)}")
+        return f"{name}({', '.join(words)})"
+
     def _product(self, step: Product) -> str:
-        c, product = self._view(step.c), f"{self._view(step.a)} @ {self._view(step.b)}"
-        text = _scaled(step.alpha, self._number(step.alpha), f"({product})")
-        if step.beta is not None:
-            return f"{c} = {_scaled(step.beta, self._number(step.beta), c)} + {text}"
-        return f"{c} = {product if text == f'({product})' else text}"
+        c = self._view(step.c)
+        if step.beta is None:
+            return f"{c} = {self._multiplied(step)}"
+        scaled = _scaled(step.beta, self._number(step.beta), c)
+        product = f"({self._view(step.a)} @ {self._view(step.b)})"
+        return f"{c} = {scaled} + {_scaled(step.alpha, self._number(step.alpha), product)}"
+
+    def _multiplied(self, step: Product) -> str:
+        product = f"{self._view(step.a)} @ {self._view(step.b)}"
+        scaled = _scaled(step.alpha, self._number(step.alpha), f"({product})")
+        return product if scaled == f"({product})" else scaled
 
     def _call(self, step: NumpyCall) -> str:
         equation = step.equation

@@ -19,6 +19,7 @@ from miniflow.lowering.aliasing import may_raise
 from miniflow.lowering.alone import write_alone
 from miniflow.lowering.arrangements import arrangement_of, step_of, with_rows
 from miniflow.lowering.draft import Draft, Target
+from miniflow.lowering.epilogues import fuse_products
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
 from miniflow.lowering.fuse import fuse
 from miniflow.lowering.groups import (
@@ -100,7 +101,9 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
     outputs = hand_out(draft, plan, values, copies)
     updated = {values.place(o.replaces).buffer for o in program.outputs if o.replaces is not None}
     made = LoopProgram(draft.buffers, arguments, draft.steps, outputs, frozenset(updated))
-    return Lowering(place_buffers(made), values.buffers(), draft.made_in)
+    fused = fuse_products(made, draft.target.can_finish)
+    kept = {v: word for v, word in values.buffers().items() if fused.buffers[word].role != SCRATCH}
+    return Lowering(place_buffers(fused), kept, draft.made_in)
 
 
 def write_groups(draft: Draft, plan: StepPlan, values: Values) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from miniflow.backends.native import machine
 from miniflow.ir import Literal
-from miniflow.lowering.loop_program import BufferView, Nest
-from miniflow.lowering.nests import NumberParameter
+from miniflow.lowering.loop_program import BufferView, Nest, NestArgument
+from miniflow.lowering.nests import NumberParameter, Parameter
 
 
 class NumberCell(NamedTuple):
@@ -39,11 +40,19 @@ class CompiledStep(NamedTuple):
 
 def compiled_nest(nest: Nest) -> CompiledStep:
     """Make machine code of a nest."""
+    arguments = compiled_arguments(zip(nest.kernel.parameters, nest.arguments, strict=True))
+    return CompiledStep(machine.kernel_address(nest.kernel), arguments)
+
+
+def compiled_arguments(
+    handed: Iterable[tuple[Parameter, NestArgument]],
+) -> tuple[MachineArgument, ...]:
+    """Return what parameters of a kernel are handed, numbers in memory."""
     arguments: list[MachineArgument] = []
-    for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True):
+    for parameter, argument in handed:
         if isinstance(argument, Literal):
             assert isinstance(parameter, NumberParameter)
             arguments.append(NumberCell(argument, parameter.dtype))
         else:
             arguments.append(argument)
-    return CompiledStep(machine.kernel_address(nest.kernel), tuple(arguments))
+    return tuple(arguments)

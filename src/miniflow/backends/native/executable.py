@@ -7,11 +7,12 @@ from functools import cached_property
 from miniflow.backends.backend import Buffers, Groups, TimedPart, TimedRun
 from miniflow.backends.native.frame import allocate
 from miniflow.backends.native.processor import remark
-from miniflow.backends.native.products.steps import can_multiply
+from miniflow.backends.native.products.steps import can_finish, can_multiply
 from miniflow.backends.native.run import make_run
 from miniflow.ir import Program
 from miniflow.lowering.draft import Target
-from miniflow.lowering.loop_program import KEPT, SCRATCH, Nest
+from miniflow.lowering.epilogues import without_epilogues
+from miniflow.lowering.loop_program import KEPT, SCRATCH, Nest, steps_of
 from miniflow.lowering.loop_text import loop_text
 from miniflow.lowering.lower import Lowering, lower_program
 
@@ -28,7 +29,9 @@ class NativeExecutable:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._lowering = lower_program(program, Target(can_multiply=can_multiply))
+        self._lowering = lower_program(
+            program, Target(can_multiply=can_multiply, can_finish=can_finish)
+        )
         self.loop_program = self._lowering.loop_program
         named = zip(self.loop_program.arguments, program.inputs, strict=True)
         self._fed = frozenset(name for name, entry in named if entry.role == "fed")
@@ -50,7 +53,8 @@ class NativeExecutable:
     @property
     def groups(self) -> Groups:
         """The equations of each nest."""
-        nests = (step for step in self.loop_program.all_steps() if isinstance(step, Nest))
+        steps = without_epilogues(self.loop_program.steps)
+        nests = (step for step in steps_of(steps) if isinstance(step, Nest))
         own = set(self.program.equations)
         groups = dict.fromkeys(nest.equations for nest in nests)
         return tuple(group for group in groups if group and own.issuperset(group))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
 from miniflow.backends.native.compiled import CompiledStep, compiled_nest
 from miniflow.backends.native.frame import FrameWriter, Memory, Run
-from miniflow.backends.native.products.steps import compiled_product
+from miniflow.backends.native.products.steps import compiled_fused_product, compiled_product
 from miniflow.backends.native.table import StepTable
 from miniflow.ir.dtypes import Array
 from miniflow.lowering.copies import copy_nest
@@ -25,6 +25,7 @@ from miniflow.lowering.loop_program import (
     NUMBER,
     BufferView,
     Copy,
+    FusedProduct,
     LoopProgram,
     Nest,
     NumpyCall,
@@ -84,6 +85,8 @@ def compile_step(step: Step) -> CompiledStep | None:
         step = copy_nest(step) or step
     if isinstance(step, Nest):
         return compiled_nest(step)
+    if isinstance(step, FusedProduct):
+        return compiled_fused_product(step)
     return compiled_product(step) if isinstance(step, Product) else None
 
 
@@ -163,7 +166,7 @@ class ProgramRunner:
                 pieces.append(piece)
         return pieces
 
-    def _lay_step(self, step: Nest | Product | Copy | NumpyCall) -> Piece:
+    def _lay_step(self, step: Nest | Product | FusedProduct | Copy | NumpyCall) -> Piece:
         first, part = len(self._table), len(self.parts)
         if self._in_parts:
             self.parts.append(TimedPart(step_text(step, self._program), step.equations))

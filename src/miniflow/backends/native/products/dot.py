@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from miniflow.backends.native.products.writer import REALS, LineWriter
+from miniflow.backends.native.writer import REALS, LineWriter
 from miniflow.lowering.sums import LANES
 
 PLACES: Final = ("a", "b", "c", "alpha", "beta")

@@ -6,7 +6,10 @@
                 pack its strips, if that pays
                 for each panel of B:
                     pack it, if that pays, and no block of rows has done so
-                    for each tile: run the micro-kernel
+                    for each tile: run the micro-kernel, and after the last k the epilogue
+
+An epilogue gets a tile in a buffer that the next one overwrites; where k comes in blocks, in the
+memory of the result, which has the partial sums meanwhile.
 
 All that it needs to know are numbers and addresses, `FIELDS`, among them those of the micro-kernels
 and of what packs.
@@ -22,12 +25,13 @@ from miniflow.backends.native.products.micro_kernel import (
     ROWS_OF_A_POINTER,
     frame_offset,
 )
-from miniflow.backends.native.products.writer import LineWriter
+from miniflow.backends.native.writer import LineWriter
 
 STACKED: Final = 3  # axes of a stack of products, at most
 # Addresses of code: a high tile has one row more than a low one, and high tiles come first.
 CODE: Final = (
     *("high", "low", "high_at_edge", "low_at_edge", "pack_high", "pack_low", "pack_panel"),
+    *("epilogue", "epilogue_at_edge"),
 )
 # Places in memory: an index in the table, and an offset in bytes.
 PLACES: Final = ("a", "b", "c", "alpha", "beta", "strips", "panel", "partial")
@@ -36,6 +40,7 @@ NUMBERS: Final = (
     *("n", "panel_columns", "k", "k_block", "size"),
     *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
     *("a_row", "a_step", "b_step", "b_column", "c_row"),
+    *("c_to_row", "c_to_column", "first_row", "entries_row", "has_epilogue"),
     *(f"{x}{axis}" for axis in range(STACKED) for x in ("count", "a_to", "b_to", "c_to")),
 )
 FIELDS: Final = (*CODE, *(f"{x}{part}" for x in PLACES for part in (".at", ".nbytes")), *NUMBERS)
@@ -53,11 +58,14 @@ class _DriverWriter(LineWriter):
         self.number: dict[str, str] = {}
         self.code: dict[str, str] = {}
         self.place: dict[str, str] = {}
+        self.has_epilogue = self.epilogue = self.given = ""
+        self.columns = ("", "")  # the first of a panel, and how many it has
 
     def text(self, *_: str) -> str:
         """Return all of the function."""
         self.frame = self.new(f"alloca [{len(FRAME)} x i64], align 16")
         self._fetch()
+        self.given = self.at("%arguments", 8 * len(FIELDS))  # to the epilogue
         self._fill_frame()
         self._stack(0, self.place["a"], self.place["b"], self.place["c"])
         self.line("ret i64 0")
@@ -118,6 +126,7 @@ class _DriverWriter(LineWriter):
             is_last = self.new(f"icmp eq i64 {k}, {left}")
             for field, flag in (("goes_on", goes_on), ("is_last", is_last)):
                 self._set(field, self.new(f"zext i1 {flag} to i64"))
+            self.has_epilogue = self.new(f"and i1 {is_last}, {self._is('has_epilogue')}")
             a_here = self.at(a, self.multiply(p, number["a_step"]))
             b_here = self.at(b, self.multiply(p, number["b_step"]))
             with self.loop(0, number["tiles"], number["tiles_a_block"]) as first:
@@ -173,7 +182,10 @@ class _DriverWriter(LineWriter):
                 self.line(f"call void {self.code['pack_panel']}({what}, {how}, i64 {columns})")
             panel = self.choose(packs, packed, b_here, "ptr")
             self._set("b_step", self.choose(packs, row, number["b_step"]))
-            c_here = self.at(c, self.multiply(column, number["size"]))
+            c_here = self.at(c, self.multiply(column, number["c_to_column"]))
+            self.columns = column, columns
+            codes = self.code["epilogue_at_edge"], self.code["epilogue"]
+            self.epilogue = self.choose(is_edge, *codes, "ptr")
             high = self.choose(is_edge, self.code["high_at_edge"], self.code["high"], "ptr")
             low = self.choose(is_edge, self.code["low_at_edge"], self.code["low"], "ptr")
             with self.loop(first, last) as tile:
@@ -190,6 +202,12 @@ class _DriverWriter(LineWriter):
         self._set("a_step", step)
         in_place = self.at(a, self.multiply(row, number["a_row"]))
         from_a = self.choose(packed, self._strip(tile, first, k), in_place, "ptr")
-        to_c = self.at(c, self.multiply(row, number["c_row"]))
+        to_c = self.at(c, self.multiply(row, number["c_to_row"]))
         where = f"ptr {from_a}, ptr {b}, ptr {to_c}, i64 {k}, ptr {self.frame}"
         self.line(f"call void {kernel}({where})")
+        with self.when(self.has_epilogue):
+            first = self.add(row, number["first_row"])
+            sizes = (number["entries_row"], first, self.add(first, rows), *self.columns)
+            places = ", ".join(f"i64 {size}" for size in sizes)
+            given = f"ptr %places, ptr {self.given}, ptr {to_c}, {places}"
+            self.line(f"call void {self.epilogue}({given})")

@@ -20,7 +20,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final, NamedTuple
 
-from miniflow.backends.native.products.writer import REALS, LineWriter
+from miniflow.backends.native.writer import REALS, LineWriter
 
 # Distances in bytes; `columns`: how many of the last vector of a tile at the edge are there;
 # `goes_on`: the tile begins with what lies at c + `partial`, where the block of k before left it,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from miniflow.backends.native.products.writer import REALS, LineWriter
+from miniflow.backends.native.writer import REALS, LineWriter
 
 BY_ROWS, BY_COLUMNS, ANY = "by rows", "by columns", "any"
 _LANE: Final = 16  # bytes, in which shuffles are cheap

@@ -20,6 +20,7 @@ from miniflow.backends.native.products.driver import (
     STACKED,
     print_driver,
 )
+from miniflow.backends.native.products.epilogue import Epilogue, print_epilogue
 from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
 from miniflow.backends.native.products.packing import (
     ANY,
@@ -28,7 +29,7 @@ from miniflow.backends.native.products.packing import (
     print_pack_panel,
     print_pack_strip,
 )
-from miniflow.backends.native.products.writer import REALS
+from miniflow.backends.native.writer import REALS
 from miniflow.lowering.matrices import Operand, StackAxis, matrices_of
 from miniflow.lowering.sums import LONGEST_CHAIN
 
@@ -50,12 +51,15 @@ class ProductPlan(NamedTuple):
     blocking: Blocking
     processor: Processor
 
-    def scratch(self, *, adds: bool) -> dict[str, int]:
+    def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return how many bytes of memory are wanted: for the ``strips`` of A and the ``panel`` of
-        B, where they are packed; and for the ``partial`` sums of the blocks of k but the last,
-        where C has to stay what it is until then, as it is added to.
+        B, where they are packed; for the ``partial`` sums of the blocks of k but the last, where C
+        has to stay what it is until then, as it is added to; and for the ``tile`` that goes to the
+        epilogue, if it `finishes` with one.
         """
         (m, n, k), blocking, wanted = self.shape, self.blocking, dict[str, int]()
+        if finishes and k <= blocking.k_block:
+            wanted["tile"] = blocking.rows * blocking.vectors * self.processor.nbytes
         if blocking.packs_a:
             rows = min(blocking.block_rows + blocking.rows, m)
             wanted["strips"] = rows * blocking.k_block * self._size
@@ -66,6 +70,11 @@ class ProductPlan(NamedTuple):
         if adds and blocking.k_block < k:
             wanted["partial"] = ((m - 1) * self.strides[4] + n) * self._size
         return wanted
+
+    @property
+    def can_finish(self) -> bool:
+        """Whether the entries are made row by row of the result, for an epilogue."""
+        return not self.swapped and not self.stacks
 
     @property
     def packs_edge(self) -> bool:
@@ -91,9 +100,14 @@ class DotPlan(NamedTuple):
     steps: tuple[int, int]
     has_fma: bool
 
-    def scratch(self, *, adds: bool) -> dict[str, int]:
+    def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return what memory is wanted: none."""
         return {}
+
+    @property
+    def can_finish(self) -> bool:
+        """A single number has no epilogue."""
+        return False
 
 
 class CompiledProduct(NamedTuple):
@@ -135,20 +149,27 @@ def plan_product(
 
 
 def compile_product(
-    plan: ProductPlan | DotPlan, routine: Callable[[str], int], *, adds: bool
+    plan: ProductPlan | DotPlan,
+    routine: Callable[[str], int],
+    *,
+    adds: bool,
+    epilogue: Epilogue | None = None,
 ) -> CompiledProduct:
     """Return the step that computes c = alpha · a @ b, plus beta · c if it `adds`.
 
-    `routine` gives the address of the machine code of a text.
+    `routine` gives the address of the machine code of a text. What an epilogue is handed stands
+    behind the arguments of the product.
     """
     if isinstance(plan, DotPlan):
         text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
         steps = (REALS[plan.dtype][1] * step for step in plan.steps)
         return CompiledProduct(text, [*dot.PLACES, plan.k, *steps, int(adds)])
-    return CompiledProduct(print_driver(), _arguments(plan, routine, adds))
+    return CompiledProduct(print_driver(), _arguments(plan, routine, adds, epilogue))
 
 
-def _arguments(plan: ProductPlan, routine: Callable[[str], int], adds: bool) -> list[int | str]:
+def _arguments(
+    plan: ProductPlan, routine: Callable[[str], int], adds: bool, epilogue: Epilogue | None
+) -> list[int | str]:
     (m, n, k), blocking, size = plan.shape, plan.blocking, REALS[plan.dtype][1]
     high, low = split(m, blocking.rows)
     lanes = plan.processor.nbytes // size
@@ -174,20 +195,31 @@ def _arguments(plan: ProductPlan, routine: Callable[[str], int], adds: bool) -> 
         ("a_row", "a_step", "b_step", "b_column", "c_row"), plan.strides, strict=True
     ):
         numbers[field] = stride * size
+    tile = "tile" in plan.scratch(adds=adds, finishes=epilogue is not None)
+    if tile:  # each one takes the place of the one before
+        numbers["c_row"] = blocking.vectors * lanes * size
+    numbers |= {
+        "c_to_row": 0 if tile else numbers["c_row"],
+        "c_to_column": 0 if tile else size,
+        "first_row": 0,
+        "entries_row": numbers["c_row"],
+        "has_epilogue": epilogue is not None,
+    }
     stacks = (*plan.stacks, *[StackAxis(1, (0, 0, 0))] * (STACKED - len(plan.stacks)))
     for axis, stack in enumerate(stacks):
         numbers[f"count{axis}"] = stack.times
         for word, step in zip("abc", stack.steps, strict=True):
             numbers[f"{word}_to{axis}"] = step * size
-    code = [routine(text) if text else 0 for text in _code(plan).values()]
-    first, second, *others = PLACES
-    operands = (second, first) if plan.swapped else (first, second)
+    code = [routine(text) if text else 0 for text in _code(plan, epilogue).values()]
+    first, second, third, *others = PLACES
+    operands = [second, first] if plan.swapped else [first, second]
+    operands.append("tile" if tile else third)
     return [*code, *operands, *others, *(int(numbers[field]) for field in NUMBERS)]
 
 
-def _code(plan: ProductPlan) -> dict[str, str]:
+def _code(plan: ProductPlan, epilogue: Epilogue | None) -> dict[str, str]:
     """Return the text of each routine that the driver needs, "" where it needs none."""
-    (m, n, _), blocking = plan.shape, plan.blocking
+    (m, n, _), blocking, has_fma = plan.shape, plan.blocking, plan.processor.has_fma
     size, code = REALS[plan.dtype][1], dict.fromkeys(CODE, "")
     lanes = plan.processor.nbytes // size
     whole, rest = divmod(n, blocking.vectors * lanes)
@@ -203,6 +235,11 @@ def _code(plan: ProductPlan) -> dict[str, str]:
             )
         if blocking.packs_a:
             code[f"pack_{word}"] = print_pack_strip(plan.dtype, height, strip_order)
+    if epilogue and whole:
+        code["epilogue"] = print_epilogue(epilogue, lanes, blocking.vectors, False, has_fma)
+    if epilogue and rest:
+        edge = -(-rest // lanes), bool(rest % lanes)
+        code["epilogue_at_edge"] = print_epilogue(epilogue, lanes, *edge, has_fma)
     if blocking.packs_b or plan.packs_edge:
         order = BY_ROWS if plan.strides[3] == 1 or n == 1 else ANY
         if order == ANY and plan.strides[2] == 1:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from miniflow.backends.native import machine
 from miniflow.backends.native.compiled import (
     CompiledStep,
     MachineArgument,
     NumberCell,
     SharedScratch,
+    compiled_arguments,
 )
+from miniflow.backends.native.products.epilogue import Epilogue, plan_epilogue
 from miniflow.backends.native.products.plan import (
     DotPlan,
     ProductPlan,
@@ -16,7 +20,7 @@ from miniflow.backends.native.products.plan import (
     plan_product,
 )
 from miniflow.ir import Literal
-from miniflow.lowering.loop_program import BufferView, Number, Product
+from miniflow.lowering.loop_program import BufferView, FusedProduct, Number, Product
 
 
 def can_multiply(c: BufferView, a: BufferView, b: BufferView) -> bool:
@@ -24,19 +28,37 @@ def can_multiply(c: BufferView, a: BufferView, b: BufferView) -> bool:
     return _plan(c, a, b) is not None
 
 
-def compiled_product(product: Product) -> CompiledStep:
-    """Make machine code of a product."""
+def can_finish(step: FusedProduct) -> bool:
+    """Whether there is a product with such an epilogue."""
+    plan = _plan(step.product.c, step.product.a, step.product.b)
+    return plan is not None and plan.can_finish and plan_epilogue(step) is not None
+
+
+def compiled_product(product: Product, epilogue: Epilogue | None = None) -> CompiledStep:
+    """Make machine code of a product; its entries go through an epilogue, if there is one."""
     c, adds = product.c, product.beta is not None
     plan = _plan(c, product.a, product.b)
     assert plan is not None
     beta = Literal(0.0) if product.beta is None else product.beta
     places: dict[str, MachineArgument] = {"a": product.a, "b": product.b, "c": c}
     places |= {word: _number(x, c.dtype) for word, x in (("alpha", product.alpha), ("beta", beta))}
-    wanted = plan.scratch(adds=adds).items()
+    wanted = plan.scratch(adds=adds, finishes=epilogue is not None).items()
     places |= {word: SharedScratch(word, nbytes) for word, nbytes in wanted}
-    text, arguments = compile_product(plan, machine.final_routine, adds=adds)
-    handed = (x if isinstance(x, int) else places.get(x, c) for x in arguments)
-    return CompiledStep(machine.final_routine(text), tuple(handed))
+    made = compile_product(plan, machine.final_routine, adds=adds, epilogue=epilogue)
+    handed = [x if isinstance(x, int) else places.get(x, c) for x in made.arguments]
+    if epilogue:
+        handed += compiled_arguments(epilogue.handed)
+    return CompiledStep(machine.final_routine(made.text), tuple(handed))
+
+
+def compiled_fused_product(step: FusedProduct) -> CompiledStep:
+    """Make machine code of a product with an epilogue."""
+    epilogue = plan_epilogue(step)
+    assert epilogue is not None
+    product, free = step.product, epilogue.array_to_fill(step.product.c)
+    if free is not None:
+        product = replace(product, c=free)
+    return compiled_product(product, epilogue)
 
 
 def _plan(c: BufferView, a: BufferView, b: BufferView) -> ProductPlan | DotPlan | None:

@@ -18,15 +18,18 @@ class LineWriter:
         self.block = "entry"  # that is being written
         self._count = 0
 
+    def next_number(self) -> int:
+        """Return a number that stands in no name yet."""
+        self._count += 1
+        return self._count
+
     def name(self) -> str:
         """Return a name that nothing has yet."""
-        self._count += 1
-        return f"%t{self._count}"
+        return f"%t{self.next_number()}"
 
     def label(self) -> str:
         """Return a label that no block has yet."""
-        self._count += 1
-        return f"b{self._count}"
+        return f"b{self.next_number()}"
 
     def line(self, text: str) -> None:
         """Add a line."""

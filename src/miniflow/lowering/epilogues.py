@@ -1,0 +1,257 @@
+"""Nests that follow a product and change each of its entries by itself become the product's own
+epilogue: they are computed where an entry is stored.
+
+    z = X @ W                                  kernel_1(a1=X @ W, a2=b, a3=h, ...)
+    kernel_1(a1=z, a2=b, a3=h, ...)
+
+So ``relu(X @ W + b)`` is one pass over the result, and ``z`` is never written. That is possible if
+the nest reads each entry of ``z`` at its own place, where it stores what it makes of it; if nobody
+else reads ``z``; and if the product may be computed as late as the nest: no step between the two
+writes what it reads. A nest that writes to what the product reads is none: other entries are still
+to be made of that. The numbers are computed as before, in the same order: no bit changes.
+
+A printer says whether it has products with an epilogue (`Target.can_finish`); for others there are
+none. `without_epilogues` has the two steps again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from miniflow.lowering.loop_program import (
+    KEPT,
+    SCRATCH,
+    BufferView,
+    FusedProduct,
+    LoopProgram,
+    Nest,
+    Product,
+    Repeat,
+    Step,
+    accesses,
+    steps_of,
+)
+from miniflow.lowering.nests import (
+    SIZE,
+    ArrayParameter,
+    Kernel,
+    Let,
+    Loop,
+    Statement,
+    Store,
+    Term,
+    constant,
+    name,
+    terms_of,
+)
+
+
+class EntryWalk(NamedTuple):
+    """How a nest goes through the entries of a product: the parameter that has them, the loops, and
+    what stands before each.
+    """
+
+    entries: ArrayParameter
+    before: tuple[Statement, ...]
+    rows: Loop | None  # None: one loop over all entries
+    in_row: tuple[Statement, ...]
+    columns: Loop
+
+    @property
+    def place(self) -> tuple[Term, ...]:
+        """The index of an entry, in a turn of the loops."""
+        loops = (self.columns,) if self.rows is None else (self.rows, self.columns)
+        return tuple(name(loop.index) for loop in loops)
+
+
+def finishes(nest: Nest, product: Product) -> bool:
+    """Whether a nest can be the epilogue of a product, as far as the two are concerned."""
+    return walk_over(nest, product) is not None
+
+
+def fuse_products(program: LoopProgram, can_finish: Callable[[FusedProduct], bool]) -> LoopProgram:
+    """Return the program with a `FusedProduct` for each product and nest that can be one."""
+    found = _Finder(program, can_finish)
+    steps = found.fuse(program.steps)
+    if not found.entries:
+        return program
+    buffers = {
+        word: replace(buffer, role=SCRATCH) if word in found.entries else buffer
+        for word, buffer in program.buffers.items()
+    }
+    return replace(program, buffers=buffers, steps=steps)
+
+
+def without_epilogues(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Return steps that do the same, the nests after the products."""
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step, FusedProduct):
+            found += (step.product, step.epilogue)
+        elif isinstance(step, Repeat):
+            found.append(replace(step, steps=without_epilogues(step.steps)))
+        else:
+            found.append(step)
+    return tuple(found)
+
+
+def _is_worth_waiting(product: Product) -> bool:
+    """Whether the result is so large that it counts, beside factors that are in no cache later."""
+    return 2 * product.c.size >= product.a.size + product.b.size
+
+
+class _Finder:
+    """Finds products and their nests; `entries` has the buffers of those that were fused."""
+
+    def __init__(self, program: LoopProgram, can_finish: Callable[[FusedProduct], bool]) -> None:
+        self.program, self.can_finish = program, can_finish
+        self.entries: set[str] = set()
+        self.touched: dict[str, list[Step]] = {}
+        for step in steps_of(program.steps):
+            for access in accesses(step):
+                self.touched.setdefault(access.view.buffer, []).append(step)
+        self.handed_out = {o.buffer for o in program.outputs if isinstance(o, BufferView)}
+        self.pairs = dict(self._all_pairs(program.steps))  # by the identity of the product
+        self.fusible = {word for word in self.touched if self._is_only_in_pairs(word)}
+
+    def _all_pairs(self, steps: Sequence[Step]) -> Iterator[tuple[int, FusedProduct]]:
+        for at, step in enumerate(steps):
+            if isinstance(step, Repeat):
+                yield from self._all_pairs(step.steps)
+            elif isinstance(step, Product):
+                pair = self._pair(step, steps[at + 1 :])
+                if pair is not None:
+                    yield id(step), pair
+
+    def _pair(self, product: Product, later: Sequence[Step]) -> FusedProduct | None:
+        """The product with the nest that reads it next, if it can wait for that."""
+        entries = product.c.buffer
+        if product.beta is not None:
+            return None
+        read = {x.view.buffer for x in accesses(product) if x.reads}
+        for step in later:
+            found = [x for inner in steps_of((step,)) for x in accesses(inner)]
+            writes = {x.view.buffer for x in found if x.writes}
+            if any(x.view.buffer == entries for x in found):
+                if not isinstance(step, Nest) or writes & {*read, entries}:
+                    return None
+                pair = FusedProduct(product, step)
+                return pair if finishes(step, product) and self.can_finish(pair) else None
+            if writes & read or not _is_worth_waiting(product):
+                return None
+        return None
+
+    def _is_only_in_pairs(self, entries: str) -> bool:
+        """Whether all that happens to a buffer are products, each read by its nest."""
+        buffer, steps = self.program.buffers[entries], self.touched[entries]
+        if buffer.role != KEPT or entries in self.handed_out or len(steps) % 2:
+            return False
+        pairs = [self.pairs.get(id(step)) for step in steps[::2]]
+        return all(
+            pair is not None and pair.epilogue is nest and pair.product.c.buffer == entries
+            for pair, nest in zip(pairs, steps[1::2], strict=True)
+        )
+
+    def fuse(self, steps: Sequence[Step]) -> tuple[Step, ...]:
+        """Return steps with the pairs in the places of their nests."""
+        found: list[Step] = []
+        ready: dict[int, FusedProduct] = {}  # by the identity of the nest
+        for step in steps:
+            pair = self.pairs.get(id(step))
+            if isinstance(step, Repeat):
+                found.append(replace(step, steps=self.fuse(step.steps)))
+            elif pair is not None and pair.product.c.buffer in self.fusible:
+                if id(pair.epilogue) in ready:  # which has one product already
+                    found.append(step)
+                else:
+                    ready[id(pair.epilogue)] = pair
+                    self.entries.add(pair.product.c.buffer)
+            else:
+                found.append(ready.get(id(step), step))
+        return tuple(found)
+
+
+# One nest.
+
+
+def walk_over(nest: Nest, product: Product) -> EntryWalk | None:
+    """How a nest goes through the entries of a product; None if it does something else."""
+    c, handed = product.c, dict(zip(nest.kernel.parameters, nest.arguments, strict=True))
+    views = {p: x for p, x in handed.items() if isinstance(x, BufferView)}
+    found = [p for p, x in views.items() if x.buffer == c.buffer]
+    if len(found) != 1 or not c.size or not c.is_contiguous:
+        return None
+    (entries,) = found
+    begin = views[entries]
+    if not isinstance(entries, ArrayParameter) or begin[2] != c.offset or begin.moves != c.moves:
+        return None
+    walk = _walk_of(nest.kernel, entries)
+    if walk is None or not _stays_at_its_place(nest.kernel, walk):
+        return None
+    sizes = {p.name: x for p, x in handed.items() if isinstance(x, int)}
+    columns = _length(walk.columns, sizes)
+    rows = 1 if walk.rows is None else _length(walk.rows, sizes)
+    if None in (rows, columns) or rows * columns != c.size:  # type: ignore[operator]
+        return None
+    if walk.rows is None:
+        return walk
+    is_by_rows = _number(entries.shape[1], sizes) == columns == c.shape[-1]
+    return walk if is_by_rows else None
+
+
+def _walk_of(kernel: Kernel, entries: ArrayParameter) -> EntryWalk | None:
+    """The loops of a kernel, if it has no others, and all stands in the innermost one but for what
+    is given a name before.
+    """
+    *before, outer = kernel.body
+    if not isinstance(outer, Loop):
+        return None
+    is_flat, in_row = len(entries.shape) < 2, list[Statement]()
+    columns: Statement = outer
+    if not is_flat:
+        *in_row, columns = outer.body
+    if not isinstance(columns, Loop):
+        return None
+    if not all(isinstance(s, Let) for s in (*before, *in_row)):
+        return None
+    if not all(isinstance(s, Let) or (isinstance(s, Store) and not s.adds) for s in columns.body):
+        return None
+    return EntryWalk(entries, tuple(before), None if is_flat else outer, tuple(in_row), columns)
+
+
+def _stays_at_its_place(kernel: Kernel, walk: EntryWalk) -> bool:
+    """Whether what is stored, and what is read of that and of the entries, is all at one place."""
+    stored = {s.array for s in walk.columns.body if isinstance(s, Store)}
+    if walk.entries.name in stored or not stored:
+        return False
+    if any(isinstance(s, Store) and s.index != walk.place for s in walk.columns.body):
+        return False
+    there, elsewhere = list[Term](), list[Term]()
+    for statement in kernel.statements():
+        is_inner = any(statement is s for s in walk.columns.body)
+        for term in _loads(terms_of(statement)):
+            (there if is_inner and term.operands == walk.place else elsewhere).append(term)
+    if any(term.what in {*stored, walk.entries.name} for term in elsewhere):
+        return False
+    return any(term.what == walk.entries.name for term in there)
+
+
+def _loads(terms: Sequence[Term]) -> Iterator[Term]:
+    for term in terms:
+        if term.op == "load":
+            yield term
+        yield from _loads(term.operands)
+
+
+def _length(loop: Loop, sizes: Mapping[str, int]) -> int | None:
+    """How many turns a loop has that counts from 0, one by one."""
+    is_plain = loop.step == 1 and loop.start == constant(0, SIZE)
+    return _number(loop.stop, sizes) if is_plain else None
+
+
+def _number(term: Term, sizes: Mapping[str, int]) -> int | None:
+    if term.op == "const":
+        return int(term.what)
+    return sizes.get(str(term.what)) if term.op == "name" else None

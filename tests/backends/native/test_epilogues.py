@@ -1,0 +1,134 @@
+"""Products with an epilogue, as machine code: the bits of a product and then a loop."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
+
+from miniflow.backends.native import executable, lower, machine
+from miniflow.backends.native.products.epilogue import plan_epilogue, print_epilogue
+from miniflow.ir import Builder, Output, Program, ValueType
+from miniflow.lowering.loop_program import FusedProduct
+
+from .test_products import WIDTHS
+
+SHAPES = [(1, 1, 1), (5, 3, 7), (29, 9, 70), (13, 40, 33)]
+
+
+def with_everything(m: int, k: int, n: int, dtype: str, is_flat: bool) -> Program:
+    """What epilogues can hold: rows and columns beside them, numbers, conditions, functions, other
+    dtypes, arrays that are read, written, and both.
+    """
+    b = Builder()
+    x, w = b.input(ValueType(dtype, (m, k)), name="x"), b.input(ValueType(dtype, (k, n)), name="w")
+    old = b.input(ValueType(dtype, (m, n)), "parameter", "old")
+    mask = b.input(ValueType("bool", (m, n)), name="mask")
+    lr = b.input(ValueType("f64", (), "python"), "hyper", "lr")
+    z = b.add("matmul", (x, w))
+    if not is_flat:
+        column = b.input(ValueType(dtype, (n,)), name="column")
+        row = b.input(ValueType(dtype, (m, 1)), name="row")
+        z = b.add("multiply", (b.add("add", (z, column)), row))
+    chosen = b.add("where", (mask, b.add("tanh", (z,)), 0.0))
+    outputs = [
+        b.add("greater", (z, 0)),
+        chosen,
+        b.add("cast", (z,), {"dtype": "f16"}),
+        b.add("cast", (z,), {"dtype": "f64"}),
+    ]
+    new = b.add("subtract", (old, b.add("multiply", (chosen, lr))))
+    return b.program([*outputs, Output(new, "parameter", replaces=old)])
+
+
+def arguments_of(program: Program, seed: int) -> list:
+    rng = np.random.default_rng(seed)
+    found: list = []
+    for entry in program.inputs:
+        type_ = entry.variable.type
+        if type_.kind == "python":
+            found.append(0.25)
+        elif type_.dtype == "bool":
+            found.append(rng.random(type_.shape) < 0.5)
+        else:
+            values = rng.standard_normal(type_.shape)
+            found.append(values.astype({"f32": np.float32, "f64": np.float64}[type_.dtype]))
+    return found
+
+
+def results(program: Program, monkeypatch, is_fused: bool) -> list[bytes]:
+    """All that a program computes, bit by bit, and what it updates."""
+    with monkeypatch.context() as patched:
+        if not is_fused:
+            patched.setattr(executable, "can_finish", lambda step: False)
+        step = lower(program)
+    kinds = [type(s) for s in step.loop_program.all_steps()]
+    assert (FusedProduct in kinds) == is_fused
+    arguments = arguments_of(program, 0)
+    found = step.run(arguments)
+    return [np.asarray(x).tobytes() for x in (*found, *arguments)]
+
+
+@pytest.mark.parametrize("width", sorted(WIDTHS))
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_an_epilogue_has_the_bits_of_a_loop_behind_the_product(width, dtype, monkeypatch):
+    for shape, is_flat in itertools.product(SHAPES, (False, True)):
+        program = with_everything(*shape, dtype, is_flat)
+        wanted = results(program, monkeypatch, is_fused=False)
+        with monkeypatch.context() as patched:
+            patched.setattr(machine, "processor", lambda: WIDTHS[width])
+            is_one_column = shape[2] == 1  # which is computed as a row
+            if not is_one_column:
+                assert results(program, monkeypatch, is_fused=True) == wanted, (shape, is_flat)
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_partial_sums_of_blocks_of_k_are_not_seen_by_the_epilogue(is_flat, monkeypatch):
+    program = with_everything(20, 2000, 40, "f32", is_flat)
+    wanted = results(program, monkeypatch, is_fused=False)
+    assert results(program, monkeypatch, is_fused=True) == wanted
+
+
+def test_functions_of_an_epilogue_are_those_of_a_loop(monkeypatch):
+    b = Builder()
+    x, w = (b.input(ValueType("f32", shape), name="xw") for shape in ((6, 6), (6, 21)))
+    z = b.add("matmul", (x, w))
+    whole = b.add("cast", (z,), {"dtype": "i32"})
+    program = b.program(
+        [
+            b.add("remainder", (z, 0.75)),
+            b.add("floor_divide", (whole, 3)),
+            b.add("floor_divide", (7, whole)),
+            b.add("power", (b.add("absolute", (z,)), 1.7)),
+            b.add("hypot", (z, 0.5)),
+        ]
+    )
+    wanted = results(program, monkeypatch, is_fused=False)
+    assert results(program, monkeypatch, is_fused=True) == wanted
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_an_epilogue_is_assembled_for_aarch64(dtype):
+    """It has not been run there."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    try:
+        target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+    except RuntimeError:
+        pytest.skip("this llvmlite compiles for its own processor only")
+    steps = lower(with_everything(8, 8, 20, dtype, is_flat=False)).loop_program.steps
+    (step,) = (s for s in steps if isinstance(s, FusedProduct))
+    epilogue = plan_epilogue(step)
+    assert epilogue is not None
+    text = print_epilogue(epilogue, 16 // (4 if dtype == "f32" else 8), 2, True, True)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    machine_of_arm = target.create_target_machine(cpu="generic", opt=2)
+    assembly = machine_of_arm.emit_assembly(module)
+    assert "\tfmla\t" in assembly  # in tanh
+    assert "\tbl\t" not in assembly  # no call of a library
