@@ -191,13 +191,18 @@ LAYERS: dict[str, dict[str, Any]] = {
     "Activation": {"activation": "relu"},
     "LayerNorm": {},
     "Flatten": {},
+    "RNN": {"units": 3},
+    "GRU": {"units": 3},
+    "LSTM": {"units": 3},
     "Sequential": {"layers": []},
 }
 SHAPES_OF_INPUTS = {"Conv1D": (5, 2), "Upsample": (4, 4, 1)}
+SHAPES_OF_INPUTS |= dict.fromkeys(("RNN", "GRU", "LSTM"), (5, 2))
 SIZES = {
     "multiplier",
     "count",
     "units",
+    "depth",
     "filters",
     "size",
     "stride",

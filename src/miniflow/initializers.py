@@ -20,7 +20,15 @@ from miniflow.graph.checks import is_listed
 from miniflow.graph.values import describe
 from miniflow.options import OptionError, dtype_of, generator, whole
 
-__all__ = ["glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "ones", "zeros"]
+__all__ = [
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "ones",
+    "orthogonal",
+    "zeros",
+]
 
 Rng = np.random.Generator | int | None
 Shape = Sequence[int]
@@ -134,6 +142,31 @@ def he_normal(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> N
     1.0
     """
     return _normal(shape, math.sqrt(2 / max(fans(shape)[0], 1)), rng, dtype)
+
+
+def orthogonal(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Columns (or rows, if there are fewer of them) of length 1 at right angles: multiplied by it
+    again and again, as the state of a recurrent layer is, a vector neither grows nor dies. A matrix
+    that is several times as wide as high is several square ones, side by side.
+
+    Source: A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks", 2013.
+
+    >>> U = orthogonal((4, 8), rng=0, dtype=np.float64)
+    >>> np.allclose(U[:, :4].T @ U[:, :4], np.eye(4)), np.allclose(U[:, 4:].T @ U[:, 4:], np.eye(4))
+    (True, True)
+    """
+    shape = _checked(shape)
+    drawn = generator("orthogonal", rng)
+    rows, columns = math.prod(shape[:-1]), shape[-1] if shape else 1
+    whole_matrix = np.empty((rows, columns))
+    for start in range(0, columns, max(rows, 1)):
+        part = whole_matrix[:, start : start + rows]
+        normal = drawn.normal(size=(max(part.shape), min(part.shape)))
+        q, r = np.linalg.qr(normal)
+        q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # each orthogonal matrix as likely
+        part[...] = q if part.shape == q.shape else q.T
+    return whole_matrix.reshape(shape).astype(dtype_of("orthogonal", dtype))
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -141,8 +141,7 @@ def loop_forward(loop: LoopNode, first: Any, *values: Any) -> Any:
     if recorder is not None:
         return recorder(loop_forward, (), (loop, first, *values), {})
     sequences, outside = apart(loop, values)
-    for sequence in sequences:
-        check_sequence(loop, sequence)
+    check_sequences(loop, sequences)
     body, history, state = loop.body, None, first
     this_pass = body.start()
     count = len(sequences[0])
@@ -211,15 +210,24 @@ def _turns(loop: LoopNode, count: int) -> range:
     return range(count)[:: -1 if loop.reverse else 1]
 
 
-def check_sequence(loop: LoopNode, sequence: Any) -> None:
-    """Raise ShapeError unless there are items to go through."""
-    shape = shape_of(sequence)
-    if not shape:
+def check_sequences(loop: LoopNode, sequences: Sequence[Any]) -> None:
+    """Raise ShapeError unless there are items to go through, and equally many of each sequence."""
+    shapes = [shape_of(sequence) for sequence in sequences]
+    for shape in shapes:
+        if not shape:
+            raise ShapeError(
+                f"{loop}: its sequence is one number; time is the first axis of a sequence, "
+                "(T, ...)."
+            )
+        if shape[0] == 0:
+            raise ShapeError(
+                f"{loop}: its sequence has no items, shape {shape}; it takes one or more."
+            )
+    if len({shape[0] for shape in shapes}) > 1:
         raise ShapeError(
-            f"{loop}: its sequence is one number; time is the first axis of a sequence, (T, ...)."
+            f"{loop}: its sequences have shapes {', '.join(map(str, shapes))}; those that are gone "
+            "through side by side are equally long: time is the first axis."
         )
-    if shape[0] == 0:
-        raise ShapeError(f"{loop}: its sequence has no items, shape {shape}; it takes one or more.")
 
 
 def check_state(loop: LoopNode, state: Any, new: Any) -> None:

@@ -27,9 +27,9 @@ that meet again may so get the same names: give names there.
 Nothing is switched between training and inference. A `Dropout` drops where its seed is fed, as
 `fit` does, and does nothing elsewhere.
 
-Here: `base` has what all layers share, `Input` and `Sequential`; `weighted` and `convolving` the
-layers that learn, `plain` those that do not; `named` the activations and initialisers that go by a
-name.
+Here: `base` has what all layers share, `Input` and `Sequential`; `weighted`, `convolving` and
+`recurrent` the layers that learn, `plain` those that do not; `named` the activations and
+initialisers that go by a name.
 """
 
 from miniflow.graph.checks import tell_wrong_calls
@@ -45,9 +45,13 @@ from miniflow.layers.plain import (
     Reshape,
     Upsample,
 )
+from miniflow.layers.recurrent import GRU, LSTM, RNN
 from miniflow.layers.weighted import Dense, Embedding, LayerNorm
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "AveragePool",
     "Conv1D",
@@ -72,6 +76,11 @@ _INSTEAD = {
     "input_shape": "layers.Input((784,)) says it, on which a layer is built",
     "input_dim": "layers.Input((784,)) says it, on which a layer is built",
     "in_features": "layers.Input((784,)) says it, on which a layer is built",
+    "hidden_size": "write units=",
+    "num_layers": "write depth=",
+    "batch_first": "sequences are (n, T, features)",
+    "return_state": "return_sequences=False returns the last state",
+    "go_backwards": "bidirectional=True goes both ways; mf.Flip turns a sequence round",
     "kernel_size": "write size=",
     "pool_size": "write size=",
     "strides": "write stride=",

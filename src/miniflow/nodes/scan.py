@@ -17,7 +17,7 @@ from miniflow.interpreter.loops import LoopBody, loop_backward, loop_forward
 
 
 def scan(
-    step: Callable[[Any, Any], Any],
+    step: Callable[..., Any],
     first: Any,
     sequence: Any,
     reverse: bool = False,
@@ -34,7 +34,8 @@ def scan(
             states have its shape and dtype; a Python number takes the dtype that the step makes of
             it.
         sequence: a node or an array of shape (T, ...): T items, one or more; time is the first
-            axis.
+            axis. Or a list of them, equally long, that are gone through side by side: then it is
+            step(state, item, other), with an item of each.
         reverse: True to go through the items from the last to the first; False by default.
         name: None by default.
 
@@ -67,18 +68,22 @@ def scan(
         )
     if type(reverse) is not bool:
         raise GraphError(f"scan: reverse is True or False, not {describe(reverse)}.")
-    first, sequence = as_node(first, "scan"), as_node(sequence, "scan")
-    state, item = Input("state"), Input("item")
-    state._stands_for, item._stands_for = (first, False), (sequence, True)
-    new = step(state, item)
+    first = as_node(first, "scan")
+    several = type(sequence) in (list, tuple) and any(isinstance(one, Node) for one in sequence)
+    sequences = [as_node(one, "scan") for one in (sequence if several else [sequence])]
+    state, items = Input("state"), [Input("item") for _ in sequences]
+    state._stands_for = first, False
+    for item, of in zip(items, sequences, strict=True):
+        item._stands_for = of, True
+    new = step(state, *items)
     called = f"scan {name!r}" if name is not None else "scan"
     if not isinstance(new, Node):
-        several = isinstance(new, (list, tuple)) and any(isinstance(x, Node) for x in new)
+        parts = isinstance(new, (list, tuple)) and any(isinstance(x, Node) for x in new)
         raise GraphError(
             f"{called}: step returned {describe(new)}; it returns one node, the next state"
-            + (": parts are put together with Concat." if several else ".")
+            + (": parts are put together with Concat." if parts else ".")
         )
-    loop = Scan.over(state, [item], new, first, [sequence], reverse, name=name)
+    loop = Scan.over(state, items, new, first, sequences, reverse, name=name)
     for node in loop.parts:
         if node.upstream_is_fed:
             raise GraphError(

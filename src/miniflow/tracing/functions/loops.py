@@ -19,7 +19,7 @@ from miniflow.graph.plans import Pass
 from miniflow.interpreter.loops import (
     LoopNode,
     apart,
-    check_sequence,
+    check_sequences,
     check_state,
     loop_backward,
     loop_forward,
@@ -55,8 +55,7 @@ class _Body(NamedTuple):
 
 @answers(loop_forward)
 def _loop_forward(loop: LoopNode, first: Any, *values: Any) -> Any:
-    for sequence in apart(loop, values)[0]:
-        check_sequence(loop, sequence)
+    check_sequences(loop, apart(loop, values)[0])
     start, *operands = map(operand_of, (first, *values))
     items, rest = apart(loop, operands)
     if start.kind == "python":  # it takes the dtype that the body makes of it
