@@ -24,7 +24,8 @@ def set_threads(n: int | None) -> None:
         n: a whole number of at least 1; None takes back what was said, so that MINIFLOW_THREADS,
             OMP_NUM_THREADS or the cores that this process may use decide again.
 
-    Programs whose products are small take one thread, whatever is said here: they are faster so.
+    Small steps take one thread, whatever is said here: they are faster so. The native backend has
+    threads of its own (on Linux; elsewhere it runs on one), and gives the same bits at any number.
     Of the NumPy backend it limits the products of OpenBLAS while a program runs, and puts the
     number back that was there.
 
@@ -57,6 +58,15 @@ def max_threads() -> int:
         # Of a list, one for each level of nested loops, the first is that of the outermost.
         said = _number_in(OPENMP, os.environ[OPENMP].split(",")[0])
     return available_cores() if said is None else said
+
+
+def what_was_said() -> tuple[int | None, str | None, str | None]:
+    """All that `max_threads` depends on but the cores; as long as it is equal, they alone count.
+
+    >>> what_was_said() == what_was_said()
+    True
+    """
+    return _said, os.environ.get(OURS), os.environ.get(OPENMP)
 
 
 def said_threads() -> int | None:

@@ -18,7 +18,7 @@ rows, 28 elements apart.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from miniflow.errors import printable
@@ -54,12 +54,12 @@ _WIDTH: Final = 100  # of the declarations
 _NODE_COLUMN: Final = 60  # where the names of nodes stand, if the lines are not longer
 
 
-def loop_text(program: LoopProgram) -> str:
+def loop_text(program: LoopProgram, note: Callable[[Step], str] = lambda step: "") -> str:
     """Return the text of a program and of the kernels that it runs.
 
-    A comment says where another node of the graph begins.
+    A comment says where another node of the graph begins; `note` what stands behind a step.
     """
-    printer = _Printer(program.buffers)
+    printer = _Printer(program.buffers, note)
     parts = [list(printer.lines(program))]
     parts += (nest_lines(kernel, name) for kernel, name in printer.kernels.items())
     return "\n\n".join(map(_with_nodes, parts)) + "\n"
@@ -92,8 +92,10 @@ def _with_nodes(lines: Sequence[NestLine]) -> str:
 class _Printer:
     """Prints one program; kernels get their names in the order in which they are met."""
 
-    def __init__(self, buffers: Mapping[str, Buffer]) -> None:
-        self.buffers = buffers
+    def __init__(
+        self, buffers: Mapping[str, Buffer], note: Callable[[Step], str] = lambda step: ""
+    ) -> None:
+        self.buffers, self.note = buffers, note
         self.kernels: dict[Kernel, str] = {}
 
     def lines(self, program: LoopProgram) -> Iterator[NestLine]:
@@ -140,7 +142,8 @@ class _Printer:
                 yield from self.step(inner, indent + _INDENT)
             return
         equation = next((e for e in step.equations if e.origin), None)
-        yield NestLine(indent + self._text(step), equation)
+        said = self.note(step)
+        yield NestLine(indent + self._text(step) + (f", {said}" if said else ""), equation)
 
     def _text(self, step: Nest | Product | FusedProduct | Copy | NumpyCall) -> str:
         match step:

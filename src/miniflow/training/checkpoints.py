@@ -5,11 +5,12 @@ that shuffle, the history, and what the callbacks remember. A training that goes
 checkpoint reaches the same bits as one that was never stopped, on the same machine and with as many
 threads, if it is given the same data, optimizer and callbacks again; code is not in the file.
 
-The file says which backend the training runs on, and how many threads. Another backend, asked for
-by name, is refused: whoever wants it can start a training with it. Another number of threads is
-only warned about: it is a matter of the machine that a training moved to, where there may be no way
-back, and what is learned there is as good, though not the same to the last bit. So are random
-numbers that another version of miniflow drew otherwise, if the training draws any.
+The file says which backend the training runs on, and how many threads where bits depend on that.
+Another backend, asked for by name, is refused: whoever wants it can start a training with it.
+Another number of threads is only warned about: it is a matter of the machine that a training moved
+to, where there may be no way back, and what is learned there is as good, though not the same to the
+last bit. So are random numbers that another version of miniflow drew otherwise, if the training
+draws any.
 
 A new checkpoint does not replace the last one but moves it aside, from `checkpoint.safetensors` to
 `checkpoint.previous.safetensors`, and not before the new one is on the disk. So a full disk or a
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniflow.backends.backend import THIS_MACHINE
 from miniflow.compiler.threads import thread_count
 from miniflow.errors import MiniflowError, ModelFileError, shown
 from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
@@ -87,10 +89,11 @@ def save_checkpoint(path: Path, training: Training) -> None:
         for key in [key for key, value in state.items() if isinstance(value, np.ndarray)]:
             arrays[f"callback.{i}.{key}"] = state.pop(key)
         states.append(state)
+    same_bits = same_bits_on(training.step.backend)
     about = {
         **_belongs_to(training),
-        "threads": thread_count(),
-        "same_bits_on": same_bits_on(training.step.backend),
+        "same_bits_on": same_bits,
+        **({"threads": thread_count()} if same_bits == THIS_MACHINE else {}),
         "epoch": training.epoch,
         "stop": training.stop,
         "history": [_as_list(row) for row in training.history],

@@ -8,7 +8,8 @@ It needs the package llvmlite (the extra ``native``). A program goes this way:
   generic in shape, and shared: by the layers of a network, by programs, and by processes, through
   a cache on disk (`cache`);
 - `compiled` and `products` make compiled steps, `table` lays them out with what they are handed,
-  and a loop in machine code runs them one after the other, turn after turn. What is left is NumPy's
+  and a loop in machine code runs them one after the other, turn after turn. Large ones are done in
+  pieces by several threads (`workers`, `sharing`), to the same bits. What is left is NumPy's
   (`run`); Python's is the frame around all (`frame`).
 
 So a training step is one call into compiled code. `lower` makes it.

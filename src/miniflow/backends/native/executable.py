@@ -9,12 +9,14 @@ from miniflow.backends.native.frame import allocate
 from miniflow.backends.native.processor import remark
 from miniflow.backends.native.products.steps import can_finish, can_multiply
 from miniflow.backends.native.run import make_run
+from miniflow.backends.native.workers import can_share
 from miniflow.ir import Program
 from miniflow.lowering.draft import Target
 from miniflow.lowering.epilogues import without_epilogues
 from miniflow.lowering.loop_program import KEPT, SCRATCH, Nest, steps_of
 from miniflow.lowering.loop_text import loop_text
 from miniflow.lowering.lower import Lowering, lower_program
+from miniflow.lowering.pieces import pieces_note
 
 
 class NativeExecutable:
@@ -40,10 +42,12 @@ class NativeExecutable:
 
     @cached_property
     def source(self) -> str:
-        """The loop program, and the kernels that it runs, with the nodes that lines come from."""
+        """The loop program, and the kernels that it runs, with the nodes that lines come from; of
+        steps that are shared out, in how many pieces.
+        """
         said = remark()
         head = f"# {said[0].upper()}{said[1:]}.\n" if said else ""
-        return head + loop_text(self.loop_program)
+        return head + loop_text(self.loop_program, pieces_note if can_share() else lambda step: "")
 
     @property
     def is_one_call(self) -> bool:

@@ -16,7 +16,7 @@ import hashlib
 from importlib.resources import files
 from typing import Any
 
-from miniflow.backends.native import cache
+from miniflow.backends.native import cache, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
 from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.backends.native.processor import Processor, find_processor
@@ -149,6 +149,28 @@ def runner() -> Any:
         return _runner()
 
 
+def shared_runner() -> Any:
+    """Return the same with workers: the address is of what `sharing.shared_run_text` asks for."""
+    with _lock:
+        return _shared_runner()
+
+
+def shared_step() -> int:
+    """Return the address of the step that is done in pieces."""
+    return routine(sharing.shared_step_text(processor_kind()))
+
+
+def worker() -> int:
+    """Return the address of what a worker does, a function ``ptr (ptr)``."""
+    return routine(in_usual_mode(sharing.worker_text(processor_kind()), _machine().triple))
+
+
+def processor_kind() -> str:
+    """Return the kind of the processor, as LLVM calls it: ``x86_64``, ``aarch64``."""
+    kind = str(_machine().triple.split("-")[0])
+    return {"arm64": "aarch64", "amd64": "x86_64"}.get(kind, kind)
+
+
 def turn() -> int:
     """Return the address of the function that ends a turn of a loop (`_TURN`)."""
     return routine(_TURN)
@@ -157,6 +179,12 @@ def turn() -> int:
 @functools.cache
 def _runner() -> Any:
     text = in_usual_mode(_RUN, _machine().triple)
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
+
+
+@functools.cache
+def _shared_runner() -> Any:
+    text = in_usual_mode(sharing.shared_run_text(_RUN, processor_kind()), _machine().triple)
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
 
 

@@ -17,6 +17,7 @@ from miniflow.backends.native.compiled import CompiledStep, compiled_nest
 from miniflow.backends.native.frame import FrameWriter, Memory, Run
 from miniflow.backends.native.products.steps import compiled_fused_product, compiled_product
 from miniflow.backends.native.table import StepTable
+from miniflow.backends.native.workers import can_share
 from miniflow.ir.dtypes import Array
 from miniflow.lowering.copies import copy_nest
 from miniflow.lowering.kernels import OUT_OF_RANGE
@@ -34,6 +35,7 @@ from miniflow.lowering.loop_program import (
     Step,
 )
 from miniflow.lowering.loop_text import step_text
+from miniflow.lowering.pieces import cut_step, duration
 
 Tick: TypeAlias = "Callable[[int], None]"
 
@@ -172,7 +174,12 @@ class ProgramRunner:
             self.parts.append(TimedPart(step_text(step, self._program), step.equations))
         compiled = compile_step(step)
         if compiled is not None:
-            self._table.add(compiled, step.equations)
+            pieces = [compile_step(piece) for piece in cut_step(step)] if can_share() else []
+            found = [piece for piece in pieces if piece is not None]
+            if found and len(found) == len(pieces):
+                self._table.add_shared(compiled, found, step.equations, duration(step))
+            else:
+                self._table.add(compiled, step.equations)
             return Segment(first, first + 1, part)
         assert isinstance(step, (NumpyCall, Copy))
         return ByNumpy(step, part)

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from miniflow.backends.memory import block
-from miniflow.backends.native import machine
+from miniflow.backends.native import machine, workers
 from miniflow.backends.native.compiled import CompiledStep, NumberCell, SharedScratch
 from miniflow.ir import DTYPES, Equation
 from miniflow.ir.dtypes import Array
 from miniflow.lowering.loop_evaluate import number_cell
 
 _NUMBER: int = 8  # bytes
+WORTH_WAKING = 150_000  # nanoseconds that a run spends in steps that are done in pieces
+WORKERS = "the workers"  # no buffer has a name like that
 
 
 class StepTable:
@@ -30,6 +32,7 @@ class StepTable:
 
     def __init__(self, buffers: Sequence[str]) -> None:
         self.equations: list[tuple[Equation, ...]] = []
+        self.shared: dict[int, float] = {}  # steps that are done in pieces: how long they take
         self._functions: list[int] = []
         self._begins: list[int] = []  # where the arguments of a step begin
         self._numbers: list[int] = []
@@ -43,13 +46,17 @@ class StepTable:
     def add(self, step: CompiledStep, equations: tuple[Equation, ...]) -> None:
         """Add a step."""
         self._begin(step.function, equations)
+        self._hand(step)
+
+    def _hand(self, step: CompiledStep, whose: str = "") -> None:
+        """Lay down the arguments of a step; a piece has scratch of its own."""
         for argument in step.arguments:
             if isinstance(argument, int):
                 self._numbers.append(argument)
             elif isinstance(argument, NumberCell):
                 self._numbers += (self._place(argument), 0)
             elif isinstance(argument, SharedScratch):
-                word = f"scratch of {argument.word}"  # no buffer has a name like that
+                word = f"scratch of {argument.word}{whose}"  # no buffer has a name like that
                 self._scratch[word] = max(argument.nbytes, self._scratch.get(word, 0))
                 self._numbers += (self._place(word), 0)
             else:
@@ -59,6 +66,25 @@ class StepTable:
                     moving = self._moving.setdefault(index, [])
                     moving.append((len(self._numbers), by * itemsize))
                 self._numbers.append(argument.nbytes_before)
+
+    def add_shared(
+        self,
+        whole: CompiledStep,
+        pieces: Sequence[CompiledStep],
+        equations: tuple[Equation, ...],
+        nanoseconds: float,
+    ) -> None:
+        """Add a step that is done in pieces where there are workers (`sharing`)."""
+        self._begin(machine.shared_step(), equations)
+        here = len(self._numbers)
+        self._numbers += (self._place(WORKERS), len(pieces))
+        fields = len(self._numbers)
+        self._numbers += [0] * (2 * (len(pieces) + 1))
+        for number, step in enumerate((whole, *pieces)):
+            at = fields + 2 * number
+            self._numbers[at : at + 2] = (step.function, _NUMBER * (len(self._numbers) - here))
+            self._hand(step, f" of piece {number}" if number else "")
+        self.shared[len(self) - 1] = nanoseconds
 
     def add_turn(self, index: str, count: int, first: int) -> None:
         """End a loop that began with the step `first`."""
@@ -84,14 +110,17 @@ class StepTable:
         cells = [what for what in self._places if isinstance(what, NumberCell)]
         found |= {cell: number_cell(cell.literal, cell.dtype) for cell in cells}
         addresses = [found[what].ctypes.data if what in found else 0 for what in self._places]
-        return FilledTable(self._functions, self._begins, self._numbers, addresses, found)
+        filled = FilledTable(self._functions, self._begins, self._numbers, addresses, found)
+        filled.shared, filled.workers = self.shared, self._places.get(WORKERS, 0)
+        return filled
 
 
 class FilledTable:
     """A table that can be run.
 
     `places` has the address of each buffer; those of arguments and results are written there before
-    a run.
+    a run. `shared` has the steps that are done in pieces, and how many nanoseconds they take;
+    `workers` is the place of the pool.
     """
 
     def __init__(
@@ -102,6 +131,8 @@ class FilledTable:
         addresses: Sequence[int],
         alive: Any,
     ) -> None:
+        self.shared: dict[int, float] = {}
+        self.workers = 0
         self.places = (ctypes.c_int64 * max(len(addresses), 1))(*addresses)
         self._numbers = np.array([*numbers, 0], np.int64)
         self._before = self._numbers.copy()
@@ -113,9 +144,13 @@ class FilledTable:
     def segment(self, first: int, last: int) -> Any:
         """Return a function that runs the steps from `first` to before `last`."""
         where = self._steps.ctypes.data + first * self._steps.strides[0]
-        segment = np.array([ctypes.addressof(self.places), where, last - first], np.int64)
+        places = ctypes.addressof(self.places)
+        segment = np.array([places, where, last - first, 0, 0], np.int64)
         self._alive.append(segment)
-        return partial(machine.runner(), segment.ctypes.data)
+        if sum(ns for number, ns in self.shared.items() if first <= number < last) < WORTH_WAKING:
+            return partial(machine.runner(), segment.ctypes.data)
+        segment[3:] = workers.pool().address, places + _NUMBER * self.workers
+        return workers.run_shared(segment.ctypes.data)
 
     def reset(self) -> None:
         """Put back what a loop has moved that did not come to its end."""

@@ -1,0 +1,153 @@
+"""Steps that several threads do in pieces: the same bits, whoever does what."""
+
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from forked import in_a_child, needs_fork
+
+import miniflow as mf
+from backends.native import trainings
+from miniflow.backends import native
+from miniflow.backends.native import sharing, table, workers
+from miniflow.ir import Builder, ValueType
+from miniflow.lowering import pieces
+
+pytestmark = pytest.mark.skipif(not workers.can_share(), reason="there are no workers here")
+
+
+@pytest.fixture(autouse=True)
+def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Steps of a few nanoseconds are shared out, always."""
+    monkeypatch.setattr(pieces, "FEWEST", 50)
+    monkeypatch.setattr(pieces, "_A_PIECE", 20)
+    monkeypatch.setattr(table, "WORTH_WAKING", 0)
+    patience = ctypes.c_int64.from_address(workers.pool().address + sharing.PATIENCE)
+    patience.value = 2**60  # beside a busy machine, too, nobody is late
+    yield
+    patience.value = sharing.SHORT_WAIT
+    mf.set_threads(None)
+
+
+def trained(make=trainings.mlp, dtype=np.float32) -> list[bytes]:
+    return [array.tobytes() for array in trainings.numbers(make, dtype)]
+
+
+def jobs() -> int:
+    """How many steps have been shared out so far."""
+    return ctypes.c_int32.from_address(workers.pool().address + sharing.JOB).value
+
+
+@pytest.mark.parametrize("make", [trainings.mlp, trainings.cnn, trainings.rnn])
+def test_any_number_of_threads_gives_the_same_bits(make):
+    mf.set_threads(1)
+    alone, before = trained(make), jobs()
+    for count in (2, 3, 4):
+        mf.set_threads(count)
+        assert trained(make) == alone
+        assert workers.pool().count == count - 1
+    assert jobs() > before + 50
+
+
+def test_several_python_threads_at_once_have_the_same_bits():
+    mf.set_threads(1)
+    alone = trained()
+    mf.set_threads(3)
+    found: list[list[bytes]] = []
+    threads = [threading.Thread(target=lambda: found.append(trained())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 3
+
+
+def test_thousands_of_small_jobs_are_each_done_once():
+    mf.set_threads(3)
+    x, W = mf.Input("x"), mf.Parameter(np.zeros(1024), "W")
+    step = mf.compile(mf.Mean((W - x) ** 2), optimizer=mf.SGD(512.0), backend="native")
+    target, before = np.arange(1024.0), jobs()
+    for turn in range(1000):
+        step({x: target * turn})
+        assert W.value[-1] == 1023.0 * turn
+    assert np.array_equal(W.value, target * 999)
+    assert jobs() >= before + 1000
+
+
+def test_a_piece_that_fails_is_told_as_the_whole_is():
+    b = Builder()
+    places, rows = b.input(ValueType("i64", (400,))), b.input(ValueType("f32", (50, 64)))
+    step = native.lower(
+        b.program([b.add("multiply", (b.add("gather", (rows, places), {"axes": (0,)}), 2.0))])
+    )
+    given, before = np.ones((50, 64), "f4"), jobs()
+    for count in (1, 3):
+        mf.set_threads(count)
+        assert np.all(step.run([np.arange(400) % 50, given])[0] == 2.0)
+        with pytest.raises(IndexError, match="out of range"):
+            step.run([np.arange(400) % 51, given])
+    assert jobs() > before
+
+
+def test_fewer_threads_end_workers_and_more_start_them():
+    for count in (4, 1, 3):
+        mf.set_threads(count)
+        trained()
+        assert workers.pool().count == count - 1
+        assert len(os.listdir("/proc/self/task")) >= count
+
+
+@needs_fork
+def test_workers_end_before_a_fork_and_the_child_has_its_own():
+    mf.set_threads(3)
+    alone = trained()
+    assert workers.pool().count == 2
+    assert in_a_child(lambda: trained() == alone and workers.pool().count == 2)
+    assert workers.pool().count == 0
+    assert trained() == alone
+
+
+@needs_fork
+def test_a_fork_while_another_thread_computes_leaves_both_working():
+    mf.set_threads(3)
+    alone, ends = trained(), threading.Event()
+    found: set[bool] = set()
+
+    def compute() -> None:
+        while not ends.is_set():
+            found.add(trained() == alone)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        assert all(in_a_child(lambda: trained() == alone) for _ in range(2))
+    finally:
+        ends.set()
+        thread.join()
+    assert found == {True}
+
+
+PROGRAM = """
+import threading, time
+import numpy as np, miniflow as mf
+x, W = mf.Input("x"), mf.Parameter(np.zeros((512, 512), "f4"), "W")
+step = mf.compile(mf.Sum(mf.MatMul(x, W)), optimizer=mf.SGD(1e-3), backend="native")
+mf.set_threads(3)
+begun = threading.Event()
+def train():
+    while True:
+        step({x: np.ones((512, 512), "f4")})
+        begun.set()
+threading.Thread(target=train, daemon=True).start()
+begun.wait()
+"""
+
+
+def test_the_interpreter_ends_while_a_daemon_thread_runs_a_step():
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], timeout=60, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (0, b"")
