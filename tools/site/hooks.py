@@ -61,6 +61,7 @@ ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/RESULTS.md": "benchmarks.md",
+    "examples/README.md": "examples.md",
     "src/miniflow/shipped/README.md": "shipped.md",
     "src/miniflow/datasets/data/README.md": "mnist.md",
 }
@@ -91,6 +92,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that do not stand in `docs/`."""
     for source, target in ELSEWHERE.items():
         text = (ROOT / source).read_text("utf-8")
+        if source == "examples/README.md":
+            text = _with_scripts(text)
         files.append(File.generated(config, target, content=_relinked(text, source, target)))
     for target, text in pages_of_reference().texts.items():
         files.append(File.generated(config, target, content=text))
@@ -120,6 +123,15 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 def on_post_template(output_content: str, template_name: str, **_: Any) -> str:
     """The same for what is no page: the one that says that nothing was found."""
     return output_content.replace(ONLINE, "worker_from_disk.js")
+
+
+def _with_scripts(text: str) -> str:
+    """The list of the examples, with each script below it, to which the list leads."""
+    names = re.findall(r"\]\((\w+\.py)\)", text)
+    for name in names:
+        text = text.replace(f"({name})", f"(#{name.replace('.', '')})")
+        text += f"\n## {name}\n\n```python\n{(ROOT / 'examples' / name).read_text('utf-8')}```\n"
+    return text
 
 
 def _relinked(text: str, source: str, target: str) -> str:

@@ -34,8 +34,7 @@ class ScaledDotProductAttention(Op):
     Raises:
         GraphError: scale is no number; in the pass: the mask holds neither booleans nor whole
             numbers.
-        ShapeError: in the pass: the shapes do not go together, or there are more queries than keys
-            and `causal`.
+        ShapeError: in the pass: the shapes do not go together.
 
     Value: shape (..., m, e). A query that may look nowhere gets zeros, and so do its gradients.
 
