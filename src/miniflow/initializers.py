@@ -149,6 +149,14 @@ def orthogonal(shape: Shape, rng: Rng = None, dtype: DTypeLike = np.float32) -> 
     again and again, as the state of a recurrent layer is, a vector neither grows nor dies. A matrix
     that is several times as wide as high is several square ones, side by side.
 
+    Args:
+        shape: (inputs, outputs), with any leading axes.
+        rng: a generator or a seed; None by default: it differs each time.
+        dtype: of the array; float32 by default.
+
+    Raises:
+        OptionError: shape, rng or dtype is none.
+
     Source: A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of
     learning in deep linear neural networks", 2013.
 

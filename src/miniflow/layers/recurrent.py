@@ -160,6 +160,10 @@ class RNN(_Recurrent):
         name: "rnn1", ... by default.
         rng: as for `Dense`.
 
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples are no sequences, (n, T, features).
+
     Source: J. L. Elman, "Finding structure in time", 1990.
 
     >>> import miniflow as mf
@@ -213,9 +217,13 @@ class GRU(_Recurrent):
         c = tanh(x_t W_c + b_c + r · (h U_c + u)),    h_t = (1 - z) · c + z · h
 
     Args:
-        units, return_sequences, mask, bidirectional, depth, kernel_initializer,
-        recurrent_initializer, bias_initializer, name, rng: as for `RNN`; the name is "gru1", ... by
-            default.
+        units, return_sequences, mask, bidirectional, depth: as for `RNN`.
+        kernel_initializer, recurrent_initializer, bias_initializer, rng: as for `RNN`.
+        name: "gru1", ... by default.
+
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples are no sequences, (n, T, features).
 
     W (features, 3 · units), U (units, 3 · units) and b (3 · units,) have r, z and c side by side, u
     is "recurrent_b", (units,). PyTorch's are the same, transposed, with two biases of r and z each,
@@ -251,9 +259,14 @@ class LSTM(_Recurrent):
         c_t = f · c_{t-1} + i · g,    h_t = o · tanh(c_t)
 
     Args:
-        units, return_sequences, mask, bidirectional, depth, kernel_initializer,
-        recurrent_initializer, bias_initializer, name, rng: as for `RNN`; the name is "lstm1", ...
-            by default. The biases of f begin one higher: at first nothing is forgotten.
+        units, return_sequences, mask, bidirectional, depth: as for `RNN`.
+        kernel_initializer, recurrent_initializer, bias_initializer, rng: as for `RNN`; the biases
+            of f begin one higher: at first nothing is forgotten.
+        name: "lstm1", ... by default.
+
+    Raises:
+        OptionError: a number, an activation or an initializer does not fit.
+        ShapeError: when it is called: the examples are no sequences, (n, T, features).
 
     W (features, 4 · units), U (units, 4 · units) and b (4 · units,) have i, f, g and o side by
     side. PyTorch's are the same, transposed, with two biases each, which add up.
