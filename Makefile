@@ -12,7 +12,7 @@ else
   BIN := .venv/bin
 endif
 
-.PHONY: help digits page-model test test-all test-every docs lint size bench kills fuzz memory clean
+.PHONY: help digits page-model test test-all test-every docs package lint size bench kills fuzz memory clean
 
 help:
 	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-every  run each cell of each table of tests; twenty minutes"
 	@echo "make page-model  train the model that comes with miniflow anew; some five minutes"
 	@echo "make docs        build the site into build/site; a quarter of a minute"
+	@echo "make package     build a wheel and a source distribution, and use them in an empty environment"
 	@echo "make lint        formatting, lint and types"
 	@echo "make bench       race against the peers (RACE=mlp-128 for one); takes a while"
 	@echo "make kills       kill a training 200 times and compare the bits; a minute"
@@ -58,6 +59,9 @@ docs: export NO_MKDOCS_2_WARNING := 1
 docs: .venv/for-testing
 	@$(BIN)/python -m mkdocs build --strict
 	@echo "build/site/index.html"
+
+package: .venv/for-testing
+	@$(BIN)/python tools/smoke_test.py
 
 # The model that `miniflow page` takes where nothing has been trained: seed and options say all.
 page-model: .venv/for-testing

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from miniflow.training.history import History as History
     from miniflow.training.prediction import predict as predict
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # What `from miniflow import *` gives: the lab's names, and nothing that would hide a builtin.
 __all__ = [

@@ -49,7 +49,7 @@ def to_javascript(what: Any, name: str = "program", *, batch: int | None = None)
     ...     path = pathlib.Path(folder, "model.safetensors")
     ...     mf.save(X @ W, path, inputs={X: np.zeros((1, 2))})
     ...     print(mf.to_javascript(mf.load(path)).splitlines()[0])
-    // A model, written by miniflow 0.1.0.
+    // A model, written by miniflow 0.2.0.
     """
     if isinstance(what, Program):
         if batch is not None:
