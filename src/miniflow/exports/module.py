@@ -2,7 +2,8 @@
 
 The JavaScript backend writes a function for one number of rows. For any number, it writes two, and
 the texts are laid side by side: where they differ, and in nothing but whole numbers, stands a·n +
-b. A third has to be what follows from that. So nothing in the backend knows of it.
+b. A third has to be what follows from that. All that the backend knows of it is that nothing else
+may depend on sizes.
 """
 
 import json
@@ -120,13 +121,14 @@ def _optimized(model: Model, rows: int) -> Program:
     return optimize(model.program_for(rows), JAVASCRIPT.passes)
 
 
-def _function(model: Model, name: str, rows: int) -> str:
-    return function_of(_optimized(model, rows), name)
+def _function(model: Model, name: str, rows: int, for_any_rows: bool = False) -> str:
+    return function_of(_optimized(model, rows), name, for_any_rows=for_any_rows)
 
 
 def _for_any_rows(model: Model, name: str) -> str:
     """The function with one more argument, the number of rows."""
-    texts = {n: _function(model, name, n) for n in three_primes(model.program_for)}
+    primes = three_primes(model.program_for)
+    texts = {n: _function(model, name, n, for_any_rows=True) for n in primes}
     found = _with_rows(texts, f"function {name}(constants)", f"function {name}(constants, {ROWS})")
     if found is None:
         raise CompileError(

@@ -36,13 +36,15 @@ def find_homes(
     layouts: Mapping[Variable, Region],
     finite: Variable | None,
     updates_in_place: bool = True,
+    adds_products: bool = True,
 ) -> dict[Variable, Variable]:
     """Return, for each value that lies in the memory of another one, that one: itself in no other.
 
-    Those are new values of inputs, products that another product is added to, and arrays of which a
-    part is written. Nothing is updated before it is known that the number `finite` is.
+    Those are new values of inputs (if what is updated `updates_in_place`), products that another
+    product is added to (if one `adds_products`), and arrays of which a part is written. Nothing is
+    updated before it is known that the number `finite` is.
     """
-    found = _Homes(schedule, layouts, finite, updates_in_place).found
+    found = _Homes(schedule, layouts, finite, updates_in_place, adds_products).found
     homes: dict[Variable, Variable] = {}
     for variable in reversed(found):  # a home that has a home itself was found later
         home = found[variable]
@@ -70,6 +72,7 @@ class _Homes:
         layouts: Mapping[Variable, Region],
         finite: Variable | None,
         updates_in_place: bool,
+        adds_products: bool,
     ) -> None:
         self.groups, self.layouts, self.finite = schedule.groups, layouts, finite
         self.found: dict[Variable, Variable] = {}
@@ -83,7 +86,8 @@ class _Homes:
                 self.read_at.setdefault(root, []).append(position)
         raising = [p for p, group in enumerate(self.groups) if may_raise(group)]
         self.last_raising = max([*raising, self.made_at.get(finite, -1) if finite else -1])
-        self._find_sums_of_products(count_uses(schedule.program))
+        if adds_products:
+            self._find_sums_of_products(count_uses(schedule.program))
         outputs = (output.operand for output in schedule.program.outputs)
         self._find_parts_written({self._root(v) for v in outputs if isinstance(v, Variable)})
         for output in schedule.program.outputs if updates_in_place else ():

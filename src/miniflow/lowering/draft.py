@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from miniflow.ir import Equation, Literal, Namer, ValueType, Variable
-from miniflow.ir.dtypes import Array
+from miniflow.ir.dtypes import DTYPES, Array
 from miniflow.lowering.expressions import can_fuse
 from miniflow.lowering.loop_evaluate import number_cell
 from miniflow.lowering.loop_program import (
@@ -36,6 +36,10 @@ def _has_no_epilogues(step: FusedProduct) -> bool:
     return False
 
 
+def _itemsize(dtype: str) -> int:
+    return DTYPES[dtype].itemsize
+
+
 @dataclass(frozen=True)
 class Target:
     """What a printer can do.
@@ -44,11 +48,25 @@ class Target:
         can_fuse: whether its nests may compute an equation.
         can_multiply: whether it has a product of matrices that lie so: c, a, b, all of one dtype.
         can_finish: whether it has a product with this epilogue.
+        adds_products: whether its products are scaled, and added to what was there.
+        has_numpy: whether it can call NumPy. If not, a `NumpyCall` is arithmetic of the caller's
+            single numbers alone, which nests are handed as they are.
+        has_tiles: whether convolutions go through the batch tile by tile.
+        updates_last: whether what the caller hands in is updated by copies at the very end, which
+            the printer puts a look at the new values before; else in place, and after a check.
+        itemsize: how many bytes a number takes in its memory, by dtype.
+        reserved: words that name no buffer.
     """
 
     can_fuse: Callable[[Equation], bool] = can_fuse
     can_multiply: Callable[[BufferView, BufferView, BufferView], bool] = _has_every_product
     can_finish: Callable[[FusedProduct], bool] = _has_no_epilogues
+    adds_products: bool = True
+    has_numpy: bool = True
+    has_tiles: bool = True
+    updates_last: bool = False
+    itemsize: Callable[[str], int] = _itemsize
+    reserved: Collection[str] = ()
 
 
 class Draft:
@@ -67,7 +85,7 @@ class Draft:
         self.made_in: dict[Equation, Equation] = {}
         self._block: list[Step] = []
         self._around: list[str] = []  # indices of the loops around it
-        self._names = Namer(RESERVED)
+        self._names = Namer((*RESERVED, *target.reserved))
         self._cells: dict[tuple[str, str], BufferView] = {}
 
     @property

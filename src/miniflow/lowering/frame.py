@@ -46,15 +46,24 @@ def _copy(draft: Draft, values: Values, value: Variable, role: str) -> BufferVie
     return copy
 
 
-def assign_new_values(draft: Draft, plan: StepPlan, values: Values, copies: Copies) -> None:
-    """Copy the new values that have not been computed in place."""
+def assign_new_values(
+    draft: Draft, plan: StepPlan, values: Values, copies: Copies, in_one_piece: bool = False
+) -> None:
+    """Copy the new values that have not been computed in place; those that lie scattered by way of
+    a copy `in_one_piece`, if that is asked for.
+    """
+    assigned: list[Copy] = []
     for output in plan.program.outputs:
         new, old = output.operand, output.replaces
         if old is None or new is old or not isinstance(new, Variable):
             continue
         if values.home(new) is not old:
             source = copies.get(output) or values.place(new)
-            draft.add(Copy(values.place(old), source))
+            if in_one_piece and not source.is_contiguous:
+                source = _copy(draft, values, new, KEPT)
+            assigned.append(Copy(values.place(old), source))
+    for copy in assigned:
+        draft.add(copy)
 
 
 def hand_out(draft: Draft, plan: StepPlan, values: Values, copies: Copies) -> tuple[Number, ...]:

@@ -5,10 +5,10 @@ who is there at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
-from miniflow.ir.dtypes import ProgramError, ValueType
+from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType
 from miniflow.ir.primitives import infer
 from miniflow.ir.program import Variable
 from miniflow.lowering.epilogues import finishes
@@ -42,10 +42,15 @@ class LoopProgramError(Exception):
     """A loop program is not one; a defect of whoever made it, never of a user."""
 
 
-def check_loop_program(program: LoopProgram) -> None:
-    """Raise LoopProgramError where a program is not one."""
+def check_loop_program(
+    program: LoopProgram, itemsize: Callable[[str], int] = lambda dtype: DTYPES[dtype].itemsize
+) -> None:
+    """Raise LoopProgramError where a program is not one.
+
+    `itemsize` says how many bytes a number takes, by dtype.
+    """
     for name, buffer in program.buffers.items():
-        _check_buffer(name, buffer, program.buffers)
+        _check_buffer(name, buffer, program.buffers, itemsize)
     for name in program.arguments:
         _expect(program.buffers[name].role in (ARGUMENT, NUMBER), f"{name} is no argument")
     checker = _StepChecker(program)
@@ -62,7 +67,9 @@ def _expect(holds: bool, otherwise: str) -> None:
         raise LoopProgramError(otherwise)
 
 
-def _check_buffer(name: str, buffer: Buffer, buffers: Mapping[str, Buffer]) -> None:
+def _check_buffer(
+    name: str, buffer: Buffer, buffers: Mapping[str, Buffer], itemsize: Callable[[str], int]
+) -> None:
     _expect(buffer.role in (ARGUMENT, RESULT, KEPT, SCRATCH, CONSTANT, NUMBER), f"{name}: a role?")
     value = buffer.value
     _expect((value is not None) == (buffer.role == CONSTANT), f"{name}: only constants hold values")
@@ -73,7 +80,8 @@ def _check_buffer(name: str, buffer: Buffer, buffers: Mapping[str, Buffer]) -> N
     _expect(owner is not None and owner.alias is None, f"{name} lies in {buffer.alias}: no memory")
     assert owner is not None
     _expect({owner.role, buffer.role} <= {KEPT, SCRATCH}, f"{name} lies in {buffer.alias}")
-    _expect(buffer.nbytes <= owner.nbytes, f"{name} does not fit into {buffer.alias}")
+    own, there = (x.size * itemsize(x.dtype) for x in (buffer, owner))
+    _expect(own <= there, f"{name} does not fit into {buffer.alias}")
 
 
 def _check_sharing(program: LoopProgram) -> None:
@@ -124,7 +132,7 @@ class _StepChecker:
                 for inner in steps:
                     self.step(inner)
                 del self.turns[index]
-        if not isinstance(step, NumpyCall):
+        if isinstance(step, (Product, Copy)):
             numbers = [v for v, _, _ in accesses(step) if self.buffers[v.buffer].role == NUMBER]
             _expect(not numbers, f"{numbers} are not in memory")
 
@@ -168,6 +176,9 @@ class _StepChecker:
             if isinstance(parameter, SizeParameter):
                 _expect(isinstance(argument, int), f"{word} is a size")
                 sizes[word] = int(argument)  # type: ignore[arg-type]
+            elif isinstance(argument, BufferView) and self.buffers[argument.buffer].role == NUMBER:
+                fits = isinstance(parameter, NumberParameter) and parameter.dtype == argument.dtype
+                _expect(fits, f"{word} is no number {argument}")
             elif isinstance(argument, BufferView):
                 _expect(argument.dtype == parameter.dtype, f"{word} is no {argument}")
                 low, high = self._starts(argument)

@@ -21,6 +21,7 @@ from miniflow.lowering.loop_program import (
     NUMBER,
     RESULT,
     BufferView,
+    ConvertedInt,
     Copy,
     FusedProduct,
     LoopProgram,
@@ -32,7 +33,7 @@ from miniflow.lowering.loop_program import (
     Step,
 )
 from miniflow.lowering.nest_evaluate import MemoryFrom, evaluate_kernel
-from miniflow.lowering.nests import NumberParameter
+from miniflow.lowering.nests import SIZE, NumberParameter
 
 _TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")
 
@@ -95,6 +96,10 @@ class _Evaluator:
         for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True):
             if isinstance(argument, Literal) and isinstance(parameter, NumberParameter):
                 handed.append(number_cell(argument, parameter.dtype)[()])
+            elif isinstance(argument, ConvertedInt):
+                handed.append(converted_int(self._number(argument.operand), *argument[1:]))
+            elif isinstance(argument, BufferView) and argument.buffer in self.numbers:
+                handed.append(DTYPES[argument.dtype].type(self.numbers[argument.buffer]))
             elif isinstance(argument, BufferView):
                 memory, start = self.memory[argument.buffer], self._start(argument)
                 is_number = isinstance(parameter, NumberParameter)
@@ -106,6 +111,9 @@ class _Evaluator:
             raise IndexError(f"{node_label(nest.equations)}: an index is out of range")
         if status:
             raise FloatingPointError(f"{node_label(nest.equations)}: the value is not finite")
+
+    def _number(self, number: Number) -> Any:
+        return number.value if isinstance(number, Literal) else self.numbers[number.buffer]
 
     def _start(self, view: BufferView) -> int:
         return view.offset + sum(self.turns[index] * step for index, step in view.moves)
@@ -139,6 +147,24 @@ def number_cell(literal: Literal, dtype: str) -> Array:
     with np.errstate(all="ignore"):
         cell[()] = literal.value
     return cell
+
+
+def converted_int(number: int, dtype: str, how: str) -> Any:
+    """A Python int in a dtype; `lowering.parameters.Converted` says how.
+
+    >>> converted_int(300, "u8", "wraps"), converted_int(300, "u8", "nearest")
+    (np.uint8(44), np.uint8(255))
+    """
+    if dtype == SIZE or dtype[0] == "f":
+        return number if dtype == SIZE else np.float64(number)
+    limits = np.iinfo(DTYPES[dtype])
+    if how == "side":
+        return np.int8((number > limits.max) - (number < limits.min))
+    if how == "wraps":
+        number = (number - limits.min) % 2**limits.bits + limits.min
+    elif how == "nearest":
+        number = min(max(number, limits.min), limits.max)
+    return DTYPES[dtype].type(number)
 
 
 def run_by_numpy(step: Step, array: Callable[[BufferView], Array], numbers: dict[str, Any]) -> None:

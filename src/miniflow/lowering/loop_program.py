@@ -103,7 +103,19 @@ class BufferView(NamedTuple):
 
 
 Number: TypeAlias = "Literal | BufferView"
-NestArgument: TypeAlias = "int | Literal | BufferView"  # a size, a number, an array or a number
+
+
+class ConvertedInt(NamedTuple):
+    """A Python int of any size, in a dtype: `lowering.parameters.Converted` says `how`. Only
+    printers that have such ints are handed one.
+    """
+
+    operand: Number
+    dtype: str
+    how: str
+
+
+NestArgument: TypeAlias = "int | Literal | BufferView | ConvertedInt"  # a size, numbers, an array
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from miniflow.lowering.loop_program import (
     RESULT,
     Buffer,
     BufferView,
+    ConvertedInt,
     Copy,
     FusedProduct,
     LoopProgram,
@@ -196,6 +197,8 @@ class _Printer:
             return str(argument)
         if isinstance(argument, Literal):
             return str(argument.value)
+        if isinstance(argument, ConvertedInt):
+            return f"{argument.dtype}({self._number(argument.operand)}, {argument.how!r})"
         start = _start(argument)
         return argument.buffer if start == "0" else f"{argument.buffer}[{start}]"
 

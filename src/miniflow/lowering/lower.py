@@ -1,60 +1,26 @@
 """From a program to a loop program: a step for each group of its schedule, in order.
 
-A loop becomes a nest and what it is handed, a product a product, what does not lie in one piece
-copies (`movements`). Convolutions go through the batch in tiles (`tiling`): their steps stand in a
-`Repeat`, and once more for what is left of the batch. A scan is a `Repeat` of the steps of its
-body. What none of these can do is a call of NumPy.
+`steps` writes them. Convolutions go through the batch in tiles (`tiling`): their steps stand in a
+`Repeat`, and once more for what is left of the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
 from typing import NamedTuple
 
-import numpy as np
-
-from miniflow.ir import PRIMITIVES, Equation, Literal, Operand, Program, Variable
-from miniflow.lowering.aliasing import may_raise
-from miniflow.lowering.alone import write_alone
-from miniflow.lowering.arrangements import arrangement_of, step_of, with_rows
+from miniflow.ir import Equation, Program, Variable
 from miniflow.lowering.draft import Draft, Target
 from miniflow.lowering.epilogues import fuse_products
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
 from miniflow.lowering.fuse import fuse
-from miniflow.lowering.groups import (
-    CALL,
-    CONSTANT,
-    LOOP,
-    NUMBER,
-    ONE,
-    PRODUCT,
-    EquationGroup,
-)
-from miniflow.lowering.kernels import NOT_FINITE, GroupKernel, write_kernel
-from miniflow.lowering.loop_program import (
-    SCRATCH,
-    BufferView,
-    Copy,
-    LoopProgram,
-    Nest,
-    NestArgument,
-    NumpyCall,
-    Product,
-)
-from miniflow.lowering.movements import Movements
-from miniflow.lowering.nests import Fail, If, Kernel, NumberParameter, absolute, cast, name
-from miniflow.lowering.parameters import BY_ROWS, Number, Scratch, Size
+from miniflow.lowering.loop_program import SCRATCH, LoopProgram
 from miniflow.lowering.placing import place_buffers
 from miniflow.lowering.plan import StepPlan, make_plan
-from miniflow.lowering.scans import write_scan
-from miniflow.lowering.tiles import Tile
-from miniflow.lowering.tiling import Tiling, batch_size, find_tiling
+from miniflow.lowering.steps import StepWriter
+from miniflow.lowering.steps_without_numpy import PlainStepWriter
+from miniflow.lowering.tiling import batch_size, find_tiling
 from miniflow.lowering.values import Values
-from miniflow.lowering.views import Region, whole_view
-from miniflow.lowering.written_over import is_zero
-
-_ONE, _ZERO = Literal(1.0), Literal(0.0)
 
 
 class Lowering(NamedTuple):
@@ -92,24 +58,29 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
             a2[j] = t1
     """
     draft = Draft(target or Target())
-    plan = make_plan(fuse(program, draft.target.can_fuse))
+    plan = make_plan(
+        fuse(program, draft.target.can_fuse),
+        updates_in_place=not draft.target.updates_last,
+        adds_products=draft.target.adds_products,
+    )
     values = Values(draft, plan)
     arguments = take_arguments(plan, values)
     copies = copy_old_values(draft, plan, values)
     write_groups(draft, plan, values)
-    assign_new_values(draft, plan, values, copies)
+    assign_new_values(draft, plan, values, copies, in_one_piece=draft.target.updates_last)
     outputs = hand_out(draft, plan, values, copies)
     updated = {values.place(o.replaces).buffer for o in program.outputs if o.replaces is not None}
     made = LoopProgram(draft.buffers, arguments, draft.steps, outputs, frozenset(updated))
     fused = fuse_products(made, draft.target.can_finish)
     kept = {v: word for v, word in values.buffers().items() if fused.buffers[word].role != SCRATCH}
-    return Lowering(place_buffers(fused), kept, draft.made_in)
+    return Lowering(place_buffers(fused, draft.target.itemsize), kept, draft.made_in)
 
 
 def write_groups(draft: Draft, plan: StepPlan, values: Values) -> None:
     """Write the steps of all groups of a plan."""
-    writer = _StepWriter(draft, plan, values)
-    items = batch_size(plan)
+    kind = StepWriter if draft.target.has_numpy else PlainStepWriter
+    writer = kind(draft, plan, values, write_groups)
+    items = batch_size(plan) if draft.target.has_tiles else 0
     position, end = 0, len(plan.schedule.groups)
     while position < end:
         tiling = find_tiling(plan, values, position, items, writer.is_compiled)
@@ -120,237 +91,3 @@ def write_groups(draft: Draft, plan: StepPlan, values: Values) -> None:
             writer.write(plan.schedule.groups[position])
         position += 1
     writer.movements.finish()
-
-
-class _StepWriter:
-    def __init__(self, draft: Draft, plan: StepPlan, values: Values) -> None:
-        self.draft, self.plan, self.values = draft, plan, values
-        self.movements = Movements(draft, values, self._has_zeros)
-        self.copies: dict[tuple[Variable, tuple[int, ...]], Variable] = {}  # that tiles share
-
-    def write_tiles(self, tiling: Tiling) -> None:
-        """Write the steps of some groups, to run for each tile."""
-        self.movements.finish()
-        for position in tiling.before:
-            self.write(self.plan.schedule.groups[position])
-        with self.draft.repeat("tile", tiling.items // tiling.count) as index:
-            self._write_tile(tiling, tiling.whole_tile(index))
-        if tiling.items % tiling.count:
-            self._write_tile(tiling, tiling.last_tile())
-        self.values.look_at(None)
-        self.copies = {}
-        for position in tiling.after:
-            self.write(self.plan.schedule.groups[position])
-
-    def _write_tile(self, tiling: Tiling, tile: Tile) -> None:
-        self.values.look_at(tile)
-        for position in tiling.groups:
-            self.write(tile.group(self.plan.schedule.groups[position]))
-        self.movements.finish()
-
-    def is_compiled(self, equation: Equation) -> bool:
-        """Whether compiled code does all of a product, or of a movement."""
-        if equation.primitive == "matmul":
-            a, b = equation.operands
-            return self._can_multiply(a, b, equation.result)
-        return self.movements.is_compiled(equation)
-
-    def write(self, group: EquationGroup) -> None:
-        """Write the steps of a group, if anybody needs its results."""
-        if not any(equation.result in self.plan.needed for equation in group.equations):
-            return
-        if group.kind in (LOOP, PRODUCT, CALL) and not self.movements.continues(group.equations[0]):
-            self.movements.finish()
-        if group.kind == LOOP:
-            self._write_loop(group)
-        elif group.kind == PRODUCT:
-            self._write_product(group)
-        elif group.kind == CALL:
-            self._write_call(group)
-        elif group.kind == CONSTANT:
-            self._write_constant(group)
-        elif group.kind == NUMBER:
-            self._write_number(group.equations[0])
-        finite = self.plan.finite
-        if group.kind != LOOP and any(e.result is finite for e in group.equations):
-            self._check_finite(group)
-
-    # Single numbers, and what NumPy does.
-
-    def _write_number(self, equation: Equation) -> None:
-        """Arithmetic of what the caller hands in depends on nothing that is computed here."""
-        target = self.values.place(equation.result)
-        self.draft.first.append(NumpyCall(equation, self.values.operands(equation), target))
-
-    def _write_constant(self, group: EquationGroup) -> None:
-        (equation,) = group.equations
-        values = [o.value for o in equation.operands if isinstance(o, Literal)]
-        try:
-            with np.errstate(all="ignore"):
-                value = PRIMITIVES[equation.primitive].compute(*values, **equation.params)
-        except (ArithmeticError, ValueError):  # it shall be raised when the step runs
-            self._write_call(group)
-        else:
-            self.values.keep(equation.result, np.array(value, order="C"))
-
-    def _write_call(self, group: EquationGroup) -> None:
-        (equation,) = group.equations
-        if equation.primitive == "scan":
-            write_scan(equation, self.draft, self.values, write_groups)
-        elif not self.movements.write(equation) and not self._write_alone(group):
-            operands = self.values.operands(equation)
-            call = NumpyCall(equation, operands, self.values.place(equation.result))
-            is_first = equation.result.kind != "array" and all(map(self.draft.is_number, operands))
-            self.draft.first.append(call) if is_first else self.draft.add(call)
-
-    def _write_alone(self, group: EquationGroup) -> bool:
-        """Compute an equation in a nest of its own, if there is one; whether there is.
-
-        What reads what lies where the result will, or may fail where something else lies, is left
-        to NumPy, which has its result before it is copied there.
-        """
-        (equation,) = group.equations
-        result, values = equation.result, self.values
-        if not values.is_whole or (values.home(result) is not result and may_raise(group)):
-            return False
-        arrays = [o for o in equation.operands if isinstance(o, Variable) and o.kind == "array"]
-        if any(values.root(v) is values.home(result) for v in arrays):
-            return False
-        written = write_alone(equation, lambda variable: values.layout(variable).strides)
-        if written is None:
-            return False
-        self._add_nest(written, group)
-        return True
-
-    def _check_finite(self, group: EquationGroup) -> None:
-        """Fail where the number is not finite that has to be; a loop does so itself."""
-        assert self.plan.finite is not None
-        place = self.values.number(self.plan.finite, self.plan.finite.dtype)
-        assert place is not None
-        self.draft.add(Nest(_finite_kernel(self.plan.finite.dtype), (place,), group.equations))
-
-    # Products.
-
-    def _write_product(self, group: EquationGroup) -> None:
-        (equation,) = group.equations
-        operands, result, values = equation.operands, equation.result, self.values
-        c: Operand | None = None
-        alpha: Operand = _ONE
-        beta: Operand | None = None
-        if len(operands) == 5:
-            c, a, b, alpha, beta = operands
-        else:
-            a, b = operands
-        if c is not None and self._is_zero(c):  # which has not been written
-            operands, c, beta = (_ZERO, *operands[1:]), None, None
-        first = values.number(alpha, result.dtype)
-        second = None if beta is None else values.number(beta, result.dtype)
-        is_known = first is not None and (beta is None or second is not None)
-        target = values.place(result)
-        if first is None or not is_known or not self._can_multiply(a, b, result):
-            if len(operands) == 5 or not self._write_alone(group):
-                handed = tuple(map(values.operand, operands))
-                self.draft.add(NumpyCall(equation, handed, target))
-            return
-        if isinstance(c, Variable) and values.home(c) is not values.home(result):
-            self.draft.add(Copy(target, values.place(c), equations=(equation,)))
-        assert isinstance(a, Variable)
-        assert isinstance(b, Variable)
-        factors = values.place(a), values.place(b)
-        self.draft.add(Product(target, *factors, first, second, (equation,)))
-
-    def _can_multiply(self, a: Operand, b: Operand, result: Variable) -> bool:
-        """Whether there is a product for these operands, as they lie."""
-        assert isinstance(a, Variable)
-        assert isinstance(b, Variable)
-        if result.dtype not in ("f32", "f64") or {a.dtype, b.dtype} != {result.dtype}:
-            return False
-        layouts = [self.values.layout(variable) for variable in (result, a, b)]
-        return self.draft.target.can_multiply(*map(_as_view, layouts))
-
-    def _is_zero(self, operand: Operand) -> bool:
-        group = self.plan.made_by.get(operand)  # type: ignore[arg-type]
-        made = [e for e in group.equations if e.result is operand] if group else []
-        return any(map(is_zero, made))
-
-    def _has_zeros(self, operand: Operand) -> bool:
-        """Whether a value is full of zeros that have been written: somebody will see them."""
-        return self._is_zero(operand) and operand in self.plan.needed
-
-    # Loops.
-
-    def _write_loop(self, group: EquationGroup) -> None:
-        stored, needed = self.plan.schedule.stored, self.plan.needed
-        results = (equation.result for equation in group.equations)
-        wanted = frozenset(v for v in results if v in stored and v in needed)
-        group = with_rows(group, self.values.layout)
-        layouts = {v: self._lay(v, domain, group) for v, domain in group.reads.items()}
-        homes = ((v, self.values.home(v)) for v in wanted)
-        in_place = {v: home for v, home in homes if home in group.reads}
-        finite = self.plan.finite if self.plan.finite in group.places else None
-        self._add_nest(write_kernel(group, wanted, layouts, in_place, finite), group)
-
-    def _add_nest(self, written: GroupKernel, group: EquationGroup) -> None:
-        arguments = tuple(self._argument(x, group) for x in written.arguments.values())
-        self.draft.add(Nest(written.kernel, arguments, group.equations))
-
-    def _lay(self, variable: Variable, domain: str, group: EquationGroup) -> str:
-        """Return how an array lies; copy it, if it lies in a way that kernels do not know."""
-        if domain == ONE:
-            return BY_ROWS
-        arrangement = arrangement_of(self.values.layout(variable), domain, group)
-        if arrangement is None:
-            copy = self._new_copy(variable)
-            self.movements.copy(copy, variable, group.equations)
-            self.values.move(variable, whole_view(copy))
-            return BY_ROWS
-        return arrangement
-
-    def _new_copy(self, variable: Variable) -> Variable:
-        """A value for a copy of an array, or of the part in this tile and the next."""
-        shape = self.values.layout(variable).shape
-        copy = None if self.values.is_whole else self.copies.get((variable, shape))
-        if copy is None:
-            copy = Variable(variable.type._replace(shape=shape), variable.name)
-        if not self.values.is_whole:
-            self.copies[variable, shape] = copy
-        return copy
-
-    def _argument(
-        self, argument: int | Size | Scratch | Number | Variable, group: EquationGroup
-    ) -> NestArgument:
-        if isinstance(argument, (int, Size)):
-            return self._size(argument, group)
-        if isinstance(argument, Scratch):
-            shape = (max(group.columns, 1),)
-            return self.draft.new("scratch", argument.dtype, shape, SCRATCH)
-        if isinstance(argument, Number):
-            return Literal(argument.value)
-        is_first = argument is group.equations[0].result
-        if argument in group.places or argument.kind == "array" or is_first:
-            return self.values.place(argument)
-        found = self.values.number(argument, argument.dtype)
-        assert found is not None
-        return found
-
-    def _size(self, size: int | Size, group: EquationGroup) -> int:
-        if isinstance(size, int):
-            return size
-        if size.array is None:
-            return group.rows if size.what == "rows" else group.columns
-        layout = self.values.layout(size.array)
-        if size.what == "length":
-            return layout.shape[0]
-        return step_of(layout, group.reads[size.array], group)
-
-
-def _as_view(region: Region) -> BufferView:
-    """The view of memory that nobody has yet, to ask whether there is a product for it."""
-    return BufferView("", region.base.dtype, *region[1:])
-
-
-def _finite_kernel(dtype: str) -> Kernel:
-    """The nest that fails where a number is not finite."""
-    x = cast(name("c1", dtype), "f64")
-    fail = If(~(absolute(x) < inf), (Fail(NOT_FINITE),))
-    return Kernel((NumberParameter("c1", dtype),), (fail,))

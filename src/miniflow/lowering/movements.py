@@ -95,7 +95,9 @@ class Movements:
             self._draft.add(Copy(self._values.place_of(part), everywhere, adds, (equation,)))
             return
         source = self._values.layout(value)  # type: ignore[arg-type]
-        source = source._replace(shape=part.shape, strides=source.laid_over(part.shape))
+        strides = source.laid_over(part.shape)
+        strides = strides[len(strides) - len(part.shape) :]  # axes of length one in front
+        source = source._replace(shape=part.shape, strides=strides)
         movement = plan_movement(part, source)
         if movement is not None and (adds or self._has_zeros(x)):
             self._sums.append(movement)

@@ -7,15 +7,15 @@ there, is needed in all of its turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from miniflow.ir.dtypes import DTYPES
 from miniflow.lowering.loop_program import (
     KEPT,
     SCRATCH,
-    Buffer,
     BufferView,
     LoopProgram,
     Repeat,
@@ -52,17 +52,23 @@ class _Touch(NamedTuple):
     reads: bool
 
 
-def place_buffers(program: LoopProgram) -> LoopProgram:
-    """Return the program with aliases: each buffer in the memory of one that is free, if any is."""
+def place_buffers(
+    program: LoopProgram, itemsize: Callable[[str], int] = lambda dtype: DTYPES[dtype].itemsize
+) -> LoopProgram:
+    """Return the program with aliases: each buffer in the memory of one that is free, if any is.
+
+    `itemsize` says how many bytes a number takes, by dtype.
+    """
     lives = lifetimes(program)
     buffers = dict(program.buffers)
+    nbytes = {name: buffers[name].size * itemsize(buffers[name].dtype) for name in lives}
     free: list[str] = []  # whose memory nobody uses now, the last one freed at the end
     in_use: list[tuple[int, str]] = []  # a heap: until when
-    for name in sorted(lives, key=lambda name: (lives[name].first, -buffers[name].nbytes)):
+    for name in sorted(lives, key=lambda name: (lives[name].first, -nbytes[name])):
         first, last = lives[name]
         while in_use and in_use[0][0] < first:
             free.append(heappop(in_use)[1])
-        owner = _best(free, buffers, buffers[name].nbytes)
+        owner = _best(free, nbytes, nbytes[name])
         if owner is not None:
             free.remove(owner)
             buffers[name] = replace(buffers[name], alias=owner)
@@ -70,12 +76,12 @@ def place_buffers(program: LoopProgram) -> LoopProgram:
     return replace(program, buffers=buffers)
 
 
-def _best(free: list[str], buffers: Mapping[str, Buffer], nbytes: int) -> str | None:
+def _best(free: list[str], nbytes: Mapping[str, int], wanted: int) -> str | None:
     """The smallest memory that is large enough, of several the one used last; a number gets none of
     an array's.
     """
-    fitting = [n for n in reversed(free) if nbytes <= buffers[n].nbytes <= max(2 * nbytes, 64)]
-    return min(fitting, key=lambda name: buffers[name].nbytes, default=None)
+    fitting = [n for n in reversed(free) if wanted <= nbytes[n] <= max(2 * wanted, 64)]
+    return min(fitting, key=lambda name: nbytes[name], default=None)
 
 
 def lifetimes(program: LoopProgram) -> dict[str, Lifetime]:
@@ -130,3 +136,9 @@ def _lifetime(touches: list[_Touch]) -> Lifetime:
         first.append(outermost.first if outermost else position)
         last.append(outermost.last if outermost else position)
     return Lifetime(min(first), max(last))
+
+
+def without_sharing(program: LoopProgram) -> LoopProgram:
+    """The program in which each buffer has memory of its own."""
+    alone = {name: replace(buffer, alias=None) for name, buffer in program.buffers.items()}
+    return replace(program, buffers=alone)

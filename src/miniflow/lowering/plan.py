@@ -26,7 +26,7 @@ class StepPlan:
     of another, which has memory of its own; `made_by` the group of each value; `needed` what is
     read by something that is needed; `returned` the arrays that are computed in the caller's
     memory; `last_reads` which memory is free after the group at a position. If `finite` is NaN or
-    infinite, nothing is updated.
+    infinite, nothing is updated; None: there is no such number, or the printer looks itself.
     """
 
     schedule: Schedule
@@ -48,12 +48,16 @@ class StepPlan:
         return handed_out(self.program)
 
 
-def make_plan(schedule: Schedule, updates_in_place: bool = True) -> StepPlan:
-    """Decide about `schedule`; what is updated is computed elsewhere, unless `updates_in_place`."""
+def make_plan(
+    schedule: Schedule, updates_in_place: bool = True, adds_products: bool = True
+) -> StepPlan:
+    """Decide about `schedule`; what is updated is computed elsewhere, unless `updates_in_place`,
+    and so are sums of products, unless `adds_products`.
+    """
     schedule, layouts = _settle_views(schedule)
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
-    finite = number_to_check(schedule.program)
-    homes = find_homes(schedule, layouts, finite, updates_in_place)
+    finite = number_to_check(schedule.program) if updates_in_place else None
+    homes = find_homes(schedule, layouts, finite, updates_in_place, adds_products)
     return StepPlan(
         schedule=schedule,
         layouts=layouts,

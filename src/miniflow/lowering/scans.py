@@ -48,7 +48,7 @@ def write_scan(scan: Equation, draft: Draft, values: Values, write_groups: Write
     items = [_in_one_piece(x, scan, draft, values) for x in others[: params["sequences"]]]
     outside = [_in_one_piece(x, scan, draft, values) for x in others[params["sequences"] :]]
     body = body_in_place(params["body"])
-    plan = make_plan(fuse(body, draft.target.can_fuse))
+    plan = make_plan(fuse(body, draft.target.can_fuse), adds_products=draft.target.adds_products)
     draft.made_in.update(dict.fromkeys(body.equations, draft.made_in.get(scan, scan)))
     with draft.repeat("t", count) as index:
         now = states._replace(offset=start, moves=(*states.moves, (index, step)))

@@ -144,6 +144,14 @@ class Values:
             return self._draft.cell(found, dtype)
         return found if found.dtype == dtype else None
 
+    def handed(self, variable: Variable) -> Number | None:
+        """Return a number as a nest is handed it; None if it lies nowhere."""
+        found = self.operand(variable)
+        is_given = not isinstance(found, Literal) and self._draft.is_number(found)
+        if is_given and not self._draft.target.has_numpy:
+            return found  # the printer has such numbers
+        return self.number(variable, variable.dtype)
+
     def in_memory(self, operand: Operand, dtype: str) -> BufferView | None:
         """The same, with literals in memory, too."""
         found = self.number(operand, dtype)

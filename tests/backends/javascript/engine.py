@@ -19,9 +19,13 @@ import numpy as np
 import pytest
 
 from miniflow.backends.javascript import array_text, to_javascript
+from miniflow.backends.javascript.function import target_for, without_checks
+from miniflow.backends.javascript.memory import itemsize
 from miniflow.backends.javascript.values import TYPED_ARRAYS
 from miniflow.backends.reference import lower
 from miniflow.ir import DTYPES, Program, ValueType, check, type_of
+from miniflow.lowering.loop_check import check_loop_program
+from miniflow.lowering.lower import lower_program
 
 from ..agreement import assert_close, copies, narrowest
 
@@ -91,6 +95,8 @@ def assert_all_agree(
     jobs = list(jobs)
     for job, told in zip(jobs, run(jobs), strict=True):
         check(job.program)
+        lowered = lower_program(without_checks(job.program), target_for("program"))
+        check_loop_program(lowered.loop_program, itemsize)
         for arguments, ours in zip(job.runs, told, strict=True):
             dtype = narrowest(job.program) if is_loose else None
             _assert_same_run(job.program, copies(arguments), ours, signed_zeros, dtype)

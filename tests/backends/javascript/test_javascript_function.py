@@ -324,6 +324,20 @@ def test_softmax_is_one_kernel_but_for_what_is_broadcast():
     assert code.count("exp(") == 1
 
 
+def test_arrays_that_are_not_needed_at_one_time_share_memory():
+    b = Builder()
+    x = b.input(ValueType("f32", (6, 6)), name="x")
+    for _ in range(6):
+        x = b.add("matmul", (b.add("exp", (x,)), x))
+    flags = b.add("sum", (b.add("greater", (x, 0.5)),), {"axis": (0,), "keepdims": False})
+    program = b.program([b.add("sum", (x,), {"axis": (0,), "keepdims": False}), flags])
+    code = to_javascript(program)
+    assert code.count("new Float32Array(36)") == 3
+    assert code.count("= t1;") + code.count("= t2;") + code.count("= t3;") == 9
+    assert to_javascript(program, for_any_rows=True).count("new Float32Array(36)") == 12
+    assert_agrees(program, random_arguments(program))
+
+
 def test_numbers_that_all_calls_of_a_kernel_share_are_written_into_it():
     b = Builder()
     first, second = (b.input(ValueType("f64", (n,)), name=name) for n, name in ((4, "x"), (5, "y")))

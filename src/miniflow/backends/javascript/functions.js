@@ -158,17 +158,50 @@ function staysFinite(before, after, name) {
 // Products.
 
 // out = a @ b for an m x k matrix a and a k x n matrix b, each a part of an array: from where on, and
-// how far its rows and its columns are apart. Eight sums at a time, each in a variable of its own;
-// at the edges, a block is moved back, and some elements are computed twice.
+// how far its rows and its columns are apart. Eight sums at a time, each in a variable of its own and
+// in the order of its terms; at the edges, a block is moved back, and some elements are computed twice.
 function multiply(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
-  if (n < 4) {
-    multiplyFew(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n);
-    return;
+  if (n < 4) multiplyFew(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n);
+  else if (m === 1) multiplyRow(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n);
+  else if (m < 16) multiplyRows(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n);
+  else multiplyPanels(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n);
+}
+
+// Four columns of b at a time are put side by side, as doubles, for all rows of a.
+function multiplyPanels(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
+  if (PANEL.length < 4 * k) PANEL = new Float64Array(4 * k);
+  const panel = PANEL;
+  for (let column = 0; column < n; column += 4) {
+    const j = column < n - 3 ? column : n - 4;
+    let q = b0 + bColumn * j;
+    for (let r = 0; r < 4 * k; r += 4) {
+      panel[r] = b[q];
+      panel[r + 1] = b[q + bColumn];
+      panel[r + 2] = b[q + 2 * bColumn];
+      panel[r + 3] = b[q + 3 * bColumn];
+      q += bRow;
+    }
+    for (let row = 0; row < m; row += 2) {
+      const i = row < m - 1 ? row : m - 2;
+      let s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+      let p = a0 + aRow * i;
+      for (let r = 0; r < 4 * k; r += 4) {
+        const x = a[p], y = a[p + aRow];
+        const u0 = panel[r], u1 = panel[r + 1], u2 = panel[r + 2], u3 = panel[r + 3];
+        s0 += x * u0; s1 += x * u1; s2 += x * u2; s3 += x * u3;
+        t0 += y * u0; t1 += y * u1; t2 += y * u2; t3 += y * u3;
+        p += aColumn;
+      }
+      const first = o + n * i + j;
+      const second = first + n;
+      out[first] = s0; out[first + 1] = s1; out[first + 2] = s2; out[first + 3] = s3;
+      out[second] = t0; out[second + 1] = t1; out[second + 2] = t2; out[second + 3] = t3;
+    }
   }
-  if (m === 1) {
-    multiplyRow(out, o, a, a0, aColumn, b, b0, bRow, bColumn, k, n);
-    return;
-  }
+}
+
+// For a few rows.
+function multiplyRows(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
   for (let row = 0; row < m; row += 2) {
     const i = row < m - 1 ? row : m - 2;
     for (let column = 0; column < n; column += 4) {
@@ -192,7 +225,8 @@ function multiply(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
   }
 }
 
-function multiplyRow(out, o, a, a0, aColumn, b, b0, bRow, bColumn, k, n) {
+// For one row.
+function multiplyRow(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
   for (let column = 0; column < n; column += 4) {
     const j = column < n - 3 ? column : n - 4;
     let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -209,6 +243,7 @@ function multiplyRow(out, o, a, a0, aColumn, b, b0, bRow, bColumn, k, n) {
   }
 }
 
+// For fewer columns than four.
 function multiplyFew(out, o, a, a0, aRow, aColumn, b, b0, bRow, bColumn, m, k, n) {
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {

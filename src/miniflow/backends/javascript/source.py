@@ -1,7 +1,6 @@
 """The text of the function that a program becomes, as it is collected.
 
-`ScriptSource` knows what every value is called, and keeps the kernels, the set-up (the arrays,
-allocated once) and the lines of `run`.
+`ScriptSource` keeps the kernels, the set-up (the arrays, allocated once) and the lines of `run`.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from typing import Final, NamedTuple
 from miniflow.backends.javascript.print_js import print_function, print_kernel
 from miniflow.backends.javascript.values import TYPED_ARRAYS, in_comment
 from miniflow.ir.dtypes import ValueType
-from miniflow.ir.program import Equation, Program, Variable
+from miniflow.ir.program import Equation, Variable
 from miniflow.ir.text import Namer
 from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.loop_program import LoopProgram, Repeat
+from miniflow.lowering.lower import Lowering
 from miniflow.lowering.nests import Kernel
 
 MATH: Final = {"abs", "ceil", "cos", "exp", "expm1", "floor", "fround", "imul", "log", "log1p"}
@@ -34,7 +35,7 @@ GLOBALS: Final = {
     *("Array", "BigInt", "Boolean", "Infinity", "Math", "NaN", "Number", "Object", "RangeError"),
     *("TypeError", "isFinite", "isNaN", *TYPED_ARRAYS.values()),
 }
-OURS: Final = {"FLOAT", "INT", "args", "constants", "expected", "inputs", "outputs", "run"}
+OURS: Final = {"FLOAT", "INT", "PANEL", "args", "constants", "expected", "inputs", "outputs", "run"}
 RESERVED: Final = WORDS | GLOBALS | MATH | MATH_TOO | OURS | FUNCTIONS.keys()
 
 _FUNCTION = re.compile(r"(?:^//[^\n]*\n)*^function (\w+)\(.*?^}", re.M | re.S)
@@ -56,26 +57,22 @@ class KernelCall(NamedTuple):
     moved: frozenset[str]
     arguments: Mapping[str, str]
     failing: str
+    indent: str
 
 
 class ScriptSource:
-    """The kernels, the set-up and the lines of `run`."""
+    """The kernels, the set-up and the lines of `run`; `name_of` has the buffers of values."""
 
-    def __init__(self, program: Program, name: str) -> None:
-        self.program, self.name = program, name
-        self.names = Namer(RESERVED | functions().keys() | {name})
-        given = [entry.variable for entry in program.inputs]
-        given += [constant.variable for constant in program.constants]
-        self._with_memory = set(given)
-        for variable in (*given, *(equation.result for equation in program.equations)):
-            if variable.name is not None:  # before anything of the backend's own is named
-                self.names(variable)
+    def __init__(self, name: str, lowering: Lowering) -> None:
+        self.name, self.loop_program, self.name_of = name, lowering.loop_program, lowering.buffers
+        taken = {*self.loop_program.buffers, *_indices(self.loop_program)}
+        self._names = Namer(RESERVED | functions().keys() | {name} | taken)
         self.kernels: dict[tuple[Kernel, frozenset[str]], str] = {}  # their names
         self.setup: list[str] = []
         self.lines: list[str | KernelCall] = []
         self._label: str | None = None
 
-    def label(self, equations: Iterable[Equation]) -> None:
+    def label(self, equations: Iterable[Equation], indent: str) -> None:
         """Add a comment that says which nodes come next, if they are others than before."""
         origins = [e.origin for e in equations if e.origin]
         texts = dict.fromkeys(
@@ -83,26 +80,12 @@ class ScriptSource:
         )
         label = ", ".join(map(in_comment, texts))
         if label and label != self._label:
-            self.lines += ["", f"// {label}"]
+            self.lines += [*([""] if not indent else []), f"{indent}// {label}"]
             self._label = label
 
     def fresh(self, hint: str | None = None) -> str:
         """A name for something of the backend's own."""
-        return self.names(Variable(ValueType("f64"), hint))
-
-    def array(self, variable: Variable) -> str:
-        """The name of an array; the first time, memory for a result is allocated in the set-up."""
-        name = self.names(variable)
-        if variable not in self._with_memory:
-            self.own(variable)
-            kind = TYPED_ARRAYS[variable.dtype]
-            self.setup.append(f"const {name} = new {kind}({variable.type.size});")
-        return name
-
-    def own(self, variable: Variable) -> str:
-        """The name of a variable for which the set-up makes an array."""
-        self._with_memory.add(variable)
-        return self.names(variable)
+        return self._names(Variable(ValueType("f64"), hint))
 
     def call(self, call: KernelCall) -> None:
         """Add the call of a kernel."""
@@ -133,7 +116,12 @@ class ScriptSource:
     def _call_text(self, call: KernelCall, baked: Mapping[str, str]) -> str:
         arguments = ", ".join(text for word, text in call.arguments.items() if word not in baked)
         text = f"{self.kernels[call.kernel, call.moved]}({arguments})"
-        return f"refuse({text}, {call.failing});" if call.failing else f"{text};"
+        line = f"refuse({text}, {call.failing});" if call.failing else f"{text};"
+        return call.indent + line
+
+
+def _indices(program: LoopProgram) -> list[str]:
+    return [step.index for step in program.all_steps() if isinstance(step, Repeat)]
 
 
 def called_in(text: str) -> tuple[list[str], list[str]]:

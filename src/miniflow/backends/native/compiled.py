@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from miniflow.backends.native import machine
 from miniflow.ir import Literal
-from miniflow.lowering.loop_program import BufferView, Nest, NestArgument
+from miniflow.lowering.loop_program import BufferView, ConvertedInt, Nest, NestArgument
 from miniflow.lowering.nests import NumberParameter, Parameter
 
 
@@ -54,5 +54,6 @@ def compiled_arguments(
             assert isinstance(parameter, NumberParameter)
             arguments.append(NumberCell(argument, parameter.dtype))
         else:
+            assert not isinstance(argument, ConvertedInt)  # which NumPy computes with
             arguments.append(argument)
     return tuple(arguments)
