@@ -68,6 +68,12 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     yield "LeakyReLU.slope", (slope, [0, -1.5, *numbers])
     epsilon = used(lambda v: mf.LayerNorm(x, ONE, ONE, epsilon=v), MATRIX)
     yield "LayerNorm.epsilon", (epsilon, numbers)
+    for name, right in (("momentum", [0, 1, *NUMBERS]), ("epsilon", numbers)):
+        made = used(
+            lambda v, o=name: mf.BatchNorm(x, ONE, ONE, mf.State(ONE), mf.State(ONE), -1, **{o: v}),
+            MATRIX,
+        )
+        yield f"BatchNorm.{name}", (made, right)
     epsilon = used(lambda v: mf.RMSNorm(x, epsilon=v), MATRIX)
     yield "RMSNorm.epsilon", (epsilon, numbers)
     scale = used(lambda v: mf.ScaledDotProductAttention(x, x, x, scale=v), MATRIX)
@@ -190,6 +196,7 @@ LAYERS: dict[str, dict[str, Any]] = {
     "Dropout": {"rate": 0.5, "seed": seed},
     "Activation": {"activation": "relu"},
     "LayerNorm": {},
+    "BatchNorm": {"seed": seed},
     "Flatten": {},
     "RNN": {"units": 3},
     "GRU": {"units": 3},
@@ -289,7 +296,7 @@ def test_every_option_of_every_node_is_in_the_table() -> None:
         "indices",
         "condition",
     }
-    without |= {"state", "value", "then"}
+    without |= {"state", "value", "then", "mean", "variance"}
     without |= {"seed", "inputs", "operands", "prediction", "target", "more", "index"}
     for name in nodes.__all__:
         options = inspect.signature(getattr(nodes, name)).parameters.keys() - without

@@ -49,6 +49,37 @@ class LinearKeepdims(Node):
             self.gradients[self.b] += np.sum(grad, axis=0, keepdims=True)
 
 
+class BatchNorm(Node):
+    """Running statistics in states, set in forward; an `if` on how the node was built."""
+
+    def __init__(self, x, gain, shift, mean, variance, training=True):
+        Node.__init__(self, [x, gain, shift, mean, variance])
+        self.training = training
+
+    def forward(self):
+        x, gain, shift, mean, variance = self.inbound_nodes
+        m, v = mean.value, variance.value
+        if self.training:
+            m, v = np.mean(x.value, axis=0), np.var(x.value, axis=0)
+            mean.set(0.9 * mean.value + 0.1 * m)
+            variance.set(0.9 * variance.value + 0.1 * v)
+        self.root = np.sqrt(v + 1e-3)
+        self.z = (x.value - m) / self.root
+        self.value = gain.value * self.z + shift.value
+
+    def backward(self):
+        x, gain, shift, *_ = self.inbound_nodes
+        self.gradients = {n: np.zeros_like(n.value) for n in self.inbound_nodes}
+        for n in self.outbound_nodes:
+            grad = n.gradients[self]
+            G = grad * gain.value
+            if self.training:
+                G = G - G.mean(axis=0) - self.z * (G * self.z).mean(axis=0)
+            self.gradients[x] += G / self.root
+            self.gradients[gain] += (grad * self.z).sum(axis=0)
+            self.gradients[shift] += grad.sum(axis=0)
+
+
 class LinearEinsum(Node):
     """np.einsum throughout."""
 
@@ -251,6 +282,15 @@ def linear_of_a_vector(dtype):
     x, w, b = Input(), Input(), Input()
     feed = {x: numbers(dtype, 5, seed=1), w: numbers(dtype, 5, seed=2), b: dtype(0.5)}
     return headed(LinearOfAVector(x, w, b), feed, [x, w, b], (), x @ w + b)
+
+
+@case
+def batch_norm(dtype):
+    x, gain, shift = Input(), Input(), Input()
+    feed = {x: numbers(dtype, 4, 3, seed=1), gain: numbers(dtype, 3), shift: numbers(dtype, 3)}
+    states = [mf.State(fill(3, dtype), "kept") for fill in (np.zeros, np.ones) * 2]
+    twin = mf.BatchNorm(x, gain, shift, *states[2:], 0, momentum=0.9)
+    return headed(BatchNorm(x, gain, shift, *states[:2]), feed, [x, gain, shift], (4, 3), twin)
 
 
 @case

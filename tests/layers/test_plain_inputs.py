@@ -24,6 +24,7 @@ LABELS = np.arange(6) % 3
 NETWORKS: dict[str, tuple[Any, Callable[[], list[Any]]]] = {
     "Dense": (ROWS, lambda: [layers.Dense(4, "relu")]),
     "LayerNorm": (ROWS, lambda: [layers.LayerNorm(), layers.Dense(4, "gelu")]),
+    "BatchNorm": (ROWS, lambda: [layers.BatchNorm(mf.Seed()), layers.Dense(4, "gelu")]),
     "Embedding": (
         RNG.integers(0, 9, (6, 4)),
         lambda: [layers.Embedding(9, 3), layers.Flatten()],

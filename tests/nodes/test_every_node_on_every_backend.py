@@ -51,6 +51,7 @@ def test_nodes_in_javascript_are_the_interpreted_ones(dtype: type) -> None:
         expected.append((name, [value, *gradients]))
     for (told,), (name, wanted) in zip(run_javascript(jobs), expected, strict=True):
         assert told.error is None, f"{name}: {told.error}"
-        for a, b in zip(told.results, wanted, strict=name != "SetState"):  # and new values
+        results = told.results[: len(wanted)]  # without new values of states
+        for a, b in zip(results, wanted, strict=True):
             limit = TOLERANCE[dtype]
             np.testing.assert_allclose(a, np.asarray(b), rtol=limit, atol=limit, err_msg=name)

@@ -96,6 +96,9 @@ ADDING_UP = {
         ONES.reshape(1, ROWS, 2, 1), np.ones((1, 1, 1, 2), np.float16), w
     ),
     "LayerNorm": lambda w: mf.LayerNorm(ONES, np.zeros(2, np.float16), w),
+    "BatchNorm": lambda w: mf.BatchNorm(
+        ONES, np.zeros(2, np.float16), w, *[mf.State(np.ones(2))] * 2, -1
+    ),
 }
 
 

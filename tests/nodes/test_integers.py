@@ -292,6 +292,10 @@ NODES = {
     ),
     "MSE": Case(lambda: mf.MSE(X, Y), (whole(4), whole(4))),
     "LayerNorm": Case(lambda: mf.LayerNorm(X, Y, Z), (whole(4, 3), whole(3), whole(3))),
+    "BatchNorm": Case(
+        lambda: mf.BatchNorm(X, Y, Z, mf.State(np.zeros(3)), mf.State(np.ones(3)), 1),
+        (whole(4, 3), whole(3), whole(3)),
+    ),
     "RMSNorm": Case(lambda: mf.RMSNorm(X, Y), (whole(4, 3), whole(3))),
     "ScaledDotProductAttention": Case(
         lambda: mf.ScaledDotProductAttention(X, Y, Z), (whole(4, 3), whole(2, 3), whole(2, 2))
@@ -340,7 +344,7 @@ def test_beside_a_float_whole_numbers_take_its_dtype(
     "name",
     [
         *("MatMul", "Linear", "Conv2D", "Conv1D", "DepthwiseConv2D", "ConvTranspose2D"),
-        *("Div", "LayerNorm", "MSE", "L1", "Huber", "CosineSimilarity"),
+        *("Div", "LayerNorm", "BatchNorm", "MSE", "L1", "Huber", "CosineSimilarity"),
     ],
 )
 @each_whole

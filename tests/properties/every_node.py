@@ -22,6 +22,12 @@ def positive(*shape: int) -> np.ndarray:
     return np.abs(numbers(*shape)) + 0.3
 
 
+def statistics(channels: int) -> list[mf.State]:
+    """Those that a BatchNorm has learned."""
+    mean, variance = numbers(channels, seed=6), positive(channels)
+    return [mf.State(mean, "mean"), mf.State(variance, "variance")]
+
+
 A, B = numbers(3, 4, seed=1), numbers(3, 4, seed=2)
 LABELS = np.array([0, 1, 3])
 ROWS, COLUMNS = np.array([2, 0, 2]), np.array([1, 3, 1])  # (2, 1) twice
@@ -94,6 +100,15 @@ EVERY_NODE: dict[str, tuple[Callable[..., mf.Node], tuple[Any, ...]]] = {
     "ScaledDotProductAttention, masked": (
         lambda q, k, v, mask: mf.ScaledDotProductAttention(q, k, v, mask, causal=True),
         (numbers(2, 4, 3), numbers(2, 4, 3), numbers(2, 4, 3), PADDED),
+    ),
+    "BatchNorm": (lambda *x: mf.BatchNorm(*x, *statistics(4), 3), (A, numbers(4), B[0])),
+    "BatchNorm of images": (
+        lambda *x: mf.BatchNorm(*x, *statistics(2), 0),
+        (numbers(2, 2, 3, 2), numbers(2), numbers(2, seed=5)),
+    ),
+    "BatchNorm in inference": (
+        lambda *x: mf.BatchNorm(*x, *statistics(4), mf.Seed()),
+        (A, numbers(4), B[0]),
     ),
     "Dropout": (lambda x, seed: mf.Dropout(x, seed, rate=0.5), (A, 3)),
     "Reshape": (lambda x: mf.Reshape(x, (4, 3)), (A,)),

@@ -16,6 +16,7 @@ from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.models import Model
+from miniflow.models.folding import fold_channels
 from miniflow.models.forward_program import (
     checked_inputs,
     examples_of,
@@ -127,7 +128,8 @@ def _model_of(what: Any, inputs: Any, batch: int | None) -> Model:
     with one_pass_at_a_time, bytes_are_told_elsewhere():
         output = without_loss(checked_output(what), inputs)
         examples = examples_of(output, inputs)
-        forward = forward_program(output, examples)
+        with fold_channels(output) as output:
+            forward = forward_program(output, examples)
     rows = next((type_.shape[0] for type_ in examples.values() if type_.shape), None)
     if forward.rows is None and batch != rows:
         raise CompileError(

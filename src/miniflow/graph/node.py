@@ -30,7 +30,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -219,6 +219,18 @@ class Node(Operators, NoNumber, Copied):
         which has one, could not know it; "" of nearly all nodes.
         """
         return ""
+
+    def channel_scale(self) -> "tuple[Node, Any, Any] | None":
+        """Of a node that, in inference, scales and shifts the last axis of another one's value and
+        does nothing else: that one, by what (as it is now), and what is added. None of nearly all.
+        """
+        return None
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> "Node | None":
+        """A node of the same kind whose value is this one's, its last axis scaled and shifted: a
+        layer with other weights. None of nearly all.
+        """
+        return None
 
     def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float | None:
         """By what the mean that a loss is divides, for a batch: rows, entries, a sum of weights. So
@@ -415,7 +427,7 @@ class Parameter(Input):
         self.trainable = trainable
 
     @classmethod
-    def made_later(cls, first_value: Callable[[], Any], name: str, trainable: bool) -> "Parameter":
+    def made_later(cls, first_value: Callable[[], Any], name: str, trainable: bool) -> Self:
         """A parameter whose shape is not known yet: `first_value()` makes its array in the first
         forward pass that comes to it. Before that its value is None.
         """

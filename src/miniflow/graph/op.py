@@ -44,6 +44,7 @@ class Op(Node):
     """
 
     expects: str = ""  # what shapes fit, said when `compute` fails
+    decides_dtype: int | None = None  # so many inbound nodes do; None: all
     widens_float16 = False  # whether `compute` and `gradient` get float32 for it: see `half`
     _saw_float16 = False  # whether there ever was one
     _unrounded: Any = None  # the value before it became a float16
@@ -107,7 +108,7 @@ class Op(Node):
         self._saw_float16 = self.widens_float16
         if self.widens_float16:
             self._unrounded = self.compute(*widen(values))
-            self.value = narrow(self._unrounded, values)
+            self.value = narrow(self._unrounded, values[: self.decides_dtype])
         else:
             self.value = self.compute(*values)
 
@@ -120,6 +121,7 @@ class Op(Node):
         values = [node.value for node in inbound]
         upstream = self.upstream_gradient()
         seen = (upstream, *values) if self._saw_float16 else ()
+        decide = seen if self.decides_dtype is None else seen[: 1 + self.decides_dtype]
         is_half = self._saw_float16 and holds_half(seen)
         if is_half:
             upstream, *values = widen(seen)
@@ -145,7 +147,7 @@ class Op(Node):
                 elif getattr(grad, "shape", ()) != getattr(value, "shape", ()):
                     grad = self._sum_to(grad, node)
                 if is_half:
-                    grad = narrow(grad, seen)
+                    grad = narrow(grad, decide)
                 if node in gradients:
                     grad = gradients[node] + grad
                 elif gradients and isinstance(grad, np.ndarray) and _is_one_of(grad, gradients):

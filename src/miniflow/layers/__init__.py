@@ -25,7 +25,7 @@ Names: the first `Dense` on the way from the inputs is "dense1", its parameters 
 that meet again may so get the same names: give names there.
 
 Nothing is switched between training and inference. A `Dropout` drops where its seed is fed, as
-`fit` does, and does nothing elsewhere.
+`fit` does, and does nothing elsewhere; a `BatchNorm` takes the statistics of the batch there.
 
 Here: `base` has what all layers share, `Input` and `Sequential`; `weighted`, `convolving` and
 `recurrent` the layers that learn, `plain` those that do not; `named` the activations and
@@ -46,7 +46,7 @@ from miniflow.layers.plain import (
     Upsample,
 )
 from miniflow.layers.recurrent import GRU, LSTM, RNN
-from miniflow.layers.weighted import Dense, Embedding, LayerNorm
+from miniflow.layers.weighted import BatchNorm, Dense, Embedding, LayerNorm
 
 __all__ = [
     "GRU",
@@ -54,6 +54,7 @@ __all__ = [
     "RNN",
     "Activation",
     "AveragePool",
+    "BatchNorm",
     "Conv1D",
     "Conv2D",
     "ConvTranspose2D",

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from miniflow import graph
-from miniflow.graph import Node, Parameter
+from miniflow.graph import Node, Parameter, State
 from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.rows import Row
@@ -18,6 +19,7 @@ from miniflow.layers.named import Initializer, NodeFunction, checked_node, initi
 from miniflow.options import OptionError, dtype_of, flag, generator, whole
 
 Rng = np.random.Generator | int | None
+AnyParameter = TypeVar("AnyParameter", bound=Parameter)
 
 
 def Input(
@@ -60,6 +62,7 @@ class Layer:
         name: what the nodes are called by; None, the default, numbers them: "dense1", "dense2".
         rng: what first values are drawn from; None differs each time.
         parameters: name → Parameter, in order; empty before the layer is called.
+        states: name → `State`, likewise: what passes set, and no optimizer moves.
         trainable: whether the layer's parameters are, those too that it is still to have; True by
             default. A `Sequential` hands it on to its layers.
 
@@ -89,6 +92,7 @@ class Layer:
         self.name = name
         self.rng = rng
         self.parameters: dict[str, Parameter] = {}
+        self.states: dict[str, State] = {}
         self._trainable = True
 
     @property
@@ -116,14 +120,15 @@ class Layer:
             node = checked_node(self, self.build(x, self.name))
             known_row(node)  # what does not fit is told here, and not at the first batch
         except Exception:
-            for layer, was_called, parameters, rng in before:  # it may be called on another node
-                layer.name, layer.parameters, layer.rng = was_called, parameters, rng
+            for layer, attributes in before:  # it may be called on another node
+                layer.__dict__.update(attributes)
             raise
         return node
 
-    def _state(self) -> list[tuple["Layer", str | None, dict[str, Parameter], Rng]]:
+    def _state(self) -> list[tuple["Layer", dict[str, Any]]]:
         """What a call changes, of this layer and of those in it."""
-        return [(self, self.name, dict(self.parameters), self.rng)]
+        kept = {"parameters": dict(self.parameters), "states": dict(self.states)}
+        return [(self, {"name": self.name, "rng": self.rng, **kept})]
 
     def build(self, x: Node, name: str) -> Node:
         """The node, and what leads from `x` to it."""
@@ -152,22 +157,19 @@ class Layer:
             shape: that of the parameter, as a function of `Row(shape, dtype)`, one row of x.
             initializer: a function as in `miniflow.initializers`, or its name.
         """
-        row, first = known_row(x), FirstValue(self, shape, initializer_of(initializer))
+        kept, name = self.parameters, f"{self.name}/{key}"
         self.generator()
-        if key not in self.parameters:
-            name = f"{self.name}/{key}"
-            self.parameters[key] = (
-                Parameter.made_later(first, name, self.trainable)
-                if row is None
-                else Parameter(first.on(row), name, self.trainable)
-            )
-        parameter = self.parameters[key]
-        if parameter.value is None:
-            if row is not None:
-                parameter.value = first.on(row)
-            else:
-                parameter._first_value.sources.append(x)
-        return parameter
+        first = FirstValue(self, shape, initializer_of(initializer))
+        if key not in kept:
+            kept[key] = Parameter.made_later(first, name, self.trainable)
+        return _made_if_known(kept[key], x, first)
+
+    def state_on(self, x: Node, key: str, shape: ShapeOn, initializer: Initializer | str) -> State:
+        """The `State` of that name in this layer, as `parameter_on`; of at least 32 bits."""
+        first = FirstValue(self, shape, initializer_of(initializer), np.float32)
+        if key not in self.states:
+            self.states[key] = State.made_later(first, f"{self.name}/{key}", False)
+        return _made_if_known(self.states[key], x, first)
 
     def generator(self) -> np.random.Generator:
         """What first values are drawn from."""
@@ -239,11 +241,24 @@ class Sequential(Layer):
                         f"Two layers of a Sequential have a parameter '{parameter.name}': "
                         "give them names of their own."
                     )
+            for state in layer.states.values() if isinstance(layer, Layer) else ():
+                self.states[str(state.name)] = state
         return x
 
-    def _state(self) -> list[tuple[Layer, str | None, dict[str, Parameter], Rng]]:
+    def _state(self) -> list[tuple[Layer, dict[str, Any]]]:
         inner = [layer._state() for layer in self.layers if isinstance(layer, Layer)]
         return [*Layer._state(self), *chain.from_iterable(inner)]
+
+
+def _made_if_known(kept: AnyParameter, x: Node, first: FirstValue) -> AnyParameter:
+    """The parameter, made where it is not yet and a row of `x` is known."""
+    if kept.value is None:
+        row = known_row(x)
+        if row is not None:
+            kept.value, kept._first_value = first.on(row), None
+        else:
+            kept._first_value.sources.append(x)
+    return kept
 
 
 def _numbered(kind: str, x: Node) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from miniflow.errors import GraphError
 from miniflow.graph import Node
@@ -27,11 +28,18 @@ class FirstValue:
     layer: whose random numbers it is drawn from.
     shape: of the parameter, from that of a row of what the layer is built on.
     initializer: makes the array.
+    least: the narrowest dtype that it may have.
     sources: the nodes that the layer was built on; the first that has a value tells the shape.
     """
 
-    def __init__(self, layer: Layer, shape: ShapeOn, initializer: Initializer) -> None:
-        self.layer, self.shape, self.initializer = layer, shape, initializer
+    def __init__(
+        self,
+        layer: Layer,
+        shape: ShapeOn,
+        initializer: Initializer,
+        least: DTypeLike = np.float16,
+    ) -> None:
+        self.layer, self.shape, self.initializer, self.least = layer, shape, initializer, least
         self.sources: list[Node] = []
 
     def __call__(self) -> Any:
@@ -48,7 +56,8 @@ class FirstValue:
 
     def on(self, row: Row) -> Any:
         """The array for such rows."""
-        return self.initializer(self.shape(row), self.layer.generator(), floating(row))
+        dtype = np.promote_types(floating(row), self.least)
+        return self.initializer(self.shape(row), self.layer.generator(), dtype)
 
     def _check(self, source: Node, shape: tuple[int, ...]) -> None:
         if len(shape) < 2:

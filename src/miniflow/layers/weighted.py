@@ -1,4 +1,4 @@
-"""The layers that learn: Dense, Embedding, LayerNorm; those that convolve: `convolving`."""
+"""The layers that learn: Dense, Embedding, the norms; those that convolve: `convolving`."""
 
 import math
 from collections.abc import Sequence
@@ -163,6 +163,57 @@ class LayerNorm(Layer):
         gain = self.parameter_on(x, "gain", _last_axis, ones)
         shift = self.parameter_on(x, "shift", _last_axis, zeros)
         return nodes.LayerNorm(x, gain, shift, epsilon=self.epsilon, name=name)
+
+
+class BatchNorm(Layer):
+    """Each channel brought to mean 0 and variance 1, times a gain, plus a shift; see
+    `mf.BatchNorm`.
+
+    Args:
+        seed: a `mf.Seed`, of which a graph needs one. `fit` feeds it, and the statistics are those
+            of the batch; where it is not fed, the running ones are taken. -1 for these always: a
+            layer that is not to learn.
+        momentum: how much of the running statistics stays at each step; 0.99 by default.
+        epsilon: what is added to the variance; 1e-3 by default.
+        name: "batchnorm1", ... by default.
+
+    Raises:
+        GraphError: when it is called: momentum is not in [0, 1], or epsilon not above 0.
+
+    Shapes stay as they are, (n, ..., c), channels last. Gain and shift are parameters, the running
+    mean and variance `states`, of the shape (c,); these are float32 at least. Where it follows a
+    layer without an activation, a model file has it folded into that.
+
+    >>> import numpy as np, miniflow as mf
+    >>> from miniflow import layers
+    >>> X, seed = layers.Input((8, 8, 3), name="X"), mf.Seed()
+    >>> norm = layers.BatchNorm(seed)
+    >>> mf.value(norm(X), {X: np.zeros((2, 8, 8, 3)), seed: 0}).shape
+    (2, 8, 8, 3)
+    >>> list(norm.parameters), list(norm.states), norm.states["variance"].value.round(2)
+    (['gain', 'shift'], ['mean', 'variance'], array([0.99, 0.99, 0.99], dtype=float32))
+    """
+
+    kind = "batchnorm"
+
+    def __init__(
+        self,
+        seed: Any,
+        *,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        name: str | None = None,
+    ) -> None:
+        Layer.__init__(self, name)
+        self.seed, self.momentum, self.epsilon = seed, momentum, epsilon
+
+    def build(self, x: Node, name: str) -> Node:
+        gain = self.parameter_on(x, "gain", _last_axis, ones)
+        shift = self.parameter_on(x, "shift", _last_axis, zeros)
+        mean = self.state_on(x, "mean", _last_axis, zeros)
+        variance = self.state_on(x, "variance", _last_axis, ones)
+        options: dict[str, Any] = {"momentum": self.momentum, "epsilon": self.epsilon}
+        return nodes.BatchNorm(x, gain, shift, mean, variance, self.seed, name=name, **options)
 
 
 def _last_axis(row: Row) -> tuple[int, ...]:

@@ -43,6 +43,7 @@ from miniflow.models.fitting_together import (
     checked_names,
     grows,
 )
+from miniflow.models.folding import fold_channels
 from miniflow.models.forward_program import (
     Stored,
     checked_inputs,
@@ -93,6 +94,9 @@ def save(
             the inputs for which the model is to take bytes (uint8) for pixels, as numbers from 0 to
             1; that of a graph which `fit` has last trained on a data set of bytes is noted anyway.
 
+    A `BatchNorm` that follows a layer directly becomes part of its weights, since a model file is
+    for inference; to go on training elsewhere there is `save_weights`.
+
     The same model gives the same bytes. The first axis of the first input is taken to be that of
     the rows, and of every input that has as many; a model whose program grows evenly with their
     number works for any number of rows.
@@ -121,8 +125,9 @@ def save(
         names = names_of_outputs(output)
         output = without_loss(output, inputs) if names is None else output
         examples = examples_of(output, inputs)
-        forward = forward_program(output, examples)
-        backward = None if names is not None else backward_program(output, examples, forward)
+        with fold_channels(output) as output:
+            forward = forward_program(output, examples)
+            backward = None if names is not None else backward_program(output, examples, forward)
     arrays = {f"{i:06d}.{name}": array for i, (name, array) in enumerate(forward.arrays)}
     about = {"format": 1, "program": forward.description, "parameters": forward.parameters}
     if names is not None:

@@ -20,6 +20,7 @@ from miniflow.nodes.activation import (
 from miniflow.nodes.arithmetic import Add, Div, Exp, Log, Mul, Neg, Pow, Sqrt, Sub
 from miniflow.nodes.arranging import Flip, Pad, Roll, Split, Stack
 from miniflow.nodes.attention import ScaledDotProductAttention
+from miniflow.nodes.batch_norm import BatchNorm
 from miniflow.nodes.condition import (
     And,
     Equal,
@@ -58,6 +59,7 @@ __all__ = [
     "Add",
     "And",
     "AveragePool",
+    "BatchNorm",
     "BinaryCrossEntropy",
     "Clip",
     "Concat",

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
-from miniflow.graph import Op
+from miniflow.graph import Node, Op
 from miniflow.graph.checks import is_whole, whole
 from miniflow.graph.integers import as_operands
 from miniflow.graph.values import describe, shape_of
 from miniflow.nodes.correlation import correlate, gradient_of_images, gradient_of_kernels
+from miniflow.nodes.scaling import scaled_layer
 from miniflow.nodes.sliding import (
     Padding,
     Pair,
@@ -77,6 +78,9 @@ class Conv2D(Op):
         self.dilation = pair_of(self, "dilation", dilation)
         self.padding = padding_of(self, padding)
         self.groups = whole(self, "groups", groups, least=1)
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> Node | None:
+        return scaled_layer(self, scale, shift, (3,))
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
@@ -167,6 +171,9 @@ class Conv1D(Op):
         self.dilation = whole(self, "dilation", dilation, least=1)
         self.groups = whole(self, "groups", groups, least=1)
         self.padding = padding_along_one_axis(self, padding)
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> Node | None:
+        return scaled_layer(self, scale, shift, (2,))
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(

@@ -98,14 +98,8 @@ class Dropout(Op):
             raise GraphError(f"{self}: stream is below 2**32, not {self.stream}.")
 
     def validate(self, x: Any, seed: Any) -> None:
-        is_whole = np.issubdtype(np.asarray(seed).dtype, np.integer)
-        if shape_of(seed) or not is_whole or (type(seed) is int and seed >= 2**63):
-            raise GraphError(
-                f"{self}: {self.inbound_nodes[1].label} is {describe(seed)}; it must be a whole "
-                "number below 2**63, or an np.uint64."
-            )
-
-        if math.prod(shape_of(x)) > MOST_ENTRIES and not _is_not_fed(seed):
+        check_seed(self, self.inbound_nodes[1], seed)
+        if math.prod(shape_of(x)) > MOST_ENTRIES and not is_not_fed(seed):
             raise GraphError(
                 f"{self}: of shape {shape_of(x)}, which are more entries than the 2**32 for which "
                 "a seed has numbers."
@@ -113,10 +107,10 @@ class Dropout(Op):
 
     def compute(self, x: Any, seed: Any) -> Any:
         x = promote(x)
-        return +x if _is_not_fed(seed) else self._dropped(x, x, seed)
+        return +x if is_not_fed(seed) else self._dropped(x, x, seed)
 
     def gradient(self, grad: Any, x: Any, seed: Any) -> Any:
-        return grad if _is_not_fed(seed) else self._dropped(grad, x, seed), None
+        return grad if is_not_fed(seed) else self._dropped(grad, x, seed), None
 
     def _dropped(self, values: Any, x: Any, seed: Any) -> Any:
         """The values times 1 / (1 - rate) where an entry of `x` stays, 0 where it is dropped; the
@@ -132,6 +126,16 @@ def _stream_after_those_of(seed: Any) -> int:
     return max((node.stream + 1 for node in sharing if isinstance(node, Dropout)), default=0)
 
 
-def _is_not_fed(seed: Any) -> bool:
+def check_seed(owner: Node, source: Node, seed: Any) -> None:
+    """Raise GraphError if the value of a node that should be a seed is no whole number."""
+    is_whole = np.issubdtype(np.asarray(seed).dtype, np.integer)
+    if shape_of(seed) or not is_whole or (type(seed) is int and seed >= 2**63):
+        raise GraphError(
+            f"{owner}: {source.label} is {describe(seed)}; it must be a whole number below 2**63, "
+            "or an np.uint64."
+        )
+
+
+def is_not_fed(seed: Any) -> bool:
     """Whether the seed is known to be none: then a recording, and a model file, has no dropout."""
     return type(seed) is int and seed < 0

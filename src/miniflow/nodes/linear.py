@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import ShapeError
-from miniflow.graph import Op
+from miniflow.graph import Node, Op
 from miniflow.graph.integers import as_operands
 from miniflow.graph.operators import OPERATORS, WAYS
 from miniflow.graph.values import shape_of
+from miniflow.nodes.scaling import scaled_layer
 
 
 class Linear(Op):
@@ -36,6 +37,9 @@ class Linear(Op):
 
     def __init__(self, X: Any, W: Any, b: Any, *, name: str | None = None) -> None:
         Op.__init__(self, X, W, b, name=name)
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> Node | None:
+        return scaled_layer(self, scale, shift, (1,))
 
     def compute(self, X: Any, W: Any, b: Any) -> Any:
         self._check(shape_of(X), shape_of(W), shape_of(b))
@@ -98,6 +102,11 @@ class MatMul(Op):
 
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> Node | None:
+        is_matrix = np.ndim(self.inbound_nodes[1].value) == 2
+        made = scaled_layer(self, scale, shift, (1,)) if is_matrix else None
+        return None if made is None else Linear(*made.inbound_nodes, name=self.name)
 
     def compute(self, x: Any, y: Any) -> Any:
         return np.matmul(*as_operands(x, y, owner=self))

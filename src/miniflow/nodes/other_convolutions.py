@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from miniflow.errors import ShapeError
-from miniflow.graph import Op
+from miniflow.graph import Node, Op
 from miniflow.graph.integers import as_operands
 from miniflow.graph.values import shape_of
 from miniflow.nodes.correlation import correlate, gradient_of_images, gradient_of_kernels
+from miniflow.nodes.scaling import scaled_layer
 from miniflow.nodes.sliding import (
     Padding,
     Pair,
@@ -67,6 +68,9 @@ class DepthwiseConv2D(Op):
         self.stride = pair_of(self, "stride", stride)
         self.dilation = pair_of(self, "dilation", dilation)
         self.padding = padding_of(self, padding)
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> Node | None:
+        return scaled_layer(self, scale, shift, (2, 3))
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places = self._geometry(x, W, b)
@@ -163,6 +167,9 @@ class ConvTranspose2D(Op):
         self.stride = pair_of(self, "stride", stride)
         self.dilation = pair_of(self, "dilation", dilation)
         self.padding = padding_of(self, padding)
+
+    def with_channels_scaled(self, scale: Any, shift: Any) -> Node | None:
+        return scaled_layer(self, scale, shift, (2,))
 
     def compute(self, x: Any, W: Any, b: Any = None) -> Any:
         window, places, shape = self._geometry(x, W, b)

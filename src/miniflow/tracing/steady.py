@@ -58,7 +58,8 @@ def record_steadily(
     where = f" ({origin.where})" if origin.where else ""
     raise CompileError(
         f"{origin.node}{where}: {origin.phase} does not do the same twice (random numbers, a "
-        f"counter, a running mean), so it cannot be compiled. Feed what changes. {_INTERPRETER}"
+        f"counter, a running mean), so it cannot be compiled. Feed what changes, or keep it in an "
+        f"mf.State. {_INTERPRETER}"
     )
 
 

@@ -118,7 +118,8 @@ def test_peoples_own_classes_agree_with_the_interpreter():
     accuracy = 200 * np.finfo(float).eps
     for name, (told,), wanted in zip(CASES, run(jobs), expected, strict=True):
         assert told.error is None, f"{name}: {told.error}"
-        for ours, theirs in zip(told.results, wanted, strict=True):
+        results = told.results[: len(wanted)]  # without new values of states
+        for ours, theirs in zip(results, wanted, strict=True):
             np.testing.assert_allclose(
                 ours, np.asarray(theirs), rtol=accuracy, atol=accuracy, err_msg=name
             )
@@ -146,7 +147,8 @@ def test_convolution_pooling_and_dropout_agree_with_the_interpreter():
             expected.append([value, *gradients])
     for (told,), wanted in zip(run(jobs), expected, strict=True):
         assert told.error is None, told.error
-        for ours, theirs in zip(told.results, wanted, strict=True):
+        results = told.results[: len(wanted)]  # without new values of states
+        for ours, theirs in zip(results, wanted, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
