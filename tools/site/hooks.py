@@ -33,6 +33,7 @@ SECTIONS: dict[str, list[str]] = {
         "layers.md",
         "own_layers.md",
         "training.md",
+        "saving.md",
         "fine_tuning.md",
         "class_weights.md",
         "several.md",
@@ -144,6 +145,8 @@ def _relinked(text: str, source: str, target: str) -> str:
         path = os.path.normpath(os.path.join(os.path.dirname(source), link))
         if path in ELSEWHERE:
             page = ELSEWHERE[path]
+        elif re.fullmatch(r"examples/\w+\.py", path):
+            page, after = "examples.md", f"#{path[9:].replace('.', '')})"
         elif path.startswith("docs/"):
             page = path.removeprefix("docs/")
         else:
