@@ -16,11 +16,13 @@ from miniflow.backends import find
 from miniflow.ir import Program, ProgramError
 from miniflow.lowering import pieces
 from miniflow.lowering.as_nests import as_nests
+from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program
 from miniflow.lowering.loop_program import (
     BufferView,
     Copy,
+    FusedProduct,
     LoopProgram,
     Nest,
     Product,
@@ -29,6 +31,7 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.lower import lower_program
 from miniflow.lowering.nests import Accumulate, Begin, Kernel, Loop, Store, constant, load, name
+from miniflow.lowering.turns import parallel_index
 from miniflow.passes import optimize
 
 
@@ -37,7 +40,7 @@ def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "FEWEST", 0.1)
     monkeypatch.setattr(pieces, "_A_PIECE", 0.01)
     monkeypatch.setattr(pieces, "_LINE", 4)
-    monkeypatch.setattr(pieces, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(pieces, "_SHORTEST", 2)
 
 
 def in_pieces(steps: tuple[Step, ...]) -> list[Step]:
@@ -47,7 +50,8 @@ def in_pieces(steps: tuple[Step, ...]) -> list[Step]:
         if isinstance(step, Repeat):
             found.append(replace(step, steps=tuple(in_pieces(step.steps))))
         else:
-            found += reversed(pieces.cut_step(step) or (step,))
+            for piece in reversed(pieces.cut_step(step) or ((step,),)):
+                found += piece
     return found
 
 
@@ -68,12 +72,12 @@ def agrees(program: LoopProgram, given: Sequence[Any]) -> set[type]:
     return kinds_cut(program)
 
 
-def lowered(program: Program) -> LoopProgram:
-    return lower_program(optimize(program, find("native").passes)).loop_program
+def lowered(program: Program, target: Target | None = None) -> LoopProgram:
+    return lower_program(optimize(program, find("native").passes), target).loop_program
 
 
-@pytest.mark.parametrize("nests_only", [False, True])
-def test_layers_in_pieces_are_the_layers(nests_only):
+@pytest.mark.parametrize("kind", [Product, Nest, FusedProduct])
+def test_layers_in_pieces_are_the_layers(kind):
     rng = np.random.default_rng(0)
     x, y = mf.Input("x"), mf.Input("y")
     W, b, V = (mf.Parameter(rng.normal(size=s)) for s in ((9, 8), 8, (8, 8)))
@@ -82,11 +86,11 @@ def test_layers_in_pieces_are_the_layers(nests_only):
     step = mf.compile(loss, wrt=[W, b, V], backend="reference")
     feed = {x: rng.normal(size=(12, 9)), y: rng.normal(size=(8, 12))}
     step(feed)
-    program = lowered(step.program)
-    if nests_only:
+    program = lowered(step.program, Target(can_finish=lambda s: kind is FusedProduct))
+    if kind is Nest:
         program = as_nests(program)
     given = [rng.normal(size=program.buffers[n].shape) for n in program.arguments]
-    assert agrees(program, given) >= ({Nest} if nests_only else {Nest, Product})
+    assert agrees(program, given) >= {Nest, kind}
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -110,17 +114,17 @@ def view(name: str, *shape: int) -> BufferView:
 @pytest.mark.parametrize(
     ("a", "b", "c", "note"),
     [
-        ((64, 5), (5, 64), (64, 64), "in 8 pieces of 8 rows"),
-        ((2, 5), (5, 64), (2, 64), "in 8 pieces of 8 columns"),
-        ((9, 4, 5), (9, 5, 2), (9, 4, 2), "in 8 pieces"),
-        ((9, 4, 5), (5, 2), (9, 4, 2), "in 8 pieces"),
+        ((64, 5), (5, 64), (64, 64), "in 8 pieces of 16 × 32"),
+        ((2, 5), (5, 64), (2, 64), "in 8 pieces of 2 × 8"),
+        ((9, 4, 5), (9, 5, 2), (9, 4, 2), "in 8 pieces of 2 × 4 × 2"),
+        ((9, 4, 5), (5, 2), (9, 4, 2), "in 8 pieces of 2 × 4 × 2"),
         ((5,), (5,), (), ""),
     ],
 )
 def test_a_product_is_cut_where_its_result_is_long(a, b, c, note):
     product = Product(view("c", *c), view("a", *a), view("b", *b))
     assert pieces.pieces_note(product) == note
-    shapes = [piece.c.shape for piece in pieces.cut_step(product)]
+    shapes = [piece.c.shape for (piece,) in pieces.cut_step(product)]
     assert sum(map(np.prod, shapes)) == (np.prod(c) if note else 0)
 
 
@@ -162,4 +166,4 @@ X = array("x", "f32", M, N)
     ],
 )
 def test_a_nest_is_cut_along_turns_that_do_not_meet(kernel, index):
-    assert pieces.parallel_index(kernel) == index
+    assert parallel_index(kernel) == index

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 from importlib.resources import files
 from typing import Any
 
@@ -160,6 +161,11 @@ def shared_step() -> int:
     return routine(sharing.shared_step_text(processor_kind()))
 
 
+def sequence() -> int:
+    """Return the address of the step that is several."""
+    return routine(sharing.sequence_text())
+
+
 def worker() -> int:
     """Return the address of what a worker does, a function ``ptr (ptr)``."""
     return routine(in_usual_mode(sharing.worker_text(processor_kind()), _machine().triple))
@@ -205,6 +211,19 @@ def _machine() -> _Machine:
         return _Machine()
 
 
+def _hold_over_forks(llvm: Any) -> None:
+    """Let no process fork while another thread of it is in LLVM: the child would wait for ever, as
+    llvmlite's lock, which it copies, would be opened by nobody.
+    """
+    lock: Any = getattr(getattr(llvm.ffi, "lib", None), "_lock", None)
+    if hasattr(os, "register_at_fork") and hasattr(lock, "__enter__"):
+
+        def leave() -> None:
+            lock.__exit__(None, None, None)
+
+        os.register_at_fork(before=lock.__enter__, after_in_parent=leave, after_in_child=leave)
+
+
 class _Machine:
     """LLVM, set up for this processor."""
 
@@ -217,6 +236,7 @@ class _Machine:
                 f"The native backend needs llvmlite 0.45 or newer; this is {llvmlite.__version__}."
             )
         self.llvm = llvm
+        _hold_over_forks(llvm)
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         triple = self.triple = llvm.get_process_triple()

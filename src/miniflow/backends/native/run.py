@@ -174,9 +174,9 @@ class ProgramRunner:
             self.parts.append(TimedPart(step_text(step, self._program), step.equations))
         compiled = compile_step(step)
         if compiled is not None:
-            pieces = [compile_step(piece) for piece in cut_step(step)] if can_share() else []
-            found = [piece for piece in pieces if piece is not None]
-            if found and len(found) == len(pieces):
+            pieces = [list(map(compile_step, piece)) for piece in cut_step(step) if can_share()]
+            found = [[s for s in piece if s is not None] for piece in pieces]
+            if pieces and found == pieces:
                 self._table.add_shared(compiled, found, step.equations, duration(step))
             else:
                 self._table.add(compiled, step.equations)

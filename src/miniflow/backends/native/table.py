@@ -70,7 +70,7 @@ class StepTable:
     def add_shared(
         self,
         whole: CompiledStep,
-        pieces: Sequence[CompiledStep],
+        pieces: Sequence[Sequence[CompiledStep]],
         equations: tuple[Equation, ...],
         nanoseconds: float,
     ) -> None:
@@ -80,11 +80,22 @@ class StepTable:
         self._numbers += (self._place(WORKERS), len(pieces))
         fields = len(self._numbers)
         self._numbers += [0] * (2 * (len(pieces) + 1))
-        for number, step in enumerate((whole, *pieces)):
-            at = fields + 2 * number
-            self._numbers[at : at + 2] = (step.function, _NUMBER * (len(self._numbers) - here))
-            self._hand(step, f" of piece {number}" if number else "")
+        for number, steps in enumerate(((whole,), *pieces)):
+            whose = f" of piece {number}" if number else ""
+            self._refer(fields + 2 * number, here, steps, whose)
         self.shared[len(self) - 1] = nanoseconds
+
+    def _refer(self, at: int, here: int, steps: Sequence[CompiledStep], whose: str) -> None:
+        """Write down, `at` a place, a function and where its arguments lie, which come now."""
+        function = steps[0].function if len(steps) == 1 else machine.sequence()
+        begin = len(self._numbers)
+        self._numbers[at : at + 2] = (function, _NUMBER * (begin - here))
+        if len(steps) == 1:
+            self._hand(steps[0], whose)
+            return
+        self._numbers += (len(steps), *[0] * (2 * len(steps)))
+        for number, step in enumerate(steps):
+            self._refer(begin + 1 + 2 * number, begin, (step,), whose)
 
     def add_turn(self, index: str, count: int, first: int) -> None:
         """End a loop that began with the step `first`."""
