@@ -64,7 +64,7 @@ def cut_step(step: Step) -> tuple[Piece, ...]:
 
     >>> a, b, c = (BufferView(x, "f32", 0, (256, 256), (256, 1)) for x in "abc")
     >>> [piece.c.offset for (piece,) in cut_step(Product(c, a, b))]
-    [0, 64, 128, 192, 32768, 32832, 32896, 32960]
+    [0, 128, 16384, 16512, 32768, 32896, 49152, 49280]
     """
     if isinstance(step, Product):
         return _cut_product(step)
@@ -80,7 +80,7 @@ def pieces_note(step: Step) -> str:
 
     >>> a, b, c = (BufferView(x, "f32", 0, (256, 256), (256, 1)) for x in "abc")
     >>> pieces_note(Product(c, a, b))
-    'in 8 pieces of 128 × 64'
+    'in 8 pieces of 64 × 128'
     """
     pieces = cut_step(step)
     if not pieces:
@@ -117,7 +117,7 @@ def bounds(length: int, count: int, multiple: int = 1) -> list[tuple[int, int]]:
     """Cut a length into so many parts that are nearly equal, each a multiple but for the last.
 
     >>> bounds(10, 4), bounds(100, 2, 16)
-    ([(0, 3), (3, 6), (6, 8), (8, 10)], [(0, 64), (64, 100)])
+    ([(0, 3), (3, 5), (5, 8), (8, 10)], [(0, 64), (64, 100)])
     """
     units = -(-length // multiple)
     count = min(count, units)
