@@ -181,6 +181,8 @@ SCHEDULES: dict[str, dict[str, Any]] = {
     "OneCycle": {"lr": 0.1, "steps": 5},
     "PiecewiseConstant": {"boundaries": [2], "values": [0.1, 0.2]},
 }
+EMBEDDING = layers.Embedding(20, 3)
+EMBEDDING(layers.Input((4,), dtype=np.int64))
 LAYERS: dict[str, dict[str, Any]] = {
     "Dense": {"units": 3},
     "Conv2D": {"filters": 2, "size": 2},
@@ -201,15 +203,27 @@ LAYERS: dict[str, dict[str, Any]] = {
     "RNN": {"units": 3},
     "GRU": {"units": 3},
     "LSTM": {"units": 3},
+    "RMSNorm": {},
+    "MultiHeadAttention": {"heads": 1},
+    "TransformerBlock": {"heads": 1},
+    "TiedDense": {"embedding": EMBEDDING},
+    "GPT": {"letters": "abc", "context": 4, "units": 4, "heads": 1, "depth": 1},
+    "CharRNN": {"letters": "abc", "units": 4},
     "Sequential": {"layers": []},
 }
 SHAPES_OF_INPUTS = {"Conv1D": (5, 2), "Upsample": (4, 4, 1)}
 SHAPES_OF_INPUTS |= dict.fromkeys(("RNN", "GRU", "LSTM"), (5, 2))
+SHAPES_OF_INPUTS |= dict.fromkeys(("MultiHeadAttention", "TransformerBlock"), (4, 2))
+SHAPES_OF_INPUTS |= {"TiedDense": (4, 3), "GPT": (4,), "CharRNN": (4,)}
+OF_WHOLE_NUMBERS = ("Embedding", "GPT", "CharRNN")
 SIZES = {
     "multiplier",
     "count",
     "units",
     "depth",
+    "heads",
+    "expansion",
+    "context",
     "filters",
     "size",
     "stride",
@@ -233,7 +247,7 @@ def other_cases() -> Iterator[tuple[str, Case]]:
     for name, others in LAYERS.items():
         cls = getattr(layers, name)
         image = SHAPES_OF_INPUTS.get(name, (4, 4, 1) if "Conv" in name or "Pool" in name else (16,))
-        X = layers.Input(image, dtype=np.int64 if name == "Embedding" else np.float32)
+        X = layers.Input(image, dtype=np.int64 if name in OF_WHOLE_NUMBERS else np.float32)
         for option in inspect.signature(cls).parameters:
             right = WHOLE if option in SIZES else []
             yield (

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from miniflow.models import per_example_gradients as per_example_gradients
     from miniflow.models import save as save
     from miniflow.models import save_weights as save_weights
+    from miniflow.models.generating import generate as generate
     from miniflow.optimizers import SGD as SGD
     from miniflow.optimizers import Adam as Adam
     from miniflow.optimizers import AdamW as AdamW
@@ -101,6 +102,7 @@ _LATER = {
     "compile": "compiler",
     "save": "models",
     "gradient": "models",
+    "generate": "models.generating",
     "graph_of": "models",
     "per_example_gradients": "models",
     "load": "models",

@@ -27,12 +27,13 @@ that meet again may so get the same names: give names there.
 Nothing is switched between training and inference. A `Dropout` drops where its seed is fed, as
 `fit` does, and does nothing elsewhere; a `BatchNorm` takes the statistics of the batch there.
 
-Here: `base` has what all layers share, `Input` and `Sequential`; `weighted`, `convolving` and
-`recurrent` the layers that learn, `plain` those that do not; `named` the activations and
-initialisers that go by a name.
+Here: `base` has what all layers share, `Input` and `Sequential`; `weighted`, `convolving`,
+`recurrent` and `attending` the layers that learn, `plain` those that do not; `named` the
+activations and initialisers that go by a name; `writers` the networks that write.
 """
 
 from miniflow.graph.checks import tell_wrong_calls
+from miniflow.layers.attending import MultiHeadAttention, RMSNorm, TiedDense, TransformerBlock
 from miniflow.layers.base import Input, Layer, Sequential
 from miniflow.layers.convolving import Conv1D, Conv2D, ConvTranspose2D, DepthwiseConv2D
 from miniflow.layers.plain import (
@@ -47,14 +48,17 @@ from miniflow.layers.plain import (
 )
 from miniflow.layers.recurrent import GRU, LSTM, RNN
 from miniflow.layers.weighted import BatchNorm, Dense, Embedding, LayerNorm
+from miniflow.layers.writers import GPT, CharRNN
 
 __all__ = [
+    "GPT",
     "GRU",
     "LSTM",
     "RNN",
     "Activation",
     "AveragePool",
     "BatchNorm",
+    "CharRNN",
     "Conv1D",
     "Conv2D",
     "ConvTranspose2D",
@@ -68,8 +72,12 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "MaxPool",
+    "MultiHeadAttention",
+    "RMSNorm",
     "Reshape",
     "Sequential",
+    "TiedDense",
+    "TransformerBlock",
     "Upsample",
 ]
 
