@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from ir.test_primitives import CUBE, SAMPLES
 
-from miniflow.ir import DTYPES, PRIMITIVES, Builder, Literal, type_of
+from miniflow.ir import DTYPES, PRIMITIVES, Builder, Literal, ValueType, evaluate, type_of
 
 from .. import cases
 from ..agreement import program_of_many
-from .engine import Job, assert_agrees, assert_all_agree, needs_engine
+from .engine import Job, assert_agrees, assert_all_agree, needs_engine, run
 
 pytestmark = needs_engine
 
@@ -55,6 +55,25 @@ def test_elementwise_of_two_operands(name):
         pairs = [(x, y) for x, y in pairs if not (type(y) is float and y == 0.5)]
     some = [(name, pair, {}) for pair in pairs]
     assert_cases_agree(some, signed_zeros=name not in UNSIGNED)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_operations_in_operations_are_computed_as_they_stand(dtype):
+    """A product x * (y / z) is not x * y / z, to the bit, nor at the ends of the dtype."""
+    names = ("add", "subtract", "multiply", "divide")
+    b = Builder()
+    x, y, z = (b.input(ValueType(dtype, (40,))) for _ in range(3))
+    pairs = list(itertools.product(names, names))
+    outputs = [b.add(outer, (x, b.add(inner, (y, z)))) for outer, inner in pairs]
+    outputs += [b.add(outer, (b.add(inner, (x, y)), z)) for outer, inner in pairs]
+    program = b.program(outputs)
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0.3, 3.0, 40).astype(DTYPES[dtype]) for _ in range(3)]
+    large = np.finfo(DTYPES[dtype]).max / 2
+    arguments = [np.concatenate([a[:30], large * a[30:] / 3]) for a in arrays]
+    ((told,),) = run([Job(program, [arguments])])
+    for ours, theirs in zip(told.results, evaluate(program, arguments), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_power_of_a_half_that_is_written_out_is_a_square_root():

@@ -350,9 +350,7 @@ class _ScriptPrinter:
         if op.startswith("bitwise") or op.endswith("shift"):
             return f"{inside[0]} {sign} {inside[1]}", binding
         left, right = (
-            text
-            if bound >= binding + (place if op in ("subtract", "divide") else 0)
-            else f"({text})"
+            text if bound >= binding + place else f"({text})"  # no sum of floats is another's
             for place, (text, bound) in enumerate(parts)
         )
         return f"{left} {sign} {right}", binding
