@@ -15,7 +15,7 @@ from passes.random_programs import RandomProgram
 
 import miniflow as mf
 from miniflow.backends import find
-from miniflow.ir import Builder, Literal, Output, Program, ProgramError, ValueType, evaluate
+from miniflow.ir import DTYPES, Builder, Literal, Output, Program, ProgramError, ValueType, evaluate
 from miniflow.lowering import tiling
 from miniflow.lowering.as_nests import as_nests
 from miniflow.lowering.draft import Target
@@ -169,6 +169,25 @@ def test_the_text_says_everything() -> None:
         "    t3 = x[4 : 2x2 by 4,2]\n"
         "    return t3\n"
     )
+
+
+@pytest.mark.parametrize("dtype", ["f32", "i64", "bool", "f16"])
+def test_what_is_read_element_by_element_is_not_copied_first(dtype: str) -> None:
+    b = Builder()
+    x, row = b.input(ValueType(dtype, (2, 4, 6, 3))), b.input(ValueType(dtype, (4, 1)))
+    every, back = (0, 3, 2), (5, 3, -2)
+    corners = [((0, 2, 1), (k, 2, 2), every, (0, 3, 1)) for k in (0, 1)]
+    parts = [b.add("slice", (x,), {"index": index}) for index in corners]
+    parts.append(b.add("slice", (x,), {"index": ((0, 2, 1), (0, 2, 2), back, (2, 3, -1))}))
+    turned = b.add("transpose", (row,), {"axes": (1, 0)})
+    some = b.add("slice", (turned,), {"index": ((0, 1, 1), (3, 3, -1))})
+    largest = b.add("maximum", (b.add("maximum", (parts[0], parts[1])), parts[2]))
+    program = b.program([b.add("equal", (largest, parts[0])), b.add("maximum", (largest, some))])
+    lowered = Evaluated(program)
+    assert not any(isinstance(step, Copy) for step in lowered.loop_program.all_steps())
+    rng = np.random.default_rng(0)
+    arguments = [rng.integers(0, 3, v.variable.shape).astype(DTYPES[dtype]) for v in program.inputs]
+    assert_agrees(Evaluated, program, arguments)
 
 
 class OnlyNests(Evaluated):

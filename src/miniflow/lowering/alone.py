@@ -13,17 +13,14 @@ from typing import Final
 
 import numpy as np
 
-from miniflow.ir import DTYPES, Equation, Literal, Operand, ValueType, Variable
+from miniflow.ir import DTYPES, Equation, Operand, ValueType, Variable
 from miniflow.lowering.expressions import (
     EXPRESSIONS,
-    MOVING,
     convert,
     dtypes_in_loop,
     has_term,
-    is_baked,
     is_python_int,
     is_small_sum,
-    number_in,
     write_term,
 )
 from miniflow.lowering.kernels import NEGATIVE_POWER, OUT_OF_RANGE, GroupKernel
@@ -49,7 +46,6 @@ from miniflow.lowering.nests import (
     not_equal,
     where,
 )
-from miniflow.lowering.parameters import Number
 from miniflow.lowering.strided_loops import Steps, StridedWriter
 
 StepsOf = Callable[[Variable], Steps]
@@ -258,7 +254,7 @@ class _AloneWriter(StridedWriter):
         shape, dtype = self.result.shape, self.result.dtype
         self.open_loops(shape, {self.result: self.steps_of(self.result)}, self._read(shape))
         x, exponent = (
-            self._operand(o, d or o.dtype)
+            self.operand(o, d or o.dtype)
             for o, d in zip(self.equation.operands, loop_dtypes(self.equation), strict=True)
         )
         exponent_there = name("exponent", dtype)
@@ -323,10 +319,10 @@ class _AloneWriter(StridedWriter):
         """What is stored at an indexed place, and whether it is added to what is there."""
         dtype = self.result.dtype
         if self.equation.primitive == "gather_update":
-            return self._operand(value, dtype), False
+            return self.operand(value, dtype), False
         array = value if value.kind != "python" else Variable(ValueType(value.dtype, (1,)))
         wide = loop_dtypes_of("add", Variable(ValueType(dtype, (1,))), array)[0] or dtype
-        more = self._operand(value, wide)
+        more = self.operand(value, wide)
         if wide == dtype != "f16" and dtype != "bool":
             return more, True
         if wide == "bool":
@@ -341,7 +337,7 @@ class _AloneWriter(StridedWriter):
         is_outside = (label < 0) | (label >= size)
         about = (given, constant(axis, SIZE), size)
         lets += [
-            Let(str(given.what), cast(self._operand(index, index.dtype), SIZE), self.equation),
+            Let(str(given.what), cast(self.operand(index, index.dtype), SIZE), self.equation),
             Let(str(label.what), where(given < 0, given + size, given), self.equation),
             If(is_outside, (Fail(OUT_OF_RANGE, self.equation, about),), self.equation),
         ]
@@ -418,7 +414,7 @@ class _AloneWriter(StridedWriter):
         if self.equation.primitive in COMPARISONS and None in dtypes:
             return self._compared_with_python()
         terms = [
-            self._operand(operand, dtype or operand.dtype)
+            self.operand(operand, dtype or operand.dtype)
             for operand, dtype in zip(operands, dtypes, strict=True)
         ]
         return convert(write_term(self.equation, *terms), self.result.dtype)
@@ -433,24 +429,11 @@ class _AloneWriter(StridedWriter):
         dtype = other.dtype if other.dtype != "bool" else "u8"
         number = self.converted(python, dtype, "nearest")
         side = self.converted(python, dtype, "side")
-        pair, sides = [self._operand(other, dtype), number], [constant(0, "i8"), side]
+        pair, sides = [self.operand(other, dtype), number], [constant(0, "i8"), side]
         compared = (
             compare(self.equation.primitive, *each[:: 1 if place else -1]) for each in (pair, sides)
         )
         return where(equal(side, 0), *compared)
-
-    def _operand(self, operand: Operand, dtype: str) -> Term:
-        if isinstance(operand, Literal):
-            there = Literal(number_in(operand, dtype))
-            if is_baked(self.equation, there):
-                return constant(there.value, dtype)
-            return self.number((there, dtype), Number(there.value, dtype), dtype)
-        if operand.kind == "array":
-            return convert(self.at(operand), dtype)
-        if is_python_int(operand):
-            how = "wraps" if self.equation.primitive in MOVING else "fits"
-            return convert(self.converted(operand, _holding(dtype), how), dtype)
-        return convert(self.number(operand, operand, operand.dtype), dtype)
 
 
 def _space_of_indices(
@@ -466,11 +449,6 @@ def _space_of_indices(
 def _wide(dtype: str) -> str:
     """The dtype in which a loop computes: halves are only stored."""
     return "f32" if dtype == "f16" else dtype
-
-
-def _holding(dtype: str) -> str:
-    """The dtype in which an int is handed over that is needed in one: bools and floats convert."""
-    return dtype if dtype[0] in "iu" or dtype == SIZE else "f64"
 
 
 def _over_stack(x: Variable, steps: Steps, stack: Sequence[int]) -> Steps:

@@ -43,6 +43,7 @@ from miniflow.lowering.nests import Fail, If, Kernel, NumberParameter, absolute,
 from miniflow.lowering.parameters import BY_ROWS, Argument, Converted, Number, Scratch, Size
 from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.scans import write_scan
+from miniflow.lowering.strided_groups import write_elements
 from miniflow.lowering.tiles import Tile
 from miniflow.lowering.tiling import Tiling
 from miniflow.lowering.values import Values
@@ -221,12 +222,32 @@ class StepWriter:
         if wanted is None:
             results = {equation.result for equation in group.equations}
             wanted = frozenset(results & self.plan.schedule.stored & self.plan.needed)
+        if self._write_elements(group, wanted):
+            return
         group = with_rows(group, self.values.layout)
         layouts = {v: self._lay(v, domain, group) for v, domain in group.reads.items()}
         homes = ((v, self.values.home(v)) for v in wanted)
         in_place = {v: home for v, home in homes if home in group.reads}
         finite = self.plan.finite if self.plan.finite in group.places else None
         self.add_nest(write_kernel(group, wanted, layouts, in_place, finite), group)
+
+    def _write_elements(self, group: EquationGroup, wanted: frozenset[Variable]) -> bool:
+        """Write a loop over elements that lie in ways which loops over rows do not know, in place
+        of copying them; whether this is one.
+        """
+        layout = self.values.layout
+        with_its_rows = with_rows(group, layout)
+        known = (
+            domain == ONE or arrangement_of(layout(v), domain, with_its_rows) is not None
+            for v, domain in group.reads.items()
+        )
+        homes = [self.values.home(v) for v in wanted]
+        if all(known) or not group.reads.keys().isdisjoint(homes):
+            return False
+        written = write_elements(group, wanted, layout)
+        if written is not None:
+            self.add_nest(written, group)
+        return written is not None
 
     def add_nest(self, written: GroupKernel, group: EquationGroup) -> None:
         """Add a step for a kernel."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from miniflow.ir import Equation, Operand, ValueType, Variable
+from miniflow.ir import Equation, Literal, Operand, ValueType, Variable
+from miniflow.lowering.expressions import MOVING, convert, is_baked, is_python_int, number_in
 from miniflow.lowering.kernels import GroupKernel
 from miniflow.lowering.nests import (
     SIZE,
@@ -30,7 +31,7 @@ from miniflow.lowering.nests import (
     load,
     name,
 )
-from miniflow.lowering.parameters import Argument, Converted
+from miniflow.lowering.parameters import Argument, Converted, Number
 
 Steps = tuple[int, ...]
 
@@ -185,3 +186,24 @@ class StridedWriter:
         self._parameters[word] = SizeParameter(word)
         self._arguments[word] = value
         return name(word)
+
+    # Values.
+
+    def operand(self, operand: Operand, dtype: str) -> Term:
+        """An operand of the equation, converted."""
+        if isinstance(operand, Literal):
+            there = Literal(number_in(operand, dtype))
+            if is_baked(self.equation, there):
+                return constant(there.value, dtype)
+            return self.number((there, dtype), Number(there.value, dtype), dtype)
+        if operand.kind == "array":
+            return convert(self.at(operand), dtype)
+        if is_python_int(operand):
+            how = "wraps" if self.equation.primitive in MOVING else "fits"
+            return convert(self.converted(operand, _holding(dtype), how), dtype)
+        return convert(self.number(operand, operand, operand.dtype), dtype)
+
+
+def _holding(dtype: str) -> str:
+    """The dtype in which an int is handed over that is needed in one: bools and floats convert."""
+    return dtype if dtype[0] in "iu" or dtype == SIZE else "f64"
