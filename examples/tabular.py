@@ -2,7 +2,7 @@
 
 Flats have a size, an age and a quarter. The numbers are scaled with what the training rows say; the
 quarter is a row of an embedding. Two inputs of different kinds meet in `Concat`, and the network is
-trained with early stopping, saved, and asked about rows that it has not seen.
+trained with early stopping, and asked about rows that it has not seen.
 
     python examples/tabular.py
 """

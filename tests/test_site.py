@@ -34,10 +34,10 @@ def test_each_public_name_has_one_entry_and_is_in_the_index(room: Any) -> None:
     assert {f"miniflow.{name}" for name in miniflow.__all__} - {"miniflow.np"} <= names
 
 
-def test_each_node_stands_in_the_table_of_its_family(room: Any) -> None:
+def test_each_node_stands_in_the_list_of_its_family(room: Any) -> None:
     texts = room("reference").pages_of_reference().texts
     told = re.findall(
-        r"^\| \[`mf\.([\w.]+)`\]\[[\w.]+\] \| (\S.*) \|$", texts["reference/nodes/index.md"], re.M
+        r"^- \[`mf\.([\w.]+)`\]\[[\w.]+\]: (\S.*)$", texts["reference/nodes/index.md"], re.M
     )
     nodes = {n.path.removeprefix("miniflow.") for n in room("public").public_names() if n.is_node}
     assert nodes == {name for name, _ in told} - {"scan"}

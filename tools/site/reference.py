@@ -55,9 +55,10 @@ FAMILIES = {  # families of nodes: title and the modules below miniflow.nodes
         "Convolutions and pools",
         ["convolution", "other_convolutions", "pooling", "upsampling"],
     ),
-    "normalization": ("Normalization and dropout", ["normalization", "dropout"]),
+    "normalization": ("Normalization and dropout", ["normalization", "batch_norm", "dropout"]),
     "attention": ("Attention", ["attention"]),
     "tables": ("Tables of vectors", ["embedding"]),
+    "states": ("States", ["setting"]),
     "loops": ("Loops over time", ["scan"]),
     "gradients": ("What gradients do not pass", ["stopping"]),
     "equations": ("Equations of programs", ["equations"]),
@@ -89,7 +90,10 @@ def pages_of_reference() -> Reference:
     titles = {f"reference/nodes/{family}.md": title for family, (title, _) in FAMILIES.items()}
     for path in [*titles, *sorted(set(places) - set(titles))]:
         if found := places.pop(path, []):
-            title = titles.get(path) or path.split("/")[-1].removesuffix(".md").capitalize()
+            title = (
+                titles.get(path)
+                or path.split("/")[-1].removesuffix(".md").replace("_", " ").capitalize()
+            )
             texts[path] = _page(title, _about_family(found), found)
             families.append({title: path})
     texts["reference/nodes/index.md"] = _index_of_nodes(families, texts, names)
@@ -163,8 +167,7 @@ def _about_family(names: list[PublicName]) -> str:
 
 def summary(name: PublicName) -> str:
     """The first sentence of a docstring, on one line."""
-    doc = re.sub(r"\s+", " ", (inspect.getdoc(name.object) or "").split("\n\n")[0])
-    return doc.replace("|", "\\|")
+    return re.sub(r"\s+", " ", (inspect.getdoc(name.object) or "").split("\n\n")[0])
 
 
 def _link(name: PublicName) -> str:
@@ -183,8 +186,7 @@ def _index_of_nodes(families: list[Any], texts: dict[str, str], names: list[Publ
         ((title, path),) = family.items()
         inside = [name for name in names if _page_of(name) == path]
         parts.append(f"## [{title}]({path.removeprefix('reference/nodes/')})\n")
-        parts.append("| node | |\n|---|---|")
-        parts += [f"| {_link(name)} | {summary(name)} |" for name in inside]
+        parts += [f"- {_link(name)}: {summary(name)}" for name in inside]
         parts.append("")
     return "\n".join(parts)
 
