@@ -88,7 +88,7 @@ def generate(
         top_k: draw from the k likeliest letters alone; None by default: from all.
         rng: a generator or a seed; None by default: it differs each time. The first lines do not
             depend on how many are written.
-        letters: of a node, what its numbers stand for.
+        letters: of a node, what its numbers stand for; None by default.
         length: the most letters of a line, the prompt's among them; by default as many as the
             network can look back to, or 200.
         cache: whether what the network has found for the letters before is kept (keys and values,
