@@ -181,7 +181,7 @@ class TransformerBlock(Layer):
         activation: after the hidden layer, as for `Dense`; "gelu" by default.
         norm: "rms" (`RMSNorm`), the default, or "layer" (`LayerNorm`).
         dropout: the share of either sum's new part that a training step leaves out; 0 by default.
-        seed: the `Seed` that says which; needed where dropout is not 0.
+        seed: the `Seed` that says which; needed where dropout is not 0. None by default.
         depth: how many blocks the network has: what each adds begins smaller, the more there are. 1
             by default.
         name: "block1", ... by default.
