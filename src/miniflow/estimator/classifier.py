@@ -71,6 +71,14 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     class_weight : dict or "balanced", default=None
         How much an example of each class counts, {label: weight}, times its `sample_weight`;
         "balanced" is n / (classes · n of the class).
+    frozen : list of str, default=()
+        Arrays that stay as they are, by their names: "W1" and "b1" are `coefs_[0]` and
+        `intercepts_[0]`. With `warm_start` or `partial_fit`, those of an earlier fit.
+    groups : list of (dict, list of str), default=None
+        Arrays for which another solver is chosen, or another rate: [({"learning_rate_init": 1e-4},
+        ["W1", "b1"])]. A group says `solver`, `learning_rate_init`, `momentum`,
+        `nesterovs_momentum`, `beta_1`, `beta_2` and `epsilon` otherwise than the estimator, which
+        moves the arrays that are in none.
     backend : {"auto", "interpreter", "numpy", "native"}, default="auto"
         What runs the steps, as for `miniflow.fit`; "auto" leaves small tables to the interpreter.
 
@@ -154,6 +162,8 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: int = 10,
         init: Any = "scikit-learn",
+        frozen: Any = (),
+        groups: Any = None,
         class_weight: Any = None,
         backend: str = "auto",
     ) -> None:
@@ -182,6 +192,8 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             init=init,
+            frozen=frozen,
+            groups=groups,
             backend=backend,
         )
         self.class_weight = class_weight

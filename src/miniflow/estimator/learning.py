@@ -13,7 +13,7 @@ bits whatever was fitted before.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from miniflow.compiler.threads import one_thread_if_small
 from miniflow.estimator.losses import LogisticLoss, Penalty, SoftmaxLoss, SquaredError
-from miniflow.estimator.solvers import Settings
+from miniflow.estimator.solvers import SolverGroup
 from miniflow.graph import Input, Node, Parameter
 from miniflow.interpreter.passes import value
+from miniflow.interpreter.selection import parts_of
 from miniflow.locks import Lock
 from miniflow.nodes import Add, Linear, ReLU, Sigmoid, Tanh
 from miniflow.training import Training
@@ -54,13 +55,14 @@ LOSSES = {"squared_error": SquaredError, "logistic": LogisticLoss, "softmax": So
 class Design(NamedTuple):
     """What decides about a graph and its steps.
 
-    sizes: of the layers, with the input's. loss: one of `LOSSES`. dtype: of X, by its name.
+    sizes: of the layers, with the input's. loss: one of `LOSSES`. solvers: what moves which arrays,
+    each once; what is in none is frozen. dtype: of X, by its name.
     """
 
     sizes: tuple[int, ...]
     activation: str
     loss: str
-    settings: Settings
+    solvers: tuple[SolverGroup, ...]
     dtype: str
     backend: str
 
@@ -82,7 +84,9 @@ class Graph:
     """
 
     def __init__(self, arrays: LayerArrays, activation: str, loss: str) -> None:
-        self.X, self.targets, self.weights = Input("X"), Input("targets"), Input("weights")
+        first = arrays.weights[0]
+        self.X = Input("X", shape=first.shape[:1], dtype=first.dtype)
+        self.targets, self.weights = Input("targets"), Input("weights")
         self.strength = Input("strength")
         self.layers = [
             (Parameter(weight, f"W{i}"), Parameter(bias, f"b{i}"))
@@ -101,6 +105,11 @@ class Graph:
     @property
     def parameters(self) -> list[Parameter]:
         return [parameter for layer in self.layers for parameter in layer]
+
+    def freeze(self, names: Collection[str]) -> None:
+        """Let the parameters of these names be frozen, and the others not."""
+        for parameter in self.parameters:
+            parameter.trainable = parameter.name not in names
 
     def arrays(self) -> LayerArrays:
         """The parameters' own arrays."""
@@ -183,27 +192,34 @@ class Learner:
             [np.zeros(outputs, design.dtype) for _, outputs in shapes],
         )
         self.graph = Graph(zeros, design.activation, design.loss)
-        self.optimizer = design.settings.optimizer()
-        graph = self.graph
-        self.step: Step = make_step(graph.loss, graph.parameters, self.optimizer, design.backend)
+        graph, named = self.graph, {str(p.name): p for p in self.graph.parameters}
+        groups = [(s.optimizer(), [named[name] for name in names]) for s, names in design.solvers]
+        graph.freeze(named.keys() - {name for _, names in design.solvers for name in names})
+        optimizer: Any = groups[0][0] if len(groups) == 1 else groups
+        self.step: Step = make_step(graph.loss, None, optimizer, design.backend)
+        self.optimizer: Any = self.step.optimizer
         self._evaluator: Evaluator = make_evaluator(graph.loss, design.backend)
 
-    def take(self, arrays: LayerArrays, state: dict[str, Any], lr: Any) -> None:
-        """Go on from these arrays, and this state of the optimizer."""
+    def take(self, arrays: LayerArrays, state: dict[str, Any], rates: Sequence[Any]) -> None:
+        """Go on from these arrays, this state of the optimizer, and the learning rates of those of
+        which it is made.
+        """
         mine = self.graph.arrays()
         for target, source in zip(
             [*mine.weights, *mine.biases], [*arrays.weights, *arrays.biases], strict=True
         ):
             np.copyto(target, source)
-        self.optimizer.state = {name: array.copy() for name, array in state.items()}
-        self.optimizer.lr = lr
+        for (prefix, part), lr in zip(parts_of(self.optimizer), rates, strict=True):
+            own = {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}
+            part.state = {name: array.copy() for name, array in own.items()}
+            part.lr = lr
 
-    def give(self) -> tuple[LayerArrays, dict[str, Any], Any]:
-        """Copies of what was learned, the optimizer's state, and its learning rate."""
+    def give(self) -> tuple[LayerArrays, dict[str, Any], list[Any]]:
+        """Copies of what was learned, the optimizer's state, and its learning rates."""
         mine = self.graph.arrays()
         arrays = LayerArrays(*([array.copy() for array in kind] for kind in mine))
         state = {name: array.copy() for name, array in self.optimizer.state.items()}
-        return arrays, state, self.optimizer.lr
+        return arrays, state, [part.lr for _, part in parts_of(self.optimizer)]
 
     def train(
         self, examples: Examples, batch_size: int, epochs: int, callbacks: list[Callback]
@@ -212,6 +228,7 @@ class Learner:
         training = Training(
             loss=self.graph.loss,
             parameters=self.graph.parameters,
+            trained=self.step.parameters,
             optimizer=self.optimizer,
             step=self.step,
             evaluator=self._evaluator,
@@ -263,7 +280,7 @@ def borrowed(design: Design) -> Iterator[Learner]:
     A learner whose fit ended in an error is not kept, nor one of large arrays, nor one with a
     schedule, which is the user's own object.
     """
-    is_kept = not callable(design.settings.lr)
+    is_kept = not any(callable(settings.lr) for settings, _ in design.solvers)
     learner = None
     if is_kept:
         with _lock:

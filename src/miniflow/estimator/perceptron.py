@@ -1,25 +1,22 @@
-"""What the classifier and the regressor share: parameters, checks, `fit` and `partial_fit`.
+"""What the classifier and the regressor share: `fit`, `partial_fit`, and predictions.
 
-The parameters are scikit-learn's own, those of `sklearn.neural_network.MLPClassifier`, and so are
-the numbers: first arrays, order of the examples, validation data, solvers and the rules by which a
-training ends. What an estimator has learned is in arrays (`coefs_`, `intercepts_`, and the
-solver's), which are the user's to read and to change; graphs and compiled steps are borrowed
-(`learning`) or made from them.
+The numbers are scikit-learn's own, those of `sklearn.neural_network.MLPClassifier`: first arrays,
+order of the examples, validation data, solvers and the rules by which a training ends (`epochs`).
+What can be chosen is in `options`. What an estimator has learned is in arrays (`coefs_`,
+`intercepts_`, and the solver's), which are the user's to read and to change; graphs and compiled
+steps are borrowed (`learning`) or made from them.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import numbers
 import os
 import warnings
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
 from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
 from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
 from sklearn.utils import check_random_state  # type: ignore[import-untyped]
@@ -29,23 +26,23 @@ from sklearn.utils.validation import (  # type: ignore[import-untyped]
 )
 
 from miniflow.errors import DataError, NotFiniteError
-from miniflow.estimator.first_arrays import first_arrays, initial_arrays_names
+from miniflow.estimator.epochs import Epochs
+from miniflow.estimator.first_arrays import first_arrays
 from miniflow.estimator.learning import (
-    ACTIVATIONS,
     LITTLE_WORK,
     Design,
     Examples,
     Graph,
     LayerArrays,
-    Learner,
     backend_for,
     borrowed,
 )
-from miniflow.estimator.solvers import RATES, SOLVERS, Rate, Settings
-from miniflow.graph.values import check_unmasked, describe
+from miniflow.estimator.options import PerceptronOptions
+from miniflow.estimator.solvers import Settings
+from miniflow.graph import Node
+from miniflow.graph.values import check_unmasked
 from miniflow.models import save
-from miniflow.options import OptionError, number, whole
-from miniflow.training import Training
+from miniflow.options import OptionError
 from miniflow.training.callbacks import Callback
 from miniflow.training.progress import ProgressLines
 
@@ -60,7 +57,7 @@ except ImportError:  # before scikit-learn 1.6 it was a method
 DTYPES = (np.float64, np.float32)
 
 
-class Perceptron(BaseEstimator):  # type: ignore[misc]
+class Perceptron(PerceptronOptions):
     """The common part of `MiniflowClassifier` and `MiniflowRegressor`, which say what it takes."""
 
     coefs_: list[NDArray[Any]]
@@ -73,59 +70,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     n_features_in_: int
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: Any = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: int = 10,
-        init: Any = "scikit-learn",
-        backend: str = "auto",
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.init = init
-        self.backend = backend
 
     # --- What differs between the two
 
@@ -207,7 +151,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             self._begin(X)
         else:
             self._check_layers(X)
-        if first or not hasattr(self, "_solver_state"):
+        if first or not hasattr(self, "_solver_state") or self._has_other_groups():
             self._renew_solver()
         self.n_iter_ = 0
         self._train(X, targets, weights, 1, None)
@@ -231,8 +175,24 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _renew_solver(self) -> None:
         """Forget the optimizer's memory, and begin with the first learning rate."""
         self._solver_state: dict[str, Any] = {}
+        groups = self.solver_groups()
         # A schedule is the user's object; what the optimizer keeps must not be shared with a clone.
-        self._learning_rate = copy.deepcopy(self.learning_rate_init)
+        rates = [copy.deepcopy(group.settings.lr) for group in groups]
+        self._learning_rate = rates if self.groups is not None else rates[0]
+        self._solver_of = self._members(groups)
+
+    def _has_other_groups(self) -> bool:
+        """Whether what the solver remembers is that of other groups than there are now."""
+        now = self._members(self.solver_groups())
+        return bool(getattr(self, "_solver_of", None) != now)
+
+    def _members(self, groups: Any) -> Any:
+        """Which arrays are in which group; None where there are none."""
+        return None if self.groups is None else [group.names for group in groups]
+
+    def all_settings(self) -> list[Settings]:
+        """Those of each solver."""
+        return [group.settings for group in self.solver_groups()]
 
     def _train(self, X: Any, targets: Any, weights: Any, epochs: int, validation: Any) -> bool:
         """Go through the examples `epochs` times at most; whether the training came to rest."""
@@ -242,17 +202,22 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         backend = self.backend
         if backend == "auto":
             backend = backend_for(sizes, used, batch_size, epochs)
+        groups, rates = self.solver_groups(), self._learning_rate
+        rates = rates if self.groups is not None else [rates]
         design = Design(
             sizes,
             self.activation,
             self._loss_name(),
-            self._settings(self._learning_rate if callable(self._learning_rate) else 0.0),
+            tuple(
+                group._replace(settings=group.settings._replace(lr=lr if callable(lr) else 0.0))
+                for group, lr in zip(groups, rates, strict=True)
+            ),
             X.dtype.name,
             backend,
         )
         with borrowed(design) as learner:
             state = self._solver_state
-            learner.take(LayerArrays(self.coefs_, self.intercepts_), state, self._learning_rate)
+            learner.take(LayerArrays(self.coefs_, self.intercepts_), state, rates)
             shuffle = self._shuffled if self.shuffle else None
             examples = Examples(learner.graph, X, targets, weights, float(self.alpha), shuffle)
             rule = Epochs(self, learner, examples, validation)
@@ -271,7 +236,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             reason = LITTLE_WORK.get(backend) if self.backend == "auto" else None
             self.backend_ = learner.step.backend
             self.why_backend_ = f"{self.backend_}: {reason or learner.step.reason}"
-            arrays, self._solver_state, self._learning_rate = learner.give()
+            arrays, self._solver_state, rates = learner.give()
+        self._learning_rate = rates if self.groups is not None else rates[0]
         self.coefs_, self.intercepts_ = rule.best_arrays or arrays
         self._predictor()  # now, so that predictions change nothing of the estimator
         return rule.has_stopped
@@ -337,7 +303,14 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             graph = Graph(arrays, self.activation, self._loss_name())
             self._graph = graph, of
         graph.look_at(arrays)
+        graph.freeze(self._frozen_names())
         return graph
+
+    @property
+    def output_node(self) -> Node:
+        """The node of the outputs, in a graph with the arrays as they are now."""
+        check_is_fitted(self)
+        return self._predictor().output
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a model file: the forward program, from features to outputs, and its arrays.
@@ -393,61 +366,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             )
         return X, targets, weights
 
-    def _hidden_sizes(self) -> list[int]:
-        owner, given = type(self).__name__, self.hidden_layer_sizes
-        sizes = [given] if isinstance(given, numbers.Integral) else given
-        if not isinstance(sizes, (Sequence, np.ndarray)) or isinstance(sizes, str):
-            raise OptionError(
-                f"{owner}: hidden_layer_sizes is a number or several, as (100,), not "
-                f"{describe(given)}."
-            )
-        return [whole(owner, "an entry of hidden_layer_sizes", size, least=1) for size in sizes]
-
-    def _check_parameters(self) -> None:
-        owner = type(self).__name__
-        self._hidden_sizes()
-        for name, known in (("activation", tuple(ACTIVATIONS)), ("solver", SOLVERS)):
-            if getattr(self, name) not in known:
-                hint = " (lbfgs is scikit-learn's)" * (getattr(self, name) == "lbfgs")
-                raise OptionError(
-                    f"{owner}: {name} is one of {', '.join(known)}, not "
-                    f"{getattr(self, name)!r}{hint}."
-                )
-        if self.batch_size != "auto":
-            whole(owner, "batch_size", self.batch_size, least=1)
-        for name in ("max_iter", "n_iter_no_change"):
-            whole(owner, name, getattr(self, name), least=1)
-        number(owner, "alpha", self.alpha)
-        if self.tol != -np.inf:  # never content
-            number(owner, "tol", self.tol)
-        if (
-            self.early_stopping
-            and not number(owner, "validation_fraction", self.validation_fraction, below=1.0) > 0
-        ):
-            raise OptionError(f"{owner}: validation_fraction is above 0 and below 1.")
-        if self.learning_rate not in RATES:
-            raise OptionError(
-                f"{owner}: learning_rate is one of {', '.join(RATES)}, not {self.learning_rate!r}; "
-                "the rate itself is learning_rate_init."
-            )
-        number(owner, "power_t", self.power_t)
-        if (
-            self.solver == "sgd"
-            and self.learning_rate != "constant"
-            and callable(self.learning_rate_init)
-        ):
-            raise OptionError(
-                f"{owner}: learning_rate={self.learning_rate!r} begins at a number, and "
-                "learning_rate_init is a schedule: one of them decides."
-            )
-        inits = initial_arrays_names()
-        if not callable(self.init) and self.init not in inits:
-            raise OptionError(
-                f"{owner}: init is one of {', '.join(inits)}, or a function of (shape, rng, "
-                f"dtype), not {describe(self.init)}."
-            )
-        self._settings(copy.deepcopy(self.learning_rate_init)).optimizer()
-
     def _check_layers(self, X: Any) -> None:
         """Raise OptionError if what was learned has other layers than are asked for now."""
         asked = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
@@ -459,72 +377,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 "anew, clone it, or fit with warm_start=False."
             )
 
-    def _settings(self, lr: Any) -> Settings:
-        nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
-        return Settings(
-            self.solver, lr, self.momentum, nesterov, self.beta_1, self.beta_2, self.epsilon
-        )
-
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_graph", None)
         return state
-
-
-class Epochs(Callback):
-    """What happens after each epoch: the public attributes are brought up to date, and it is seen
-    whether the training has got better, by `tol`, within `n_iter_no_change` epochs.
-
-    Without validation data "better" is a lower loss; with them it is a higher score, and the best
-    arrays are kept.
-
-    Attributes:
-        has_stopped: whether the training came to rest. best_arrays: those of the best score.
-    """
-
-    def __init__(
-        self, estimator: Perceptron, learner: Learner, examples: Examples, validation: Any
-    ) -> None:
-        self._estimator, self._learner = estimator, learner
-        self._examples, self._validation = examples, validation
-        self._rate = Rate(
-            estimator.learning_rate if estimator.solver == "sgd" else "constant",
-            estimator.learning_rate_init,
-            estimator.power_t,
-        )
-        self.has_stopped = False
-        self.best_arrays: LayerArrays | None = None
-
-    def on_epoch_end(self, training: Training) -> None:
-        estimator, loss = self._estimator, training.history[-1].loss
-        estimator.loss_curve_.append(loss)
-        estimator.loss_ = loss
-        estimator.n_iter_ += 1
-        estimator.t_ += training.rows_done
-        is_better = self._compare_loss(loss) if self._validation is None else self._compare_score()
-        estimator._waited = 0 if is_better else estimator._waited + 1
-        self._rate.end_epoch(training.optimizer, estimator.t_)
-        if estimator._waited > estimator.n_iter_no_change:
-            if self._rate.go_on(training.optimizer):
-                estimator._waited = 0
-            else:
-                self.has_stopped = training.stop = True
-        self._examples.end_epoch()
-
-    def _compare_loss(self, loss: float) -> bool:
-        estimator = self._estimator
-        best = np.inf if estimator.best_loss_ is None else estimator.best_loss_
-        estimator.best_loss_ = min(best, loss)
-        return not loss > best - estimator.tol
-
-    def _compare_score(self) -> bool:
-        estimator, (X, targets, weights) = self._estimator, self._validation
-        score = estimator._score_of(self._learner.graph.predict(X), targets, weights)
-        best = estimator.best_validation_score_
-        if estimator.validation_scores_ is None or best is None:  # a warm start turned it on
-            estimator.validation_scores_, best = [], -np.inf
-        estimator.validation_scores_.append(score)
-        if score > best:
-            self.best_arrays = self._learner.give()[0]
-        estimator.best_validation_score_ = max(best, score)
-        return not score < best + estimator.tol

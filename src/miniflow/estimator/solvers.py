@@ -43,6 +43,13 @@ class Settings(NamedTuple):
         return kind(self.lr, self.beta_1, self.beta_2, self.epsilon)
 
 
+class SolverGroup(NamedTuple):
+    """Some arrays, by their names, and what moves them."""
+
+    settings: Settings
+    names: tuple[str, ...]
+
+
 class StepMomentum(SGD):
     """Stochastic gradient descent whose velocity is a sum of steps.
 

@@ -90,7 +90,8 @@ def summary(network: Any, inputs: Mapping[Node, Any] | None = None) -> None:
     many parameters are frozen, if any.
 
     Args:
-        network: a node, the output; or a `Network`, whose logits are taken.
+        network: a node, the output; or a `Network`, whose logits are taken; or an estimator that
+            has been fitted.
         inputs: input → an example of what is fed, an array with at least one row; not needed for
             those that were made by `layers.Input`. None by default.
 
@@ -120,7 +121,8 @@ def summarize(network: Any, inputs: Mapping[Node, Any] | None = None) -> Summary
     >>> summarize(mf.layers.Dense(10)(X)).parameters
     7850
     """
-    output = checked_output(getattr(network, "logits", network))
+    given = getattr(network, "output_node", getattr(network, "logits", network))
+    output = checked_output(given)
     one, two = (example_values(output, rows, inputs) for rows in (1, 2))
     flops = _flops(output, inputs)
     counted: set[Node] = set()
