@@ -74,7 +74,8 @@ def test_each_group_has_its_solver_and_its_rate() -> None:
 def test_rates_of_groups_go_down_each_from_its_own() -> None:
     X, y = iris()
     clf = mf.MiniflowClassifier(
-        (4,), solver="sgd", learning_rate="invscaling", learning_rate_init=0.1, max_iter=2, random_state=0,
+        (4,), solver="sgd", learning_rate="invscaling", learning_rate_init=0.1, max_iter=2,
+        random_state=0,
         groups=[({"learning_rate_init": 0.4}, ["W1"]), ({"solver": "adam"}, ["W2"])],
     ).fit(X, y)  # fmt: skip
     root = (2 * len(X) + 1) ** 0.5
