@@ -23,7 +23,7 @@ class MiniflowRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     ----------
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
 power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, \
-validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, backend
+validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, init, frozen, groups, backend
         As for `MiniflowClassifier`.
     early_stopping : bool, default=False
         Set `validation_fraction` of the data aside, stop by the R² on them, and put the best
