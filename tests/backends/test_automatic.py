@@ -109,7 +109,7 @@ def test_each_backend_has_one_record_of_that_name(name):
 def test_the_list_is_sorted_by_purpose():
     assert names("run") == ("numpy", "native")
     assert names("compare") == ("reference",)
-    assert names("write") == ("javascript", "onnx")
+    assert names("write") == ("javascript", "onnx", "c")
     assert set(names("run", "compare", "write")) == set(MODULES)
 
 

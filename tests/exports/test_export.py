@@ -66,10 +66,11 @@ def test_a_model_for_one_number_of_rows_has_no_other(model: mf.Model, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ["js", "onnx"])
+@pytest.mark.parametrize("ending", ["js", "onnx", "c"])
 def test_the_same_model_gives_the_same_bytes(ending: str, model: mf.Model, tmp_path: Path) -> None:
     code = "import sys, miniflow as mf; mf.export(mf.load(sys.argv[1]), sys.argv[2])"
-    path = tmp_path / f"there.{ending}"
+    path = tmp_path / "there" / f"here.{ending}"
+    path.parent.mkdir()
     command = [sys.executable, "-c", code, str(tmp_path / "model.safetensors"), str(path)]
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     subprocess.run(command, check=True, env=environment, timeout=120)
@@ -106,13 +107,13 @@ def test_a_class_of_ones_own_is_written(tmp_path: Path) -> None:
     assert_close(found, mf.value(Turned(x), {x: rows}))
 
 
-@pytest.mark.parametrize("ending", ["c", "onn", "safetensors", ""])
+@pytest.mark.parametrize("ending", ["h", "onn", "safetensors", ""])
 def test_other_endings_are_told(ending: str, model: mf.Model, tmp_path: Path) -> None:
     path = tmp_path / f"model.{ending}".rstrip(".")
     before = sorted(tmp_path.iterdir())
     if ending == "safetensors":
         path = tmp_path / "other.safetensors"
-    with pytest.raises(OptionError, match=r"what is written is \.onnx or \.js"):
+    with pytest.raises(OptionError, match=r"what is written is \.onnx, \.c or \.js"):
         mf.export(model, path)
     assert sorted(tmp_path.iterdir()) == before
 

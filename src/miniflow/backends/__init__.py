@@ -31,7 +31,7 @@ __all__ = [
     "Executable", "Pass", "Purpose", "check_name", "choose", "executable_of", "find", "names",
 ]  # fmt: skip
 
-MODULES: Final = ("numpy", "native", "reference", "javascript", "onnx")
+MODULES: Final = ("numpy", "native", "reference", "javascript", "onnx", "c")
 """Where the records are. `auto` asks those that run from the last to the first."""
 
 

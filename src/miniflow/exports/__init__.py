@@ -2,6 +2,7 @@
 
     mf.export(model, "digits.onnx")                  # for onnxruntime, a phone, a server
     mf.export(step, "step.onnx")                     # state in; state and loss out
+    mf.export(model, "digits.c")                     # for whatever has a compiler for C; steps, too
     mf.export(model, "digits.js")                    # a module, for a page or for Node
 
 `export` says what is written by the file's ending; the programs are printed by `backends/`. What a

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from miniflow.compiler.compiled import Compiled
 from miniflow.errors import CompileError, MiniflowError
+from miniflow.exports.c_files import c_of_model, c_of_step, name_of_file
 from miniflow.exports.module import to_javascript
 from miniflow.exports.onnx_files import onnx_of_model, onnx_of_step
 from miniflow.files.arrays import Path
@@ -33,25 +34,40 @@ def export(
     *,
     inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
     batch: int | None = None,
+    name: str | None = None,
 ) -> None:
     """Write a model or a training step to one file that needs no miniflow, in one step.
 
     Args:
         what: a `Model`; a node, whose forward program is written as `save` would write it, of a
+<<<<<<< HEAD
             loss the logits, and which sets no `State`; or a compiled step, with an optimizer or one
             that sets states, for the shapes of its last call.
         path: the file; its ending says what is written: `.onnx`, or `.js` (of a model or a node).
+=======
+            loss the logits; or a compiled step with an optimizer, for the shapes of its last call.
+        path: the file; its ending says what is written: `.onnx`, `.c`, or `.js` (of a model or a
+            node).
+>>>>>>> 1167b35 (mf.export writes C: a model or a training step as one file of C99, with native's bits)
         inputs: of a node, its inputs or an example for each, as for `save`.
-        batch: for how many rows; by default for any number, where what is written can say so. A
-            training step has the number of its last call.
+        batch: for how many rows; by default for any number, where what is written can say so; in C
+            for 1. A training step has the number of its last call.
+        name: of C, what all names in the file begin with; by default the file's stem.
 
     A file says of itself what goes in and comes out, in which shapes and dtypes, what an input's
     numbers mean, what the classes are called, and which version of miniflow wrote it. The same
     model gives the same bytes.
 
+<<<<<<< HEAD
     Of a step the parameters, the states and what the optimizer keeps are inputs, with the values
     that they have now where none are given, and outputs: `W` and `W_new`. Where the loss, a
     gradient or a new value is not finite, every new value is the old one, as in the step itself.
+=======
+    Of a training step the parameters and what the optimizer keeps are inputs, with the values that
+    they have now where none are given, and outputs: `W` and `W_new`; in C they are a state, which
+    `NAME_init` fills and `NAME_step` updates. Where the loss, a gradient or a new value is not
+    finite, every new value is the old one, as in the step itself.
+>>>>>>> 1167b35 (mf.export writes C: a model or a training step as one file of C99, with native's bits)
 
     Raises:
         OptionError: the ending is of no format, or not for this; an option does not fit.
@@ -72,44 +88,62 @@ def export(
     written = _format_of(path)
     if batch is not None:
         whole("export", "batch", batch, least=1)
+    word = ""
+    if written.has_names:
+        word = name_of_file(path, name)
+    elif name is not None:
+        raise OptionError("export: name is for files of C: what other files have inside has none.")
     if isinstance(what, Compiled):
         if inputs is not None or batch is not None:
             raise OptionError(
                 "export: a training step has the inputs and the number of rows of its last call: "
                 "inputs and batch are for a node or a model."
             )
-        data = written.of_step(what)
+        data = written.of_step(what, word)
     else:
-        data = written.of_model(_model_of(what, inputs, batch), batch)
+        data = written.of_model(_model_of(what, inputs, batch), batch, word)
     write_bytes(path, data)
 
 
 class Format(NamedTuple):
-    """What is written under an ending: of a model, for that many rows or any; of a step."""
+    """What is written under an ending: of a model, for that many rows or any; of a step; each with
+    a name, if names in the file have one in front.
+    """
 
-    of_model: Callable[[Model, int | None], bytes]
-    of_step: Callable[[Compiled], bytes]
+    of_model: Callable[[Model, int | None, str], bytes]
+    of_step: Callable[[Compiled, str], bytes]
+    has_names: bool = False
 
 
-def _no_step(step: Compiled) -> bytes:
+def _no_step(step: Compiled, name: str) -> bytes:
     raise OptionError(
-        "export: a training step is written as .onnx. As JavaScript, mf.to_javascript writes the "
-        "program of a step, step.program, as a function."
+        "export: a training step is written as .onnx or .c. As JavaScript, mf.to_javascript writes "
+        "the program of a step, step.program, as a function."
     )
 
 
-def _module(model: Model, batch: int | None) -> bytes:
+def _module(model: Model, batch: int | None, name: str) -> bytes:
     return to_javascript(model, batch=batch).encode()
 
 
-FORMATS = {".onnx": Format(onnx_of_model, onnx_of_step), ".js": Format(_module, _no_step)}
+FORMATS = {
+    ".onnx": Format(
+        lambda model, batch, _: onnx_of_model(model, batch), lambda s, _: onnx_of_step(s)
+    ),
+    ".c": Format(
+        lambda model, batch, name: c_of_model(model, batch, name), c_of_step, has_names=True
+    ),
+    ".js": Format(_module, _no_step),
+}
 
 
 def _format_of(path: str) -> Format:
     ending = os.path.splitext(path)[1].lower()
     if ending not in FORMATS:
         told = f"ends in {ending}" if ending else "has no ending"
-        raise OptionError(f"export: {path!r} {told}; what is written is {' or '.join(FORMATS)}.")
+        *first, last = FORMATS
+        written = f"{', '.join(first)} or {last}"
+        raise OptionError(f"export: {path!r} {told}; what is written is {written}.")
     return FORMATS[ending]
 
 

@@ -1,0 +1,231 @@
+"""Products of matrices in C: tiles that stay in registers while they go through k.
+
+    for each panel of 16 columns of B (copied to a panel of its own, where it does not lie in rows)
+      for each 4 rows of A
+        t[4][16] = 0
+        for p in range(k): t[i][j] = fma(a[i, p], b[p, j], t[i][j])
+        c[i, j] = alpha * t[i][j] (+ beta * c[i, j])
+
+Each entry is one chain of multiply-adds in the order of k, as `lowering.matrices` has it, so that
+tiles have the bits of any other. Their sizes are written into the code, by which compilers make
+vectors of the columns. Of one row, as in a model for one example, a tile is 64 columns wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from miniflow.backends.c.kernels import C_TYPES
+from miniflow.files.templates import fill_template
+from miniflow.lowering.loop_program import BufferView, Product
+from miniflow.lowering.matrices import Matrices, matrices_of
+from miniflow.lowering.sums import LANES, LONGEST_CHAIN
+
+Pointer = Callable[[BufferView], str]
+STACKED: Final = (
+    3  # axes of a stack at most, as for the native backend: so both have the same steps
+)
+_REAL: Final = ("f32", "f64")
+_WIDTH: Final = {"f32": 16, "f64": 8}  # of a tile: two vectors of 32 bytes
+_PACKED_ROWS: Final = 16  # from as many rows of A on, a copy of B's panel pays
+
+
+def can_multiply(c: BufferView, a: BufferView, b: BufferView) -> bool:
+    """Whether there is a product for operands that lie so: where the native backend has one."""
+    if c.dtype not in _REAL or {a.dtype, b.dtype} != {c.dtype} or 0 in c.shape:
+        return False
+    if _is_dot(a, b):
+        return True
+    found = matrices_of(a, b, c)
+    return (found.c[1] == 1 or found.shape[1] == 1) and len(found.stacks) <= STACKED
+
+
+def _is_dot(a: BufferView, b: BufferView) -> bool:
+    return len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN
+
+
+class ProductForm(NamedTuple):
+    """What a function for products is written for; sizes and distances it is handed.
+
+    `blocks` are the tiles: how many columns, and how many rows each of them takes at a time, at
+    last fewer. `packs`: panels of B are copied; `adds`: c counts.
+    """
+
+    dtype: str
+    blocks: tuple[tuple[int, tuple[int, ...]], ...]
+    packs: bool
+    adds: bool
+
+
+def panel_size(product: Product) -> int:
+    """How many numbers a panel of B has, where it is copied; else 0."""
+    if _is_dot(product.a, product.b):
+        return 0
+    found = matrices_of(product.a, product.b, product.c)
+    form = _form(found, product)
+    return found.shape[2] * form.blocks[0][0] if form.packs else 0
+
+
+def _form(found: Matrices, product: Product) -> ProductForm:
+    (m, n, _), dtype = found.shape, product.c.dtype
+    packs = n > 1 and found.b[1] != 1
+    packs = packs or (m >= _PACKED_ROWS and n > _WIDTH[dtype])
+    return ProductForm(dtype, _blocks(m, n, _WIDTH[dtype]), packs, product.beta is not None)
+
+
+def _blocks(m: int, n: int, width: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Cut n columns into tiles, the widest first."""
+    widest = 4 * width if m == 1 else 2 * width if m < 4 else width
+    widths, rest = list[int](), n
+    while widest >= width:
+        if rest >= widest:
+            widths.append(widest)
+            rest %= widest
+        widest //= 2
+    widths += [rest] if rest else []
+    return tuple((w, _heights(m, 8 if 2 * w <= width else 4)) for w in widths)
+
+
+def _heights(m: int, most: int) -> tuple[int, ...]:
+    return tuple(height for height in (most if m >= most else 0, m % most) if height)
+
+
+class ProductPrinter:
+    """Writes calls of products, and the functions that these need."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._forms: dict[ProductForm, str] = {}
+        self._tiles: dict[tuple[str, int, int, bool], str] = {}
+        self._dots: dict[str, str] = {}  # by dtype
+
+    def call(
+        self,
+        product: Product,
+        pointer: Pointer,
+        alpha: str,
+        beta: str | None,
+        panel: str,
+    ) -> list[str]:
+        """Return the lines of one product; `pointer` writes where a view begins."""
+        a, b, c = product.a, product.b, product.c
+        numbers = alpha if beta is None else f"{alpha}, {beta}"
+        if _is_dot(a, b):
+            word = self._dot(c.dtype)
+            steps = f"{pointer(a)}, {a.strides[0]}, {pointer(b)}, {b.strides[0]}"
+            added = f"{beta or '0'}, {int(beta is not None)}"
+            return [f"{word}({a.shape[0]}, {steps}, {pointer(c)}, {alpha}, {added});"]
+        found = matrices_of(a, b, c)
+        first, second = (b, a) if found.swapped else (a, b)
+        m, n, k = found.shape
+        places = [pointer(first), pointer(second), pointer(c)]
+        lines, indent = [], ""
+        for number, axis in enumerate(found.stacks, 1):
+            index = f"stack_{number}"
+            head = f"for (int64_t {index} = 0; {index} < {axis.times}; {index}++) {{"
+            lines.append(indent + head)
+            indent += "  "
+            places = [
+                f"{place} + {step} * {index}" if step else place
+                for place, step in zip(places, axis.steps, strict=True)
+            ]
+        form = _form(found, product)
+        where = (
+            f"{places[0]}, {found.a[0]}, {found.a[1]}, "
+            f"{places[1]}, {found.b[0]}, {'' if not form.packs else f'{found.b[1]}, '}"
+            f"{places[2]}, {found.c[0]}"
+        )
+        packed = f", {panel}" if form.packs else ""
+        lines.append(f"{indent}{self._function(form)}({m}, {n}, {k}, {where}, {numbers}{packed});")
+        while indent:
+            indent = indent[2:]
+            lines.append(f"{indent}}}")
+        return lines
+
+    def texts(self) -> list[str]:
+        """Return the functions that the calls need, each before those that call it."""
+        if not self._forms:
+            return [*self._dots.values()]
+        head = fill_template(_template("tiles.h"), NAME=self.prefix)
+        return [*self._dots.values(), head, *self._tiles.values(), *map(self._text, self._forms)]
+
+    def _dot(self, dtype: str) -> str:
+        parts = {"TYPE": C_TYPES[dtype], "DTYPE": dtype, "UPPER": dtype.upper()}
+        text = fill_template(_template("dot.h"), NAME=self.prefix, LANES=str(LANES), **parts)
+        self._dots.setdefault(dtype, text)
+        return f"{self.prefix}_dot_{dtype}"
+
+    def _function(self, form: ProductForm) -> str:
+        word = self._forms.setdefault(form, f"{self.prefix}_product_{len(self._forms) + 1}")
+        for width, heights in form.blocks:
+            for height in heights:
+                key = form.dtype, height, width, form.adds
+                self._tiles.setdefault(key, self._tile(*key))
+        return word
+
+    def _tile_name(self, dtype: str, height: int, width: int, adds: bool) -> str:
+        return f"{self.prefix}_tile{'_added' if adds else ''}_{dtype}_{height}x{width}"
+
+    def _tile(self, dtype: str, height: int, width: int, adds: bool) -> str:
+        kind, prefix = C_TYPES[dtype], self.prefix
+        keep = f"\n      {prefix}_KEEP_LOOP" if width <= 16 else ""
+        word, beta = self._tile_name(dtype, height, width, adds), f", {kind} beta" if adds else ""
+        value = "beta * c[i * c0 + j] + alpha * t[i][j]" if adds else "alpha * t[i][j]"
+        rows = f"for (int64_t i = 0; i < {height}; i++)"
+        columns = f"for (int64_t j = 0; j < {width}; j++)"
+        fma = f"{prefix}_FMA_{dtype.upper()}"
+        return f"""\
+static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
+    const {kind} *restrict b, int64_t b0, {kind} *restrict c, int64_t c0, {kind} alpha{beta}) {{
+  {kind} t[{height}][{width}];
+  {rows} {{
+    {columns} t[i][j] = 0;
+  }}
+  for (int64_t p = 0; p < k; p++) {{
+    {rows} {{
+      const {kind} x = a[i * a0 + p * a1];{keep}
+      {columns} t[i][j] = {fma}(x, b[p * b0 + j], t[i][j]);
+    }}
+  }}
+  {rows} {{
+    {columns} c[i * c0 + j] = {value};
+  }}
+}}
+"""
+
+    def _text(self, form: ProductForm) -> str:
+        kind, word = C_TYPES[form.dtype], self._forms[form]
+        beta = f", {kind} beta" if form.adds else ""
+        numbers = f"alpha{', beta' if form.adds else ''}"
+        step, panel = (", int64_t b1", f", {kind} *panel") if form.packs else ("", "")
+        lines = [
+            f"static void {word}(int64_t m, int64_t n, int64_t k, const {kind} *a, int64_t a0, "
+            f"int64_t a1,",
+            f"    const {kind} *b, int64_t b0{step}, {kind} *c, int64_t c0, {kind} alpha{beta}"
+            f"{panel}) {{",
+            "  int64_t i, j = 0;",
+        ]
+        for width, heights in form.blocks:
+            lines.append(f"  for (; j + {width} <= n; j += {width}) {{")
+            where = "b + j, b0"
+            if form.packs:
+                where = f"panel, {width}"
+                lines += [
+                    f"    for (int64_t column = 0; column < {width}; column++) {{",
+                    f"      for (int64_t p = 0; p < k; p++) panel[p * {width} + column] = "
+                    "b[p * b0 + (j + column) * b1];",
+                    "    }",
+                ]
+            lines.append("    i = 0;")
+            for height in heights:
+                tile = self._tile_name(form.dtype, height, width, form.adds)
+                call = f"{tile}(k, a + i * a0, a0, a1, {where}, c + i * c0 + j, c0, {numbers});"
+                lines.append(f"    for (; i + {height} <= m; i += {height}) {call}")
+            lines.append("  }")
+        return "\n".join([*lines, "}"]) + "\n"
+
+
+def _template(file: str) -> str:
+    return (files(__package__) / file).read_text(encoding="utf-8")

@@ -1,0 +1,96 @@
+"""Every built-in node's forward, and the training steps of every conformance graph, have in C the
+bits of the native backend.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from breadth import one_in_three
+from conformance import CASES
+from properties.every_node import EVERY_NODE
+
+import miniflow as mf
+from backends.onnx.test_onnx_nodes import with_parameters
+from miniflow.backends import find
+from miniflow.backends.c import PASSES, to_c
+from miniflow.ir import Program
+from miniflow.passes import optimize
+
+from .judge import (
+    COMPILERS,
+    Argument,
+    assert_step_has_natives_bits,
+    call,
+    compiled,
+    needs_compiler,
+    needs_fma,
+    outputs_of,
+    same_bits,
+)
+
+pytestmark = [needs_compiler, needs_fma]
+pytest.importorskip("llvmlite")
+
+
+def recorded(name: str, dtype: type) -> tuple[Program, list[Argument]]:
+    """The program of a node, and what it is fed."""
+    build, values = EVERY_NODE[name]
+    fed = [np.asarray(v, dtype if np.asarray(v).dtype.kind == "f" else None) for v in values]
+    inputs = [mf.Input(letter) for letter in "xyz"[: len(fed)]]
+    node = build(*inputs)
+    feed: dict[Any, Any] = dict(zip(inputs, fed, strict=True))
+    if isinstance(node, mf.DummyGrad):
+        feed[node] = np.ones_like(fed[0])
+    compiled_node = mf.compile(node, backend="reference")
+    compiled_node(feed)
+    program = optimize(compiled_node.program, PASSES)
+    by_name = {n.name or type(n).__name__: value for n, value in feed.items()}
+    arguments = []
+    for entry in program.inputs:
+        variable, array = entry.variable, np.asarray(by_name[str(entry.variable.name)])
+        given = array if variable.kind == "array" else array.item()
+        arguments.append(Argument(given, variable.dtype, variable.kind))
+    return program, arguments
+
+
+@pytest.mark.breadth("dtype")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_forward_of_every_built_in_node_has_natives_bits(dtype: type) -> None:
+    """All of them compiled as one file, as files of several models can be."""
+    names = [name for name in sorted(EVERY_NODE) if dtype is not np.float16 or name in HALVES]
+    programs = {name: recorded(name, dtype) for name in names}
+    text = "\n".join(to_c(p, f"f{number}") for number, (p, _) in enumerate(programs.values()))
+    compiler = COMPILERS[(dtype is np.float64) % len(COMPILERS)]
+    library = compiled(text, compiler=compiler)
+    for number, (name, (program, arguments)) in enumerate(programs.items()):
+        outputs = outputs_of(program)
+        assert call(library[f"f{number}_run"], *arguments, outputs=outputs) == 0
+        wanted = find("native").lower(program).run([a.value for a in arguments])
+        for found, value in zip(outputs, wanted, strict=True):
+            assert same_bits(found, value), name
+
+
+HALVES = ("Add", "Clip", "Conv2D", "Linear", "MaxPool", "ReLU", "Sigmoid", "Softmax", "Sum of rows")
+OF_THE_LAB = ["lab_two_layers"]  # the seed lab's own classes
+REFUSED = {"cross_entropy_by_rows"}  # single numbers are exchanged in an array: that is NumPy's
+
+
+@pytest.mark.breadth("dtype")
+@pytest.mark.parametrize(
+    "name", one_in_three(CASES.keys() - OF_THE_LAB, others="rare") + OF_THE_LAB
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_training_step_of_conformance_graphs_has_natives_bits(name: str, dtype: type) -> None:
+    output, feed, wrt, _ = CASES[name](dtype)
+    feed = with_parameters(output, wrt, feed)
+    loss = output if np.size(mf.value(output, feed)) == 1 else mf.Sum(output)
+    step = mf.compile(loss, optimizer=mf.SGD(0.01), backend="native")
+    if name in REFUSED:
+        step(feed)
+        with pytest.raises(mf.CompileError, match=r"cannot be written as C: .* NumPy's"):
+            assert_step_has_natives_bits(step, feed)
+    else:
+        assert_step_has_natives_bits(step, feed)

@@ -1,0 +1,301 @@
+"""Models and training steps as files of C: what they say, what they refuse, and their bits."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from backends.c.judge import (
+    COMPILERS,
+    STRICT,
+    Argument,
+    State,
+    assert_step_has_natives_bits,
+    call,
+    compiled,
+    needs_compiler,
+    needs_fma,
+    same_bits,
+)
+from conformance import CASES
+from exports.test_export_steps import OPTIMIZERS, classifier
+
+import miniflow as mf
+from miniflow.errors import CompileError
+from miniflow.options import OptionError
+
+RNG = np.random.default_rng(7)
+
+
+def weights(*shape: int, dtype: Any = "f4") -> mf.Parameter:
+    return mf.Parameter((RNG.normal(size=shape) * 0.3).astype(dtype), "W")
+
+
+def network(kind: str, dtype: Any) -> tuple[mf.Node, mf.Node, dict[Any, Any]]:
+    """The output and the loss of a network, and what is fed."""
+    x, y = mf.Input("x"), mf.Input("y")
+    if kind == "recurrent":
+        W, U = weights(40, 24, dtype=dtype), weights(24, 24, dtype=dtype)
+        first = np.zeros((9, 24), dtype)
+        states = mf.scan(lambda h, item: mf.Tanh(item @ W + h @ U), first, x)
+        out = states[-1] @ weights(24, 5, dtype=dtype)
+        given = RNG.normal(size=(6, 9, 40))
+    elif kind == "cnn":
+        maps = mf.Conv2D(x, weights(5, 5, 1, 8, dtype=dtype), weights(8, dtype=dtype))
+        maps = mf.MaxPool(mf.ReLU(maps), 2)
+        maps = mf.ReLU(mf.Conv2D(maps, weights(3, 3, 8, 20, dtype=dtype), padding="same"))
+        out = mf.Linear(mf.Flatten(maps), weights(500, 5, dtype=dtype), weights(5, dtype=dtype))
+        given = RNG.normal(size=(9, 14, 14, 1))
+    else:
+        hidden = mf.Sigmoid(mf.Linear(x, weights(70, 37, dtype=dtype), weights(37, dtype=dtype)))
+        out = mf.Linear(hidden, weights(37, 5, dtype=dtype), weights(5, dtype=dtype))
+        given = RNG.normal(size=(33, 70))
+    rows = len(given) if kind != "recurrent" else 9
+    loss = mf.CrossEntropyWithSoftmax(out, y)
+    return out, loss, {x: given.astype(dtype), y: RNG.integers(0, 5, rows)}
+
+
+@needs_compiler
+@needs_fma
+@pytest.mark.breadth("dtype")
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "recurrent"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_training_and_inference_have_natives_bits(kind: str, dtype: Any, tmp_path: Path) -> None:
+    pytest.importorskip("llvmlite")
+    out, loss, feed = network(kind, dtype)
+    step = mf.compile(loss, optimizer=mf.SGD(0.1, momentum=0.9), backend="native")
+    assert_step_has_natives_bits(step, feed, compiler=COMPILERS[-1])
+    x = next(iter(feed))
+    text = exported(out, tmp_path, inputs={x: feed[x]}, batch=len(feed[x]))
+    library = compiled(text, options=("-O3", "-mavx2", "-mfma"))
+    wanted = mf.compile(out, backend="native")({x: feed[x]})
+    found = np.zeros_like(wanted)
+    array = Argument(feed[x], "f32", "array")
+    assert call(library.model_predict, array, outputs=[found]) == 0
+    assert same_bits(found, wanted)
+
+
+def exported(what: Any, folder: Path, name: str = "model", **options: Any) -> str:
+    mf.export(what, folder / f"{name}.c", **options)
+    return (folder / f"{name}.c").read_text(encoding="utf-8")
+
+
+@needs_compiler
+@needs_fma
+@pytest.mark.breadth("name")
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_optimizer_goes_on_and_dropout_drops_the_same(name: str) -> None:
+    pytest.importorskip("llvmlite")
+    loss, feed = classifier(dropout=True)
+    step = mf.compile(loss, optimizer=OPTIMIZERS[name](), backend="native")
+    assert_step_has_natives_bits(step, feed)
+
+
+@needs_compiler
+@needs_fma
+@pytest.mark.breadth("dtype")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exact_multiply_adds_have_the_same_bits_without_hardware(
+    dtype: Any, tmp_path: Path
+) -> None:
+    out, _, feed = network("mlp", dtype)
+    x = next(iter(feed))
+    text = exported(out, tmp_path, inputs={x: feed[x]}, batch=33)
+    found = []
+    for options in (("-O1", "-mavx2", "-mfma"), ("-O1", "-Dmodel_EXACT"), ("-O1",)):
+        library = compiled(text, options)
+        found.append(np.zeros((33, 5), dtype))
+        assert not call(
+            library.model_predict, Argument(feed[x], "f32", "array"), outputs=[found[-1]]
+        )
+    assert same_bits(found[0], found[1])
+    assert not same_bits(found[0], found[2])  # which multiplies and adds
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-4, atol=1e-5)
+
+
+@needs_compiler
+@needs_fma
+def test_the_exact_multiply_add_is_exact_wherever_floats_are() -> None:
+    from miniflow.backends.c.kernels import head
+
+    loop = """
+#include <stdlib.h>
+void both(int64_t n, const float *x, const float *y, const float *z, float *out) {
+  for (int64_t i = 0; i < n; i++) out[i] = m_FMA_F32(x[i], y[i], z[i]);
+}
+"""
+    n = 200_000
+    numbers = [RNG.integers(0, 2**32, n, dtype=np.uint32).view(np.float32) for _ in range(3)]
+    near = RNG.integers(100, 150, (3, n), dtype=np.uint32) << 23  # so that nothing is lost at once
+    for array, exponents in zip(numbers, near, strict=True):
+        half = n // 2
+        array[:half] = ((array.view("u4") & 0x807FFFFF) | exponents).view("f4")[:half]
+    odd = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-45, 3.4e38, 1], "f4")
+    for array, values in zip(numbers, np.meshgrid(odd, odd, odd), strict=True):
+        array[: values.size] = values.reshape(-1)
+    results = []
+    for options in (("-O1", "-mfma"), ("-O1", "-Dm_EXACT")):
+        results.append(np.zeros(n, "f4"))
+        arguments = [Argument(array, "f32", "array") for array in numbers]
+        size = Argument(n, "i64", "scalar")
+        library = compiled(head("m") + loop, options)
+        library.both.restype = None
+        library.both(*(a.in_c() for a in (size, *arguments, Argument(results[-1], "f32", "array"))))
+    assert same_bits(*results)
+
+
+def small(tmp_path: Path) -> mf.Model:
+    X, y = mf.Input("X"), mf.Input("y")
+    W = mf.Parameter(RNG.normal(size=(4, 3)).astype("f4"), "W")
+    loss = mf.CrossEntropyWithSoftmax(mf.Linear(X, W, np.arange(3, dtype="f4"), name="logits"), y)
+    notes = {"class_names": ["ant", 'b"é*/??', "cat"], "pixels": ["X"]}
+    mf.save(loss, tmp_path / "m.safetensors", inputs={X: np.zeros((2, 4), "f4")}, notes=notes)
+    return mf.load(tmp_path / "m.safetensors")
+
+
+def test_a_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
+    text = exported(small(tmp_path), tmp_path, "digits")
+    head = text[: text.index("*/")]
+    assert f"A model, written by miniflow {mf.__version__}." in head
+    assert "input X: float32 (1, 4), pixels from 0 to 1" in head
+    assert "output logits: float32 (1, 3), a score for each class" in head
+    assert 'classes: ant, b"é* /? ?, cat' in head
+    assert "int digits_predict(const float *X, float *out);" in text
+    assert '#define digits_CLASS_NAMES {"ant", "b\\042\\303\\251*/\\077\\077", "cat"}' in text
+    assert exported(small(tmp_path), tmp_path, "digits", batch=5).count("#define digits_ROWS 5")
+
+
+USER = """
+#define IT_HEADER_ONLY
+#include "IT.c"
+static const char *const names[] = IT_CLASS_NAMES;
+typedef char size_is_told[sizeof(IT_scratch) == IT_SCRATCH_BYTES ? 1 : -1];
+int use(const float *x, float *out) {
+  IT_scratch own;
+  return IT_predict_with(&own, x, out) + (names[0][0] != 'a') + (int)sizeof(size_is_told) - 1;
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_one_file_is_the_header_and_the_implementation(compiler: str, tmp_path: Path) -> None:
+    model = small(tmp_path)
+    exported(model, tmp_path, "small")
+    (tmp_path / "user.c").write_text(USER.replace("IT", "small"))
+    objects = []
+    for name in ("small", "user"):
+        objects.append(str(tmp_path / f"{name}.o"))
+        options = [*STRICT, "-O1", "-fPIC", "-c", str(tmp_path / f"{name}.c"), "-o", objects[-1]]
+        subprocess.run([compiler, *options], check=True)
+    import ctypes
+
+    subprocess.run(
+        [compiler, "-shared", *objects, "-o", str(tmp_path / "all.so"), "-lm"], check=True
+    )
+    library = ctypes.CDLL(str(tmp_path / "all.so"))
+    x, found = RNG.random((1, 4)).astype("f4"), np.zeros((1, 3), "f4")
+    for function in (library.use, library.small_predict):
+        found[:] = 0
+        assert call(function, Argument(x, "f32", "array"), outputs=[found]) == 0
+        np.testing.assert_allclose(found, model(x), rtol=1e-5)
+
+
+@needs_compiler
+def test_nothing_is_allocated_and_nothing_but_libm_is_called(tmp_path: Path) -> None:
+    if shutil.which("nm") is None:
+        pytest.skip("needs nm")
+    loss, feed = classifier(dropout=True)
+    step = mf.compile(loss, optimizer=mf.Adam(0.01))
+    step(feed)
+    exported(step, tmp_path, "learn")
+    options = [*STRICT, "-O2", "-c", "learn.c", "-o", "learn.o"]
+    subprocess.run([COMPILERS[0], *options], check=True, cwd=tmp_path)
+    told = subprocess.run(
+        ["nm", "learn.o"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    called = set(re.findall(r" U (\w+)", told.stdout))
+    from_libm = {
+        f"{word}{f}" for word in ("floor", "ceil", "rint", "sqrt", "fmod") for f in ("", "f")
+    }
+    assert called <= {*from_libm, "memcpy", "memmove", "memset", "_GLOBAL_OFFSET_TABLE_"}
+    seen = set(re.findall(r" [TBDGSC] (\w+)", told.stdout))
+    assert seen == {"learn_init", "learn_step", "learn_step_with"}
+
+
+@needs_compiler
+@pytest.mark.parametrize("bad", ["number", "label"])
+def test_what_goes_wrong_is_told_and_updates_nothing(bad: str, tmp_path: Path) -> None:
+    loss, feed = classifier()
+    step = mf.compile(loss, optimizer=mf.Adam(0.1))
+    step(feed)
+    text = exported(step, tmp_path, "learn")
+    library = compiled(text, ("-O1",))
+    state = State(text, "learn", library)
+    before = state.memory.tobytes()
+    X, y = (np.array(feed[node]) for node in feed)
+    if bad == "number":
+        X[2, 3] = np.inf
+    else:
+        y[2] = 7
+    arguments = [Argument(X, "f32", "array"), Argument(y, "i64", "array")]
+    outputs = [np.zeros((), "f4")]
+    wanted = 2 if bad == "number" else 1
+    assert f"#define learn_{'NOT_FINITE' if bad == 'number' else 'OUT_OF_RANGE'} {wanted} " in text
+    assert call(library.learn_step, state.argument, *arguments, outputs=outputs) == wanted
+    assert state.memory.tobytes() == before
+    arguments = [Argument(np.array(v), "f32", "array") for v in feed.values()]
+    assert call(library.learn_step, state.argument, *arguments, outputs=outputs) == 0
+    assert state.memory.tobytes() != before
+
+
+@needs_compiler
+def test_several_outputs_are_called_by_their_names(tmp_path: Path) -> None:
+    x = mf.Input("x")
+    a, b = mf.Mul(x, 2.0, name="twice"), mf.Add(x, 1.0, name="one more")
+    mf.save([a, b], tmp_path / "two.safetensors", inputs={x: np.zeros((1, 3))})
+    text = exported(mf.load(tmp_path / "two.safetensors"), tmp_path, "two")
+    assert "int two_predict(const double *x, double *twice, double *one_more);" in text
+    found = [np.zeros((1, 3)), np.zeros((1, 3))]
+    values = np.array([[1.0, 2.0, 3.0]])
+    given = Argument(values, "f64", "array")
+    assert call(compiled(text, ("-O0",)).two_predict, given, outputs=found) == 0
+    np.testing.assert_array_equal(found, [2 * values, values + 1])
+
+
+@pytest.mark.parametrize("stem", ["my-model", "2nd", "int", "_hidden", "modèle"])
+def test_a_stem_that_is_no_identifier_is_refused(stem: str, tmp_path: Path) -> None:
+    model = small(tmp_path)
+    with pytest.raises(OptionError, match="is no identifier of C: name the file"):
+        mf.export(model, tmp_path / f"{stem}.c")
+    with pytest.raises(OptionError, match=r"name is an identifier of C, such as digits, not"):
+        mf.export(model, tmp_path / "model.c", name=stem)
+    assert {path.name for path in tmp_path.iterdir()} == {"m.safetensors"}
+    mf.export(model, tmp_path / f"{stem}.c", name="good")
+    assert "int good_predict(" in (tmp_path / f"{stem}.c").read_text(encoding="utf-8")
+
+
+def test_a_name_is_for_c_alone(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="name is for files of C"):
+        mf.export(small(tmp_path), tmp_path / "model.onnx", name="model")
+
+
+def test_what_cannot_be_expressed_names_the_node_and_writes_nothing(tmp_path: Path) -> None:
+    output, feed, wrt, _ = CASES["cross_entropy_by_rows"](np.float32)
+    parameter = mf.Parameter(feed[wrt[0]], "logits")
+    del feed[wrt[0]]
+    for node in [output]:
+        node.inbound_nodes = [parameter if n is wrt[0] else n for n in node.inbound_nodes]
+        for word, value in list(vars(node).items()):
+            if value is wrt[0]:
+                setattr(node, word, parameter)
+    step = mf.compile(output, optimizer=mf.SGD(0.1))
+    step(feed)
+    with pytest.raises(CompileError, match="CrossEntropyByRows cannot be written as C"):
+        mf.export(step, tmp_path / "step.c")
+    assert not list(tmp_path.iterdir())
