@@ -98,6 +98,20 @@ def test_every_optimizer_goes_on_and_dropout_drops_the_same(name: str) -> None:
 
 @needs_compiler
 @needs_fma
+@pytest.mark.parametrize("optimizer", [None, mf.SGD(0.1)], ids=["none", "sgd"])
+def test_states_and_gradients_are_the_steps(optimizer: Any) -> None:
+    pytest.importorskip("llvmlite")
+    x, W = mf.Input("x"), weights(3, 1)
+    kept, count = mf.State(np.zeros(3, "f4"), "kept"), mf.State(0, "count")
+    centred = mf.SetState(kept, 0.5 * kept + 0.5 * mf.Mean(x, axis=0), then=x - kept)
+    loss = mf.Mean((mf.SetState(count, count + 1, then=centred) @ W) ** 2)
+    step = mf.compile(loss, wrt=[x, W], optimizer=optimizer, backend="native")
+    assert_step_has_natives_bits(step, {x: RNG.normal(size=(4, 3)).astype("f4")})
+    assert count.value == 4
+
+
+@needs_compiler
+@needs_fma
 @pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_exact_multiply_adds_have_the_same_bits_without_hardware(

@@ -40,15 +40,10 @@ def export(
 
     Args:
         what: a `Model`; a node, whose forward program is written as `save` would write it, of a
-<<<<<<< HEAD
             loss the logits, and which sets no `State`; or a compiled step, with an optimizer or one
             that sets states, for the shapes of its last call.
-        path: the file; its ending says what is written: `.onnx`, or `.js` (of a model or a node).
-=======
-            loss the logits; or a compiled step with an optimizer, for the shapes of its last call.
         path: the file; its ending says what is written: `.onnx`, `.c`, or `.js` (of a model or a
             node).
->>>>>>> 1167b35 (mf.export writes C: a model or a training step as one file of C99, with native's bits)
         inputs: of a node, its inputs or an example for each, as for `save`.
         batch: for how many rows; by default for any number, where what is written can say so; in C
             for 1. A training step has the number of its last call.
@@ -58,16 +53,10 @@ def export(
     numbers mean, what the classes are called, and which version of miniflow wrote it. The same
     model gives the same bytes.
 
-<<<<<<< HEAD
     Of a step the parameters, the states and what the optimizer keeps are inputs, with the values
-    that they have now where none are given, and outputs: `W` and `W_new`. Where the loss, a
-    gradient or a new value is not finite, every new value is the old one, as in the step itself.
-=======
-    Of a training step the parameters and what the optimizer keeps are inputs, with the values that
-    they have now where none are given, and outputs: `W` and `W_new`; in C they are a state, which
-    `NAME_init` fills and `NAME_step` updates. Where the loss, a gradient or a new value is not
-    finite, every new value is the old one, as in the step itself.
->>>>>>> 1167b35 (mf.export writes C: a model or a training step as one file of C99, with native's bits)
+    that they have now where none are given, and outputs: `W` and `W_new`; in C they are a state,
+    which `NAME_init` fills and `NAME_step` updates. Where the loss, a gradient or a new value is
+    not finite, every new value is the old one, as in the step itself.
 
     Raises:
         OptionError: the ending is of no format, or not for this; an option does not fit.

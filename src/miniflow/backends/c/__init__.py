@@ -40,10 +40,10 @@ def to_c(program: Program, name: str = "program") -> str:
     >>> b = Builder()
     >>> x = b.input(ValueType("f32", (2, 3)), name="x")
     >>> code = to_c(b.program([b.add("negative", (x,), name="n")]), "f")
-    >>> print(code[code.index("int f_run_with", code.index("f_memory")) :].split("}")[0])
-    int f_run_with(f_scratch *scratch, const float *x, float *n) {
-      (void)scratch;
-      /* ... */
+    >>> print(code[code.index("int f_run(", code.index("f_memory")) :].split("}")[0])
+    int f_run(const float *x, float *out) {
+      return f_run_with(&f_memory, x, out);
+    <BLANKLINE>
     """
     import numpy as np
 

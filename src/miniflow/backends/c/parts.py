@@ -92,7 +92,7 @@ def _shortest(number: np.floating) -> str:
     """The shortest decimal number that is nearest to this one.
 
     >>> _shortest(np.float32(0.1)), _shortest(np.float64(1e-300)), _shortest(np.float32(2.0))
-    ('0.1', '1e-300', '2.0')
+    ('0.1', '1.0e-300', '2.0')
     """
     return (
         str(np.format_float_scientific(number, trim="0")).replace("e+00", "")
