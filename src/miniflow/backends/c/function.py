@@ -20,6 +20,7 @@ from miniflow.lowering.loop_program import (
     CONSTANT,
     RESULT,
     BufferView,
+    ConvertedInt,
     LoopProgram,
     Nest,
     NestArgument,
@@ -141,6 +142,7 @@ class _FunctionPrinter:
     def _argument(self, parameter: Parameter, argument: NestArgument) -> str:
         if isinstance(argument, int):
             return str(argument)
+        assert not isinstance(argument, ConvertedInt)  # which `preparing` computes with
         if isinstance(parameter, NumberParameter):
             return self.number(argument, parameter.dtype)
         assert isinstance(argument, BufferView)
