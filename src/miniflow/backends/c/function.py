@@ -36,7 +36,7 @@ WIDTH: Final = 100  # of a line
 FIELDS: Final = {"bool": "b8"}  # of the scratch memory: the dtypes, but for what C has a word for
 
 
-class Place(NamedTuple):
+class CPlace(NamedTuple):
     """Where a buffer lies, as text: a pointer to its first number or, `is_value`, the number."""
 
     text: str
@@ -61,14 +61,14 @@ def lower_for_c(program: Program) -> LoopProgram:
 
 
 def print_function(
-    program: LoopProgram, given: Mapping[str, Place], outputs: list[str], parts: FileParts
+    program: LoopProgram, given: Mapping[str, CPlace], outputs: list[str], parts: FileParts
 ) -> FunctionText:
     """Return the body of a function.
 
     `given` says where its arguments are, `outputs` what the pointers to its results are called;
     what it calls and which constants it reads is added to `parts`.
     """
-    printer = _FunctionPrinter(program, given, outputs, parts)
+    printer = _StepPrinter(program, given, outputs, parts)
     lines = [line for step in program.steps for line in printer.step(step, "  ")]
     for output, word in zip(program.outputs, outputs, strict=True):
         lines += printer.hand_out(output, word)
@@ -82,11 +82,11 @@ def print_function(
     return FunctionText([*memory, *lines, "  return 0;"], printer.layout, printer.can_fail)
 
 
-class _FunctionPrinter:
+class _StepPrinter:
     def __init__(
         self,
         program: LoopProgram,
-        given: Mapping[str, Place],
+        given: Mapping[str, CPlace],
         outputs: list[str],
         parts: FileParts,
     ) -> None:
@@ -95,7 +95,7 @@ class _FunctionPrinter:
         self.places = dict(given)
         for output, word in zip(program.outputs, outputs, strict=True):
             if isinstance(output, BufferView) and self._role(output) == RESULT:
-                self.places.setdefault(output.buffer, Place(word))
+                self.places.setdefault(output.buffer, CPlace(word))
         self.used: set[str] = set()  # dtypes of the scratch memory
         self._position = -1
         self._node = ""
@@ -177,14 +177,14 @@ class _FunctionPrinter:
         assert not base.is_value
         return base.text if start == "0" else f"{base.text} + {start}"
 
-    def _place(self, view: BufferView) -> tuple[Place, str]:
+    def _place(self, view: BufferView) -> tuple[CPlace, str]:
         buffer = self.program.buffers[view.buffer]
         offset, place = view.offset, self.places.get(view.buffer)
         if place is None and buffer.role == CONSTANT:
             assert buffer.value is not None
-            place = Place(self.parts.constant(view.buffer, buffer.value))
+            place = CPlace(self.parts.constant(view.buffer, buffer.value))
         if place is None:
-            place = Place(FIELDS.get(buffer.dtype, buffer.dtype))
+            place = CPlace(FIELDS.get(buffer.dtype, buffer.dtype))
             self.used.add(buffer.dtype)
             offset += self.layout.offsets[view.buffer]
         terms = [str(offset)] if offset or not view.moves else []

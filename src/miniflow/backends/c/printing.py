@@ -10,8 +10,8 @@ import numpy as np
 from miniflow.backends.c.function import (
     FIELDS,
     WIDTH,
+    CPlace,
     FunctionText,
-    Place,
     broken,
     lower_for_c,
     print_function,
@@ -104,16 +104,16 @@ def _with_short_lines(text: str) -> str:
 def _printed(name: str, function: FunctionOfFile, parts: FileParts, has_state: bool) -> _Printed:
     lowered = lower_for_c(function.program)
     names = CNames((*_LOCAL, *(f"stack_{k}" for k in range(1, 4)), *function.outputs))
-    parameters, handed, given = [], [], dict[str, Place]()
+    parameters, handed, given = [], [], dict[str, CPlace]()
     inputs = zip(lowered.arguments, function.program.inputs, strict=True)
     for number, (buffer, entry) in enumerate(inputs):
         field = function.fields.get(number)
         is_array = lowered.buffers[buffer].role == ARGUMENT
         if field is not None:
-            given[buffer] = Place(f"state->{field.name}", is_value=not is_array)
+            given[buffer] = CPlace(f"state->{field.name}", is_value=not is_array)
             continue
         word = names(entry.variable.name)
-        given[buffer] = Place(word, is_value=not is_array)
+        given[buffer] = CPlace(word, is_value=not is_array)
         parameters.append(_parameter(entry, word, is_array))
         handed.append(word)
     for output, word in zip(lowered.outputs, function.outputs, strict=True):
