@@ -47,10 +47,12 @@ def recorded(name: str, dtype: type) -> tuple[Program, list[Argument]]:
     compiled_node = mf.compile(node, backend="reference")
     compiled_node(feed)
     program = optimize(compiled_node.program, PASSES)
-    by_name = {n.name or type(n).__name__: value for n, value in feed.items()}
+    known = {**compiled_node._own_values(feed), **feed}
     arguments = []
     for entry in program.inputs:
-        variable, array = entry.variable, np.asarray(by_name[str(entry.variable.name)])
+        assert entry.origin is not None
+        variable = entry.variable
+        array = np.asarray(known[compiled_node._order[entry.origin.index]])
         given = array if variable.kind == "array" else array.item()
         arguments.append(Argument(given, variable.dtype, variable.kind))
     return program, arguments
@@ -60,8 +62,12 @@ def recorded(name: str, dtype: type) -> tuple[Program, list[Argument]]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_forward_of_every_built_in_node_has_natives_bits(dtype: type) -> None:
     """All of them compiled as one file, as files of several models can be."""
-    names = HALVES if dtype is np.float16 else EVERY_NODE.keys() - {"SetState"}  # which is a step
+    names = HALVES if dtype is np.float16 else EVERY_NODE
     programs = {name: recorded(name, dtype) for name in sorted(names)}
+    updating = {n for n, (p, _) in programs.items() if any(o.replaces for o in p.outputs)}
+    assert len(updating) < 5
+    for name in updating:  # these are steps, which tests/exports has
+        del programs[name]
     text = "\n".join(to_c(p, f"f{number}") for number, (p, _) in enumerate(programs.values()))
     compiler = COMPILERS[(dtype is np.float64) % len(COMPILERS)]
     library = compiled(text, compiler=compiler)
