@@ -52,7 +52,8 @@ def recorded(name: str, dtype: type) -> tuple[Program, list[Argument]]:
     for entry in program.inputs:
         assert entry.origin is not None
         variable = entry.variable
-        array = np.asarray(known[compiled_node._order[entry.origin.index]])
+        owner = compiled_node._order[entry.origin.index]
+        array = np.asarray(known.get(owner, owner.value))
         given = array if variable.kind == "array" else array.item()
         arguments.append(Argument(given, variable.dtype, variable.kind))
     return program, arguments
