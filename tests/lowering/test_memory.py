@@ -8,7 +8,8 @@ import pytest
 from ir.programs import two_layers
 
 from miniflow.ir import Builder, Equation, Output, Program, ValueType, Variable
-from miniflow.lowering.memory import MemoryPlan, StorageRule, plan_memory
+from miniflow.lowering.aliasing import StorageRule
+from miniflow.lowering.memory import MemoryPlan, plan_memory
 
 VIEWS = ("reshape", "transpose", "slice", "broadcast_to")
 POINTWISE = ("add", "subtract", "multiply", "divide", "exp", "negative", "maximum")

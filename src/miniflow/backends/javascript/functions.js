@@ -19,7 +19,7 @@ function rint(x) {
 
 function copysign(x, y) {
   const size = Math.abs(x);
-  return y < 0 || Object.is(y, -0) ? -size : size;
+  return y < 0 || (y === 0 && 1 / y < 0) ? -size : size;
 }
 
 // The number with the bits of an integer, and the other way round.

@@ -31,7 +31,7 @@ from miniflow.backends.numpy.source import NumPySource
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Variable, is_number
-from miniflow.lowering.memory import StorageRule
+from miniflow.lowering.aliasing import StorageRule
 
 NARROW = 32  # columns at most, for rows that are reduced faster when they stand upright
 MANY_ROWS = 32

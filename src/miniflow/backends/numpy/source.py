@@ -26,7 +26,8 @@ from miniflow.ir.indexing import bracket_text, brackets
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Program, Variable, count_uses
 from miniflow.ir.text import Namer
-from miniflow.lowering.memory import MemoryPlan, variables_read
+from miniflow.lowering.aliasing import variables_read
+from miniflow.lowering.memory import MemoryPlan
 from miniflow.lowering.written_over import find_written_over
 
 RUNTIME = {

@@ -12,6 +12,7 @@ from typing import Final
 
 from miniflow.ir import Equation, Variable, count_uses
 from miniflow.ir.loop import body_of
+from miniflow.lowering.aliasing.rule import may_write
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import (
     AFTER,
@@ -142,16 +143,14 @@ class _Homes:
         first, last = min(positions), max(positions)
         if first < 0 or self.groups[last].kind not in (LOOP, PRODUCT, CALL):
             return False
-        if any(position > first for position in self.read_at.get(old, [])):
+        if not may_write(first, self.read_at.get(old, ()), self.last_raising):
             return False
         group, place = self.groups[first], self.groups[first].places.get(new)
         if group.kind == CALL and group.equations[0].primitive == "scan":
             return False  # its history has one more row
         if group.kind == CALL:
-            return self.last_raising <= first and not self._reads_while_moving(group, old)
+            return not self._reads_while_moving(group, old)
         is_column = place is not None and place == (COLUMN, AFTER)
-        if self.last_raising > first:
-            return False
         if self.last_raising == first and not (is_column and self._comes_after_finite(group, new)):
             return False
         if group.kind == LOOP:
