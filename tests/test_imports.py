@@ -23,7 +23,7 @@ SOURCE = Path(mf.__file__).parent
 
 # From the ground up: the sentence of the design. A room imports rooms that stand before it.
 LAYERS = [
-    {"errors", "locks", "shipped"},
+    {"errors", "locks", "residence", "shipped"},
     {"files"},
     {"graph"},
     {"options"},

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from miniflow import metrics as metrics
     from miniflow import optimizers as optimizers
     from miniflow import schedules as schedules
+    from miniflow.backends.jax import JAX as JAX
     from miniflow.backends.thread_limit import set_threads as set_threads
     from miniflow.compiler import compile as compile
     from miniflow.datasets.augmentation import augmented as augmented
@@ -118,6 +119,7 @@ _LATER = {
     "AdamW": "optimizers",
     "RMSprop": "optimizers",
     "set_threads": "backends.thread_limit",
+    "JAX": "backends.jax",
     "fit": "training.fit",
     "evaluate": "training.evaluation",
     "predict": "training.prediction",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +250,32 @@ def primitives_tested_in(file: str) -> set[str]:
     text += "".join(map(inspect.getsource, used))
     named = {name for name in PRIMITIVES if f'"{name}"' in text}
     return named | {p.name for p in ELEMENTWISE}
+
+
+KINDS: dict[str, Callable[[], list[Case]]] = {
+    **{
+        name: lambda name=name: [(name, (x,), {}) for x in SAMPLES]  # type: ignore[misc]
+        for name in ONE_OPERAND
+    },
+    **{
+        name: lambda name=name: [(name, (x, y), {}) for x in SAMPLES for y in SAMPLES]  # type: ignore[misc]
+        for name in TWO_OPERANDS
+    },
+    "where": lambda: where(2),
+    "cast": lambda: [case for dtype in DTYPES for case in cast(dtype)],
+    **{
+        name: lambda name=name: reductions(name)  # type: ignore[misc]
+        for name in ("sum", "prod", "max", "min", "any", "all")
+    },
+    "argmax": lambda: arg_reductions("argmax"),
+    "argmin": lambda: arg_reductions("argmin"),
+    "cumsum": cumsum,
+    "matmul": lambda: [*matmul_in_every_rank(), *matmul_in_every_dtype()],
+    "gemm": lambda: [*gemm(np.float32), *gemm(np.float64)],
+    "movements": movements,
+    "creations": creations,
+    "slices": slices,
+    "parts": lambda: [case for dtype in DTYPES for case in gathers_and_scatters(dtype)],
+    "scans": lambda: [case for dtype in DTYPES for case in scans(dtype)],
+}
+"""Every primitive, by kinds of cases."""

@@ -110,7 +110,7 @@ def test_the_list_is_sorted_by_purpose():
     assert names("run") == ("numpy", "native")
     assert names("compare") == ("reference",)
     assert names("write") == ("javascript", "onnx", "c")
-    assert set(names("run", "compare", "write")) == set(MODULES)
+    assert set(names("run", "devices", "compare", "write")) == set(MODULES)
 
 
 def test_a_new_backend_is_a_module_and_one_line(monkeypatch):
@@ -126,7 +126,7 @@ def test_a_new_backend_is_a_module_and_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "miniflow.backends.brandnew", module)
     monkeypatch.setattr(backends, "MODULES", (*MODULES, "brandnew"))
     assert names("run") == ("numpy", "native", "brandnew")
-    assert backend_names() == ("auto", "interpreter", "numpy", "native", "brandnew")
+    assert backend_names() == ("auto", "interpreter", "numpy", "native", "jax", "brandnew")
     assert automatic(chain(["tanh"])) == "brandnew: the fastest that is installed"
     assert automatic(chain(["tanh", "exp"])) == "native: it has few words"
     x, W = mf.Input("x"), mf.Parameter([1.0, 2.0], "W")
@@ -136,5 +136,5 @@ def test_a_new_backend_is_a_module_and_one_line(monkeypatch):
     options = {"epochs": 1, "progress": "none", "backend": "brandnew"}
     history = mf.fit(mf.Mean((x * W) ** 2), {x: np.ones((4, 2))}, mf.SGD(0.1), **options)
     assert history.backend == "brandnew"
-    with pytest.raises(CompileError, match="there are auto, numpy, native, reference, brandnew"):
+    with pytest.raises(CompileError, match="there are auto, numpy, native, reference, jax, brandnew"):
         mf.compile(mf.Sum(x), backend="gpu")

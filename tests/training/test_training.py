@@ -346,7 +346,10 @@ def test_a_loss_of_many_numbers_is_refused(backend: str) -> None:
         ({"epochs": -1}, "fit: epochs is a whole number of at least 0, not -1"),
         ({"epochs": 1.5}, "fit: epochs is a whole number"),
         ({"batch_size": 0}, "fit: batch_size is a whole number of at least 1, not 0"),
-        ({"backend": "gpu"}, "fit: backend is one of auto, interpreter, numpy, native, not 'gpu'"),
+        (
+            {"backend": "gpu"},
+            "fit: backend is one of auto, interpreter, numpy, native, jax, not 'gpu'",
+        ),
         ({"progress": "loud"}, "fit: progress is one of auto, bar, lines, none, not 'loud'"),
     ],
 )

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from miniflow.backends.backend import (
     COMPARE,
+    DEVICES,
     RUN,
     WRITE,
     Backend,
@@ -27,11 +28,11 @@ from miniflow.ir.program import Program
 from miniflow.passes import optimize
 
 __all__ = [
-    "BY_NAME", "CHOSEN_LATER", "COMPARE", "RUN", "WRITE", "Backend", "Buffers", "Choice",
+    "BY_NAME", "CHOSEN_LATER", "COMPARE", "DEVICES", "RUN", "WRITE", "Backend", "Buffers", "Choice",
     "Executable", "Pass", "Purpose", "check_name", "choose", "executable_of", "find", "names",
 ]  # fmt: skip
 
-MODULES: Final = ("numpy", "native", "reference", "javascript", "onnx", "c")
+MODULES: Final = ("numpy", "native", "reference", "javascript", "onnx", "c", "jax")
 """Where the records are. `auto` asks those that run from the last to the first."""
 
 
@@ -76,8 +77,9 @@ def find(name: str) -> Backend:
     """
     if name not in MODULES:
         raise CompileError(f"There is no backend {name!r}; there are {', '.join(MODULES)}.")
-    record: Backend = import_module(f"miniflow.backends.{name}").BACKEND
-    return record
+    record: Backend = import_module(f"miniflow.backends.{name!s}").BACKEND
+    is_plain = type(name) is str or record.record_for is None
+    return record if is_plain else record.record_for(name)  # type: ignore[misc]
 
 
 def names(*purposes: Purpose) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ def names(*purposes: Purpose) -> tuple[str, ...]:
 
 def check_name(name: str) -> None:
     """Raise CompileError unless `compile` takes this name of a backend."""
-    known = ("auto", *names(RUN, COMPARE))
+    known = ("auto", *names(RUN, DEVICES, COMPARE))
     if name not in known:
         raise CompileError(f"There is no backend {name!r}; there are {', '.join(known)}.")
 

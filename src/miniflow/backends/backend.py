@@ -12,11 +12,12 @@ from miniflow.errors import CompileError
 from miniflow.ir.primitive import Primitive
 from miniflow.ir.program import Equation, Program, Variable
 
-Purpose: TypeAlias = Literal["run", "compare", "write"]
+Purpose: TypeAlias = Literal["run", "devices", "compare", "write"]
 Pass: TypeAlias = "Callable[[Program], Program]"
 Groups: TypeAlias = "tuple[tuple[Equation, ...], ...]"
 
 RUN: Final[Purpose] = "run"
+DEVICES: Final[Purpose] = "devices"
 COMPARE: Final[Purpose] = "compare"
 WRITE: Final[Purpose] = "write"
 
@@ -86,6 +87,26 @@ class CanBeTimed(Protocol):
         """The same step in parts, to be run on the same memory."""
 
 
+@runtime_checkable
+class CanRepeat(Protocol):
+    """An executable that makes many steps in one call, each with rows of whole arrays.
+
+    `run_steps(arguments, data, rows, counting)`: the arguments of the first step; place among the
+    inputs → array with a row for each example; the row numbers (steps, batch); place → Python
+    number that counts up by one. It returns the losses, and the first step that went wrong, with
+    what `run` would have raised, or None; those after it have not been made.
+    """
+
+    def run_steps(
+        self,
+        arguments: Sequence[Any],
+        data: Mapping[int, Any],
+        rows: Any,
+        counting: Mapping[int, int],
+    ) -> tuple[Any, tuple[int, Exception] | None]:
+        """Make the steps."""
+
+
 THIS_MACHINE: Final = "the same machine, with the same number of threads"
 
 
@@ -97,7 +118,9 @@ class Backend:
         name: what it is asked for by.
         lower: makes what runs (an `Executable`) of a program, or what is written to a file (text).
         passes: what a program goes through before that, in order.
-        purpose: "run"; "compare", which is slow; or "write", for what runs elsewhere.
+        purpose: "run"; "devices", for what computes on devices and keeps arrays there
+            (`miniflow.residence`): it is taken where it is asked for by name; "compare", which is
+            slow; or "write", for what runs elsewhere.
         package: what has to be installed besides NumPy, if anything; `extra` is the extra of this
             package that brings it.
         declines: why `auto` shall not take it for a program that went through its passes; "" if it
@@ -105,6 +128,7 @@ class Backend:
         remark: what is to be said of it on this machine, when it is chosen; "" as a rule.
         same_bits_on: where its results have the same bits.
         has_blas: whether its products are BLAS's, which has threads of its own.
+        record_for: the record of a name that comes with options; itself for a plain one.
     """
 
     name: str
@@ -117,6 +141,7 @@ class Backend:
     remark: Callable[[], str] = lambda: ""
     same_bits_on: Callable[[], str] = lambda: THIS_MACHINE
     has_blas: bool = False
+    record_for: Callable[[str], Backend] | None = None
 
     def available(self) -> bool:
         """Whether what it needs is installed.

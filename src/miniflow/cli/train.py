@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from miniflow.backends import RUN, find, names
+from miniflow.backends import DEVICES, RUN, find, names
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import (
@@ -57,7 +57,7 @@ class OptimizerName(StrEnum):
     rmsprop = "rmsprop"
 
 
-COMPILED_BY = " or ".join(f"{find(name)}" for name in names(RUN))
+COMPILED_BY = " or ".join(f"{find(name)}" for name in names(RUN, DEVICES))
 BackendName = StrEnum("BackendName", {name: name for name in backend_names()})  # type: ignore[misc]
 
 

@@ -28,6 +28,7 @@ from miniflow.graph import Node, Parameter
 from miniflow.interpreter.selection import parts_of
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
+from miniflow.residence import bind, look_at_all, residents
 from miniflow.tracing.update import has_number_for_rate, rates_of, settings_of, states_of
 
 ARRAY_IN_ORDER = 0x0001 | 0x0100  # NumPy's flags C_CONTIGUOUS and ALIGNED
@@ -60,13 +61,21 @@ class Binding:
         optimizer: Any,
         parameters: Sequence[Parameter],
         checks: Sequence[Check],
+        on_devices: bool = False,
     ) -> None:
         self._optimizer = optimizer
+        self._on_devices = on_devices
         self._parts = [part for _, part in parts_of(optimizer)]
         self._settings = [list(settings_of(part)) for part in self._parts]
         self._rates, self._states = rates_of(optimizer), states_of(optimizer)
-        self._scope: dict[str, Any] = {"ndarray": np.ndarray, "copy_if_shared": copy_if_shared}
+        self._scope: dict[str, Any] = {
+            "ndarray": np.ndarray,
+            "copy_if_shared": copy_if_shared,
+            "residents": residents,
+            "look_at_all": look_at_all,
+        }
         self._arrays: list[tuple[int, ValueType, Callable[[], Any]]] = []  # and where to look
+        self._open: set[int] = set()  # places of arrays that anybody can look at unseen
         self._moved: list[Parameter] = []  # the parameters that the program writes to
         self._fed: dict[Node, str] = {}
         self._lines: list[str] = []
@@ -88,6 +97,9 @@ class Binding:
         for check in checks:
             values = ", ".join(map(self._value, check.values))
             self._write(f"{self._bind('validate', check.validate)}({values})")
+        if self._arrays and not on_devices:
+            kept = ", ".join(f"a{place}" for place, *_ in self._arrays)
+            self._write("if residents:", f"    look_at_all(({kept},))")
         places = range(len(program.inputs))
         self._write(f"return [{', '.join(f'a{place}' for place in places)}]")
         self.source = "\n".join(["def arguments(feed):", *self._lines]) + "\n"
@@ -124,6 +136,15 @@ class Binding:
         scope["updated"][:] = updated
         scope["updated_ids"].clear()
         scope["updated_ids"].update(map(id, updated))
+        if self._on_devices:
+            updates = set(self._updated)
+            bind(
+                self,
+                {
+                    id(scope[f"kept_{place}"]): 1 + (place in updates) - (place in self._open)
+                    for place, *_ in self._arrays
+                },
+            )
         for place, (part, names) in enumerate(zip(self._parts, self._settings, strict=True)):
             settings = settings_of(part)
             for number, name in enumerate(names):
@@ -184,8 +205,15 @@ class Binding:
 
     def _expect_state(self, place: int, type_: ValueType, key: str) -> None:
         part, name = self._states[key]
-        self._write(f"a{place} = {self._bind('optimizer', part)}.state.get({name!r})")
-        self._expect(place, type_, lambda: part.state.get(name))
+        if not isinstance(getattr(type(part), "state", None), property):
+            self._open.add(place)
+        if "state" not in vars(part):
+            self._write(f"a{place} = {self._bind('optimizer', part)}.state.get({name!r})")
+            self._expect(place, type_, lambda: part.state.get(name))
+            return
+        own = self._bind("own", vars(part))
+        self._write(f"a{place} = {own}['state'].get({name!r})")
+        self._expect(place, type_, lambda: vars(part)["state"].get(name))
 
     def _expect(self, place: int, type_: ValueType, look: Callable[[], Any]) -> None:
         self._write(f"if a{place} is not kept_{place}:", "    return None")

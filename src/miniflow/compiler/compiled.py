@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.backends import BY_NAME, CHOSEN_LATER, check_name, find
+from miniflow.backends import BY_NAME, CHOSEN_LATER, DEVICES, check_name, find
 from miniflow.backends.backend import CanBeTimed
-from miniflow.compiler.epoch import epoch_data, row_order, run_epoch
+from miniflow.compiler.epoch import EpochData, epoch_data, row_order, run_epoch
 from miniflow.compiler.making import (
     VariantMaker,
     check_dtypes,
@@ -26,6 +26,7 @@ from miniflow.compiler.making import (
     prepare_arrays,
 )
 from miniflow.compiler.profile import Profile, profile_program
+from miniflow.compiler.repeating import repeat_steps
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.compiler.within import Within
 from miniflow.errors import CompileError, FeedError, GraphError
@@ -71,7 +72,8 @@ def compile(
             with an optimizer each are a list: `[(mf.AdamW(1e-3), [W, V]), (mf.SGD(0.1), [b])]`;
             every `Parameter` that is not frozen is in one of them, and a bound such as
             `global_clipnorm` is one for its group.
-        backend: "numpy", "native" (needs llvmlite), "reference" (slow, for comparison), or "auto",
+        backend: "numpy", "native" (needs llvmlite), "jax" (GPUs, TPUs and many of them, through
+            JAX; `mf.JAX(...)` for its options), "reference" (slow, for comparison), or "auto",
             which takes native where llvmlite is installed, the program computes arrays and does not
             have too many different equations, a rule of the program alone. `.why_backend()` says
             what it came to.
@@ -252,7 +254,19 @@ class Compiled:
                 "mf.compile(loss, optimizer=mf.SGD(0.1))."
             )
         given = epoch_data(data, self._node, self._needed)
-        return run_epoch(lambda feed: self.run(feed)[0], given, row_order(order, given.examples))
+        rows = row_order(order, given.examples)
+        repeat = None if self._sources else self._repeat
+        return run_epoch(lambda feed: self.run(feed)[0], given, rows, repeat)
+
+    def _repeat(self, first: Any, data: EpochData, rows: Any, before: int) -> Any:
+        """Make several steps in one call; None if what runs the program cannot do that."""
+        if self.backend == "auto" or find(self.backend).purpose != DEVICES:
+            return None
+        with self._lock:
+            variant, feed, arguments = self._bind(first)
+            return repeat_steps(
+                variant, feed, arguments, self._order, data, rows, before, self._maker
+            )
 
     def _bind(self, given: Any) -> tuple[Variant, Any, list[Any]]:
         """The program for what is given, the feed as that wants it, and the program's arguments."""
@@ -460,7 +474,8 @@ class Compiled:
                 self._variants.popitem(last=False)
         self._variants.move_to_end(key)
         variant.follow()
-        self._within.expect(variant.updated_arrays())
+        if variant.ranges is not None:
+            self._within.expect(variant.updated_arrays())
         return variant
 
 

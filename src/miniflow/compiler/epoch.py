@@ -130,8 +130,11 @@ def _checked_rows(given: Any, number: int, examples: int) -> Any:
     return rows.astype(np.intp, copy=False)
 
 
+Repeat = Callable[[Feed, EpochData, Any, int], "tuple[Sequence[Any], Exception | None] | None"]
+
+
 def run_epoch(
-    run: Callable[[Feed], Any], data: EpochData, order: Sequence[Any]
+    run: Callable[[Feed], Any], data: EpochData, order: Sequence[Any], repeat: Repeat | None = None
 ) -> np.ndarray[Any, Any]:
     """Make all steps, and return the losses.
 
@@ -139,32 +142,69 @@ def run_epoch(
         run: makes one step of a feed, and returns its loss.
         data: what is fed.
         order: the rows of each step.
+        repeat: makes several steps of as many rows each in one call, if that is possible: of the
+            feed of the first, the data, the rows of each, and how many steps were before. It
+            returns the losses of those that were made, and what the next one has raised; None if it
+            is not possible.
 
     Raises:
         NotFiniteError: from a step; its `losses` are those of the steps before.
         MiniflowError: anything else that a step raises, with a note on which one.
     """
     losses: list[Any] = []
-    for number, feed in enumerate(_feeds(data, order)):
+    if repeat is not None:
+        done = _repeat_all(repeat, data, order, losses)
+        order = order[done:]
+    for number, feed in enumerate(feeds_of(data, order, len(losses)), len(losses)):
         try:
             losses.append(run(feed))
         except NotFiniteError as error:
-            told = NotFiniteError(f"Step {number} of the epoch: {error}")
-            told.losses = np.array(losses)
-            raise told from None
+            raise _of_step(error, number, losses) from None
         except MiniflowError as error:
-            if number:
-                error.add_note(f"This was step {number} of the epoch; {number} have been made.")
+            _of_step(error, number, losses)
             raise
     return np.array(losses)
 
 
-def _feeds(data: EpochData, order: Sequence[Any]) -> Iterator[Feed]:
-    """What each step is fed. Steps of the same length are gathered into the same arrays: nothing
-    that is fed is kept.
+def _repeat_all(repeat: Repeat, data: EpochData, order: Sequence[Any], losses: list[Any]) -> int:
+    """Make steps in as few calls as there are lengths of batches in a row; return how many."""
+    done = 0
+    while done < len(order):
+        count = 1
+        while done + count < len(order) and len(order[done + count]) == len(order[done]):
+            count += 1
+        rows = np.stack(order[done : done + count])
+        first = next(feeds_of(data, [rows[0]], done))
+        try:
+            made = repeat(first, data, rows, done)
+        except MiniflowError as error:
+            raise _of_step(error, done, losses) from None
+        if made is None:
+            return done
+        losses += list(made[0])
+        if made[1] is not None:
+            raise _of_step(made[1], len(losses), losses) from made[1].__cause__
+        done += count
+    return done
+
+
+def _of_step(error: Exception, number: int, losses: Sequence[Any]) -> Exception:
+    """What a step raised, with the step's number."""
+    if isinstance(error, NotFiniteError):
+        told = NotFiniteError(f"Step {number} of the epoch: {error}")
+        told.losses = np.array(losses)
+        return told
+    if isinstance(error, MiniflowError) and number:
+        error.add_note(f"This was step {number} of the epoch; {number} have been made.")
+    return error
+
+
+def feeds_of(data: EpochData, order: Sequence[Any], before: int = 0) -> Iterator[Feed]:
+    """What each step is fed, after so many `before`. Steps of the same length are gathered into the
+    same arrays: nothing that is fed is kept.
     """
     gathered: dict[tuple[Node, int], Any] = {}
-    for number, rows in enumerate(order):
+    for number, rows in enumerate(order, before):
         feed: Feed = {**data.numbers}
         for node, array in data.arrays.items():
             if not array.dtype.isnative:

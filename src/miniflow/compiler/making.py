@@ -93,7 +93,7 @@ class VariantMaker:
             )
             bounded, careful = with_checks(program, gradients, self._optimizer, backend, states)
             choice = choose(bounded.program if bounded else careful(), backend)
-            chosen = choice.backend.name
+            chosen = choice.backend.name if backend == "auto" else backend  # with its options
             variant = Variant(
                 choice, choice.lower(), self._order, feed, types, self._optimizer, self._parameters,
                 bounded, lambda: choose(careful(), chosen),

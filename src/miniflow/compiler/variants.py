@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from miniflow import interpreter
-from miniflow.backends import Choice, Executable
+from miniflow.backends import DEVICES, Choice, Executable
 from miniflow.compiler.binding import Binding, Check
 from miniflow.compiler.pool import ExecutablePool, make_run, run_silently
 from miniflow.compiler.threads import Run
@@ -37,6 +37,8 @@ class Variant:
         updates: whether it writes to parameters and to what the optimizer keeps.
         ranges: where the program looks at bounds alone (`passes.finite`), in which the arguments of
             some numbers have to lie, and after how many `steps` that is to be looked at; else None.
+        checks: what `arguments` refuses.
+        on_devices: whether parameters stay on devices.
         pool: the executables, if there may be several: of a program that updates nothing and has
             memory of its own, which one of Python numbers has not.
         has_unchecked: whether nodes have a `validate` that `arguments` does not call, since what
@@ -68,7 +70,11 @@ class Variant:
         self.shapes = {node: type_.shape for node, type_ in types.items()}
         self.key: Any = None
         checks, self.has_unchecked = _checks(order, feed, types)
-        self._binding = Binding(program, order, len(feed), optimizer, parameters, checks)
+        self.checks = checks
+        self.on_devices = choice.backend.purpose == DEVICES
+        self._binding = Binding(
+            program, order, len(feed), optimizer, parameters, checks, self.on_devices
+        )
         self.arguments = self._binding.arguments
         self.follow = self._binding.follow
         self.updated_arrays = self._binding.updated_arrays

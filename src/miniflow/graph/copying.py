@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from miniflow.graph.plans import ancestors_in_order
+from miniflow.residence import look_at
 
 if TYPE_CHECKING:
     from miniflow.graph.node import Node
@@ -40,6 +41,7 @@ class Copied:
         own, slots = state if isinstance(state, tuple) else (state, None)
         own = {name: value for name, value in own.items() if name not in _FOUND_AGAIN}
         own["_built_at"] = self.where  # type: ignore[attr-defined]
+        look_at(own.get("_array"))  # what lies on a device comes home
         return own if slots is None else (own, slots)
 
     def __setstate__(self, state: Any) -> None:

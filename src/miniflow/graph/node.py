@@ -52,6 +52,7 @@ from miniflow.graph.values import (
     ones_like,
     zeros_like,
 )
+from miniflow.residence import look_at, residents
 
 
 def see_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -448,7 +449,9 @@ class Parameter(Input):
     @property
     def value(self) -> Any:
         """The parameter's own array (during a pass that feeds it, what was fed)."""
-        return self._array if self._fed is None else self._fed
+        if self._fed is not None:
+            return self._fed
+        return look_at(self._array) if residents else self._array
 
     @value.setter
     def value(self, value: Any) -> None:

@@ -41,6 +41,7 @@ from miniflow.graph.means import hypot
 from miniflow.graph.values import check_unmasked, describe, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, flag, number
+from miniflow.residence import look_at_all
 
 __all__ = ["SGD", "Adam", "AdamW", "Clipping", "Optimizer", "RMSprop"]
 
@@ -91,7 +92,18 @@ class Optimizer:
         self.lr = lr
         if bounds := checked_clipping(type(self).__name__, clipping):
             self.clipping = bounds
-        self.state: dict[str, np.ndarray[Any, Any]] = {}
+        self.state = {}
+
+    @property
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What is remembered: name → array."""
+        state: dict[str, np.ndarray[Any, Any]] = vars(self)["state"]
+        look_at_all(state.values())  # what lies on a device comes home
+        return state
+
+    @state.setter
+    def state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        vars(self)["state"] = state
 
     @property
     def lr(self) -> Any:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from miniflow import interpreter
-from miniflow.backends import BY_NAME, CHOSEN_LATER, RUN, find, names
+from miniflow.backends import BY_NAME, CHOSEN_LATER, DEVICES, RUN, find, names
 from miniflow.compiler import Compiled
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
@@ -48,9 +48,9 @@ def backend_names() -> tuple[str, ...]:
     """What a training can be run by.
 
     >>> backend_names()
-    ('auto', 'interpreter', 'numpy', 'native')
+    ('auto', 'interpreter', 'numpy', 'native', 'jax')
     """
-    return (*WITHOUT_RECORD, *names(RUN))
+    return (*WITHOUT_RECORD, *names(RUN, DEVICES))
 
 
 def checked_backend(owner: str, backend: Any) -> str:
@@ -63,7 +63,7 @@ def checked_backend(owner: str, backend: Any) -> str:
     >>> checked_backend("fit", "gpu")
     Traceback (most recent call last):
         ...
-    miniflow.options.OptionError: fit: backend is one of auto, interpreter, numpy, native, not 'gpu' (str).
+    miniflow.options.OptionError: fit: backend is one of auto, interpreter, numpy, native, jax, not 'gpu' (str).
     """  # noqa: E501 (the message is one line)
     known = backend_names()
     if backend not in known:
@@ -72,7 +72,8 @@ def checked_backend(owner: str, backend: Any) -> str:
         )
     if backend not in WITHOUT_RECORD:
         find(backend).check_available()
-    return str(backend)
+    checked: str = backend  # which may come with options
+    return checked
 
 
 class LossReader:

@@ -7,18 +7,17 @@ compute otherwise is listed here, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from ir.test_primitives import SAMPLES
 
 from miniflow.errors import CompileError
-from miniflow.ir import DTYPES, PRIMITIVES, Builder, ValueType, type_of
+from miniflow.ir import PRIMITIVES, Builder, ValueType, type_of
 
-from .. import cases
 from ..agreement import Case, program_of_many
+from ..cases import KINDS
 from .judge import assert_agrees
 
 FEW, MANY = 24, 40
@@ -28,34 +27,6 @@ FEW, MANY = 24, 40
 def quiet() -> Iterator[None]:
     with np.errstate(all="ignore"):
         yield
-
-
-KINDS: dict[str, Callable[[], list[Case]]] = {
-    **{
-        name: lambda name=name: [(name, (x,), {}) for x in SAMPLES]  # type: ignore[misc]
-        for name in cases.ONE_OPERAND
-    },
-    **{
-        name: lambda name=name: [(name, (x, y), {}) for x in SAMPLES for y in SAMPLES]  # type: ignore[misc]
-        for name in cases.TWO_OPERANDS
-    },
-    "where": lambda: cases.where(2),
-    "cast": lambda: [case for dtype in DTYPES for case in cases.cast(dtype)],
-    **{
-        name: lambda name=name: cases.reductions(name)  # type: ignore[misc]
-        for name in ("sum", "prod", "max", "min", "any", "all")
-    },
-    "argmax": lambda: cases.arg_reductions("argmax"),
-    "argmin": lambda: cases.arg_reductions("argmin"),
-    "cumsum": cases.cumsum,
-    "matmul": lambda: [*cases.matmul_in_every_rank(), *cases.matmul_in_every_dtype()],
-    "gemm": lambda: [*cases.gemm(np.float32), *cases.gemm(np.float64)],
-    "movements": cases.movements,
-    "creations": cases.creations,
-    "slices": cases.slices,
-    "parts": lambda: [case for dtype in DTYPES for case in cases.gathers_and_scatters(dtype)],
-    "scans": lambda: [case for dtype in DTYPES for case in cases.scans(dtype)],
-}
 
 
 def is_known_to_differ(case: Case) -> bool:

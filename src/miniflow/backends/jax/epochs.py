@@ -1,0 +1,217 @@
+"""Many steps in one call: a `lax.scan` over row numbers, which gathers each batch on the devices.
+
+    losses, flags = Steps(executable).run(executable, arguments, data, rows, counting)
+
+Data that fit lie on the devices as a whole. What nobody can write to (`array.flags.writeable` is
+False, and it looks at nobody else's memory) goes there once; other arrays at each call, since they
+may have been written to. Data that do not fit are gathered here, some steps at a time, and go there
+while the steps before are under way.
+
+The first step that goes wrong is the last that counts: those after it change nothing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import jax
+import numpy as np
+from jax import lax
+
+from miniflow.backends.jax.devices import Devices
+
+if TYPE_CHECKING:
+    from miniflow.backends.jax.executable import JaxExecutable
+
+CHUNK: Final = 64 * 2**20  # bytes of batches that go to the devices at once
+
+_kept: dict[tuple[int, int], tuple[Any, Any]] = {}  # array and devices → the array, there
+
+
+class Steps:
+    """The steps of one program, compiled."""
+
+    def __init__(self, executable: JaxExecutable) -> None:
+        self._step, self._printed = executable.step, executable.printed
+        self._devices, self._settings = executable.devices, executable.settings
+        whole = self._devices.replicated
+        self._is_divided = {
+            place: where is not whole
+            for place, where in zip(self._printed.fed, executable.wheres, strict=True)
+        }
+        self._loops: dict[Any, Any] = {}
+
+    def run(
+        self,
+        executable: JaxExecutable,
+        arguments: list[Any],
+        data: Mapping[int, Any],
+        rows: Any,
+        counting: Mapping[int, int],
+    ) -> tuple[Any, Any]:
+        """Make many steps.
+
+        Args:
+            executable: of one step, which returns its loss first.
+            arguments, data, rows, counting: as for `backend.CanRepeat`.
+
+        Returns:
+            The loss of each step, and its flags (`functions.flags`): the steps after the first
+            whose flags are not 0 have not been made.
+        """
+        devices = self._devices
+        taken = tuple(place for place in self._printed.fed if place in data)
+        others = tuple(arguments[place] for place in self._printed.fed if place not in data)
+        fixed = tuple(self._placed(x, False) for x in others)
+        numbers = self._numbers(executable, arguments, len(rows), counting)
+        fits = devices.holds(sum(data[place].nbytes for place in taken))
+        constants = executable.constants()
+        loop = self._loop_for(taken, fits)
+        wrong: Any = np.uint8(0)
+        found: list[tuple[Any, Any]] = []
+        with executable.residents(arguments) as (updated, kept, move):
+            for chunk in self._chunks(rows, data, taken, fits):
+                if fits:
+                    there = tuple(_data(devices, data[place]) for place in taken)
+                    divided = any(self._is_divided[place] for place in taken)
+                    items = self._placed(rows[chunk], divided)
+                else:
+                    there = ()
+                    items = tuple(self._batch(data[p], rows[chunk], p) for p in taken)
+                now = [x[chunk] for x in numbers]
+                given = (kept, fixed, now, constants, wrong, there, items)
+                updated, wrong, losses, flags = loop(updated, *given)
+                move(updated)
+                found.append((losses, flags))
+            losses, flags = (
+                np.concatenate([np.asarray(x) for x in column])
+                for column in zip(*found, strict=True)
+            )
+        return losses, flags
+
+    def _loop_for(self, taken: tuple[int, ...], fits: bool) -> Any:
+        """The compiled loop that gathers, or is handed, these inputs."""
+        if (taken, fits) not in self._loops:
+            whole, by_rows = self._devices.replicated, self._devices.by_rows(1)
+            wheres = tuple(by_rows if self._is_divided[place] else whole for place in taken)
+            if fits:
+                items: Any = by_rows if any(self._is_divided[place] for place in taken) else whole
+            else:
+                items = wheres
+            self._loops[taken, fits] = jax.jit(
+                partial(self._loop, taken, fits),
+                in_shardings=(*[whole] * 7, items),
+                out_shardings=whole,
+                donate_argnums=(0,),
+                compiler_options=self._settings,
+            )
+        return self._loops[taken, fits]
+
+    def _numbers(
+        self,
+        executable: JaxExecutable,
+        arguments: list[Any],
+        steps: int,
+        counting: Mapping[int, int],
+    ) -> list[Any]:
+        """What Python computes for each step."""
+        if not counting:
+            made, _ = executable.python_numbers(arguments)
+            return [np.broadcast_to(x, (steps, *np.shape(x))) for x in made]
+        each = []
+        given = list(arguments)
+        for number in range(steps):
+            for place, first in counting.items():
+                given[place] = first + number
+            each.append(executable.python_numbers(given)[0])
+        return [np.array(column) for column in zip(*each, strict=True)]
+
+    def _chunks(
+        self, rows: Any, data: Mapping[int, Any], taken: tuple[int, ...], fits: bool
+    ) -> list[slice]:
+        """Which steps are made in one call of the compiled loop."""
+        if fits:
+            return [slice(0, len(rows))]
+        bytes_of_a_row = sum(data[place][:1].nbytes for place in taken)
+        count = max(1, CHUNK // max(1, bytes_of_a_row * rows.shape[1]))
+        return [slice(start, start + count) for start in range(0, len(rows), count)]
+
+    def _placed(self, array: Any, is_divided: bool) -> Any:
+        """An array as the compiled loop takes it: (steps, batch), if it is divided."""
+        devices = self._devices
+        if devices.is_one_process:
+            return array
+        return devices.put(array, devices.by_rows(1) if is_divided else devices.replicated)
+
+    def _batch(self, array: Any, rows: Any, place: int) -> Any:
+        """The batches of some steps, (steps, batch, ...), on their way to the devices: each
+        process gathers its own rows.
+        """
+        devices = self._devices
+        where = devices.by_rows(1) if self._is_divided[place] else devices.replicated
+
+        def part(index: tuple[slice, ...]) -> Any:
+            return array[rows[index[:2]]]
+
+        return jax.make_array_from_callback((*rows.shape, *array.shape[1:]), where, part)
+
+    # What JAX traces.
+
+    def _loop(
+        self,
+        taken: tuple[int, ...],
+        fits: bool,
+        updated: Any,
+        kept: Any,
+        fixed: Any,
+        numbers: Any,
+        constants: Any,
+        wrong: Any,
+        data: Any,
+        items: Any,
+    ) -> Any:
+        def turn(carry: Any, item: Any) -> Any:
+            now, before = carry
+            made, order = item
+            batches = iter([_rows_of(x, order) for x in data] if fits else order)
+            others = iter(fixed)
+            fed = [next(batches) if p in taken else next(others) for p in self._printed.fed]
+            results, news, after = self._step(*now, *kept, *fed, *made, *constants)
+            if self._printed.can_fail:
+                is_over = lax.ne(before, np.uint8(0))
+                news = tuple(lax.select(is_over, a, b) for a, b in zip(now, news, strict=True))
+                after = lax.select(is_over, before, after)
+            return (list(news), after), (results[0], after)
+
+        (new, wrong), (losses, flags) = lax.scan(turn, (list(updated), wrong), (numbers, items))
+        return new, wrong, losses, flags
+
+
+def _rows_of(x: Any, rows: Any) -> Any:
+    """`x[rows]`, of rows that are there."""
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=tuple(range(1, x.ndim)), collapsed_slice_dims=(0,), start_index_map=(0,)
+    )
+    return lax.gather(
+        x,
+        lax.expand_dims(rows, (1,)),
+        numbers,
+        (1, *x.shape[1:]),
+        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+    )
+
+
+def _data(devices: Devices, array: Any) -> Any:
+    """A whole data set on the devices."""
+    key = id(array), id(devices)
+    if found := _kept.get(key):
+        if found[0]() is array and not array.flags.writeable:
+            return found[1]
+        del _kept[key]
+    there = devices.put(array, devices.replicated)
+    if not array.flags.writeable and array.base is None:
+        _kept[key] = weakref.ref(array, lambda _: _kept.pop(key, None)), there
+    return there
