@@ -115,7 +115,7 @@ Graph = tuple[mf.Node, dict[mf.Node, Any], list[mf.Node]]
 def built_in_graphs(dtype: Any) -> Iterator[tuple[str, Graph]]:
     for name, (build, values) in sorted(EVERY_NODE.items()):
         fed = [np.asarray(v, dtype if np.asarray(v).dtype.kind == "f" else None) for v in values]
-        inputs = [mf.Input(letter) for letter in "xyz"[: len(fed)]]
+        inputs = [mf.Input(letter) for letter in "xyzuvw"[: len(fed)]]
         node = build(*inputs)
         feed: dict[Any, Any] = dict(zip(inputs, fed, strict=True))
         if isinstance(node, mf.DummyGrad):
