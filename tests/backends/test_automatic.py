@@ -136,5 +136,7 @@ def test_a_new_backend_is_a_module_and_one_line(monkeypatch):
     options = {"epochs": 1, "progress": "none", "backend": "brandnew"}
     history = mf.fit(mf.Mean((x * W) ** 2), {x: np.ones((4, 2))}, mf.SGD(0.1), **options)
     assert history.backend == "brandnew"
-    with pytest.raises(CompileError, match="there are auto, numpy, native, reference, jax, brandnew"):
+    with pytest.raises(
+        CompileError, match="there are auto, numpy, native, reference, jax, brandnew"
+    ):
         mf.compile(mf.Sum(x), backend="gpu")
