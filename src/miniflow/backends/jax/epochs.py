@@ -1,6 +1,6 @@
 """Many steps in one call: a `lax.scan` over row numbers, which gathers each batch on the devices.
 
-    losses, flags = Steps(executable).run(executable, arguments, data, rows, counting)
+    losses, flags = StepLoop(executable).run(executable, arguments, data, rows, counting)
 
 Data that fit lie on the devices as a whole. What nobody can write to (`array.flags.writeable` is
 False, and it looks at nobody else's memory) goes there once; other arrays at each call, since they
@@ -31,7 +31,7 @@ CHUNK: Final = 64 * 2**20  # bytes of batches that go to the devices at once
 _kept: dict[tuple[int, int], tuple[Any, Any]] = {}  # array and devices → the array, there
 
 
-class Steps:
+class StepLoop:
     """The steps of one program, compiled."""
 
     def __init__(self, executable: JaxExecutable) -> None:

@@ -29,7 +29,7 @@ from miniflow.backends.jax.devices import (
     fetch,
     precision_for,
 )
-from miniflow.backends.jax.epochs import Steps
+from miniflow.backends.jax.epochs import StepLoop
 from miniflow.backends.jax.operands import DTYPE_NAMES
 from miniflow.backends.jax.printing import print_step
 from miniflow.errors import CompileError
@@ -71,7 +71,7 @@ class JaxExecutable:
         self._constants = [constants[c] for c in printed.constants]
         self.born = os.getpid()
         self._there: list[Any] | None = None
-        self._steps: Steps | None = None
+        self._steps: StepLoop | None = None
         replicated = self.devices.replicated
         self._call = jax.jit(
             self._grouped,
@@ -145,7 +145,7 @@ class JaxExecutable:
         """Many steps in one call: see `backend.CanRepeat`."""
         check_process(self.born)
         if self._steps is None:
-            self._steps = Steps(self)
+            self._steps = StepLoop(self)
         with all_dtypes():
             losses, flags = self._steps.run(self, list(arguments), data, rows, counting)
         wrong = np.flatnonzero(flags)
