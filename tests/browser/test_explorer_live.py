@@ -70,6 +70,12 @@ def test_ten_training_steps_are_numpys(explore: Any) -> None:
     check_every_step(browser, *graph, rtol=1e-9)
     points = browser.find(".curve polyline").get_attribute("points").split()
     assert len(points) == 11
+    heights = [float(point.split(",")[1]) for point in points]
+    assert max(heights) - min(heights) > 50  # from the highest loss to the lowest, and not from 0
+    numbers = "return [...document.querySelectorAll('.curve text')].map((t) => t.textContent)"
+    high, low, zero, steps = browser.script(numbers)
+    assert (zero, steps) == ("0", "10 steps")
+    close([float(high), float(low)], [max(losses), float(low)], rtol=1e-3)
     assert browser.text(".message").startswith(f"Loss {losses[0]:.4g} → ")
 
 

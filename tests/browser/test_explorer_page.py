@@ -113,6 +113,14 @@ def test_page_fits_its_window_and_is_silent(
     mf.value_and_grad(graph.output, graph.feed, wrt=())
     mf.draw(graph.output).save(page)
     browser.open(page, size, dark)
+    scroller = "const s = document.querySelector('.scroller');"
+    parts = browser.script(
+        f"{scroller} return [s.scrollWidth, s.clientWidth, s.scrollHeight, s.clientHeight]"
+    )
+    assert parts[0] <= parts[1]  # the whole graph is in sight at first
+    assert parts[2] <= parts[3]
+    hints = "return ['.keys', '.touch'].map((c) => document.querySelector(c).checkVisibility())"
+    assert sum(browser.script(hints)) == 1  # of keys, or of fingers
     browser.keys(*[RIGHT] * 13)
     width = "return [document.documentElement.scrollWidth, innerWidth]"
     scroll, inner = browser.script(width)

@@ -1,10 +1,12 @@
-// The loss, step by step, as a line.
+// The loss, step by step, as a line between its lowest and its highest, which stand beside it: so a
+// training that has hardly begun is seen to move, and by how little.
 
 import { number } from "./numbers.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const HEIGHT = 72;
+const HEIGHT = 96;
 const EDGE = 6;
+const FOOT = 18; // below the line, for the steps
 
 /** Draw the losses into an SVG element. @param {SVGElement} picture @param {number[]} losses */
 export function drawCurve(picture, losses) {
@@ -14,16 +16,18 @@ export function drawCurve(picture, losses) {
   picture.setAttribute("aria-label", inWords(losses));
   if (losses.length < 2) return picture.replaceChildren();
   const seen = losses.filter(Number.isFinite);
-  const low = Math.min(...seen, 0);
-  const high = Math.max(...seen, 0) || 1;
-  const x = (i) => EDGE + ((width - 2 * EDGE) * i) / Math.max(1, losses.length - 1);
-  const y = (loss) => HEIGHT - EDGE - ((HEIGHT - 2 * EDGE) * (loss - low)) / (high - low || 1);
+  const [low, high] = [Math.min(...seen), Math.max(...seen)];
+  const [top, bottom] = seen.length ? [high, low].map(number) : ["", ""];
+  const left = 12 + 6.6 * Math.max(top.length, bottom.length); // room for the numbers
+  const x = (i) => left + ((width - EDGE - left) * i) / Math.max(1, losses.length - 1);
+  const room = HEIGHT - FOOT - 2 * EDGE;
+  const y = (loss) => EDGE + (high > low ? (room * (high - loss)) / (high - low) : room / 2);
   const points = losses.map((loss, i) => [x(i), y(loss)]).filter(([, v]) => Number.isFinite(v));
   const line = document.createElementNS(SVG, "polyline");
   line.setAttribute("points", points.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join(" "));
   const base = document.createElementNS(SVG, "path");
   base.setAttribute("class", "base");
-  base.setAttribute("d", `M${EDGE} ${y(0)}H${width - EDGE}`);
+  base.setAttribute("d", `M${left} ${EDGE}V${EDGE + room}H${width - EDGE}`);
   const dot = document.createElementNS(SVG, "circle");
   const [a, b] = points.at(-1) ?? [-EDGE, -EDGE];
   for (const [name, value] of [
@@ -32,7 +36,21 @@ export function drawCurve(picture, losses) {
     ["r", 3],
   ])
     dot.setAttribute(name, String(value));
-  return picture.replaceChildren(base, line, dot);
+  const last = losses.length - 1;
+  const numbers = [
+    [top, left - 5, EDGE + 8, "end"],
+    [high > low ? bottom : "", left - 5, EDGE + room, "end"],
+    ["0", left, HEIGHT - 5, "start"],
+    [`${last} ${last === 1 ? "step" : "steps"}`, width - EDGE, HEIGHT - 5, "end"],
+  ].map(([text, at, height, anchor]) => {
+    const label = document.createElementNS(SVG, "text");
+    label.setAttribute("x", String(at));
+    label.setAttribute("y", String(height));
+    label.setAttribute("text-anchor", anchor);
+    label.textContent = text;
+    return label;
+  });
+  return picture.replaceChildren(base, line, dot, ...numbers);
 }
 
 /** The curve in words. @param {number[]} losses */

@@ -38,7 +38,12 @@ export class Explorer {
     root.setAttribute("aria-label", graph.title);
     const status = html(
       "p",
-      { class: this.live ? "status live" : "status" },
+      {
+        class: this.live ? "status live" : "status",
+        title: this.live
+          ? "change a number: everything is computed anew, in this page"
+          : "these are the numbers of the pass that was recorded",
+      },
       this.live ? "live" : "recorded",
     );
     const scroller = html("div", {

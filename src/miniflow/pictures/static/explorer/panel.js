@@ -134,20 +134,14 @@ function built(node) {
     : html("p", { class: "built" }, `${node.class} built at ${node.where}`);
 }
 
+/** How to go on: with keys, or where there are none, with a finger; the style shows one of them. */
 function keys() {
   const key = (name) => html("kbd", {}, name);
+  const byKey = [key("→"), " next  ", key("←"), " back  ", key("space"), " play  ", key("Home"), " ", key("End")];
   return html(
-    "p",
-    { class: "keys" },
-    key("→"),
-    " next  ",
-    key("←"),
-    " back  ",
-    key("space"),
-    " play  ",
-    key("Home"),
-    " ",
-    key("End"),
-    "  · swipe here, or click a node",
+    "div",
+    {},
+    html("p", { class: "keys" }, ...byKey, "  · or click a node"),
+    html("p", { class: "touch" }, "Swipe here, or touch a node."),
   );
 }

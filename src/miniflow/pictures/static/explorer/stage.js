@@ -6,7 +6,7 @@ import { edgeKey } from "./steps.js";
 import { clickable, svg } from "./svg.js";
 
 const MARGIN = 16;
-const LEAST_SCALE = 0.78;
+const LEAST_SCALE = 0.4; // below it nobody could read a card: then the picture scrolls
 const MOST_SCALE = 1.25;
 
 export class Stage {
