@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from math import prod
 
 from miniflow.lowering.copies import copy_nest
 from miniflow.lowering.epilogues import without_epilogues
@@ -32,6 +33,7 @@ from miniflow.lowering.loop_program import (
     Product,
     Repeat,
     Step,
+    WindowMatrix,
 )
 from miniflow.lowering.nests import (
     ArrayParameter,
@@ -47,6 +49,7 @@ from miniflow.lowering.nests import (
     name,
 )
 from miniflow.lowering.placing import place_buffers
+from miniflow.lowering.views import c_strides
 
 
 def as_nests(program: LoopProgram) -> LoopProgram:
@@ -72,6 +75,9 @@ class _NestRewriter:
             case Copy():
                 yield copy_nest(step) or step
             case Product():
+                if isinstance(step.a, WindowMatrix):
+                    copy, step = self._copied(step, step.a)
+                    yield copy_nest(copy) or copy
                 yield self._product(step)
             case Repeat(steps=steps):
                 inner = tuple(new for each in steps for new in self.step(each))
@@ -79,8 +85,22 @@ class _NestRewriter:
             case _:
                 yield step
 
+    def _copied(self, product: Product, windows: WindowMatrix) -> tuple[Copy, Product]:
+        """A copy of all windows, and the product that reads it."""
+        view, split = windows.view, windows.split
+        word = self._word("windows")
+        self.buffers[word] = Buffer(view.dtype, view.shape, SCRATCH)
+        target = BufferView(word, view.dtype, 0, view.shape, c_strides(view.shape))
+        row, ((i, m), (j, n)) = prod(view.shape[split:]), (windows.rows, windows.columns)
+        matrix = BufferView(word, view.dtype, i * row + j, (m, n), (row, 1))
+        if windows.is_turned:
+            matrix = matrix._replace(shape=(n, m), strides=(1, row))
+        copy = Copy(target, view, equations=product.equations)
+        return copy, replace(product, a=matrix)
+
     def _product(self, product: Product) -> Step:
         """A nest, in a loop for each axis of a stack."""
+        assert isinstance(product.a, BufferView)
         c, a, b = product.c, _matrix(product.a, 0), _matrix(product.b, 1)
         rank = len(c.shape) - (len(product.a.shape) > 1) - (len(product.b.shape) > 1)
         counts, rest = c.shape[:rank], list(zip(c.shape[rank:], c.strides[rank:], strict=True))

@@ -20,6 +20,7 @@ from miniflow.lowering.loop_program import (
     FusedProduct,
     Number,
     NumpyCall,
+    Product,
     Repeat,
     Step,
 )
@@ -30,6 +31,10 @@ RESERVED: Final = ("numpy", "range", "t", "tile")  # words of the text
 
 def _has_every_product(c: BufferView, a: BufferView, b: BufferView) -> bool:
     return True
+
+
+def _has_no_windows(step: Product) -> bool:
+    return False
 
 
 def _has_no_epilogues(step: FusedProduct) -> bool:
@@ -47,6 +52,7 @@ class Target:
     Attributes:
         can_fuse: whether its nests may compute an equation.
         can_multiply: whether it has a product of matrices that lie so: c, a, b, all of one dtype.
+        can_read_windows: whether it has a product whose first factor is a matrix of windows.
         can_finish: whether it has a product with this epilogue.
         adds_products: whether its products are scaled, and added to what was there.
         has_numpy: whether it can call NumPy. If not, a `NumpyCall` is arithmetic of the caller's
@@ -58,8 +64,8 @@ class Target:
         reserved: words that name no buffer.
     """
 
-    can_fuse: Callable[[Equation], bool] = can_fuse
     can_multiply: Callable[[BufferView, BufferView, BufferView], bool] = _has_every_product
+    can_read_windows: Callable[[Product], bool] = _has_no_windows
     can_finish: Callable[[FusedProduct], bool] = _has_no_epilogues
     adds_products: bool = True
     has_numpy: bool = True
@@ -67,6 +73,12 @@ class Target:
     updates_last: bool = False
     itemsize: Callable[[str], int] = _itemsize
     reserved: Collection[str] = ()
+    can_fuse: Callable[[Equation], bool] = can_fuse
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether there are any products that read windows."""
+        return self.can_read_windows is not _has_no_windows
 
 
 class Draft:

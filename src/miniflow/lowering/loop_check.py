@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
+from math import prod
 
 from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType
 from miniflow.ir.primitives import infer
@@ -22,6 +23,7 @@ from miniflow.lowering.loop_program import (
     Buffer,
     BufferView,
     Copy,
+    Factor,
     FusedProduct,
     LoopProgram,
     Nest,
@@ -29,6 +31,7 @@ from miniflow.lowering.loop_program import (
     Product,
     Repeat,
     Step,
+    WindowMatrix,
     accesses,
 )
 from miniflow.lowering.nest_check import KernelError, check_kernel
@@ -196,7 +199,11 @@ class _StepChecker:
         except KernelError as error:
             raise LoopProgramError(str(error)) from error
 
-    def _product(self, c: BufferView, a: BufferView, b: BufferView) -> None:
+    def _product(self, c: BufferView, a: Factor, b: BufferView) -> None:
+        if isinstance(a, WindowMatrix):
+            lengths = prod(a.view.shape[: a.split]), prod(a.view.shape[a.split :])
+            for (first, count), length in zip((a.rows, a.columns), lengths, strict=True):
+                _expect(first >= 0 and 0 < count <= length - first, f"{a} has {length} windows")
         _expect(c.shape == _shape_of_product(a, b), f"{c} is no {a} @ {b}")
         _expect(len({a.dtype, b.dtype, c.dtype}) == 1, f"{c} is no {a} @ {b}")
 
@@ -217,7 +224,7 @@ class _StepChecker:
         return low <= to and from_ <= high
 
 
-def _shape_of_product(a: BufferView, b: BufferView) -> Shape | None:
+def _shape_of_product(a: Factor, b: BufferView) -> Shape | None:
     """The shape of a @ b, as NumPy has it; None if there is no such product."""
     try:
         operands = [Variable(ValueType(x.dtype, x.shape)) for x in (a, b)]

@@ -7,6 +7,7 @@ or `Product` on NumPy's arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ from miniflow.lowering.loop_program import (
     Product,
     Repeat,
     Step,
+    WindowMatrix,
 )
 from miniflow.lowering.nest_evaluate import MemoryFrom, evaluate_kernel
 from miniflow.lowering.nests import SIZE, NumberParameter
@@ -141,6 +143,15 @@ def array_at(memory: Array, view: BufferView, start: int) -> Array:
     return np.ndarray(view.shape, memory.dtype, memory, itemsize * start, strides)
 
 
+def windows_at(windows: WindowMatrix, array: Callable[[BufferView], Array]) -> Array:
+    """The matrix of windows, copied."""
+    split, shape = windows.split, windows.view.shape
+    matrix = array(windows.view).reshape(prod(shape[:split]), prod(shape[split:]))
+    (i, m), (j, n) = windows.rows, windows.columns
+    part = matrix[i : i + m, j : j + n]
+    return part.T if windows.is_turned else part
+
+
 def number_cell(literal: Literal, dtype: str) -> Array:
     """A number in the dtype in which somebody wants it."""
     cell = np.zeros((), DTYPES[dtype])
@@ -179,10 +190,15 @@ def run_by_numpy(step: Step, array: Callable[[BufferView], Array], numbers: dict
 
     match step:
         case Copy(target, source, adds):
-            there = array(target)
-            np.copyto(there, there + array(source) if adds else array(source))
+            there, given = array(target), array(source)
+            if not adds:
+                np.copyto(there, given)
+                return
+            for index in np.ndindex(there.shape[:-1]):  # rows may overlap: one after the other
+                there[index] += given[index]
         case Product(c, a, b, alpha, beta):
-            product = np.matmul(array(a), array(b)).reshape(c.shape)
+            left = windows_at(a, array) if isinstance(a, WindowMatrix) else array(a)
+            product = np.matmul(left, array(b)).reshape(c.shape)
             scaled = read(alpha) * product
             np.copyto(array(c), scaled if beta is None else read(beta) * array(c) + scaled)
         case NumpyCall(equation, operands, target):

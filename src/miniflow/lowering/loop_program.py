@@ -102,7 +102,47 @@ class BufferView(NamedTuple):
         return self.offset * DTYPES[self.dtype].itemsize
 
 
+class WindowMatrix(NamedTuple):
+    """A matrix whose rows are what a window sees in its places: the first `split` axes of `view`
+    count the places, the others the elements inside. It lies in memory as the images do, where
+    windows overlap, and whoever multiplies it reads it there.
+
+    `rows` and `columns` are the first of these that there are, and how many. `is_turned`: it is the
+    transpose of that, and rows and columns change roles after they are chosen.
+    """
+
+    view: BufferView
+    split: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    is_turned: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the elements."""
+        return self.view.dtype
+
+    @property
+    def shape(self) -> Shape:
+        """How many rows and columns."""
+        lengths = self.rows[1], self.columns[1]
+        return lengths[::-1] if self.is_turned else lengths
+
+    @property
+    def size(self) -> int:
+        """The number of elements that are multiplied."""
+        return prod(self.shape)
+
+    def part(self, axis: int, first: int, last: int) -> WindowMatrix:
+        """The rows (axis -2) or columns (axis -1) from `first` to before `last`."""
+        is_rows = (axis == -2) != self.is_turned
+        begin = (self.rows if is_rows else self.columns)[0] + first
+        chosen = begin, last - first
+        return self._replace(rows=chosen) if is_rows else self._replace(columns=chosen)
+
+
 Number: TypeAlias = "Literal | BufferView"
+Factor: TypeAlias = "BufferView | WindowMatrix"
 
 
 class ConvertedInt(NamedTuple):
@@ -130,15 +170,21 @@ class Nest:
 @dataclass(frozen=True, slots=True)
 class Product:
     """``c = alpha * (a @ b)`` of vectors, matrices or stacks of such, as NumPy's `matmul` takes
-    them; with a `beta`, ``beta * c`` is added.
+    them; with a `beta`, ``beta * c`` is added. The rows of `a` may be windows.
     """
 
     c: BufferView
-    a: BufferView
+    a: Factor
     b: BufferView
     alpha: Number = field(default_factory=lambda: Literal(1.0))
     beta: Number | None = None
     equations: tuple[Equation, ...] = field(default=(), compare=False)
+
+    @property
+    def left(self) -> BufferView:
+        """The first factor, for printers that have not said that they read windows."""
+        assert isinstance(self.a, BufferView)
+        return self.a
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +296,8 @@ def accesses(step: Step) -> list[Access]:
             return sorted(found, key=lambda access: access.writes)
         case Product(c, a, b, alpha, beta):
             numbers = [x for x in (alpha, beta) if isinstance(x, BufferView)]
-            read = [Access(x, True, False) for x in (a, b, *numbers)]
+            factor = a.view if isinstance(a, WindowMatrix) else a
+            read = [Access(x, True, False) for x in (factor, b, *numbers)]
             return [*read, Access(c, beta is not None, True)]
         case FusedProduct(product, epilogue):
             *read, entries = accesses(product)

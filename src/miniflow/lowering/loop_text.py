@@ -12,13 +12,14 @@
 First comes the memory: what stands on one line lies in the same place, at different times. A result
 is ``new`` in each run. Where a step looks at a part of a buffer, brackets say where it begins,
 counted in elements, and how its axes lie: ``x[28*t]`` begins there; ``x[3 : 14x14 by 28,1]`` has 14
-rows, 28 elements apart.
+rows, 28 elements apart. ``x[0 : 24x24|5x5 by 28,1,28,1]`` is a matrix: 24 · 24 windows of 5 · 5.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Final
 
 from miniflow.errors import printable
@@ -30,6 +31,7 @@ from miniflow.lowering.loop_program import (
     BufferView,
     ConvertedInt,
     Copy,
+    Factor,
     FusedProduct,
     LoopProgram,
     Nest,
@@ -173,11 +175,11 @@ class _Printer:
         if step.beta is None:
             return f"{c} = {self._multiplied(step)}"
         scaled = _scaled(step.beta, self._number(step.beta), c)
-        product = f"({self._view(step.a)} @ {self._view(step.b)})"
+        product = f"({self._factor(step.a)} @ {self._view(step.b)})"
         return f"{c} = {scaled} + {_scaled(step.alpha, self._number(step.alpha), product)}"
 
     def _multiplied(self, step: Product) -> str:
-        product = f"{self._view(step.a)} @ {self._view(step.b)}"
+        product = f"{self._factor(step.a)} @ {self._view(step.b)}"
         scaled = _scaled(step.alpha, self._number(step.alpha), f"({product})")
         return product if scaled == f"({product})" else scaled
 
@@ -204,6 +206,22 @@ class _Printer:
 
     def _number(self, number: Number) -> str:
         return str(number.value) if isinstance(number, Literal) else self._view(number)
+
+    def _factor(self, factor: Factor) -> str:
+        """Where a product looks; the axes of windows stand behind a bar."""
+        if isinstance(factor, BufferView):
+            return self._view(factor)
+        view, split = factor.view, factor.split
+        places, inside = ("x".join(map(str, x)) for x in (view.shape[:split], view.shape[split:]))
+        steps = ",".join(map(str, view.strides))
+        parts = zip((factor.rows, factor.columns), (places, inside), strict=True)
+        lengths = [prod(map(int, text.split("x"))) for _, text in parts]
+        whole = (factor.rows, factor.columns) == ((0, lengths[0]), (0, lengths[1]))
+        text = f"{view.buffer}[{_start(view)} : {places}|{inside} by {steps}]"
+        if not whole:
+            (i, m), (j, n) = factor.rows, factor.columns
+            text += f"[{i}:{i + m}, {j}:{j + n}]"
+        return f"{text}.T" if factor.is_turned else text
 
     def _view(self, view: BufferView) -> str:
         """Where a step looks; all of a buffer is its name, a transposed matrix its name and T."""

@@ -21,6 +21,7 @@ from miniflow.lowering.steps import StepWriter
 from miniflow.lowering.steps_without_numpy import PlainStepWriter
 from miniflow.lowering.tiling import batch_size, find_tiling
 from miniflow.lowering.values import Values
+from miniflow.lowering.windows import read_windows
 
 
 class Lowering(NamedTuple):
@@ -62,6 +63,7 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
         fuse(program, draft.target.can_fuse),
         updates_in_place=not draft.target.updates_last,
         adds_products=draft.target.adds_products,
+        reads_windows=draft.target.reads_windows,
     )
     values = Values(draft, plan)
     arguments = take_arguments(plan, values)
@@ -71,8 +73,14 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
     outputs = hand_out(draft, plan, values, copies)
     updated = {values.place(o.replaces).buffer for o in program.outputs if o.replaces is not None}
     made = LoopProgram(draft.buffers, arguments, draft.steps, outputs, frozenset(updated))
-    fused = fuse_products(made, draft.target.can_finish)
-    kept = {v: word for v, word in values.buffers().items() if fused.buffers[word].role != SCRATCH}
+    fused = fuse_products(
+        read_windows(made, draft.target.can_read_windows), draft.target.can_finish
+    )
+    kept = {
+        variable: word
+        for variable, word in values.buffers().items()
+        if word in fused.buffers and fused.buffers[word].role != SCRATCH
+    }
     return Lowering(place_buffers(fused, draft.target.itemsize), kept, draft.made_in)
 
 

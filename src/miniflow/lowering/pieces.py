@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from math import prod
 from typing import Final, TypeAlias
 
 from miniflow.ir.dtypes import DTYPES
@@ -22,10 +23,12 @@ from miniflow.lowering.epilogues import walk_over
 from miniflow.lowering.loop_program import (
     BufferView,
     Copy,
+    Factor,
     FusedProduct,
     Nest,
     Product,
     Step,
+    WindowMatrix,
 )
 from miniflow.lowering.nests import (
     If,
@@ -53,6 +56,7 @@ _BYTES: Final = 16.0  # that are loaded or stored in a nanosecond
 _CALL, _DIVISION, _OPERATION = 1.5, 0.3, 0.08  # nanoseconds
 _SLOW: Final = ("divide", "sqrt", "fmod", "quotient")
 _SHORTEST: Final = 64  # rows or columns of a piece of a product
+_FEWEST_ELEMENTS: Final = 16  # of a window that a piece of a product looks at
 _LINE: Final = 64  # entries; pieces do not share a line of the cache, but at their ends
 
 
@@ -141,6 +145,12 @@ def _part(view: BufferView, axis: int, first: int, last: int) -> BufferView:
     return view._replace(offset=view.offset + first * view.strides[axis], shape=tuple(shape))
 
 
+def _rows(factor: Factor, first: int, last: int) -> Factor:
+    if isinstance(factor, BufferView):
+        return _part(factor, -2, first, last)
+    return factor.part(-2, first, last)
+
+
 # Products.
 
 
@@ -170,7 +180,25 @@ def _cut_product(product: Product) -> tuple[Piece, ...]:
     stacked = next((axis for axis in range(len(c.shape) - 2) if c.shape[axis] >= count), None)
     if stacked is not None:
         return tuple(_cut_stack(product, stacked, count))
+    if isinstance(a, WindowMatrix) and a.is_turned:
+        parts = _cut_elements(product, a, count)
+        return tuple(parts) if len(parts) > 1 else ()
     return tuple((part,) for part, *_ in _blocks(product, count))
+
+
+def _cut_elements(product: Product, windows: WindowMatrix, count: int) -> list[Piece]:
+    """By rows, which are elements of windows: a piece looks at a part of each window."""
+    view, split = windows.view, windows.split
+    axis = next((k for k in range(split, len(view.shape)) if view.shape[k] > 1), split)
+    inner = prod(view.shape[axis + 1 :])
+    if inner < _FEWEST_ELEMENTS or windows.columns != (0, inner * view.shape[axis]):
+        return []
+    found: list[Piece] = []
+    for i, j in bounds(view.shape[axis], count):
+        part = windows._replace(view=_part(view, axis, i, j), columns=(0, (j - i) * inner))
+        c = _part(product.c, -2, i * inner, j * inner)
+        found.append((replace(product, c=c, a=part),))
+    return found
 
 
 def _blocks(
@@ -185,7 +213,7 @@ def _blocks(
     for i in bounds(c.shape[-2], down):
         for j in bounds(c.shape[-1], across, _LINE):
             c_part = _part(_part(c, -2, *i), -1, *j)
-            part = replace(product, c=c_part, a=_part(a, -2, *i), b=_part(b, -1, *j))
+            part = replace(product, c=c_part, a=_rows(a, *i), b=_part(b, -1, *j))
             found.append((part, i, j))
     return found
 
@@ -198,6 +226,7 @@ def _cut_stack(product: Product, axis: int, count: int) -> Iterator[Piece]:
         return _part(view, from_end, i, j) if is_along else view
 
     c, a, b = product.c, product.a, product.b
+    assert isinstance(a, BufferView)
     for i, j in bounds(c.shape[axis], count):
         yield (replace(product, c=part(c, i, j), a=part(a, i, j), b=part(b, i, j)),)
 

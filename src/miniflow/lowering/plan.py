@@ -49,10 +49,15 @@ class StepPlan:
 
 
 def make_plan(
-    schedule: Schedule, updates_in_place: bool = True, adds_products: bool = True
+    schedule: Schedule,
+    updates_in_place: bool = True,
+    adds_products: bool = True,
+    reads_windows: bool = False,
 ) -> StepPlan:
     """Decide about `schedule`; what is updated is computed elsewhere, unless `updates_in_place`,
     and so are sums of products, unless `adds_products`.
+
+    If it `reads_windows`, a product of what a reshape copies may read what is copied there.
     """
     schedule, layouts = _settle_views(schedule)
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
@@ -65,7 +70,7 @@ def make_plan(
         made_by=made_by,
         needed=_find_needed(schedule, homes),
         returned=_find_returned(schedule, made_by, homes),
-        last_reads=_find_last_reads(schedule, layouts, homes),
+        last_reads=_find_last_reads(schedule, layouts, homes, made_by if reads_windows else {}),
         finite=finite,
     )
 
@@ -128,10 +133,21 @@ def _find_last_reads(
     schedule: Schedule,
     layouts: Mapping[Variable, Region],
     homes: Mapping[Variable, Variable],
+    made_by: Mapping[Variable, EquationGroup],
 ) -> dict[int, tuple[Variable, ...]]:
+    def base(variable: Variable) -> Variable:
+        return layouts[variable].base if variable in layouts else variable
+
     def root(variable: Variable) -> Variable:
-        seen = layouts[variable].base if variable in layouts else variable
+        seen = base(variable)
         return homes.get(seen, seen)
+
+    def copied(variable: Variable) -> Variable | None:
+        """What a reshape has copied, of which a product may read the original."""
+        group = made_by.get(base(variable))
+        is_copy = group is not None and group.equations[0].primitive == "reshape"
+        of = group.equations[0].operands[0] if group is not None and is_copy else None
+        return of if isinstance(of, Variable) else None
 
     last: dict[Variable, int] = {}
     for position, group in enumerate(schedule.groups):
@@ -140,6 +156,9 @@ def _find_last_reads(
                 for operand in (*equation.operands, equation.result):
                     if isinstance(operand, Variable):
                         last[root(operand)] = position
+                        original = copied(operand) if group.kind == PRODUCT else None
+                        if original is not None:
+                            last[root(original)] = position
     for output in schedule.program.outputs:
         if isinstance(output.operand, Variable):
             last.pop(root(output.operand), None)

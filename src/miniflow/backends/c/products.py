@@ -61,9 +61,9 @@ class ProductForm(NamedTuple):
 
 def panel_size(product: Product) -> int:
     """How many numbers a panel of B has, where it is copied; else 0."""
-    if _is_dot(product.a, product.b):
+    if _is_dot(product.left, product.b):
         return 0
-    found = matrices_of(product.a, product.b, product.c)
+    found = matrices_of(product.left, product.b, product.c)
     form = _form(found, product)
     return found.shape[2] * form.blocks[0][0] if form.packs else 0
 
@@ -110,7 +110,7 @@ class ProductPrinter:
         panel: str,
     ) -> list[str]:
         """Return the lines of one product; `pointer` writes where a view begins."""
-        a, b, c = product.a, product.b, product.c
+        a, b, c = product.left, product.b, product.c
         numbers = alpha if beta is None else f"{alpha}, {beta}"
         if _is_dot(a, b):
             word = self._dot(c.dtype)

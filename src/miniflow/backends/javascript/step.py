@@ -190,7 +190,7 @@ class StepPrinter:
 
     def _product_lines(self, product: Product) -> Iterator[str]:
         """A product of matrices, in a loop for each axis of a stack of them."""
-        c, a, b = product.c, product.a, product.b
+        c, a, b = product.c, product.left, product.b
         rank = len(c.shape) - (len(a.shape) > 1) - (len(b.shape) > 1)
         called = f"{self._called(a)} @ {self._called(b)}"
         if len(a.shape) == 1:

@@ -7,7 +7,7 @@ from functools import cached_property
 from miniflow.backends.backend import Buffers, Groups, TimedPart, TimedRun
 from miniflow.backends.native.frame import allocate
 from miniflow.backends.native.processor import remark
-from miniflow.backends.native.products.steps import can_finish, can_multiply
+from miniflow.backends.native.products.steps import can_finish, can_multiply, can_read_windows
 from miniflow.backends.native.run import make_run
 from miniflow.backends.native.workers import can_share
 from miniflow.ir import Program
@@ -31,9 +31,7 @@ class NativeExecutable:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._lowering = lower_program(
-            program, Target(can_multiply=can_multiply, can_finish=can_finish)
-        )
+        self._lowering = lower_program(program, Target(can_multiply, can_read_windows, can_finish))
         self.loop_program = self._lowering.loop_program
         named = zip(self.loop_program.arguments, program.inputs, strict=True)
         self._fed = frozenset(name for name, entry in named if entry.role == "fed")

@@ -64,6 +64,22 @@ def choose_blocking(
     return Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b)
 
 
+def block_windows(
+    blocking: Blocking, window: int, shape: tuple[int, int, int], are_columns: bool
+) -> Blocking:
+    """Return how a product is cut whose rows, or columns, are windows of so many bytes: some of
+    these are gathered at a time, and read from the cache.
+    """
+    m, _, k = shape
+    most = max(SECOND_CACHE // 4 // window, 1)
+    if are_columns:
+        most = min(max(most, _FEWEST_K // 2), blocking.k_block, k)
+        k_block = -(-k // -(-k // most))  # blocks are nearly equal
+        return blocking._replace(packs_a=False, k_block=k_block, block_rows=max(m, blocking.rows))
+    block_rows = max(most // blocking.rows, 1) * blocking.rows
+    return blocking._replace(packs_a=False, k_block=max(k, 1), block_rows=block_rows)
+
+
 @cache
 def choose_tile(m: int, n: int, k: int, lanes: int, registers: int) -> tuple[int, int]:
     """Return rows and vectors of the tiles with which a product takes the fewest cycles, about.

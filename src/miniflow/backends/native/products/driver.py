@@ -2,8 +2,9 @@
 
     for each product of a stack:
         for each block of k:
+            pack its windows, if A's columns are some
             for each block of rows of A:
-                pack its strips, if that pays
+                pack its strips, if that pays, or windows
                 for each panel of B:
                     pack it, if that pays, and no block of rows has done so
                     for each tile: run the micro-kernel, and after the last k the epilogue
@@ -20,6 +21,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from miniflow.backends.native.products.gather_windows import GEOMETRY
 from miniflow.backends.native.products.micro_kernel import (
     FRAME,
     ROWS_OF_A_POINTER,
@@ -31,15 +33,22 @@ STACKED: Final = 3  # axes of a stack of products, at most
 # Addresses of code: a high tile has one row more than a low one, and high tiles come first.
 CODE: Final = (
     *("high", "low", "high_at_edge", "low_at_edge", "pack_high", "pack_low", "pack_panel"),
-    *("epilogue", "epilogue_at_edge"),
+    *("epilogue", "epilogue_at_edge", "gather_windows"),
 )
 # Places in memory: an index in the table, and an offset in bytes.
 PLACES: Final = ("a", "b", "c", "alpha", "beta", "strips", "panel", "partial")
+# Whether the rows of A are windows, or its columns; which is the first one, and the first element,
+# in bytes; where they lie.
+WINDOW_NUMBERS: Final = (
+    *("rows_are_windows", "columns_are_windows", "first_window", "first_element"),
+    *GEOMETRY,
+)
 NUMBERS: Final = (
     *("tiles", "high_tiles", "rows", "tiles_a_block"),  # `rows` of a low tile
     *("n", "panel_columns", "k", "k_block", "size"),
     *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
     *("a_row", "a_step", "b_step", "b_column", "c_row"),
+    *WINDOW_NUMBERS,
     *("c_to_row", "c_to_column", "first_row", "entries_row", "has_epilogue"),
     *(f"{x}{axis}" for axis in range(STACKED) for x in ("count", "a_to", "b_to", "c_to")),
 )
@@ -128,12 +137,23 @@ class _DriverWriter(LineWriter):
                 self._set(field, self.new(f"zext i1 {flag} to i64"))
             self.has_epilogue = self.new(f"and i1 {is_last}, {self._is('has_epilogue')}")
             a_here = self.at(a, self.multiply(p, number["a_step"]))
+            are_columns = self._is("columns_are_windows")
+            with self.when(are_columns):
+                self._gather(a, p, k)
+            a_here = self.choose(are_columns, self._elements(), a_here, "ptr")
             b_here = self.at(b, self.multiply(p, number["b_step"]))
             with self.loop(0, number["tiles"], number["tiles_a_block"]) as first:
                 last = self.smaller(self.add(first, number["tiles_a_block"]), number["tiles"])
                 with self.when(self._is("packs_a")):
                     self._pack_strips(a_here, k, first, last)
-                self._panels(a_here, b_here, c, k, first, last)
+                are_rows = self._is("rows_are_windows")
+                with self.when(are_rows):
+                    rows = self.new(f"sub i64 {self._row(last)}, {self._row(first)}")
+                    self._gather(a, self._row(first), rows)
+                before = self.new(f"sub i64 0, {self.multiply(self._row(first), number['a_row'])}")
+                gathered = self.at(self._elements(), before)
+                a_now = self.choose(are_rows, gathered, a_here, "ptr")
+                self._panels(a_now, b_here, c, k, first, last)
 
     def _address(self, pointer: str) -> str:
         return self.new(f"ptrtoint ptr {pointer} to i64")
@@ -150,6 +170,17 @@ class _DriverWriter(LineWriter):
         rows = self.new(f"sub i64 {self._row(tile)}, {self._row(first)}")
         nbytes = self.multiply(self.multiply(rows, k), self.number["size"])
         return self.at(self.place["strips"], nbytes)
+
+    def _gather(self, images: str, first: str, count: str) -> None:
+        """Copy windows to where strips else are."""
+        window = self.add(first, self.number["first_window"])
+        geometry = self.at("%arguments", 8 * FIELDS.index(GEOMETRY[0]))
+        given = f"ptr {images}, ptr {self.place['strips']}, i64 {window}, i64 {count}"
+        self.line(f"call void {self.code['gather_windows']}({given}, ptr {geometry})")
+
+    def _elements(self) -> str:
+        """Return where the elements of the windows lie that are looked at."""
+        return self.at(self.place["strips"], self.number["first_element"])
 
     def _pack_strips(self, a: str, k: str, first: str, last: str) -> None:
         with self.loop(first, last) as tile:

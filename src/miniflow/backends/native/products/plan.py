@@ -11,16 +11,27 @@ from typing import Final, NamedTuple
 
 from miniflow.backends.native.processor import Processor
 from miniflow.backends.native.products import dot
-from miniflow.backends.native.products.blocking import Blocking, choose_blocking, split
+from miniflow.backends.native.products.blocking import (
+    Blocking,
+    block_windows,
+    choose_blocking,
+    split,
+)
 from miniflow.backends.native.products.dot import print_dot
 from miniflow.backends.native.products.driver import (
     CODE,
     NUMBERS,
     PLACES,
     STACKED,
+    WINDOW_NUMBERS,
     print_driver,
 )
 from miniflow.backends.native.products.epilogue import Epilogue, print_epilogue
+from miniflow.backends.native.products.gather_windows import (
+    WindowGeometry,
+    geometry_of,
+    print_gather_windows,
+)
 from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
 from miniflow.backends.native.products.packing import (
     ANY,
@@ -30,10 +41,22 @@ from miniflow.backends.native.products.packing import (
     print_pack_strip,
 )
 from miniflow.backends.native.writer import REALS
+from miniflow.lowering.loop_program import BufferView, WindowMatrix
 from miniflow.lowering.matrices import Operand, StackAxis, matrices_of
 from miniflow.lowering.sums import LONGEST_CHAIN
 
 DTYPES: Final = tuple(REALS)  # of which there are products
+
+
+class Gathered(NamedTuple):
+    """The rows of A are windows, or, if they `are_columns`, its columns: from the `first` one on,
+    and of each the elements from `first_element` on.
+    """
+
+    geometry: WindowGeometry
+    are_columns: bool
+    first: int
+    first_element: int
 
 
 class ProductPlan(NamedTuple):
@@ -50,6 +73,7 @@ class ProductPlan(NamedTuple):
     swapped: bool
     blocking: Blocking
     processor: Processor
+    windows: Gathered | None = None
 
     def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return how many bytes of memory are wanted: for the ``strips`` of A and the ``panel`` of
@@ -63,6 +87,11 @@ class ProductPlan(NamedTuple):
         if blocking.packs_a:
             rows = min(blocking.block_rows + blocking.rows, m)
             wanted["strips"] = rows * blocking.k_block * self._size
+        if self.windows:
+            rows = min(blocking.block_rows + blocking.rows, m)
+            many = blocking.k_block if self.windows.are_columns else rows
+            row = self.windows.geometry.shape.size * self._size
+            wanted["strips"] = many * row + self.processor.nbytes
         if blocking.packs_b or self.packs_edge:
             panel = blocking.vectors * self.processor.nbytes
             panels = -(-n * self._size // panel) if self.keeps_panels else 1
@@ -148,6 +177,24 @@ def plan_product(
     )
 
 
+def plan_windows(
+    a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor
+) -> ProductPlan | None:
+    """Plan c = a @ b, where a is a matrix of windows; None if there is no way."""
+    geometry, (rows, columns) = geometry_of(a), a.shape
+    if geometry is None:
+        return None
+    step = geometry.shape.size
+    steps = (1, step) if a.is_turned else (step, 1)
+    gathered = BufferView(a.view.buffer, a.dtype, 0, (rows, columns), steps)
+    plan = plan_product(gathered, b, c, processor)
+    if not isinstance(plan, ProductPlan) or plan.swapped or plan.stacks:
+        return None
+    blocking = block_windows(plan.blocking, step * REALS[a.dtype][1], plan.shape, a.is_turned)
+    first, element = a.rows[0], a.columns[0]
+    return plan._replace(blocking=blocking, windows=Gathered(geometry, a.is_turned, first, element))
+
+
 def compile_product(
     plan: ProductPlan | DotPlan,
     routine: Callable[[str], int],
@@ -205,6 +252,13 @@ def _arguments(
         "entries_row": numbers["c_row"],
         "has_epilogue": epilogue is not None,
     }
+    numbers |= dict.fromkeys(WINDOW_NUMBERS, 0)
+    if plan.windows:
+        numbers |= plan.windows.geometry.numbers(size)
+        numbers["rows_are_windows"] = not plan.windows.are_columns
+        numbers["columns_are_windows"] = plan.windows.are_columns
+        numbers["first_window"] = plan.windows.first
+        numbers["first_element"] = plan.windows.first_element * size
     stacks = (*plan.stacks, *[StackAxis(1, (0, 0, 0))] * (STACKED - len(plan.stacks)))
     for axis, stack in enumerate(stacks):
         numbers[f"count{axis}"] = stack.times
@@ -235,6 +289,10 @@ def _code(plan: ProductPlan, epilogue: Epilogue | None) -> dict[str, str]:
             )
         if blocking.packs_a:
             code[f"pack_{word}"] = print_pack_strip(plan.dtype, height, strip_order)
+    if plan.windows:
+        window = plan.windows.geometry.shape
+        masks = plan.processor.has_masks
+        code["gather_windows"] = print_gather_windows(plan.dtype, lanes, window, masks)
     if epilogue and whole:
         code["epilogue"] = print_epilogue(epilogue, lanes, blocking.vectors, False, has_fma)
     if epilogue and rest:

@@ -18,14 +18,27 @@ from miniflow.backends.native.products.plan import (
     ProductPlan,
     compile_product,
     plan_product,
+    plan_windows,
 )
 from miniflow.ir import Literal
-from miniflow.lowering.loop_program import BufferView, FusedProduct, Number, Product
+from miniflow.lowering.loop_program import (
+    BufferView,
+    Factor,
+    FusedProduct,
+    Number,
+    Product,
+    WindowMatrix,
+)
 
 
 def can_multiply(c: BufferView, a: BufferView, b: BufferView) -> bool:
     """Whether there is a product for operands that lie so."""
     return _plan(c, a, b) is not None
+
+
+def can_read_windows(product: Product) -> bool:
+    """Whether there is a product that reads windows where they are."""
+    return _plan(product.c, product.a, product.b) is not None
 
 
 def can_finish(step: FusedProduct) -> bool:
@@ -40,7 +53,8 @@ def compiled_product(product: Product, epilogue: Epilogue | None = None) -> Comp
     plan = _plan(c, product.a, product.b)
     assert plan is not None
     beta = Literal(0.0) if product.beta is None else product.beta
-    places: dict[str, MachineArgument] = {"a": product.a, "b": product.b, "c": c}
+    a = product.a.view if isinstance(product.a, WindowMatrix) else product.a
+    places: dict[str, MachineArgument] = {"a": a, "b": product.b, "c": c}
     places |= {word: _number(x, c.dtype) for word, x in (("alpha", product.alpha), ("beta", beta))}
     wanted = plan.scratch(adds=adds, finishes=epilogue is not None).items()
     places |= {word: SharedScratch(word, nbytes) for word, nbytes in wanted}
@@ -61,7 +75,9 @@ def compiled_fused_product(step: FusedProduct) -> CompiledStep:
     return compiled_product(product, epilogue)
 
 
-def _plan(c: BufferView, a: BufferView, b: BufferView) -> ProductPlan | DotPlan | None:
+def _plan(c: BufferView, a: Factor, b: BufferView) -> ProductPlan | DotPlan | None:
+    if isinstance(a, WindowMatrix):
+        return plan_windows(a, b, c, machine.processor())
     return plan_product(a, b, c, machine.processor())
 
 

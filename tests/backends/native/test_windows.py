@@ -1,0 +1,117 @@
+"""Windows read where the images are, as machine code: the bits of a copy and then a product."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
+
+from miniflow.backends.native import executable, lower, machine
+from miniflow.backends.native.products import blocking
+from miniflow.backends.native.products.gather_windows import WindowShape, print_gather_windows
+from miniflow.ir import Builder, Program, ValueType
+from miniflow.lowering import pieces
+from miniflow.lowering.loop_program import Copy, FusedProduct, Product, WindowMatrix
+
+from .test_products import WIDTHS
+
+
+class Convolution(NamedTuple):
+    """Images (n, h, w, c), seen through windows."""
+
+    images: tuple[int, int, int, int]
+    window: tuple[int, int]
+    stride: int = 1
+    dilation: int = 1
+    channels: int = 5
+
+
+CONVOLUTIONS = {
+    "one channel": Convolution((3, 9, 11, 1), (5, 5)),
+    "channels side by side": Convolution((2, 5, 4, 16), (2, 3)),
+    "few channels": Convolution((2, 5, 6, 3), (3, 3)),
+    "strides": Convolution((2, 9, 9, 3), (3, 3), stride=2),
+    "holes": Convolution((2, 9, 9, 1), (3, 3), dilation=2),
+    "many runs": Convolution((1, 20, 20, 1), (7, 7), dilation=2, channels=3),
+    "long runs": Convolution((2, 3, 3, 350), (2, 2)),
+    "many rows": Convolution((2, 40, 40, 1), (3, 3), channels=34),
+}
+
+
+def program_of(convolution: Convolution, dtype: str) -> Program:
+    """The product of all windows with a kernel, and that of their transpose with a gradient."""
+    (n, h, w, c), (i, j), stride, dilation, channels = convolution
+    b = Builder()
+    x = b.input(ValueType(dtype, (n, h, w, c)), name="x")
+    i, j = ((k - 1) * dilation + 1 for k in (i, j))
+    seen = b.add("windows", (x,), {"axes": (1, 2), "window": (i, j)})
+    rows, columns = -(-(h - i + 1) // stride), -(-(w - j + 1) // stride)
+    inside = tuple((0, -(-k // dilation), dilation) for k in (i, j))
+    index = ((0, n, 1), (0, rows, stride), (0, columns, stride), (0, c, 1), *inside)
+    part = b.add("slice", (seen,), {"index": index})
+    turned = b.add("transpose", (part,), {"axes": (0, 1, 2, 4, 5, 3)})
+    elements = inside[0][1] * inside[1][1] * c
+    matrix = b.add("reshape", (turned,), {"shape": (n * rows * columns, elements)})
+    k = b.input(ValueType(dtype, (elements, channels)), name="k")
+    g = b.input(ValueType(dtype, (n * rows * columns, channels)), name="g")
+    back = b.add("transpose", (matrix,), {"axes": (1, 0)})
+    return b.program([b.add("tanh", (b.add("matmul", (matrix, k)),)), b.add("matmul", (back, g))])
+
+
+def results(program: Program, reads: bool, monkeypatch: Any) -> list[bytes]:
+    with monkeypatch.context() as patched:
+        if not reads:
+            patched.setattr(executable, "can_read_windows", lambda product: False)
+        step = lower(program)
+    steps = [s.product if isinstance(s, FusedProduct) else s for s in step.loop_program.all_steps()]
+    read = [s for s in steps if isinstance(s, Product) and isinstance(s.a, WindowMatrix)]
+    assert (len(read), any(isinstance(s, Copy) for s in steps)) == (
+        (2, False) if reads else (0, True)
+    )
+    rng = np.random.default_rng(0)
+    dtypes = {"f32": np.float32, "f64": np.float64}
+    types = (entry.variable.type for entry in program.inputs)
+    arguments = [rng.standard_normal(t.shape).astype(dtypes[t.dtype]) for t in types]
+    return [array.tobytes() for array in step.run(arguments)]
+
+
+@pytest.mark.parametrize("width", sorted(WIDTHS))
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_windows_have_the_bits_of_their_copies(width, dtype, monkeypatch):
+    for what, convolution in CONVOLUTIONS.items():
+        program = program_of(convolution, dtype)
+        wanted = results(program, False, monkeypatch)
+        with monkeypatch.context() as patched:
+            patched.setattr(machine, "processor", lambda: WIDTHS[width])
+            assert results(program, True, monkeypatch) == wanted, what
+
+
+@pytest.mark.parametrize("cache", [1, 1 << 12])
+def test_blocks_of_windows_may_begin_anywhere(cache, monkeypatch):
+    """Few windows at a time, and products in pieces."""
+    monkeypatch.setattr(pieces, "FEWEST", 0)
+    for convolution in CONVOLUTIONS.values():
+        program = program_of(convolution, "f32")
+        wanted = results(program, False, monkeypatch)
+        with monkeypatch.context() as patched:
+            patched.setattr(blocking, "SECOND_CACHE", cache)
+            assert results(program, True, monkeypatch) == wanted
+
+
+def test_what_gathers_windows_is_assembled_for_aarch64():
+    """It has not been run there."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    try:
+        target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+    except RuntimeError:
+        pytest.skip("this llvmlite compiles for its own processor only")
+    text = print_gather_windows("f32", 4, WindowShape((1, 1, 5), 5), False)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    assert "run:" in target.create_target_machine(cpu="generic", opt=2).emit_assembly(module)
