@@ -21,6 +21,7 @@ from miniflow import __version__
 from miniflow.cli.draw import draw
 from miniflow.cli.evaluate import evaluate
 from miniflow.cli.export import export
+from miniflow.cli.generate import generate
 from miniflow.cli.info import info
 from miniflow.cli.lab import lab
 from miniflow.cli.page import page
@@ -75,7 +76,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
 )
-for command in (train, evaluate, predict, info, draw, page, export):
+for command in (train, evaluate, predict, generate, info, draw, page, export):
     app.command()(command)
 app.add_typer(lab)
 

@@ -50,6 +50,11 @@ def load_classifier(path: str | os.PathLike[str]) -> Model:
     """
     model = load(path)
     rows = [entry.shape[:1] for entry in model.inputs]
+    if "writer" in model.notes:
+        raise DataError(
+            f"{path}: is a network that writes, and no classifier of images: `miniflow generate` "
+            "has it write."
+        )
     if model.output_names is not None:
         raise DataError(
             f"{path}: {model} is no classifier of images: it gives {len(model.output_names)} "

@@ -24,6 +24,8 @@ from miniflow.shipped import DIGITS, DIGITS_FILE
 from miniflow.training.history import Epoch
 
 RUNS = pathlib.Path("runs")
+NAMES = "names"  # the text that comes with miniflow
+WRITERS = ("gpt", "char-rnn")  # the networks that write
 ADDED_LATER = (
     "init",
     "target",
@@ -102,6 +104,10 @@ class Run:
         return self.folder / "mistakes.png"
 
     @property
+    def attention(self) -> pathlib.Path:
+        return self.folder / "attention.png"
+
+    @property
     def report(self) -> pathlib.Path:
         return self.folder / "report.html"
 
@@ -115,6 +121,7 @@ class Run:
             self.learning_curve,
             self.confusion_matrix,
             self.mistakes,
+            self.attention,
             self.report,
             self.options,
         ]
@@ -144,6 +151,14 @@ class Run:
             return [Epoch(*map(_number, row)) for row in list(csv.reader(text.splitlines()))[1:]]
         except (ValueError, TypeError, csv.Error) as error:
             raise ModelFileError(f"{self.history}: is damaged: {shown(error)}.") from error
+
+    def prepare(self, options: Options, going_on: bool) -> None:
+        """Make the folder ready for a training, which goes on with what is there, or not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.remove_leftovers()
+        if not going_on:
+            self.remove_files()
+            self.write_options(options)
 
     def remove_files(self) -> None:
         for path in self.files():
@@ -182,7 +197,7 @@ def data_source(given: str) -> str:
     """What `--data` means, wherever it is said: the name of a set as it is, a path in full."""
     from miniflow.datasets import is_name
 
-    return given if is_name(given) else os.path.abspath(given)
+    return given if is_name(given) or given == NAMES else os.path.abspath(given)
 
 
 def init_source(given: str) -> str:
@@ -248,7 +263,7 @@ def settle_options(
     """
     if kept is None:
         defaults = own.get(given.get("model", Options.model), {})
-        optimizer = given.get("optimizer", Options.optimizer)
+        optimizer = given.get("optimizer", defaults.get("optimizer", Options.optimizer))
         usual = {"lr": lrs[optimizer], "weight_decay": WEIGHT_DECAYS.get(optimizer, 0.0)}
         return Options(**{**usual, **defaults, **given})
     for name, value in given.items():

@@ -15,6 +15,8 @@ from miniflow.backends import DEVICES, RUN, find, names
 from miniflow.cli.classifiers import notes_for, probabilities_of
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import (
+    NAMES,
+    WRITERS,
     Options,
     Run,
     choose_run,
@@ -47,7 +49,10 @@ if TYPE_CHECKING:
     from miniflow.datasets.tables import TableForm
 
 LEARNING_RATES = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "rmsprop": 0.001}
-OWN_DEFAULTS: dict[str, dict[str, Any]] = {CNN: {"epochs": 12, "augment": True, "dropout": 0.5}}
+OWN_DEFAULTS: dict[str, dict[str, Any]] = {
+    CNN: {"epochs": 12, "augment": True, "dropout": 0.5},
+    **{writer: {"data": NAMES, "epochs": 10, "optimizer": "adam"} for writer in WRITERS},
+}
 
 
 class OptimizerName(StrEnum):
@@ -67,7 +72,7 @@ def train(
         typer.Option(
             metavar="NAME|SIZES",
             help="linear, mlp, cnn (which convolves), or the sizes of all layers, as in "
-            "784-300-100-10.  [default: mlp]",
+            "784-300-100-10; or gpt or char-rnn, which write.  [default: mlp]",
         ),
     ] = None,
     data: Annotated[
@@ -76,7 +81,8 @@ def train(
             metavar="NAME|FOLDER|FILE",
             help="mnist, fashion-mnist, kmnist, emnist (or emnist-letters, -digits, ...); a folder "
             "of IDX files; a folder with a subfolder of pictures for each class; an .npz file "
-            "with images and labels; or a .csv file, with --target.  [default: mnist]",
+            "with images and labels; or a .csv file, with --target. For gpt and char-rnn: names, "
+            "or a text file, each line an example.  [default: mnist, and names for these]",
         ),
     ] = None,
     target: Annotated[
@@ -103,7 +109,8 @@ def train(
         typer.Option(
             min=1,
             metavar="N",
-            help="How often to go through the data.  [default: 8, and 12 for cnn]",
+            help="How often to go through the data.  [default: 8; 12 for cnn, 10 for gpt and "
+            "char-rnn]",
         ),
     ] = None,
     batch_size: Annotated[
@@ -111,7 +118,9 @@ def train(
     ] = None,
     optimizer: Annotated[
         OptimizerName | None,
-        typer.Option(help="How the parameters are moved.  [default: sgd]"),
+        typer.Option(
+            help="How the parameters are moved.  [default: sgd; adam for gpt and char-rnn]"
+        ),
     ] = None,
     lr: Annotated[
         float | None,
@@ -210,6 +219,8 @@ def train(
       miniflow train --resume --out runs/deep
       miniflow train --resume --epochs 20 --out runs/deep
       miniflow train --model cnn --data my-digits/ --init digits
+      miniflow train --model gpt
+      miniflow train --model char-rnn --data cities.txt
 
     A run that was stopped by Ctrl-C or killed goes on with --resume, from the last complete
     epoch, and ends with the very model that it would have had. With more --epochs it goes on for
@@ -217,7 +228,8 @@ def train(
 
     The folder holds model.safetensors (the best epoch's), history.csv, learning_curve.png,
     confusion_matrix.png, mistakes.png and report.html, a page with all of it and, for images of
-    28 × 28 pixels, a sheet to draw digits on.
+    28 × 28 pixels, a sheet to draw digits on. That of a network that writes has attention.png and
+    what it wrote after each epoch; `miniflow generate` has it write more.
     """  # noqa: D301 (\b keeps the lines apart)
     given: dict[str, Any] = {
         "model": model,
@@ -255,6 +267,9 @@ def train(
 
 def train_in(run: Run, options: Options, going_on: bool, log: str | None = None) -> None:
     """Train with these options, in this folder: on from its checkpoint, or from the beginning."""
+    if options.model in WRITERS:
+        train_text_in(run, options, going_on, log)
+        return
     form, splits = load_data(options)
     classes = len(splits.train.class_names or ())
     classes = max([classes, *(1 + int(part.labels.max()) for part in splits)])
@@ -265,11 +280,7 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
     )
     examples = augmented(train) if options.augment else train
     optimizer = optimizer_for(options, len(train))
-    run.folder.mkdir(parents=True, exist_ok=True)
-    run.remove_leftovers()
-    if not going_on:
-        run.remove_files()
-        run.write_options(options)
+    run.prepare(options, going_on)
     introduce(run, options, network, splits, examples, "images" if form is None else "rows")
     if options.init and not (going_on and checkpoint_exists(run.checkpoint)):
         begin_with(options.init, network)
@@ -303,6 +314,17 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
     say(f"test accuracy: {accuracy:.4f}")
 
 
+def train_text_in(run: Run, options: Options, going_on: bool, log: str | None) -> None:
+    """The same, for a network that writes."""
+    from miniflow.cli.train_writer import train_writer
+    from miniflow.cli.writers import read_text
+
+    text = read_text(options)
+    optimizer = optimizer_for(options, text.steps(options.batch_size) * options.batch_size)
+    run.prepare(options, going_on)
+    train_writer(run, options, optimizer, text, Notes(run, log), going_on)
+
+
 def begin_with(init: str, network: Network) -> None:
     """Take the weights of a model, as far as they fit, and say which."""
     path, _ = find_model(init)
@@ -330,6 +352,10 @@ def load_data(options: Options) -> tuple[TableForm | None, Splits]:
     from miniflow.datasets import load
     from miniflow.datasets.tables import is_table, load_table
 
+    if options.data == NAMES:
+        raise OptionError(
+            "The names are text: --model gpt and --model char-rnn learn to write them."
+        )
     if not is_table(options.data):
         if options.target:
             raise OptionError(f"--target is a column of a .csv file, and {options.data} is none.")

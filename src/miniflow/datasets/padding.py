@@ -80,6 +80,16 @@ def padded(
     return (_pad(arrays, rows, top, fill) for top, rows in batches)
 
 
+def count_batches(lengths: NDArray[Any], batch_size: int, shapes: int = 4) -> int:
+    """How many batches `padded` makes of sequences of these lengths.
+
+    >>> count_batches(np.array([1, 1, 1, 1, 2, 2, 8]), 4, shapes=2)
+    3
+    """
+    groups = np.searchsorted(longest_of_groups(lengths, shapes), lengths)
+    return int(sum(-(-count // batch_size) for count in np.bincount(groups)))
+
+
 def longest_of_groups(lengths: NDArray[Any], shapes: int) -> list[int]:
     """The longest of each group of lengths, if there are so many groups of about equally many
     items; fewer, where there are fewer lengths.

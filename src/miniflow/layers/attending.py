@@ -174,9 +174,9 @@ class TransformerBlock(Layer):
 
     Args:
         heads: as for `MultiHeadAttention`.
-        causal: as there.
-        mask: as there.
-        bias: as there; without one, norms have no gain either.
+        causal: as for `MultiHeadAttention`.
+        mask: as for `MultiHeadAttention`.
+        bias: as for `MultiHeadAttention`; without one, norms have no gain either.
         expansion: how many times as wide as the features the hidden layer is; 4 by default.
         activation: after the hidden layer, as for `Dense`; "gelu" by default.
         norm: "rms" (`RMSNorm`), the default, or "layer" (`LayerNorm`).

@@ -45,8 +45,13 @@ class Steps(NamedTuple):
 class Writer(Protocol):
     """A network that can be read with a letter at a time: `layers.GPT`, `layers.CharRNN`."""
 
-    letters: str
-    context: int | None
+    @property
+    def letters(self) -> str:
+        """What it knows; number 0 stands at the ends of a line, 1 is the first of these."""
+
+    @property
+    def context(self) -> int | None:
+        """How many letters it looks back at; None: at all."""
 
     def steps(self, rows: int | None) -> Steps:
         """For so many lines, with `State`s; for any number, with inputs for the memory, if None."""

@@ -73,11 +73,11 @@ class ScaledDotProductAttention(Op):
     def compute(self, q: Any, k: Any, v: Any, mask: Any = None) -> Any:
         self._check(shape_of(q), shape_of(k), shape_of(v), mask)
         q, k, v = map(promote, as_operands(q, k, v, owner=self))
-        return self._weights(q, k, mask) @ v
+        return self.weights(q, k, mask) @ v
 
     def gradient(self, grad: Any, q: Any, k: Any, v: Any, mask: Any = None) -> Any:
         grad, q, k, v = map(promote, as_operands(grad, q, k, v))
-        weights = self._weights(q, k, mask)
+        weights = self.weights(q, k, mask)
         of_weights = grad @ _turned(v)
         # Not Σ G · value, which is the same but for rounding: beside 1, that is no longer small.
         along = np.sum(of_weights * weights, axis=-1, keepdims=True)
@@ -92,7 +92,7 @@ class ScaledDotProductAttention(Op):
     def _scale(self, k: Any) -> float:
         return 1 / math.sqrt(k.shape[-1]) if self.scale is None else self.scale
 
-    def _weights(self, q: Any, k: Any, mask: Any) -> Any:
+    def weights(self, q: Any, k: Any, mask: Any = None) -> Any:
         """How much each query takes of each value, shape (..., m, n); rows add up to 1, or to 0."""
         scores = (q * self._scale(k)) @ _turned(k)
         m, n = scores.shape[-2:]
