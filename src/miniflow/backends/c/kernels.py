@@ -145,8 +145,8 @@ _SAME_BITS: Final = """static inline TYPE NAME_WORD(OTHER x) {
 # What C has no word for. Where one is NaN, it is the result; 0 is larger than -0. Of a number that
 # is written down, the second one, less has to be asked.
 _CHOICES: Final = {
-    "maximum": ("x > y", "x <= y ? y : x", "x + y"),
-    "minimum": ("x < y", "x > y ? y : x", "-(-x - y)"),
+    "maximum": ("x > y", "x <= y ? y : x", "&"),
+    "minimum": ("x < y", "x > y ? y : x", "|"),
 }
 
 
@@ -190,15 +190,26 @@ class _Needed:
 
 
 def _choice(prefix: str, op: str, dtype: str, is_of_a_constant: bool) -> str:
-    kind, (wins, other, zero) = C_TYPES[dtype], _CHOICES[op]
+    kind, (wins, other, zeros) = C_TYPES[dtype], _CHOICES[op]
+    lines = list[str]()
     if dtype[0] != "f":
         result = f"{wins} ? x : y"
     elif is_of_a_constant:
         result = other
-    else:
-        result = f"{wins} || x != x ? x : x == 0 && y == 0 ? {zero} : y"
+    else:  # all of it is computed, of which compilers make vectors
+        bits = C_TYPES["i" + dtype[1:]]
+        lines = [
+            f"  union {{ {kind} number; {bits} bits; }} a, b, same;",
+            "  a.number = x;",
+            "  b.number = y;",
+            f"  same.bits = a.bits {zeros} b.bits;",
+            f"  const {kind} chosen = {wins} ? x : y;",
+            f"  const {kind} found = x == y ? same.number : chosen;",
+        ]
+        result = "x != x ? x : found"
     word = _choice_name(prefix, op, dtype, is_of_a_constant)
-    return f"static inline {kind} {word}({kind} x, {kind} y) {{\n  return {result};\n}}\n"
+    head = f"static inline {kind} {word}({kind} x, {kind} y) {{"
+    return "\n".join([head, *lines, f"  return {result};", "}"]) + "\n"
 
 
 def _choice_name(prefix: str, op: str, dtype: str, is_of_a_constant: bool) -> str:

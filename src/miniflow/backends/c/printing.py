@@ -94,8 +94,10 @@ def print_file(
 
 def _with_short_lines(text: str) -> str:
     """Break lines of code that are too long to read."""
-    lines = [line if len(line) <= WIDTH else "\n".join(broken(line)) for line in text.split("\n")]
-    return "\n".join(lines)
+    return "\n".join(
+        line if len(line) <= WIDTH or line.startswith("#") else "\n".join(broken(line))
+        for line in text.split("\n")
+    )
 
 
 # Functions.

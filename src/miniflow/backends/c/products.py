@@ -1,8 +1,8 @@
 """Products of matrices in C: tiles that stay in registers while they go through k.
 
     for each panel of 16 columns of B (copied to a panel of its own, where it does not lie in rows)
-      for each 4 rows of A
-        t[4][16] = 0
+      for each 6 rows of A, or 5
+        t[6][16] = 0
         for p in range(k): t[i][j] = fma(a[i, p], b[p, j], t[i][j])
         c[i, j] = alpha * t[i][j] (+ beta * c[i, j])
 
@@ -49,13 +49,14 @@ def _is_dot(a: BufferView, b: BufferView) -> bool:
 class ProductForm(NamedTuple):
     """What a function for products is written for; sizes and distances it is handed.
 
-    `blocks` are the tiles: how many columns, and how many rows each of them takes at a time, at
-    last fewer. `packs`: panels of B are copied; `adds`: c counts.
+    `blocks` are the tiles: how many columns, how many rows at most, and how many in fact, of which
+    the taller come first. `packs`: panels of B are copied, by
+    its rows or columns, whichever are contiguous; `adds`: c counts.
     """
 
     dtype: str
-    blocks: tuple[tuple[int, tuple[int, ...]], ...]
-    packs: bool
+    blocks: tuple[tuple[int, int, tuple[int, ...]], ...]
+    packs: str
     adds: bool
 
 
@@ -70,12 +71,13 @@ def panel_size(product: Product) -> int:
 
 def _form(found: Matrices, product: Product) -> ProductForm:
     (m, n, _), dtype = found.shape, product.c.dtype
-    packs = n > 1 and found.b[1] != 1
-    packs = packs or (m >= _PACKED_ROWS and n > _WIDTH[dtype])
+    packs = "by columns" if n > 1 and found.b[1] != 1 else ""
+    if not packs and m >= _PACKED_ROWS and n > _WIDTH[dtype]:
+        packs = "by rows"
     return ProductForm(dtype, _blocks(m, n, _WIDTH[dtype]), packs, product.beta is not None)
 
 
-def _blocks(m: int, n: int, width: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+def _blocks(m: int, n: int, width: int) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
     """Cut n columns into tiles, the widest first."""
     widest = 4 * width if m == 1 else 2 * width if m < 4 else width
     widths, rest = list[int](), n
@@ -85,11 +87,14 @@ def _blocks(m: int, n: int, width: int) -> tuple[tuple[int, tuple[int, ...]], ..
             rest %= widest
         widest //= 2
     widths += [rest] if rest else []
-    return tuple((w, _heights(m, 8 if 2 * w <= width else 4)) for w in widths)
+    most = [8 if 2 * w <= width else 6 for w in widths]
+    return tuple((w, rows, _heights(m, rows)) for w, rows in zip(widths, most, strict=True))
 
 
 def _heights(m: int, most: int) -> tuple[int, ...]:
-    return tuple(height for height in (most if m >= most else 0, m % most) if height)
+    """Rows in as few tiles as can be, which differ by one row at most."""
+    low, rest = divmod(m, -(-m // most))
+    return (low + 1, low) if rest else (low,)
 
 
 class ProductPrinter:
@@ -134,7 +139,7 @@ class ProductPrinter:
         form = _form(found, product)
         where = (
             f"{places[0]}, {found.a[0]}, {found.a[1]}, "
-            f"{places[1]}, {found.b[0]}, {'' if not form.packs else f'{found.b[1]}, '}"
+            f"{places[1]}, {found.b[0]}, {f'{found.b[1]}, ' if form.packs == 'by columns' else ''}"
             f"{places[2]}, {found.c[0]}"
         )
         packed = f", {panel}" if form.packs else ""
@@ -159,7 +164,7 @@ class ProductPrinter:
 
     def _function(self, form: ProductForm) -> str:
         word = self._forms.setdefault(form, f"{self.prefix}_product_{len(self._forms) + 1}")
-        for width, heights in form.blocks:
+        for width, _, heights in form.blocks:
             for height in heights:
                 key = form.dtype, height, width, form.adds
                 self._tiles.setdefault(key, self._tile(*key))
@@ -184,6 +189,7 @@ static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
     {columns} t[i][j] = 0;
   }}
   for (int64_t p = 0; p < k; p++) {{
+    {prefix}_NO_INTERCHANGE
     {rows} {{
       const {kind} x = a[i * a0 + p * a1];{keep}
       {columns} t[i][j] = {fma}(x, b[p * b0 + j], t[i][j]);
@@ -199,7 +205,10 @@ static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
         kind, word = C_TYPES[form.dtype], self._forms[form]
         beta = f", {kind} beta" if form.adds else ""
         numbers = f"alpha{', beta' if form.adds else ''}"
-        step, panel = (", int64_t b1", f", {kind} *panel") if form.packs else ("", "")
+        step, panel = (
+            (", int64_t b1" if form.packs == "by columns" else ""),
+            (f", {kind} *panel" if form.packs else ""),
+        )
         lines = [
             f"static void {word}(int64_t m, int64_t n, int64_t k, const {kind} *a, int64_t a0, "
             f"int64_t a1,",
@@ -207,22 +216,29 @@ static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
             f"{panel}) {{",
             "  int64_t i, j = 0;",
         ]
-        for width, heights in form.blocks:
+        for width, most, heights in form.blocks:
             lines.append(f"  for (; j + {width} <= n; j += {width}) {{")
             where = "b + j, b0"
             if form.packs:
                 where = f"panel, {width}"
+                loops = [
+                    f"for (int64_t column = 0; column < {width}; column++)",
+                    "for (int64_t p = 0; p < k; p++)",
+                ]
+                outer, inner = loops[::-1] if form.packs == "by rows" else loops
+                place = "j + column" if form.packs == "by rows" else "(j + column) * b1"
                 lines += [
-                    f"    for (int64_t column = 0; column < {width}; column++) {{",
-                    f"      for (int64_t p = 0; p < k; p++) panel[p * {width} + column] = "
-                    "b[p * b0 + (j + column) * b1];",
+                    f"    {outer} {{",
+                    f"      {inner} panel[p * {width} + column] = b[p * b0 + {place}];",
                     "    }",
                 ]
             lines.append("    i = 0;")
             for height in heights:
                 tile = self._tile_name(form.dtype, height, width, form.adds)
                 call = f"{tile}(k, a + i * a0, a0, a1, {where}, c + i * c0 + j, c0, {numbers});"
-                lines.append(f"    for (; i + {height} <= m; i += {height}) {call}")
+                is_taller = height != heights[-1]
+                end = f"m % ((m + {most - 1}) / {most}) * {height}" if is_taller else "m"
+                lines.append(f"    for (; i < {end}; i += {height}) {call}")
             lines.append("  }")
         return "\n".join([*lines, "}"]) + "\n"
 

@@ -1,6 +1,8 @@
-/* A short loop that is to become vectors, and not single numbers. */
-#if defined __GNUC__ && !defined __clang__ && __GNUC__ >= 8
+/* For GCC: a short loop is to become vectors, and not single numbers; loops keep their order. */
+#if __GNUC__ >= 8 && !defined __clang__ && (defined __SSE__ || defined __ARM_NEON)
 #define {{NAME}}_KEEP_LOOP _Pragma("GCC unroll 1")
+#define {{NAME}}_NO_INTERCHANGE __asm__ volatile("");
 #else
 #define {{NAME}}_KEEP_LOOP
+#define {{NAME}}_NO_INTERCHANGE
 #endif
