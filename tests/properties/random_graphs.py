@@ -18,16 +18,20 @@ from properties.random_options import (
     apart,
     axes,
     borders,
+    channels,
     decided,
     depthwise_kernels,
     exponents,
     flipped,
+    gain_alone,
     gains,
     indices,
     is_image,
     is_whole,
     joined,
+    kept,
     kernels,
+    looked_at,
     not_short,
     of_logits,
     of_rows,
@@ -45,6 +49,7 @@ from properties.random_options import (
     sequence_kernels,
     shaped,
     shapes,
+    spread_in_channels,
     spread_out,
     stacked,
     transposed_kernels,
@@ -68,6 +73,11 @@ class Kind(NamedTuple):
     build: Callable[..., mf.Node]
     options: Callable[..., st.SearchStrategy[Options]] = lambda *values: st.just({})
     fits: Callable[..., bool] = lambda *values: True
+
+
+def with_statistics(x: mf.Node, gain: Any, shift: Any, seed: int) -> mf.Node:
+    mean, variance = mf.State(np.zeros(len(gain)), "mean"), mf.State(np.ones(len(gain)), "variance")
+    return mf.BatchNorm(x, gain, shift, mean, variance, seed)
 
 
 KINDS: dict[str, Kind] = {
@@ -121,6 +131,12 @@ KINDS: dict[str, Kind] = {
     "AveragePool": Kind(1, on_images(mf.AveragePool), pools),
     "Dropout": Kind(1, mf.Dropout, seeds),
     "LayerNorm": Kind(1, mf.LayerNorm, gains, fits=spread_out),
+    "RMSNorm": Kind(1, mf.RMSNorm, gain_alone, fits=not_short),
+    "BatchNorm": Kind(1, with_statistics, channels, fits=spread_in_channels),
+    "ScaledDotProductAttention": Kind(
+        1, lambda x, mask, **rest: mf.ScaledDotProductAttention(x, x, x, mask, **rest), looked_at
+    ),
+    "SetState": Kind(1, lambda x, first: mf.SetState(mf.State(first), x), kept),
     "StopGradient": Kind(1, mf.StopGradient),
     "Abs": Kind(1, abs, fits=apart),
     "Sign": Kind(1, mf.Sign, fits=apart),

@@ -161,6 +161,40 @@ def gains(x: Any) -> st.SearchStrategy[Options]:
     return st.just({"gain": 1 + np.arange(n) / 8, "shift": np.arange(n) / 4})
 
 
+def gain_alone(x: Any) -> st.SearchStrategy[Options]:
+    return gains(x).map(lambda options: {"gain": options["gain"]})
+
+
+def looked_at(x: Any) -> st.SearchStrategy[Options]:
+    """Attention of a sequence to itself; of the mask, each query sees itself at least."""
+    if np.ndim(x) < 2 or 0 in np.shape(x):
+        return st.nothing()
+    n = np.shape(x)[-2]
+    masks = hnp.arrays(bool, (n, n)).map(lambda seen: seen | np.eye(n, dtype=bool))
+    return st.fixed_dictionaries({"mask": st.none() | masks, "causal": st.booleans()})
+
+
+def kept(x: Any) -> st.SearchStrategy[Options]:
+    """The first value of a state that is set to x."""
+    dtype = np.asarray(x).dtype
+    return st.just({"first": np.zeros(np.shape(x), dtype)}) if dtype.kind == "f" else st.nothing()
+
+
+def channels(x: Any) -> st.SearchStrategy[Options]:
+    """A normalisation over all axes but the last, in training and not."""
+    if np.ndim(x) < 2 or 0 in np.shape(x):
+        return st.nothing()
+    n = np.shape(x)[-1]
+    vectors = {"gain": 1 + np.arange(n) / 8, "shift": np.arange(n) / 4}
+    return st.sampled_from([3, -1]).map(lambda seed: {**vectors, "seed": seed})
+
+
+def spread_in_channels(x: Any) -> bool:
+    """Whether no channel is nearly of one number, whose variance is nothing but rounding."""
+    axes_but_last = tuple(range(np.ndim(x) - 1))
+    return np.ndim(x) > 1 and bool(np.all(np.var(x, axis=axes_but_last) > 0.05))
+
+
 def spread_out(x: Any) -> bool:
     """Whether no row is nearly of one number, whose variance is nothing but rounding."""
     return np.ndim(x) > 0 and bool(np.all(np.var(x, axis=-1) > 0.05))

@@ -221,3 +221,34 @@ def normalised(x: Any, gain: Any, shift: Any) -> Any:
 
 
 test_layer_norm = agrees_with(mf.LayerNorm, normalised, rows_gain_and_shift())
+
+
+def scaled_to_one(x: Any, gain: Any) -> Any:
+    return gain * x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + 1e-5)
+
+
+test_rms_norm = agrees_with(
+    mf.RMSNorm, scaled_to_one, rows_gain_and_shift().map(lambda drawn: Drawn(drawn.arguments[:2]))
+)
+
+
+@st.composite
+def sequences(draw: Any) -> Drawn:
+    """Queries, keys and values, and which key each query may see."""
+    m, n, d, e = (draw(st.integers(1, 3)) for _ in range(4))
+    return Drawn((draw(arrays((2, m, d))), draw(arrays((n, d))), draw(arrays((2, n, e)))))
+
+
+def attended(q: Any, k: Any, v: Any) -> Any:
+    """Query by query."""
+    rows = []
+    for batch, values in zip(q, v, strict=True):
+        for query in batch:
+            powers = np.exp([query @ key / np.sqrt(len(query)) for key in k])
+            rows.append(
+                sum(p * row for p, row in zip(powers / np.sum(powers), values, strict=True))
+            )
+    return np.reshape(rows, (*q.shape[:-1], -1))
+
+
+test_scaled_dot_product_attention = agrees_with(mf.ScaledDotProductAttention, attended, sequences())

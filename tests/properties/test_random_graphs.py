@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_graphs import COVERED, Built, Recipe, may_hold_bytes, recipes
+from random_graphs import COVERED, Recipe, may_hold_bytes, recipes
 
 import miniflow as mf
 from miniflow import nodes
@@ -54,8 +54,8 @@ def same(seen: Any, wanted: Any, least: float = 0.0) -> None:
     np.testing.assert_allclose(seen, wanted, rtol=0, atol=relative * scale)
 
 
-def differentiable(built: Built, head: mf.Node) -> list[mf.Node]:
-    return [n for n in ancestors_in_order(head) if not isinstance(n, mf.Constant)]
+def differentiable(head: mf.Node) -> list[mf.Node]:
+    return [n for n in ancestors_in_order(head) if not isinstance(n, mf.Constant | mf.State)]
 
 
 @backends
@@ -66,7 +66,7 @@ def test_compiled_equals_interpreted(backend: str) -> None:
         built = recipe.build()
         heads = data.draw(st.lists(st.sampled_from(built.nodes), max_size=1)) + built.nodes[-1:]
         for head in heads:
-            candidates = differentiable(built, head)
+            candidates = differentiable(head)
             some = st.lists(st.sampled_from(candidates), unique=True) if candidates else st.just([])
             wrt = data.draw(some)
             compare(head, built.feed, wrt, backend)
@@ -99,7 +99,7 @@ def test_upstream_gradients_reach_every_node(backend: str) -> None:
         upstream = np.random.default_rng(value.size).normal(size=value.shape)
         upstream = upstream.astype(value.dtype if value.dtype.kind == "f" else float)
         fed = data.draw(st.sampled_from([upstream, 0.5]))
-        wrt = [n for n in differentiable(built, dummy) if n is not dummy]
+        wrt = [n for n in differentiable(dummy) if n is not dummy]
         compare(dummy, built.feed | {dummy: fed}, wrt, backend)
 
     run()
@@ -126,7 +126,7 @@ def test_steps_of_an_optimizer_move_the_parameters_alike(backend: str) -> None:
             mf.Mean(mf.Tanh(built.nodes[-1] * mf.Parameter(0.5, "scale")))
             for built in (compiled, interpreted)
         ]
-        used = [n for n in ancestors_in_order(losses[1]) if isinstance(n, mf.Parameter)]
+        used = [n for n in differentiable(losses[1]) if isinstance(n, mf.Parameter)]
         step = mf.compile(losses[0], optimizer=OPTIMIZERS[name](), backend=backend)
         optimizer = OPTIMIZERS[name]()
         for _ in range(3):
