@@ -4,6 +4,7 @@
                            handout/03_nodes.ipynb    reading, pictures, runs and checks
                            solutions/mul.py
     figures/            →  handout/pictures/*.svg
+    play/               →  handout/play/*.html       pages to play with, without Python
     course/README.md    →  handout/README.md
 
 It goes one way only, and what is made is committed, so that a reader of the repository sees it;
@@ -23,6 +24,7 @@ from miniflow.files.atomic import write_bytes
 from miniflow.lab.exercises import CHAPTERS, SOURCES, Chapter, LabError, exercise, number_of
 from miniflow.lab.figures import all_figures
 from miniflow.lab.notebooks import notebook
+from miniflow.lab.play import TITLES, play
 from miniflow.lab.source import BEGIN, Cell, file_text, read_cells
 
 LAB = Path(__file__).parent
@@ -105,6 +107,11 @@ def made_from_figures() -> dict[str, str]:
     }
 
 
+def made_pages() -> dict[str, str]:
+    """The pages to play with: path under lab/ → HTML."""
+    return {f"handout/play/{name}.html": play(name).page for name in TITLES}
+
+
 def made_readme() -> dict[str, str]:
     """The learner's README, with its table of chapters."""
     rows = ["| | reading | your file |", "|---|---|---|"]
@@ -131,7 +138,7 @@ def all_made(wanted: Iterable[str] = ()) -> dict[str, bytes]:
             made |= made_from(chapter)
     made |= made_from_figures()
     if not names:
-        made |= made_readme()
+        made |= made_readme() | made_pages()
     return {path: text.encode("utf-8") for path, text in made.items()}
 
 
