@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import miniflow as mf
+from miniflow.backends.native.series import NativeSeries
+from miniflow.compiler import rows
 from miniflow.errors import CompileError, DataError, FeedError, GraphError, NotFiniteError
 from miniflow.options import OptionError
 
@@ -82,13 +84,14 @@ def test_without_a_seed_in_the_data_nothing_is_dropped():
     np.testing.assert_array_equal(*losses)
 
 
-def test_data_may_be_mapped_lists_strided_or_of_another_byte_order(tmp_path):
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_data_may_be_mapped_lists_strided_or_of_another_byte_order(tmp_path, backend):
     x, target, w = mf.Input("x"), mf.Input("target"), mf.Parameter(np.zeros((2, 1)), "w")
     loss = mf.MSE(x @ w, target)
     values = np.arange(24.0).reshape(12, 2) / 24
     wanted = values.sum(1, keepdims=True)
     np.save(tmp_path / "x.npy", values)
-    order = [[3, 1, 1], [0, 11, 5]]
+    order = [[3, 1, 1], [0, 11, 5], [5, 6, 7], [1, 2, 3], [9, 8, 7], [0, 1]]
     found = []
     for given in (
         values,
@@ -99,7 +102,7 @@ def test_data_may_be_mapped_lists_strided_or_of_another_byte_order(tmp_path):
         np.repeat(values, 2, 0)[::2],
     ):
         w.value = np.zeros((2, 1))
-        step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="numpy")
+        step = mf.compile(loss, optimizer=mf.SGD(0.1), backend=backend)
         found.append(step.epoch({x: given, target: wanted}, order))
     for losses in found[1:]:
         np.testing.assert_array_equal(losses, found[0])
@@ -192,10 +195,53 @@ def test_what_is_not_finite_ends_it_with_the_losses_before(backend):
         np.testing.assert_array_equal(one.value, another.value)
 
 
-def test_another_error_says_at_which_step():
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_another_error_says_at_which_step(backend):
     images, labels, given = examples()
     labels[20] = 9
-    step, (x, y, weights, _), _, _ = compiled("numpy")
+    step, (x, y, weights, _), _, _ = compiled(backend)
+    order = [[0, 1], [2, 3], [5, 6], [20, 4], [7, 8]]
     with pytest.raises(GraphError, match="labels") as caught:
-        step.epoch({x: images, y: labels, weights: given}, [[0, 1], [2, 3], [20, 4]])
-    assert caught.value.__notes__ == ["This was step 2 of the epoch; 2 have been made."]
+        step.epoch({x: images, y: labels, weights: given}, order)
+    assert caught.value.__notes__ == ["This was step 3 of the epoch; 3 have been made."]
+
+
+def test_rows_side_by_side_are_read_where_they_lie_to_the_same_bits():
+    arrays, found = examples(), []
+    for order in (np.arange(ROWS).reshape(10, 5), list(np.arange(ROWS).reshape(10, 5))[:9]):
+        step, inputs, parameters, _ = compiled("native")
+        data = dict(zip(inputs, (*arrays, 3), strict=True))
+        losses = [*step.epoch(data, order)]
+        if len(losses) < 10:
+            last = {n: a[45:] for n, a in zip(inputs, arrays, strict=False)}
+            losses.append(step(last | {inputs[3]: 12}))
+        found.append([np.array(losses), *(p.value for p in parameters)])
+    for one, another in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
+def test_native_makes_many_steps_in_one_call(monkeypatch):
+    runs = []
+    run = NativeSeries.run
+    monkeypatch.setattr(
+        NativeSeries,
+        "run",
+        lambda self, *given: runs.append(run(self, *given)) or runs[-1],
+    )
+    monkeypatch.setattr(rows, "A_CALL", 60.0)  # on a busy machine, too
+    arrays = examples()
+    step, inputs, _, _ = compiled("native")
+    order = np.random.default_rng(0).integers(0, ROWS, (300, 5))
+    step.epoch(dict(zip(inputs, (*arrays, 3), strict=True)), order)
+    assert sum(result.made for result in runs) == 299  # the first is a call by itself
+    assert len(runs) < 10
+
+
+def test_a_part_of_numpys_makes_an_epoch_a_loop_and_source_says_so():
+    whole, w = mf.Input("whole"), mf.Parameter(np.array([0.5, 2.0]), "w")
+    loss = mf.Mean((whole**whole - w) ** 2)
+    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="native")
+    losses = step.epoch({whole: np.arange(8).reshape(4, 2)}, [[0, 1], [1, 0], [1, 1]])
+    assert len(losses) == 3
+    assert "numpy.power" in step.source
+    assert step.source.startswith("# NumPy has a part in each step: an epoch is a loop in Python.")

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from miniflow.errors import CompileError
+from miniflow.ir.dtypes import Array
 from miniflow.ir.primitive import Primitive
 from miniflow.ir.program import Equation, Program, Variable
 
@@ -105,6 +106,48 @@ class CanRepeat(Protocol):
         counting: Mapping[int, int],
     ) -> tuple[Any, tuple[int, Exception] | None]:
         """Make the steps."""
+
+
+class SeriesResult(NamedTuple):
+    """What a series of runs has come to: how many were made, what each of the program's outputs was
+    in each of these, (runs, ...), and why the next could not be made, if there is one.
+    """
+
+    made: int
+    outputs: list[Array]
+    error: Exception | None = None
+
+
+class StepSeries(Protocol):
+    """Runs a program many times in one call, each time with other rows of the data."""
+
+    def run(
+        self,
+        arguments: Sequence[Any],
+        data: Mapping[int, Array],
+        order: Array,
+        numbers: Mapping[int, Sequence[Any]],
+    ) -> SeriesResult:
+        """Make the runs.
+
+        Args:
+            arguments: as of a single run; those with data and other numbers for each run count for
+                nothing.
+            data: by the places of arguments, arrays of their dtype, whose rows have their shape;
+                none shares memory with what the program writes.
+            order: the rows of each run, (runs, batch), which are there.
+            numbers: by the places of arguments, a number for each run.
+        """
+
+
+@runtime_checkable
+class CanRunSeries(Protocol):
+    """An executable that can run many times in one call; `series` is None where it cannot after
+    all.
+    """
+
+    @property
+    def series(self) -> StepSeries | None: ...
 
 
 THIS_MACHINE: Final = "the same machine, with the same number of threads"

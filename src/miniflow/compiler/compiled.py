@@ -18,7 +18,7 @@ import numpy as np
 
 from miniflow.backends import BY_NAME, CHOSEN_LATER, DEVICES, check_name, find
 from miniflow.backends.backend import CanBeTimed
-from miniflow.compiler.epoch import EpochData, epoch_data, row_order, run_epoch
+from miniflow.compiler.epoch import EpochData, all_losses, epoch_data, row_order, run_epoch
 from miniflow.compiler.making import (
     VariantMaker,
     check_dtypes,
@@ -27,6 +27,7 @@ from miniflow.compiler.making import (
 )
 from miniflow.compiler.profile import Profile, profile_program
 from miniflow.compiler.repeating import repeat_steps
+from miniflow.compiler.rows import run_rows
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.compiler.within import Within
 from miniflow.errors import CompileError, FeedError, GraphError
@@ -255,13 +256,12 @@ class Compiled:
             )
         given = epoch_data(data, self._node, self._needed)
         rows = row_order(order, given.examples)
-        repeat = None if self._sources else self._repeat
-        return run_epoch(lambda feed: self.run(feed)[0], given, rows, repeat)
+        if self._sources or self.backend == "auto" or find(self.backend).purpose != DEVICES:
+            return all_losses(run_rows(self, given, rows))
+        return run_epoch(lambda feed: self.run(feed)[0], given, rows, self._repeat)
 
     def _repeat(self, first: Any, data: EpochData, rows: Any, before: int) -> Any:
-        """Make several steps in one call; None if what runs the program cannot do that."""
-        if self.backend == "auto" or find(self.backend).purpose != DEVICES:
-            return None
+        """Make several steps in one call on devices."""
         with self._lock:
             variant, feed, arguments = self._bind(first)
             return repeat_steps(

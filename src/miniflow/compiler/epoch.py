@@ -104,12 +104,18 @@ def row_order(order: Any, examples: int) -> list[Any]:
                 f"epoch: order has the rows of each step, (steps, batch), and this has the shape "
                 f"{order.shape}{hint}."
             )
+        if order.size and order.dtype.kind in "iu" and _are_there(order, examples):
+            return list(order.astype(np.intp, copy=False))
     elif not isinstance(order, (list, tuple)):
         raise DataError(
             "epoch: order is an array of row numbers, (steps, batch), or a list with the rows of "
             f"each step, not {describe(order)}."
         )
     return [_checked_rows(rows, number, examples) for number, rows in enumerate(order)]
+
+
+def _are_there(rows: Any, examples: int) -> bool:
+    return bool(rows.min() >= 0 and rows.max() < examples)
 
 
 def _checked_rows(given: Any, number: int, examples: int) -> Any:
@@ -121,9 +127,8 @@ def _checked_rows(given: Any, number: int, examples: int) -> Any:
         raise DataError(f"{where} has no rows.")
     if rows.dtype.kind not in "iu":
         raise DataError(f"{where} has numbers of the dtype {rows.dtype}: rows are whole numbers.")
-    least, most = rows.min(), rows.max()
-    if least < 0 or most >= examples:
-        wrong = least if least < 0 else most
+    if not _are_there(rows, examples):
+        wrong = rows.min() if rows.min() < 0 else rows.max()
         raise DataError(
             f"{where} has the row {wrong}; data has {examples:,}, 0 to {examples - 1:,}."
         )
@@ -166,6 +171,22 @@ def run_epoch(
     return np.array(losses)
 
 
+def all_losses(made: Iterator[list[list[Any]]]) -> np.ndarray[Any, Any]:
+    """The losses of all steps; `made` gives the results of some steps at a time. Raises as
+    `run_epoch` does.
+    """
+    losses: list[Any] = []
+    try:
+        for results in made:
+            losses += [result[0] for result in results]
+    except NotFiniteError as error:
+        raise _of_step(error, len(losses), losses) from None
+    except MiniflowError as error:
+        _of_step(error, len(losses), losses)
+        raise
+    return np.array(losses)
+
+
 def _repeat_all(repeat: Repeat, data: EpochData, order: Sequence[Any], losses: list[Any]) -> int:
     """Make steps in as few calls as there are lengths of batches in a row; return how many."""
     done = 0
@@ -203,18 +224,26 @@ def feeds_of(data: EpochData, order: Sequence[Any], before: int = 0) -> Iterator
     """What each step is fed, after so many `before`. Steps of the same length are gathered into the
     same arrays: nothing that is fed is kept.
     """
-    gathered: dict[tuple[Node, int], Any] = {}
+    gathered: Gathered = {}
     for number, rows in enumerate(order, before):
-        feed: Feed = {**data.numbers}
-        for node, array in data.arrays.items():
-            if not array.dtype.isnative:
-                feed[node] = array[rows]
-                continue
-            out = gathered.get((node, len(rows)))
-            if out is None:
-                shape = (len(rows), *array.shape[1:])
-                out = gathered[node, len(rows)] = np.empty(shape, array.dtype)
-            feed[node] = np.take(array, rows, 0, out, mode="clip")  # they have been looked at
-        for seed, first in data.seeds.items():
-            feed[seed] = first + number
-        yield feed
+        yield feed_of(data, rows, number, gathered)
+
+
+Gathered = dict[tuple[Node, int], Any]
+
+
+def feed_of(data: EpochData, rows: Any, number: int, gathered: Gathered) -> Feed:
+    """What the step of a number is fed; `gathered` has the arrays that it may be gathered into."""
+    feed: Feed = {**data.numbers}
+    for node, array in data.arrays.items():
+        if not array.dtype.isnative:
+            feed[node] = array[rows]
+            continue
+        out = gathered.get((node, len(rows)))
+        if out is None:
+            shape = (len(rows), *array.shape[1:])
+            out = gathered[node, len(rows)] = np.empty(shape, array.dtype)
+        feed[node] = np.take(array, rows, 0, out, mode="clip")  # they have been looked at
+    for seed, first in data.seeds.items():
+        feed[seed] = first + number
+    return feed

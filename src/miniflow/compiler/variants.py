@@ -6,6 +6,7 @@ from typing import Any
 
 from miniflow import interpreter
 from miniflow.backends import DEVICES, Choice, Executable
+from miniflow.backends.backend import CanRunSeries, StepSeries
 from miniflow.compiler.binding import Binding, Check
 from miniflow.compiler.pool import ExecutablePool, make_run, run_silently
 from miniflow.compiler.threads import Run
@@ -59,6 +60,7 @@ class Variant:
         choose_careful: Callable[[], Choice] | None = None,
     ) -> None:
         program = self.program = choice.program
+        self._order = order
         self.executable = executable
         self.ranges: dict[int, Range] | None = None
         if bounded is not None:
@@ -69,11 +71,10 @@ class Variant:
         self._careful: tuple[Program, Executable] | None = None
         self.shapes = {node: type_.shape for node, type_ in types.items()}
         self.key: Any = None
-        checks, self.has_unchecked = _checks(order, feed, types)
-        self.checks = checks
+        self.checks, self.has_unchecked = _checks(order, feed, types)
         self.on_devices = choice.backend.purpose == DEVICES
         self._binding = Binding(
-            program, order, len(feed), optimizer, parameters, checks, self.on_devices
+            program, order, len(feed), optimizer, parameters, self.checks, self.on_devices
         )
         self.arguments = self._binding.arguments
         self.follow = self._binding.follow
@@ -98,6 +99,22 @@ class Variant:
         if self._careful is not None:
             self._run_carefully = run_silently(*self._careful)
 
+    @property
+    def series(self) -> StepSeries | None:
+        """What makes many steps in one call, if the backend has that."""
+        if self.pool is not None or not isinstance(self.executable, CanRunSeries):
+            return None
+        return self.executable.series
+
+    def fed_places(self) -> dict[Node, tuple[int, ValueType]]:
+        """Where among the arguments each fed node stands, and of which type it is."""
+        entries = enumerate(self.program.inputs)
+        return {
+            self._order[entry.origin.index]: (place, entry.variable.type)
+            for place, entry in entries
+            if entry.role == "fed" and entry.origin is not None
+        }
+
     def run_carefully(self, arguments: Sequence[Any]) -> list[Any]:
         """Run what looks at every new value; it is made when it is needed first."""
         if self._run_carefully is None:
@@ -118,13 +135,18 @@ class Variant:
             return None  # it is run again, and what went wrong explained
 
 
-class _Shaped:
+class Shaped:
     """Stands for a computed value where only its shape is looked at."""
 
     def __init__(self, type_: ValueType) -> None:
         self.shape = type_.shape
         self.ndim = len(type_.shape)
         self.dtype = DTYPES[type_.dtype]
+        self._type = type_
+
+    def with_rows(self, count: int) -> "Shaped":
+        """The same with so many rows."""
+        return Shaped(self._type._replace(shape=(count, *self.shape[1:])))
 
 
 def _checks(
@@ -155,7 +177,7 @@ def _is_data(node: Node, feed: Mapping[Node, Any]) -> bool:
 def _check_of(node: Op, feed: Mapping[Node, Any], types: Mapping[Node, ValueType]) -> Check:
     def seen(i: int, source: Node) -> Any:
         is_shaped = i == node.validates_shape_of and source not in feed
-        return _Shaped(types[source]) if is_shaped else _value_of(source, feed)
+        return Shaped(types[source]) if is_shaped else _value_of(source, feed)
 
     validate: Any = node.validate
     if node._is_foreign:  # a class of somebody's who may not have thought of threads

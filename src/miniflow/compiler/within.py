@@ -81,6 +81,15 @@ class Within:
         self._left = min(self._left, steps) - 1
         return True
 
+    @property
+    def left(self) -> int:
+        """How many steps more hold."""
+        return max(self._left, 0)
+
+    def pass_on(self, steps: int) -> None:
+        """So many steps have been made since it was asked."""
+        self._left -= steps
+
 
 def _lies_in(known: Range, array: Any) -> bool:
     return not array.size or bool(known.low <= array.min() and array.max() <= known.high)

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
-from miniflow.backends.native import machine
+from miniflow.backends.native import calling, machine, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
 from miniflow.backends.native.processor import Processor, describe
 from miniflow.backends.native.products.blocking import Blocking
@@ -271,6 +271,9 @@ def test_kernels_are_assembled_for_64_bit_arm(dtype):
         assert len(chains) == 24
         assert "bl\tfma" not in assembly
     texts = [print_driver(), *(print_pack_panel(dtype, lanes, o) for o in (BY_ROWS, BY_COLUMNS))]
-    texts.append(in_usual_mode(machine._RUN, "aarch64-unknown-linux-gnu"))
+    runs = (calling.RUN, sharing.worker_text("aarch64"), calling.series_text())
+    runs += (sharing.shared_run_text(calling.series_text(), "aarch64"),)
+    texts += (in_usual_mode(run, "aarch64-unknown-linux-gnu") for run in runs)
+    texts.append(sharing.shared_step_text("aarch64"))
     for text in texts:
         assert "run:" in machine_of_arm.emit_assembly(llvm.parse_assembly(text))

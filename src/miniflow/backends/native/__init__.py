@@ -12,7 +12,8 @@ It needs the package llvmlite (the extra ``native``). A program goes this way:
   pieces by several threads (`workers`, `sharing`), to the same bits. What is left is NumPy's
   (`run`); Python's is the frame around all (`frame`).
 
-So a training step is one call into compiled code. `lower` makes it.
+So a training step is one call into compiled code, and many steps with rows of the same data are one
+(`series`). `lower` makes it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from miniflow.backends.native.frame import allocate
 from miniflow.backends.native.processor import remark
 from miniflow.backends.native.products.steps import can_finish, can_multiply, can_read_windows
 from miniflow.backends.native.run import make_run
+from miniflow.backends.native.series import NativeSeries, can_make_series
 from miniflow.backends.native.workers import can_share
 from miniflow.ir import Program
 from miniflow.lowering.draft import Target
@@ -45,12 +46,21 @@ class NativeExecutable:
         """
         said = remark()
         head = f"# {said[0].upper()}{said[1:]}.\n" if said else ""
+        if self.loop_program.updated and not can_make_series(self.loop_program, self._runner):
+            head += "# NumPy has a part in each step: an epoch is a loop in Python.\n"
         return head + loop_text(self.loop_program, pieces_note if can_share() else lambda step: "")
 
     @property
     def is_one_call(self) -> bool:
         """Whether all of it is machine code, which Python calls once."""
         return self._runner.calls_compiled_code_once
+
+    @cached_property
+    def series(self) -> NativeSeries | None:
+        """Many runs in one call; None where Python has a part in each."""
+        if not can_make_series(self.loop_program, self._runner):
+            return None
+        return NativeSeries(self.loop_program, self._memory, self._fed)
 
     @property
     def groups(self) -> Groups:

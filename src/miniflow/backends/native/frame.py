@@ -66,7 +66,8 @@ def allocate(program: LoopProgram) -> Memory:
 class FrameWriter:
     """Writes the function, line by line; `names` are what lines call buffers and numbers.
 
-    `table` is that of the addresses, in which the buffers stand in the order of `places`.
+    `table` is that of the addresses, in which the buffers stand in the order of `places`. A
+    function that is to make no results gets all ready for a run, and gives an empty list.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class FrameWriter:
         fed: Collection[str],
         places: Sequence[str],
         table: Any,
+        makes_results: bool = True,
     ) -> None:
         self.program, self.memory, self.fed = program, memory, fed
+        self.makes_results = makes_results
         self.place = {name: number for number, name in enumerate(places)}
         self.scope: dict[str, Any] = {
             "address_of": address_of,
@@ -89,11 +92,12 @@ class FrameWriter:
         self.names = {name: f"{name}_" if name in RESERVED else name for name in program.buffers}
         self.lines = ["def step(arguments, tick=None):"]
         self._take_arguments()
-        self._make_results()
+        if makes_results:
+            self._make_results()
 
     def finish(self) -> Run:
         """Return the function."""
-        outputs = ", ".join(map(self._output, self.program.outputs))
+        outputs = ", ".join(map(self._output, self.program.outputs)) if self.makes_results else ""
         self.lines.append(f"    return [{outputs}]")
         scope = self.scope
         exec(compile("\n".join(self.lines), "<native step>", "exec"), scope)

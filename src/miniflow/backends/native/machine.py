@@ -17,94 +17,13 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from miniflow.backends.native import cache, sharing
+from miniflow.backends.native import cache, calling, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
 from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.backends.native.processor import Processor, find_processor
 from miniflow.errors import CompileError
 from miniflow.locks import Lock
 from miniflow.lowering.nests import Kernel
-
-# Calls steps one after the other. One that returns 0 is followed by the next; less than 0, by the
-# one so many before that; more than 0, by none: then the run gives 4 times the number of that step,
-# counted from 1, plus what it returned, and else 0. What it is handed are three numbers: where the
-# table of memory lies, where the steps lie (each a function and its arguments), and how many there
-# are.
-_RUN = """
-define i64 @run(ptr %segment) nounwind {
-entry:
-  %places = load ptr, ptr %segment
-  %second = getelementptr inbounds i64, ptr %segment, i64 1
-  %steps = load ptr, ptr %second
-  %third = getelementptr inbounds i64, ptr %segment, i64 2
-  %count = load i64, ptr %third
-  br label %step
-step:
-  %number = phi i64 [0, %entry], [%moved, %good]
-  %where = getelementptr inbounds {ptr, ptr}, ptr %steps, i64 %number
-  %function = load ptr, ptr %where
-  %where.arguments = getelementptr inbounds {ptr, ptr}, ptr %where, i64 0, i32 1
-  %arguments = load ptr, ptr %where.arguments
-  %status = call i64 %function(ptr %places, ptr %arguments)
-  %next = add i64 %number, 1
-  %bad = icmp sgt i64 %status, 0
-  br i1 %bad, label %failed, label %good
-good:
-  %moved = add i64 %next, %status
-  %more = icmp ult i64 %moved, %count
-  br i1 %more, label %step, label %done
-failed:
-  %shifted = shl i64 %next, 2
-  %both = or i64 %shifted, %status
-  ret i64 %both
-done:
-  ret i64 0
-}
-"""
-
-# Ends a turn of a loop: what moves in it moves on, and the run goes back; after the last turn all
-# is as it was before the first, and the run goes on. It is handed: how many turns are over, how
-# many there are, how far to go back, how many numbers move, and for each of these where it lies
-# (in bytes, from here), by how much it moves, and by how much in all.
-_TURN = """
-define i64 @run(ptr %places, ptr %arguments) nounwind {
-entry:
-  %over = load i64, ptr %arguments
-  %count.at = getelementptr inbounds i64, ptr %arguments, i64 1
-  %count = load i64, ptr %count.at
-  %back.at = getelementptr inbounds i64, ptr %arguments, i64 2
-  %back = load i64, ptr %back.at
-  %moving.at = getelementptr inbounds i64, ptr %arguments, i64 3
-  %moving = load i64, ptr %moving.at
-  %now = add i64 %over, 1
-  %more = icmp slt i64 %now, %count
-  %left = select i1 %more, i64 %now, i64 0
-  store i64 %left, ptr %arguments
-  %jump = select i1 %more, i64 %back, i64 0
-  %any = icmp sgt i64 %moving, 0
-  br i1 %any, label %move, label %done
-move:
-  %number = phi i64 [0, %entry], [%next, %move]
-  %triple = mul i64 %number, 3
-  %first = add i64 %triple, 4
-  %from.at = getelementptr inbounds i64, ptr %arguments, i64 %first
-  %from = load i64, ptr %from.at
-  %step.at = getelementptr inbounds i64, ptr %from.at, i64 1
-  %step = load i64, ptr %step.at
-  %whole.at = getelementptr inbounds i64, ptr %from.at, i64 2
-  %whole = load i64, ptr %whole.at
-  %by = select i1 %more, i64 %step, i64 %whole
-  %what.at = getelementptr inbounds i8, ptr %arguments, i64 %from
-  %what = load i64, ptr %what.at
-  %new = add i64 %what, %by
-  store i64 %new, ptr %what.at
-  %next = add i64 %number, 1
-  %again = icmp slt i64 %next, %moving
-  br i1 %again, label %move, label %done
-done:
-  ret i64 %jump
-}
-"""
 
 OLDEST_LLVM = (20, 0, 0)
 
@@ -142,7 +61,7 @@ def processor() -> Processor:
 
 
 def runner() -> Any:
-    """Return the function that runs steps, given the address of what `_RUN` asks for.
+    """Return the function that runs steps, given the address of what `calling.RUN` asks for.
 
     It lets go of Python's global lock meanwhile.
     """
@@ -161,9 +80,17 @@ def shared_step() -> int:
     return routine(sharing.shared_step_text(processor_kind()))
 
 
+def series_runner(is_shared: bool) -> Any:
+    """Return the function that runs steps many times, given the address of what
+    `calling.series_text` asks for; with workers or without.
+    """
+    with _lock:
+        return _series_runner(is_shared)
+
+
 def sequence() -> int:
     """Return the address of the step that is several."""
-    return routine(sharing.sequence_text())
+    return routine(calling.SEQUENCE)
 
 
 def worker() -> int:
@@ -178,19 +105,28 @@ def processor_kind() -> str:
 
 
 def turn() -> int:
-    """Return the address of the function that ends a turn of a loop (`_TURN`)."""
-    return routine(_TURN)
+    """Return the address of the function that ends a turn of a loop."""
+    return routine(calling.TURN)
 
 
 @functools.cache
 def _runner() -> Any:
-    text = in_usual_mode(_RUN, _machine().triple)
+    text = in_usual_mode(calling.RUN, _machine().triple)
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
 
 
 @functools.cache
 def _shared_runner() -> Any:
-    text = in_usual_mode(sharing.shared_run_text(_RUN, processor_kind()), _machine().triple)
+    text = in_usual_mode(sharing.shared_run_text(calling.RUN, processor_kind()), _machine().triple)
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
+
+
+@functools.cache
+def _series_runner(is_shared: bool) -> Any:
+    text = calling.series_text()
+    if is_shared:
+        text = sharing.shared_run_text(text, processor_kind())
+    text = in_usual_mode(text, _machine().triple)
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
 
 

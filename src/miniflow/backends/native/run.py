@@ -130,6 +130,7 @@ class ProgramRunner:
         pieces: what Python calls, one after the other.
         parts: what is timed by itself, if it is to be.
         calls: the compiled code of each segment.
+        filled: the table of the steps. What comes `before` those of the program is in no piece.
     """
 
     def __init__(
@@ -137,12 +138,14 @@ class ProgramRunner:
         program: LoopProgram,
         memory: Memory,
         places: Sequence[str],
-        in_parts: bool,
+        in_parts: bool = False,
+        before: Sequence[Nest] = (),
     ) -> None:
         self.parts = [TimedPart(ARGUMENTS, ())]
         self._program, self._memory = program, memory
         self._in_parts = in_parts
         self._table = StepTable(places)
+        self._lay(before)
         self.pieces = self._lay(program.steps)
         self.parts.append(TimedPart(RESULTS, ()))
         self.filled = self._table.finish(memory)

@@ -346,34 +346,6 @@ done:
 }
 """
 
-# A piece of several steps, one after the other. It is handed how many there are, and for each a
-# function and how many bytes from here its arguments lie.
-_SEQUENCE: Final = """
-define i64 @run(ptr %places, ptr %arguments) nounwind {
-entry:
-  %count = load i64, ptr %arguments
-  br label %step
-step:
-  %number = phi i64 [0, %entry], [%next, %good]
-  %twice = shl i64 %number, 1
-  %field = add i64 %twice, 1
-  %function.at = getelementptr i64, ptr %arguments, i64 %field
-  %function = load ptr, ptr %function.at
-  %offset.at = getelementptr i64, ptr %function.at, i64 1
-  %offset = load i64, ptr %offset.at
-  %its = getelementptr i8, ptr %arguments, i64 %offset
-  %status = call i64 %function(ptr %places, ptr %its)
-  %failed = icmp ne i64 %status, 0
-  br i1 %failed, label %over, label %good
-good:
-  %next = add i64 %number, 1
-  %more = icmp ult i64 %next, %count
-  br i1 %more, label %step, label %over
-over:
-  ret i64 %status
-}
-"""
-
 # Runs a program with the pool, if it is free; else without it. What it is handed are the three
 # numbers of a run, the address of the pool, and where among the places that is to stand.
 _RUN_SHARED: Final = """
@@ -439,11 +411,6 @@ def worker_text(processor: str) -> str:
 def shared_step_text(processor: str) -> str:
     """Return that of the step ``i64 run(ptr places, ptr arguments)`` that is done in pieces."""
     return _filled(_NEEDED + _SHARED, processor)
-
-
-def sequence_text() -> str:
-    """Return that of a step that is several, one after the other."""
-    return _SEQUENCE
 
 
 def shared_run_text(run: str, processor: str) -> str:

@@ -9,7 +9,7 @@ first step of the loop, and after the last turn puts them back.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -161,7 +161,26 @@ class FilledTable:
         if sum(ns for number, ns in self.shared.items() if first <= number < last) < WORTH_WAKING:
             return partial(machine.runner(), segment.ctypes.data)
         segment[3:] = workers.pool().address, places + _NUMBER * self.workers
-        return workers.run_shared(segment.ctypes.data)
+        return workers.run_shared(machine.shared_runner(), segment.ctypes.data)
+
+    def series(self, first: int, last: int) -> tuple[Callable[[], int], Array]:
+        """Return a function that runs those steps many times, and what `calling.series_text` asks
+        for: the caller fills in all but where the steps are.
+        """
+        where = self._steps.ctypes.data + first * self._steps.strides[0]
+        places = ctypes.addressof(self.places)
+        steps = np.array([places, where, last - first], np.int64)
+        numbers = np.zeros(10, np.int64)
+        numbers[0] = steps.ctypes.data
+        self._alive += (steps, numbers)
+        if not any(first <= number < last for number in self.shared):
+            return partial(machine.series_runner(False), numbers.ctypes.data), numbers
+        numbers[3:5] = workers.pool().address, places + _NUMBER * self.workers
+        return workers.run_shared(machine.series_runner(True), numbers.ctypes.data), numbers
+
+    def address_of_place(self, number: int) -> int:
+        """Return where the address of a buffer stands."""
+        return ctypes.addressof(self.places) + _NUMBER * number
 
     def reset(self) -> None:
         """Put back what a loop has moved that did not come to its end."""

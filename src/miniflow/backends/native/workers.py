@@ -172,9 +172,9 @@ def pool() -> WorkerPool:
         return _pool
 
 
-def run_shared(segment: int) -> Callable[[], int]:
-    """Return what runs a segment (`machine.shared_runner`) with as many workers as there may be."""
-    return partial(_run, pool().staff, partial(machine.shared_runner(), segment))
+def run_shared(runner: Any, segment: int) -> Callable[[], int]:
+    """Return what lets a runner run a segment with as many workers as there may be."""
+    return partial(_run, pool().staff, partial(runner, segment))
 
 
 def _run(staff: Callable[[], None], run: Callable[[], int]) -> int:

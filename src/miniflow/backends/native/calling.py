@@ -1,0 +1,198 @@
+"""What calls steps, in LLVM's language: one after the other, in loops, and a program many times."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Calls steps one after the other. One that returns 0 is followed by the next; less than 0, by the
+# one so many before that; more than 0, by none: then the run gives 4 times the number of that step,
+# counted from 1, plus what it returned, and else 0. What it is handed are three numbers: where the
+# table of memory lies, where the steps lie (each a function and its arguments), and how many there
+# are.
+RUN: Final = """
+define i64 @run(ptr %segment) nounwind {
+entry:
+  %places = load ptr, ptr %segment
+  %second = getelementptr inbounds i64, ptr %segment, i64 1
+  %steps = load ptr, ptr %second
+  %third = getelementptr inbounds i64, ptr %segment, i64 2
+  %count = load i64, ptr %third
+  br label %step
+step:
+  %number = phi i64 [0, %entry], [%moved, %good]
+  %where = getelementptr inbounds {ptr, ptr}, ptr %steps, i64 %number
+  %function = load ptr, ptr %where
+  %where.arguments = getelementptr inbounds {ptr, ptr}, ptr %where, i64 0, i32 1
+  %arguments = load ptr, ptr %where.arguments
+  %status = call i64 %function(ptr %places, ptr %arguments)
+  %next = add i64 %number, 1
+  %bad = icmp sgt i64 %status, 0
+  br i1 %bad, label %failed, label %good
+good:
+  %moved = add i64 %next, %status
+  %more = icmp ult i64 %moved, %count
+  br i1 %more, label %step, label %done
+failed:
+  %shifted = shl i64 %next, 2
+  %both = or i64 %shifted, %status
+  ret i64 %both
+done:
+  ret i64 0
+}
+"""
+
+# Ends a turn of a loop: what moves in it moves on, and the run goes back; after the last turn all
+# is as it was before the first, and the run goes on. It is handed: how many turns are over, how
+# many there are, how far to go back, how many numbers move, and for each of these where it lies
+# (in bytes, from here), by how much it moves, and by how much in all.
+TURN: Final = """
+define i64 @run(ptr %places, ptr %arguments) nounwind {
+entry:
+  %over = load i64, ptr %arguments
+  %count.at = getelementptr inbounds i64, ptr %arguments, i64 1
+  %count = load i64, ptr %count.at
+  %back.at = getelementptr inbounds i64, ptr %arguments, i64 2
+  %back = load i64, ptr %back.at
+  %moving.at = getelementptr inbounds i64, ptr %arguments, i64 3
+  %moving = load i64, ptr %moving.at
+  %now = add i64 %over, 1
+  %more = icmp slt i64 %now, %count
+  %left = select i1 %more, i64 %now, i64 0
+  store i64 %left, ptr %arguments
+  %jump = select i1 %more, i64 %back, i64 0
+  %any = icmp sgt i64 %moving, 0
+  br i1 %any, label %move, label %done
+move:
+  %number = phi i64 [0, %entry], [%next, %move]
+  %triple = mul i64 %number, 3
+  %first = add i64 %triple, 4
+  %from.at = getelementptr inbounds i64, ptr %arguments, i64 %first
+  %from = load i64, ptr %from.at
+  %step.at = getelementptr inbounds i64, ptr %from.at, i64 1
+  %step = load i64, ptr %step.at
+  %whole.at = getelementptr inbounds i64, ptr %from.at, i64 2
+  %whole = load i64, ptr %whole.at
+  %by = select i1 %more, i64 %step, i64 %whole
+  %what.at = getelementptr inbounds i8, ptr %arguments, i64 %from
+  %what = load i64, ptr %what.at
+  %new = add i64 %what, %by
+  store i64 %new, ptr %what.at
+  %next = add i64 %number, 1
+  %again = icmp slt i64 %next, %moving
+  br i1 %again, label %move, label %done
+done:
+  ret i64 %jump
+}
+"""
+
+# A piece of several steps, one after the other. It is handed how many there are, and for each a
+# function and how many bytes from here its arguments lie.
+SEQUENCE: Final = """
+define i64 @run(ptr %places, ptr %arguments) nounwind {
+entry:
+  %count = load i64, ptr %arguments
+  br label %step
+step:
+  %number = phi i64 [0, %entry], [%next, %good]
+  %twice = shl i64 %number, 1
+  %field = add i64 %twice, 1
+  %function.at = getelementptr i64, ptr %arguments, i64 %field
+  %function = load ptr, ptr %function.at
+  %offset.at = getelementptr i64, ptr %function.at, i64 1
+  %offset = load i64, ptr %offset.at
+  %its = getelementptr i8, ptr %arguments, i64 %offset
+  %status = call i64 %function(ptr %places, ptr %its)
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %over, label %good
+good:
+  %next = add i64 %number, 1
+  %more = icmp ult i64 %next, %count
+  br i1 %more, label %step, label %over
+over:
+  ret i64 %status
+}
+"""
+
+# Runs a program many times. It is handed where the three numbers of a run lie, how many times, and,
+# from the sixth number on, room for how many runs went well, how many numbers are copied before
+# each run, where they are listed, and the same for those after it. The list has of each where it
+# goes, how far that moves from run to run, where it comes from, the same, and how many bytes.
+_SERIES: Final = """
+define internal void @copy_all(i64 %count, ptr %list, i64 %run) nounwind {
+entry:
+  %any = icmp sgt i64 %count, 0
+  br i1 %any, label %each, label %over
+each:
+  %number = phi i64 [0, %entry], [%next, %copied]
+  %fields = mul i64 %number, 5
+  %entry.at = getelementptr i64, ptr %list, i64 %fields
+  %to = load ptr, ptr %entry.at
+  %to.step.at = getelementptr i64, ptr %entry.at, i64 1
+  %to.step = load i64, ptr %to.step.at
+  %from.at = getelementptr i64, ptr %entry.at, i64 2
+  %from = load ptr, ptr %from.at
+  %from.step.at = getelementptr i64, ptr %entry.at, i64 3
+  %from.step = load i64, ptr %from.step.at
+  %nbytes.at = getelementptr i64, ptr %entry.at, i64 4
+  %nbytes = load i64, ptr %nbytes.at
+  %to.far = mul i64 %to.step, %run
+  %from.far = mul i64 %from.step, %run
+  %target = getelementptr i8, ptr %to, i64 %to.far
+  %source = getelementptr i8, ptr %from, i64 %from.far
+  br label %byte
+byte:
+  %b = phi i64 [0, %each], [%b.next, %byte]
+  %source.b = getelementptr i8, ptr %source, i64 %b
+  %value = load i8, ptr %source.b
+  %target.b = getelementptr i8, ptr %target, i64 %b
+  store i8 %value, ptr %target.b
+  %b.next = add i64 %b, 1
+  %b.more = icmp ult i64 %b.next, %nbytes
+  br i1 %b.more, label %byte, label %copied
+copied:
+  %next = add i64 %number, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %each, label %over
+over:
+  ret void
+}
+
+define i64 @run(ptr %segment) nounwind {
+entry:
+  %inner = load ptr, ptr %segment
+  %count.at = getelementptr i64, ptr %segment, i64 1
+  %count = load i64, ptr %count.at
+  %made.at = getelementptr i64, ptr %segment, i64 5
+  %before.at = getelementptr i64, ptr %segment, i64 6
+  %before = load i64, ptr %before.at
+  %first.at = getelementptr i64, ptr %segment, i64 7
+  %first = load ptr, ptr %first.at
+  %after.at = getelementptr i64, ptr %segment, i64 8
+  %after = load i64, ptr %after.at
+  %last.at = getelementptr i64, ptr %segment, i64 9
+  %last = load ptr, ptr %last.at
+  br label %each
+each:
+  %run = phi i64 [0, %entry], [%next, %good]
+  store i64 %run, ptr %made.at
+  call void @copy_all(i64 %before, ptr %first, i64 %run)
+  %status = call i64 @one(ptr %inner)
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %over, label %good
+good:
+  call void @copy_all(i64 %after, ptr %last, i64 %run)
+  %next = add i64 %run, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %each, label %complete
+complete:
+  store i64 %count, ptr %made.at
+  ret i64 0
+over:
+  ret i64 %status
+}
+"""
+
+
+def series_text() -> str:
+    """Return LLVM's text of ``i64 run(ptr segment)`` that runs a program many times."""
+    return RUN.replace("define i64 @run(", "define internal i64 @one(") + _SERIES
