@@ -398,7 +398,7 @@ begin:
 
 _PAUSES: Final = {
     "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
-    "aarch64": ("", 'call void asm sideeffect "yield", ""()'),
+    "aarch64": ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)"),
 }
 FUTEX_CALLS: Final = {"x86_64": 202, "aarch64": 98}  # of Linux
 
