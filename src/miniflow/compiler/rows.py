@@ -42,7 +42,7 @@ def run_rows(step: Compiled, data: EpochData, order: Sequence[Array]) -> Iterato
 
     Raises what a single call raises, when the steps before have been yielded.
     """
-    rows = _Rows(data, order)
+    rows = _StepRows(data, order)
     done, most = 0, 1
     while done < len(order):
         begun = time.perf_counter()
@@ -54,7 +54,7 @@ def run_rows(step: Compiled, data: EpochData, order: Sequence[Array]) -> Iterato
         yield results
 
 
-def _run_some(step: Compiled, rows: _Rows, done: int, most: int) -> list[list[Any]]:
+def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[list[Any]]:
     with step._lock:
         variant, feed, arguments = step._bind(rows.feed(done))
         some = None
@@ -77,14 +77,14 @@ class _SomeSteps(NamedTuple):
     """Steps that can be made in one call: by what, and where among the arguments data go."""
 
     series: StepSeries
-    rows: _Rows
+    rows: _StepRows
     done: int
     arrays: dict[int, Array]
     seeds: dict[int, int]
     lies_ready: bool  # whether the arrays are such as a program can read rows of
 
     @classmethod
-    def of(cls, variant: Variant, rows: _Rows, done: int, most: int) -> _SomeSteps | None:
+    def of(cls, variant: Variant, rows: _StepRows, done: int, most: int) -> _SomeSteps | None:
         """Return them; None if there are none, or data are not of the program's types."""
         series, data = variant.series, rows.data
         if series is None:
@@ -119,7 +119,7 @@ class _SomeSteps(NamedTuple):
         return [[output[k] for output in outputs] for k in range(made)]
 
 
-class _Rows:
+class _StepRows:
     """The data and the rows of each step."""
 
     def __init__(self, data: EpochData, order: Sequence[Array]) -> None:
