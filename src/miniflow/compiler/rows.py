@@ -56,7 +56,7 @@ def run_rows(step: Compiled, data: EpochData, order: Sequence[Array]) -> Iterato
 
 def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[list[Any]]:
     with step._lock:
-        variant, feed, arguments = step._bind(rows.feed(done))
+        variant, feed, arguments = step._bind(rows.feed_of_step(done))
         some = None
         if most > 1 and not step._sources:
             some = _SomeSteps.of(variant, rows, done, most)
@@ -131,7 +131,7 @@ class _StepRows:
         length, some = len(self.order[done]), self.order[done : done + most]
         return next((k for k, rows in enumerate(some) if len(rows) != length), len(some))
 
-    def feed(self, number: int) -> Feed:
+    def feed_of_step(self, number: int) -> Feed:
         """What a step is fed; nothing that is fed is kept."""
         return feed_of(self.data, self.order[number], number, self._gathered)
 
@@ -142,7 +142,7 @@ class _StepRows:
         if all(self._passes(check, together, batch) for check in variant.checks):
             return count
         for number in range(1, count):
-            feed = self.feed(done + number)
+            feed = self.feed_of_step(done + number)
             try:
                 for check in variant.checks:
                     check.validate(*(_value(x, feed) for x in check.values))
