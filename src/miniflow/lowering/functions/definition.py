@@ -1,13 +1,13 @@
 """How functions of numbers are defined: once, with terms.
 
-A definition is run once, with names for its operands. What it did is kept in `FUNCTIONS`:
-statements for what is read more than once, and the result.
+A definition is run when somebody asks for the function, once, with names for its operands. What it
+did is kept in `FUNCTIONS`: statements for what is read more than once, and the result.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -38,7 +38,26 @@ class LoopFunction:
         yield Let("result", self.result)
 
 
-FUNCTIONS: Final[dict[str, LoopFunction]] = {}
+class _Functions(Mapping[str, LoopFunction]):
+    """Functions by name, each made of its definition when it is asked for."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Callable[..., Term]] = {}
+        self._made: dict[str, LoopFunction] = {}
+
+    def __getitem__(self, called: str) -> LoopFunction:
+        if called not in self._made:
+            self._made[called] = _made_of(called, self.definitions[called])
+        return self._made[called]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.definitions)
+
+    def __len__(self) -> int:
+        return len(self.definitions)
+
+
+FUNCTIONS: Final = _Functions()
 """By name, ``exp_f32`` for example; all parameters and the result have the dtype in the name."""
 
 
@@ -61,11 +80,15 @@ def for_each(called: str, *dtypes: str) -> Callable[[Callable[..., Term]], Calla
 def define(called: str, definition: Callable[..., Term]) -> Callable[..., Term]:
     """Keep a definition under a name that ends with the dtype."""
     dtype = called.rpartition("_")[2]
-    parameters = tuple(inspect.signature(definition).parameters)
-    result = definition(*(name(word, dtype) for word in parameters))
-    body, result = _with_names(result)
-    FUNCTIONS[called] = LoopFunction(called, dtype, parameters, body, result)
+    FUNCTIONS.definitions[called] = definition
     return lambda *operands: Term("call", dtype, operands, called)
+
+
+def _made_of(called: str, definition: Callable[..., Term]) -> LoopFunction:
+    dtype = called.rpartition("_")[2]
+    parameters = tuple(inspect.signature(definition).parameters)
+    body, result = _with_names(definition(*(name(word, dtype) for word in parameters)))
+    return LoopFunction(called, dtype, parameters, body, result)
 
 
 def called_by(
