@@ -231,6 +231,32 @@ picture = draw(cube, first, second, third)
         "derivatives",
     ),
     Section(
+        "A head of attention",
+        "Each letter looks at those before it: [a network that writes](gpt.md) is made of such "
+        "heads.",
+        """\
+letters = mf.Input("letters")
+x = mf.Embedding(letters, mf.Parameter(waves(3, 4), "rows"), name="x")
+Q, K, V = (mf.Parameter(waves(4, 2) * (i + 1) / 2, name) for i, name in enumerate("QKV"))
+q, k, v = mf.MatMul(x, Q, name="q"), mf.MatMul(x, K, name="k"), mf.MatMul(x, V, name="v")
+head = mf.ScaledDotProductAttention(q, k, v, causal=True, name="head")
+mf.value(head, {letters: np.array([1, 0, 2])})
+picture = draw(head)
+""",
+        "attention",
+    ),
+    Section(
+        "",
+        "And a block of a transformer, with two heads: what attention finds is added to what was "
+        "there, and so is what two full connections make of that.",
+        """\
+X = mf.Input("X", shape=(3, 4))
+block = mf.layers.TransformerBlock(2, causal=True, bias=False, activation="relu", rng=0)
+picture = draw(block(X), groups="open")
+""",
+        "transformer_block",
+    ),
+    Section(
         "A compiled program",
         "What the compiler made of a graph: the forward pass, the backward pass and the "
         "update, with the cost of each node. Loops and buffers are those of the backend that "

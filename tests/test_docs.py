@@ -54,7 +54,7 @@ MODULES = sorted(
 THAT_TAKE_SECONDS = {"README.md", "callbacks.md", "compiler.md", "data.md", "digit_page.md"}
 THAT_TAKE_SECONDS |= {"derivatives.md", "javascript.md", "layers.md", "teaching.md", "training.md"}
 THAT_TAKE_SECONDS |= {"class_weights.md", "coming_from.md", "fine_tuning.md", "own_layers.md"}
-THAT_TAKE_SECONDS |= {"sequences.md", "shipping.md"}
+THAT_TAKE_SECONDS |= {"gpt.md", "sequences.md", "shipping.md"}
 NEEDS = {  # what an optional extra brings: page or module → package
     "scikit-learn.md": "sklearn",
     "miniflow.estimator": "sklearn",

@@ -38,6 +38,7 @@ SECTIONS: dict[str, list[str]] = {
         "class_weights.md",
         "several.md",
         "sequences.md",
+        "gpt.md",
         "callbacks.md",
         "scikit-learn.md",
         "derivatives.md",
