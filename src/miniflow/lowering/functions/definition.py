@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from miniflow.lowering.nests import Let, Term, bits, cast, functions_called, name
+from miniflow.lowering.nests import Let, Term, bits, cast, fma, functions_called, name
 
 as_f32, as_f64 = partial(bits, dtype="f32"), partial(bits, dtype="f64")
 as_i32, as_i64 = partial(bits, dtype="i32"), partial(bits, dtype="i64")
@@ -57,6 +57,7 @@ class _Functions(Mapping[str, LoopFunction]):
         return len(self.definitions)
 
 
+FLOATS: Final = ("f32", "f64")
 FUNCTIONS: Final = _Functions()
 """By name, ``exp_f32`` for example; all parameters and the result have the dtype in the name."""
 
@@ -89,6 +90,15 @@ def _made_of(called: str, definition: Callable[..., Term]) -> LoopFunction:
     parameters = tuple(inspect.signature(definition).parameters)
     body, result = _with_names(definition(*(name(word, dtype) for word in parameters)))
     return LoopFunction(called, dtype, parameters, body, result)
+
+
+def polynomial(z: Term, *coefficients: float) -> Term:
+    """A polynomial; the last coefficient is the one without z."""
+    first, second, *rest = coefficients
+    p = fma(z, first, second)
+    for coefficient in rest:
+        p = fma(p, z, coefficient)
+    return p
 
 
 def called_by(

@@ -5,7 +5,7 @@ What is left has the sign of the divisor. By zero, whole numbers give 0, and flo
 
 from __future__ import annotations
 
-from miniflow.lowering.functions.definition import for_each
+from miniflow.lowering.functions.definition import FLOATS, for_each
 from miniflow.lowering.nests import (
     Term,
     absolute,
@@ -17,7 +17,6 @@ from miniflow.lowering.nests import (
 )
 
 SIGNED, UNSIGNED = ("i8", "i16", "i32", "i64"), ("u8", "u16", "u32", "u64")
-FLOATS = ("f32", "f64")
 
 
 def _differ(x: Term, y: Term) -> Term:

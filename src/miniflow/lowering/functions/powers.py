@@ -10,11 +10,12 @@ from math import inf, nan
 
 from miniflow.lowering.functions.definition import as_f64, as_i64, f32, f64, function, i32, i64
 from miniflow.lowering.functions.doubles import product_of
-from miniflow.lowering.functions.exponentials import exp_f64, log_f64, square_terms_f64
+from miniflow.lowering.functions.exponentials import FORMATS, split, square_terms
 from miniflow.lowering.nests import (
     Term,
     absolute,
     apply,
+    call,
     constant,
     equal,
     fma,
@@ -22,17 +23,14 @@ from miniflow.lowering.nests import (
     where,
 )
 
-_LN2 = (0.693147180369123816490, 1.90821492927058770002e-10)  # the first of 33 bits
+_LN2 = FORMATS["f64"].ln2
 _THIRD = 1.0 / 3.0
 _THIRD_LOW = 1.850371707708594e-17  # 1/3 - _THIRD
 
 
 def _logarithm(x: Term) -> tuple[Term, Term]:
     """Log x of a positive, finite x, as the sum of two numbers."""
-    is_small = x < 2.2250738585072014e-308
-    bits = as_i64(where(is_small, x * 4503599627370496.0, x)) - 0x3FE6A09E667F3BCD
-    n = f64(i32(bits >> 52)) - where(is_small, f64(52.0), 0.0)
-    f = as_f64((bits & 0x000FFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
+    n, f = split(x)
     below = 2.0 + f
     below_low = f - (below - 2.0)
     s = f / below
@@ -80,7 +78,7 @@ def _magnitude(x: Term, y: Term) -> Term:
     k = i32(as_i64(shifted) - 0x4338000000000000)
     half = k >> 1
     value = 1.0 + r
-    value = value + ((r - (value - 1.0)) + (less + square_terms_f64(r) * (r * r)))
+    value = value + ((r - (value - 1.0)) + (less + square_terms(r) * (r * r)))
     return value * as_f64(i64(half + 1023) << 52) * as_f64(i64(k - half + 1023) << 52)
 
 
@@ -121,4 +119,4 @@ def power_f32(x: Term, y: Term) -> Term:
     size = f64(absolute(x))
     usable = where((size > 0.0) & (size < inf), size, 2.0)
     exponent = where(absolute(y) < inf, f64(y), 2.0)
-    return _with_special_numbers(x, y, f32(exp_f64(exponent * log_f64(usable))))
+    return _with_special_numbers(x, y, f32(call("exp", exponent * call("log", usable))))

@@ -14,13 +14,16 @@ from math import inf
 from typing import Final, TypeAlias
 
 from miniflow.lowering.functions.definition import (
+    FLOATS,
     as_i64,
     as_u32,
     as_u64,
     f32,
     f64,
+    for_each,
     function,
     i64,
+    polynomial,
     u64,
 )
 from miniflow.lowering.functions.doubles import product_of
@@ -128,20 +131,11 @@ def _reduced_f32(x: Term) -> tuple[Term, Term]:
     return where(is_small, 0, i64(turns)), where(is_small, f64(size), angle)
 
 
-def _polynomial(z: Term, *coefficients: float) -> Term:
-    """The last coefficient is the one without z."""
-    first, second, *rest = coefficients
-    p = fma(z, first, second)
-    for coefficient in rest:
-        p = fma(p, z, coefficient)
-    return p
-
-
 def _wave_f64(x: Term, more: int) -> Term:
     """The sine of |x| and so many quarter turns more."""
     turns, r, low = _reduced_f64(x)
     z = r * r
-    p = _polynomial(
+    p = polynomial(
         z,
         1.58969099521155010221e-10,
         -2.50507602534068634195e-08,
@@ -150,7 +144,7 @@ def _wave_f64(x: Term, more: int) -> Term:
         8.33333333332248946124e-03,
     )
     sine = r - ((z * (0.5 * low - z * r * p) - low) + z * r * 1.66666666666666324348e-01)
-    p = _polynomial(
+    p = polynomial(
         z,
         -1.13596475577881948265e-11,
         2.08757232129817482790e-09,
@@ -170,7 +164,7 @@ def _wave_f32(x: Term, more: int) -> Term:
     z = r * r
     sine = fma(
         r * z,
-        _polynomial(
+        polynomial(
             z,
             2.7183114939898219064e-6,
             -1.98393348360966317347e-4,
@@ -179,7 +173,7 @@ def _wave_f32(x: Term, more: int) -> Term:
         ),
         r,
     )
-    cosine = _polynomial(
+    cosine = polynomial(
         z,
         2.43904487962774090654e-5,
         -1.38867637746099294692e-3,
@@ -196,34 +190,25 @@ def _turned(turns: Term, sine: Term, cosine: Term) -> Term:
     return where(equal(turns & 2, 0), value, -value)
 
 
+def _wave(x: Term, more: int) -> Term:
+    return _wave_f32(x, more) if x.dtype == "f32" else _wave_f64(x, more)
+
+
 def _of_finite(x: Term, value: Term) -> Term:
     return where(absolute(x) < inf, value, x - x)
 
 
-@function
-def sin_f32(x: Term) -> Term:
+@for_each("sin", *FLOATS)
+def sin(x: Term) -> Term:
     """The sine."""
-    value = _wave_f32(x, 0)
+    value = _wave(x, 0)
     return _of_finite(x, where(equal(x, 0.0), x, where(x < 0.0, -value, value)))
 
 
-@function
-def sin_f64(x: Term) -> Term:
-    """The sine."""
-    value = _wave_f64(x, 0)
-    return _of_finite(x, where(equal(x, 0.0), x, where(x < 0.0, -value, value)))
-
-
-@function
-def cos_f32(x: Term) -> Term:
+@for_each("cos", *FLOATS)
+def cos(x: Term) -> Term:
     """The cosine."""
-    return _of_finite(x, _wave_f32(x, 1))
-
-
-@function
-def cos_f64(x: Term) -> Term:
-    """The cosine."""
-    return _of_finite(x, _wave_f64(x, 1))
+    return _of_finite(x, _wave(x, 1))
 
 
 # arctan x = arctan c + arctan((x - c) / (1 + c x)) for the nearest of a few c.
@@ -267,7 +252,7 @@ def arctan_f64(x: Term) -> Term:
     r = top / bottom
     z = r * r
     w = z * z
-    odd = _polynomial(
+    odd = polynomial(
         w,
         1.62858201153657823623e-02,
         4.97687799461593236017e-02,
@@ -276,7 +261,7 @@ def arctan_f64(x: Term) -> Term:
         1.42857142725034663711e-01,
         3.33333333333329318027e-01,
     )
-    even = _polynomial(
+    even = polynomial(
         w,
         -3.65315727442169155270e-02,
         -5.83357013379057348645e-02,
