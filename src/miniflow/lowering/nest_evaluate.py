@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from miniflow.ir.dtypes import DTYPES, Array
 from miniflow.lowering.functions import FUNCTIONS
+from miniflow.lowering.nest_walk import TermWalk
 from miniflow.lowering.nests import (
     SIZE,
     Accumulate,
@@ -104,27 +105,51 @@ def _run(statements: Iterable[Statement], names: dict[str, Any]) -> None:
 
 def evaluate_term(term: Term, names: Mapping[str, Any]) -> Any:
     """Return the number that a term is, or an array of them where names are arrays."""
-    dtype: np.dtype[Any] = DTYPES["i64" if term.dtype == SIZE else term.dtype]
-    operands = [evaluate_term(operand, names) for operand in term.operands]
-    match term.op:
-        case "const":
-            return dtype.type(term.what)
-        case "name":
-            return np.asarray(names[str(term.what)], dtype)[()]
-        case "load":
-            return names[str(term.what)][tuple(map(int, operands))]
-        case "cast":
-            return operands[0].astype(dtype)
-        case "bits":
-            return operands[0].view(dtype)
-        case "fma":
+    return _TermEvaluator(names).term(term)
+
+
+class _TermEvaluator(TermWalk[Any]):
+    """Evaluates terms, with what `names` says."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self.names = names
+
+    def constant_of(self, number: Any, dtype: str) -> Any:
+        return _dtype(dtype).type(number)
+
+    def name_of(self, word: str, dtype: str) -> Any:
+        return np.asarray(self.names[word], _dtype(dtype))[()]
+
+    def entry_of(self, array: str, index: Sequence[Term], dtype: str) -> Any:
+        return self.names[array][tuple(int(self.term(place)) for place in index)]
+
+    def cast_of(self, x: Term, dtype: str) -> Any:
+        return self.term(x).astype(_dtype(dtype))
+
+    def bits_of(self, x: Term, dtype: str) -> Any:
+        return self.term(x).view(_dtype(dtype))
+
+    def choice_of(self, condition: Term, x: Term, y: Term) -> Any:
+        return np.where(*map(self.term, (condition, x, y)))[()]
+
+    def call_of(self, function: str, term: Term) -> Any:
+        return evaluate_function(function, *map(self.term, term.operands))
+
+    def comparison_of(self, op: str, x: Term, y: Term) -> Any:
+        return getattr(np, op)(self.term(x), self.term(y))
+
+    def operation_of(self, term: Term) -> Any:
+        operands = list(map(self.term, term.operands))
+        if term.op == "fma":
             return _fma(*operands)
-        case "quotient":
+        if term.op == "quotient":
             x, y = operands
             return (x - np.fmod(x, y)) // y
-        case "call":
-            return evaluate_function(str(term.what), *operands)
-    return getattr(np, term.op)(*operands)
+        return getattr(np, term.op)(*operands)
+
+
+def _dtype(dtype: str) -> np.dtype[Any]:
+    return DTYPES["i64" if dtype == SIZE else dtype]
 
 
 def evaluate_function(name: str, *arguments: Any) -> Array | Any:

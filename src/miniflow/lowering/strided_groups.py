@@ -33,7 +33,8 @@ def write_elements(
     """
     if len(group.space) > MAX_RANK or not all(_is_elementwise(e, group) for e in group.equations):
         return None
-    laid: dict[Variable, Steps] = {v: layout(v).strides for v in wanted}
+    ours = (equation.result for equation in group.equations)  # in an order that is always the same
+    laid: dict[Variable, Steps] = {v: layout(v).strides for v in ours if v in wanted}
     for variable, domain in group.reads.items():
         if variable.kind == "array":
             region = layout(variable)

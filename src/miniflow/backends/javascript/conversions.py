@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from miniflow.backends.braces import ATOM
 from miniflow.ir.dtypes import DTYPES
 from miniflow.lowering.nests import SIZE
-
-ATOM, UNARY, COMPARED, LOOSE = 9, 7, 0, -1
 
 ROUNDED: Final = {  # a result that was computed as a double, or as an integer of any size
     "f16": "half({})",

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from miniflow.backends.braces import INDENT
 from miniflow.backends.javascript.memory import itemsize
-from miniflow.backends.javascript.print_js import INDENT, functions_of
+from miniflow.backends.javascript.print_js import functions_of
 from miniflow.backends.javascript.signature import signature, write_results
 from miniflow.backends.javascript.source import (
     RESERVED,

@@ -27,40 +27,52 @@ from functools import cache
 from itertools import zip_longest
 from typing import Final
 
-from miniflow.backends.javascript.conversions import (
+from miniflow.backends.braces import (
     ATOM,
-    BIGS,
     COMPARED,
+    INDENT,
     LOOSE,
     UNARY,
+    BoundText,
+    BracePrinter,
+    in_parentheses,
+    literal,
+)
+from miniflow.backends.javascript.conversions import (
+    BIGS,
     converted,
     number_text,
     rounded,
 )
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.kernels import NEGATIVE_POWER, OUT_OF_RANGE
-from miniflow.lowering.nest_text import COMPARISONS, INFIX
+from miniflow.lowering.nest_text import COMPARISONS
 from miniflow.lowering.nests import (
     SIZE,
     Accumulate,
     ArrayParameter,
     Begin,
     Fail,
-    If,
     Kernel,
     Let,
-    Loop,
+    Number,
     Statement,
     Store,
     Term,
     constant,
-    name,
     terms_of,
 )
 
-INDENT: Final = "  "
 MAX_NESTED: Final = 60  # characters of a value that is written where it is read
-_OF_MATH: Final = ("ceil", "floor", "sqrt")  # of floats
+_FUNCTIONS: Final = {
+    "absolute": "abs",
+    **{word: word for word in ("ceil", "copysign", "floor", "rint", "sqrt")},
+}
+_EXACT: Final = {  # of floats: the result has no more digits than the operands
+    *("absolute", "ceil", "copysign", "floor", "fmod", "maximum", "minimum", "negative", "rint")
+}
+_STORED_ROUNDED: Final = ("f32", "i8", "i16", "i32", "u8", "u16", "u32")  # typed arrays do it
+_COMPUTED: Final = ("add", "subtract", "multiply", "divide", "negative", "sqrt", "fma", "call")
 _JAVASCRIPTS: Final = {  # what a function is there whose definition needs integers of 64 bits
     **{name: name for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "power")},
     "half": "half",
@@ -148,8 +160,10 @@ def _reads_of(kernel: Kernel) -> Counter[str]:
     return Counter(word for s in kernel.statements() for word in _names_in(terms_of(s)))
 
 
-class _ScriptPrinter:
+class _ScriptPrinter(BracePrinter):
     """Prints statements."""
+
+    COUNTER = "let"
 
     def __init__(
         self,
@@ -158,9 +172,11 @@ class _ScriptPrinter:
         baked: Mapping[str, str],
         reads: Mapping[str, int],
     ) -> None:
-        self.arrays, self.moved, self.baked, self.reads = arrays, moved, baked, reads
+        super().__init__(arrays)
+        self.moved, self.baked, self.reads = moved, baked, reads
         self.nested: dict[str, Term] = {}  # what is written where it is read
-        self.totals: dict[str, str] = {}  # their dtypes
+
+    # Statements.
 
     def lines(self, statements: Sequence[Statement], indent: str) -> list[str]:
         """Return the lines of a block; what the next statement alone reads is written there."""
@@ -169,7 +185,7 @@ class _ScriptPrinter:
             if isinstance(statement, Let) and self._is_for_one(statement, following):
                 self.nested[statement.name] = statement.value
                 continue
-            found += [indent + line for line in self._lines(statement)]
+            found += [indent + line for line in self.statement(statement)]
         return found
 
     def _is_for_one(self, statement: Let, following: Statement | None) -> bool:
@@ -180,52 +196,35 @@ class _ScriptPrinter:
         is_read = statement.name in _names_in(terms_of(following))
         return is_read and len(self.text(statement.value)) <= MAX_NESTED
 
-    def text(self, term: Term) -> str:
-        """An expression."""
-        return self._bound(term)[0]
+    def declared(self, word: str, dtype: str, is_constant: bool) -> str:
+        """A name as it is declared."""
+        return f"{'const' if is_constant else 'let'} {word}"
 
-    def _lines(self, statement: Statement) -> Iterator[str]:
-        match statement:
-            case Let(word, value):
-                yield f"const {word} = {self.text(value)};"
-            case Begin(word, value):
-                self.totals[word] = value.dtype
-                yield f"let {word} = {self.text(value)};"
-            case Accumulate(word, value, "add") if value.dtype in ("f64", SIZE):
-                yield f"{word} += {self.text(value)};"
-            case Accumulate(word, value, by):
-                new = Term(by, self.totals[word], (name(word, self.totals[word]), value))
-                yield f"{word} = {self.text(new)};"
-            case Store(array, index, value, adds):
-                place = self._place(array, index)
-                yield f"{place} {'+=' if adds else '='} {self._stored(value)};"
-            case Loop(index, stop, body, start, step):
-                turn = f"{index}++" if step == 1 else f"{index} += {step}"
-                ends = f"let {index} = {self.text(start)}; {index} < {self.text(stop)}"
-                yield f"for ({ends}; {turn}) {{"
-                yield from self.lines(body, INDENT)
-                yield "}"
-            case If(condition, (Fail() as fail,)):
-                yield f"if ({self.text(condition)}) return {self._told(fail)};"
-            case If(condition, body):
-                yield f"if ({self.text(condition)}) {{"
-                yield from self.lines(body, INDENT)
-                yield "}"
-            case Fail():
-                yield f"return {self._told(statement)};"
+    def adds_itself(self, dtype: str) -> bool:
+        """Doubles and sizes need no rounding."""
+        return dtype in ("f64", SIZE)
 
-    def _told(self, fail: Fail) -> str:
+    def store(self, array: str, index: Sequence[Term], value: Term, adds: bool) -> list[str]:
+        """A value is put into an array, which rounds and wraps around by itself."""
+        return [f"{self._place(array, index)} {'+=' if adds else '='} {self._stored(value)};"]
+
+    def condition(self, condition: Term, body: Sequence[Statement]) -> list[str]:
+        """Statements run where a condition holds."""
+        if len(body) == 1 and isinstance(body[0], Fail):
+            return [f"if ({self.text(condition)}) {self.fail(body[0])[0]}"]
+        return super().condition(condition, body)
+
+    def fail(self, fail: Fail) -> list[str]:
+        """The kernel ends here, and says why."""
+        told = f'"{_TOLD[fail.status]}"'
         if fail.status == OUT_OF_RANGE and fail.about:
             index, axis, length = map(self.text, fail.about)
             length = length if length.isdigit() else f"${{{length}}}"
-            return f"`index ${{{index}}} is out of bounds for axis {axis} with size {length}`"
-        return f'"{_TOLD[fail.status]}"'
+            told = f"`index ${{{index}}} is out of bounds for axis {axis} with size {length}`"
+        return [f"return {told};"]
 
     def _place(self, array: str, index: Sequence[Term]) -> str:
-        place = index[0]
-        for entry, length in zip(index[1:], self.arrays[array].shape[1:], strict=True):
-            place = place * length + entry
-        text = self.text(place)
+        text = self.text(self.element(array, index))
         if array in self.moved:
             at = self.baked.get(place_of(array), place_of(array))
             text = at if text == "0" else f"{text} + {at}"
@@ -237,141 +236,120 @@ class _ScriptPrinter:
             return self._stored(self.nested[str(value.what)])
         if value.dtype == "bool":
             return self._number_of_bool(value)
-        rounds = value.dtype in ("f32", "i8", "i16", "i32", "u8", "u16", "u32", *BIGS)
-        is_computed = value.op in (
-            "add",
-            "subtract",
-            "multiply",
-            "divide",
-            "negative",
-            "sqrt",
-            "fma",
-        )
-        if rounds and (is_computed or value.op == "call") and value.dtype not in BIGS:
+        if value.dtype in _STORED_ROUNDED and value.op in _COMPUTED:
             return self._raw(value)[0]
         return self.text(value)
 
     def _number_of_bool(self, value: Term) -> str:
         if value.op == "load":
             return self._place(str(value.what), value.operands)
-        return f"{self._inside(value)} ? 1 : 0"
+        return f"{self.inside(value)} ? 1 : 0"
 
-    # Terms: the text, and how tightly it binds.
+    # Terms.
 
-    def _bound(self, term: Term) -> tuple[str, int]:
-        dtype, op = term.dtype, term.op
-        if op == "const":
-            assert not isinstance(term.what, str)
-            text = number_text(term.what, dtype)
-            return text, UNARY if text[0] == "-" else ATOM
-        if op == "name" and term.what in self.nested:
-            return self._bound(self.nested[str(term.what)])
-        if op == "name":
-            text = self.baked.get(str(term.what), str(term.what))
-            return text, UNARY if text[0] == "-" else ATOM
-        if op == "load":
-            place = self._place(str(term.what), term.operands)
-            return (f"{place} !== 0", COMPARED) if dtype == "bool" else (place, ATOM)
-        if op == "where":
-            condition, x, y = map(self._inside, term.operands)
-            return f"{condition} ? {x} : {y}", LOOSE
-        if op == "cast":
-            return self._cast(term.operands[0], dtype)
-        if op == "bits":
-            return (
-                f"{_SAME_BITS[dtype, term.operands[0].dtype]}({self.text(term.operands[0])})",
-                ATOM,
-            )
-        if op in COMPARISONS:
-            x, y = map(self._inside, term.operands)
-            sign = COMPARISONS[op].replace("==", "===").replace("!=", "!==")
-            return f"{x} {sign} {y}", COMPARED
+    def constant_of(self, number: Number, dtype: str) -> BoundText:
+        """A number."""
+        return literal(number_text(number, dtype))
+
+    def name_of(self, word: str, dtype: str) -> BoundText:
+        """What has a name, or what it stands for."""
+        if word in self.nested:
+            return self.term(self.nested[word])
+        return literal(self.baked.get(word, word))
+
+    def entry_of(self, array: str, index: Sequence[Term], dtype: str) -> BoundText:
+        """An entry of an array; booleans are numbers there."""
+        place = self._place(array, index)
+        return (f"{place} !== 0", COMPARED) if dtype == "bool" else (place, ATOM)
+
+    def choice_of(self, condition: Term, x: Term, y: Term) -> BoundText:
+        """One of two values."""
+        return f"{self.inside(condition)} ? {self.inside(x)} : {self.inside(y)}", LOOSE
+
+    def bits_of(self, x: Term, dtype: str) -> BoundText:
+        """What has the bits of a value."""
+        return f"{_SAME_BITS[dtype, x.dtype]}({self.text(x)})", ATOM
+
+    def comparison_of(self, op: str, x: Term, y: Term) -> BoundText:
+        """Whether two values compare so."""
+        sign = COMPARISONS[op].replace("==", "===").replace("!=", "!==")
+        return f"{self.inside(x)} {sign} {self.inside(y)}", COMPARED
+
+    def call_of(self, function: str, term: Term) -> BoundText:
+        """What a function gives; JavaScript's own compute doubles."""
+        is_rounded = term.dtype == "f64" or not _is_javascripts(function)
+        text = self._called(function, term)
+        return (text, ATOM) if is_rounded else rounded(text, ATOM, term.dtype)
+
+    def _called(self, function: str, term: Term) -> str:
+        word = function
+        if _is_javascripts(function):
+            word = _JAVASCRIPTS[function.rpartition("_")[0]]
+        return f"{word}({', '.join(map(self.text, term.operands))})"
+
+    def operation_of(self, term: Term) -> BoundText:
+        """What an operation gives, rounded or wrapped around."""
         text, binding = self._raw(term)
-        return (text, binding) if self._is_exact(term) else rounded(text, binding, dtype)
+        return (text, binding) if _is_exact(term) else rounded(text, binding, term.dtype)
 
-    def _is_exact(self, term: Term) -> bool:
-        """Whether a result needs no rounding."""
-        dtype, op = term.dtype, term.op
-        if dtype in ("bool", "f64", SIZE):
-            return True
-        if op == "call":
-            return not _is_javascripts(str(term.what))
-        if dtype[0] == "f":
-            return op in ("absolute", "ceil", "copysign", "floor", "maximum", "minimum", "negative",
-                          "rint", "fmod")  # fmt: skip
-        if op in ("maximum", "minimum"):
-            return True
-        if op == "right_shift":
-            return True
-        if op.startswith("bitwise"):
-            return dtype != "u32"
-        return op == "multiply" and dtype == "i32"
+    def cast_of(self, x: Term, dtype: str) -> BoundText:
+        """A value of one dtype as one of another; a float fits the integer that it becomes."""
+        of = x.dtype
+        if x.op == "const" and dtype != "bool":
+            assert not isinstance(x.what, str)
+            number = float(number_text(x.what, of)) if of[0] == "f" else x.what
+            return self.term(constant(number, dtype))
+        if dtype == "bool":
+            return f"{self.inside(x)} !== {'0n' if of in BIGS else '0'}", COMPARED
+        if of == "bool" and dtype in BIGS:
+            return f"{self.inside(x)} ? 1n : 0n", LOOSE
+        if of == "bool":
+            return self._number_of_bool(x), ATOM if x.op == "load" else LOOSE
+        return converted(*self.term(x), of, dtype)
 
-    def _raw(self, term: Term) -> tuple[str, int]:
+    def _raw(self, term: Term) -> BoundText:
         """What is computed, before it is rounded to its dtype."""
         dtype, op = term.dtype, term.op
-        parts = [self._bound(operand) for operand in term.operands]
-        texts = [text for text, _ in parts]
-        inside = [text if bound >= UNARY else f"({text})" for text, bound in parts]
-        is_big, is_float = dtype in BIGS, dtype[0] == "f"
         if op == "call":
-            called = str(term.what)
-            if _is_javascripts(called):
-                called = _JAVASCRIPTS[called.rpartition("_")[0]]
-            return f"{called}({', '.join(texts)})", ATOM
-        if op in _OF_MATH or op in ("copysign", "rint"):
-            return f"{op}({', '.join(texts)})", ATOM
-        if op == "absolute":
-            return f"abs({texts[0]})", ATOM
+            return self._called(str(term.what), term), ATOM
+        parts = [self.term(operand) for operand in term.operands]
+        texts, inside = [text for text, _ in parts], [in_parentheses(x, UNARY) for x in parts]
+        is_big, is_float = dtype in BIGS, dtype[0] == "f"
+        is_small = not is_float and not is_big and dtype not in (SIZE, "bool")
+        listed = ", ".join(texts)
+        if op in _FUNCTIONS:
+            return f"{_FUNCTIONS[op]}({listed})", ATOM
         if op in ("maximum", "minimum"):
             function = ("larger", "smaller") if is_big else ("max", "min")
-            return f"{function[op == 'minimum']}({', '.join(texts)})", ATOM
+            return f"{function[op == 'minimum']}({listed})", ATOM
         if op == "fma":
             return f"{inside[0]} * {inside[1]} + {inside[2]}", 5
         if op == "fmod":
             return f"{inside[0]} % {inside[1]}", 6
         if op == "quotient":
-            return (f"{inside[0]} / {inside[1]}", 6) if is_big else (
-                f"trunc({inside[0]} / {inside[1]})", ATOM)  # fmt: skip
+            text = f"{inside[0]} / {inside[1]}"
+            return (text, 6) if is_big else (f"trunc({text})", ATOM)
         if op == "negative":
             return f"-{inside[0]}" if inside[0][0] != "-" else f"-({inside[0]})", UNARY
         if op == "invert":
             return f"{'!' if dtype == 'bool' else '~'}{inside[0]}", UNARY
-        if op == "multiply" and not is_float and not is_big and dtype != SIZE:
-            return f"imul({', '.join(texts)})", ATOM
+        if op == "multiply" and is_small:
+            return f"imul({listed})", ATOM
         if dtype == "bool":
             sign = {"bitwise_and": "&&", "bitwise_or": "||", "bitwise_xor": "!=="}[op]
             return f"{inside[0]} {sign} {inside[1]}", COMPARED
         if op == "multiply" and dtype == SIZE and "1" in texts:
             return parts[texts[0] == "1"]
-        sign, binding = INFIX[op]
-        if op == "right_shift" and dtype == "u32":
-            sign = ">>>"
-        if op.startswith("bitwise") or op.endswith("shift"):
-            return f"{inside[0]} {sign} {inside[1]}", binding
-        left, right = (
-            text if bound >= binding + place else f"({text})"  # no sum of floats is another's
-            for place, (text, bound) in enumerate(parts)
-        )
-        return f"{left} {sign} {right}", binding
+        return self.infix(op, parts, ">>>" if op == "right_shift" and dtype == "u32" else "")
 
-    def _inside(self, term: Term) -> str:
-        text, bound = self._bound(term)
-        return text if bound >= UNARY else f"({text})"
 
-    def _cast(self, x: Term, to: str) -> tuple[str, int]:
-        """A value of one dtype as one of another; a float fits the integer that it becomes."""
-        of = x.dtype
-        if x.op == "const" and to != "bool":
-            assert not isinstance(x.what, str)
-            number = float(number_text(x.what, of)) if of[0] == "f" else x.what
-            return self._bound(constant(number, to))
-        text, bound = self._bound(x)
-        inside = text if bound >= UNARY else f"({text})"
-        if to == "bool":
-            return f"{inside} !== {'0n' if of in BIGS else '0'}", COMPARED
-        if of == "bool" and to in BIGS:
-            return f"{inside} ? 1n : 0n", LOOSE
-        if of == "bool":
-            return self._number_of_bool(x), ATOM if x.op == "load" else LOOSE
-        return converted(text, bound, of, to)
+def _is_exact(term: Term) -> bool:
+    """Whether what is computed needs no rounding."""
+    dtype, op = term.dtype, term.op
+    if dtype in ("bool", "f64", SIZE):
+        return True
+    if dtype[0] == "f":
+        return op in _EXACT
+    if op in ("maximum", "minimum", "right_shift"):
+        return True
+    return dtype != "u32" if op.startswith("bitwise") else op == "multiply" and dtype == "i32"

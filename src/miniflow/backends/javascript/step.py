@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from miniflow.backends.javascript.conversions import ATOM, converted
+from miniflow.backends.braces import ATOM, INDENT
+from miniflow.backends.javascript.conversions import converted
 from miniflow.backends.javascript.memory import memory_lines
 from miniflow.backends.javascript.numbers import number_of
-from miniflow.backends.javascript.print_js import INDENT, place_of
+from miniflow.backends.javascript.print_js import place_of
 from miniflow.backends.javascript.source import KernelCall, ScriptSource
 from miniflow.backends.javascript.values import (
     TYPED_ARRAYS,

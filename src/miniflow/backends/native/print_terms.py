@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from miniflow.backends.native.llvm import LLVM_TYPES, conversion, number_text
 from miniflow.backends.native.writer import LineWriter
-from miniflow.lowering.nests import Term
+from miniflow.lowering.nest_walk import TermWalk
+from miniflow.lowering.nests import Term, name
 
 _OPERATIONS: Final = {  # of floats, of signed and of unsigned integers
     "add": ("fadd", "add", "add"),
@@ -40,7 +42,7 @@ _INTRINSICS: Final = {  # LLVM's own functions of floats
 }
 
 
-class TermPrinter(LineWriter):
+class TermPrinter(LineWriter, TermWalk[str]):
     """Prints terms, of single numbers or of as many at a time as there are `lanes`.
 
     `names` are what numbers are called in LLVM's text.
@@ -62,35 +64,51 @@ class TermPrinter(LineWriter):
         return text if self.lanes == 1 else f"splat ({LLVM_TYPES[dtype]} {text})"
 
     def read(self, term: Term) -> str:
-        """Return the value of a name."""
+        """Return the value of a name, or an entry of an array."""
         return self.names[str(term.what)]
 
     def call(self, called: str, dtype: str, operands: list[str]) -> str:
         """Return what a function of numbers gives."""
         raise NotImplementedError
 
-    def term(self, term: Term) -> str:
-        """Return the text of a value; lines that it needs are added."""
-        dtype = term.dtype
-        match term.op:
-            case "const":
-                assert not isinstance(term.what, str)
-                return self.constant(term.what, dtype)
-            case "name" | "load":
-                return self.read(term)
-        operands = [self.term(operand) for operand in term.operands]
-        of = term.operands[0].dtype
-        match term.op:
-            case "cast":
-                return self._cast(operands[0], of, dtype)
-            case "bits":
-                return self.new(f"bitcast {self.kind(of)} {operands[0]} to {self.kind(dtype)}")
-            case "where":
-                condition, x, y = operands
-                return self._choice(condition, x, y, dtype)
-            case "call":
-                return self.call(str(term.what), dtype, operands)
-        return self.operation(term.op, of, dtype, operands)
+    # Terms: lines that they need are added.
+
+    def constant_of(self, number: bool | int | float, dtype: str) -> str:
+        """Return a constant."""
+        return self.constant(number, dtype)
+
+    def name_of(self, word: str, dtype: str) -> str:
+        """Return the value of a name."""
+        return self.read(name(word, dtype))
+
+    def entry_of(self, array: str, index: Sequence[Term], dtype: str) -> str:
+        """Return an entry of an array."""
+        return self.read(Term("load", dtype, tuple(index), array))
+
+    def cast_of(self, x: Term, dtype: str) -> str:
+        """Return a value in another dtype."""
+        return self._cast(self.term(x), x.dtype, dtype)
+
+    def bits_of(self, x: Term, dtype: str) -> str:
+        """Return what has the bits of a value."""
+        return self.new(f"bitcast {self.typed(x)} to {self.kind(dtype)}")
+
+    def choice_of(self, condition: Term, x: Term, y: Term) -> str:
+        """Return one of two values."""
+        return self._choice(self.term(condition), self.term(x), self.term(y), x.dtype)
+
+    def call_of(self, function: str, term: Term) -> str:
+        """Return what a function gives."""
+        return self.call(function, term.dtype, list(map(self.term, term.operands)))
+
+    def comparison_of(self, op: str, x: Term, y: Term) -> str:
+        """Return whether two values compare so."""
+        return self.operation(op, x.dtype, "bool", [self.term(x), self.term(y)])
+
+    def operation_of(self, term: Term) -> str:
+        """Return what any other operation gives."""
+        operands = list(map(self.term, term.operands))
+        return self.operation(term.op, term.operands[0].dtype, term.dtype, operands)
 
     def typed(self, term: Term) -> str:
         """Return a value with its type before it."""
