@@ -9,8 +9,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from miniflow.lowering.nest_text import INFIX
-from miniflow.lowering.nest_walk import StatementWalk, TermWalk
+from miniflow.lowering.nest_walk import INFIX, StatementWalk, TermWalk
 from miniflow.lowering.nests import ArrayParameter, Loop, Statement, Term, name
 
 ATOM, UNARY, COMPARED, LOOSE = 9, 7, 0, -1

@@ -25,7 +25,7 @@ from miniflow.lowering.expressions import (
 )
 from miniflow.lowering.kernels import NEGATIVE_POWER, OUT_OF_RANGE, GroupKernel
 from miniflow.lowering.loop_dtypes import loop_dtypes, loop_dtypes_of
-from miniflow.lowering.nest_text import COMPARISONS
+from miniflow.lowering.nest_walk import COMPARISONS
 from miniflow.lowering.nests import (
     SIZE,
     Accumulate,

@@ -19,7 +19,7 @@ import numpy as np
 
 from miniflow.ir import DTYPES, Equation, Literal, Operand, Variable
 from miniflow.lowering.loop_dtypes import loop_dtypes
-from miniflow.lowering.nest_text import COMPARISONS
+from miniflow.lowering.nest_walk import COMPARISONS
 from miniflow.lowering.nests import (
     Term,
     absolute,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from miniflow.lowering.functions import FUNCTIONS
-from miniflow.lowering.nest_text import COMPARISONS, INFIX, term_text
+from miniflow.lowering.nest_text import term_text
+from miniflow.lowering.nest_walk import COMPARISONS, INFIX
 from miniflow.lowering.nests import (
     LOOP_DTYPES,
     SIZE,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from miniflow.ir.program import Equation
+from miniflow.lowering.nest_walk import COMPARISONS, INFIX, TermWalk
 from miniflow.lowering.nests import (
     Accumulate,
     ArrayParameter,
@@ -15,6 +16,7 @@ from miniflow.lowering.nests import (
     Kernel,
     Let,
     Loop,
+    Number,
     NumberParameter,
     Parameter,
     Statement,
@@ -22,25 +24,6 @@ from miniflow.lowering.nests import (
     Term,
 )
 
-INFIX: Final = {  # of the operations with a sign between two terms: the sign, and how it binds
-    "bitwise_or": ("|", 1),
-    "bitwise_xor": ("^", 2),
-    "bitwise_and": ("&", 3),
-    "left_shift": ("<<", 4),
-    "right_shift": (">>", 4),
-    "add": ("+", 5),
-    "subtract": ("-", 5),
-    "multiply": ("*", 6),
-    "divide": ("/", 6),
-}
-COMPARISONS: Final = {
-    "equal": "==",
-    "not_equal": "!=",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-}
 _PREFIX: Final = {"negative": "-", "invert": "~"}
 _ATOM, _UNARY, _COMPARED = 9, 7, 0
 
@@ -126,36 +109,54 @@ def _cast_word(dtype: str) -> str:
 
 def term_text(term: Term) -> str:
     """Return the text of a term."""
-    return _text(term)[0]
+    return _TERMS.term(term)[0]
 
 
-def _text(term: Term) -> tuple[str, int]:
-    """Return the text, and how tightly it binds."""
-    if term.op == "const":
-        text = repr(term.what)
+class _TermText(TermWalk[tuple[str, int]]):
+    """The text of terms, and how tightly it binds."""
+
+    def constant_of(self, number: Number, dtype: str) -> tuple[str, int]:
+        text = repr(number)
         return text, _UNARY if text[0] == "-" else _ATOM
-    if term.op == "name":
-        return str(term.what), _ATOM
-    if term.op in INFIX:
-        sign, binding = INFIX[term.op]
-        left, right = (_inside(x, binding + place) for place, x in enumerate(term.operands))
-        return f"{left} {sign} {right}", binding
-    if term.op in COMPARISONS:
-        left, right = (_inside(x, _COMPARED + 1) for x in term.operands)
-        return f"{left} {COMPARISONS[term.op]} {right}", _COMPARED
-    if term.op in _PREFIX:
-        return _PREFIX[term.op] + _inside(term.operands[0], _UNARY), _UNARY
-    inside = ", ".join(map(term_text, term.operands))
-    if term.op == "load":
-        return f"{term.what}[{inside}]", _ATOM
-    word = {
-        "cast": _cast_word(term.dtype),
-        "bits": f"as_{term.dtype}",
-        "call": str(term.what).rpartition("_")[0],
-    }
-    return f"{word.get(term.op, term.op)}({inside})", _ATOM
+
+    def name_of(self, word: str, dtype: str) -> tuple[str, int]:
+        return word, _ATOM
+
+    def entry_of(self, array: str, index: Sequence[Term], dtype: str) -> tuple[str, int]:
+        return f"{array}[{', '.join(map(term_text, index))}]", _ATOM
+
+    def cast_of(self, x: Term, dtype: str) -> tuple[str, int]:
+        return _call(_cast_word(dtype), x)
+
+    def bits_of(self, x: Term, dtype: str) -> tuple[str, int]:
+        return _call(f"as_{dtype}", x)
+
+    def choice_of(self, condition: Term, x: Term, y: Term) -> tuple[str, int]:
+        return _call("where", condition, x, y)
+
+    def call_of(self, function: str, term: Term) -> tuple[str, int]:
+        return _call(function.rpartition("_")[0], *term.operands)
+
+    def comparison_of(self, op: str, x: Term, y: Term) -> tuple[str, int]:
+        left, right = (self._inside(each, _COMPARED + 1) for each in (x, y))
+        return f"{left} {COMPARISONS[op]} {right}", _COMPARED
+
+    def operation_of(self, term: Term) -> tuple[str, int]:
+        if term.op in INFIX:
+            sign, binding = INFIX[term.op]
+            left, right = (self._inside(x, binding + at) for at, x in enumerate(term.operands))
+            return f"{left} {sign} {right}", binding
+        if term.op in _PREFIX:
+            return _PREFIX[term.op] + self._inside(term.operands[0], _UNARY), _UNARY
+        return _call(term.op, *term.operands)
+
+    def _inside(self, term: Term, binding: int) -> str:
+        text, own = self.term(term)
+        return text if own >= binding else f"({text})"
 
 
-def _inside(term: Term, binding: int) -> str:
-    text, own = _text(term)
-    return text if own >= binding else f"({text})"
+_TERMS: Final = _TermText()
+
+
+def _call(word: str, *operands: Term) -> tuple[str, int]:
+    return f"{word}({', '.join(map(term_text, operands))})", _ATOM

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from miniflow.lowering.nest_text import COMPARISONS
 from miniflow.lowering.nests import (
     Accumulate,
     Begin,
@@ -23,6 +22,26 @@ from miniflow.lowering.nests import (
     Store,
     Term,
 )
+
+INFIX: Final = {  # of the operations with a sign between two terms: the sign, and how it binds
+    "bitwise_or": ("|", 1),
+    "bitwise_xor": ("^", 2),
+    "bitwise_and": ("&", 3),
+    "left_shift": ("<<", 4),
+    "right_shift": (">>", 4),
+    "add": ("+", 5),
+    "subtract": ("-", 5),
+    "multiply": ("*", 6),
+    "divide": ("/", 6),
+}
+COMPARISONS: Final = {
+    "equal": "==",
+    "not_equal": "!=",
+    "less": "<",
+    "less_equal": "<=",
+    "greater": ">",
+    "greater_equal": ">=",
+}
 
 Result = TypeVar("Result")
 Written = TypeVar("Written")

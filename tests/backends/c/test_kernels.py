@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from lowering import nests
 
-from miniflow.backends.c.kernels import C_TYPES, print_kernels
+from miniflow.backends.c.kernels import print_kernels
+from miniflow.backends.c.types import C_TYPES
 from miniflow.ir import DTYPES
 from miniflow.lowering.functions import FUNCTIONS
 from miniflow.lowering.nest_evaluate import evaluate_function, evaluate_kernel

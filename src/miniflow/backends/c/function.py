@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from miniflow.backends.c.kernels import C_TYPES, can_fail, number_text
+from miniflow.backends.c.kernels import can_fail, number_text
 from miniflow.backends.c.memory import ScratchLayout, panel_name, place_scratch
 from miniflow.backends.c.names import comment
 from miniflow.backends.c.parts import FileParts
 from miniflow.backends.c.preparing import cannot, prepare
 from miniflow.backends.c.products import can_multiply, panel_size
+from miniflow.backends.c.types import C_TYPES
 from miniflow.errors import printable
 from miniflow.ir.program import Literal, Program
 from miniflow.lowering.draft import Target

@@ -15,43 +15,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
-from math import copysign, isinf, isnan
+from math import isinf, isnan
 from typing import Final
 
+from miniflow.backends.braces import (
+    ATOM,
+    COMPARED,
+    UNARY,
+    BoundText,
+    BracePrinter,
+    in_parentheses,
+    literal,
+)
+from miniflow.backends.c.helpers import (
+    CHOICES,
+    NeededHelpers,
+    choice_name,
+    in_order,
+    is_of_a_constant,
+    template,
+)
+from miniflow.backends.c.types import C_TYPES
 from miniflow.files.templates import fill_template
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
-from miniflow.lowering.nest_text import COMPARISONS, INFIX
+from miniflow.lowering.nest_walk import COMPARISONS, INFIX
 from miniflow.lowering.nests import (
     SIZE,
-    Accumulate,
     ArrayParameter,
-    Begin,
     Fail,
-    If,
     Kernel,
-    Let,
     Loop,
+    Number,
     NumberParameter,
     Parameter,
-    Statement,
     Store,
     Term,
     constant,
-    name,
     terms_of,
 )
-from miniflow.lowering.sums import LANES, LONGEST_CHAIN, sums_of
+from miniflow.lowering.sums import LANES, sums_of
 
-C_TYPES: Final = {
-    "f16": "uint16_t", "f32": "float", "f64": "double", "bool": "uint8_t", SIZE: "int64_t"
-} | {
-    f"{letter}{bits}": f"{'u' if letter == 'u' else ''}int{bits}_t"
-    for letter in "iu"
-    for bits in (8, 16, 32, 64)
-}  # fmt: skip
 CHUNK: Final = 4 * LANES  # terms of a sum that are kept on the stack
 _OF_LIBM: Final = {  # functions of floats; those of `float` end with an f
     "absolute": "fabs",
@@ -66,11 +70,7 @@ _OF_LIBM: Final = {  # functions of floats; those of `float` end with an f
 
 def head(prefix: str) -> str:
     """What stands before all kernels: what they include, and the fused multiply-add."""
-    return fill_template(_template("fused.h"), NAME=prefix)
-
-
-def _template(file: str) -> str:
-    return (files(__package__) / file).read_text(encoding="utf-8").rstrip() + "\n"
+    return fill_template(template("fused.h"), NAME=prefix)
 
 
 def print_kernels(kernels: Iterable[tuple[str, Kernel]], prefix: str = "") -> str:
@@ -95,7 +95,7 @@ def kernel_text(prefix: str, word: str, kernel: Kernel, is_static: bool = True) 
     parameters = ", ".join(_declaration(p, p.name in written) for p in kernel.parameters)
     arrays = {p.name: p for p in kernel.parameters if isinstance(p, ArrayParameter)}
     lines = [f"  (void){p.name};" for p in kernel.parameters if p.name not in used]
-    lines += _BlockPrinter(_Scope(prefix, arrays)).lines(kernel.body, "  ")
+    lines += _BlockPrinter(prefix, arrays).lines(kernel.body, "  ")
     kind = "int" if can_fail(kernel) or not is_static else "void"
     if kind == "int":
         lines.append("  return 0;")
@@ -127,7 +127,7 @@ def helpers(prefix: str, kernels: Iterable[Kernel]) -> str:
     """Return the text of all that kernels call."""
     kernels = [without_halves(kernel) for kernel in kernels]
     functions = called_by(kernels)
-    needed = _Needed()
+    needed = NeededHelpers()
     for called in functions:
         needed.look_at(FUNCTIONS[called].statements())
     for kernel in kernels:
@@ -136,102 +136,13 @@ def helpers(prefix: str, kernels: Iterable[Kernel]) -> str:
     return "\n".join(texts)
 
 
-_SAME_BITS: Final = """static inline TYPE NAME_WORD(OTHER x) {
-  union { OTHER from; TYPE to; } same;
-  same.from = x;
-  return same.to;
-}
-"""
-# What C has no word for. Where one is NaN, it is the result; 0 is larger than -0. Of a number that
-# is written down, the second one, less has to be asked.
-_CHOICES: Final = {
-    "maximum": ("x > y", "x <= y ? y : x", "&"),
-    "minimum": ("x < y", "x > y ? y : x", "|"),
-}
-
-
-@dataclass
-class _Needed:
-    """Which helpers are needed."""
-
-    bits: set[tuple[str, str]] = field(default_factory=set)  # of which dtype, from which
-    choices: set[tuple[str, str, bool]] = field(default_factory=set)
-    sums: set[str] = field(default_factory=set)
-
-    def look_at(self, statements: Iterable[Statement]) -> None:
-        """Add what these need."""
-        for statement in statements:
-            if isinstance(statement, Accumulate) and statement.by in _CHOICES:
-                self.choices.add((statement.by, statement.value.dtype, False))
-            if isinstance(statement, Loop):
-                self.sums.update(sums_of(statement).values())
-            waiting = list(terms_of(statement))
-            while waiting:
-                term = waiting.pop()
-                if term.op in _CHOICES:
-                    self.choices.add((term.op, term.dtype, _is_of_a_constant(term)))
-                if term.op == "bits":
-                    self.bits.add((term.dtype, term.operands[0].dtype))
-                waiting += term.operands
-
-    def texts(self, prefix: str) -> list[str]:
-        """Return their texts, always in the same order."""
-        texts = []
-        for dtype, of in sorted(self.bits):
-            text = _SAME_BITS.replace("OTHER", C_TYPES[of]).replace("NAME", prefix)
-            text = text.replace("WORD", f"{of}_as_{dtype}")
-            texts.append(text.replace("TYPE", C_TYPES[dtype]))
-        texts += (_choice(prefix, *key) for key in sorted(self.choices))
-        for dtype in sorted(self.sums):
-            parts = {"TYPE": C_TYPES[dtype], "DTYPE": dtype, "NAME": prefix}
-            numbers = {"LANES": str(LANES), "CHAIN": str(LONGEST_CHAIN)}
-            texts.append(fill_template(_template("sums.h"), **parts, **numbers))
-        return texts
-
-
-def _choice(prefix: str, op: str, dtype: str, is_of_a_constant: bool) -> str:
-    kind, (wins, other, zeros) = C_TYPES[dtype], _CHOICES[op]
-    lines = list[str]()
-    if dtype[0] != "f":
-        result = f"{wins} ? x : y"
-    elif is_of_a_constant:
-        result = other
-    else:  # all of it is computed, of which compilers make vectors
-        bits = C_TYPES["i" + dtype[1:]]
-        lines = [
-            f"  union {{ {kind} number; {bits} bits; }} a, b, same;",
-            "  a.number = x;",
-            "  b.number = y;",
-            f"  same.bits = a.bits {zeros} b.bits;",
-            f"  const {kind} chosen = {wins} ? x : y;",
-            f"  const {kind} found = x == y ? same.number : chosen;",
-        ]
-        result = "x != x ? x : found"
-    word = _choice_name(prefix, op, dtype, is_of_a_constant)
-    head = f"static inline {kind} {word}({kind} x, {kind} y) {{"
-    return "\n".join([head, *lines, f"  return {result};", "}"]) + "\n"
-
-
-def _choice_name(prefix: str, op: str, dtype: str, is_of_a_constant: bool) -> str:
-    return f"{prefix}_{op}_{'' if not is_of_a_constant else 'with_'}{dtype}"
-
-
-def _is_of_a_constant(term: Term) -> bool:
-    """Whether the larger, or smaller, one of some float and a number that is no odd one."""
-    return term.dtype[0] == "f" and any(
-        x.op == "const" and not isnan(number := float(x.what))
-        and not (number == 0 and copysign(1.0, number) < 0)
-        for x in term.operands
-    )  # fmt: skip
-
-
 def _function(prefix: str, called: str) -> str:
     function = FUNCTIONS[called]
     kind = C_TYPES[function.dtype]
     parameters = ", ".join(f"{kind} {word}" for word in function.parameters)
-    scope = _Scope(prefix, {})
-    lines = _BlockPrinter(scope).lines(function.body, "  ")
-    result = scope.text(function.result)
+    printer = _BlockPrinter(prefix, {})
+    lines = printer.lines(function.body, "  ")
+    result = printer.text(function.result)
     body = "\n".join([*lines, f"  return {result};"])
     return f"static inline {kind} {prefix}_{called}({parameters}) {{\n{body}\n}}\n"
 
@@ -244,53 +155,48 @@ def _declaration(parameter: Parameter, is_written: bool) -> str:
     return f"{C_TYPES[dtype]} {parameter.name}"
 
 
-class _BlockPrinter:
-    """Prints statements."""
+class _BlockPrinter(BracePrinter):
+    """Prints the statements of one function; `prefix` is what names begin with."""
 
-    def __init__(self, scope: _Scope) -> None:
-        self.scope, self.arrays = scope, scope.arrays
-        self.totals: dict[str, str] = {}  # their dtypes
+    COUNTER = "int64_t"
+
+    def __init__(self, prefix: str, arrays: Mapping[str, ArrayParameter]) -> None:
+        super().__init__(arrays)
+        self.prefix = prefix
         self.summed: dict[str, str] = {}  # where the terms of a total go, in an innermost loop
         self.count = 0  # of loops that sum
 
-    def lines(self, statements: Sequence[Statement], indent: str) -> list[str]:
-        """Return the lines of a block."""
-        found: list[str] = []
-        for statement in statements:
-            found += [indent + line for line in self._lines(statement)]
-        return found
+    # Statements.
 
-    def _lines(self, statement: Statement) -> list[str]:
-        match statement:
-            case Let(word, value):
-                return [f"const {C_TYPES[value.dtype]} {word} = {self._term(value)};"]
-            case Begin(word, value):
-                self.totals[word] = value.dtype
-                return [f"{C_TYPES[value.dtype]} {word} = {self._term(value)};"]
-            case Accumulate(word, value, "add") if word in self.summed:
-                return [f"{self.summed[word]} = {self._term(value)};"]
-            case Accumulate(word, value, "add") if value.dtype[0] == "f":
-                return [f"{word} += {self._term(value)};"]
-            case Accumulate(word, value, by):
-                new = Term(by, self.totals[word], (name(word, self.totals[word]), value))
-                return [f"{word} = {self._term(new)};"]
-            case Store(array, index, value, True) if value.dtype[0] == "f":
-                place = Term("load", self.arrays[array].dtype, index, array)
-                return [f"{self._term(place)} += {self._term(value)};"]
-            case Store(array, index, value, adds):
-                place = Term("load", self.arrays[array].dtype, index, array)
-                new = place + value if adds else value
-                return [f"{self._term(place)} = {self._term(new)};"]
-            case Loop() if totals := sums_of(statement):
-                return self._sum(statement, totals)
-            case Loop(index, stop, body, start, step):
-                turn = f"{index}++" if step == 1 else f"{index} += {step}"
-                ends = f"int64_t {index} = {self._term(start)}; {index} < {self._term(stop)}"
-                return [f"for ({ends}; {turn}) {{", *self.lines(body, "  "), "}"]
-            case If(condition, body):
-                return [f"if ({self._term(condition)}) {{", *self.lines(body, "  "), "}"]
-            case Fail(status):
-                return [f"return {status};"]
+    def declared(self, word: str, dtype: str, is_constant: bool) -> str:
+        """A name as it is declared."""
+        return f"{'const ' if is_constant else ''}{C_TYPES[dtype]} {word}"
+
+    def adds_itself(self, dtype: str) -> bool:
+        """Floats do; whole numbers may not run over."""
+        return dtype[0] == "f"
+
+    def accumulate(self, word: str, value: Term, by: str) -> list[str]:
+        """A total goes on."""
+        if word in self.summed and by == "add":
+            return [f"{self.summed[word]} = {self.text(value)};"]
+        return super().accumulate(word, value, by)
+
+    def store(self, array: str, index: Sequence[Term], value: Term, adds: bool) -> list[str]:
+        """A value is put into an array, or added to what is there."""
+        place = Term("load", self.arrays[array].dtype, tuple(index), array)
+        if adds and self.adds_itself(value.dtype):
+            return [f"{self.text(place)} += {self.text(value)};"]
+        return [f"{self.text(place)} = {self.text(place + value if adds else value)};"]
+
+    def loop_of(self, loop: Loop) -> list[str]:
+        """Statements run again and again."""
+        totals = sums_of(loop)
+        return self._sum(loop, totals) if totals else super().loop_of(loop)
+
+    def fail(self, fail: Fail) -> list[str]:
+        """The kernel ends here."""
+        return [f"return {fail.status};"]
 
     def _sum(self, loop: Loop, totals: Mapping[str, str]) -> list[str]:
         """Run a loop in parts, and add up the terms of totals after each."""
@@ -298,8 +204,8 @@ class _BlockPrinter:
         k, index = self.count, loop.index
         is_from_0 = loop.start == constant(0, SIZE)
         count = loop.stop if is_from_0 else loop.stop - loop.start
-        before = "" if is_from_0 else f"{self._term(loop.start)} + "
-        lines = [f"const int64_t count{k} = {self._term(count)};"]
+        before = "" if is_from_0 else f"{self.text(loop.start)} + "
+        lines = [f"const int64_t count{k} = {self.text(count)};"]
         for word, dtype in totals.items():
             self.summed[word] = f"terms_{word}[term{k}]"
             kind = C_TYPES[dtype]
@@ -315,7 +221,7 @@ class _BlockPrinter:
         if not any(re.search(rf"\b{index}\b", line) for line in body):
             lines.pop()
         lines += [*body, "  }"]
-        prefix = self.scope.prefix
+        prefix = self.prefix
         for word, dtype in totals.items():
             given = f"{word}, lanes_{word}, terms_{word}, n{k}, count{k}"
             lines.append(f"  {word} = {prefix}_add_up_{dtype}({given});")
@@ -325,109 +231,75 @@ class _BlockPrinter:
             lines.append(f"{word} = {prefix}_total_{dtype}({word}, lanes_{word}, count{k});")
         return ["{", *(f"  {line}" for line in lines), "}"]
 
-    def _term(self, term: Term) -> str:
-        return self.scope.text(term)
+    # Terms.
 
+    def constant_of(self, number: Number, dtype: str) -> BoundText:
+        """A number."""
+        return literal(number_text(number, dtype))
 
-_ATOM, _UNARY, _LOOSE = 9, 7, 0
+    def name_of(self, word: str, dtype: str) -> BoundText:
+        """What has a name."""
+        return word, ATOM
 
+    def entry_of(self, array: str, index: Sequence[Term], dtype: str) -> BoundText:
+        """An entry of an array."""
+        return f"{array}[{self.text(self.element(array, index))}]", ATOM
 
-@dataclass(frozen=True)
-class _Scope:
-    """Writes terms: what names begin with, and the arrays."""
+    def choice_of(self, condition: Term, x: Term, y: Term) -> BoundText:
+        """One of two values."""
+        return f"{self.inside(condition)} ? {self.inside(x)} : {self.inside(y)}", COMPARED
 
-    prefix: str
-    arrays: Mapping[str, ArrayParameter]
+    def cast_of(self, x: Term, dtype: str) -> BoundText:
+        """A value in another dtype."""
+        if dtype == "bool":
+            return f"{self.inside(x)} != 0", COMPARED
+        return f"({C_TYPES[dtype]}){self.inside(x)}", UNARY
 
-    def text(self, term: Term) -> str:
-        """Return an expression in C."""
-        return self._bound(term)[0]
+    def bits_of(self, x: Term, dtype: str) -> BoundText:
+        """What has the bits of a value."""
+        return self._call(f"{self.prefix}_{x.dtype}_as_{dtype}", (x,))
 
-    def _bound(self, term: Term) -> tuple[str, int]:
-        """Return the text, and how tightly it binds."""
+    def call_of(self, function: str, term: Term) -> BoundText:
+        """What a function gives."""
+        return self._call(f"{self.prefix}_{function}", term.operands)
+
+    def comparison_of(self, op: str, x: Term, y: Term) -> BoundText:
+        """Whether two values compare so."""
+        return f"{self.inside(x)} {COMPARISONS[op]} {self.inside(y)}", COMPARED
+
+    def operation_of(self, term: Term) -> BoundText:
+        """What an operation gives."""
         dtype, op = term.dtype, term.op
-        if op == "const":
-            assert not isinstance(term.what, str)
-            text = number_text(term.what, dtype)
-            return text, _UNARY if text[0] == "-" else _ATOM
-        if op == "name":
-            return str(term.what), _ATOM
-        if op == "load":
-            array = self.arrays[str(term.what)]
-            return f"{array.name}[{self.text(_place(array, term.operands))}]", _ATOM
-        if _is_call(term):
-            parts = ", ".join(map(self.text, _in_order(term)))
-            return f"{self._function_name(term)}({parts})", _ATOM
-        return _operation(term, [self._bound(operand) for operand in term.operands])
+        if op in CHOICES:
+            word = choice_name(self.prefix, op, dtype, is_of_a_constant(term))
+            return self._call(word, in_order(term))
+        if op == "fma":
+            return self._call(f"{self.prefix}_FMA_{dtype.upper()}", term.operands)
+        if op in _OF_LIBM and dtype[0] == "f":
+            return self._call(_OF_LIBM[op] + ("f" if dtype == "f32" else ""), term.operands)
+        parts = [self.term(operand) for operand in term.operands]
+        inside = [in_parentheses(part, UNARY) for part in parts]
+        if op == "absolute":
+            return f"{inside[0]} < 0 ? {_wrapped('0 - {}', dtype, inside)} : {inside[0]}", COMPARED
+        if op == "invert":
+            return f"!{inside[0]}" if dtype == "bool" else f"({C_TYPES[dtype]})~{inside[0]}", UNARY
+        if op == "negative":
+            is_float = dtype[0] == "f"
+            return f"-{inside[0]}" if is_float else _wrapped("0 - {}", dtype, inside), UNARY
+        if op == "quotient":
+            return f"({C_TYPES[dtype]})({inside[0]} / {inside[1]})", UNARY
+        if dtype[0] == "f" or dtype in ("bool", SIZE, "u32", "u64") or op == "right_shift":
+            return self.infix(op, parts)
+        return _wrapped(f"{{}} {INFIX[op][0]} {{}}", dtype, inside), UNARY
 
-    def _function_name(self, term: Term) -> str:
-        if term.op == "call":
-            return f"{self.prefix}_{term.what}"
-        if term.op == "bits":
-            return f"{self.prefix}_{term.operands[0].dtype}_as_{term.dtype}"
-        if term.op == "fma":
-            return f"{self.prefix}_FMA_{term.dtype.upper()}"
-        if term.op in _OF_LIBM:
-            return _OF_LIBM[term.op] + ("f" if term.dtype == "f32" else "")
-        return _choice_name(self.prefix, term.op, term.dtype, _is_of_a_constant(term))
-
-
-def _operation(term: Term, operands: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    dtype, op = term.dtype, term.op
-    inside = [text if bound >= _UNARY else f"({text})" for text, bound in operands]
-    if op == "where":
-        return f"{inside[0]} ? {inside[1]} : {inside[2]}", _LOOSE
-    if op == "cast" and dtype == "bool":
-        return f"{inside[0]} != 0", _LOOSE
-    if op == "cast":
-        return f"({C_TYPES[dtype]}){inside[0]}", _UNARY
-    if op in COMPARISONS:
-        return f"{inside[0]} {COMPARISONS[op]} {inside[1]}", _LOOSE
-    if op == "absolute":
-        return f"{inside[0]} < 0 ? {_wrapped('0 - {}', dtype, inside)} : {inside[0]}", _LOOSE
-    if op == "invert" and dtype == "bool":
-        return f"!{inside[0]}", _UNARY
-    if op == "invert":
-        return f"({C_TYPES[dtype]})~{inside[0]}", _UNARY
-    if op == "negative":
-        is_float = dtype[0] == "f"
-        return f"-{inside[0]}" if is_float else _wrapped("0 - {}", dtype, inside), _UNARY
-    if op == "quotient":
-        return f"({C_TYPES[dtype]})({inside[0]} / {inside[1]})", _UNARY
-    sign, binding = INFIX[op]
-    if dtype[0] == "f" or dtype in ("bool", SIZE, "u32", "u64") or op == "right_shift":
-        is_of_bits = op.startswith("bitwise") or op.endswith("shift")
-        left, right = (  # compilers warn of sums among bits that need no parentheses
-            text if bound >= (_UNARY if is_of_bits else binding + place) else f"({text})"
-            for place, (text, bound) in enumerate(operands)
-        )
-        return f"{left} {sign} {right}", binding
-    return _wrapped(f"{{}} {sign} {{}}", dtype, inside), _UNARY
-
-
-def _is_call(term: Term) -> bool:
-    is_of_libm = (term.op in _OF_LIBM or term.op == "fma") and term.dtype[0] == "f"
-    return is_of_libm or term.op in ("call", "bits", *_CHOICES)
-
-
-def _in_order(term: Term) -> Sequence[Term]:
-    """The operands; of a choice between something and a number, the number last."""
-    if term.op in _CHOICES and _is_of_a_constant(term) and term.operands[0].op == "const":
-        return term.operands[::-1]
-    return term.operands
+    def _call(self, word: str, operands: Sequence[Term]) -> BoundText:
+        return f"{word}({', '.join(map(self.text, operands))})", ATOM
 
 
 def _wrapped(template: str, dtype: str, parts: Iterable[str]) -> str:
     """Compute with unsigned numbers of at least 32 bits, and take the lowest bits of that."""
     unsigned = "uint64_t" if dtype[1:] == "64" else "uint32_t"
     return f"({C_TYPES[dtype]})({template.format(*(f'({unsigned}){part}' for part in parts))})"
-
-
-def _place(array: ArrayParameter, index: Sequence[Term]) -> Term:
-    place = index[0]
-    for entry, length in zip(index[1:], array.shape[1:], strict=True):
-        place = place * length + entry
-    return place
 
 
 def number_text(number: bool | int | float, dtype: str) -> str:

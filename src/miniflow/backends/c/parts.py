@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from miniflow.backends.c.kernels import C_TYPES, head, helpers, kernel_text, number_text
+from miniflow.backends.c.kernels import head, helpers, kernel_text, number_text
 from miniflow.backends.c.names import CNames
 from miniflow.backends.c.products import ProductPrinter
+from miniflow.backends.c.types import C_TYPES
 from miniflow.ir.dtypes import Array, dtype_name
 from miniflow.lowering.nests import Kernel
 

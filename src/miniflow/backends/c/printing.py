@@ -16,10 +16,10 @@ from miniflow.backends.c.function import (
     lower_for_c,
     print_function,
 )
-from miniflow.backends.c.kernels import C_TYPES
 from miniflow.backends.c.memory import ScratchLayout, joined_scratch
 from miniflow.backends.c.names import CNames, comment
 from miniflow.backends.c.parts import FileParts
+from miniflow.backends.c.types import C_TYPES
 from miniflow.ir.dtypes import Array, ValueType
 from miniflow.ir.program import Input, Program
 from miniflow.lowering.kernels import NEGATIVE_POWER, NOT_FINITE, OUT_OF_RANGE

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from miniflow.backends.c.kernels import C_TYPES
+from miniflow.backends.c.types import C_TYPES
 from miniflow.files.templates import fill_template
 from miniflow.lowering.loop_program import BufferView, Product
 from miniflow.lowering.matrices import Matrices, matrices_of

@@ -10,7 +10,7 @@ from typing import Final
 from miniflow.backends.javascript.values import where_text
 from miniflow.ir.program import Equation, Operand
 from miniflow.lowering.expressions import is_python_int
-from miniflow.lowering.nest_text import COMPARISONS
+from miniflow.lowering.nest_walk import COMPARISONS
 
 _DIVISIONS: Final = ("divide", "floor_divide", "remainder")
 _FLOATS: Final = {

@@ -46,7 +46,7 @@ from miniflow.backends.javascript.conversions import (
 )
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.kernels import NEGATIVE_POWER, OUT_OF_RANGE
-from miniflow.lowering.nest_text import COMPARISONS
+from miniflow.lowering.nest_walk import COMPARISONS
 from miniflow.lowering.nests import (
     SIZE,
     Accumulate,

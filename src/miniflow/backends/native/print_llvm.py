@@ -10,7 +10,7 @@ arrays do not overlap (``noalias``). Functions that it calls are copied into it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -23,19 +23,15 @@ from miniflow.backends.native.print_terms import TermPrinter
 from miniflow.backends.native.sums import print_sums
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
+from miniflow.lowering.nest_walk import StatementWalk
 from miniflow.lowering.nests import (
     SIZE,
-    Accumulate,
     ArrayParameter,
-    Begin,
     Fail,
-    If,
     Kernel,
-    Let,
     Loop,
     NumberParameter,
     Statement,
-    Store,
     Term,
     name,
 )
@@ -104,16 +100,16 @@ def _print_function(called: str, has_fma: bool) -> tuple[str, frozenset[str]]:
     return printer.text(f"{head} alwaysinline"), frozenset(printer.declarations)
 
 
-class _FunctionPrinter(TermPrinter):
+class _FunctionPrinter(TermPrinter, StatementWalk[None]):
     """Prints one function; its lines grow in the order of the statements."""
 
     def __init__(self, has_fma: bool) -> None:
         super().__init__(has_fma)
+        self.totals: dict[str, str] = {}  # each lives in a slot of the stack
         self.arrays: dict[str, ArrayParameter] = {}
         self.summed: set[str] = set()  # dtypes of sums by way of a buffer
-        self._totals: dict[str, str] = {}  # each lives in a slot of the stack; its dtype
         self._buffers: dict[str, str] = {}  # where the terms of a total go, in an innermost loop
-        self._slots: list[str] = []
+        self._slots: dict[str, str] = {}  # of the stack, for totals and buffers; their declarations
         self._term_number = ""
 
     def parameter(self, word: str, dtype: str) -> str:
@@ -123,31 +119,26 @@ class _FunctionPrinter(TermPrinter):
 
     def text(self, head: str) -> str:
         """Return all of the function, but not what it declares."""
-        return "\n".join([f"{head} {{", "entry:", *self._slots, *self.lines, "}"])
+        return "\n".join([f"{head} {{", "entry:", *self._slots.values(), *self.lines, "}"])
 
     # Statements.
 
     def statements(self, statements: Iterable[Statement]) -> None:
         """Print statements in order."""
         for statement in statements:
-            match statement:
-                case Let(word, value):
-                    self.names[word] = self.term(value)
-                case Begin(word, value):
-                    self._begin(word, value)
-                case Accumulate(word, value, by):
-                    self._accumulate(word, value, by)
-                case Store(array, index, value, adds):
-                    self._store(self.arrays[array], index, value, adds)
-                case Loop():
-                    self._loop(statement)
-                case If(condition, body):
-                    self._if(condition, body)
-                case Fail(status):
-                    self.line(f"ret i64 {status}")
-                    self.open(f"unreached{self.next_number()}")
+            self.statement(statement)
 
-    def _loop(self, loop: Loop) -> None:
+    def let(self, word: str, value: Term) -> None:
+        """A value gets a name."""
+        self.names[word] = self.term(value)
+
+    def fail(self, fail: Fail) -> None:
+        """The kernel ends here."""
+        self.line(f"ret i64 {fail.status}")
+        self.open(f"unreached{self.next_number()}")
+
+    def loop_of(self, loop: Loop) -> None:
+        """Statements run again and again."""
         start, stop = self.term(loop.start), self.term(loop.stop)
         totals = sums_of(loop)
         if totals:
@@ -164,8 +155,8 @@ class _FunctionPrinter(TermPrinter):
         for word, dtype in totals.items():
             kind, number = LLVM_TYPES[dtype], self.next_number()
             self._buffers[word], lanes[word] = f"%terms{number}", f"%lanes{number}"
-            self._slots.append(f"%terms{number} = alloca [{CHUNK} x {kind}], align 64")
-            self._slots.append(f"%lanes{number} = alloca <{LANES} x {kind}>, align 64")
+            for slot, size in (("terms", f"[{CHUNK} x {kind}]"), ("lanes", f"<{LANES} x {kind}>")):
+                self._slots[f"{slot}{number}"] = f"%{slot}{number} = alloca {size}, align 64"
             zeros = f"<{LANES} x {kind}> zeroinitializer"
             self.line(f"store {zeros}, ptr {lanes[word]}, align 64")
         self.declarations.add("declare i64 @llvm.smin.i64(i64, i64)")
@@ -202,7 +193,8 @@ class _FunctionPrinter(TermPrinter):
         self.line(f"br i1 {again}, label %{inside}, label %{after}")
         self.open(after)
 
-    def _if(self, condition: Term, body: Iterable[Statement]) -> None:
+    def condition(self, condition: Term, body: Sequence[Statement]) -> None:
+        """Statements run where a condition holds."""
         holds, number = self.term(condition), self.next_number()
         self.line(f"br i1 {holds}, label %then{number}, label %on{number}")
         self.open(f"then{number}")
@@ -210,14 +202,15 @@ class _FunctionPrinter(TermPrinter):
         self.line(f"br label %on{number}")
         self.open(f"on{number}")
 
-    def _begin(self, word: str, value: Term) -> None:
-        if word not in self._totals:
-            self._slots.append(f"%{word}.slot = alloca {LLVM_TYPES[value.dtype]}")
-            self._totals[word] = value.dtype
+    def begin(self, word: str, value: Term) -> None:
+        """A total begins."""
+        if word not in self._slots:
+            self._slots[word] = f"%{word}.slot = alloca {LLVM_TYPES[value.dtype]}"
         self.line(f"store {self.typed(value)}, ptr %{word}.slot")
 
-    def _accumulate(self, word: str, value: Term, by: str) -> None:
-        dtype = self._totals[word]
+    def accumulate(self, word: str, value: Term, by: str) -> None:
+        """A total goes on."""
+        dtype = self.totals[word]
         if word in self._buffers:
             kind = LLVM_TYPES[dtype]
             place = f"getelementptr inbounds {kind}, ptr {self._buffers[word]}"
@@ -233,14 +226,12 @@ class _FunctionPrinter(TermPrinter):
         instruction = "fadd" if value.dtype[0] == "f" else "add"
         return self.new(f"{instruction} {LLVM_TYPES[value.dtype]} {before}, {self.term(value)}")
 
-    def _store(self, array: ArrayParameter, index: Iterable[Term], value: Term, adds: bool) -> None:
-        address = self._address(array, index)
-        if adds:
-            new = self._added(self._load(address, array.dtype), value, "add")
-        else:
-            new = self.term(value)
-        type_ = LLVM_TYPES[array.dtype]
-        if array.dtype == "bool":  # a byte in memory
+    def store(self, array: str, index: Sequence[Term], value: Term, adds: bool) -> None:
+        """A value is put into an array, or added to what is there."""
+        dtype, address = self.arrays[array].dtype, self._address(self.arrays[array], index)
+        new = self._added(self._load(address, dtype), value, "add") if adds else self.term(value)
+        type_ = LLVM_TYPES[dtype]
+        if dtype == "bool":  # a byte in memory
             type_, new = "i8", self.new(f"zext i1 {new} to i8")
         self.line(f"store {type_} {new}, ptr {address}")
 
@@ -250,7 +241,7 @@ class _FunctionPrinter(TermPrinter):
         """Return a name's value, or an entry of an array."""
         if term.op == "load":
             return self._load(self._address(self.arrays[str(term.what)], term.operands), term.dtype)
-        if term.what in self._totals:
+        if term.what in self.totals:
             return self.new(f"load {LLVM_TYPES[term.dtype]}, ptr %{term.what}.slot")
         return super().read(term)
 
