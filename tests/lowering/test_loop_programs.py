@@ -190,6 +190,19 @@ def test_what_is_read_element_by_element_is_not_copied_first(dtype: str) -> None
     assert_agrees(Evaluated, program, arguments)
 
 
+def test_the_same_graph_gives_the_same_text_each_time() -> None:
+    """Nothing is in the order of a set, which is that of addresses."""
+
+    def text() -> str:
+        x, W = mf.Input("x"), mf.Parameter(np.ones((2, 2, 1, 2)) / 8, "W")
+        loss = mf.Sum(mf.MaxPool(mf.ReLU(mf.Conv2D(x, W)), 2))
+        program = optimized(recorded(loss, {x: np.ones((3, 5, 5, 1))}, wrt=[W]))
+        return loop_text(lower_program(program).loop_program)
+
+    kept = [text() for _ in range(6)]
+    assert len(set(kept)) == 1
+
+
 class OnlyNests(Evaluated):
     """The same, with nests in place of copies and products."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from miniflow.ir import Equation, Variable
+from miniflow.ir import Equation, Operand, Variable
 from miniflow.lowering.alone import MAX_RANK
 from miniflow.lowering.expressions import RENAMINGS, convert, dtypes_in_loop, write_term
 from miniflow.lowering.groups import ELEMENT, TABLE, EquationGroup
@@ -70,7 +70,10 @@ class _ElementWriter(StridedWriter):
         """Write the loops over all elements."""
         self.open_loops(self.group.space, laid)
         statements: list[Statement] = []
+        needed = self._needed(wanted)
         for number, equation in enumerate(self.group.equations, 1):
+            if equation.result not in needed:
+                continue
             self.equation, result = equation, equation.result
             statements.append(Let(f"t{number}", self._value(equation), equation))
             self.known[result] = name(f"t{number}", result.dtype)
@@ -78,6 +81,14 @@ class _ElementWriter(StridedWriter):
                 statements.append(self.store(self.at(result), self.known[result]))
         self.close_loops(*statements)
         return self.kernel()
+
+    def _needed(self, wanted: Collection[Variable]) -> set[Operand]:
+        """What is left in memory, and what that is made of."""
+        needed: set[Operand] = set(wanted)
+        for equation in reversed(self.group.equations):
+            if equation.result in needed:
+                needed.update(equation.operands)
+        return needed
 
     def _value(self, equation: Equation) -> Term:
         terms = [
