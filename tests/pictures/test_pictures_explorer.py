@@ -311,7 +311,17 @@ def test_widget_without_anywidget_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "anywidget", None)
     f, feed = case_study()
     with pytest.raises(MiniflowError, match='extra "widget"'):
-        mf.draw(f).explore(feed)
+        mf.draw(f).explorer(feed).widget()
+
+
+def test_explorer_stands_in_a_frame_where_there_is_no_widget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("miniflow.pictures.drawing.find_spec", lambda name: None)
+    f, feed = case_study()
+    shown = mf.draw(f).explore(feed)._repr_html_()
+    assert shown.startswith('<iframe title="The graph of f" srcdoc="&lt;!doctype html&gt;')
+    assert "<script" not in shown
 
 
 def test_widget_holds_the_module_the_style_and_the_data() -> None:

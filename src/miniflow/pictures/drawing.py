@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args
 
 from miniflow.errors import GraphError, MiniflowError
@@ -116,8 +117,11 @@ class Drawing:
         return Explorer(self.outputs[0], feed_dict, optimizer=optimizer, title=self.figure.title)
 
     def explore(self, feed_dict: Mapping[Node, Any] | None = None, *, optimizer: Any = None) -> Any:
-        """The `explorer` as a widget, for Jupyter and VS Code; needs the extra "widget"."""
-        return self.explorer(feed_dict, optimizer=optimizer).widget()
+        """The `explorer` below a notebook's cell: a widget where the extra "widget" is installed,
+        else a frame.
+        """
+        explorer = self.explorer(feed_dict, optimizer=optimizer)
+        return explorer.widget() if find_spec("anywidget") else explorer
 
     def _repr_svg_(self) -> str:
         return self.svg()

@@ -16,7 +16,7 @@ def accuracy_on(network, data):
     logits = value(network.logits, {network.X: data.images})
     """
 TRAIN = """
-def train(network, digits, steps, step_size, batch_size, every=500):
+def train(network, digits, steps, learning_rate, batch_size, every=500):
     losses = []
     for step in range(1, steps + 1):
         images, labels = digits.train.next_batch(batch_size)
@@ -24,7 +24,9 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
         values = [parameter.value for parameter in network.parameters]
         """
-REST = "sgd_step(values, gradients, step_size)\n        losses.append(loss)\n    return losses\n"
+REST = (
+    "sgd_step(values, gradients, learning_rate)\n        losses.append(loss)\n    return losses\n"
+)
 TWO = """
 def two_layers(hidden=100):
     X, y = Input("X"), Input("y")
@@ -166,19 +168,19 @@ WRONG = [
     Wrong(
         "return inside the loop",
         says="is `return` inside the loop",
-        code=TRAIN + "sgd_step(values, gradients, step_size)\n        return [loss]",
+        code=TRAIN + "sgd_step(values, gradients, learning_rate)\n        return [loss]",
     ),
     Wrong(
         "always the same batch",
         says="batch was taken for all three steps",
         code="""
-def train(network, digits, steps, step_size, batch_size, every=500):
+def train(network, digits, steps, learning_rate, batch_size, every=500):
     images, labels = digits.train.next_batch(batch_size)
     losses = []
     for step in range(steps):
         feed = {network.X: images, network.y: labels}
         loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
-        sgd_step([p.value for p in network.parameters], gradients, step_size)
+        sgd_step([p.value for p in network.parameters], gradients, learning_rate)
         losses.append(loss)
     return losses
 """,
@@ -187,36 +189,39 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         "trained on the test images",
         says="looked at once, at the end",
         code=TRAIN.replace("digits.train", "digits.test")
-        + "sgd_step(values, gradients, step_size)\n        losses.append(loss)\n    return losses",
+        + "sgd_step(values, gradients, learning_rate)\n        losses.append(loss)\n"
+        + "    return losses",
     ),
     Wrong(
         "trained on the validation images",
         says="those are for choosing",
         code=TRAIN.replace("digits.train", "digits.validation")
-        + "sgd_step(values, gradients, step_size)\n        losses.append(loss)\n    return losses",
+        + "sgd_step(values, gradients, learning_rate)\n        losses.append(loss)\n"
+        + "    return losses",
     ),
     Wrong(
-        "step size hard-coded",
-        says="not of the size step_size",
+        "learning rate hard-coded",
+        says="not of the size learning_rate",
         code=TRAIN + "sgd_step(values, gradients, 0.002)\n"
         "        losses.append(loss)\n    return losses",
     ),
     Wrong(
         "one step too many",
         says="or not as many as were asked for",
-        code=TRAIN.replace("steps + 1", "steps + 2") + "sgd_step(values, gradients, step_size)\n"
+        code=TRAIN.replace("steps + 1", "steps + 2")
+        + "sgd_step(values, gradients, learning_rate)\n"
         "        losses.append(loss)\n    return losses",
     ),
     Wrong(
         "uphill",
         says="the weights moved the wrong way",
-        code=TRAIN + "sgd_step(values, gradients, -step_size)\n"
+        code=TRAIN + "sgd_step(values, gradients, -learning_rate)\n"
         "        losses.append(loss)\n    return losses",
     ),
     Wrong(
         "losses not returned",
         says="must return the loss of each step",
-        code=TRAIN + "sgd_step(values, gradients, step_size)",
+        code=TRAIN + "sgd_step(values, gradients, learning_rate)",
     ),
     # Two layers
     Wrong(
@@ -318,10 +323,10 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         code=SHORT + ACCURACY + "return 0.0 * len(logits)",
     ),
     Wrong(
-        "half of the step size",
-        says="the steps are not of the size step_size",
+        "half of the learning rate",
+        says="the steps are not of the size learning_rate",
         never="other images",
-        code=SHORT + TRAIN + REST.replace("step_size)", "step_size / 2)"),
+        code=SHORT + TRAIN + REST.replace("learning_rate)", "learning_rate / 2)"),
     ),
 ]
 

@@ -3,11 +3,13 @@
 from bank_kit import Right, Wrong
 
 MOMENTUM = """
-def momentum_step(parameters, gradients, velocities, step_size, momentum=0.9):
+def momentum_step(parameters, gradients, velocities, learning_rate, momentum=0.9):
     for w, g, v in zip(parameters, gradients, velocities, strict=True):
         """
 ADAM = """
-def adam_step(parameters, gradients, averages, squares, number, step_size, beta1=0.9, beta2=0.999):
+def adam_step(
+    parameters, gradients, averages, squares, number, learning_rate, beta1=0.9, beta2=0.999
+):
     for w, g, m, v in zip(parameters, gradients, averages, squares, strict=True):
         """
 KEPT = "m *= beta1; m += (1 - beta1) * g; v *= beta2; v += (1 - beta2) * g * g\n        "
@@ -21,7 +23,9 @@ def adam(step: str, kept: str = KEPT) -> str:
     return ADAM + kept + step + "\n"
 
 
-RIGHT_STEP = "w -= step_size * m / (1 - beta1**number) / (np.sqrt(v / (1 - beta2**number)) + 1e-8)"
+RIGHT_STEP = (
+    "w -= learning_rate * m / (1 - beta1**number) / (np.sqrt(v / (1 - beta2**number)) + 1e-8)"
+)
 
 WRONG = [
     Wrong(
@@ -34,57 +38,57 @@ WRONG = [
     Wrong(
         "velocities made anew",
         says="the velocities are not kept",
-        code=momentum("v = momentum * v + g; w -= step_size * v"),
+        code=momentum("v = momentum * v + g; w -= learning_rate * v"),
     ),
     Wrong(
         "new parameters",
         says="first v and then w, both in place",
-        code=momentum("v *= momentum; v += g; w = w - step_size * v"),
+        code=momentum("v *= momentum; v += g; w = w - learning_rate * v"),
     ),
     Wrong(
         "uphill",
         says="uphill: subtract the velocity",
-        code=momentum("v *= momentum; v += g; w += step_size * v"),
+        code=momentum("v *= momentum; v += g; w += learning_rate * v"),
     ),
     Wrong(
         "an average",
         says="here g is added whole",
-        code=momentum("v *= momentum; v += (1 - momentum) * g; w -= step_size * v"),
+        code=momentum("v *= momentum; v += (1 - momentum) * g; w -= learning_rate * v"),
     ),
     Wrong(
         "too late",
         says="first v and then w",
-        code=momentum("w -= step_size * v; v *= momentum; v += g"),
+        code=momentum("w -= learning_rate * v; v *= momentum; v += g"),
     ),
     Wrong(
-        "step size twice",
-        says="the step size is in twice",
-        code=momentum("v *= momentum; v += step_size * g; w -= step_size * v"),
+        "learning rate twice",
+        says="the learning rate is in twice",
+        code=momentum("v *= momentum; v += learning_rate * g; w -= learning_rate * v"),
     ),
     Wrong(
         "nothing fades",
         says="multiplied with the momentum first",
-        code=momentum("v += g; w -= step_size * v"),
+        code=momentum("v += g; w -= learning_rate * v"),
     ),
     Wrong(
-        "no step size",
-        says="the step size is missing",
+        "no learning rate",
+        says="the learning rate is missing",
         code=momentum("v *= momentum; v += g; w -= v"),
     ),
     Wrong(
         "gradients changed",
         says="you changed a gradient in place",
-        code=momentum("v *= momentum; v += g; w -= step_size * v; g *= 0"),
+        code=momentum("v *= momentum; v += g; w -= learning_rate * v; g *= 0"),
     ),
     Wrong(
         "0.9, whatever is given",
         says="parameter number 0 is not what it should be",
-        code=momentum("v *= 0.9; v += g; w -= step_size * v"),
+        code=momentum("v *= 0.9; v += g; w -= learning_rate * v"),
     ),
     Wrong(
         "not put right",
         says="the averages are not put right",
-        code=adam("w -= step_size * m / (np.sqrt(v) + 1e-8)"),
+        code=adam("w -= learning_rate * m / (np.sqrt(v) + 1e-8)"),
     ),
     Wrong(
         "no root", says="the square root is missing", code=adam(RIGHT_STEP.replace("np.sqrt", ""))
@@ -116,17 +120,19 @@ WRONG = [
         code=adam(RIGHT_STEP.replace(" + 1e-8", "")),
     ),
     Wrong(
-        "Adam without a step size",
-        says="the step size is missing",
-        code=adam(RIGHT_STEP.replace("step_size * ", "")),
+        "Adam without a learning rate",
+        says="the learning rate is missing",
+        code=adam(RIGHT_STEP.replace("learning_rate * ", "")),
     ),
 ]
 
 RIGHT = [
-    Right("v[...] =", code=momentum("v[...] = momentum * v + g; w[...] = w - step_size * v")),
+    Right("v[...] =", code=momentum("v[...] = momentum * v + g; w[...] = w - learning_rate * v")),
     Right(
         "np.multiply into the array",
-        code=momentum("np.multiply(v, momentum, out=v); np.add(v, g, out=v); w -= v * step_size"),
+        code=momentum(
+            "np.multiply(v, momentum, out=v); np.add(v, g, out=v); w -= v * learning_rate"
+        ),
     ),
     Right(
         "a fraction", code="moved_after_two_steps = 0.1 * 1 + 0.1 * 1.9\ntimes_as_fast = 1 / 0.01"
@@ -138,9 +144,9 @@ RIGHT = [
         ),
     ),
     Right(
-        "the step size put right instead",
+        "the learning rate put right instead",
         code=adam(
-            "rate = step_size * np.sqrt(1 - beta2**number) / (1 - beta1**number)\n"
+            "rate = learning_rate * np.sqrt(1 - beta2**number) / (1 - beta1**number)\n"
             "        w -= rate * m / (np.sqrt(v) + 1e-8 * np.sqrt(1 - beta2**number))"
         ),
     ),

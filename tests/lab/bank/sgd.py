@@ -6,7 +6,7 @@ STEP = """
 import numpy as np
 
 
-def sgd_step(parameters, gradients, step_size):
+def sgd_step(parameters, gradients, learning_rate):
     for p, g in zip(parameters, gradients):
         """
 
@@ -39,82 +39,89 @@ WRONG = [
     Wrong(
         "uphill",
         says="the gradient points to where the loss grows",
-        code=STEP + "p += step_size * g",
+        code=STEP + "p += learning_rate * g",
     ),
     Wrong(
         "a new array",
         says="makes a new one, and so does a copy",
-        code=STEP + "p = p - step_size * g",
+        code=STEP + "p = p - learning_rate * g",
     ),
     Wrong("nothing done", says="makes a new one, and so does a copy", code=STEP + "pass"),
     Wrong(
         "returned instead of changed",
         says="the ones that were given must change",
-        code=STEP + "pass\n    return [p - step_size * g for p, g in zip(parameters, gradients)]",
+        code=STEP
+        + "pass\n    return [p - learning_rate * g for p, g in zip(parameters, gradients)]",
     ),
     Wrong(
         "new arrays in the list",
         says="the arrays themselves must change",
         code=STEP + "pass\n"
-        "    parameters[:] = [p - step_size * g for p, g in zip(parameters, gradients)]",
+        "    parameters[:] = [p - learning_rate * g for p, g in zip(parameters, gradients)]",
     ),
     Wrong(
-        "step size squared",
+        "learning rate squared",
         says="it is multiplied with once",
-        code=STEP + "p -= step_size * (step_size * g)",
+        code=STEP + "p -= learning_rate * (learning_rate * g)",
     ),
-    Wrong("no step size", says="step size is missing: subtract", code=STEP + "p -= g"),
-    Wrong("no step size, and uphill", says="and the sign is wrong", code=STEP + "p += g"),
-    Wrong("divided by the step size", says="multiply with it", code=STEP + "p -= g / step_size"),
+    Wrong("no learning rate", says="learning rate is missing: subtract", code=STEP + "p -= g"),
+    Wrong("no learning rate, and uphill", says="and the sign is wrong", code=STEP + "p += g"),
+    Wrong(
+        "divided by the learning rate",
+        says="multiply with it",
+        code=STEP + "p -= g / learning_rate",
+    ),
     Wrong(
         "the first parameter only",
         says="some of the parameters moved",
-        code=STEP + "p -= step_size * g\n        break",
+        code=STEP + "p -= learning_rate * g\n        break",
     ),
     Wrong(
         "the last parameter only",
         says="makes a new one, and so does a copy",
-        code=STEP + "pass\n    p -= step_size * g",
+        code=STEP + "pass\n    p -= learning_rate * g",
     ),
     Wrong(
         "the gradients updated",
         says="it is the parameters that take the step",
-        code=STEP + "g -= step_size * g",
+        code=STEP + "g -= learning_rate * g",
     ),
     Wrong(
         "the gradients scaled in place",
         says="scaled the gradient in place",
-        code=STEP + "g *= step_size\n        p -= g",
+        code=STEP + "g *= learning_rate\n        p -= g",
     ),
     Wrong(
-        "the step itself", says="step replaced the parameter", code=STEP + "p[...] = -step_size * g"
+        "the step itself",
+        says="step replaced the parameter",
+        code=STEP + "p[...] = -learning_rate * g",
     ),
     Wrong(
         "the parameter for its gradient",
         says="yours depends on the parameter itself",
-        code=STEP + "p -= step_size * p",
+        code=STEP + "p -= learning_rate * p",
     ),
     Wrong(
         "direction only",
         says="the direction of each entry",
-        code=STEP + "p -= step_size * np.sign(g)",
+        code=STEP + "p -= learning_rate * np.sign(g)",
     ),
     Wrong(
         "gradient made 1 long",
         says="own length is part of the step",
-        code=STEP + "p -= step_size * g / np.linalg.norm(g)",
+        code=STEP + "p -= learning_rate * g / np.linalg.norm(g)",
     ),
     Wrong(
         "divided by rows",
         says="its gradient knows that already",
-        code=STEP + "p -= step_size * g / (len(p) if p.ndim else 1)",
+        code=STEP + "p -= learning_rate * g / (len(p) if p.ndim else 1)",
     ),
     Wrong(
         "divided by the number of parameters",
         says="takes its whole step",
-        code=STEP + "p -= step_size * g / len(parameters)",
+        code=STEP + "p -= learning_rate * g / len(parameters)",
     ),
-    Wrong("the step size hard-coded", says="is fixed in your code", code=STEP + "p -= 0.1 * g"),
+    Wrong("the learning rate hard-coded", says="is fixed in your code", code=STEP + "p -= 0.1 * g"),
     Wrong(
         "a memory",
         says="makes another step the second time",
@@ -123,34 +130,36 @@ class Memory:
     array, velocity = None, 0
 
 
-def sgd_step(parameters, gradients, step_size):
+def sgd_step(parameters, gradients, learning_rate):
     for p, g in zip(parameters, gradients):
         before = Memory.velocity if Memory.array is p else 0
         Memory.array, Memory.velocity = p, 0.9 * before + g
-        p -= step_size * Memory.velocity
+        p -= learning_rate * Memory.velocity
 """,
     ),
     Wrong(
         "gradients scaled, everything else right",
         says="you scaled the gradient in place",
-        code=STEP + "g *= step_size; p -= g",
+        code=STEP + "g *= learning_rate; p -= g",
     ),
     Wrong(
         "a length of a number",
         says="the length of a single number",
-        code=STEP + "p -= step_size * g / len(p)",
+        code=STEP + "p -= learning_rate * g / len(p)",
     ),
     Wrong(
         "a copy that moves",
         says="and so does a copy",
-        code=STEP + "p.flatten()[:] -= step_size * g.flatten()",
+        code=STEP + "p.flatten()[:] -= learning_rate * g.flatten()",
     ),
     Wrong(
         "the larger half only",
         says="number 0",
-        code=STEP + "p[...] = np.where(np.abs(g) > 1e-9, p - step_size * np.clip(g, -1, 1), p)",
+        code=STEP + "p[...] = np.where(np.abs(g) > 1e-9, p - learning_rate * np.clip(g, -1, 1), p)",
     ),
-    Wrong("half the step", says="the step size is fixed in your code", code=STEP + "p -= 0.5 * g"),
+    Wrong(
+        "half the step", says="the learning rate is fixed in your code", code=STEP + "p -= 0.5 * g"
+    ),
     Wrong("429 and a part", says="come whole", code="batches_in_an_epoch = 429.69"),
     Wrong(
         "a decimal comma",
@@ -160,30 +169,30 @@ def sgd_step(parameters, gradients, step_size):
     # Nothing is said that is not so
     Wrong(
         "half of what is asked",
-        says="is not step_size times as long",
+        says="is not learning_rate times as long",
         never="fixed in your code",
-        code=STEP + "p -= step_size / 2 * g",
+        code=STEP + "p -= learning_rate / 2 * g",
     ),
     Wrong(
         "gradients damaged, a million of them",
         says="you scaled the gradient in place",
-        never="the step size is missing",
-        code=STEP + "np.multiply(g, step_size, out=g); p -= g",
+        never="the learning rate is missing",
+        code=STEP + "np.multiply(g, learning_rate, out=g); p -= g",
     ),
 ]
 
 RIGHT = [
-    Right("np.subtract into the array", code=STEP + "np.subtract(p, step_size * g, out=p)"),
-    Right("p[...] =", code=STEP + "p[...] = p - step_size * g"),
-    Right("adding the negative", code=STEP + "p += -step_size * g"),
+    Right("np.subtract into the array", code=STEP + "np.subtract(p, learning_rate * g, out=p)"),
+    Right("p[...] =", code=STEP + "p[...] = p - learning_rate * g"),
+    Right("adding the negative", code=STEP + "p += -learning_rate * g"),
     Right(
         "by number",
         code="""
-def sgd_step(parameters, gradients, step_size):
+def sgd_step(parameters, gradients, learning_rate):
     for i in range(len(parameters)):
-        parameters[i][...] -= gradients[i] * step_size
+        parameters[i][...] -= gradients[i] * learning_rate
 """,
     ),
-    Right("flat views", code=STEP + "p.reshape(-1)[:] -= step_size * g.reshape(-1)"),
-    Right("np.copyto", code=STEP + "np.copyto(p, p - step_size * g, casting='same_kind')"),
+    Right("flat views", code=STEP + "p.reshape(-1)[:] -= learning_rate * g.reshape(-1)"),
+    Right("np.copyto", code=STEP + "np.copyto(p, p - learning_rate * g, casting='same_kind')"),
 ]

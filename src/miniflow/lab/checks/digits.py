@@ -34,8 +34,8 @@ exercise = Exercise(
         "train, in each step: images, labels = digits.train.next_batch(batch_size); loss, "
         "gradients = value_and_grad(network.loss, {network.X: images, network.y: labels}, "
         "wrt=network.parameters); sgd_step([p.value for p in network.parameters], gradients, "
-        "step_size). two_layers: start both matrices with random_weights, of shapes (784, hidden) "
-        "and (hidden, 10).",
+        "learning_rate). two_layers: start both matrices with random_weights, of shapes "
+        "(784, hidden) and (hidden, 10).",
         "BATCH_SIZE = 64, ONE_LAYER = [(1000, 0.5)] and TWO_LAYERS = [(3000, 1.5), (1000, 0.15)] "
         "are good plans. accuracy_on: np.mean(value(network.logits, {network.X: "
         "data.images}).argmax(axis=1) == data.labels).",
@@ -179,7 +179,8 @@ def plan_of(work: Work, name: str) -> tuple[list[tuple[int, float]], int]:
         steps = []
     if not steps or batch < 1 or min(number for number, _ in steps) < 1:
         work.fail(
-            f"{name} must be a list of pairs, [(steps, step size), ...], and BATCH_SIZE a number."
+            f"{name} must be a list of pairs, [(steps, learning rate), ...], and BATCH_SIZE a "
+            "number."
         )
     shown = batch * sum(number for number, _ in steps)
     if shown > IMAGES:
@@ -199,8 +200,8 @@ def train_and_read(work: Work, name: str, plan_name: str, network: Any) -> float
     train = work.module.train
     ran = f"train({name}(), mnist(), ...) by {plan_name} = {plan}, in batches of {batch}"
     with work.running(ran, train), one_thread_if_small(2 * batch * 784 * 100):
-        for steps, step_size in plan:
-            losses = train(network, digits, steps, step_size, batch, every=0)
+        for steps, learning_rate in plan:
+            losses = train(network, digits, steps, learning_rate, batch, every=0)
             if not np.isfinite(np.sum(losses)):
                 work.fail("the loss is not finite any more: the steps are too large.")
         logits = mf.value(network.logits, {network.X: digits.validation.images})
@@ -220,7 +221,7 @@ def reads_with_one(work: Work) -> None:
 
 def advice(share: float) -> str:
     if share < 0.5:
-        return "try a step size between 0.1 and 2, and at least some hundred steps."
+        return "try a learning rate between 0.1 and 2, and at least some hundred steps."
     return "take more steps, or larger ones and then some that are ten times smaller."
 
 

@@ -14,7 +14,7 @@ from miniflow.lab.checks.recognising import numbers_that
 from miniflow.lab.comparing import numbers_in
 
 
-def plain_steps(batches: Sequence[Any], step_size: float) -> tuple[Any, list[float]]:
+def plain_steps(batches: Sequence[Any], learning_rate: float) -> tuple[Any, list[float]]:
     """W after a step on each of these batches, from zeros, and the losses on the way."""
     W, b, losses = np.zeros((784, 10)), np.zeros(10), []
     for images, labels in batches:
@@ -23,8 +23,8 @@ def plain_steps(batches: Sequence[Any], step_size: float) -> tuple[Any, list[flo
         p = powers / powers.sum(axis=1, keepdims=True)
         losses.append(-np.mean(np.log(p[np.arange(len(labels)), labels])))
         G = (p - np.eye(10)[labels]) / len(labels)
-        W -= step_size * images.T @ G
-        b -= step_size * G.sum(axis=0)
+        W -= learning_rate * images.T @ G
+        b -= learning_rate * G.sum(axis=0)
     return W, losses
 
 
@@ -43,7 +43,7 @@ def same_rows(work: Work, train: Any) -> None:
     """The sizes of the steps, on equal images: whichever are taken, the steps are these."""
     network = network_of_zeros(work)
     parts = [tuple(np.repeat(part, 24, axis=0) for part in images_of(work, 1)) for _ in range(3)]
-    ran = "train(network, digits, steps=3, step_size=0.01, batch_size=8), with 24 equal images"
+    ran = "train(network, digits, steps=3, learning_rate=0.01, batch_size=8), with 24 equal images"
     work.describe(ran, train)
     losses = train(network, Splits(*(Dataset(*part) for part in parts)), 3, 0.01, 8, every=0)
     after = [plain_steps([part] * 3, 0.01) for part in parts]
@@ -69,7 +69,7 @@ def same_rows(work: Work, train: Any) -> None:
                 when=numbers_that(lambda w: np.sum(w * W) < 0),
             ),
             Mistake(
-                "the steps are not of the size step_size, or not as many as were asked for.",
+                "the steps are not of the size learning_rate, or not as many as were asked for.",
                 when=numbers_that(lambda w: same_way(w, W)),
             ),
         ],
@@ -98,7 +98,9 @@ def other_rows(work: Work, train: Any) -> None:
     images, labels = images_of(work, 24)
     watched = Watched(images, labels)
     fed = batches_fed(network)
-    ran = "train(network, digits, steps=3, step_size=0.01, batch_size=8), with 24 training images"
+    ran = (
+        "train(network, digits, steps=3, learning_rate=0.01, batch_size=8), with 24 training images"
+    )
     work.describe(ran, train)
     train(
         network,

@@ -39,7 +39,7 @@ X_, W_ = np.array([[-1.0, -2.0], [-1.0, -2.0]]), np.array([[2.0, -3.0], [2.0, -3
 B_, G_ = np.array([-3.0, -5.0]), np.array([[1.0, 2.0], [3.0, 4.0]])
 
 
-@exercise.part("questions 1 and 2: an entry of Z, and shapes", points=3)
+@exercise.part("questions: an entry of Z, and shapes", points=3)
 def entries_and_shapes(work: Work) -> None:
     work.answer(
         "z_12",
@@ -72,7 +72,7 @@ def entries_and_shapes(work: Work) -> None:
     )
 
 
-@exercise.part("question 3: the local derivatives of one entry", points=3)
+@exercise.part("questions: the local derivatives of one entry", points=3)
 def partials(work: Work) -> None:
     own = "the derivative of a product with respect to one factor is the other factor."
     for name, expected, wrong in (("dZ_dX", "wkj", "xik"), ("dZ_dW", "xik", "wkj")):
@@ -100,7 +100,7 @@ def spelt(letters: str) -> Callable[[Any], bool]:
     return lambda given: "".join(filter(str.isalnum, str(given))).lower() == letters
 
 
-@exercise.part("questions 4 and 5: paths, and a gradient by hand", points=3)
+@exercise.part("questions: paths, and a gradient by hand", points=3)
 def paths(work: Work) -> None:
     work.answer(
         "paths_to_X_11",

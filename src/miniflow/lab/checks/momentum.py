@@ -15,10 +15,10 @@ exercise = Exercise(
     hints=(
         "Question 1: v is 1 in the first step and 1.9 in the second; each moves w by 0.1 * v. Both "
         "functions are one loop over zip(parameters, gradients, velocities).",
-        "In place, in this order: v *= momentum; v += g; w -= step_size * v. Adam: m *= beta1; "
+        "In place, in this order: v *= momentum; v += g; w -= learning_rate * v. Adam: m *= beta1; "
         "m += (1 - beta1) * g; and the same with beta2 and g * g for v.",
         "Adam's last two lines: put_right = m / (1 - beta1**number), a new array, and w -= "
-        "step_size * put_right / (np.sqrt(v / (1 - beta2**number)) + 1e-8).",
+        "learning_rate * put_right / (np.sqrt(v / (1 - beta2**number)) + 1e-8).",
     ),
 )
 
@@ -51,7 +51,7 @@ def questions(work: Work) -> None:
         0.01,
         mistakes=[
             Mistake("that is the plain step; Adam divides by the size of the gradient.", 50),
-            Mistake("the step size is still to be multiplied with.", 1),
+            Mistake("the learning rate is still to be multiplied with.", 1),
             Mistake("the averages are put right in the first step: not a tenth of it.", 0.001),
         ],
     )
@@ -183,9 +183,9 @@ def of_momentum(rate: float, mu: float) -> list[tuple[str, StepRule]]:
         ),
         ("that is an average, (1 - momentum) * g; here g is added whole.", average),
         ("w moved before the velocity did: first v and then w.", late),
-        ("the step size is in twice: in v, and in the step.", rated),
+        ("the learning rate is in twice: in v, and in the step.", rated),
         ("nothing fades: v is multiplied with the momentum first.", momentum_rule(rate, 1.0)),
-        ("the step size is missing.", momentum_rule(1.0, mu)),
+        ("the learning rate is missing.", momentum_rule(1.0, mu)),
     ]
 
 
@@ -246,7 +246,7 @@ def of_adam(rate: float, beta1: float = 0.9, beta2: float = 0.999) -> list[tuple
             "the two betas are mixed up: beta1 is the gradient's, beta2 its square's.",
             adam_rule(rate, beta2, beta1),
         ),
-        ("the step size is missing.", adam_rule(1.0, beta1, beta2)),
+        ("the learning rate is missing.", adam_rule(1.0, beta1, beta2)),
     ]
 
 

@@ -14,12 +14,12 @@ exercise = Exercise(
     file="sgd.py",
     hints=(
         "The gradient points uphill. Go through parameters and gradients together, with zip, and "
-        "move each parameter against its gradient by step_size times as much.",
+        "move each parameter against its gradient by learning_rate times as much.",
         "In place: `parameter -= ...` or `parameter[...] = ...`. A new array, `parameter = "
         "parameter - ...`, would be forgotten when the function ends.",
         "for parameter, gradient in zip(parameters, gradients): and in the loop, one line: "
-        "parameter -= step_size * gradient. For the questions: L = w * w has the slope 2 * w, so "
-        "that each step multiplies w by 1 - 2 * step_size.",
+        "parameter -= learning_rate * gradient. For the questions: L = w * w has the slope 2 * w, "
+        "so that each step multiplies w by 1 - 2 * learning_rate.",
     ),
 )
 
@@ -34,7 +34,7 @@ def one_step(work: Work) -> None:
             Mistake("the slope of w * w is 2 * w, so 6 at w = 3, and not 3.", 2.4),
             Mistake("that is how far the step goes; subtract it from 3.", 1.2),
             Mistake("that is the loss there; w itself was asked.", 1.8**2),
-            Mistake("that is the whole slope; a step is the step size times the slope.", -3),
+            Mistake("that is the whole slope; a step is the learning rate times the slope.", -3),
         ],
     )
 
@@ -91,7 +91,7 @@ def epoch(work: Work) -> None:
     )
 
 
-STEP_SIZE = 0.37
+LEARNING_RATE = 0.37
 
 
 def parameters_of(work: Work) -> list[Any]:
@@ -102,7 +102,7 @@ def parameters_of(work: Work) -> list[Any]:
 
 
 def wrong_steps(
-    before: Any, gradient: Any, step_size: float, number: int, fixed: Mistake
+    before: Any, gradient: Any, learning_rate: float, number: int, fixed: Mistake
 ) -> list[Mistake]:
     """What goes wrong in a step of the parameter with this number, and where it then leads."""
     unmoved = (
@@ -115,49 +115,55 @@ def wrong_steps(
         Mistake(unmoved, before),
         Mistake(
             "you went uphill: subtract, because the gradient points to where the loss grows.",
-            before + step_size * gradient,
+            before + learning_rate * gradient,
         ),
         Mistake(
-            "the step size is squared; it is multiplied with once.",
-            before - step_size**2 * gradient,
+            "the learning rate is squared; it is multiplied with once.",
+            before - learning_rate**2 * gradient,
         ),
-        Mistake("the step size is missing: subtract step_size * gradient.", before - gradient),
         Mistake(
-            "the step size is missing, and the sign is wrong: subtract step_size * gradient.",
+            "the learning rate is missing: subtract learning_rate * gradient.", before - gradient
+        ),
+        Mistake(
+            "the learning rate is missing, and the sign is wrong: subtract learning_rate * "
+            "gradient.",
             before + gradient,
         ),
-        Mistake("you divided by the step size; multiply with it.", before - gradient / step_size),
+        Mistake(
+            "you divided by the learning rate; multiply with it.", before - gradient / learning_rate
+        ),
         Mistake(
             "a step must go against the gradient, and yours depends on the parameter itself.",
-            before - step_size * before,
+            before - learning_rate * before,
         ),
         Mistake(
             "the step replaced the parameter; subtract it from the parameter.",
-            -step_size * gradient,
+            -learning_rate * gradient,
         ),
         Mistake(
-            "the step replaced the parameter; subtract it from the parameter.", step_size * gradient
+            "the step replaced the parameter; subtract it from the parameter.",
+            learning_rate * gradient,
         ),
         Mistake(
             "only the direction of each entry was used; the size of the gradient counts, too.",
-            before - step_size * np.sign(gradient),
+            before - learning_rate * np.sign(gradient),
         ),
         Mistake(
             "you made the gradient 1 long; its own length is part of the step.",
-            lambda: before - step_size * gradient / np.linalg.norm(gradient),
+            lambda: before - learning_rate * gradient / np.linalg.norm(gradient),
         ),
         Mistake(
             "you divided by the number of rows; the loss is a mean, and its gradient knows that "
             "already.",
-            lambda: before - step_size * gradient / len(before),
+            lambda: before - learning_rate * gradient / len(before),
         ),
         Mistake(
             "you divided by the number of parameters; each one takes its whole step.",
-            before - step_size * gradient / 4,
+            before - learning_rate * gradient / 4,
         ),
         fixed,
         Mistake(
-            "the step goes along the gradient, and is not step_size times as long.",
+            "the step goes along the gradient, and is not learning_rate times as long.",
             when=numbers_that(lambda p: another_size(p, before, gradient) is not None),
         ),
     ]
@@ -174,24 +180,24 @@ def another_size(after: Any, before: Any, gradient: Any) -> float | None:
 def has_a_fixed_size(sgd_step: Any) -> bool:
     """Whether steps are of one size, whichever is asked for."""
     moved = []
-    for step_size in (0.25, 0.75):
+    for learning_rate in (0.25, 0.75):
         w = np.ones(4)
-        sgd_step([w], [np.arange(1.0, 5.0)], step_size)
+        sgd_step([w], [np.arange(1.0, 5.0)], learning_rate)
         moved.append(another_size(w, np.ones(4), np.arange(1.0, 5.0)))
     return moved[0] is not None and moved[0] == moved[1]
 
 
-@exercise.part("every parameter moves by -step_size times its gradient", points=2)
+@exercise.part("every parameter moves by -learning_rate times its gradient", points=2)
 def moves(work: Work) -> None:
     sgd_step = work.get("sgd_step")
-    for step_size in (STEP_SIZE, float(work.rng.uniform(0.02, 0.2))):
+    for learning_rate in (LEARNING_RATE, float(work.rng.uniform(0.02, 0.2))):
         parameters = parameters_of(work)
         gradients = [np.array(work.rng.normal(0, 1, p.shape), p.dtype) for p in parameters]
         before = [p.copy() for p in parameters]
         given, kept = list(parameters), [g.copy() for g in gradients]
-        ran = f"sgd_step(parameters, gradients, {step_size:.4g}), with 4 parameters"
+        ran = f"sgd_step(parameters, gradients, {learning_rate:.4g}), with 4 parameters"
         work.describe(ran, sgd_step)
-        returned = sgd_step(parameters, gradients, step_size)
+        returned = sgd_step(parameters, gradients, learning_rate)
         unmoved = all(np.array_equal(p, q) for p, q in zip(given, before, strict=True))
         if unmoved and all(new is not old for new, old in zip(parameters, given, strict=True)):
             work.fail(
@@ -203,16 +209,16 @@ def moves(work: Work) -> None:
         if unmoved and changed:
             work.fail("you changed the gradients; it is the parameters that take the step.")
         fixed = Mistake(
-            "the step size is fixed in your code; use the one that is given.",
+            "the learning rate is fixed in your code; use the one that is given.",
             when=lambda p: has_a_fixed_size(sgd_step),
         )
         for number, (p, old, g) in enumerate(zip(given, before, kept, strict=True)):
             work.compare(
                 p,
-                old - step_size * g,
+                old - learning_rate * g,
                 what=f"parameter number {number}",
                 tolerance=1e-5,
-                mistakes=wrong_steps(old, g, step_size, number, fixed),
+                mistakes=wrong_steps(old, g, learning_rate, number, fixed),
             )
 
 
@@ -223,8 +229,8 @@ def only_parameters(work: Work) -> None:
     gradients = [np.array(work.rng.normal(0, 1, p.shape)) for p in parameters]
     before, given = [p.copy() for p in parameters], list(parameters)
     kept = [g.copy() for g in gradients]
-    work.describe(f"sgd_step(parameters, gradients, {STEP_SIZE})", sgd_step)
-    sgd_step(parameters, gradients, STEP_SIZE)
+    work.describe(f"sgd_step(parameters, gradients, {LEARNING_RATE})", sgd_step)
+    sgd_step(parameters, gradients, LEARNING_RATE)
     for gradient, old in zip(gradients, kept, strict=True):
         work.compare(
             gradient,
@@ -232,8 +238,8 @@ def only_parameters(work: Work) -> None:
             what="gradient after the step",
             mistakes=[
                 Mistake(
-                    "you scaled the gradient in place (`*=`); write step_size * gradient.",
-                    old * STEP_SIZE,
+                    "you scaled the gradient in place (`*=`); write learning_rate * gradient.",
+                    old * LEARNING_RATE,
                 ),
                 Mistake(
                     "you changed a gradient in place; they are somebody else's.",
@@ -254,23 +260,23 @@ def bowl(work: Work) -> None:
     steepness = work.rng.uniform(0.5, 1.5, 5)
     start = work.rng.uniform(1, 2, 5)
     w = start.copy()
-    work.describe(f"50 times sgd_step([w], [a * w], {STEP_SIZE})", sgd_step)
+    work.describe(f"50 times sgd_step([w], [a * w], {LEARNING_RATE})", sgd_step)
     for _ in range(50):
-        sgd_step([w], [steepness * w], STEP_SIZE)
+        sgd_step([w], [steepness * w], LEARNING_RATE)
     work.compare(
         w,
-        (1 - STEP_SIZE * steepness) ** 50 * start,
+        (1 - LEARNING_RATE * steepness) ** 50 * start,
         what="value of w",
         mistakes=[
             Mistake("`w` is where it began: nothing moved in place.", start),
             Mistake(
                 "uphill: `w` has grown without end.", when=numbers_that(lambda w: np.abs(w) > start)
             ),
-            Mistake("the step size is missing.", (1 - steepness) ** 50 * start),
+            Mistake("the learning rate is missing.", (1 - steepness) ** 50 * start),
             Mistake(
                 "you divided by the number of rows; the loss is a mean, and its gradient knows "
                 "that already.",
-                (1 - STEP_SIZE * steepness / 5) ** 50 * start,
+                (1 - LEARNING_RATE * steepness / 5) ** 50 * start,
             ),
             Mistake(
                 "steps differ from one another: the same call makes another step the second time.",
@@ -285,7 +291,7 @@ def steps_are_alike(sgd_step: Any) -> bool:
     w, after = np.ones(5), []
     for _ in range(2):
         w[...] = 1
-        sgd_step([w], [np.arange(5.0)], STEP_SIZE)
+        sgd_step([w], [np.arange(5.0)], LEARNING_RATE)
         after.append(w.copy())
     return np.array_equal(after[0], after[1])
 
@@ -301,7 +307,7 @@ def many(work: Work) -> None:
     gradient = np.ones_like(w)  # whatever became of the one that was given
     work.require(w.dtype == np.float32, "`w` is not float32 any more.")
     mistakes = [
-        Mistake("the step size is missing.", -gradient),
+        Mistake("the learning rate is missing.", -gradient),
         Mistake("nothing moved in place.", np.zeros_like(w)),
     ]
     work.compare(w, -0.5 * gradient, what="value of w", mistakes=mistakes)

@@ -1,16 +1,15 @@
-"""What the library does that the learner's classes need not; an own node as an `Op`; the
-same classes compiled, looked at and timed; the model on an image, on a page, and what lies beyond.
+"""Two subjects: an own node as an `Op`, and the learner's classes compiled and timed; and the model
+that leaves Python, as a file, on an image and on a page. What lies beyond.
 """
 
 # %% [markdown]
 # # [[beyond]]. Beyond
 #
-# Your classes know two things, a function and its derivative. Everything else was done for you by a few
-# hundred lines of library: `value_and_grad` and what is behind it. This chapter looks at those, lets you
-# write a node the short way, and then turns the classes that you wrote into a program that races.
+# Two things are left. Your classes can be written in half the lines and run many times as fast, for the
+# library writes the other half and compiles them. And what they have learned can leave Python: as a file, as an
+# answer to a photograph, and as a page that you can send to somebody.
 
 # %%
-import re
 import subprocess
 import sys
 import time
@@ -24,58 +23,14 @@ from linear import Linear
 from mul import Mul
 
 # %% [markdown]
-# ## What the library does
+# ## What is the same in every node
 #
-# **The order.** A node may be visited only when all that it needs has been, on the way forward and, the other
-# way round, on the way back. The library sorts the nodes once, without recursion, in time proportional to
-# nodes and edges. So a chain of your `Mul`s may be long:
-
-# %%
-x, one = mf.Input("x"), mf.Constant(1.0)
-node = x
-for _ in range(20_000):
-    node = Mul(node, one)
-start = time.perf_counter()
-print(mf.value_and_grad(node, {x: 3.0}, wrt=[x]), f"in {time.perf_counter() - start:.1f} s")
-
-# %% [markdown]
-# **Every path, none twice.** Double a number, double the result, and so on, thirty times. At each step there
-# are two ways on, so from $x$ to the end there are $2^{30}$ paths, and every one counts. How long will
-# that take?
-
-# %%
-x = mf.Input("x")
-node = x
-for _ in range(30):
-    node = node + node
-start = time.perf_counter()
-value, (dx,) = mf.value_and_grad(node, {x: 1.0}, wrt=[x])
-seconds = time.perf_counter() - start
-print(f"gradient {dx:,.0f}, by way of a billion paths, in {1000 * seconds:.1f} ms")
-
-# %% [markdown]
-# That is the dynamic programming of chapter [[chain_rule]]: thirty nodes, thirty additions. (And `node + node` built an
-# `Add`. Nodes understand `+ - * / @ ** -x`.)
+# In chapter [[engine]] you wrote the engine. The library's is that one with a few cares more: it finds its way without
+# recursion, so a chain of twenty thousand nodes is no trouble; it forgets what nobody holds any more; and it names the
+# node, and the line that built it, when something does not fit.
 #
-# **Only what leads to the output.** Your `backward` adds up over `self.outbound_nodes`. If `x` feeds a
-# second, unrelated output, do its gradients change? And if that output is thrown away, who remembers it?
-
-# %%
-x, y, z = mf.Input("x"), mf.Input("y"), mf.Input("z")
-f = Mul(x, y)
-feed = {x: 3.0, y: 4.0}
-print("alone         ", mf.value_and_grad(f, feed, wrt=[x])[1], len(x.outbound_nodes), "consumer")
-other = Mul(f, Mul(x, z))
-print("second output ", mf.value_and_grad(f, feed, wrt=[x])[1], len(x.outbound_nodes), "consumers")
-del other
-print("thrown away   ", mf.value_and_grad(f, feed, wrt=[x])[1], len(x.outbound_nodes), "consumer")
-
-# %% [markdown]
-# During a pass, `outbound_nodes` shows the consumers that lead to *its* output. And consumers are held
-# weakly: what nobody else wants is gone at once, with its values. A loop may build graphs all day.
-#
-# **Broadcasting.** NumPy stretches a row of 4 across a matrix of 3 × 4. On the way back, the gradient of the
-# row is the *sum* over the 3 rows it was used in. Your `Mul` did not promise that. Is the mistake noticed?
+# Here is such a case. NumPy stretches a row of 4 across a matrix of 3 × 4: it *broadcasts* it. On the way back, the
+# gradient of the row is the *sum* over the 3 rows it was used in. Your `Mul` did not promise that. Is it noticed?
 
 # %%
 matrix, row = mf.Input("matrix"), mf.Input("row")
@@ -195,31 +150,8 @@ class Swish(Op):
 check("beyond")
 
 # %% [markdown]
-# ## Is a gradient right? Ask numerically
+# (Is its gradient right? `mf.check_gradients(Swish(x), {x: points})` asks as you did in chapter [[gradcheck]].)
 #
-# With a node of your own invention there is no check to ask, but there is always this one: move each entry a
-# little up and a little down, and compare the change with what your `gradient` says. `check_gradients` does
-# it for every node of a graph, and names the one that is wrong:
-
-# %%
-from beyond import Swish
-
-x = mf.Input("x")
-points = np.random.default_rng(0).normal(size=(3, 2))
-print(mf.check_gradients(Swish(x), {x: points}))
-
-
-class Hasty(Swish):
-    def gradient(self, grad, x):
-        return (grad * self.compute(x) / x,)  # the second half of the product rule is missing
-
-
-try:
-    mf.check_gradients(Hasty(x), {x: points})
-except mf.MiniflowError as error:
-    print(error)
-
-# %% [markdown]
 # ## Your nodes, compiled
 #
 # So far the *interpreter* ran your classes: it calls one method after another, and leaves every value
@@ -228,8 +160,10 @@ except mf.MiniflowError as error:
 # NumPy was asked to do, and makes one program of it: forward, backward and update. Nobody rewrites
 # anything; what was written for learning is what is compiled. Here is a network of your nodes, with your new bend:
 
-
 # %%
+from beyond import Swish
+
+
 def network(bend, hidden=128):
     rng = np.random.default_rng(0)
     X, y = mf.Input("X"), mf.Input("y")
@@ -255,14 +189,6 @@ print(step.program)
 # threw it away. It also saw that the update of a weight matrix can be done by the very product that computes its
 # gradient (`gemm`).
 #
-# A *backend* turns the program into code. This is the step that the NumPy backend wrote, in Python. (Before
-# it stand some sixty lines that set its memory up, once: `print(step.source)` shows them, too.)
-
-# %%
-source = step.source[step.source.index("def step") :]
-print(re.sub(r"(?<=\S) +#", "  #", source))
-
-# %% [markdown]
 # ## A race
 #
 # The same network, the same batch: the interpreter, the compiled step, and, if you have it, PyTorch. What do you

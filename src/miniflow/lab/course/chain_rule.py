@@ -70,28 +70,16 @@ print(
 # that is our question all the time: what effect did *this one* weight have on the loss? So we
 # stay with it.
 #
-# ### A network's weight, deep inside
+# ### No factor may be left out
 #
-# Real weights come in matrices. Write $W^1_{kj}$ for the number in row $k$ and column $j$ of the
-# matrix $W^1$ that the first function takes (what $f_1$ does with it does not matter yet):
+# A weight deep inside a network goes into the first function only; the loss sees what the last one gave. Between them
+# stands one factor for each function, however many there are:
 #
-# $$ predictions = f_4(f_3(f_2(f_1(features, W^1)), W^3)) \qquad loss = L(predictions, labels) $$
+# $$ \frac{\partial L}{\partial w} = \frac{\partial L}{\partial f_4} \frac{\partial f_4}{\partial f_3} \frac{\partial f_3}{\partial f_2} \frac{\partial f_2}{\partial f_1} \frac{\partial f_1}{\partial w} $$
 #
-# $$ \frac{\partial L}{\partial W^1_{kj}} = \frac{\partial L}{\partial f_4} \frac{\partial f_4}{\partial f_3} \frac{\partial f_3}{\partial f_2} \frac{\partial f_2}{\partial f_1} \frac{\partial f_1}{\partial W^1_{kj}} $$
-#
-# Why so many factors? $W^1_{kj}$ goes into $f_1$ only, so could we not simply write
-#
-# $$ \frac{\partial L}{\partial W^1_{kj}} = \frac{\partial L}{\partial f_1} \frac{\partial f_1}{\partial W^1_{kj}} \quad ? $$
-#
-# We may, as an abbreviation. But somebody has to know $\partial L / \partial f_1$, and $L$ never
-# sees $f_1$: it sees what $f_4$ made of what $f_3$ made of what $f_2$ made of it. So that factor
-# *is* the product of the others:
-#
-# $$ \frac{\partial L}{\partial f_1} = \frac{\partial L}{\partial f_4} \frac{\partial f_4}{\partial f_3} \frac{\partial f_3}{\partial f_2} \frac{\partial f_2}{\partial f_1} $$
-#
-# Leave one out and the gradient is wrong (unless that one happens to be 1). In the stall,
-# forgetting that $f_3$ multiplies by 1.5 would give $-12$ where the nudge says $-18$. (You will do
-# this product in the exercise.)
+# One may write $\frac{\partial L}{\partial f_1} \frac{\partial f_1}{\partial w}$ for short; then the first factor *is* the product
+# of the four. Leave one out and the gradient is wrong (unless that one happens to be 1). In the stall, forgetting that
+# $f_3$ multiplies by 1.5 would give $-12$ where the nudge says $-18$. (You will do this product in the exercise.)
 #
 # ## Over several paths, add
 #
@@ -161,28 +149,13 @@ print("f was", 3 * 4 + 3 * -5, " f is", round(nudged * 4 + nudged * -5, 6))
 #
 # More than a thousand million paths, over 120 edges. Whoever follows each path multiplies the
 # same few derivatives over and over. The cure is old and simple: solve small problems first and
-# **remember the answers** (it is called *dynamic programming*). Watch it count paths, once
-# without memory, once with:
+# **remember the answers** (it is called *dynamic programming*). To count the paths, nobody has to walk them:
 
 # %%
-from functools import cache
-
-visits = 0
-
-
-def paths(copies):
-    """How many paths lead through so many copies of f."""
-    global visits
-    visits += 1
-    return 1 if copies == 0 else paths(copies - 1) + paths(copies - 1)
-
-
-print(paths(16), "paths, counted in", visits, "visits")
-visits, paths = 0, cache(paths)
-print(paths(16), "paths, counted in", visits, "visits, with memory")
-visits = 0
-paths.cache_clear()
-print(paths(30), "paths, counted in", visits, "visits, with memory")
+paths = 1  # at the end
+for _ in range(30):
+    paths = paths + paths  # each step back offers two ways, and what they lead to is known
+print(paths, "paths, in thirty additions")
 
 # %% [markdown]
 # Derivatives go the same way. Start at the end, where $\partial f / \partial f = 1$. Step back

@@ -39,7 +39,7 @@ sheet(digits.train.images[:20], 10)
 
 # %% [markdown]
 # Why three parts? A network is made to fit the *training* images, so of course it does well there.
-# The *validation* images say, while you try step sizes and layers, whether it understands digits it was not
+# The *validation* images say, while you try learning rates and layers, whether it understands digits it was not
 # shown. But you choose by them, so what you chose does a little better on them than on others. So the *test*
 # images are looked at once, at the end, and nothing is decided by them.
 #
@@ -80,8 +80,28 @@ mf.draw(CrossEntropyWithSoftmax(logits, y), values=False)
 # The weights of the picture are all zero. One layer may start like that. For two layers it is a trap:
 # if all columns of $W^1$ are the same, all hidden numbers are the same, so they get the same gradient, take
 # the same step, and stay the same for ever. A hundred hidden numbers, and the network has *one*. Random first
-# weights make them different. How large? A hidden number is a sum over 784 pixels; random weights of
-# size $1/\sqrt{784}$ keep such a sum between about $-1$ and 1, where a sigmoid is steep.
+# weights make them different.
+#
+# How large? A hidden number is a sum of $n = 784$ terms, pixel times weight, and their signs are random. Such terms
+# cancel for the most part: of a thousand steps to the left or to the right, decided by a coin, one ends some thirty
+# steps from where one began, and not a thousand. Sums of $n$ random terms grow like $\sqrt{n}$. So weights of the size
+# 1 give sums of up to $\sqrt{784} = 28$ (less here, since most pixels are paper), where a sigmoid is flat and nothing is
+# learned. Divide them by $\sqrt{n}$, and the sums are of the size 1 or less, where it is steep. Look:
+
+# %%
+rng = np.random.default_rng(0)
+for name, size in (("1", 1.0), ("1/√784", 784**-0.5), ("1/784", 1 / 784)):
+    sums = digits.train.images[:1000] @ rng.normal(0, size, (784, 100))
+    s = 1 / (1 + np.exp(-sums))
+    print(
+        f"weights of size {name:7} sums of size {sums.std():6.3f}, mean slope {np.mean(s * (1 - s)):.3f}"
+    )
+
+# %% [markdown]
+# With the first, a gradient that comes back through the sigmoid is all but gone (¼ would be the most). With the last
+# the slope is right, but the hidden numbers are all ½, whatever the image: they say nothing, and it takes long until
+# they do. In between, both are right. It is the same in every layer, with the $n$ of that layer: this rule is in the
+# library's initialisers, `glorot` and `he`.
 
 # %% [markdown] tags=["file"]
 # ## Exercise [[digits]]: a network that reads digits
@@ -89,7 +109,7 @@ mf.draw(CrossEntropyWithSoftmax(logits, y), values=False)
 # ### Questions and answers
 #
 # **What do I write?** Two networks, how to measure them, how to train them, and how long and with which
-# step sizes. `Network`, `random_weights` and `learn` are given.
+# learning rates. `Network`, `random_weights` and `learn` are given.
 #
 # **What goes into `parameters`?** Every `Parameter` of the network: whatever is not in the list is
 # never trained.
@@ -183,7 +203,7 @@ def accuracy_on(network, data):
 
 # Code 3. The training loop. In each step: the next batch of the training images, the loss and its
 # gradients with respect to network.parameters, and a step of their values, in place.
-def train(network, digits, steps, step_size, batch_size, every=500):
+def train(network, digits, steps, learning_rate, batch_size, every=500):
     losses = []
     for step in range(1, steps + 1):
         ### BEGIN SOLUTION
@@ -191,7 +211,7 @@ def train(network, digits, steps, step_size, batch_size, every=500):
         images, labels = digits.train.next_batch(batch_size)
         feed = {network.X: images, network.y: labels}
         loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
-        sgd_step([parameter.value for parameter in network.parameters], gradients, step_size)
+        sgd_step([parameter.value for parameter in network.parameters], gradients, learning_rate)
         ### END SOLUTION
         losses.append(loss)
         if every and step % every == 0:
@@ -215,7 +235,7 @@ def two_layers(hidden=100):
     ### END SOLUTION
 
 
-# Code 5. The plans: a list of (steps, step size), one after the other. Above 90 % with one
+# Code 5. The plans: a list of (steps, learning rate), one after the other. Above 90 % with one
 # layer, above 97 % with two; choose by the validation images.
 ### BEGIN SOLUTION
 # stub: BATCH_SIZE = ...
@@ -232,8 +252,8 @@ def learn(network, digits, plan, every=500):
     losses = []
     # These products are small: one processor alone is faster than several that wait for each other.
     with one_thread_if_small(2 * BATCH_SIZE * 784 * 100):
-        for steps, step_size in plan:
-            losses += train(network, digits, steps, step_size, BATCH_SIZE, every)
+        for steps, learning_rate in plan:
+            losses += train(network, digits, steps, learning_rate, BATCH_SIZE, every)
     return losses
 
 
@@ -311,6 +331,42 @@ print(f"test: {accuracy_on(network, digits.test):.2%}")
 # %% [markdown]
 # That is handwriting, read by three small classes and one function of your own. (If it is a little less than on
 # the validation images: by those you chose.)
+#
+# How did it get there? Each point is the mean of fifty losses, on a scale of powers of ten. Can you see where your plan
+# takes smaller steps?
+
+# %%
+from miniflow.lab.loss_curve import loss_curve
+
+loss_curve(losses, every=50)
+
+# %% [markdown]
+# ## What do the hidden numbers look for?
+#
+# A column of $W^1$ is a picture again: where ink speaks for this hidden number, and where against it. One layer had a
+# stencil for each digit. What are these? (The first fifty of them.)
+
+# %%
+W1 = network.parameters[0].value
+stencils = (0.5 + 0.5 * W1 / np.abs(W1).max(axis=0)).T
+sheet(stencils[:50], 10)
+
+# %% [markdown]
+# No digits: strokes, ends, bows, and much that has no name. The second layer puts digits together of them. Take an
+# image of a four, and ask each hidden number how much it spoke for the four, and against the nine:
+
+# %%
+b1, W2 = (parameter.value for parameter in network.parameters[1:3])
+image = digits.validation.images[digits.validation.labels == 4][:1]
+says = 1 / (1 + np.exp(-(image @ W1 + b1)))[0]
+votes = says * (W2[:, 4] - W2[:, 9])
+loudest = np.argsort(votes)[::-1]
+print("for the four:", votes[loudest[:5]].round(2), " for the nine:", votes[loudest[-5:]].round(2))
+sheet(np.vstack([image, stencils[loudest[:5]]]), 6, scale=3)
+
+# %% [markdown]
+# Beside the image stand the five that spoke loudest for the four. Where in the image is the ink that they like? No
+# single one of them decides: a hundred small votes are added up, and the sum is right.
 #
 # ## Learned by heart
 #

@@ -208,20 +208,7 @@ from miniflow import DummyGrad, Node, value_and_grad
 z_12 = 4
 ### END SOLUTION
 
-# Question 2. A batch of 50 pictures of 784 pixels each, and 10 outputs. The shapes of X, W, b and Z, as
-# tuples?
-### BEGIN SOLUTION
-# stub: shape_of_X = ...
-# stub: shape_of_W = ...
-# stub: shape_of_b = ...
-# stub: shape_of_Z = ...
-shape_of_X = (50, 784)
-shape_of_W = (784, 10)
-shape_of_b = (10,)
-shape_of_Z = (50, 10)
-### END SOLUTION
-
-# Question 3. The local derivatives of Z_ij = (sum over k of X_ik * W_kj) + b_j, with respect to X_ik, to
+# Question 2. The local derivatives of Z_ij = (sum over k of X_ik * W_kj) + b_j, with respect to X_ik, to
 # W_kj and to b_j. Each is one of "X_ik", "W_kj", "b_j", "0", "1".
 ### BEGIN SOLUTION
 # stub: dZ_dX = ...
@@ -232,18 +219,7 @@ dZ_dW = "X_ik"
 dZ_db = "1"
 ### END SOLUTION
 
-# Question 4. X is 50 by 784 and W is 784 by 10. How many paths lead back from Z to one entry of X?
-# To one entry of W? To one entry of b?
-### BEGIN SOLUTION
-# stub: paths_to_X_11 = ...
-# stub: paths_to_W_11 = ...
-# stub: paths_to_b_1 = ...
-paths_to_X_11 = 10
-paths_to_W_11 = 50
-paths_to_b_1 = 50
-### END SOLUTION
-
-# Question 5. The small example again, with the upstream gradient G = [[1, 2], [3, 4]]. What is the
+# Question 3. The small example again, with the upstream gradient G = [[1, 2], [3, 4]]. What is the
 # derivative of the loss with respect to W_11? By hand: find the paths, then multiply and add.
 ### BEGIN SOLUTION
 # stub: dL_dW_11 = ...
@@ -276,6 +252,32 @@ class Linear(Node):
             self.gradients[W] += np.dot(X.value.T, grad)
             self.gradients[b] += np.sum(grad, axis=0)
         ### END SOLUTION
+
+
+# Two questions on larger matrices, for when your code is right.
+# Question 4. A batch of 50 pictures of 784 pixels each, and 10 outputs. The shapes of X, W, b and Z, as
+# tuples?
+### BEGIN SOLUTION
+# stub: shape_of_X = ...
+# stub: shape_of_W = ...
+# stub: shape_of_b = ...
+# stub: shape_of_Z = ...
+shape_of_X = (50, 784)
+shape_of_W = (784, 10)
+shape_of_b = (10,)
+shape_of_Z = (50, 10)
+### END SOLUTION
+
+# Question 5. X is 50 by 784 and W is 784 by 10. How many paths lead back from Z to one entry of X?
+# To one entry of W? To one entry of b?
+### BEGIN SOLUTION
+# stub: paths_to_X_11 = ...
+# stub: paths_to_W_11 = ...
+# stub: paths_to_b_1 = ...
+paths_to_X_11 = 10
+paths_to_W_11 = 50
+paths_to_b_1 = 50
+### END SOLUTION
 
 
 if __name__ == "__main__":

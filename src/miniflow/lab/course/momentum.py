@@ -9,7 +9,7 @@
 # ## The narrow valley
 #
 # Take $L = \frac{1}{2} (w_1^2 + 100\, w_2^2)$: along $w_1$ it is nearly flat, across it is steep. The gradient is
-# $(w_1, 100\, w_2)$. With a step size above 0.02 the steps across overshoot, each farther than the one before. So
+# $(w_1, 100\, w_2)$. With a learning rate above 0.02 the steps across overshoot, each farther than the one before. So
 # the steep direction says how large a step may be, and the flat one needs very many of them. How many from
 # $(10, 1)$ until the loss is below 0.001? Guess before you run it.
 
@@ -34,12 +34,12 @@ def descend(step, most=2000):
     return f"more than {most}"
 
 
-for step_size in (0.005, 0.01, 0.019, 0.021):
+for learning_rate in (0.005, 0.01, 0.019, 0.021):
 
-    def plain(w, g, step_size=step_size):
-        w -= step_size * g
+    def plain(w, g, learning_rate=learning_rate):
+        w -= learning_rate * g
 
-    print(f"step size {step_size}: {descend(plain)} steps")
+    print(f"learning rate {learning_rate}: {descend(plain)} steps")
 
 # %% [markdown]
 # ## A ball that rolls
@@ -50,7 +50,7 @@ for step_size in (0.005, 0.01, 0.019, 0.021):
 #
 # $$ v \leftarrow \mu\, v + g \qquad\qquad w \leftarrow w - \eta\, v $$
 #
-# with the step size $\eta$ (*eta*) and the **momentum** $\mu$ (*mu*), mostly 0.9. A ball that rolls down a slope
+# with the learning rate $\eta$ (*eta*) and the **momentum** $\mu$ (*mu*), mostly 0.9. A ball that rolls down a slope
 # does this, with friction.
 #
 # On a slope that stays the same, $g = 1$ for ever, the velocity is $1$, then $1.9$, then $2.71$, and comes
@@ -85,7 +85,7 @@ for step_size in (0.005, 0.01, 0.019, 0.021):
 #
 # **What is number?** The number of the step, 1 in the first.
 #
-# **Which step size does momentum want?** A smaller one, since it gets up to ten times as fast.
+# **Which learning rate does momentum want?** A smaller one, since it gets up to ten times as fast.
 #
 # **How do I run it?** `miniflow lab check momentum` in a terminal, or the cell `check("momentum")` in the
 # notebook. Stuck? `miniflow lab hint momentum`.
@@ -93,7 +93,7 @@ for step_size in (0.005, 0.01, 0.019, 0.021):
 # %% tags=["file"]
 import numpy as np
 
-# Question 1. The slope is 1 everywhere, the momentum 0.9, the step size 0.1, and v is 0 at first. How far has w
+# Question 1. The slope is 1 everywhere, the momentum 0.9, the learning rate 0.1, and v is 0 at first. How far has w
 # moved after two steps?
 ### BEGIN SOLUTION
 # stub: moved_after_two_steps = ...
@@ -106,7 +106,7 @@ moved_after_two_steps = 0.29
 times_as_fast = 100
 ### END SOLUTION
 
-# Question 3. Adam, with a step size of 0.01. The first gradient of some weight is 5000. How long is its first step?
+# Question 3. Adam, with a learning rate of 0.01. The first gradient of some weight is 5000. How long is its first step?
 ### BEGIN SOLUTION
 # stub: first_step_of_adam = ...
 first_step_of_adam = 0.01
@@ -114,18 +114,20 @@ first_step_of_adam = 0.01
 
 
 # Code.
-def momentum_step(parameters, gradients, velocities, step_size, momentum=0.9):
-    """One step with momentum, in place: v <- momentum * v + g, and w <- w - step_size * v."""
+def momentum_step(parameters, gradients, velocities, learning_rate, momentum=0.9):
+    """One step with momentum, in place: v <- momentum * v + g, and w <- w - learning_rate * v."""
     ### BEGIN SOLUTION
     # stub: raise NotImplementedError("momentum_step is not written yet.")
     for w, g, v in zip(parameters, gradients, velocities, strict=True):
         v *= momentum
         v += g
-        w -= step_size * v
+        w -= learning_rate * v
     ### END SOLUTION
 
 
-def adam_step(parameters, gradients, averages, squares, number, step_size, beta1=0.9, beta2=0.999):
+def adam_step(
+    parameters, gradients, averages, squares, number, learning_rate, beta1=0.9, beta2=0.999
+):
     """Step number `number` (from 1) of Adam, in place."""
     ### BEGIN SOLUTION
     # stub: raise NotImplementedError("adam_step is not written yet.")
@@ -135,7 +137,7 @@ def adam_step(parameters, gradients, averages, squares, number, step_size, beta1
         v *= beta2
         v += (1 - beta2) * g * g
         put_right = m / (1 - beta1**number)
-        w -= step_size * put_right / (np.sqrt(v / (1 - beta2**number)) + 1e-8)
+        w -= learning_rate * put_right / (np.sqrt(v / (1 - beta2**number)) + 1e-8)
     ### END SOLUTION
 
 
@@ -155,7 +157,8 @@ m, v, number = [np.zeros(2)], [np.zeros(2)], iter(range(1, 10_000))
 print("Adam:    ", descend(lambda w, g: adam_step([w], [g], m, v, next(number), 0.5)), "steps")
 
 # %% [markdown]
-# Where the plain step needed hundreds. Adam took a step size of 0.5, which would have thrown the plain step out of
+# Where the plain step needed hundreds. (`play("valley")` of chapter [[sgd]] has a slider for the momentum: how large a
+# learning rate can you take with it, and what does the path look like?) Adam took a learning rate of 0.5, which would have thrown the plain step out of
 # the valley: it knows how steep each direction is.
 #
 # ## XOR, trained
@@ -205,4 +208,15 @@ print("Adam:    ", train(lambda w, g, kept, n: adam_step(w, g, *kept, n, 0.05)))
 # no idea, $\log 2 = 0.693$, and the other two are nearly done. That was XOR, which no single layer can do, found by eight
 # sigmoids out of nothing but slopes.
 #
+# What do those sigmoids do meanwhile? Here is the same network, in which the program of *your* classes runs in the
+# page: it was written down and translated into the browser's language. Where is the line between yes and no before the
+# first step, and where does it end? Try other weights; sometimes it gets stuck. (Without Python, and with a network that
+# was written by hand, it is `play/xor.html`.)
+
+# %%
+from miniflow.lab.play import play
+
+play("xor", network()[0])
+
+# %% [markdown]
 # miniflow has both as `mf.SGD(0.1, momentum=0.9)` and `mf.Adam(0.001)`. They compute what yours do.

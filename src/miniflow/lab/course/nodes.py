@@ -289,6 +289,15 @@ print("h left", {n.name: grad for n, grad in h.gradients.items()})
 draw(f, paths=(x, f))
 
 # %% [markdown]
+# Now step through it, with the arrow keys: forward node by node, back edge by edge, each with your code beside it
+# and what is added up where. Before the step that hands 4 back to $x$: what will stand there after the next one?
+
+# %%
+draw(f).explore({x: 3.0, y: 4.0, z: -5.0})
+
+# %% [markdown]
+# Change $z$ below the graph until the gradient of $x$ is 0. Which $z$ is that, and why?
+#
 # ## What if it had been `=`?
 #
 # An input that assigns where it should add up. No error, no warning; what does it say?

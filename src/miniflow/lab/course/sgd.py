@@ -19,7 +19,9 @@ network, of the learner's own nodes, that learns.
 # loss, the spot where you were set down is the first, random weights. The gradient says where *up*
 # is, and to make a loss small one puts a minus before it:
 #
-# $$ w \leftarrow w - \text{step size} \cdot \frac{\partial L}{\partial w} $$
+# $$ w \leftarrow w - \text{learning rate} \cdot \frac{\partial L}{\partial w} $$
+#
+# The number that says how far you go, for each unit of slope, is the **learning rate**.
 #
 # Three questions remain. How far is a step? Does one always get to the lake? And who pays for all those
 # gradients?
@@ -27,9 +29,9 @@ network, of the learner's own nodes, that learns.
 # ## How far?
 #
 # A hill so simple that you can do it in your head: $L = w^2$, with the slope $2w$. Start at $w = 3$. With
-# a step size of 0.1 the first step goes to $3 - 0.1 \cdot 6$.
+# a learning rate of 0.1 the first step goes to $3 - 0.1 \cdot 6$.
 #
-# Before you run the next cell: which of these five step sizes will be at the bottom first? Which never?
+# Before you run the next cell: which of these five learning rates will be at the bottom first? Which never?
 
 # %%
 import numpy as np
@@ -39,19 +41,19 @@ from mul import Mul
 w_in = mf.Input("w")
 hill = Mul(w_in, w_in)  # your own node, with one input twice
 
-for step_size in (0.01, 0.1, 0.5, 1.0, 1.1):
+for learning_rate in (0.01, 0.1, 0.5, 1.0, 1.1):
     w, path = 3.0, []
     for _ in range(8):
         loss, (slope,) = mf.value_and_grad(hill, {w_in: w}, wrt=[w_in])
         path.append(f"{w:6.2f}")
-        w = w - step_size * slope
-    print(f"step size {step_size:4}:", *path)
+        w = w - learning_rate * slope
+    print(f"learning rate {learning_rate:4}:", *path)
 
 # %% [markdown]
 # With 0.5 it takes one step: by luck it fits this hill exactly. With 1.0 you jump across the valley
 # to the same height on the other side, and back, for ever. With 1.1 each jump ends higher than the one
 # before: the method **diverges**, with perfectly right gradients. (Why? Each step multiplies $w$ by
-# $1 - 2 \cdot \text{step size}$. When is that smaller than 1, whatever its sign?)
+# $1 - 2 \cdot \text{learning rate}$. When is that smaller than 1, whatever its sign?)
 #
 # With two weights one sees more. This valley is nine times as steep across as along:
 #
@@ -59,11 +61,19 @@ for step_size in (0.01, 0.1, 0.5, 1.0, 1.1):
 #
 # The steep direction decides how large a step may be (here, less than 2/9), and the flat one how many
 # steps you need. With a million weights there is always something steep and something flat, so nobody
-# computes the best step size; one tries. The usual candidates are powers of ten from 1 down to
+# computes the best learning rate; one tries. The usual candidates are powers of ten from 1 down to
 # 0.0001: for small networks like ours 0.1 to 1 is good, for large ones 0.001 and less. If the loss grows, or turns
-# `nan`, take a smaller one; if it creeps, a larger one. The step size is also called the **learning
-# rate**.
+# `nan`, take a smaller one; if it creeps, a larger one.
 #
+# Drag the start, and move the slider. How large is the largest learning rate that still arrives, and does it depend on
+# where you start? (In a browser without Python the same page is `play/valley.html`.)
+
+# %%
+from miniflow.lab.play import play
+
+play("valley")
+
+# %% [markdown]
 # ## To the lake?
 #
 # Not always. Where the ground is flat the dog does not pull, and flat it is at the bottom of every
@@ -179,12 +189,12 @@ batches_in_an_epoch = 430
 
 
 # Code.
-def sgd_step(parameters, gradients, step_size):
+def sgd_step(parameters, gradients, learning_rate):
     """Move every parameter, in place, against its gradient."""
     ### BEGIN SOLUTION
     # stub: raise NotImplementedError("sgd_step is not written yet.")
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter -= step_size * gradient
+        parameter -= learning_rate * gradient
     ### END SOLUTION
 
 
@@ -201,7 +211,7 @@ check("sgd")
 from sgd import sgd_step
 
 
-def train(step_size, steps=400):
+def train(learning_rate, steps=400):
     fruit = mf.datasets.Dataset(measured, kinds)
     W, b = np.zeros((2, 3)), np.zeros(3)
     everything = {X: measured, y: kinds, W_in: W, b_in: b}
@@ -210,21 +220,31 @@ def train(step_size, steps=400):
         features, labels = fruit.next_batch(32)
         feed = {X: features, y: labels, W_in: W, b_in: b}
         _, gradients = mf.value_and_grad(loss, feed, wrt=[W_in, b_in])
-        sgd_step([W, b], gradients, step_size)
+        sgd_step([W, b], gradients, learning_rate)
         if step % 80 == 0:
             losses.append(mf.value(loss, everything))
     return losses, mf.accuracy(loss, everything)
 
 
-for step_size in (0.01, 0.5, 50):
-    losses, share_right = train(step_size)
+for learning_rate in (0.01, 0.5, 50):
+    losses, share_right = train(learning_rate)
     course = " ".join(f"{value:8.4f}" for value in losses)
-    print(f"step size {step_size:5}: loss {course}   {share_right:.1%} right")
+    print(f"learning rate {learning_rate:5}: loss {course}   {share_right:.1%} right")
 
 # %% [markdown]
-# It starts at $\log 3 = 1.0986$, the loss of no idea about three kinds. A good step size brings it down
+# It starts at $\log 3 = 1.0986$, the loss of no idea about three kinds. A good learning rate brings it down
 # to a quarter of that; not to zero, since the kinds overlap: some apples look like bananas. The small
-# step size is on its way. With the large one the loss stays *above* that of no idea: the weights jump
+# learning rate is on its way. With the large one the loss stays *above* that of no idea: the weights jump
 # about, and the network is very sure of itself, also where it is wrong.
 #
-# That is all there is to training: everything from here on is more data, and more layers. The next chapter has both.
+# Six pieces of fruit, and one pass of your nodes over them: step through it, and then train with your own hand. (A
+# `Parameter` is an input that keeps its array; chapter [[digits]] says more of it.)
+
+# %%
+six = {X: measured[:6], y: kinds[:6]}
+W, b = mf.Parameter(np.zeros((2, 3)), "W"), mf.Parameter(np.zeros(3), "b")
+six_loss = CrossEntropyWithSoftmax(Linear(X, W, b, "logits"), y, "loss")
+mf.draw(six_loss).explore(six, optimizer=mf.SGD(0.5))
+
+# %% [markdown]
+# That is all there is to training: everything from here on is more data, and more layers.

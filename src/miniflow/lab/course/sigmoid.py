@@ -199,8 +199,13 @@ value_and_grad(output, feed, [W1, b1, W2, b2])
 draw(output)
 
 # %% [markdown]
-# No, yes, yes, no. Without the sigmoid between the two layers this was impossible.
-#
+# No, yes, yes, no. Without the sigmoid between the two layers this was impossible. Step through it, and look at what
+# `hidden` makes of the four points: in those two numbers a line can separate them.
+
+# %%
+draw(output).explore(feed)
+
+# %% [markdown]
 # ## Any curve
 #
 # The same trick goes further. $sigmoid(c (x - t))$ with a large $c$ is a step from 0 to 1, at

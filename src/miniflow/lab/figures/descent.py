@@ -1,4 +1,4 @@
-"""Of `sgd`: the same bowl descended with three step sizes, and a landscape of two valleys
+"""Of `sgd`: the same bowl descended with three learning rates, and a landscape of two valleys
 descended from five starts. The paths are computed here by the rule that the chapter is about.
 """
 
@@ -17,12 +17,12 @@ def bowl(w: Point) -> float:
     return (w[0] ** 2 + STEEP * w[1] ** 2) / 2
 
 
-def descent_path(step_size: float, start: Point = START, steps: int = STEPS) -> list[Point]:
-    """Where one comes through: w ← w - step_size · gradient, the start included."""
+def descent_path(learning_rate: float, start: Point = START, steps: int = STEPS) -> list[Point]:
+    """Where one comes through: w ← w - learning_rate · gradient, the start included."""
     path = [start]
     for _ in range(steps):
         w1, w2 = path[-1]
-        path.append((w1 - step_size * w1, w2 - step_size * STEEP * w2))
+        path.append((w1 - learning_rate * w1, w2 - learning_rate * STEEP * w2))
     return path
 
 
@@ -64,14 +64,14 @@ SIZES = (
 
 
 def step_sizes() -> str:
-    """Twenty steps down the same bowl with three step sizes; the third diverges."""
+    """Twenty steps down the same bowl with three learning rates; the third diverges."""
     heights = [bowl(descent_path(size)[-1]) for size, _ in SIZES]
     canvas = Canvas(
         930,
         330,
-        "One bowl, three step sizes",
+        "One bowl, three learning rates",
         "Three maps of the same long valley, seen from above, with its lowest point in the middle. "
-        f"Each shows 20 steps from the same start, of height {bowl(START):.0f}. With step size "
+        f"Each shows 20 steps from the same start, of height {bowl(START):.0f}. With learning rate "
         f"0.01 "
         f"the path has hardly begun to go along the valley: height {heights[0]:.0f}. With 0.18 it "
         "jumps from side to side, less each time, and arrives: height "
@@ -118,11 +118,11 @@ def slope(w: float) -> float:
 STARTS = (-3.1, -0.9, 0.15, 0.5, 3.1)
 
 
-def walk_downhill(start: float, step_size: float = 0.1, steps: int = 120) -> list[float]:
+def walk_downhill(start: float, learning_rate: float = 0.1, steps: int = 120) -> list[float]:
     """Descent on the landscape."""
     path = [start]
     for _ in range(steps):
-        path.append(path[-1] - step_size * slope(path[-1]))
+        path.append(path[-1] - learning_rate * slope(path[-1]))
     return path
 
 

@@ -3,7 +3,7 @@
 # ### Questions and answers
 #
 # **What do I write?** Two networks, how to measure them, how to train them, and how long and with which
-# step sizes. `Network`, `random_weights` and `learn` are given.
+# learning rates. `Network`, `random_weights` and `learn` are given.
 #
 # **What goes into `parameters`?** Every `Parameter` of the network: whatever is not in the list is
 # never trained.
@@ -76,7 +76,7 @@ def accuracy_on(network, data):
 
 # Code 3. The training loop. In each step: the next batch of the training images, the loss and its
 # gradients with respect to network.parameters, and a step of their values, in place.
-def train(network, digits, steps, step_size, batch_size, every=500):
+def train(network, digits, steps, learning_rate, batch_size, every=500):
     losses = []
     for step in range(1, steps + 1):
         raise NotImplementedError("train is not written yet.")
@@ -93,7 +93,7 @@ def two_layers(hidden=100):
     raise NotImplementedError("two_layers is not written yet.")
 
 
-# Code 5. The plans: a list of (steps, step size), one after the other. Above 90 % with one
+# Code 5. The plans: a list of (steps, learning rate), one after the other. Above 90 % with one
 # layer, above 97 % with two; choose by the validation images.
 BATCH_SIZE = ...
 ONE_LAYER = [(..., ...)]
@@ -105,6 +105,6 @@ def learn(network, digits, plan, every=500):
     losses = []
     # These products are small: one processor alone is faster than several that wait for each other.
     with one_thread_if_small(2 * BATCH_SIZE * 784 * 100):
-        for steps, step_size in plan:
-            losses += train(network, digits, steps, step_size, BATCH_SIZE, every)
+        for steps, learning_rate in plan:
+            losses += train(network, digits, steps, learning_rate, BATCH_SIZE, every)
     return losses

@@ -35,6 +35,6 @@ batches_in_an_epoch = ...
 
 
 # Code.
-def sgd_step(parameters, gradients, step_size):
+def sgd_step(parameters, gradients, learning_rate):
     """Move every parameter, in place, against its gradient."""
     raise NotImplementedError("sgd_step is not written yet.")

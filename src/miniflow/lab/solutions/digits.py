@@ -3,7 +3,7 @@
 # ### Questions and answers
 #
 # **What do I write?** Two networks, how to measure them, how to train them, and how long and with which
-# step sizes. `Network`, `random_weights` and `learn` are given.
+# learning rates. `Network`, `random_weights` and `learn` are given.
 #
 # **What goes into `parameters`?** Every `Parameter` of the network: whatever is not in the list is
 # never trained.
@@ -81,13 +81,13 @@ def accuracy_on(network, data):
 
 # Code 3. The training loop. In each step: the next batch of the training images, the loss and its
 # gradients with respect to network.parameters, and a step of their values, in place.
-def train(network, digits, steps, step_size, batch_size, every=500):
+def train(network, digits, steps, learning_rate, batch_size, every=500):
     losses = []
     for step in range(1, steps + 1):
         images, labels = digits.train.next_batch(batch_size)
         feed = {network.X: images, network.y: labels}
         loss, gradients = value_and_grad(network.loss, feed, wrt=network.parameters)
-        sgd_step([parameter.value for parameter in network.parameters], gradients, step_size)
+        sgd_step([parameter.value for parameter in network.parameters], gradients, learning_rate)
         losses.append(loss)
         if every and step % every == 0:
             share = accuracy_on(network, digits.validation)
@@ -107,7 +107,7 @@ def two_layers(hidden=100):
     return Network(X, y, logits, loss, [W1, b1, W2, b2])
 
 
-# Code 5. The plans: a list of (steps, step size), one after the other. Above 90 % with one
+# Code 5. The plans: a list of (steps, learning rate), one after the other. Above 90 % with one
 # layer, above 97 % with two; choose by the validation images.
 BATCH_SIZE = 64
 ONE_LAYER = [(1000, 0.5)]
@@ -119,6 +119,6 @@ def learn(network, digits, plan, every=500):
     losses = []
     # These products are small: one processor alone is faster than several that wait for each other.
     with one_thread_if_small(2 * BATCH_SIZE * 784 * 100):
-        for steps, step_size in plan:
-            losses += train(network, digits, steps, step_size, BATCH_SIZE, every)
+        for steps, learning_rate in plan:
+            losses += train(network, digits, steps, learning_rate, BATCH_SIZE, every)
     return losses

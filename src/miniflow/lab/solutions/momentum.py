@@ -10,34 +10,36 @@
 #
 # **What is number?** The number of the step, 1 in the first.
 #
-# **Which step size does momentum want?** A smaller one, since it gets up to ten times as fast.
+# **Which learning rate does momentum want?** A smaller one, since it gets up to ten times as fast.
 #
 # **How do I run it?** `miniflow lab check momentum` in a terminal, or the cell `check("momentum")` in the
 # notebook. Stuck? `miniflow lab hint momentum`.
 
 import numpy as np
 
-# Question 1. The slope is 1 everywhere, the momentum 0.9, the step size 0.1, and v is 0 at first. How far has w
+# Question 1. The slope is 1 everywhere, the momentum 0.9, the learning rate 0.1, and v is 0 at first. How far has w
 # moved after two steps?
 moved_after_two_steps = 0.29
 
 # Question 2. On that slope, with a momentum of 0.99: how many times as fast as the plain step does it get?
 times_as_fast = 100
 
-# Question 3. Adam, with a step size of 0.01. The first gradient of some weight is 5000. How long is its first step?
+# Question 3. Adam, with a learning rate of 0.01. The first gradient of some weight is 5000. How long is its first step?
 first_step_of_adam = 0.01
 
 
 # Code.
-def momentum_step(parameters, gradients, velocities, step_size, momentum=0.9):
-    """One step with momentum, in place: v <- momentum * v + g, and w <- w - step_size * v."""
+def momentum_step(parameters, gradients, velocities, learning_rate, momentum=0.9):
+    """One step with momentum, in place: v <- momentum * v + g, and w <- w - learning_rate * v."""
     for w, g, v in zip(parameters, gradients, velocities, strict=True):
         v *= momentum
         v += g
-        w -= step_size * v
+        w -= learning_rate * v
 
 
-def adam_step(parameters, gradients, averages, squares, number, step_size, beta1=0.9, beta2=0.999):
+def adam_step(
+    parameters, gradients, averages, squares, number, learning_rate, beta1=0.9, beta2=0.999
+):
     """Step number `number` (from 1) of Adam, in place."""
     for w, g, m, v in zip(parameters, gradients, averages, squares, strict=True):
         m *= beta1
@@ -45,4 +47,4 @@ def adam_step(parameters, gradients, averages, squares, number, step_size, beta1
         v *= beta2
         v += (1 - beta2) * g * g
         put_right = m / (1 - beta1**number)
-        w -= step_size * put_right / (np.sqrt(v / (1 - beta2**number)) + 1e-8)
+        w -= learning_rate * put_right / (np.sqrt(v / (1 - beta2**number)) + 1e-8)

@@ -35,7 +35,7 @@ batches_in_an_epoch = 430
 
 
 # Code.
-def sgd_step(parameters, gradients, step_size):
+def sgd_step(parameters, gradients, learning_rate):
     """Move every parameter, in place, against its gradient."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter -= step_size * gradient
+        parameter -= learning_rate * gradient

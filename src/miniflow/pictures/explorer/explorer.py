@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from miniflow.errors import MiniflowError
@@ -71,6 +72,13 @@ class Explorer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file."""
         write_bytes(path, self.html().encode())
+
+    def _repr_html_(self) -> str:
+        """The page in a frame below a notebook's cell."""
+        page = escape(self.html())
+        title = escape(self.data["title"])
+        style = "width:100%;height:800px;border:0"
+        return f'<iframe title="{title}" srcdoc="{page}" style="{style}"></iframe>'
 
     def widget(self) -> Any:
         """The same as a widget for Jupyter and VS Code.
