@@ -64,12 +64,13 @@ _INDEXED: Final = ("gather", "gather_update", "scatter_add")
 
 
 def write_alone(
-    equation: Equation, steps_of: StepsOf, without_python: bool = False
+    equation: Equation, steps_of: StepsOf, without_python: bool = False, stays: bool = False
 ) -> GroupKernel | None:
     """Write an equation by itself; None if no nest can compute it.
 
     `steps_of` says how far apart the elements of an array lie along each axis. The result's memory
-    is nobody else's. `without_python`: there is nobody else to compute what Python and NumPy would
+    is nobody else's, but where it `stays`: then rows are written over those of the first operand.
+    `without_python`: there is nobody else to compute what Python and NumPy would
     otherwise do: with numbers alone, with Python's ints of any size, and what raises.
     """
     primitive = equation.primitive
@@ -77,7 +78,7 @@ def write_alone(
         return None
     writer = _AloneWriter(equation, steps_of)
     if primitive in _INDEXED:
-        writer.write_indexed()
+        writer.write_indexed(stays)
     elif primitive in _BY:
         writer.write_reduction()
     elif primitive in ("argmax", "argmin"):
@@ -274,14 +275,14 @@ class _AloneWriter(StridedWriter):
             self.store(self.at(self.result), name("result", dtype)),
         )
 
-    def write_indexed(self) -> None:
-        """What `x[indices]` holds, or x with that changed."""
+    def write_indexed(self, stays: bool) -> None:
+        """What `x[indices]` holds, or x with that changed: where it `stays`, x itself."""
         x, *rest = self.equation.operands
         assert isinstance(x, Variable)
         primitive, axes = self.equation.primitive, self.equation.params["axes"]
         indices = _indices(self.equation)
         is_read = primitive == "gather"
-        if not is_read:
+        if not is_read and not stays:
             self.open_loops(x.shape, {self.result: self.steps_of(self.result), x: self.steps_of(x)})
             self.close_loops(self.store(self.at(self.result), self.at(x)))
         there = x if is_read else self.result

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from miniflow.ir import Operand, Output, Program, Variable, handed_out, number_to_check
-from miniflow.lowering.aliasing import find_homes
+from miniflow.ir import Equation, Operand, Output, Program, Variable, handed_out, number_to_check
+from miniflow.lowering.aliasing import find_homes, find_safe_indexing
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
 from miniflow.lowering.views import Region, view_of, whole_view
@@ -25,8 +25,9 @@ class StepPlan:
     `layouts` has the views that are read where they are; `homes` the values that lie in the memory
     of another, which has memory of its own; `made_by` the group of each value; `needed` what is
     read by something that is needed; `returned` the arrays that are computed in the caller's
-    memory; `last_reads` which memory is free after the group at a position. If `finite` is NaN or
-    infinite, nothing is updated; None: there is no such number, or the printer looks itself.
+    memory; `safe` the equations whose indices an earlier one has looked at; `last_reads` which
+    memory is free after the group at a position. If `finite` is NaN or infinite, nothing is
+    updated; None: there is no such number, or the printer looks itself.
     """
 
     schedule: Schedule
@@ -35,6 +36,7 @@ class StepPlan:
     made_by: Mapping[Variable, EquationGroup]
     needed: frozenset[Operand]
     returned: frozenset[Variable]
+    safe: frozenset[Equation]
     last_reads: Mapping[int, tuple[Variable, ...]]
     finite: Variable | None
 
@@ -70,6 +72,7 @@ def make_plan(
         made_by=made_by,
         needed=_find_needed(schedule, homes),
         returned=_find_returned(schedule, made_by, homes),
+        safe=find_safe_indexing(schedule, layouts),
         last_reads=_find_last_reads(schedule, layouts, homes, made_by if reads_windows else {}),
         finite=finite,
     )

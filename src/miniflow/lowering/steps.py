@@ -145,16 +145,25 @@ class StepWriter:
         """Compute an equation in a nest of its own, if there is one; whether there is.
 
         What reads what lies where the result will, or may fail where something else lies, is left
-        to NumPy, which has its result before it is copied there.
+        to NumPy, which has its result before it is copied there. Parts that are written in place
+        are no reading.
         """
         (equation,) = group.equations
         result, values = equation.result, self.values
-        if not values.is_whole or (values.home(result) is not result and may_raise(group)):
+        is_in_place = values.home(result) is not result
+        if not values.is_whole or (is_in_place and may_raise(group, self.plan.safe)):
             return False
         arrays = [o for o in equation.operands if isinstance(o, Variable) and o.kind == "array"]
-        if any(values.root(v) is values.home(result) for v in arrays):
+        stays = (
+            is_in_place
+            and equation.primitive == "gather_update"
+            and values.home(result) is equation.operands[0]
+        )
+        if any(values.root(v) is values.home(result) for v in arrays[stays:]):
             return False
-        written = write_alone(equation, lambda variable: values.layout(variable).strides)
+        written = write_alone(
+            equation, lambda variable: values.layout(variable).strides, stays=stays
+        )
         if written is None:
             return False
         self.add_nest(written, group)

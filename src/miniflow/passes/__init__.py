@@ -13,6 +13,7 @@ For backends that ask for them:
 - `hoist`: what a loop need not compute in each turn is computed before it, for all at once;
 - `batch`: many small matrix products that could be one large one become that;
 - `contract`, `contract_in_place`: a matrix product and what is added to it become one `gemm`;
+- `touch_rows`: a table of which rows are looked up is updated in these alone;
 - `share_exponentials`: of the two exponentials of a sigmoid, one is computed;
 - `batch_parts`: one equation on each part of a concatenation becomes one on the whole;
 - `prefer_long_runs`: convolutions read and write long runs of memory.
@@ -45,6 +46,7 @@ from miniflow.passes.prefer_long_runs import prefer_long_runs
 from miniflow.passes.prune import prune
 from miniflow.passes.share_exponentials import share_exponentials
 from miniflow.passes.simplify import simplify
+from miniflow.passes.touch_rows import touch_rows
 
 Pass: TypeAlias = "Callable[[Program], Program]"
 
@@ -54,6 +56,7 @@ TIDY: Final = (simplify, dedupe, prune)
 __all__ = [
     "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "hoist",
     "optimize", "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
+    "touch_rows",
 ]  # fmt: skip
 
 

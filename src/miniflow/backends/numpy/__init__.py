@@ -25,6 +25,7 @@ from miniflow.passes import (
     hoist,
     prefer_long_runs,
     share_exponentials,
+    touch_rows,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ BACKEND = Backend(
     has_blas=True,
     lower=lower,
     passes=(
-        *(*TIDY, hoist, batch, contract, *TIDY),
+        *(*TIDY, hoist, batch, touch_rows, contract, *TIDY),
         *(share_exponentials, batch_parts, prefer_long_runs),
     ),
 )

@@ -53,11 +53,42 @@ def find_homes(
     return homes
 
 
-def may_raise(group: EquationGroup) -> bool:
-    """Whether running a group may fail: an index out of range, an integer's negative power."""
+def may_raise(group: EquationGroup, safe: Container[Equation] = ()) -> bool:
+    """Whether running a group may fail: an index out of range, an integer's negative power.
+
+    Equations that are `safe` do not; see `find_safe_indexing`.
+    """
+    equations = [e for e in group.equations if e not in safe]
     if group.kind == CALL:
-        return _may_raise(group.equations[0], (*_INDEXING, "power"))
-    return group.kind == LOOP and any(_may_raise(e, _INDEXING) for e in group.equations)
+        return any(_may_raise(e, (*_INDEXING, "power")) for e in equations)
+    return group.kind == LOOP and any(_may_raise(e, _INDEXING) for e in equations)
+
+
+def find_safe_indexing(
+    schedule: Schedule, layouts: Mapping[Variable, Region]
+) -> frozenset[Equation]:
+    """The equations whose indices have all been looked at by an earlier group, which would have
+    failed: of an array as a whole, for an axis as long.
+    """
+    seen: set[tuple[Variable, int]] = set()
+    safe: set[Equation] = set()
+    for group in schedule.groups:
+        looked_at: set[tuple[Variable, int]] = set()
+        for equation in group.equations if group.kind in (LOOP, CALL) else ():
+            if equation.primitive not in _INDEXING:
+                continue
+            first = 1 if equation.primitive == "gather" else 2
+            x, axes = equation.operands[0], equation.params["axes"]
+            asked = []
+            for index, axis in zip(equation.operands[first:], axes, strict=True):
+                root = layouts[index].base if index in layouts else index  # type: ignore[index]
+                asked.append((root, x.shape[axis]))
+                if isinstance(root, Variable) and root.type.size == index.type.size:
+                    looked_at.add((root, x.shape[axis]))
+            if seen.issuperset(asked):  # type: ignore[arg-type]
+                safe.add(equation)
+        seen |= looked_at
+    return frozenset(safe)
 
 
 def _may_raise(equation: Equation, raising: Container[str]) -> bool:
@@ -85,7 +116,8 @@ class _Homes:
             self.made_at |= {e.result: position for e in group.equations}
             for root in self._roots(group):
                 self.read_at.setdefault(root, []).append(position)
-        raising = [p for p, group in enumerate(self.groups) if may_raise(group)]
+        safe = find_safe_indexing(schedule, layouts)
+        raising = [p for p, group in enumerate(self.groups) if may_raise(group, safe)]
         self.last_raising = max([*raising, self.made_at.get(finite, -1) if finite else -1])
         if adds_products:
             self._find_sums_of_products(count_uses(schedule.program))
