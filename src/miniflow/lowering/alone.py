@@ -69,9 +69,9 @@ def write_alone(
     """Write an equation by itself; None if no nest can compute it.
 
     `steps_of` says how far apart the elements of an array lie along each axis. The result's memory
-    is nobody else's, but where it `stays`: then rows are written over those of the first operand.
-    `without_python`: there is nobody else to compute what Python and NumPy would
-    otherwise do: with numbers alone, with Python's ints of any size, and what raises.
+    is nobody else's, but that of the first operand where it `stays`. `without_python`: there is
+    nobody else to compute what Python and NumPy would otherwise do: with numbers alone, with
+    Python's ints of any size, and what raises.
     """
     primitive = equation.primitive
     if not _has_nest(equation) or not (without_python or _is_for_arrays(equation)):

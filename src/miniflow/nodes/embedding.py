@@ -19,7 +19,10 @@ class Embedding(Op):
         name: None by default.
 
     The value has shape `x.shape + (d,)`. A row of W that is named several times gets the sum of its
-    gradients, one that is not named a gradient of 0.
+    gradients, one that is not named a gradient of 0. A compiled step of `SGD` without momentum,
+    weight decay and bounds on the gradient therefore touches the rows that were named, where these
+    are at most half as many as W has; the bits are those of an update of all. Other optimizers move
+    every row at each step: what they remember of a row goes on when its gradient is 0.
 
     Raises ShapeError where W is no matrix or x has no integers, GraphError where one of them is not
     in [0, k).

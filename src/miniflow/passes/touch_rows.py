@@ -45,18 +45,26 @@ def touch_rows(program: Program) -> Program:
     >>> from miniflow.ir import Output, ValueType
     >>> b = Builder()
     >>> table = b.input(ValueType("f32", (9, 2)), "parameter", "table")
-    >>> rows, G = b.input(ValueType("i64", (3,)), name="rows"), b.input(ValueType("f32", (3, 2)))
+    >>> rows = b.input(ValueType("i64", (3,)), name="rows")
+    >>> G = b.input(ValueType("f32", (3, 2)), name="G")
     >>> zeros = b.add("full", (0,), {"shape": (9, 2), "dtype": "f32"})
     >>> gradient = b.add("scatter_add", (zeros, G, rows), {"axes": (0,)})
     >>> new = b.add("subtract", (table, b.add("multiply", (0.5, gradient))))
     >>> from miniflow.passes import prune
     >>> print(prune(touch_rows(b.program([Output(new, "parameter", replaces=table)]))))
-    program(table: f32[9,2], rows: i64[3], v1: f32[3,2]):
-      t1 = full((9,), 0, i32)[rows]                        # i32[9]
-      t2 = gather_update(t1, arange(3))                    # i32[9]
+    program(table: f32[9,2], rows: i64[3], G: f32[3,2]):
+      t1 = full((9,), 0, i32)                             # i32[9]
+      t2 = gather_update(t1[rows], arange(3, i32))[rows]  # i32[3]
+      t3 = scatter_add(full((3, 2), 0, f32)[t2], G)[t2]   # f32[3,2]
+      t4 = subtract(table[rows], multiply(0.5, t3))       # f32[3,2]
+      t5 = gather_update(table[rows], t4)                 # f32[9,2]
+      return (
+        t5,  # new value of table
+      )
     """
-    uses, made = count_uses(program), {e.result: e for e in program.equations}
-    found = {}
+    uses = count_uses(program)
+    made: dict[Operand, Equation] = {e.result: e for e in program.equations}
+    found: dict[Operand, _Update] = {}
     for output in program.outputs:
         if output.replaces is not None and isinstance(output.operand, Variable):
             update = _update_of(output.operand, output.replaces, made, uses)
@@ -64,11 +72,18 @@ def touch_rows(program: Program) -> Program:
                 found[output.operand] = update
     if not found:
         return program
+    read = {operand for equation in program.equations for operand in equation.operands}
     equations: list[Equation] = []
+    last: list[Equation] = []  # tables are written when nothing can fail any more
     for equation in program.equations:
         update = found.get(equation.result)
-        equations += [equation] if update is None else _written(update, equation)
-    return Program(program.inputs, tuple(equations), program.outputs, program.constants)
+        if update is None:
+            equations.append(equation)
+            continue
+        *before, write = _written(update, equation)
+        equations += before
+        (equations if equation.result in read else last).append(write)
+    return Program(program.inputs, (*equations, *last), program.outputs, program.constants)
 
 
 class _Update(NamedTuple):

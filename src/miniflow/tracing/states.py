@@ -38,7 +38,7 @@ def state_outputs(states: Mapping[Node, Operand], walk: Walk) -> list[Output]:
         old = _input_of(state, walk)
         walk.trace.builder.name(new, old.name)
         if new is not old:
-            outputs.append(Output(new, "state", old.name, old))
+            outputs.append(Output(new, "parameter", old.name, old))
     return outputs
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Set
 from typing import Final
 
-from miniflow.ir import Equation, Variable, count_uses
+from miniflow.ir import Equation, Operand, Variable, count_uses
 from miniflow.ir.loop import body_of
 from miniflow.lowering.aliasing.rule import may_write
 from miniflow.lowering.fuse import Schedule
@@ -70,10 +70,10 @@ def find_safe_indexing(
     """The equations whose indices have all been looked at by an earlier group, which would have
     failed: of an array as a whole, for an axis as long.
     """
-    seen: set[tuple[Variable, int]] = set()
+    seen: set[tuple[Operand, int]] = set()
     safe: set[Equation] = set()
     for group in schedule.groups:
-        looked_at: set[tuple[Variable, int]] = set()
+        looked_at: set[tuple[Operand, int]] = set()
         for equation in group.equations if group.kind in (LOOP, CALL) else ():
             if equation.primitive not in _INDEXING:
                 continue
@@ -81,11 +81,12 @@ def find_safe_indexing(
             x, axes = equation.operands[0], equation.params["axes"]
             asked = []
             for index, axis in zip(equation.operands[first:], axes, strict=True):
-                root = layouts[index].base if index in layouts else index  # type: ignore[index]
+                is_view = isinstance(index, Variable) and index in layouts
+                root = layouts[index].base if is_view else index  # type: ignore[index]
                 asked.append((root, x.shape[axis]))
                 if isinstance(root, Variable) and root.type.size == index.type.size:
                     looked_at.add((root, x.shape[axis]))
-            if seen.issuperset(asked):  # type: ignore[arg-type]
+            if seen.issuperset(asked):
                 safe.add(equation)
         seen |= looked_at
     return frozenset(safe)
