@@ -18,7 +18,7 @@ from miniflow.lowering.aliasing.arrays import (
     join_parts,
     variables_read,
 )
-from miniflow.lowering.aliasing.groups import find_homes, may_raise
+from miniflow.lowering.aliasing.groups import find_homes, find_safe_indexing, may_raise
 
 __all__ = [
     "ArrayFacts",
@@ -26,6 +26,7 @@ __all__ = [
     "StorageRule",
     "find_dying_operand",
     "find_homes",
+    "find_safe_indexing",
     "join_parts",
     "may_raise",
     "variables_read",
