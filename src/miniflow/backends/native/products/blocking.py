@@ -19,6 +19,11 @@ _PORTS: Final = 2  # multiply-adds, or loads, that begin in a cycle
 _A_TILE: Final = 20  # cycles to begin one
 _WORTH_IT: Final = 0.05  # of the time, for tiles of another form than the usual one
 _FEWEST_K: Final = 64
+_MOST_K: Final = 400  # at a time
+_FAR: Final = 2048  # bytes between rows of B: few of these stay in the first cache
+_MOST_K_FAR: Final = 256
+_MOST_K_ONCE: Final = 32  # so that whole pages of B are read, one after the other
+_FAR_ROWS: Final = 28
 _FEW: Final = 4  # times that something is read
 _MANY: Final = 16
 
@@ -53,14 +58,20 @@ def choose_blocking(
     rows, vectors = choose_tile(m, n, k, lanes, processor.registers)
     columns = vectors * lanes
     panels, strips = -(-n // columns), -(-m // rows)
-    _, a_step, _, b_column = strides
-    packs_b = b_column != 1 or (strips > 2 * _FEW and k * n * size > FIRST_CACHE)
-    k_block = max(SECOND_CACHE // 8 // (columns * size), _FEWEST_K)
-    is_read_once = strips <= _FEW and not packs_b
+    _, a_step, b_step, b_column = strides
+    is_far = abs(b_step) * size >= _FAR
+    is_often_read = m >= _FAR_ROWS if is_far else strips > 2 * _FEW
+    packs_b = b_column != 1 or (is_often_read and k * n * size > FIRST_CACHE)
+    k_block = _MOST_K
+    if is_far and strips <= 2 * _FEW:
+        k_block = _MOST_K_FAR if strips > 2 else _MOST_K_ONCE
+    is_read_once = strips <= _FEW and not packs_b and not is_far
     blocks = 1 if is_read_once or k <= k_block * 3 // 2 else -(-k // k_block)
     k_block = max(-(-k // blocks), 1)  # blocks are nearly equal
     packs_a = panels >= (_MANY if a_step == 1 else _FEW) and m * k * size > SECOND_CACHE // 4
-    block_rows = max(SECOND_CACHE // (k_block * size) // rows * rows, rows)
+    is_small = m * k_block * size <= SECOND_CACHE
+    most = max(SECOND_CACHE // 2 // (k_block * size), rows)
+    block_rows = strips * rows if is_small else most // rows * rows
     return Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b)
 
 

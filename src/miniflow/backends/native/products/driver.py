@@ -47,6 +47,7 @@ NUMBERS: Final = (
     *("tiles", "high_tiles", "rows", "tiles_a_block"),  # `rows` of a low tile
     *("n", "panel_columns", "k", "k_block", "size"),
     *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
+    "fetches",
     *("a_row", "a_step", "b_step", "b_column", "c_row"),
     *WINDOW_NUMBERS,
     *("c_to_row", "c_to_column", "first_row", "entries_row", "has_epilogue"),
@@ -207,7 +208,8 @@ class _DriverWriter(LineWriter):
             packed = self.at(self.place["panel"], self.multiply(where, k))
             is_kept = self.new(f"icmp ne i64 {number['panels_kept']}, 0")
             is_there = self.new(f"and i1 {is_kept}, {self.new(f'icmp ne i64 {first}, 0')}")
-            with self.when(self.new(f"and i1 {packs}, {self.new(f'xor i1 {is_there}, true')}")):
+            packs_now = self.new(f"and i1 {packs}, {self.new(f'xor i1 {is_there}, true')}")
+            with self.when(packs_now):
                 how = f"i64 {number['b_step']}, i64 {number['b_column']}, i64 {row}"
                 what = f"ptr {b_here}, ptr {packed}, i64 {k}"
                 self.line(f"call void {self.code['pack_panel']}({what}, {how}, i64 {columns})")
@@ -219,8 +221,23 @@ class _DriverWriter(LineWriter):
             self.epilogue = self.choose(is_edge, *codes, "ptr")
             high = self.choose(is_edge, self.code["high_at_edge"], self.code["high"], "ptr")
             low = self.choose(is_edge, self.code["low_at_edge"], self.code["low"], "ptr")
+            fetches = self.new(f"and i1 {packs_now}, {self._is('fetches')}")
+            tiles = self.new(f"sub i64 {last}, {first}")
+            each = self.new(f"udiv i64 {self.add(k, self.add(tiles, -1))}, {tiles}")
             with self.loop(first, last) as tile:
+                with self.when(fetches):
+                    turn = self.multiply(self.new(f"sub i64 {tile}, {first}"), each)
+                    self._fetch_rows(self.at(b_here, row), turn, each, k)
                 self._tile(tile, first, k, a, panel, c_here, high, low)
+
+    def _fetch_rows(self, panel: str, begin: str, count: str, k: str) -> None:
+        """Let the processor fetch some rows of the panel that will be packed next."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        with self.loop(begin, self.smaller(self.add(begin, count), k)) as step:
+            place = self.at(panel, self.multiply(step, self.number["b_step"]))
+            for nbytes in (0, 64):
+                where = self.at(place, nbytes) if nbytes else place
+                self.line(f"call void @llvm.prefetch.p0(ptr {where}, i32 0, i32 2, i32 1)")
 
     def _tile(
         self, tile: str, first: str, k: str, a: str, b: str, c: str, high: str, low: str

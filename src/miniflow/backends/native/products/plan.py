@@ -236,6 +236,7 @@ def _arguments(
         "packs_edge": plan.packs_edge,
         "panels_kept": plan.keeps_panels,
         "adds": adds,
+        "fetches": plan.strides[3] == 1,
         "has_partial": "partial" in plan.scratch(adds=adds),
     }
     for field, stride in zip(
