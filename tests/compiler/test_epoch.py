@@ -185,10 +185,11 @@ def test_what_is_not_finite_ends_it_with_the_losses_before(backend):
     arrays[0][order[3][2], 1] = np.nan
     step, inputs, parameters, _ = compiled(backend)
     with pytest.raises(NotFiniteError, match=r"^Step 3 of the epoch: .*Input 'x'") as caught:
-        step.epoch(dict(zip(inputs[:3], arrays, strict=True)), order)
-    reference, (*others, _), same, _ = compiled(backend)
+        step.epoch(dict(zip(inputs, (*arrays, 3), strict=True)), order)
+    reference, (*others, seed), same, _ = compiled(backend)
     expected = [
-        reference({n: a[rows] for n, a in zip(others, arrays, strict=True)}) for rows in order[:3]
+        reference({n: a[rows] for n, a in zip(others, arrays, strict=True)} | {seed: 3 + number})
+        for number, rows in enumerate(order[:3])
     ]
     np.testing.assert_array_equal(caught.value.losses, expected)
     for one, another in zip(parameters, same, strict=True):

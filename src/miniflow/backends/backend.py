@@ -139,6 +139,13 @@ class StepSeries(Protocol):
             numbers: by the places of arguments, a number for each run.
         """
 
+    def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
+        """Make a run with each of these arguments, of which a single run would take any."""
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the outputs of one run have."""
+
 
 @runtime_checkable
 class CanRunSeries(Protocol):

@@ -8,6 +8,7 @@ not finite) ends the epoch there: the steps before it have been made, and the er
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,13 +23,15 @@ Feed = dict[Node, Any]
 
 
 class EpochData(NamedTuple):
-    """What is fed: arrays with a row for each example, numbers that are the same in every step, and
-    of each seed the number of the first step, from which it counts up.
+    """What is fed: arrays with a row for each example, numbers that are the same in every step, of
+    each seed the number of the first step, from which it counts up, and numbers that are `varying`:
+    one for each step.
     """
 
     arrays: dict[Node, Any]
     numbers: Feed
     seeds: dict[Node, int]
+    varying: Mapping[Node, Sequence[Any]] = MappingProxyType({})
 
     @property
     def examples(self) -> int:
@@ -246,4 +249,6 @@ def feed_of(data: EpochData, rows: Any, number: int, gathered: Gathered) -> Feed
         feed[node] = np.take(array, rows, 0, out, mode="clip")  # they have been looked at
     for seed, first in data.seeds.items():
         feed[seed] = first + number
+    for node, values in data.varying.items():
+        feed[node] = values[number]
     return feed

@@ -9,14 +9,15 @@ ranges are looked at when it is their time; what fails is done again by itself, 
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from miniflow.backends.backend import StepSeries
+from miniflow.backends.backend import SeriesResult, StepSeries
 from miniflow.compiler.binding import ARRAY_IN_ORDER, Check
 from miniflow.compiler.epoch import EpochData, Feed, Gathered, feed_of
 from miniflow.compiler.variants import Shaped, Variant
@@ -29,29 +30,103 @@ if TYPE_CHECKING:
 
 A_CALL: Final = 0.05  # seconds, about
 _AT_FIRST: Final = 4  # steps, after the first, for which a program may have been made
+_MOST_NBYTES: Final = 64 << 20  # of the results of a call
 _FASTER: Final = 8  # times as many steps as in the call before, at most
 
 
-def run_rows(step: Compiled, data: EpochData, order: Sequence[Array]) -> Iterator[list[list[Any]]]:
+class CallLength:
+    """How many steps the next call is to make, from how long the latest one took.
+
+    >>> length = CallLength()
+    >>> length.steps
+    1
+    >>> length.note(1, seconds=10.0)  # a program may have been made
+    >>> length.note(4, seconds=4e-4)
+    >>> length.steps
+    32
+    """
+
+    def __init__(self) -> None:
+        self.steps, self._is_first = 1, True
+
+    def note(self, made: int, seconds: float) -> None:
+        """A call has made so many, in so long."""
+        pace = int(A_CALL * made / max(seconds, 1e-9))
+        self.steps = max(min(pace, _FASTER * self.steps), _AT_FIRST if self._is_first else 1)
+        self._is_first = False
+
+
+def run_rows(
+    step: Compiled, data: EpochData, order: Sequence[Array], done: int = 0
+) -> Iterator[list[list[Any]]]:
     """Make steps, and yield for some of them at a time what `step.run` gives for each.
 
     Args:
         step: what is trained.
         data: what is fed.
         order: the rows of each step, which are there.
+        done: how many of these steps have been made already; none by default.
 
     Raises what a single call raises, when the steps before have been yielded.
     """
-    rows = _StepRows(data, order)
-    done, most = 0, 1
+    rows, length = _StepRows(data, order), CallLength()
     while done < len(order):
         begun = time.perf_counter()
-        results = _run_some(step, rows, done, rows.alike(done, most))
-        seconds = time.perf_counter() - begun
-        pace = int(A_CALL * len(results) / max(seconds, 1e-9))
-        most = max(min(pace, _FASTER * most), _AT_FIRST if done == 0 else 1)
+        results = _run_some(step, rows, done, rows.alike(done, length.steps))
+        length.note(len(results), time.perf_counter() - begun)
         done += len(results)
         yield results
+
+
+def run_feeds(step: Compiled, feeds: Sequence[Feed]) -> list[list[Any]]:
+    """Make steps of the first of these feeds, at least one, in one call; return what `step.run`
+    gives for each.
+
+    Raises what a single call of the first one raises.
+    """
+    with step._lock:
+        variant, feed, arguments = step._bind(feeds[0])
+        series = None if step._sources else variant.series
+        left = _steps_within(step, variant, arguments) if series is not None else 0
+        if series is None or left == 0 or len(feeds) == 1:
+            return [step._run(variant, feed, arguments)]
+        handed = [arguments]
+        for other in feeds[1 : min(left, _most_of(series))]:
+            bound = _bound(variant, other)
+            if bound is None:
+                break
+            handed.append(bound)
+        results = _each(series.run_each(handed))
+        step._within.pass_on(len(results) - 1)
+        return results or [step._run(variant, feed, arguments)]
+
+
+def _bound(variant: Variant, feed: Feed) -> list[Any] | None:
+    try:
+        return variant.arguments(feed)
+    except Exception:  # of somebody's class: whatever it is, a single call tells it
+        return None
+
+
+def _steps_within(step: Compiled, variant: Variant, arguments: list[Any]) -> int:
+    """How many steps can be made before ranges are to be looked at; 0 if they do not hold."""
+    if variant.ranges is None:
+        return sys.maxsize
+    held = step._within.holds(variant.ranges, variant.steps, arguments)
+    return step._within.left + 1 if held else 0
+
+
+def makes_many(step: Compiled) -> bool:
+    """Return whether the program of the last call can make many steps in one call."""
+    return step._last is not None and step._last.series is not None
+
+
+def _most_of(series: StepSeries) -> int:
+    return max(_MOST_NBYTES // max(series.nbytes, 1), 1)
+
+
+def _each(result: SeriesResult) -> list[list[Any]]:
+    return [[output[k] for output in result.outputs] for k in range(result.made)]
 
 
 def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[list[Any]]:
@@ -61,12 +136,10 @@ def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[lis
         if most > 1 and not step._sources:
             some = _SomeSteps.of(variant, rows, done, most)
         if some is not None:
-            left = most
-            if variant.ranges is not None:
-                if not step._within.holds(variant.ranges, variant.steps, arguments):
-                    return [step._run(variant, feed, arguments)]
-                left = min(most, step._within.left + 1)
-            results = some.run(arguments, min(left, rows.first_refused(variant, done, left)))
+            left = min(most, _steps_within(step, variant, arguments), _most_of(some.series))
+            if left == 0:
+                return [step._run(variant, feed, arguments)]
+            results = some.run(arguments, rows.first_refused(variant, done, left))
             step._within.pass_on(len(results) - 1)
             if results:
                 return results
@@ -80,7 +153,7 @@ class _SomeSteps(NamedTuple):
     rows: _StepRows
     done: int
     arrays: dict[int, Array]
-    seeds: dict[int, int]
+    numbers: dict[int, Sequence[Any]]  # one for each step of the order
     lies_ready: bool  # whether the arrays are such as a program can read rows of
 
     @classmethod
@@ -89,11 +162,13 @@ class _SomeSteps(NamedTuple):
         series, data = variant.series, rows.data
         if series is None:
             return None
-        arrays, seeds, lies_ready = dict[int, Array](), dict[int, int](), True
+        arrays, numbers, lies_ready = dict[int, Array](), dict[int, Sequence[Any]](), True
         updated = variant.updated_arrays()
         for node, (place, type_) in variant.fed_places().items():
             if node in data.seeds:
-                seeds[place] = data.seeds[node]
+                numbers[place] = range(data.seeds[node], data.seeds[node] + len(rows.order))
+            elif node in data.varying:
+                numbers[place] = data.varying[node]
             elif node in data.arrays:
                 array = data.arrays[node]
                 if array.dtype.newbyteorder("=") != DTYPES[type_.dtype]:
@@ -102,7 +177,7 @@ class _SomeSteps(NamedTuple):
                 in_order = array.flags.num & ARRAY_IN_ORDER == ARRAY_IN_ORDER
                 is_shared = any(np.may_share_memory(array, other) for other in updated)
                 lies_ready &= in_order and array.dtype.isnative and not is_shared
-        return cls(series, rows, done, arrays, seeds, lies_ready)
+        return cls(series, rows, done, arrays, numbers, lies_ready)
 
     def run(self, arguments: list[Any], count: int) -> list[list[Any]]:
         """Make so many of them; return the results of those that could be made."""
@@ -111,12 +186,9 @@ class _SomeSteps(NamedTuple):
         if not self.lies_ready:
             arrays = {place: _taken(array, order.reshape(-1)) for place, array in arrays.items()}
             order = np.arange(order.size).reshape(order.shape)
-        numbers = {
-            place: range(first + self.done, first + self.done + count)
-            for place, first in self.seeds.items()
-        }
-        made, outputs, _ = self.series.run(arguments, arrays, order, numbers)
-        return [[output[k] for output in outputs] for k in range(made)]
+        end = self.done + count
+        numbers = {place: each[self.done : end] for place, each in self.numbers.items()}
+        return _each(self.series.run(arguments, arrays, order, numbers))
 
 
 class _StepRows:
@@ -139,16 +211,26 @@ class _StepRows:
         """How many of the next steps are fed what no check refuses; the first of them is."""
         batch = len(self.order[done])
         together = np.concatenate(self.order[done : done + count])
-        if all(self._passes(check, together, batch) for check in variant.checks):
-            return count
-        for number in range(1, count):
-            feed = self.feed_of_step(done + number)
+        alone = [check for check in variant.checks if not self._passes(check, together, batch)]
+        for number in range(1, count if alone else 0):
             try:
-                for check in variant.checks:
-                    check.validate(*(_value(x, feed) for x in check.values))
+                for check in alone:
+                    check.validate(*(self._value(x, done + number) for x in check.values))
             except Exception:  # of somebody's class: whatever it is, a single call tells it
                 return number
         return count
+
+    def _value(self, x: Any, number: int) -> Any:
+        """What a check looks at in the step of a number."""
+        if isinstance(x, Node) and x in self.data.arrays:
+            return _taken(self.data.arrays[x], self.order[number])
+        if isinstance(x, Node) and x in self.data.seeds:
+            return self.data.seeds[x] + number
+        if isinstance(x, Node) and x in self.data.varying:
+            return self.data.varying[x][number]
+        if isinstance(x, Node):
+            return self.data.numbers[x]
+        return x(feed_of(self.data, self.order[number], number, {})) if callable(x) else x
 
     def _passes(self, check: Check, rows: Array, batch: int) -> bool:
         """Whether a check of ours has nothing to say of all these rows, as if they were a batch."""
@@ -174,9 +256,3 @@ class _StepRows:
 def _taken(array: Array, rows: Array) -> Array:
     taken = np.take(array, rows, 0)
     return taken if taken.dtype.isnative else taken.astype(taken.dtype.newbyteorder("="))
-
-
-def _value(x: Any, feed: Mapping[Node, Any]) -> Any:
-    if isinstance(x, Node):
-        return feed[x]
-    return x(feed) if callable(x) else x

@@ -202,6 +202,14 @@ class Dataset:
         order = np.random.default_rng(rng).permutation(len(self))
         return (self._gather(order[start : start + n]) for start in starts)
 
+    def whole_arrays(self) -> tuple[NDArray[Any], Any] | None:
+        """All images and labels, of which `batches` serves rows; None where it does not: of bytes
+        that are mapped from a file, each batch is turned into numbers by itself.
+        """
+        if type(self).batches is not Dataset.batches or self._images.is_made_of_batches:
+            return None
+        return self._images.numbers, self._labels
+
     def _slice(self, start: int, stop: int) -> tuple[NDArray[Any], Any]:
         labels = None if self._labels is None else self._labels[start:stop]
         return self._images.slice(start, stop), labels
@@ -228,15 +236,20 @@ class _Images:
                     self._numbers = _read_only(as_fractions(self.given))
         return self._numbers
 
+    @property
+    def is_made_of_batches(self) -> bool:
+        """Whether bytes become numbers a batch at a time."""
+        return self._numbers is None and self._is_mapped
+
     def slice(self, start: int, stop: int) -> NDArray[Any]:
         """Some rows as numbers."""
-        if self._numbers is None and self._is_mapped:
+        if self.is_made_of_batches:
             return as_fractions(self.given[start:stop])
         return self.numbers[start:stop]
 
     def take(self, index: NDArray[np.intp]) -> NDArray[Any]:
         """The rows with these numbers, as numbers."""
-        if self._numbers is None and self._is_mapped:
+        if self.is_made_of_batches:
             return as_fractions(np.take(self.given, index, axis=0))
         return np.take(self.numbers, index, axis=0)
 

@@ -15,12 +15,15 @@ Nothing here keeps an epoch in memory: arrays that are mapped from a file (`np.l
 mmap_mode="r")`) are read a batch at a time.
 """
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from miniflow.compiler.epoch import EpochData, feed_of
 from miniflow.errors import DataError, FeedError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
@@ -34,6 +37,49 @@ class Batch(NamedTuple):
 
     feed: dict[Node, Any]
     rows: int
+
+
+class BatchRows(NamedTuple):
+    """The batches of an epoch as rows of whole arrays: what is fed, and the rows of each."""
+
+    data: EpochData
+    order: list[Any]
+
+    def without(self, nodes: Container[Node]) -> BatchRows:
+        """The same, but for what these nodes are fed."""
+        return self._with(lambda node: node not in nodes)
+
+    def only(self, nodes: Container[Node]) -> BatchRows:
+        """What these nodes are fed alone."""
+        return self._with(lambda node: node in nodes)
+
+    def _with(self, is_one: Callable[[Node], bool]) -> BatchRows:
+        kinds: Any = [{n: x for n, x in kind.items() if is_one(n)} for kind in self.data]
+        return self._replace(data=EpochData(*kinds))
+
+    def batch(self, number: int) -> Batch:
+        """One of them, in arrays of its own."""
+        rows = self.order[number]
+        return Batch(feed_of(self.data, rows, number, {}), len(rows))
+
+
+def orders(examples: int, n: int, rng: np.random.Generator | None) -> list[Any]:
+    """The rows of each batch of n examples, the last with what is left; shuffled by `rng`.
+
+    >>> orders(5, 2, None)
+    [array([0, 1]), array([2, 3]), array([4])]
+    """
+    order = np.arange(examples) if rng is None else rng.permutation(examples)
+    return [order[start : start + n] for start in range(0, examples, n)]
+
+
+@runtime_checkable
+class HasRows(Protocol):
+    """Batches that are rows of whole arrays: the same as `batches` has, in the same order, by the
+    same numbers of `rng`. None if they are not after all.
+    """
+
+    def rows(self, n: int, rng: np.random.Generator | None = None) -> BatchRows | None: ...
 
 
 class Batches(Protocol):
@@ -102,6 +148,15 @@ class PairBatches:
                 raise DataError(f"The data have no labels, and {self._labels} needs them.")
             yield Batch({self._images: images, self._labels: labels}, len(images))
 
+    def rows(self, n: int, rng: np.random.Generator | None = None) -> BatchRows | None:
+        whole = getattr(self._data, "whole_arrays", lambda: None)()
+        if whole is None or (self._labels is not None and whole[1] is None):
+            return None
+        arrays = {self._images: whole[0]}
+        if self._labels is not None:
+            arrays[self._labels] = whole[1]
+        return BatchRows(EpochData(arrays, {}, {}), orders(len(whole[0]), n, rng))
+
 
 class _ArrayBatches:
     """Batches of arrays with the same number of rows, and of numbers that go with each batch."""
@@ -122,6 +177,10 @@ class _ArrayBatches:
                 rows = order[start : start + n]
                 feed = {node: np.take(array, rows, 0) for node, array in self._arrays.items()}
             yield Batch(feed | self._numbers, min(n, self.examples - start))
+
+    def rows(self, n: int, rng: np.random.Generator | None = None) -> BatchRows:
+        data = EpochData(self._arrays, self._numbers, {})
+        return BatchRows(data, orders(self.examples, n, rng))
 
 
 class _MadeBatches:

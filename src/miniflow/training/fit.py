@@ -10,11 +10,12 @@ any node, of anybody's class; what is trained are the `Parameter`s that lead to 
 How a batch is computed, compiled or by the interpreter, is the business of `stepping`.
 """
 
+import itertools
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,7 @@ from miniflow.training.evaluation import Evaluation, evaluate_by_name
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
 from miniflow.training.losses import directions_of, losses_of, numbers_of
+from miniflow.training.making_steps import MadeBatch, make_steps, seeded_batches
 from miniflow.training.measuring import Measures
 from miniflow.training.progress import Style, progress_for
 from miniflow.training.stepping import Evaluator, Step, checked_backend, make_evaluator
@@ -101,7 +103,7 @@ def fit(
             and whose images to the one other input; or a dictionary {input: array}, the arrays
             with a row for each example; or a function that is called for each epoch and yields its
             batches, (images, labels) or {input: array}, of any size: a generator function, say. If
-            it takes an argument, that is `rng`.
+            it takes an argument, that is `rng`. It may run in another thread, some batches ahead.
         optimizer: moves the parameters after each batch. Groups of parameters with an optimizer
             each are a list: `[(mf.AdamW(1e-3), [W, V]), (mf.SGD(0.1), [b])]`; every `Parameter`
             that is not frozen is in one of them. The learning rate of the history is that of the
@@ -118,7 +120,9 @@ def fit(
         metrics: name → metric, `{"auc": mf.metrics.AUC()}`; none by default. The history, its CSV
             file, the progress and callbacks have each by its name, "auc", and "validation_auc" for
             that of the validation.
-        callbacks: `Callback`s; none by default.
+        callbacks: `Callback`s; none by default. One with an `on_batch_end` of its own sees batch
+            after batch; else the native backend makes many steps in a call, of a twentieth of a
+            second: the bits are the same.
         rng: a generator or a seed, for the order of the examples and for every `Seed`; by default
             it differs each time.
         checkpoint: a file that is written after each epoch; None by default.
@@ -337,29 +341,31 @@ class Training:
         started = time.perf_counter()
         self._totals = Totals(self.evaluator.averages, self.measures.begin())
         named = step.new_totals()
-        batches = _seeded_batches(self.data, self.batch_size, self.seeds, self.rng)
-        for number, (batch, is_last) in enumerate(_with_last(batches, self.accumulate), 1):
-            try:
-                result = self.step(batch.feed)
-                if is_last and isinstance(step, AccumulatingStep):
-                    step.update()
-            except NotFiniteError as error:
-                fed = "".join(f", {seed.label} = {batch.feed[seed]}" for seed in self.seeds)
-                at = f"Epoch {self.epoch + 1}, batch {number}{fed}"
-                told = NotFiniteError(f"{at}: {error}")
+        first = self.rng.integers(MOST_SEEDS, size=len(self.seeds)).tolist() if self.seeds else []
+        seeds = dict(zip(self.seeds, first, strict=True))
+        with closing(self._make_steps(step, seeds)) as steps:
+            for number in itertools.count():
                 try:
-                    if self._is_settled(told, everybody):
-                        return
-                    raise told from None
-                finally:
-                    del told  # it holds this frame
-            self.rows = batch.rows
-            self._totals.add(result, batch.rows)
-            for name, totals in named.items():
-                totals.add(step.named[name], batch.rows)
-            for callback in everybody:
-                callback.on_batch_end(self)
-            interrupts.raise_if_pressed()
+                    made = next(steps, None)
+                except NotFiniteError as error:
+                    fed = "".join(f", {x.label} = {first + number}" for x, first in seeds.items())
+                    at = f"Epoch {self.epoch + 1}, batch {number + 1}{fed}"
+                    told = NotFiniteError(f"{at}: {error}")
+                    try:
+                        if self._is_settled(told, everybody):
+                            return
+                        raise told from None
+                    finally:
+                        del told  # it holds this frame
+                if made is None:
+                    break
+                self.rows = made.rows
+                self._totals.add(made.result, made.rows)
+                for name, totals in named.items():
+                    totals.add(made.named[name], made.rows)
+                for callback in everybody:
+                    callback.on_batch_end(self)
+                interrupts.raise_if_pressed()
         self.history.backend, self.history.reason = step.backend, step.reason
         trained = self.so_far()
         each = {name: Evaluation(totals.loss, totals.accuracy) for name, totals in named.items()}
@@ -392,6 +398,21 @@ class Training:
             save_checkpoint(self.checkpoint, self)
         interrupts.raise_if_pressed()
 
+    def _make_steps(
+        self, step: Step, seeds: Mapping[Node, int]
+    ) -> Generator[MadeBatch, None, None]:
+        """The steps of an epoch: many in a call, unless somebody wants to see each batch."""
+        is_seen = any(type(c).on_batch_end is not Callback.on_batch_end for c in self.callbacks)
+        if type(step) is Step and self.step is step and not is_seen:
+            yield from make_steps(step, self.data, self.batch_size, seeds, self.rng)
+            return
+        batches = seeded_batches(self.data, self.batch_size, seeds, self.rng)
+        for batch, is_last in _with_last(batches, self.accumulate):
+            result = self.step(batch.feed)
+            if is_last and isinstance(step, AccumulatingStep):
+                step.update()
+            yield MadeBatch(result, step.named, batch.rows)
+
     def _is_settled(self, error: NotFiniteError, everybody: list[Callback]) -> bool:
         """Whether a callback answers the error by ending the training."""
         would_stop, self.stop = self.stop, False
@@ -413,18 +434,3 @@ def _with_last(batches: Iterator[Batch], n: int) -> Iterator[tuple[Batch, bool]]
         before = batch
     if before is not None:
         yield before, True
-
-
-def _seeded_batches(
-    data: Batches, batch_size: int, seeds: Sequence[Node], rng: np.random.Generator
-) -> Iterator[Batch]:
-    """The batches of an epoch, with what the seeds are fed.
-
-    One number for each of them is drawn first, and counted up from batch to batch. Where there is
-    no seed nothing is drawn, so that a graph without randomness sees the examples in the same order
-    whether this exists or not.
-    """
-    first = rng.integers(MOST_SEEDS, size=len(seeds)).tolist() if seeds else []
-    for number, batch in enumerate(data.batches(batch_size, rng)):
-        numbers = (start + number for start in first)
-        yield Batch({**batch.feed, **dict(zip(seeds, numbers, strict=True))}, batch.rows)

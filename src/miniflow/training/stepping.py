@@ -22,6 +22,7 @@ import numpy as np
 from miniflow import interpreter
 from miniflow.backends import BY_NAME, CHOSEN_LATER, DEVICES, RUN, find, names
 from miniflow.compiler import Compiled
+from miniflow.compiler.rows import makes_many
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.places import users_level
@@ -181,9 +182,11 @@ class Evaluator:
         results = self._compiled.run(feed)
         if self.backend == "auto":
             self.backend, self.reason = self._compiled.backend, self._compiled.reason
-        total = one_number(self.loss, results[0])
+        return self._read(results, feed, self._compiled.shape_of)
+
+    def _read(self, results: Sequence[Any], feed: Feed, shape_of: Any) -> StepResult:
         seen = dict(zip(self._outputs(), results[1:], strict=True))
-        return self._result(total, feed | seen, self._compiled.shape_of)
+        return self._result(one_number(self.loss, results[0]), feed | seen, shape_of)
 
     def _compile(self) -> Compiled:
         outputs = self._outputs()
@@ -230,6 +233,36 @@ class Step(Evaluator):
         self._selection = Selection("fit", loss, ancestors_in_order(loss), optimizer, given)
         self._given = given
         self.parameters, self.optimizer = self._selection.parameters, self._selection.optimizer
+        self._asked: Compiled | None = None  # whether it makes many
+        self._makes_many = False
+
+    # Many steps in one call, by who makes them (`making_steps`).
+
+    @property
+    def for_many(self) -> Compiled | None:
+        """What makes many steps in one call; None before the first, and where nothing does."""
+        if self.backend == "interpreter" or self._compiled is None:
+            return None
+        if self._asked is not self._compiled:
+            self._asked, self._makes_many = self._compiled, makes_many(self._compiled)
+        return self._compiled if self._makes_many else None
+
+    @property
+    def outside(self) -> frozenset[Node]:
+        """What is fed and is no part of the loss."""
+        return frozenset(self._outside)
+
+    @property
+    def looks_at(self) -> frozenset[Node]:
+        """What of the nodes that are fed is looked at, beside what compiled code returns."""
+        return frozenset((*self._reads, *self._outside, *self._measured))
+
+    def read(self, results: Sequence[Any], feed: Feed) -> StepResult:
+        """What a step has given, of all that compiled code returned for it, and of its feed."""
+        assert self._compiled is not None
+        result = self._read(results, feed, self._compiled.shape_of)
+        outside = {node: feed[node] for node in self._outside if node in feed}
+        return result._replace(seen={**(result.seen or {}), **outside}) if outside else result
 
     def _compile(self) -> Compiled:
         return Compiled(

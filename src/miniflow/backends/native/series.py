@@ -14,13 +14,14 @@ on a number that is another in each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, Final
 
 import numpy as np
 
 from miniflow.backends.backend import SeriesResult
+from miniflow.backends.blas import address_of
 from miniflow.backends.memory import block
 from miniflow.backends.native.frame import FrameWriter, Memory
 from miniflow.backends.native.run import ByNumpy, ProgramRunner, Segment
@@ -61,8 +62,10 @@ class NativeSeries:
     def __init__(self, program: LoopProgram, memory: Memory, fed: frozenset[str]) -> None:
         self._program, self._memory = program, memory
         buffers = program.buffers
-        batches = [x for x in program.arguments if x in fed and buffers[x].role == ARGUMENT]
-        self._batches = {x: program.arguments.index(x) for x in batches if buffers[x].shape}
+        given = {x: place for place, x in enumerate(program.arguments)}
+        self._fed = {x: given[x] for x in fed if buffers[x].role == ARGUMENT}
+        self._numbers = [place for x, place in given.items() if buffers[x].role == NUMBER]
+        self._batches = {x: place for x, place in self._fed.items() if buffers[x].shape}
         places = [x for x, buffer in buffers.items() if buffer.role != NUMBER]
         places += [*map(_all_of, self._batches), _ORDER]
         self._place = {word: number for number, word in enumerate(places)}
@@ -99,8 +102,39 @@ class NativeSeries:
     ) -> SeriesResult:
         """Make the runs; see `StepSeries`."""
         count = len(order)
-        before, alive = self._numbers_of_runs(arguments, numbers, count)
-        call, fields = self._look_at(data, order, before, alive)
+        handed = [list(arguments) for _ in range(count if numbers else 1)]
+        for place, each in numbers.items():
+            for run, arguments_of_run in enumerate(handed):
+                arguments_of_run[place] = each[run]
+        before, alive = self._numbers_of_runs(handed)
+        call = self._look_at(data, order, before, alive)
+        return self._make(count, call, before, alive)
+
+    def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
+        """Make runs with arguments of their own; see `StepSeries`."""
+        first = arguments[0]
+        is_one = all(each[place] is first[place] for place in self._numbers for each in arguments)
+        before, alive = self._numbers_of_runs(arguments[:1] if is_one else arguments)
+        for x, place in self._fed.items():
+            addresses = [address_of(each[place]) for each in arguments]
+            self._write_addresses(x, addresses, before, alive)
+        return self._make(len(arguments), self._in_place, before, alive)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the outputs of one run have."""
+        buffers = self._program.buffers
+        outputs = (x for x in self._program.outputs if isinstance(x, BufferView))
+        return sum(buffers[x.buffer].nbytes for x in outputs if buffers[x.buffer].role == RESULT)
+
+    def _make(
+        self,
+        count: int,
+        what: tuple[Callable[[], int], Array],
+        before: list[tuple[int, ...]],
+        alive: list[Array],
+    ) -> SeriesResult:
+        call, fields = what
         outputs, after = self._results(count, before, alive)
         lists = [np.array(x, np.int64).reshape(-1, 5) for x in (before, after)]
         fields[1], fields[5] = count, 0
@@ -116,24 +150,20 @@ class NativeSeries:
         raise AssertionError("what failed says so")
 
     def _numbers_of_runs(
-        self, arguments: Sequence[Any], numbers: Mapping[int, Sequence[Any]], count: int
+        self, handed: Sequence[Sequence[Any]]
     ) -> tuple[list[tuple[int, ...]], list[Array]]:
-        """Compute what Python does; list what is copied before each run, and where from: a run may
-        have written something else to the same memory.
+        """Compute what Python does, once or for each run; list what is copied before each run, and
+        where from: a run may have written something else to the same memory.
         """
-        different = count if numbers else 1
-        found = [np.empty((different, cell.size), cell.dtype) for cell in self._cells]
-        handed = list(arguments)
+        found = [np.empty((len(handed), cell.size), cell.dtype) for cell in self._cells]
         with np.errstate(all="ignore"):
-            for run in range(different):
-                for place, each in numbers.items():
-                    handed[place] = each[run]
-                self._prepare(handed)
+            for run, arguments in enumerate(handed):
+                self._prepare(arguments)
                 for values, cell in zip(found, self._cells, strict=True):
                     values[run] = cell
-        pairs = zip(self._cells, found, strict=True)
+        is_one, pairs = len(handed) == 1, zip(self._cells, found, strict=True)
         return [
-            (cell.ctypes.data, 0, x.ctypes.data, cell.nbytes if numbers else 0, cell.nbytes)
+            (cell.ctypes.data, 0, x.ctypes.data, 0 if is_one else cell.nbytes, cell.nbytes)
             for cell, x in pairs
         ], found
 
@@ -143,7 +173,7 @@ class NativeSeries:
         order: Array,
         before: list[tuple[int, ...]],
         alive: list[Array],
-    ) -> tuple[Any, Array]:
+    ) -> tuple[Callable[[], int], Array]:
         """Say where the rows of each run are; return which steps are to run."""
         places, batch = self._table.places, order.shape[1]
         if _is_consecutive(order):

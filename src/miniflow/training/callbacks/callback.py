@@ -37,7 +37,7 @@ class Callback:
         """Before the first batch (of a resumed training: the first that is left)."""
 
     def on_batch_end(self, training: Training) -> None:
-        """After each update."""
+        """After each update: whoever writes this method has `fit` make steps one by one."""
 
     def on_epoch_end(self, training: Training) -> None:
         """After each epoch and its validation; `training.history[-1]` is its row."""

@@ -1,0 +1,198 @@
+"""From the batches of an epoch to steps: many in one call of compiled code, where that can be.
+
+Rows of whole arrays are gathered by the compiled code itself. Batches that are made in Python
+(augmentation, a function of somebody's) are collected by a second thread while compiled code runs,
+some ahead, and then handed over together. Either way each step is what it would be alone, to the
+bit; a call takes about a twentieth of a second. What cannot be compiled, or runs by another
+backend, is made step by step.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from miniflow.compiler.rows import CallLength, run_feeds, run_rows
+from miniflow.errors import CompileError
+from miniflow.graph import Node
+from miniflow.training.averages import StepResult
+from miniflow.training.batching import Batch, Batches, BatchRows, HasRows
+from miniflow.training.stepping import Step
+
+MOST_AHEAD: Final = 64  # batches that are collected
+_NBYTES_AHEAD: Final = 64 << 20
+
+
+class MadeBatch(NamedTuple):
+    """What a step has given, of each loss with a name, too, and how many rows it was fed."""
+
+    result: StepResult
+    named: Mapping[str, StepResult]
+    rows: int
+
+
+def seeded_batches(
+    data: Batches, n: int, seeds: Mapping[Node, int], rng: np.random.Generator
+) -> Iterator[Batch]:
+    """The batches of an epoch, with what the seeds are fed: numbers that count up from the first.
+
+    Args:
+        data: the examples.
+        n: how many are in a batch.
+        seeds: of each, the number of the first batch.
+        rng: shuffles them.
+    """
+    for number, batch in enumerate(data.batches(n, rng)):
+        numbers = {seed: first + number for seed, first in seeds.items()}
+        yield Batch({**batch.feed, **numbers}, batch.rows)
+
+
+def make_steps(
+    step: Step, data: Batches, n: int, seeds: Mapping[Node, int], rng: np.random.Generator
+) -> Iterator[MadeBatch]:
+    """Make the steps of an epoch; the arguments are those of `seeded_batches`.
+
+    Raises what a step raises, after those before it.
+    """
+    rows = data.rows(n, rng) if isinstance(data, HasRows) else None
+    if rows is None:
+        return _steps_of_batches(step, seeded_batches(data, n, seeds, rng))
+    return _steps_of_rows(step, rows._replace(data=rows.data._replace(seeds=dict(seeds))))
+
+
+def _one_step(step: Step, batch: Batch) -> MadeBatch:
+    return MadeBatch(step(batch.feed), step.named, batch.rows)
+
+
+def _steps_of_rows(step: Step, rows: BatchRows) -> Iterator[MadeBatch]:
+    done, order = 0, rows.order
+    inside = rows.without(step.outside)
+    looked_at = rows.only(step.looks_at)
+    while done < len(order):
+        compiled = step.for_many
+        if compiled is not None:
+            try:
+                for results in run_rows(compiled, inside.data, order, done):
+                    for each in results:
+                        result = step.read(each, looked_at.batch(done).feed)
+                        yield MadeBatch(result, step.named, len(order[done]))
+                        done += 1
+                return
+            except CompileError:  # the step by itself tells it, or leaves it to the interpreter
+                pass
+        yield _one_step(step, rows.batch(done))
+        done += 1
+
+
+def _steps_of_batches(step: Step, batches: Iterator[Batch]) -> Iterator[MadeBatch]:
+    for batch in batches:
+        yield _one_step(step, batch)
+        if step.for_many is not None:
+            break
+    else:
+        return
+    length = CallLength()
+    with BatchCollector(batches) as collector:
+        while waiting := collector.take(length.steps):
+            while waiting:
+                results = _results_of_some(step, waiting, length)
+                if not results:
+                    yield _one_step(step, waiting.pop(0))
+                for each in results:
+                    batch = waiting.pop(0)
+                    yield MadeBatch(step.read(each, batch.feed), step.named, batch.rows)
+
+
+def _results_of_some(step: Step, batches: Sequence[Batch], length: CallLength) -> list[list[Any]]:
+    """What the first of some batches give in one call; nothing, if they are to be made alone."""
+    compiled = step.for_many
+    if compiled is None:
+        return []
+    outside = step.outside
+    feeds = [{node: x for node, x in b.feed.items() if node not in outside} for b in batches]
+    begun = time.perf_counter()
+    try:
+        results = run_feeds(compiled, feeds)
+    except CompileError:
+        return []
+    length.note(len(results), time.perf_counter() - begun)
+    return results
+
+
+class BatchCollector:
+    """Batches that a second thread makes, some ahead of who takes them.
+
+    Inside a `with` block; at its end no more are made.
+
+    >>> with BatchCollector(Batch({}, rows) for rows in range(3)) as collector:
+    ...     taken = [batch.rows for _ in range(4) for batch in collector.take(1)]
+    >>> taken
+    [0, 1, 2]
+    """
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._waiting: list[Batch] = []
+        self._nbytes = 0
+        self._is_over = self._ends = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._collect,), daemon=True)
+
+    def __enter__(self) -> BatchCollector:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._ends = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def take(self, most: int) -> list[Batch]:
+        """Some batches, at least one; none when there are no more.
+
+        Raises what making the next one has raised.
+        """
+        with self._changed:
+            while not self._waiting and not self._is_over:
+                self._changed.wait()
+            taken = self._waiting[:most]
+            del self._waiting[:most]
+            self._nbytes -= sum(map(_nbytes, taken))
+            self._changed.notify_all()
+            error, self._error = (None, self._error) if taken else (self._error, None)
+        if error is not None:
+            raise error
+        return taken
+
+    def _collect(self) -> None:
+        error: BaseException | None = None
+        try:
+            for batch in self._batches:
+                with self._changed:
+                    self._waiting.append(batch)
+                    self._nbytes += _nbytes(batch)
+                    self._changed.notify_all()
+                    while self._is_far_ahead() and not self._ends:
+                        self._changed.wait()
+                    if self._ends:
+                        break
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._error, self._is_over = error, True
+            self._changed.notify_all()
+
+    def _is_far_ahead(self) -> bool:
+        return len(self._waiting) >= MOST_AHEAD or self._nbytes >= _NBYTES_AHEAD
+
+
+def _nbytes(batch: Batch) -> int:
+    return sum(getattr(array, "nbytes", 0) for array in batch.feed.values())
