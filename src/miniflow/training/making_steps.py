@@ -167,13 +167,15 @@ class BatchCollector:
             del self._waiting[:most]
             self._nbytes -= sum(map(_nbytes, taken))
             self._changed.notify_all()
-            error, self._error = (None, self._error) if taken else (self._error, None)
-        if error is not None:
+            if self._error is None or taken:
+                return taken
+            error, self._error = self._error, None
+        try:
             raise error
-        return taken
+        finally:
+            del error  # it holds this frame
 
     def _collect(self) -> None:
-        error: BaseException | None = None
         try:
             for batch in self._batches:
                 with self._changed:
@@ -184,10 +186,10 @@ class BatchCollector:
                         self._changed.wait()
                     if self._ends:
                         break
-        except BaseException as raised:
-            error = raised
+        except BaseException as error:
+            self._error = error
         with self._changed:
-            self._error, self._is_over = error, True
+            self._is_over = True
             self._changed.notify_all()
 
     def _is_far_ahead(self) -> bool:
