@@ -1,13 +1,15 @@
 """What is raced: the networks, their first parameters, their data and the order of the batches.
 
 A `Race` is a record. Everything that contenders must have in common is computed here, from the
-race and a fixed seed, in NumPy: the same numbers therefore reach every framework. There are six
-kinds of race:
+race and a fixed seed, in NumPy: the same numbers therefore reach every framework. There are
+eight kinds of race:
 
 * "train": steps of SGD on a network of layers, from a shuffled data set; gathering a minibatch,
   the loss and the update are part of each step.
 * "convolution": the same for a network that convolves before.
 * "sequence": the same for a recurrent network, unrolled over the pixels of an image.
+* "gpt" and "gru": a transformer on letters and a GRU on sequences, trained by Adam; `writing` has
+  what is theirs.
 * "scalar": x·y + x·z on Python numbers, with its three gradients.
 * "infer": class probabilities of a trained network's shape.
 * "cold": a whole process, from its start to a trained network.
@@ -32,7 +34,8 @@ class Race:
 
     `steps` is how many steps a contender takes in a round; of them, `chunk` at a time where a
     framework can be handed several (the check before the race is one chunk, too). `layers` are the
-    widths, inputs first; of a sequence: pixels a time step, hidden units, classes. `kernels` are
+    widths, inputs first; of a sequence: pixels a time step, hidden units, classes; of "gpt" and
+    "gru", see `writing.Sizes`. `kernels` are
     the side and the number of each convolution's; a ReLU and the maximum of 2 × 2 pixels follow it.
     `tolerance` is how far two may be apart after the check.
     """
@@ -102,6 +105,42 @@ RACES = (
         rounds=9,
     ),
     Race(
+        "gpt-16",
+        "a transformer on letters: 1 block, width 16, 4 heads, context 16; batch 16, Adam",
+        "gpt",
+        (1, 16, 16),
+        16,
+        400,
+        4,
+        lr=0.01,
+        rounds=9,
+        tolerance=0.02,  # Adam divides by the size of a gradient, however small that is
+    ),
+    Race(
+        "gpt-64",
+        "a transformer on letters: 2 blocks, width 64, 4 heads, context 64; batch 32, Adam",
+        "gpt",
+        (2, 64, 64),
+        32,
+        20,
+        4,
+        lr=0.003,
+        rounds=7,
+        tolerance=0.02,
+    ),
+    Race(
+        "gru",
+        "a GRU of 32 units over 30 steps of 32 numbers; batch 50, Adam",
+        "gru",
+        (32, 30),
+        50,
+        200,
+        4,
+        lr=0.003,
+        rounds=9,
+        tolerance=0.02,
+    ),
+    Race(
         "infer-1",
         "784-128-10, class probabilities of one image",
         "infer",
@@ -154,6 +193,10 @@ def first_parameters(race: Race) -> list[Array]:
     layer's W and b. The kernels of convolutions come first, (side, side, channels, kernels); the
     layer after them takes images that were flattened with their channels last.
     """
+    if race.kind in ("gpt", "gru"):
+        from writing import first_parameters as of_writing
+
+        return of_writing(race)
     rng = np.random.default_rng(SEED)
 
     def layer(inputs: int, outputs: int) -> list[Array]:
@@ -181,8 +224,8 @@ def work(race: Race, examples: int) -> Array:
     """What a contender is given to do, one row a step, enough for a check and a few rounds.
 
     Rows of indices into the training set, shuffled anew for each epoch ("train", "convolution",
-    "sequence"), rows of x, y, z ("scalar"), or the first image of a slice of the test set
-    ("infer").
+    "sequence", "gpt", "gru"), rows of x, y, z ("scalar"), or the first image of a slice of the test
+    set ("infer").
     """
     rng = np.random.default_rng(SEED)
     rows = race.chunk + 4 * race.steps
@@ -248,7 +291,12 @@ def products(race: Race) -> list[Product]:
         found[product] = found.get(product, 0) + count
 
     batch = race.batch
-    if race.kind == "sequence":
+    if race.kind in ("gpt", "gru"):
+        from writing import products as of_writing
+
+        for count, m, k, n in of_writing(race):
+            add("product", m, k, n, count=count)
+    elif race.kind == "sequence":
         pixels, units, classes = race.layers
         times = race.time_steps
         for inputs, outputs, count, is_first in (

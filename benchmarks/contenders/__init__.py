@@ -86,7 +86,8 @@ class Contender:
 LIMITS = ("limit", "true limit")
 LEARNING = ("train", "convolution", "sequence", "cold")
 ANYTHING = (*LEARNING, "scalar", "infer")
-PRODUCTS = ("train", "convolution", "sequence", "infer")
+WRITING = ("gpt", "gru")
+PRODUCTS = ("train", "convolution", "sequence", "infer", *WRITING)
 XLA = (PINNED, ALL)
 COMPILED = (OWN, ONE, SAID)
 
@@ -116,6 +117,14 @@ CONTENDERS = (
     Contender("scikit-learn", "peer", "sklearn_", "infer", ("infer",)),
     Contender("autograd", "peer", "autograd_", "", ("train", "sequence", "scalar")),
     Contender("micrograd", "peer", "micrograd_", "", ("scalar",), (OWN,)),
+    Contender("miniflow, interpreter", "miniflow", "writing_miniflow", "interpreter", WRITING),
+    Contender("miniflow, numpy", "miniflow", "writing_miniflow", "numpy", WRITING, COMPILED),
+    Contender("miniflow, native", "miniflow", "writing_miniflow", "native", WRITING, COMPILED),
+    Contender("PyTorch eager", "peer", "writing_torch", "eager", WRITING),
+    Contender("torch.compile", "peer", "writing_torch", "compile", WRITING),
+    Contender("JAX jit", "peer", "writing_jax", "jit", WRITING, XLA),
+    Contender("JAX lax.scan", "peer", "writing_jax", "scan", WRITING, XLA),
+    Contender("plain Python, scalars", "by hand", "writing_scalar", "", ("gpt",), (OWN,)),
     Contender("products by NumPy's BLAS", "limit", "limit", "numpy", PRODUCTS),
     Contender("products by PyTorch", "limit", "limit", "torch", PRODUCTS),
     Contender("multiply-adds in registers", "true limit", "peak", "", PRODUCTS),
