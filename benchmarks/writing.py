@@ -2,9 +2,9 @@
 
 "gpt": text, letter by letter, the numbers of given names one after the other, 0 between them. An
 example is `context` letters in a row, and those that follow each. The network is a transformer:
-rows for letters and places, then `depth` blocks, each of causal attention by four heads and of two full
-connections with a ReLU, before each of which the numbers are divided by their root mean square, and
-at the end a product for the scores. No biases, no gains.
+rows for letters and places, then `depth` blocks, each of causal attention by four heads and of two
+full connections with a ReLU, before each of which the numbers are divided by their root mean
+square, and at the end a product for the scores. No biases, no gains.
 
 "gru": sequences of `steps` items of as many numbers as the state has, which belong to one of ten
 classes; the scores are a product with the last state.

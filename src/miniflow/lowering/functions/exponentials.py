@@ -165,14 +165,20 @@ def _power_of_two(n: Term, dtype: str, one_less: int = 0) -> Term:
     return bits(cast(n + (of.bias - one_less), of.integer) << of.digits, dtype)
 
 
+# What is 0 in the end, as of -inf in a softmax with a mask, is computed as e^0, and put to 0 then:
+# on its way there it would be a number so small that processors take a hundred times as long.
+
+
 @for_each("exp", *FLOATS)
 def exp(x: Term) -> Term:
     """e^x."""
-    n, r = _reduced(x, FORMATS[x.dtype].smallest)
+    smallest = FORMATS[x.dtype].smallest
+    n, r = _reduced(where(x < smallest, 0.0, x), smallest)
     k = i32(n)
     half = k >> 1
     y = call("series", r) + 1.0
-    return y * _power_of_two(half, x.dtype) * _power_of_two(k - half, x.dtype)
+    y = y * _power_of_two(half, x.dtype) * _power_of_two(k - half, x.dtype)
+    return where(x < smallest, 0.0, y)
 
 
 # e^x - 1 = 2^n (e^r - 1) + (2^n - 1), all of it halved and doubled again, so that 2^n never
