@@ -39,6 +39,7 @@ SOURCES = {  # name of the exercise → source of its chapter, in their order
     "sigmoid": "sigmoid",
     "gradcheck": "gradcheck",
     "cross_entropy": "cross_entropy",
+    "stability": "stability",
     "sgd": "sgd",
     "momentum": "momentum",
     "digits": "digits",

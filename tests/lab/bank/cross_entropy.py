@@ -221,41 +221,6 @@ WRONG = [
         "        for consumer in self.outbound_nodes:\n"
         "            self.gradients[x] = (p - hot) / n * consumer.gradients[self]",
     ),
-    # The second step
-    Wrong(
-        "overflow",
-        says="shift each row by its maximum before np.exp",
-        code=SOFTMAX + "return np.exp(x) / np.sum(np.exp(x), axis=-1, keepdims=True)",
-    ),
-    Wrong(
-        "shifted by the batch's maximum",
-        says="by its own maximum",
-        code=SOFTMAX + "powers = np.exp(x - np.max(x))\n"
-        "        return powers / np.sum(powers, axis=-1, keepdims=True)",
-    ),
-    Wrong(
-        "logits cut off",
-        says="shift instead of clip",
-        code=SOFTMAX + "powers = np.exp(np.clip(x, -50, 50))\n"
-        "        return powers / np.sum(powers, axis=-1, keepdims=True)",
-    ),
-    Wrong(
-        "logarithm of zero",
-        says="the label's probability has become 0",
-        code=FORWARD + "self.value = -np.mean(np.log(p[n, y]))",
-    ),
-    Wrong(
-        "loss shifted by the batch's maximum",
-        says="have all become 0: shift each row by its own maximum",
-        code=FORWARD + "shifted = x - np.max(x)\n"
-        "        sums = np.log(np.sum(np.exp(shifted), axis=1))\n"
-        "        self.value = np.mean(sums - shifted[n, y])",
-    ),
-    Wrong(
-        "a small number added",
-        says="only hides the log of 0",
-        code=FORWARD + "self.value = -np.mean(np.log(p[n, y] + 1e-15))",
-    ),
     # keepdims
     Wrong(
         "keepdims forgotten twice",
@@ -308,11 +273,6 @@ WRONG = [
         grad = sum(n.gradients[self] for n in self.outbound_nodes)
         self.gradients = {x: dx * grad, y: 0}
 """,
-    ),
-    Wrong(
-        "a small number in the logarithm, on the example alone",
-        says="only hides the log of 0",
-        code=FORWARD + "self.value = -np.mean(np.log(p[n, y] + 1e-12))",
     ),
     Wrong(
         "no name",

@@ -12,7 +12,7 @@ from miniflow.lab.checks.passes import OnePass, Rule, several_passes
 exercise = Exercise(
     "beyond",
     title="Beyond: a node of your own as an Op, compiled",
-    chapter=12,
+    chapter=13,
     file="beyond.py",
     seconds=60.0,
     hints=(

@@ -22,7 +22,7 @@ from miniflow.lab.checks.recognising import is_nothing
 exercise = Exercise(
     "digits",
     title="Handwritten digits, read by your own nodes",
-    chapter=11,
+    chapter=12,
     file="digits.py",
     needs=("linear", "sigmoid", "cross_entropy", "sgd"),
     seconds=120.0,

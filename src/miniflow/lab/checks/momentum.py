@@ -10,7 +10,7 @@ from miniflow.lab.checking import Exercise, Mistake, Work
 exercise = Exercise(
     "momentum",
     title="Momentum and Adam",
-    chapter=10,
+    chapter=11,
     file="momentum.py",
     hints=(
         "Question 1: v is 1 in the first step and 1.9 in the second; each moves w by 0.1 * v. Both "

@@ -10,7 +10,7 @@ from miniflow.lab.checks.recognising import numbers_that
 exercise = Exercise(
     "sgd",
     title="SGD: one step downhill",
-    chapter=9,
+    chapter=10,
     file="sgd.py",
     hints=(
         "The gradient points uphill. Go through parameters and gradients together, with zip, and "

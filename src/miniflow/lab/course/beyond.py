@@ -18,7 +18,7 @@ import numpy as np
 import miniflow as mf
 from PIL import Image, ImageDraw
 
-from cross_entropy import CrossEntropyWithSoftmax
+from stability import StableCrossEntropy
 from linear import Linear
 from mul import Mul
 
@@ -171,7 +171,7 @@ def network(bend, hidden=128):
     b1 = mf.Parameter(np.zeros(hidden, np.float32), "b1")
     W2 = mf.Parameter(rng.normal(0, 0.1, (hidden, 10)).astype(np.float32), "W2")
     b2 = mf.Parameter(np.zeros(10, np.float32), "b2")
-    loss = CrossEntropyWithSoftmax(Linear(bend(Linear(X, W1, b1)), W2, b2), y)
+    loss = StableCrossEntropy(Linear(bend(Linear(X, W1, b1)), W2, b2), y)
     return X, y, loss, [W1, b1, W2, b2]
 
 
@@ -184,7 +184,7 @@ print(step.program)
 
 # %% [markdown]
 # Each line is one equation; where the equations of a node begin, its class stands at the end of the line.
-# Find your `Swish`, forward and backward. Find the softmax shifted by its maximum. And find what is *not* there: your
+# Find your `Swish`, forward and backward. Find the softmax shifted by its maximum, as in chapter [[stability]]. And find what is *not* there: your
 # `Linear.backward` computes a gradient for its first input too, the images. Nobody wants it, and the compiler
 # threw it away. It also saw that the update of a weight matrix can be done by the very product that computes its
 # gradient (`gemm`).

@@ -24,7 +24,7 @@
 # **How do I run it?** Save this file. Then `miniflow lab check cross_entropy` in a terminal, or the cell
 # `check("cross_entropy")` in the notebook. Stuck? `miniflow lab hint cross_entropy`.
 #
-# **`nan`, `inf`, `overflow`?** That is the second step. First get the small numbers right.
+# **`nan`, `inf`, `overflow`?** That comes of large logits, and is the matter of the next chapter.
 
 import numpy as np
 from miniflow import Node

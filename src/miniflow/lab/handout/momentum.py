@@ -1,4 +1,4 @@
-# ## Exercise 10: momentum and Adam
+# ## Exercise 11: momentum and Adam
 #
 # ### Questions and answers
 #

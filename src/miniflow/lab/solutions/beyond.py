@@ -1,4 +1,4 @@
-# ## Exercise 12: a node of your own, as an `Op`
+# ## Exercise 13: a node of your own, as an `Op`
 #
 # ### Questions and answers
 #

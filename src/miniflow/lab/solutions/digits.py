@@ -1,4 +1,4 @@
-# ## Exercise 11: a network that reads digits
+# ## Exercise 12: a network that reads digits
 #
 # ### Questions and answers
 #

@@ -1,4 +1,4 @@
-# ## Exercise 9: one step of gradient descent
+# ## Exercise 10: one step of gradient descent
 #
 # ### Questions and answers
 #
