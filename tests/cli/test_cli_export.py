@@ -1,6 +1,7 @@
 """`miniflow export`."""
 
 import pathlib
+import re
 from typing import Any
 
 
@@ -43,3 +44,20 @@ def test_what_cannot_be_is_told_and_writes_nothing(
     result = miniflow("export", "-o", "nowhere/m.onnx")
     assert result.exit_code == 1
     assert "nowhere/m.onnx" in result.stderr
+
+
+def test_weights_in_8_bits_and_what_they_cost(
+    miniflow: Any, trained: pathlib.Path, folder: pathlib.Path
+) -> None:
+    result = miniflow("export", "-o", "small.c", "--weights", "int8", "--data", "bars.npz")
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        r"Accuracy on bars.npz, [\d,]+ test examples: [\d.]+% as it is, [\d.]+% with int8 weights: "
+        r"\d\.\d\d points (less|more)\n$",
+        result.stdout,
+    )
+    assert "int8_t" in (folder / "small.c").read_text("utf-8")
+    result = miniflow("export", "-o", "other.c", "--data", "mnist")
+    assert result.exit_code == 1
+    assert "give both, or neither" in result.stderr
+    assert not (folder / "other.c").exists()

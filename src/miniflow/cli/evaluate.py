@@ -25,7 +25,9 @@ from miniflow.models import Model
 from miniflow.nodes import CrossEntropyWithSoftmax
 
 if TYPE_CHECKING:
-    from miniflow.datasets import Splits
+    from pathlib import Path
+
+    from miniflow.datasets import Dataset, Splits
 
 
 class PartName(StrEnum):
@@ -68,24 +70,8 @@ def evaluate(
     classifier = load_classifier(path)
     if data is None:
         data = run.read_options().data if run is not None else "mnist"
-    splits = table_of(data, classifier) if is_table(data) else pictures_of(data, classifier)
-    images = getattr(splits, part.value)
-    pixels, names = images.images.shape[1], class_names_of(classifier)
-    known = names or [str(k) for k in range(classifier.outputs)]
-    found = images.class_names or [str(k) for k in range(1 + int(images.labels.max()))]
-    if pixels != pixels_of(classifier) or len(found) > classifier.outputs:
-        raise DataError(
-            f"{data} has images of {pixels} pixels and {len(found)} classes; "
-            f"{path} is a model for {pixels_of(classifier)} and {classifier.outputs}."
-        )
-    labels = images.labels
-    if images.class_names is not None:
-        if not set(found) <= set(known):
-            raise DataError(
-                f"{data} has the classes {', '.join(found)}; {path} is a model for "
-                f"{', '.join(known)}."
-            )
-        labels = np.array([known.index(name) for name in found])[labels]
+    images, labels, known = examples_for(classifier, path, data, part.value)
+    names = class_names_of(classifier)
     logits = logits_of(classifier, images.images)
     if count := int(np.isnan(logits).any(axis=1).sum()):
         raise DataError(
@@ -116,6 +102,37 @@ def evaluate(
     )
     if names is not None:
         say("\n" + by_class(names, labels, hits))
+
+
+def examples_for(
+    classifier: Model, path: str | Path, data: str, part: str
+) -> tuple[Dataset, np.ndarray, list[str]]:
+    """A part of some data, its labels as the model counts them, and what its classes are called.
+
+    Raises:
+        DataError: the data are of other classes, or of another size, than the model's.
+    """
+    from miniflow.datasets.tables import is_table
+
+    splits = table_of(data, classifier) if is_table(data) else pictures_of(data, classifier)
+    images = getattr(splits, part)
+    pixels, names = images.images.shape[1], class_names_of(classifier)
+    known = names or [str(k) for k in range(classifier.outputs)]
+    found = images.class_names or [str(k) for k in range(1 + int(images.labels.max()))]
+    if pixels != pixels_of(classifier) or len(found) > classifier.outputs:
+        raise DataError(
+            f"{data} has images of {pixels} pixels and {len(found)} classes; "
+            f"{path} is a model for {pixels_of(classifier)} and {classifier.outputs}."
+        )
+    labels = images.labels
+    if images.class_names is not None:
+        if not set(found) <= set(known):
+            raise DataError(
+                f"{data} has the classes {', '.join(found)}; {path} is a model for "
+                f"{', '.join(known)}."
+            )
+        labels = np.array([known.index(name) for name in found])[labels]
+    return images, labels, known
 
 
 def each_class(names: list[str], labels: np.ndarray, hits: np.ndarray) -> list[dict[str, object]]:

@@ -18,6 +18,7 @@ from miniflow.ir.program import handed_out
 from miniflow.models import Model
 from miniflow.options import OptionError
 from miniflow.passes import optimize
+from miniflow.passes.int8_weights import int8_weights
 
 ROLES = {
     "fed": "",
@@ -52,11 +53,14 @@ def name_of_file(path: str, name: str | None) -> str:
     return stem
 
 
-def c_of_model(model: Model, batch: int | None, name: str) -> bytes:
-    """A model, for that many rows; by default for one, if it has no number of its own."""
+def c_of_model(model: Model, batch: int | None, name: str, weights: str | None = None) -> bytes:
+    """A model, for that many rows; by default for one, if it has no number of its own; its weights
+    in 8 bits, if `weights` says so.
+    """
     rows = batch or 1
     grows = any(None in entry.shape for entry in model.inputs)
-    program = optimize(model.program_for(rows), PASSES)
+    passes = (*PASSES, int8_weights) if weights == "int8" else PASSES
+    program = optimize(model.program_for(rows), passes)
     count = len(handed_out(program))
     names = CNames()
     outputs = ["out"] if count == 1 else [names(o.name or "out") for o in handed_out(program)]
@@ -64,7 +68,8 @@ def c_of_model(model: Model, batch: int | None, name: str) -> bytes:
     function = FunctionOfFile("predict", program, {}, outputs, _of_predict(name))
     defines = [f"#define {name}_ROWS {rows} /* how many examples a call takes */"] if grows else []
     defines += _class_names(name, facts)
-    about = f"{facts.text()}\n\n{_how_to_use(name)}"
+    how = "\nweights: whole numbers of 8 bits, with a scale for each column" if weights else ""
+    about = f"{facts.text()}{how}\n\n{_how_to_use(name)}"
     return print_file(name, about, [function], defines=defines).encode()
 
 

@@ -35,6 +35,7 @@ def export(
     inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
     batch: int | None = None,
     name: str | None = None,
+    weights: str | None = None,
 ) -> None:
     """Write a model or a training step to one file that needs no miniflow, in one step.
 
@@ -48,6 +49,9 @@ def export(
         batch: for how many rows; by default for any number, where what is written can say so; in C
             for 1. A training step has the number of its last call.
         name: of C, what all names in the file begin with; by default the file's stem.
+        weights: of a model in C, "int8": what it multiplies by, as whole numbers of 8 bits with a
+            scale for each column (of a convolution: each channel), a quarter of the bytes; by
+            default as it is. `docs/shipping.md` says what that does to its numbers.
 
     A file says of itself what goes in and comes out, in which shapes and dtypes, what an input's
     numbers mean, what the classes are called, and which version of miniflow wrote it. The same
@@ -82,15 +86,22 @@ def export(
         word = name_of_file(path, name)
     elif name is not None:
         raise OptionError("export: name is for files of C: what other files have inside has none.")
+    if weights is not None and (weights != "int8" or not written.has_names):
+        raise OptionError(
+            f'export: weights is "int8", and for files of C, or left out; not {describe(weights)} '
+            f"for {path!r}."
+        )
     if isinstance(what, Compiled):
         if inputs is not None or batch is not None:
             raise OptionError(
                 "export: a training step has the inputs and the number of rows of its last call: "
                 "inputs and batch are for a node or a model."
             )
+        if weights is not None:
+            raise OptionError("export: a training step learns its weights, as they are: no int8.")
         data = written.of_step(what, word)
     else:
-        data = written.of_model(_model_of(what, inputs, batch), batch, word)
+        data = written.of_model(_model_of(what, inputs, batch), batch, word, weights)
     write_bytes(path, data)
 
 
@@ -99,7 +110,7 @@ class Format(NamedTuple):
     a name, if names in the file have one in front.
     """
 
-    of_model: Callable[[Model, int | None, str], bytes]
+    of_model: Callable[[Model, int | None, str, str | None], bytes]
     of_step: Callable[[Compiled, str], bytes]
     has_names: bool = False
 
@@ -111,17 +122,17 @@ def _no_step(step: Compiled, name: str) -> bytes:
     )
 
 
-def _module(model: Model, batch: int | None, name: str) -> bytes:
+def _onnx(model: Model, batch: int | None, name: str, weights: str | None) -> bytes:
+    return onnx_of_model(model, batch)
+
+
+def _module(model: Model, batch: int | None, name: str, weights: str | None) -> bytes:
     return to_javascript(model, batch=batch).encode()
 
 
 FORMATS = {
-    ".onnx": Format(
-        lambda model, batch, _: onnx_of_model(model, batch), lambda s, _: onnx_of_step(s)
-    ),
-    ".c": Format(
-        lambda model, batch, name: c_of_model(model, batch, name), c_of_step, has_names=True
-    ),
+    ".onnx": Format(_onnx, lambda step, _: onnx_of_step(step)),
+    ".c": Format(c_of_model, c_of_step, has_names=True),
     ".js": Format(_module, _no_step),
 }
 

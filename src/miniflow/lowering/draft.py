@@ -51,7 +51,8 @@ class Target:
 
     Attributes:
         can_fuse: whether its nests may compute an equation.
-        can_multiply: whether it has a product of matrices that lie so: c, a, b, all of one dtype.
+        can_multiply: whether it has a product of matrices that lie so: c, a, b, all of one dtype,
+            which is one of `product_dtypes`.
         can_read_windows: whether it has a product whose first factor is a matrix of windows.
         can_finish: whether it has a product with this epilogue.
         adds_products: whether its products are scaled, and added to what was there.
@@ -74,6 +75,7 @@ class Target:
     itemsize: Callable[[str], int] = _itemsize
     reserved: Collection[str] = ()
     can_fuse: Callable[[Equation], bool] = can_fuse
+    product_dtypes: Collection[str] = ("f32", "f64")
 
     @property
     def reads_windows(self) -> bool:

@@ -210,7 +210,8 @@ class StepWriter:
         """Whether there is a product for these operands, as they lie."""
         assert isinstance(a, Variable)
         assert isinstance(b, Variable)
-        if result.dtype not in ("f32", "f64") or {a.dtype, b.dtype} != {result.dtype}:
+        has_dtype = result.dtype in self.draft.target.product_dtypes
+        if not has_dtype or {a.dtype, b.dtype} != {result.dtype}:
             return False
         layouts = [self.values.layout(variable) for variable in (result, a, b)]
         return self.draft.target.can_multiply(*map(_as_view, layouts))

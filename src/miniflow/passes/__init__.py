@@ -21,6 +21,8 @@ For backends that ask for them:
 For backends that have larger operators than primitives, after all others: `recognise`, which finds
 convolutions, pools, softmax and the like.
 
+For files that are to be small: `int8_weights`, which rounds.
+
 For programs that update something, before all others: `finite`, which adds the check that nothing
 is written unless all of it is finite, with the help of `ranges`.
 

@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 from miniflow.backends.c.kernels import can_fail, number_text
 from miniflow.backends.c.memory import ScratchLayout, panel_name, place_scratch
 from miniflow.backends.c.names import comment
+from miniflow.backends.c.narrowing import narrow_factors
 from miniflow.backends.c.parts import FileParts
 from miniflow.backends.c.preparing import cannot, prepare
-from miniflow.backends.c.products import can_multiply, panel_size
+from miniflow.backends.c.products import DTYPES, can_multiply, panel_dtype, panel_size
 from miniflow.backends.c.types import C_TYPES
 from miniflow.errors import printable
 from miniflow.ir.program import Literal, Program
@@ -58,7 +59,8 @@ def lower_for_c(program: Program) -> LoopProgram:
     Raises:
         CompileError: something cannot be expressed; the message names the node.
     """
-    return prepare(lower_program(program, Target(can_multiply=can_multiply)).loop_program)
+    target = Target(can_multiply=can_multiply, product_dtypes=DTYPES)
+    return narrow_factors(prepare(lower_program(program, target).loop_program))
 
 
 def print_function(
@@ -154,9 +156,12 @@ class _StepPrinter:
         alpha = self.number(product.alpha, dtype)
         beta = None if product.beta is None else self.number(product.beta, dtype)
         at = self.layout.offsets.get(panel_name(self._position))
+        panel = ""
         if at is not None:
-            self.used.add(dtype)
-        return self.parts.products.call(product, self.pointer, alpha, beta, f"{dtype} + {at}")
+            word = panel_dtype(product)
+            self.used.add(word)
+            panel = f"{word} + {at}"
+        return self.parts.products.call(product, self.pointer, alpha, beta, panel)
 
     # Where things are.
 
@@ -205,7 +210,7 @@ class _StepPrinter:
 def _panels(program: LoopProgram) -> Iterator[tuple[str, int, int]]:
     for position, step in enumerate(program.all_steps()):
         if isinstance(step, Product) and (size := panel_size(step)):
-            yield step.c.dtype, size, position
+            yield panel_dtype(step), size, position
 
 
 def broken(line: str) -> list[str]:

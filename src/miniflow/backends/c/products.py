@@ -27,14 +27,14 @@ Pointer = Callable[[BufferView], str]
 STACKED: Final = (
     3  # axes of a stack at most, as for the native backend: so both have the same steps
 )
-_REAL: Final = ("f32", "f64")
-_WIDTH: Final = {"f32": 16, "f64": 8}  # of a tile: two vectors of 32 bytes
+DTYPES: Final = ("f32", "f64", "i32")  # of which there are products
+_WIDTH: Final = {"f32": 16, "f64": 8, "i32": 16}  # of a tile: two vectors of 32 bytes
 _PACKED_ROWS: Final = 16  # from as many rows of A on, a copy of B's panel pays
 
 
 def can_multiply(c: BufferView, a: BufferView, b: BufferView) -> bool:
     """Whether there is a product for operands that lie so: where the native backend has one."""
-    if c.dtype not in _REAL or {a.dtype, b.dtype} != {c.dtype} or 0 in c.shape:
+    if c.dtype not in DTYPES or {a.dtype, b.dtype} != {c.dtype} or 0 in c.shape:
         return False
     if _is_dot(a, b):
         return True
@@ -43,18 +43,20 @@ def can_multiply(c: BufferView, a: BufferView, b: BufferView) -> bool:
 
 
 def _is_dot(a: BufferView, b: BufferView) -> bool:
-    return len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN
+    is_long = len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN
+    return is_long and a.dtype[0] == "f"
 
 
 class ProductForm(NamedTuple):
     """What a function for products is written for; sizes and distances it is handed.
 
+    `dtypes` are those of A, B and C; whole numbers may be shorter in A and B than in C.
     `blocks` are the tiles: how many columns, how many rows at most, and how many in fact, of which
     the taller come first. `packs`: panels of B are copied, by
     its rows or columns, whichever are contiguous; `adds`: c counts.
     """
 
-    dtype: str
+    dtypes: tuple[str, str, str]
     blocks: tuple[tuple[int, int, tuple[int, ...]], ...]
     packs: str
     adds: bool
@@ -69,12 +71,19 @@ def panel_size(product: Product) -> int:
     return found.shape[2] * form.blocks[0][0] if form.packs else 0
 
 
+def panel_dtype(product: Product) -> str:
+    """The dtype of a panel of B."""
+    return _form(matrices_of(product.left, product.b, product.c), product).dtypes[1]
+
+
 def _form(found: Matrices, product: Product) -> ProductForm:
     (m, n, _), dtype = found.shape, product.c.dtype
+    first, second = product.a.dtype, product.b.dtype
+    dtypes = (second, first, dtype) if found.swapped else (first, second, dtype)
     packs = "by columns" if n > 1 and found.b[1] != 1 else ""
     if not packs and m >= _PACKED_ROWS and n > _WIDTH[dtype]:
         packs = "by rows"
-    return ProductForm(dtype, _blocks(m, n, _WIDTH[dtype]), packs, product.beta is not None)
+    return ProductForm(dtypes, _blocks(m, n, _WIDTH[dtype]), packs, product.beta is not None)
 
 
 def _blocks(m: int, n: int, width: int) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
@@ -103,7 +112,7 @@ class ProductPrinter:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self._forms: dict[ProductForm, str] = {}
-        self._tiles: dict[tuple[str, int, int, bool], str] = {}
+        self._tiles: dict[tuple[tuple[str, str, str], int, int, bool], str] = {}
         self._dots: dict[str, str] = {}  # by dtype
 
     def call(
@@ -116,7 +125,8 @@ class ProductPrinter:
     ) -> list[str]:
         """Return the lines of one product; `pointer` writes where a view begins."""
         a, b, c = product.left, product.b, product.c
-        numbers = alpha if beta is None else f"{alpha}, {beta}"
+        numbers = f", {alpha}" if beta is None else f", {alpha}, {beta}"
+        numbers = numbers if c.dtype[0] == "f" else ""  # sums of whole numbers are what they are
         if _is_dot(a, b):
             word = self._dot(c.dtype)
             steps = f"{pointer(a)}, {a.strides[0]}, {pointer(b)}, {b.strides[0]}"
@@ -143,7 +153,7 @@ class ProductPrinter:
             f"{places[2]}, {found.c[0]}"
         )
         packed = f", {panel}" if form.packs else ""
-        lines.append(f"{indent}{self._function(form)}({m}, {n}, {k}, {where}, {numbers}{packed});")
+        lines.append(f"{indent}{self._function(form)}({m}, {n}, {k}, {where}{numbers}{packed});")
         while indent:
             indent = indent[2:]
             lines.append(f"{indent}}}")
@@ -166,33 +176,44 @@ class ProductPrinter:
         word = self._forms.setdefault(form, f"{self.prefix}_product_{len(self._forms) + 1}")
         for width, _, heights in form.blocks:
             for height in heights:
-                key = form.dtype, height, width, form.adds
+                key = form.dtypes, height, width, form.adds
                 self._tiles.setdefault(key, self._tile(*key))
         return word
 
-    def _tile_name(self, dtype: str, height: int, width: int, adds: bool) -> str:
-        return f"{self.prefix}_tile{'_added' if adds else ''}_{dtype}_{height}x{width}"
+    def _tile_name(self, dtypes: tuple[str, str, str], height: int, width: int, adds: bool) -> str:
+        kinds = "_".join(dtypes if len({*dtypes}) > 1 else dtypes[:1])
+        return f"{self.prefix}_tile{'_added' if adds else ''}_{kinds}_{height}x{width}"
 
-    def _tile(self, dtype: str, height: int, width: int, adds: bool) -> str:
-        kind, prefix = C_TYPES[dtype], self.prefix
+    def _tile(self, dtypes: tuple[str, str, str], height: int, width: int, adds: bool) -> str:
+        a, b, kind = (C_TYPES[dtype] for dtype in dtypes)
+        prefix, is_float = self.prefix, dtypes[2][0] == "f"
         keep = f"\n      {prefix}_KEEP_LOOP" if width <= 16 else ""
-        word, beta = self._tile_name(dtype, height, width, adds), f", {kind} beta" if adds else ""
+        word = self._tile_name(dtypes, height, width, adds)
+        numbers = f", {kind} alpha{f', {kind} beta' if adds else ''}" if is_float else ""
         value = "beta * c[i * c0 + j] + alpha * t[i][j]" if adds else "alpha * t[i][j]"
+        sum_kind, factor, next_sum = kind, a, ""
+        if is_float:
+            fma = f"{prefix}_FMA_{dtypes[2].upper()}"
+            next_sum = f"t[i][j] = {fma}(x, b[p * b0 + j], t[i][j]);"
+        else:  # which wraps around, as NumPy's does
+            sum_kind = factor = "uint32_t"
+            next_sum = "t[i][j] += x * (uint32_t)b[p * b0 + j];"
+            value = f"({kind})t[i][j]"
+        cast = "" if is_float else "(uint32_t)"
         rows = f"for (int64_t i = 0; i < {height}; i++)"
         columns = f"for (int64_t j = 0; j < {width}; j++)"
-        fma = f"{prefix}_FMA_{dtype.upper()}"
         return f"""\
-static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
-    const {kind} *restrict b, int64_t b0, {kind} *restrict c, int64_t c0, {kind} alpha{beta}) {{
-  {kind} t[{height}][{width}];
+static void {word}(int64_t k, const {a} *restrict a, int64_t a0, int64_t a1,
+    const {b} *restrict b, int64_t b0, {kind} *restrict c, int64_t c0{numbers}) {{
+  {sum_kind} t[{height}][{width}];
   {rows} {{
     {columns} t[i][j] = 0;
   }}
   for (int64_t p = 0; p < k; p++) {{
     {prefix}_NO_INTERCHANGE
     {rows} {{
-      const {kind} x = a[i * a0 + p * a1];{keep}
-      {columns} t[i][j] = {fma}(x, b[p * b0 + j], t[i][j]);
+      const {factor} x = {cast}a[i * a0 + p * a1];{keep}
+      {columns} {next_sum}
     }}
   }}
   {rows} {{
@@ -202,18 +223,19 @@ static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
 """
 
     def _text(self, form: ProductForm) -> str:
-        kind, word = C_TYPES[form.dtype], self._forms[form]
-        beta = f", {kind} beta" if form.adds else ""
-        numbers = f"alpha{', beta' if form.adds else ''}"
+        a, b, kind = (C_TYPES[dtype] for dtype in form.dtypes)
+        word, is_float = self._forms[form], form.dtypes[2][0] == "f"
+        words = ["alpha", "beta"][: 1 + form.adds] if is_float else []
+        declared = "".join(f", {kind} {each}" for each in words)
+        numbers = "".join(f", {each}" for each in words)
         step, panel = (
             (", int64_t b1" if form.packs == "by columns" else ""),
-            (f", {kind} *panel" if form.packs else ""),
+            (f", {b} *panel" if form.packs else ""),
         )
         lines = [
-            f"static void {word}(int64_t m, int64_t n, int64_t k, const {kind} *a, int64_t a0, "
+            f"static void {word}(int64_t m, int64_t n, int64_t k, const {a} *a, int64_t a0, "
             f"int64_t a1,",
-            f"    const {kind} *b, int64_t b0{step}, {kind} *c, int64_t c0, {kind} alpha{beta}"
-            f"{panel}) {{",
+            f"    const {b} *b, int64_t b0{step}, {kind} *c, int64_t c0{declared}{panel}) {{",
             "  int64_t i, j = 0;",
         ]
         for width, most, heights in form.blocks:
@@ -234,8 +256,8 @@ static void {word}(int64_t k, const {kind} *restrict a, int64_t a0, int64_t a1,
                 ]
             lines.append("    i = 0;")
             for height in heights:
-                tile = self._tile_name(form.dtype, height, width, form.adds)
-                call = f"{tile}(k, a + i * a0, a0, a1, {where}, c + i * c0 + j, c0, {numbers});"
+                tile = self._tile_name(form.dtypes, height, width, form.adds)
+                call = f"{tile}(k, a + i * a0, a0, a1, {where}, c + i * c0 + j, c0{numbers});"
                 is_taller = height != heights[-1]
                 end = f"m % ((m + {most - 1}) / {most}) * {height}" if is_taller else "m"
                 lines.append(f"    for (; i < {end}; i += {height}) {call}")
