@@ -55,8 +55,11 @@ Pass: TypeAlias = "Callable[[Program], Program]"
 TIDY: Final = (simplify, dedupe, prune)
 """What is good for every program, and what other passes are followed by."""
 
+FOR_LOOPS: Final = (*TIDY, hoist, batch, touch_rows, contract_in_place, *TIDY, share_exponentials)
+"""For compiled loops and products: of the native backend, and of C, which has its bits."""
+
 __all__ = [
-    "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "hoist",
+    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "hoist",
     "optimize", "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
     "touch_rows",
 ]  # fmt: skip

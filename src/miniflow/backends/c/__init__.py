@@ -18,12 +18,11 @@ from typing import Final
 from miniflow.backends.backend import WRITE, Backend
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Program, handed_out
-from miniflow.passes import TIDY, batch, contract_in_place, hoist, share_exponentials
+from miniflow.passes import FOR_LOOPS
 
 __all__ = ["BACKEND", "PASSES", "to_c"]
 
-PASSES: Final = (*TIDY, hoist, batch, contract_in_place, *TIDY, share_exponentials)
-"""Those of the native backend, whose bits a file has."""
+PASSES: Final = FOR_LOOPS
 
 
 def to_c(program: Program, name: str = "program") -> str:

@@ -24,7 +24,7 @@ from miniflow.backends.backend import Backend
 from miniflow.ir.dtypes import ValueType
 from miniflow.ir.loop import body_of
 from miniflow.ir.program import Program
-from miniflow.passes import TIDY, batch, contract_in_place, hoist, share_exponentials, touch_rows
+from miniflow.passes import FOR_LOOPS
 
 if TYPE_CHECKING:
     from miniflow.backends.native.executable import NativeExecutable
@@ -93,7 +93,7 @@ def same_bits_on() -> str:
 BACKEND = Backend(
     name="native",
     lower=lower,
-    passes=(*TIDY, hoist, batch, touch_rows, contract_in_place, *TIDY, share_exponentials),
+    passes=FOR_LOOPS,
     package="llvmlite",
     extra="native",
     declines=declines,
