@@ -59,8 +59,8 @@ FOR_LOOPS: Final = (*TIDY, hoist, batch, touch_rows, contract_in_place, *TIDY, s
 """For compiled loops and products: of the native backend, and of C, which has its bits."""
 
 __all__ = [
-    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe", "hoist",
-    "optimize", "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
+    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe",
+    "hoist", "optimize", "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
     "touch_rows",
 ]  # fmt: skip
 
