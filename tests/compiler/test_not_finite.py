@@ -290,3 +290,20 @@ def test_ranges_are_looked_at_again_for_other_arrays_and_after_some_steps() -> N
     assert within.holds(ranges, 3, arrays)
     within.expect([np.array([9.0])])
     assert not within.holds(ranges, 3, [np.array([9.0])])
+
+
+def test_small_parameters_are_looked_at_before_large_ones_are_updated() -> None:
+    """So the large ones can be updated where they are."""
+    rng = np.random.default_rng(0)
+    x = mf.Input("x")
+    K = mf.Parameter(rng.standard_normal((3, 3, 1, 8)).astype(np.float32), "K")
+    W = mf.Parameter(rng.standard_normal((8, 200)).astype(np.float32), "W")
+    b = mf.Parameter(np.zeros(200, np.float32), "b")
+    seen = mf.ReLU(mf.Conv2D(x, K))
+    loss = mf.Mean(mf.Tanh(mf.Linear(mf.Mean(seen, axis=(1, 2)), W, b)))
+    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="numpy")
+    step({x: rng.standard_normal((4, 60, 60, 1)).astype(np.float32)})
+    made = {e.result: number for number, e in enumerate(step.program.equations)}
+    new = {o.replaces.name: o.operand for o in step.program.outputs if o.replaces is not None}
+    (check,) = (o.operand for o in step.program.outputs if o.role == "check")
+    assert max(made[new["K"]], made[new["b"]]) < made[check] < made[new["W"]]

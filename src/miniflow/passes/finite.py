@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from miniflow.ir.build import Builder
 from miniflow.ir.program import (
+    Equation,
     Literal,
     Operand,
     Origin,
@@ -195,18 +196,26 @@ class _Check:
 
     def with_check(self, check: Operand) -> Program:
         """The program, which has this number as its check."""
-        program, place = self._program, self._place()
-        equations = (
-            *program.equations[:place],
-            *self._builder.equations,
-            *program.equations[place:],
-        )
+        program, (place, needed) = self._program, self._place()
+        late: set[Operand] = {
+            output.operand for output in program.outputs if output.replaces is not None
+        }
+        before, behind = list[Equation](), list[Equation]()
+        for equation in program.equations[:place]:
+            is_late = equation.result in late or not late.isdisjoint(equation.operands)
+            if is_late and equation.result not in needed:
+                late.add(equation.result)
+                behind.append(equation)
+            else:
+                before.append(equation)
+        equations = (*before, *self._builder.equations, *behind, *program.equations[place:])
         outputs = (*program.outputs, Output(check, "check"))
         return Program(program.inputs, equations, outputs, program.constants)
 
-    def _place(self) -> int:
+    def _place(self) -> tuple[int, set[Operand]]:
         """After all that the check and the outputs need, and after the gradients that follow there:
-        where the first equation of the update reads a parameter, a state or a learning rate.
+        where the first equation of the update reads a parameter, a state or a learning rate. Other
+        new values that stand before come behind the check: they can be computed in place.
         """
         inputs = {entry.variable for entry in self._program.inputs if entry.role != "fed"}
         equations = self._program.equations
@@ -219,7 +228,7 @@ class _Check:
                 place = max(place, number)
         while place < len(equations) and inputs.isdisjoint(equations[place].operands):
             place += 1
-        return place
+        return place, needed
 
 
 def _with_check(program: Program, bounds: SafeBounds, states: Set[Variable]) -> Program:
