@@ -178,6 +178,7 @@ class Backend:
         remark: what is to be said of it on this machine, when it is chosen; "" as a rule.
         same_bits_on: where its results have the same bits.
         has_blas: whether its products are BLAS's, which has threads of its own.
+        devices: over how many devices it divides a batch.
         record_for: the record of a name that comes with options; itself for a plain one.
     """
 
@@ -191,6 +192,7 @@ class Backend:
     remark: Callable[[], str] = lambda: ""
     same_bits_on: Callable[[], str] = lambda: THIS_MACHINE
     has_blas: bool = False
+    devices: Callable[[], int] = lambda: 1
     record_for: Callable[[str], Backend] | None = None
 
     def available(self) -> bool:

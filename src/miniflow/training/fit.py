@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.distributed.meeting import is_first
 from miniflow.errors import NotFiniteError
 from miniflow.files.atomic import remove_leftovers
 from miniflow.graph import Node, Parameter
@@ -49,6 +50,7 @@ from miniflow.training.losses import directions_of, losses_of, numbers_of
 from miniflow.training.making_steps import MadeBatch, make_steps, seeded_batches
 from miniflow.training.measuring import Measures
 from miniflow.training.progress import Style, progress_for
+from miniflow.training.sharing import check_all_begin_alike, check_divides, seed_for_all
 from miniflow.training.stepping import Evaluator, Step, checked_backend, make_evaluator
 
 VALIDATION_ROWS = 1000  # rows at a time
@@ -172,7 +174,7 @@ def fit(
         checkpoint = file_path("fit", checkpoint, "checkpoint")
     elif flag("fit", "resume", resume):
         raise OptionError("fit: resume=True goes on from a file: say which, checkpoint=path.")
-    watchers = progress_for(progress)
+    watchers = progress_for(progress) if is_first() else []
     measures = Measures("fit", loss, metrics)
     if taken := [name for name in directions_of(named) if name in measures.directions()]:
         raise OptionError(f"fit: {taken[0]!r} is a metric and a loss: take another name for one.")
@@ -196,19 +198,22 @@ def fit(
         batch_size=whole("fit", "batch_size", batch_size, least=1),
         accumulate=accumulate,
         loss_weights=weights,
-        rng=generator("fit", rng),
+        rng=generator("fit", seed_for_all(rng)),
         callbacks=callbacks,
         checkpoint=checkpoint,
         seeds=[n for n in ancestors_in_order(loss) if n.wants_a_seed and n not in fed],
     )
+    check_divides(step.backend, whole("fit", "batch_size", batch_size, least=1), examples.examples)
     if checkpoint is not None:
         os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
-        remove_leftovers(checkpoint)
+        if is_first():
+            remove_leftovers(checkpoint)
         if flag("fit", "resume", resume) and checkpoint_exists(checkpoint):
             load_checkpoint(checkpoint, training)
     pixels = getattr(training.data, "pixels", None)
     for node in ancestors_in_order(loss):
         node._is_fed_pixels = node is pixels
+    check_all_begin_alike(training)
     try:
         training.run(watchers)
     except OSError as error:
@@ -394,7 +399,7 @@ class Training:
         )
         for callback in everybody:
             callback.on_epoch_end(self)
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and is_first():
             save_checkpoint(self.checkpoint, self)
         interrupts.raise_if_pressed()
 

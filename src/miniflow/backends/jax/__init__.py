@@ -20,6 +20,7 @@ from miniflow.options import OptionError, flag, whole
 from miniflow.passes import TIDY, hoist
 
 if TYPE_CHECKING:
+    from miniflow.backends.jax.devices import Devices
     from miniflow.backends.jax.executable import JaxExecutable
 
 PRECISIONS: Final = ("float32", "tf32", "bf16")
@@ -111,6 +112,12 @@ def lower(program: Program, options: JAX = DEFAULT) -> JaxExecutable:
     return made
 
 
+def _devices(options: JAX) -> Devices:
+    from miniflow.backends.jax.devices import devices_for
+
+    return devices_for(options)
+
+
 def record_for(name: str) -> Backend:
     """The record of the backend, with the options of a name."""
     options = options_of(name)
@@ -121,7 +128,8 @@ def record_for(name: str) -> Backend:
         purpose=DEVICES,
         package="jax",
         extra="jax",
-        same_bits_on=lambda: "the same number of the same devices",
+        same_bits_on=lambda: f"{_devices(options).count} devices ({_devices(options).kind})",
+        devices=lambda: _devices(options).count,
         record_for=record_for,
     )
 

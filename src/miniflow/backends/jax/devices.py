@@ -38,7 +38,7 @@ class Devices:
         mesh: JAX's name for them, in a row.
         count: how many there are, in all processes.
         replicated: where an array lies as a whole on each of them.
-        platform: "cpu", "gpu" or "tpu".
+        platform: "cpu", "gpu" or "tpu"; kind: what the maker calls it.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -46,6 +46,7 @@ class Devices:
         self.count = mesh.size
         self.replicated = NamedSharding(mesh, PartitionSpec())
         self.platform = mesh.devices.flat[0].platform
+        self.kind = mesh.devices.flat[0].device_kind
         self.is_one_process = jax.process_count() == 1
 
     def by_rows(self, axis: int = 0) -> NamedSharding:
