@@ -34,6 +34,7 @@ LAYERS = [
     {"tracing", "passes"},
     {"lowering"},
     {"backends"},
+    {"distributed"},
     {"compiler"},
     {"models"},
     {"exports"},

@@ -34,6 +34,7 @@ from miniflow.nodes.scan import scan as scan
 
 if TYPE_CHECKING:
     from miniflow import datasets as datasets
+    from miniflow import distributed as distributed
     from miniflow import initializers as initializers
     from miniflow import layers as layers
     from miniflow import metrics as metrics
@@ -140,6 +141,7 @@ _LATER = {
 _ROOMS = {
     "callbacks": "training.callbacks",
     "datasets": "datasets",
+    "distributed": "distributed",
     "initializers": "initializers",
     "layers": "layers",
     "metrics": "metrics",

@@ -179,6 +179,7 @@ class Backend:
         same_bits_on: where its results have the same bits.
         has_blas: whether its products are BLAS's, which has threads of its own.
         devices: over how many devices it divides a batch.
+        for_training: its name, for batches of which the last of an epoch has any number of rows.
         record_for: the record of a name that comes with options; itself for a plain one.
     """
 
@@ -193,6 +194,7 @@ class Backend:
     same_bits_on: Callable[[], str] = lambda: THIS_MACHINE
     has_blas: bool = False
     devices: Callable[[], int] = lambda: 1
+    for_training: Callable[[str], str] = lambda name: name
     record_for: Callable[[str], Backend] | None = None
 
     def available(self) -> bool:

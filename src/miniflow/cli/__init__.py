@@ -28,6 +28,7 @@ from miniflow.cli.page import page
 from miniflow.cli.predict import predict
 from miniflow.cli.saying import say
 from miniflow.cli.train import train
+from miniflow.distributed.joining import abandon
 from miniflow.errors import MiniflowError, shown
 
 FAILED, INTERRUPTED = 1, 130
@@ -46,6 +47,7 @@ class Commands(TyperGroup):
             _leave_output()
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
+            abandon()
             raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
             name = f"{error.filename}: " if error.filename is not None else ""
@@ -64,6 +66,7 @@ def _leave_output() -> None:
 def _fail(message: str) -> None:
     lines = (shown(line, MOST_LETTERS) for line in message.split("\n"))
     say("error: " + "\n".join(lines), err=True)
+    abandon()
     raise typer.Exit(FAILED) from None
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from miniflow.cli.saying import say
+from miniflow.distributed.meeting import is_first, meeting
 from miniflow.errors import MiniflowError, ModelFileError, shown
 from miniflow.files.atomic import remove_leftovers, write_text
 from miniflow.layers.networks import CNN
@@ -153,7 +154,15 @@ class Run:
             raise ModelFileError(f"{self.history}: is damaged: {shown(error)}.") from error
 
     def prepare(self, options: Options, going_on: bool) -> None:
-        """Make the folder ready for a training, which goes on with what is there, or not."""
+        """Make the folder ready for a training, which goes on with what is there, or not. Of
+        several processes the first does so, and the others wait for it.
+        """
+        if is_first():
+            self._prepare(options, going_on)
+        if (together := meeting()) is not None:
+            together.share(True)
+
+    def _prepare(self, options: Options, going_on: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers()
         if not going_on:

@@ -4,11 +4,16 @@ import math
 
 import typer
 
+from miniflow.distributed.meeting import is_first
 from miniflow.errors import printable
 
 
 def say(text: object, err: bool = False) -> None:
-    """Print lines of text, in which no name can command the terminal or fail to be written."""
+    """Print lines of text, in which no name can command the terminal or fail to be written. Of
+    several processes that train together, the first one prints; the others, errors alone.
+    """
+    if not err and not is_first():
+        return
     typer.echo("\n".join(map(printable, str(text).split("\n"))), err=err)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,19 @@ import typer
 
 from miniflow.backends import DEVICES, RUN, find, names
 from miniflow.cli.classifiers import notes_for, probabilities_of
+from miniflow.cli.hosts import (
+    CoordinatorOption,
+    DevicesOption,
+    HeartbeatOption,
+    HostOption,
+    HostsOption,
+    JoinTimeoutOption,
+    LeaveTimeoutOption,
+    check_command,
+    chosen_backend,
+    join,
+    share_run,
+)
 from miniflow.cli.report import write_run_report
 from miniflow.cli.runs import (
     NAMES,
@@ -29,6 +43,8 @@ from miniflow.cli.saying import as_json_number, say
 from miniflow.compiler.threads import one_thread_if_small
 from miniflow.datasets.augmentation import Augmented, augmented
 from miniflow.datasets.image_shapes import height_width_channels
+from miniflow.distributed.joining import HEARTBEAT, JOIN_TIMEOUT, LEAVE_TIMEOUT
+from miniflow.distributed.meeting import is_first
 from miniflow.errors import shown
 from miniflow.files.atomic import write_text
 from miniflow.layers.networks import CNN, Network, network_for
@@ -42,6 +58,7 @@ from miniflow.training.callbacks import Callback, EarlyStopping, KeepBest
 from miniflow.training.changes import SettingsWarning
 from miniflow.training.checkpoints import checkpoint_exists
 from miniflow.training.history import Epoch, History
+from miniflow.training.sharing import check_divides
 from miniflow.training.stepping import backend_names, checked_backend
 
 if TYPE_CHECKING:
@@ -183,6 +200,13 @@ def train(
             "compiles what can be compiled.  [default: auto]"
         ),
     ] = None,
+    devices: DevicesOption = None,
+    hosts: HostsOption = None,
+    host: HostOption = None,
+    coordinator: CoordinatorOption = None,
+    join_timeout: JoinTimeoutOption = JOIN_TIMEOUT,
+    heartbeat: HeartbeatOption = HEARTBEAT,
+    leave_timeout: LeaveTimeoutOption = LEAVE_TIMEOUT,
     out: Annotated[
         str | None,
         typer.Option(
@@ -221,6 +245,8 @@ def train(
       miniflow train --model cnn --data my-digits/ --init digits
       miniflow train --model gpt
       miniflow train --model char-rnn --data cities.txt
+      miniflow train --backend jax --devices all
+      miniflow train --backend jax --hosts 2 --host 0 --coordinator node-a:9900 --out runs/both
 
     A run that was stopped by Ctrl-C or killed goes on with --resume, from the last complete
     epoch, and ends with the very model that it would have had. With more --epochs it goes on for
@@ -249,13 +275,23 @@ def train(
         "seed": seed,
         "backend": None if backend is None else checked_backend("train", backend.value),
     }
+    used = given["backend"] = chosen_backend(given["backend"], devices)
+    join(used, hosts, host, coordinator, (join_timeout, heartbeat, leave_timeout))
+    check_command({**given, "devices": devices, "out": out, "resume": resume, "force": force})
     given = {name: value for name, value in given.items() if value is not None}
     if resume and force:
         raise typer.BadParameter("--resume and --force exclude each other.")
-    run = choose_run(out, settle_options(given, None, LEARNING_RATES, OWN_DEFAULTS), resume, force)
-    going_on = resume and run.exists()
-    kept = run.read_options() if going_on else None
-    options = settle_options(given, kept, LEARNING_RATES, OWN_DEFAULTS)
+    run, kept, options, going_on = None, None, None, False
+    if is_first():
+        options = settle_options(given, None, LEARNING_RATES, OWN_DEFAULTS)
+        run = choose_run(out, options, resume, force)
+        going_on = resume and run.exists()
+        kept = run.read_options() if going_on else None
+        options = settle_options(given, kept, LEARNING_RATES, OWN_DEFAULTS)
+    run, options, going_on = share_run(run, options, going_on)
+    if used is not None:
+        options = replace(options, backend=used)  # with its devices
+        check_divides(used, options.batch_size)  # before there is a folder
     log_to = None if log is None else file_path("train", log, "log")
     with warnings.catch_warnings():
         if kept is not None and options.epochs > kept.epochs:
@@ -305,6 +341,8 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
             say_how_to_go_on(run, network, notes)
             raise
         save_logits(network, run, notes)
+        if not is_first():
+            return
         trained = load_model(run.model)
         probabilities = probabilities_of(trained, splits.test.images)
     draw_reports(run, history, best.epoch, splits.test, probabilities, form is not None)
@@ -401,6 +439,8 @@ def keep_best(options: Options, on_best: Callable[[Training], None]) -> KeepBest
 
 def save_logits(network: Network, run: Run, notes: dict[str, Any]) -> None:
     """Write the run's model file: from images to logits."""
+    if not is_first():
+        return
     example = np.zeros((1, network.inputs), np.float32)
     save(network.logits, run.model, inputs={network.X: example}, notes=notes)
 
@@ -412,7 +452,7 @@ class Notes(Callback):
         self._run, self._log = run, log
 
     def on_train_begin(self, training: Training) -> None:
-        if self._log is not None:
+        if self._log is not None and is_first():
             write_text(self._log, log_lines(training.history))  # told now, if it cannot be written
         if training.epoch >= training.epochs:
             say(f"{self._run.folder} is finished: {training.epochs} epochs are done.")
@@ -422,6 +462,8 @@ class Notes(Callback):
             say(f"Going on after epoch {training.epoch}.")
 
     def on_epoch_end(self, training: Training) -> None:
+        if not is_first():
+            return
         training.history.to_csv(self._run.history)
         if self._log is not None:
             write_text(self._log, log_lines(training.history))

@@ -17,6 +17,7 @@ from miniflow.cli.writers import (
     build_writer,
     in_words,
 )
+from miniflow.distributed.meeting import is_first
 from miniflow.models.generating import generate, save_writer
 from miniflow.training import Training, fit
 from miniflow.training.callbacks import Callback, EarlyStopping, KeepBest
@@ -83,6 +84,8 @@ def train_writer(
     loss = evaluate(
         network.loss, lambda: network.feed(text.test, EVALUATED), backend=options.backend
     ).loss
+    if not is_first():
+        return
     draw(run, options, network, text, history, best.epoch, samples, loss)
     say(f"report: {run.report}")
     say(f"test loss: {loss:.4f}, {in_words(loss)}")

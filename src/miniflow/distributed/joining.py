@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import socket
 import sys
 from typing import Any
@@ -79,6 +80,12 @@ def leave() -> None:
         _leaving.pop()()
 
 
+def abandon() -> None:
+    """Have this process, which failed, tell the others so at its end, and wait for nobody."""
+    if together := meeting():
+        together.has_failed = True
+
+
 _leaving: list[Any] = []
 
 
@@ -106,6 +113,7 @@ def _initialize_jax(
             shutdown_timeout_seconds=max(1, int(leave_timeout)),
             coordinator_bind_address=f"[::]:{together.token}" if ":" in place.address else None,
         )
+        _connect_quietly()
     except (RuntimeError, ValueError) as error:
         raise MeetingError(
             f"distributed: JAX does not come up in process {place.host}: "
@@ -113,15 +121,39 @@ def _initialize_jax(
         ) from error
 
 
+def _connect_quietly() -> None:
+    """A first sum over all devices. On CPUs it says on the standard output how it connects: what
+    this process prints is to be read by others.
+    """
+    import jax
+    import numpy as np
+
+    if jax.default_backend() != "cpu":
+        return
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+    by_rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows"))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    ones = np.ones(mesh.size, np.float32)
+    given = jax.make_array_from_callback(ones.shape, by_rows, lambda index: ones[index])
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        np.asarray(jax.jit(lambda x: x.sum(), out_shardings=whole)(given))
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _leave_at_the_end(together: Meeting, timeout: float) -> None:
     """Have the process leave when it ends well; if it ends with an error, others are told so by its
     end.
     """
-    failed = []
     before = sys.excepthook
 
     def note(kind: Any, error: Any, traceback: Any) -> None:
-        failed.append(error)
+        together.has_failed = True
         if "Runtime" in kind.__name__:  # it may come of another's end
             together.wait_for_reason()
         before(kind, error, traceback)
@@ -132,8 +164,9 @@ def _leave_at_the_end(together: Meeting, timeout: float) -> None:
         together.leave(timeout)
 
     def at_exit() -> None:
-        if not failed:
-            leave()
+        if together.has_failed:
+            together.tell_and_end()
+        leave()
 
     _leaving.append(say_bye)
     atexit.register(at_exit)  # after JAX's own, so it runs before

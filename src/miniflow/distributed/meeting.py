@@ -56,17 +56,24 @@ class _Peer:
         message: dict[str, Any] = json.loads(line)
         return message
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+            self.connection.close()
+
 
 class Meeting:
     """The processes of a training, as this one knows them.
 
     Attributes:
         place: which of them this is.
+        has_failed: whether this process ends with an error of its own.
         token: what process 0 has told the others when all were there.
     """
 
     def __init__(self, place: Place, heartbeat: float) -> None:
         self.place, self.token = place, ""
+        self.has_failed = False  # with an error of its own
         self._heartbeat = heartbeat
         self._peers: list[_Peer] = []
         self._is_over = threading.Event()
@@ -80,7 +87,7 @@ class Meeting:
 
         Raises MeetingError if they are not in time, or say other things than this one.
         """
-        place, deadline = self.place, time.monotonic() + timeout
+        place = self.place
         try:
             family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
             door = socket.create_server(("", place.port), family=family, reuse_port=False)
@@ -90,31 +97,43 @@ class Meeting:
                 f"{error.strerror or error}. Say another one in the coordinator's address."
             ) from None
         found: dict[int, _Peer] = {}
-        with door:
-            while len(found) < place.hosts - 1:
-                door.settimeout(max(0.05, deadline - time.monotonic()))
-                try:
-                    peer = _Peer(door.accept()[0])
-                except TimeoutError:
-                    self._tell_all(found.values(), "not all processes have come")
-                    missing = sorted(set(range(1, place.hosts)) - set(found))
-                    raise MeetingError(
-                        f"distributed: of {place.hosts} processes {len(found) + 1} have come within "
-                        f"{timeout:g} s; missing: {', '.join(map(str, missing))}."
-                    ) from None
-                peer.connection.settimeout(max(1.0, deadline - time.monotonic()))
-                wrong = self._greet(peer, found)
-                if wrong is None:
-                    continue
-                if wrong:
-                    self._tell_all([peer, *found.values()], wrong)
-                    raise MeetingError(f"distributed: {wrong}.")
-                found[peer.host] = peer
+        try:
+            with door:
+                self._let_in(door, found, timeout)
+        except MeetingError:
+            for peer in found.values():
+                peer.close()
+            raise
         self.token = token()
         self._peers = [found[host] for host in sorted(found)]
         for peer in self._peers:
             peer.send(kind="begin", token=self.token)
         self._watch()
+
+    def _let_in(self, door: socket.socket, found: dict[int, _Peer], timeout: float) -> None:
+        """Wait for all others, and see that they are."""
+        place, deadline = self.place, time.monotonic() + timeout
+        while len(found) < place.hosts - 1:
+            door.settimeout(max(0.05, deadline - time.monotonic()))
+            try:
+                peer = _Peer(door.accept()[0])
+            except TimeoutError:
+                self._tell_all(found.values(), "not all processes have come")
+                missing = sorted(set(range(1, place.hosts)) - set(found))
+                raise MeetingError(
+                    f"distributed: of {place.hosts} processes {len(found) + 1} have come within "
+                    f"{timeout:g} s; missing: {', '.join(map(str, missing))}."
+                ) from None
+            peer.connection.settimeout(max(1.0, deadline - time.monotonic()))
+            wrong = self._greet(peer, found)
+            if wrong is None:
+                peer.close()
+                continue
+            if wrong:
+                self._tell_all([peer, *found.values()], wrong)
+                peer.close()
+                raise MeetingError(f"distributed: {wrong}.")
+            found[peer.host] = peer
 
     def _greet(self, peer: _Peer, found: dict[int, _Peer]) -> str | None:
         """What is wrong with one who comes, "" if nothing is; None if it is no process of ours."""
@@ -163,6 +182,8 @@ class Meeting:
             answer = peer.receive()
         except (OSError, ValueError):
             answer = None
+        if answer is None or answer["kind"] == "end":
+            peer.close()
         if answer is None:
             raise MeetingError(
                 f"distributed: process 0 at {where} has not begun within {timeout:g} s."
@@ -213,9 +234,19 @@ class Meeting:
         self._is_over.set()
         deadline = time.monotonic() + timeout
         for peer in self._peers:
-            peer.connection.settimeout(max(0.1, deadline - time.monotonic()))
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it is closed already
+                peer.connection.settimeout(max(0.1, deadline - time.monotonic()))
                 peer.connection.shutdown(socket.SHUT_WR)
+
+    def tell_and_end(self) -> NoReturn:
+        """End this process, which has said its error; the others are told, and end, too."""
+        place = self.place
+        why = f"process {place.host} of {place.hosts} has failed with an error of its own"
+        self._tell_all(self._peers, why)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(FAILED)
 
     def wait_for_reason(self) -> None:
         """After an error that may come of another process's end: give its sentence the time to
@@ -241,15 +272,22 @@ class Meeting:
             try:
                 message = peer.receive()
             except TimeoutError:
-                self._end(f"{name} has said nothing for {self._heartbeat:g} s: it was stopped, or "
-                          "its machine cannot be reached", peer)
+                self._end(
+                    f"{name} has said nothing for {self._heartbeat:g} s: it was stopped, or "
+                    "its machine cannot be reached",
+                    peer,
+                )
             except (OSError, ValueError):
                 message = None
-            if self._is_over.is_set() or (message is None and peer.is_done):
+            if message is None and (peer.is_done or self._is_over.is_set()):
+                peer.close()
                 return
             if message is None:
-                self._end(f"{name} has ended before its work was done: it was killed, or it failed "
-                          "with an error of its own", peer)
+                self._end(
+                    f"{name} has ended before its work was done: it was killed, or it failed "
+                    "with an error of its own",
+                    peer,
+                )
             if message["kind"] == "value":
                 peer.values.put(message["value"])
             elif message["kind"] == "end":

@@ -203,7 +203,7 @@ def fit(
         checkpoint=checkpoint,
         seeds=[n for n in ancestors_in_order(loss) if n.wants_a_seed and n not in fed],
     )
-    check_divides(step.backend, whole("fit", "batch_size", batch_size, least=1), examples.examples)
+    check_divides(step.backend, batch_size)
     if checkpoint is not None:
         os.stat(os.path.dirname(checkpoint) or ".")  # tell now, not after the first epoch
         if is_first():

@@ -16,26 +16,21 @@ if TYPE_CHECKING:
     from miniflow.training.fit import Training
 
 
-def check_divides(backend: str, batch_size: int, examples: int | None) -> None:
-    """See that each batch, the last of an epoch, too, can be divided over the devices.
+def check_divides(backend: str, batch_size: int) -> None:
+    """See that a batch can be divided over the devices.
 
-    Raises OptionError, before anything is trained, if one cannot.
+    Raises OptionError, before anything is trained, if it cannot.
 
-    >>> check_divides("numpy", 100, 1050)
+    >>> check_divides("numpy", 100)
     """
     if backend not in names("devices"):
         return
     count = find(backend).devices()
-    last = (examples or 0) % batch_size
-    for rows, which in ((batch_size, "a batch"), (last, "the last batch of an epoch")):
-        if rows % count:
-            advice = f"a batch_size of which {count} is a divisor"
-            if which != "a batch":
-                advice = f"{examples // count * count:,} examples"  # type: ignore[operator]
-            raise OptionError(
-                f"fit: {which} has {rows:,} rows, which cannot be divided evenly over {count} "
-                f"devices: take {advice}, or fewer devices."
-            )
+    if batch_size % count:
+        raise OptionError(
+            f"fit: batch_size={batch_size:,} cannot be divided evenly over {count} devices: take "
+            f"{max(batch_size // count, 1) * count:,}, or fewer devices."
+        )
 
 
 def seed_for_all(rng: Any) -> Any:
@@ -63,4 +58,5 @@ def check_all_begin_alike(training: Training) -> None:
     for array in [*arrays, *training.optimizer.state.values()]:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
-    together.check_same("the parameters, or the random numbers, of the training", digest.hexdigest())
+    what = "the parameters, or the random numbers, of the training"
+    together.check_same(what, digest.hexdigest())

@@ -72,7 +72,9 @@ def checked_backend(owner: str, backend: Any) -> str:
             f"{owner}: backend is one of {', '.join(known)}, not {describe(backend)}."
         )
     if backend not in WITHOUT_RECORD:
-        find(backend).check_available()
+        record = find(backend)
+        record.check_available()
+        backend = record.for_training(backend)
     checked: str = backend  # which may come with options
     return checked
 

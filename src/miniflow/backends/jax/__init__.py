@@ -33,7 +33,8 @@ class JAX(str):
     Args:
         devices: over how many devices each batch is divided, "all", or None: one device or, where
             several processes train together, all. Parameters lie on each of them. The rows of a
-            batch are divided evenly; that they cannot be is told.
+            batch are divided evenly; that they cannot be is told. (Of `fit`, the last batch of an
+            epoch may have any number of rows: each device computes it as a whole.)
         precision: of the products of float32 matrices. "float32", the default, is that on every
             device; "tf32" (19 bits, on a GPU) and "bf16" (16 bits) are faster and round what is
             multiplied; sums are float32. `step.source` says which it is.
@@ -50,6 +51,7 @@ class JAX(str):
     devices: int | str | None
     precision: str
     deterministic: bool
+    repeats: bool  # whether each device may compute a batch as a whole that cannot be divided
 
     def __new__(
         cls,
@@ -69,6 +71,7 @@ class JAX(str):
             )
         made.precision = precision
         made.deterministic = flag("JAX", "deterministic", deterministic)
+        made.repeats = False
         return made
 
     def __reduce__(self) -> Any:
@@ -85,6 +88,16 @@ class JAX(str):
 
 
 DEFAULT: Final = JAX()
+
+
+def with_last_batches(name: str) -> JAX:
+    """The same options, for a training: the last batch of an epoch, which has what is left, may
+    have any number of rows. If it cannot be divided, each device computes it as a whole.
+    """
+    said = options_of(name)
+    made = JAX(said.devices, said.precision, said.deterministic)
+    made.repeats = True
+    return made
 
 
 def options_of(name: str) -> JAX:
@@ -105,7 +118,7 @@ def lower(program: Program, options: JAX = DEFAULT) -> JaxExecutable:
     """
     from miniflow.backends.jax.executable import JaxExecutable
 
-    key = id(program), repr(options)
+    key = id(program), f"{options!r} {options.repeats}"
     made = _made.get(key)
     if made is None or made.program is not program:
         made = _made[key] = JaxExecutable(program, options)
@@ -130,6 +143,7 @@ def record_for(name: str) -> Backend:
         extra="jax",
         same_bits_on=lambda: f"{_devices(options).count} devices ({_devices(options).kind})",
         devices=lambda: _devices(options).count,
+        for_training=with_last_batches,
         record_for=record_for,
     )
 

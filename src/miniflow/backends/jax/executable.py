@@ -67,7 +67,7 @@ class JaxExecutable:
         constants = [constant.value for constant in program.constants]
         scope = {"constants": constants, "PRECISION": precision}
         self.step, self._numbers_of = _define(printed.source, scope)
-        self.wheres = self._wheres()
+        self.wheres = self._wheres(options.repeats)
         self._constants = [constants[c] for c in printed.constants]
         self.born = os.getpid()
         self._there: list[Any] | None = None
@@ -82,17 +82,16 @@ class JaxExecutable:
         )
         self._kinds = [o.operand.kind for o in handed_out(program)]
 
-    def _wheres(self) -> tuple[Any, ...]:
+    def _wheres(self, repeats: bool) -> tuple[Any, ...]:
         """Where each fed array lies: divided by its rows, if it has as many as the batch."""
         fed = [self.program.inputs[place].variable for place in self.printed.fed]
         rows = next((x.shape[0] for x in fed if x.shape), 0)
         count = self.devices.count
         divides = rows % count == 0
-        if not divides and self.printed.updated:
+        if not divides and self.printed.updated and not repeats:
             raise CompileError(
                 f"JAX: a batch of {rows:,} rows cannot be divided evenly over {count} devices: "
-                f"take {max(rows // count, 1) * count:,} rows, for the last batch of an epoch too, "
-                "or fewer devices."
+                f"take {max(rows // count, 1) * count:,} rows, or fewer devices."
             )
         return tuple(
             self.devices.by_rows()

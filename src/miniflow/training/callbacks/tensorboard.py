@@ -11,6 +11,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from miniflow.distributed.meeting import is_first
 from miniflow.options import OptionError, file_path
 from miniflow.training.callbacks.callback import Callback
 
@@ -50,6 +51,8 @@ class TensorBoard(Callback):
             ) from error
 
     def on_train_begin(self, training: Training) -> None:
+        if not is_first():
+            return
         os.makedirs(self.folder, exist_ok=True)
         purge = training.epoch + 1 if training.epoch else None
         suffix = f".from-{training.epoch + 1}"  # files of one second would have one name
@@ -58,6 +61,8 @@ class TensorBoard(Callback):
         )
 
     def on_epoch_end(self, training: Training) -> None:
+        if self._writer is None:
+            return
         row = training.history[-1]
         for name, value in row.columns().items():
             if value is not None and name not in NOT_SHOWN:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from miniflow.distributed.meeting import is_first
 from miniflow.graph import Node
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
@@ -91,7 +92,8 @@ class ModelCheckpoint(Monitor):
         if row.epoch % self.every or (self.save_best_only and not self.improves(row)):
             return
         path = self._path_after(row)
-        save(training.loss if self.node is None else self.node, path)
+        if is_first():
+            save(training.loss if self.node is None else self.node, path)
         self.saved = path
 
     def state(self) -> dict[str, Any]:
@@ -139,4 +141,5 @@ class CSVLogger(Callback):
         os.stat(os.path.dirname(self.path) or ".")
 
     def on_epoch_end(self, training: Training) -> None:
-        training.history.to_csv(self.path)
+        if is_first():
+            training.history.to_csv(self.path)
