@@ -21,7 +21,7 @@ sys.path.remove(str(SITE))
 
 NAMES = public_names()
 # Made by miniflow and handed out: nobody calls them, so they take nothing, and refuse nothing.
-HANDED_OUT = {"Compiled", "Count", "Drawing", "History", "Model", "NotFiniteWarning"}
+HANDED_OUT = {"Compiled", "Count", "Drawing", "Estimate", "History", "Model", "NotFiniteWarning"}
 # Nothing that they are given can be wrong; the first two take a path, whatever it is.
 REFUSE_NOTHING = {"is_class_folder", "is_name", "Callback", "TerminateOnNaN"}
 A_SHAPE = re.compile(r"shape|\((?:n|m|k|\.\.\.),|number|channels")

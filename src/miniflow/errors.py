@@ -68,6 +68,10 @@ class ModelFileError(MiniflowError, ValueError):
     """A model file is damaged, foreign, or belongs to another network."""
 
 
+class MeetingError(MiniflowError, RuntimeError):
+    """The processes of a training did not come together, or do not agree."""
+
+
 class CompileError(MiniflowError, TypeError):
     """A node does something that cannot be recorded; the interpreter still runs it."""
 

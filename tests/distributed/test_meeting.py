@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from miniflow.distributed.meeting import Meeting, MeetingError
+from miniflow.distributed.meeting import Meeting
 from miniflow.distributed.places import ALONE, Place, place_for
+from miniflow.errors import MeetingError
 from miniflow.options import OptionError
 
 

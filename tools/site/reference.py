@@ -39,6 +39,7 @@ PAGES = {  # page → its title, what it is about, and the modules whose names s
         "Model files, weights, and graphs made of recorded programs.",
         ["models"],
     ),
+    "distributed": ("Several processes", "One training on many machines.", ["distributed"]),
     "shipping": ("Shipping", "Files that need no miniflow.", ["exports", "digit_page"]),
     "pictures": ("Pictures", "", ["pictures"]),
     "errors": ("Errors", "", ["errors", "options"]),

@@ -43,6 +43,11 @@ class Estimate:
     Attributes:
         rows: one for each number of devices.
         assumed: in words.
+
+    >>> print(Estimate((EstimatedStep(8, 1e6, 2e-3, 1e-3, 5.5),), "Assumed: little."))
+    devices  MB all-reduced  computing   summing      step  faster
+          8            1.00   2.000 ms  1.000 ms  3.000 ms    5.5x
+    Assumed: little.
     """
 
     rows: tuple[EstimatedStep, ...]

@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 from miniflow.backends import find
-from miniflow.distributed.meeting import Meeting, MeetingError, begin, meeting
+from miniflow.distributed.meeting import Meeting, begin, meeting
 from miniflow.distributed.places import place_for
+from miniflow.errors import MeetingError
 from miniflow.options import number
 
 JOIN_TIMEOUT, HEARTBEAT, LEAVE_TIMEOUT = 300.0, 30.0, 60.0
@@ -33,10 +34,11 @@ def initialize(
     process 0 alone. At its end a process waits for the others.
 
     Args:
-        coordinator: address and port where process 0 can be reached, "node-a:9900".
-        hosts: how many processes there are.
-        host: which of them this is, 0 to `hosts` - 1. By default all three are as the environment
-            of SLURM, Open MPI or another launcher says; without one the process stays alone.
+        coordinator: address and port where process 0 can be reached, "node-a:9900"; by default all
+            three are as the environment of SLURM, Open MPI or another launcher says, and without
+            one the process stays alone.
+        hosts: how many processes there are; by default as for `coordinator`.
+        host: which of them this is, 0 to `hosts` - 1; by default as for `coordinator`.
         join_timeout: seconds until all have to be there; 300 by default.
         heartbeat: seconds of silence after which a process counts as lost, and all others end; 30
             by default. One that is killed ends them at once.
@@ -75,6 +77,8 @@ def initialize(
 def leave() -> None:
     """Say that this process has done its work, and wait until all have; the end of a program does
     so by itself.
+
+    >>> leave()  # nothing, of a process that is alone
     """
     if _leaving:
         _leaving.pop()()

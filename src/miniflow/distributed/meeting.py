@@ -22,14 +22,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from miniflow.distributed.places import Place
-from miniflow.errors import MiniflowError
+from miniflow.errors import MeetingError
 
 FAILED = 1
 SIGNS = 5  # of life, in a heartbeat
-
-
-class MeetingError(MiniflowError, RuntimeError):
-    """The processes of a training did not come together, or do not agree."""
 
 
 class _Peer:
@@ -332,10 +328,19 @@ def process_index() -> int:
 
 
 def process_count() -> int:
-    """How many processes train together: 1 if this one is alone."""
+    """How many processes train together: 1 if this one is alone.
+
+    >>> process_count()
+    1
+    """
     return _now[0].place.hosts if _now else 1
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files: process 0, or one that is alone."""
+    """Whether this process is the one that writes files: process 0, or one that is alone.
+
+    >>> if is_first():
+    ...     print("written by one process")
+    written by one process
+    """
     return process_index() == 0
