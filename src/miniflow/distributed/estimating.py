@@ -123,7 +123,7 @@ def estimate(
     >>> step = mf.compile(mf.Mean((X @ W) ** 2), optimizer=mf.SGD(0.1), backend="numpy")
     >>> _ = step({X: np.ones((64, 256))})
     >>> [round(row.bytes) for row in mf.distributed.estimate(step, [1, 2, 16])]
-    [0, 524288, 982925]
+    [0, 524288, 983040]
     """
     speeds = {"flops": flops, "link": link, "network": network}
     for name, speed in speeds.items():
