@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from miniflow.distributed.meeting import Meeting
-from miniflow.distributed.places import ALONE, Place, place_for
+from miniflow.distributed.places import ALONE, HostPlace, place_for
 from miniflow.errors import MeetingError
 from miniflow.options import OptionError
 
@@ -43,7 +43,7 @@ def together(*work: Callable[[], Any]) -> list[Any]:
 
 def meetings(*hosts: tuple[int, int]) -> list[Meeting]:
     port = free_port()
-    return [Meeting(Place("127.0.0.1", port, n, i), heartbeat=5.0) for i, n in hosts]
+    return [Meeting(HostPlace("127.0.0.1", port, n, i), heartbeat=5.0) for i, n in hosts]
 
 
 def come(meeting: Meeting, timeout: float = 5.0) -> Callable[[], None]:
@@ -90,7 +90,7 @@ def test_process_0_that_cannot_be_reached_is_told() -> None:
 
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("", 0)) as taken:
-        meeting = Meeting(Place("127.0.0.1", taken.getsockname()[1], 2, 0), 5.0)
+        meeting = Meeting(HostPlace("127.0.0.1", taken.getsockname()[1], 2, 0), 5.0)
         with pytest.raises(MeetingError, match="process 0 cannot listen at port"):
             meeting.open(0.2, lambda: "")
 
@@ -98,8 +98,8 @@ def test_a_port_that_is_taken_is_told() -> None:
 GUEST = """
 import sys, time
 from miniflow.distributed.meeting import Meeting
-from miniflow.distributed.places import Place
-meeting = Meeting(Place("127.0.0.1", int(sys.argv[1]), 3, int(sys.argv[2])), float(sys.argv[3]))
+from miniflow.distributed.places import HostPlace
+meeting = Meeting(HostPlace("127.0.0.1", int(sys.argv[1]), 3, int(sys.argv[2])), float(sys.argv[3]))
 meeting.join(20) if sys.argv[2] != "0" else meeting.open(20, lambda: "")
 print("joined", flush=True)
 time.sleep(30)
@@ -154,11 +154,11 @@ def test_one_that_is_killed_or_stopped_ends_the_others(signal: str, gone: int) -
                 "SLURM_STEP_NODELIST": "gpu[07-09,12]",
                 "SLURM_JOB_ID": "123456",
             },
-            Place("gpu07", 10356, 4, 2),
+            HostPlace("gpu07", 10356, 4, 2),
         ),
         (
             {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "10.0.0.5", "MASTER_PORT": "29500"},
-            Place("10.0.0.5", 29501, 2, 1),
+            HostPlace("10.0.0.5", 29501, 2, 1),
         ),
         (
             {
@@ -166,11 +166,11 @@ def test_one_that_is_killed_or_stopped_ends_the_others(signal: str, gone: int) -
                 "OMPI_COMM_WORLD_RANK": "1",
                 "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
             },
-            Place("127.0.0.1", 9900, 2, 1),
+            HostPlace("127.0.0.1", 9900, 2, 1),
         ),
     ],
 )
-def test_environments_of_clusters(environment: dict[str, str], place: Place) -> None:
+def test_environments_of_clusters(environment: dict[str, str], place: HostPlace) -> None:
     assert place_for(environment=environment) == place
 
 

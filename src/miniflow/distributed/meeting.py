@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from miniflow.distributed.places import Place
+from miniflow.distributed.places import HostPlace
 from miniflow.errors import MeetingError
 
 FAILED = 1
@@ -67,7 +67,7 @@ class Meeting:
         token: what process 0 has told the others when all were there.
     """
 
-    def __init__(self, place: Place, heartbeat: float) -> None:
+    def __init__(self, place: HostPlace, heartbeat: float) -> None:
         self.place, self.token = place, ""
         self.has_failed = False  # with an error of its own
         self._heartbeat = heartbeat

@@ -13,7 +13,7 @@ from miniflow.options import OptionError, whole
 PORT = 9900  # where a cluster names the machine alone; with the number of the job, to be apart
 
 
-class Place(NamedTuple):
+class HostPlace(NamedTuple):
     """Process `host` of `hosts`, which meet at an address and a port of process 0's machine."""
 
     address: str
@@ -22,7 +22,7 @@ class Place(NamedTuple):
     host: int
 
 
-ALONE = Place("", 0, 1, 0)
+ALONE = HostPlace("", 0, 1, 0)
 
 
 def place_for(
@@ -30,7 +30,7 @@ def place_for(
     hosts: int | None = None,
     host: int | None = None,
     environment: Mapping[str, str] | None = None,
-) -> Place:
+) -> HostPlace:
     """The place of this process.
 
     Args:
@@ -44,9 +44,9 @@ def place_for(
     Raises OptionError: something is missing, or is none.
 
     >>> place_for("node-a:9900", 4, 2)
-    Place(address='node-a', port=9900, hosts=4, host=2)
+    HostPlace(address='node-a', port=9900, hosts=4, host=2)
     >>> place_for(environment={})
-    Place(address='', port=0, hosts=1, host=0)
+    HostPlace(address='', port=0, hosts=1, host=0)
     """
     said = {"coordinator": coordinator, "hosts": hosts, "host": host}
     if all(value is None for value in said.values()):
@@ -66,7 +66,7 @@ def place_for(
             f"distributed: host={host} of hosts={hosts}: they count from 0 to {hosts - 1}."
         )
     address, port = _address(coordinator)
-    return Place(address, port, hosts, host)
+    return HostPlace(address, port, hosts, host)
 
 
 def _address(coordinator: object) -> tuple[str, int]:
@@ -80,14 +80,14 @@ def _address(coordinator: object) -> tuple[str, int]:
     return address.strip("[]"), int(port)
 
 
-def _from_environment(said: Mapping[str, str]) -> Place:
+def _from_environment(said: Mapping[str, str]) -> HostPlace:
     if int(said.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in said:
         first = first_node(said.get("SLURM_STEP_NODELIST") or said.get("SLURM_NODELIST", ""))
         port = PORT + int(said.get("SLURM_JOB_ID", "0")) % 1000
-        return Place(first, port, int(said["SLURM_STEP_NUM_TASKS"]), int(said["SLURM_PROCID"]))
+        return HostPlace(first, port, int(said["SLURM_STEP_NUM_TASKS"]), int(said["SLURM_PROCID"]))
     if int(said.get("WORLD_SIZE", "1")) > 1 and "RANK" in said and "MASTER_ADDR" in said:
         port = int(said.get("MASTER_PORT", PORT)) + 1  # the launcher itself may listen there
-        return Place(said["MASTER_ADDR"], port, int(said["WORLD_SIZE"]), int(said["RANK"]))
+        return HostPlace(said["MASTER_ADDR"], port, int(said["WORLD_SIZE"]), int(said["RANK"]))
     if int(said.get("OMPI_COMM_WORLD_SIZE", "1")) > 1:
         hosts, host = int(said["OMPI_COMM_WORLD_SIZE"]), int(said["OMPI_COMM_WORLD_RANK"])
         uri = said.get("PMIX_SERVER_URI2") or said.get("OMPI_MCA_orte_hnp_uri", "")
@@ -97,7 +97,7 @@ def _from_environment(said: Mapping[str, str]) -> Place:
                 "distributed: Open MPI does not say where its first process is: say coordinator, "
                 "hosts and host."
             )
-        return Place(found[1] if found else "127.0.0.1", PORT, hosts, host)
+        return HostPlace(found[1] if found else "127.0.0.1", PORT, hosts, host)
     return ALONE
 
 
