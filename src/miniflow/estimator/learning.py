@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from miniflow.compiler.epoch import EpochData
 from miniflow.compiler.threads import one_thread_if_small
 from miniflow.estimator.losses import LogisticLoss, Penalty, SoftmaxLoss, SquaredError
 from miniflow.estimator.solvers import SolverGroup
@@ -30,7 +31,7 @@ from miniflow.interpreter.selection import parts_of
 from miniflow.locks import Lock
 from miniflow.nodes import Add, Linear, ReLU, Sigmoid, Tanh
 from miniflow.training import Training
-from miniflow.training.batching import Batch
+from miniflow.training.batching import Batch, BatchRows
 from miniflow.training.callbacks import Callback
 from miniflow.training.stepping import Evaluator, Step, make_evaluator, make_step
 
@@ -122,13 +123,17 @@ class Graph:
 
     def feed(self, X: Any, targets: Any, weights: Any, alpha: float) -> dict[Node, Any]:
         """A batch as what the graph is fed."""
-        strength = X.dtype.type(alpha) / np.sum(weights)
         return {
             self.X: X,
             self.targets: targets,
             self.weights: weights,
-            self.strength: strength.astype(X.dtype),
+            self.strength: self.strength_of(X.dtype, weights, alpha),
         }
+
+    @staticmethod
+    def strength_of(dtype: Any, weights: Any, alpha: float) -> Any:
+        """Alpha / Σ weights, of the weights of a batch."""
+        return (dtype.type(alpha) / np.sum(weights)).astype(dtype)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The output for examples (n, inputs): (n, outputs), some rows at a time."""
@@ -170,10 +175,21 @@ class Examples:
         """Say that the next batches are those of another epoch, in another order."""
         self._is_new_epoch = True
 
-    def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+    def _begin(self) -> None:
         if self._is_new_epoch and self._shuffle is not None:
             self._order = self._shuffle(self._order)
         self._is_new_epoch = False
+
+    def rows(self, n: int, rng: np.random.Generator | None = None) -> BatchRows:
+        self._begin()
+        graph, (X, targets, weights) = self._graph, self._columns
+        order = [self._order[start : start + n] for start in range(0, self.examples, n)]
+        strengths = [graph.strength_of(X.dtype, weights[rows], self._alpha) for rows in order]
+        arrays: dict[Node, Any] = {graph.X: X, graph.targets: targets, graph.weights: weights}
+        return BatchRows(EpochData(arrays, {}, {}, {graph.strength: strengths}), order)
+
+    def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+        self._begin()
         for start in range(0, self.examples, n):
             rows: Any = slice(start, start + n)
             if self._shuffle is not None:
