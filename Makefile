@@ -1,6 +1,6 @@
 # Two commands for a fresh clone, with nothing but Python 3.11+ and make:
 #
-#   make digits    set up .venv and train the digit recogniser on MNIST
+#   make digits    set up .venv, with the native backend, and train the digit recogniser on MNIST
 #   make test      set up .venv and run the quick tests, one of each kind
 #
 # Everything is installed into .venv, once; it is brought up to date when pyproject.toml changes.
@@ -89,7 +89,7 @@ memory: .venv/for-testing
 # A module is compiled to bytecode when it is first imported: pip would take a minute for all of them.
 .venv/for-running: pyproject.toml | .venv/python-is-ready
 	@echo "Setting up .venv: installing miniflow and what it needs ..."
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable ".[native]"
 	@touch $@
 
 .venv/for-testing: pyproject.toml | .venv/python-is-ready
