@@ -23,6 +23,7 @@ _MOST_K: Final = 400  # at a time
 _FAR: Final = 2048  # bytes between rows of B: few of these stay in the first cache
 _MOST_K_FAR: Final = 256
 _MOST_K_ONCE: Final = 32  # so that whole pages of B are read, one after the other
+_MOST_K_OF_COLUMNS: Final = 64  # of A, as far apart: the next tile reads the same lines
 _FAR_ROWS: Final = 28
 _FEW: Final = 4  # times that something is read
 _MANY: Final = 16
@@ -58,17 +59,20 @@ def choose_blocking(
     rows, vectors = choose_tile(m, n, k, lanes, processor.registers)
     columns = vectors * lanes
     panels, strips = -(-n // columns), -(-m // rows)
-    _, a_step, b_step, b_column = strides
+    a_row, a_step, b_step, b_column = strides
     is_far = abs(b_step) * size >= _FAR
     is_often_read = m >= _FAR_ROWS if is_far else strips > 2 * _FEW
     packs_b = b_column != 1 or (is_often_read and k * n * size > FIRST_CACHE)
     k_block = _MOST_K
     if is_far and strips <= 2 * _FEW:
         k_block = _MOST_K_FAR if strips > 2 else _MOST_K_ONCE
+    packs_a = panels >= (_MANY if a_step == 1 else _FEW) and m * k * size > SECOND_CACHE // 4
+    if a_row == 1 and abs(a_step) * size >= _FAR and strips > 1 and not packs_a:
+        k_block = min(k_block, _MOST_K_OF_COLUMNS)
+        is_far = True
     is_read_once = strips <= _FEW and not packs_b and not is_far
     blocks = 1 if is_read_once or k <= k_block * 3 // 2 else -(-k // k_block)
     k_block = max(-(-k // blocks), 1)  # blocks are nearly equal
-    packs_a = panels >= (_MANY if a_step == 1 else _FEW) and m * k * size > SECOND_CACHE // 4
     is_small = m * k_block * size <= SECOND_CACHE
     most = max(SECOND_CACHE // 2 // (k_block * size), rows)
     block_rows = strips * rows if is_small else most // rows * rows
