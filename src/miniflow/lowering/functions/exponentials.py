@@ -143,11 +143,9 @@ def series(r: Term) -> Term:
 # Comparisons are such that NaN passes through.
 
 
-def _reduced(x: Term, smallest: float) -> tuple[Term, Term]:
-    """n, in the last bits of an integer, and r."""
-    of = FORMATS[x.dtype]
-    a = where(x > of.largest, of.largest, x)
-    a = where(a < smallest, smallest, a)
+def _reduced(a: Term) -> tuple[Term, Term]:
+    """n, in the last bits of an integer, and r; of an `a` that is not too large."""
+    of = FORMATS[a.dtype]
     shifted = fma(a, 1.4426950408889634, of.shift)
     n = shifted - of.shift
     r = fma(n, -of.ln2[0], a)
@@ -172,25 +170,33 @@ def _power_of_two(n: Term, dtype: str, one_less: int = 0) -> Term:
 @for_each("exp", *FLOATS)
 def exp(x: Term) -> Term:
     """e^x."""
-    smallest = FORMATS[x.dtype].smallest
-    n, r = _reduced(where(x < smallest, 0.0, x), smallest)
+    of = FORMATS[x.dtype]
+    a = where(x > of.largest, of.largest, x)
+    n, r = _reduced(where(x < of.smallest, 0.0, a))
     k = i32(n)
     half = k >> 1
     y = call("series", r) + 1.0
     y = y * _power_of_two(half, x.dtype) * _power_of_two(k - half, x.dtype)
-    return where(x < smallest, 0.0, y)
+    return where(x < of.smallest, 0.0, y)
 
 
 # e^x - 1 = 2^n (e^r - 1) + (2^n - 1), all of it halved and doubled again, so that 2^n never
 # overflows where the result does not.
 
 
+def _less_one(a: Term) -> Term:
+    """e^a - 1, where that is neither infinite nor -1."""
+    n, r = _reduced(a)
+    power = _power_of_two(n, a.dtype, one_less=1)
+    return 2.0 * fma(power, call("series", r), power - 0.5)
+
+
 @for_each("expm1", *FLOATS)
 def expm1(x: Term) -> Term:
     """e^x - 1."""
-    n, r = _reduced(x, FORMATS[x.dtype].least)
-    power = _power_of_two(n, x.dtype, one_less=1)
-    y = 2.0 * fma(power, call("series", r), power - 0.5)
+    of = FORMATS[x.dtype]
+    a = where(x > of.largest, of.largest, x)
+    y = _less_one(where(a < of.least, of.least, a))
     return where(equal(x, 0.0), x, y)
 
 
@@ -201,7 +207,7 @@ def expm1(x: Term) -> Term:
 def tanh(x: Term) -> Term:
     """The hyperbolic tangent."""
     a, flat = absolute(x), FORMATS[x.dtype].flat
-    t = call("expm1", 2.0 * where(a > flat, flat, a))
+    t = _less_one(2.0 * where(a > flat, flat, a))
     return copysign(t / (t + 2.0), x)
 
 
