@@ -44,6 +44,7 @@ SOURCES = {  # name of the exercise → source of its chapter, in their order
     "momentum": "momentum",
     "digits": "digits",
     "beyond": "beyond",
+    "attention": "attention",
 }
 CHAPTERS = tuple(
     Chapter(number, source, name) for number, (name, source) in enumerate(SOURCES.items(), start=1)

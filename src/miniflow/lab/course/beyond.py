@@ -337,3 +337,5 @@ assert Path("digits.html").exists()
 # afternoon. In miniflow's documentation, `compiler.md` goes through every stage of `mf.compile`, and
 # `pictures.md` draws any graph. And read `miniflow/nodes`: all its nodes are `Op`s, most of them as
 # short as yours.
+#
+# Still curious? Chapter [[attention]] is one more: a single node, and your network writes.
