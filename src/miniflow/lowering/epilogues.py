@@ -34,7 +34,6 @@ from miniflow.lowering.loop_program import (
     steps_of,
 )
 from miniflow.lowering.nests import (
-    SIZE,
     ArrayParameter,
     Kernel,
     Let,
@@ -42,7 +41,6 @@ from miniflow.lowering.nests import (
     Statement,
     Store,
     Term,
-    constant,
     name,
     terms_of,
 )
@@ -50,7 +48,8 @@ from miniflow.lowering.nests import (
 
 class EntryWalk(NamedTuple):
     """How a nest goes through the entries of a product: the parameter that has them, the loops, and
-    what stands before each.
+    what stands before each; which row and column the first entry of the product has, and how many
+    columns there are in all: the nest may be for a part of the entries alone.
     """
 
     entries: ArrayParameter
@@ -58,6 +57,8 @@ class EntryWalk(NamedTuple):
     rows: Loop | None  # None: one loop over all entries
     in_row: tuple[Statement, ...]
     columns: Loop
+    corner: tuple[int, int] = (0, 0)
+    width: int = 0
 
     @property
     def place(self) -> tuple[Term, ...]:
@@ -181,24 +182,30 @@ def walk_over(nest: Nest, product: Product) -> EntryWalk | None:
     c, handed = product.c, dict(zip(nest.kernel.parameters, nest.arguments, strict=True))
     views = {p: x for p, x in handed.items() if isinstance(x, BufferView)}
     found = [p for p, x in views.items() if x.buffer == c.buffer]
-    if len(found) != 1 or not c.size or not c.is_contiguous:
+    if len(found) != 1 or not c.size:
         return None
     (entries,) = found
     begin = views[entries]
-    if not isinstance(entries, ArrayParameter) or begin[2] != c.offset or begin.moves != c.moves:
+    if not isinstance(entries, ArrayParameter) or begin.moves != c.moves:
         return None
     walk = _walk_of(nest.kernel, entries)
     if walk is None or not _stays_at_its_place(nest.kernel, walk):
         return None
     sizes = {p.name: x for p, x in handed.items() if isinstance(x, int)}
-    columns = _length(walk.columns, sizes)
-    rows = 1 if walk.rows is None else _length(walk.rows, sizes)
-    if None in (rows, columns) or rows * columns != c.size:  # type: ignore[operator]
-        return None
+    columns = _turns(walk.columns, sizes)
     if walk.rows is None:
-        return walk
-    is_by_rows = _number(entries.shape[1], sizes) == columns == c.shape[-1]
-    return walk if is_by_rows else None
+        is_all = c.is_contiguous and begin.offset == c.offset and columns == (0, c.size)
+        return walk._replace(width=c.shape[-1] if c.shape else 1) if is_all else None
+    rows, width = _turns(walk.rows, sizes), _number(entries.shape[1], sizes)
+    if rows is None or columns is None or width is None:
+        return None
+    (first_row, last_row), (first, last) = rows, columns
+    is_all = c.is_contiguous and c.shape[-1] == width == last - first
+    is_part = c.strides == (width, 1) and c.shape == (last_row - first_row, last - first)
+    has_all = (last_row - first_row) * (last - first) == c.size and (is_all or is_part)
+    if not has_all or c.offset != begin.offset + first_row * width + first:
+        return None
+    return walk._replace(corner=(first_row, first), width=width)
 
 
 def _walk_of(kernel: Kernel, entries: ArrayParameter) -> EntryWalk | None:
@@ -245,10 +252,10 @@ def _loads(terms: Sequence[Term]) -> Iterator[Term]:
         yield from _loads(term.operands)
 
 
-def _length(loop: Loop, sizes: Mapping[str, int]) -> int | None:
-    """How many turns a loop has that counts from 0, one by one."""
-    is_plain = loop.step == 1 and loop.start == constant(0, SIZE)
-    return _number(loop.stop, sizes) if is_plain else None
+def _turns(loop: Loop, sizes: Mapping[str, int]) -> tuple[int, int] | None:
+    """From which number to before which one a loop counts, one by one."""
+    start, stop = _number(loop.start, sizes), _number(loop.stop, sizes)
+    return None if start is None or stop is None or loop.step != 1 else (start, stop)
 
 
 def _number(term: Term, sizes: Mapping[str, int]) -> int | None:

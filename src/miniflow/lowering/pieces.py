@@ -40,7 +40,6 @@ from miniflow.lowering.nests import (
     terms_of,
 )
 from miniflow.lowering.turns import (
-    is_parallel,
     parallel_index,
     rows_of,
     size_in,
@@ -243,9 +242,9 @@ def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
         if right - left == columns:
             rows = rows_of(nest, walk, i, j, columns)
             piece: Piece = () if rows is None else (FusedProduct(part, rows),)
-        elif walk.rows and is_parallel(nest.kernel, walk.columns.index):
+        elif walk.rows:
             some = turns_of(nest, walk.rows.index, i, j)
-            piece = (part, turns_of(some, walk.columns.index, left, right))
+            piece = (FusedProduct(part, turns_of(some, walk.columns.index, left, right)),)
         else:
             piece = ()
         if not piece:

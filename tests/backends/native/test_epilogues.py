@@ -12,6 +12,7 @@ pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 from miniflow.backends.native import executable, lower, machine
 from miniflow.backends.native.products.epilogue import plan_epilogue, print_epilogue
 from miniflow.ir import Builder, Output, Program, ValueType
+from miniflow.lowering import pieces
 from miniflow.lowering.loop_program import FusedProduct
 
 from .test_products import WIDTHS
@@ -89,6 +90,19 @@ def test_an_epilogue_has_the_bits_of_a_loop_behind_the_product(width, dtype, mon
 def test_partial_sums_of_blocks_of_k_are_not_seen_by_the_epilogue(is_flat, monkeypatch):
     program = with_everything(20, 2000, 40, "f32", is_flat)
     wanted = results(program, monkeypatch, is_fused=False)
+    assert results(program, monkeypatch, is_fused=True) == wanted
+
+
+@pytest.mark.parametrize("shape", [(40, 30, 300), (300, 30, 40), (300, 700, 200)])
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_pieces_of_a_product_have_their_part_of_the_epilogue(shape, is_flat, monkeypatch):
+    program = with_everything(*shape, "f32", is_flat)
+    wanted = results(program, monkeypatch, is_fused=False)
+    monkeypatch.setattr(pieces, "FEWEST", 0)
+    step = next(s for s in lower(program).loop_program.steps if isinstance(s, FusedProduct))
+    parts = [part for piece in pieces.cut_step(step) for part in piece]
+    assert all(isinstance(part, FusedProduct) for part in parts)
+    assert len(parts) > 1 or (is_flat and shape[0] < 128)  # one loop is cut by rows alone
     assert results(program, monkeypatch, is_fused=True) == wanted
 
 

@@ -50,7 +50,7 @@ NUMBERS: Final = (
     "fetches",
     *("a_row", "a_step", "b_step", "b_column", "c_row"),
     *WINDOW_NUMBERS,
-    *("c_to_row", "c_to_column", "first_row", "entries_row", "has_epilogue"),
+    *("c_to_row", "c_to_column", "first_row", "first_column", "entries_row", "has_epilogue"),
     *(f"{x}{axis}" for axis in range(STACKED) for x in ("count", "a_to", "b_to", "c_to")),
 )
 FIELDS: Final = (*CODE, *(f"{x}{part}" for x in PLACES for part in (".at", ".nbytes")), *NUMBERS)
@@ -216,7 +216,7 @@ class _DriverWriter(LineWriter):
             panel = self.choose(packs, packed, b_here, "ptr")
             self._set("b_step", self.choose(packs, row, number["b_step"]))
             c_here = self.at(c, self.multiply(column, number["c_to_column"]))
-            self.columns = column, columns
+            self.columns = self.add(column, number["first_column"]), columns
             codes = self.code["epilogue_at_edge"], self.code["epilogue"]
             self.epilogue = self.choose(is_edge, *codes, "ptr")
             high = self.choose(is_edge, self.code["high_at_edge"], self.code["high"], "ptr")

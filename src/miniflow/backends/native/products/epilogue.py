@@ -43,14 +43,11 @@ _HEAD: Final = (
 
 
 class Epilogue(NamedTuple):
-    """The statements of an epilogue, and what its parameters are handed; a loop over all entries
-    in one needs to know how many `columns` the result has.
-    """
+    """The statements of an epilogue, and what its parameters are handed."""
 
     walk: EntryWalk
     parameters: tuple[Parameter, ...]
     arguments: tuple[NestArgument, ...]
-    columns: int
 
     @property
     def handed(self) -> list[tuple[Parameter, NestArgument]]:
@@ -71,9 +68,11 @@ class Epilogue(NamedTuple):
                 continue
             assert isinstance(parameter, ArrayParameter)
             width = None if self.walk.rows is None else parameter.shape[1]
-            is_as_wide = width is None or sizes.get(str(width.what), width.what) == self.columns
+            is_as_wide = width is None or sizes.get(str(width.what), width.what) == self.walk.width
             if parameter.dtype == c.dtype and is_as_wide:
-                return argument._replace(shape=c.shape, strides=c.strides)
+                row, column = self.walk.corner
+                offset = argument.offset + row * self.walk.width + column
+                return argument._replace(offset=offset, shape=c.shape, strides=c.strides)
         return None
 
 
@@ -83,7 +82,7 @@ def plan_epilogue(step: FusedProduct) -> Epilogue | None:
     walk = walk_over(nest, step.product)
     if walk is None:
         return None
-    found = Epilogue(walk, nest.kernel.parameters, nest.arguments, step.product.c.shape[-1])
+    found = Epilogue(walk, nest.kernel.parameters, nest.arguments)
     statements = (*walk.before, *walk.in_row, *walk.columns.body)
     is_known = all(_is_known(term, walk) for s in statements for term in _values(s))
     return found if is_known else None
@@ -192,7 +191,7 @@ class _EpilogueWriter(TermPrinter):
         if array is self.walk.entries:
             row = self.new(f"sub i64 {self.row}, %row")
             return self.at("%entries", self.multiply(row, "%entries.row"))
-        width = str(self.epilogue.columns) if self.walk.rows is None else self._size(array.shape[1])
+        width = str(self.walk.width) if self.walk.rows is None else self._size(array.shape[1])
         entry = self.add(self.multiply(self.row, width), "%column")
         return self.at(self.pointers[array.name], self.multiply(entry, _itemsize(array.dtype)))
 

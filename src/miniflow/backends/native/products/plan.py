@@ -249,7 +249,8 @@ def _arguments(
     numbers |= {
         "c_to_row": 0 if tile else numbers["c_row"],
         "c_to_column": 0 if tile else size,
-        "first_row": 0,
+        "first_row": epilogue.walk.corner[0] if epilogue else 0,
+        "first_column": epilogue.walk.corner[1] if epilogue else 0,
         "entries_row": numbers["c_row"],
         "has_epilogue": epilogue is not None,
     }
