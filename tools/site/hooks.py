@@ -64,12 +64,15 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/RESULTS.md": "benchmarks.md",
     "examples/README.md": "examples.md",
+    "src/miniflow/lab/handout/README.md": "lab.md",
     "src/miniflow/shipped/README.md": "shipped.md",
     "src/miniflow/datasets/data/README.md": "mnist.md",
 }
+PLAY = "src/miniflow/lab/handout/play"
 UNLISTED = {"shipped.md", "mnist.md"}
 ONLINE = "https://unpkg.com/iframe-worker/shim"  # what the theme would load there
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+TO_FILE = re.compile(r"(?<!!)\[([^\]]+)\]\(((?!https?:|mailto:|#)[^)\s#]+)(?:#[^)\s]*)?\)")
 FENCE = re.compile(r"^( *)```(text output|text error)$", re.M)
 NOT_RUN = re.compile(r"^( *)```(\w+)\n *# not run: (.*)\n", re.M)
 
@@ -96,7 +99,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (ROOT / source).read_text("utf-8")
         if source == "examples/README.md":
             text = _with_scripts(text)
+        if target == "lab.md":
+            text = _of_the_lab(text)
         files.append(File.generated(config, target, content=_relinked(text, source, target)))
+    for page in (ROOT / PLAY).glob("*.html"):
+        files.append(File.generated(config, f"play/{page.name}", content=page.read_text("utf-8")))
     for target, text in pages_of_reference().texts.items():
         files.append(File.generated(config, target, content=text))
     return files
@@ -136,6 +143,17 @@ def _with_scripts(text: str) -> str:
     return text
 
 
+def _of_the_lab(text: str) -> str:
+    """The learner's README without links to files that are in the learner's folder alone."""
+    text = re.sub(r"\[([^\]]*)\]\(\w+\.(?:ipynb|py)\)", r"\1", text)
+    text = re.sub(r"`(play/\w+\.html)`", r"[\1](\1)", text)
+    root = "../../../.."
+    return (
+        f"{text}\n## How to get it\n\n[The first page]({root}/README.md#where-to-start) has the lines "
+        f"to copy; [Teaching with the lab]({root}/docs/teaching.md) is for whoever hands it out.\n"
+    )
+
+
 def _relinked(text: str, source: str, target: str) -> str:
     """A page's text with links that fit where it stands on the site."""
 
@@ -148,11 +166,23 @@ def _relinked(text: str, source: str, target: str) -> str:
             page = ELSEWHERE[path]
         elif re.fullmatch(r"examples/\w+\.py", path):
             page, after = "examples.md", f"#{path[9:].replace('.', '')})"
+        elif path.startswith(f"{PLAY}/"):
+            page = f"play/{os.path.basename(path)}"
         elif path.startswith("docs/"):
             page = path.removeprefix("docs/")
         else:
             return found[0]  # mkdocs tells it
         return before + os.path.relpath(page, os.path.dirname(target) or ".") + after
 
+    def keep_words(found: re.Match[str]) -> str:
+        """Of a link to a file that is no page, a source file say, what it is called."""
+        path = os.path.normpath(os.path.join(os.path.dirname(source), found[2]))
+        is_page = path in ELSEWHERE or path.startswith(("docs/", f"{PLAY}/"))
+        is_page = is_page or re.fullmatch(r"examples/\w+\.py", path) is not None
+        return found[1] if not is_page and (ROOT / path).exists() else found[0]
+
     parts = re.split(r"(^ *```.*?^ *```$)", text, flags=re.M | re.S)
-    return "".join(part if k % 2 else LINK.sub(turn, part) for k, part in enumerate(parts))
+    return "".join(
+        part if k % 2 else LINK.sub(turn, TO_FILE.sub(keep_words, part))
+        for k, part in enumerate(parts)
+    )

@@ -25,7 +25,7 @@ from miniflow.lab.play.network import network_programs
 from miniflow.pictures.style import variables
 
 TITLES = {"valley": "The learning rate in a valley", "xor": "XOR while it trains"}
-HEIGHTS = {"valley": 560, "xor": 600}  # of the frame in a notebook, in pixels
+HEIGHTS = {"valley": 770, "xor": 600}  # of the frame in a notebook, in pixels
 
 
 class Plaything:

@@ -64,7 +64,7 @@ function plot(picture, losses, height = 190) {
     text(left - 6, top + 9, "end", short(high)),
     text(left - 6, bottom, "end", "0"),
     text(left, height - 8, "start", "0"),
-    text(right, height - 8, "end", `${losses.length - 1} steps`),
+    text(right, height - 8, "end", `${losses.length - 1} ${losses.length === 2 ? "step" : "steps"}`),
   );
   picture.setAttribute(
     "aria-label",

@@ -67,7 +67,7 @@ function show() {
   boundary.setAttribute("d", outline(p));
   const right = engine.probabilities(POINTS).filter((x, i) => x > 0.5 === Boolean(LABELS[i])).length;
   if (losses.length > 1) plot(curve, losses);
-  else plot(curve, [losses[0] ?? Math.log(2), losses[0] ?? Math.log(2)]);
+  else curve.replaceChildren();
   const loss = losses.length ? losses.at(-1) : null;
   says.textContent = losses.length
     ? `After ${losses.length} steps the loss is ${short(loss)}, and ${right} of 4 points are right. ${comment(loss, right)}`
