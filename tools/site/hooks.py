@@ -149,8 +149,8 @@ def _of_the_lab(text: str) -> str:
     text = re.sub(r"`(play/\w+\.html)`", r"[\1](\1)", text)
     root = "../../../.."
     return (
-        f"{text}\n## How to get it\n\n[The first page]({root}/README.md#where-to-start) has the lines "
-        f"to copy; [Teaching with the lab]({root}/docs/teaching.md) is for whoever hands it out.\n"
+        f"{text}\n## How to get it\n\n[The first page]({root}/README.md#where-to-start) has the "
+        f"lines to copy; [Teaching with the lab]({root}/docs/teaching.md) is for whoever hands it out.\n"
     )
 
 
