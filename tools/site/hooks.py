@@ -150,7 +150,7 @@ def _of_the_lab(text: str) -> str:
     root = "../../../.."
     return (
         f"{text}\n## How to get it\n\n[The first page]({root}/README.md#where-to-start) has the "
-        f"lines to copy; [Teaching with the lab]({root}/docs/teaching.md) is for whoever hands it out.\n"
+        f"lines to copy; [Teaching with the lab]({root}/docs/teaching.md) is for teachers.\n"
     )
 
 
