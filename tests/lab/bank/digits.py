@@ -258,7 +258,7 @@ def train(network, digits, steps, learning_rate, batch_size, every=500):
     Wrong("too few steps", says="layer reads", code="ONE_LAYER = [(10, 0.01)]"),
     Wrong(
         "steps far too large",
-        says="and more than 90 % is wanted",
+        says="the steps are too large",
         code="ONE_LAYER = [(100, 200.0)]",
     ),
     Wrong(
