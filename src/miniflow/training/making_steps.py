@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from miniflow.compiler.epoch import feed_of
 from miniflow.compiler.rows import CallLength, run_feeds, run_rows
 from miniflow.errors import CompileError
 from miniflow.graph import Node
@@ -78,9 +79,9 @@ def _steps_of_rows(step: Step, rows: BatchRows) -> Iterator[MadeBatch]:
         if compiled is not None:
             try:
                 for results in run_rows(compiled, inside.data, order, done):
-                    for each in results:
-                        result = step.read(each, looked_at.batch(done).feed)
-                        yield MadeBatch(result, step.named, len(order[done]))
+                    some = looked_at._replace(order=order[done : done + len(results)])
+                    for result, named in _read_rows(step, results, some, done):
+                        yield MadeBatch(result, named, len(order[done]))
                         done += 1
                 return
             except CompileError:  # the step by itself tells it, or leaves it to the interpreter
@@ -103,9 +104,37 @@ def _steps_of_batches(step: Step, batches: Iterator[Batch]) -> Iterator[MadeBatc
                 results = _results_of_some(step, waiting, length)
                 if not results:
                     yield _one_step(step, waiting.pop(0))
-                for each in results:
-                    batch = waiting.pop(0)
-                    yield MadeBatch(step.read(each, batch.feed), step.named, batch.rows)
+                made = waiting[: len(results)]
+                del waiting[: len(results)]
+                read = _read_batches(step, results, [batch.feed for batch in made])
+                for batch, (result, named) in zip(made, read, strict=True):
+                    yield MadeBatch(result, named, batch.rows)
+
+
+Read: TypeAlias = "Iterable[tuple[StepResult, dict[str, StepResult]]]"
+
+
+def _read_rows(step: Step, results: list[list[Any]], rows: BatchRows, done: int) -> Read:
+    """What steps have given, of which so many had been made before the first."""
+
+    def feed(number: int) -> dict[Node, Any]:
+        return feed_of(rows.data, rows.order[number], done + number, {})
+
+    def fed_after_first() -> dict[Node, Any]:
+        return feed_of(rows.data, np.concatenate(rows.order[1:]), done, {})
+
+    return step.read_many(results, feed, fed_after_first)
+
+
+def _read_batches(step: Step, results: list[list[Any]], feeds: list[dict[Node, Any]]) -> Read:
+    if not results:
+        return ()
+
+    def fed_after_first() -> dict[Node, Any]:
+        looked_at = [node for node in feeds[0] if node in step.looks_at]
+        return {n: np.concatenate([f[n] for f in feeds[1 : len(results)]]) for n in looked_at}
+
+    return step.read_many(results, feeds.__getitem__, fed_after_first)
 
 
 def _results_of_some(step: Step, batches: Sequence[Batch], length: CallLength) -> list[list[Any]]:

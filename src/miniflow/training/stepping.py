@@ -25,7 +25,8 @@ from miniflow.compiler import Compiled
 from miniflow.compiler.rows import makes_many
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
-from miniflow.graph.places import users_level
+from miniflow.graph.hits import Hits
+from miniflow.graph.places import is_ours, users_level
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, shape_of
 from miniflow.interpreter.feeding import not_one_number, wants_a_value
@@ -265,6 +266,49 @@ class Step(Evaluator):
         result = self._read(results, feed, self._compiled.shape_of)
         outside = {node: feed[node] for node in self._outside if node in feed}
         return result._replace(seen={**(result.seen or {}), **outside}) if outside else result
+
+    def read_many(
+        self,
+        results: Sequence[Sequence[Any]],
+        feed_of: Callable[[int], Feed],
+        fed_after_first: Callable[[], Feed],
+    ) -> list[tuple[StepResult, dict[str, StepResult]]]:
+        """What some steps have given, of each loss with a name, too.
+
+        Args:
+            results: what compiled code returned for each.
+            feed_of: what a step was fed, by its place.
+            fed_after_first: what all but the first were fed, as one batch.
+
+        Where the loss is all that is looked at, the labels that were met are counted together: the
+        last step has those of all but the first.
+        """
+        first = self.read(results[0], feed_of(0)), self.named
+        if len(results) == 1 or not self._is_read_together(first[0]):
+            others = range(1, len(results))
+            return [first, *((self.read(results[k], feed_of(k)), self.named) for k in others)]
+        (part,) = first[0].parts
+        hits = None if first[0].hits is None else Hits(0, 0)
+        found = [first]
+        for each in results[1:]:
+            total = one_number(self.loss, each[0])
+            found.append((StepResult(total, hits, (part._replace(value=total),)), {}))
+        if hits is not None:
+            fed, places = fed_after_first(), {n: 1 + k for k, n in enumerate(self._outputs())}
+            pair = [
+                np.concatenate([each[places[n]] for each in results[1:]]) if n in places else fed[n]
+                for n in self.loss.inbound_nodes[:2]
+            ]
+            found[-1] = found[-1][0]._replace(hits=self.loss.count_correct(*pair)), {}
+        return found
+
+    def _is_read_together(self, result: StepResult) -> bool:
+        """Whether results of many steps can be read together: one loss, a mean of as much in each,
+        and hits that are counted as ours are.
+        """
+        looks_elsewhere = self._readers or self._measured or self._outside or self.averages.reads
+        is_whole = [part.node for part in self.averages.parts] == [self.loss]
+        return is_whole and len(result.parts) == 1 and is_ours(self.loss) and not looks_elsewhere
 
     def _compile(self) -> Compiled:
         return Compiled(
