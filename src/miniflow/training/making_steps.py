@@ -117,13 +117,13 @@ Read: TypeAlias = "Iterable[tuple[StepResult, dict[str, StepResult]]]"
 def _read_rows(step: Step, results: list[list[Any]], rows: BatchRows, done: int) -> Read:
     """What steps have given, of which so many had been made before the first."""
 
-    def feed(number: int) -> dict[Node, Any]:
+    def feed_at(number: int) -> dict[Node, Any]:
         return feed_of(rows.data, rows.order[number], done + number, {})
 
     def fed_after_first() -> dict[Node, Any]:
         return feed_of(rows.data, np.concatenate(rows.order[1:]), done, {})
 
-    return step.read_many(results, feed, fed_after_first)
+    return step.read_many(results, feed_at, fed_after_first)
 
 
 def _read_batches(step: Step, results: list[list[Any]], feeds: list[dict[Node, Any]]) -> Read:
