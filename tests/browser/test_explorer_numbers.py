@@ -86,15 +86,20 @@ def test_fields_leave_a_phone_its_minus(browser: Any, tmp_path: Path) -> None:
     assert browser.script(modes) == ["", "", ""]  # "decimal" has none on some of them
 
 
-def test_curve_of_negative_losses_stays_below_its_line_of_zero(
+def test_curve_of_negative_losses_falls_from_its_highest_to_its_lowest(
     browser: Any, tmp_path: Path
 ) -> None:
     w = mf.Parameter(np.array(1.0), "w")
     Explorer(mf.Sub(w * w, 9.0, name="loss")).save(tmp_path / "loss.html")
     browser.open(tmp_path / "loss.html")
     browser.find_all(".training .buttons button")[0].click()
-    zero, first = browser.script(
-        "const [base, line] = document.querySelectorAll('.curve polyline, .curve .base');"
-        "return [Number(base.getAttribute('d').match(/ (\\S+)H/)[1]), line.points[0].y]"
+    heights, texts = browser.script(
+        "const points = document.querySelector('.curve polyline').points;"
+        "const texts = [...document.querySelectorAll('.curve text')].map((t) => t.textContent);"
+        "return [[...points].map((p) => p.y), texts]"
     )
-    assert 0 <= zero < first <= 72
+    assert 0 <= heights[0] < heights[1] <= 96
+    highest, lowest = (float(text.replace("−", "-")) for text in texts[:2])
+    assert highest == -8
+    assert -9 < lowest < -8
+    assert texts[2:] == ["0", "1 step"]

@@ -47,7 +47,7 @@ NUMBERED = re.compile(
     r"|setting_\d+_\d+"
 )
 BOUND = {"feed", "now", "ndarray", "copied", "updated", "updated_ids", "type", "dict", "len", "id"}
-BOUND |= {"isinstance", "int", "float", "copy_if_shared"}
+BOUND |= {"isinstance", "int", "float", "copy_if_shared", "residents", "look_at_all"}
 LOOKED_AT = {"get", "dtype", "shape", "flags", "num", "copy", "base", "_array", "state", "lr"}
 LOOKED_AT |= {"writeable", "_fed_type", "_trainable"}
 
