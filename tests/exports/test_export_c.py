@@ -113,6 +113,42 @@ def test_states_and_gradients_are_the_steps(optimizer: Any) -> None:
 
 
 @needs_compiler
+def test_what_has_been_learned_predicts(tmp_path: Path) -> None:
+    loss, feed = classifier(dropout=True)
+    step = mf.compile(loss, optimizer=mf.SGD(0.5))
+    step(feed)
+    text = exported(step, tmp_path, "learn")
+    assert "int learn_predict(const learn_state *state, const float *X, int64_t seed," in text
+    assert "output out: float32 (1, 3), of learn_predict" in text
+    library = compiled(text, ("-O1",))
+    state = State(text, "learn", library)
+    X, y, seed = feed
+    logits = loss.inbound_nodes[0]
+    for _ in range(2):
+        found = np.zeros((1, 3), "f4")
+        row = np.array(feed[X][:1])
+        given = Argument(row, "f32", "array"), Argument(-1, "i64", "python")  # nothing is dropped
+        assert call(library.learn_predict, state.argument, *given, outputs=[found]) == 0
+        np.testing.assert_allclose(
+            found, mf.value(logits, {X: row, seed: -1}), rtol=1e-4, atol=1e-5
+        )
+        step(feed)
+        fed = [Argument(np.array(feed[X]), "f32", "array"), Argument(feed[seed], "i64", "python")]
+        fed.append(Argument(np.array(feed[y]), "i64", "array"))
+        assert not call(library.learn_step, state.argument, *fed, outputs=[np.zeros((), "f4")])
+
+
+@needs_compiler
+def test_a_step_of_what_is_no_loss_of_rows_has_no_prediction(tmp_path: Path) -> None:
+    W = weights(3, 3)
+    step = mf.compile(mf.Sum(W * W), optimizer=mf.SGD(0.1))
+    step({})
+    text = exported(step, tmp_path, "decay")
+    assert "decay_predict" not in text
+    assert "int decay_step(decay_state *state, float *loss);" in text
+
+
+@needs_compiler
 @needs_fma
 @pytest.mark.breadth("dtype")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -50,6 +50,7 @@ SECTIONS: dict[str, list[str]] = {
         "shipping.md",
         "javascript.md",
         "examples.md",
+        "examples_in_c.md",
     ],
     "How it works": ["architecture.md", "compiler.md", "reliability.md", "benchmarks.md"],
     "Teaching": ["teaching.md", "lab-map.md"],
@@ -65,6 +66,7 @@ ELSEWHERE = {
     "benchmarks/RESULTS.md": "benchmarks.md",
     "examples/README.md": "examples.md",
     "src/miniflow/lab/handout/README.md": "lab.md",
+    "examples/c/README.md": "examples_in_c.md",
     "src/miniflow/shipped/README.md": "shipped.md",
     "src/miniflow/datasets/data/README.md": "mnist.md",
 }

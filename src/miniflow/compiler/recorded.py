@@ -6,7 +6,8 @@ import numpy as np
 
 from miniflow.compiler.compiled import Compiled
 from miniflow.compiler.making import prepare_arrays
-from miniflow.errors import CompileError
+from miniflow.errors import CompileError, MiniflowError
+from miniflow.graph import Node
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.ir.program import Input, Program
 from miniflow.passes.finite import check_new_values, check_states
@@ -52,6 +53,32 @@ def recorded_step(step: Compiled) -> RecordedStep:
     else:
         program = check_new_values(recording.program, gradients)
     return RecordedStep(program, [_value_of(step, optimizer, entry) for entry in program.inputs])
+
+
+def recorded_value(
+    step: Compiled, node: Node, rows: int
+) -> tuple[Program, list[Node | None]] | None:
+    """The program of a node that leads to a step's loss, for that many rows, which sets no state,
+    and which node each of its inputs is; None if it does not work for so many.
+
+    The first axis of what was fed is that of the rows, where it has as many as the first input.
+    """
+    forward = Compiled(node, (), None, "reference", sets_states=False)
+    types = {n: t for n, t in dict(step._ran().key[0]).items() if n in forward._needed}
+    given = next((t.shape[0] for t in types.values() if t.shape), None)
+    types = {
+        n: t._replace(shape=(rows, *t.shape[1:])) if t.shape[:1] == (given,) else t
+        for n, t in types.items()
+    }
+    try:
+        with one_pass_at_a_time:
+            program = forward._maker.record_types(types).program
+    except (MiniflowError, ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    if program.outputs[0].operand.shape[:1] != (rows,):
+        return None
+    origins = (entry.origin for entry in program.inputs)
+    return program, [None if o is None else forward._order[o.index] for o in origins]
 
 
 def _value_of(step: Compiled, optimizer: Any, entry: Input) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,12 +10,13 @@ from miniflow.backends.c import PASSES
 from miniflow.backends.c.names import CNames, is_identifier
 from miniflow.backends.c.printing import Field, FunctionOfFile, print_file
 from miniflow.compiler.compiled import Compiled
-from miniflow.compiler.recorded import recorded_step
+from miniflow.compiler.recorded import recorded_step, recorded_value
 from miniflow.errors import printable
 from miniflow.exports.facts import ModelFacts, Told, facts_of, text_of_step
 from miniflow.ir.dtypes import DTYPES, ValueType
-from miniflow.ir.program import handed_out
+from miniflow.ir.program import Program, handed_out
 from miniflow.models import Model
+from miniflow.models.forward_program import without_loss
 from miniflow.options import OptionError
 from miniflow.passes import optimize
 from miniflow.passes.int8_weights import int8_weights
@@ -26,7 +27,7 @@ ROLES = {
     "state": "what the optimizer keeps, in the state",
     "hyper": "the learning rate, in the state",
 }
-OWN = ("predict", "predict_with", "step", "step_with", "init", "state", "scratch", "memory")
+RESERVED = ("state", "scratch")  # what functions call their own
 
 
 def name_of_file(path: str, name: str | None) -> str:
@@ -75,10 +76,11 @@ def c_of_model(model: Model, batch: int | None, name: str, weights: str | None =
 
 def c_of_step(step: Compiled, name: str) -> bytes:
     """A training step: what is fed goes in, the value and the gradients that it returns come out;
-    the parameters, what the optimizer keeps and its learning rate are a state.
+    the parameters, what the optimizer keeps and its learning rate are a state. What the loss is
+    computed from, the logits, say, is a second function, for one row.
     """
     program, values = recorded_step(step)
-    words = CNames()
+    words = CNames(RESERVED)
     fields = {
         number: Field(words(entry.variable.name), entry.variable.type, np.asarray(value))
         for number, (entry, value) in enumerate(zip(program.inputs, values, strict=True))
@@ -102,9 +104,43 @@ def c_of_step(step: Compiled, name: str) -> bytes:
         _entry(word, o.operand.type, "" if o.role == "value" else o.role)
         for word, o in zip(outputs, handed, strict=True)
     ]
+    functions = [FunctionOfFile("step", optimize(program, PASSES), fields, outputs, _of_step(name))]
+    predict = _prediction_of(step, program, fields)
+    if predict is not None:
+        functions.append(predict)
+        told += [
+            _entry("out", o.operand.type, f"of {name}_predict") for o in handed_out(predict.program)
+        ]
     about = f"{text_of_step(inputs, told)}\n\n{_how_to_use(name)}"
-    function = FunctionOfFile("step", optimize(program, PASSES), fields, outputs, _of_step(name))
-    return print_file(name, about, [function], list(fields.values())).encode()
+    return print_file(name, about, functions, list(fields.values())).encode()
+
+
+def _prediction_of(
+    step: Compiled, program: Program, fields: Mapping[int, Field]
+) -> FunctionOfFile | None:
+    """The function that predicts for one row with the parameters of a state, if the step's node is
+    a loss of something that works for one row.
+    """
+    node = without_loss(step._node, None)
+    if node is step._node:
+        return None
+    found = recorded_value(step, node, rows=1)
+    if found is None:
+        return None
+    field_of = {
+        step._order[entry.origin.index]: fields[number]
+        for number, entry in enumerate(program.inputs)
+        if number in fields and entry.role == "parameter" and entry.origin is not None
+    }
+    forward, owners = found
+    own: dict[int, Field] = {}
+    for number, (entry, owner) in enumerate(zip(forward.inputs, owners, strict=True)):
+        if entry.role != "fed":
+            if owner not in field_of:
+                return None
+            own[number] = field_of[owner]
+    about = "What the loss is computed from, for one row, with the parameters of a state."
+    return FunctionOfFile("predict", optimize(forward, PASSES), own, ["out"], about)
 
 
 def _entry(name: str, type_: ValueType, about: str) -> Told:
