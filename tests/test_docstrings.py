@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import miniflow
+from miniflow.lab.exercises import LabError
 
 SITE = Path(__file__).resolve().parent.parent / "tools" / "site"
 sys.path.insert(0, str(SITE))
@@ -106,7 +107,9 @@ def test_it_says_what_it_raises(name: PublicName) -> None:
     assert told, f"{name.written} does not say what it raises"
     for error in told:
         kind = getattr(miniflow.errors, error, None) or getattr(builtins, error, None)
-        kind = kind or {"OptionError": miniflow.options.OptionError}.get(error)
+        kind = kind or {"OptionError": miniflow.options.OptionError, "LabError": LabError}.get(
+            error
+        )
         assert isinstance(kind, type), f"{name.written}: there is no {error}"
         assert issubclass(kind, BaseException)
 

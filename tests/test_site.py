@@ -19,7 +19,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The modules of tools/site, by their names."""
     monkeypatch.syspath_prepend(str(SITE))
     yield importlib.import_module
-    for name in ("public", "fences", "reference"):
+    for name in ("public", "fences", "reference", "commands"):
         sys.modules.pop(name, None)
 
 

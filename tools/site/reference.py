@@ -10,6 +10,7 @@ import inspect
 import re
 from typing import Any, NamedTuple
 
+from commands import page_of_commands
 from fences import fenced
 from public import PublicName, public_names
 
@@ -42,6 +43,7 @@ PAGES = {  # page → its title, what it is about, and the modules whose names s
     "distributed": ("Several processes", "One training on many machines.", ["distributed"]),
     "shipping": ("Shipping", "Files that need no miniflow.", ["exports", "digit_page"]),
     "pictures": ("Pictures", "", ["pictures"]),
+    "lab": ("The lab, in notebooks", "Checks and pages to play with, in a cell.", ["lab"]),
     "errors": ("Errors", "", ["errors", "options"]),
 }
 FAMILIES = {  # families of nodes: title and the modules below miniflow.nodes
@@ -97,6 +99,8 @@ def pages_of_reference() -> Reference:
             )
             texts[path] = _page(title, _about_family(found), found)
             families.append({title: path})
+    texts["reference/commands.md"] = page_of_commands()
+    navigation.append({"Commands": "reference/commands.md"})
     texts["reference/nodes/index.md"] = _index_of_nodes(families, texts, names)
     navigation.insert(3, {"Nodes": ["reference/nodes/index.md", *families]})
     texts["reference/index.md"] = _index(names)

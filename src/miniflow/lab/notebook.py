@@ -65,11 +65,19 @@ def check(exercise: str, folder: str | Path = ".", seed: int | None = None) -> R
     Args:
         exercise: its name, `"mul"`.
         folder: where the learner's files are: the notebook's own folder.
-        seed: that of an earlier report, to draw the same numbers again.
+        seed: that of an earlier report, to draw the same numbers again; None by default: others.
 
     Returns:
         A report, which a notebook shows; `print` shows it as text.
-    """
+
+    Raises:
+        LabError: there is no such exercise, or no lab in that folder.
+
+    >>> check("mul", "/no/such/folder")
+    Traceback (most recent call last):
+        ...
+    miniflow.lab.exercises.LabError: There is no lab here: `miniflow lab start` makes one, in a folder of its own.
+    """  # noqa: E501 (the message is one line)
     from miniflow.lab.exercises import name_of
     from miniflow.lab.folder import find_folder, is_lab
     from miniflow.lab.running import run_check
