@@ -95,6 +95,9 @@ CONTENDERS = (
     Contender("miniflow, interpreter", "miniflow", "miniflow_", "interpreter", ANYTHING),
     Contender("miniflow, numpy", "miniflow", "miniflow_", "numpy", ANYTHING, COMPILED),
     Contender("miniflow, native", "miniflow", "miniflow_", "native", ANYTHING, COMPILED),
+    Contender(
+        "miniflow, jax", "miniflow", "miniflow_", "jax", ("train", "convolution", "infer"), XLA
+    ),
     Contender("miniflow, native, anew", "miniflow", "miniflow_", "native", ("cold",), EMPTY),
     Contender("NumPy by hand", "by hand", "by_hand", "plain", ANYTHING),
     Contender("NumPy planned", "by hand", "by_hand_planned", "numpy", ("train", "cold")),
@@ -120,6 +123,7 @@ CONTENDERS = (
     Contender("miniflow, interpreter", "miniflow", "writing_miniflow", "interpreter", WRITING),
     Contender("miniflow, numpy", "miniflow", "writing_miniflow", "numpy", WRITING, COMPILED),
     Contender("miniflow, native", "miniflow", "writing_miniflow", "native", WRITING, COMPILED),
+    Contender("miniflow, jax", "miniflow", "writing_miniflow", "jax", WRITING, XLA),
     Contender("PyTorch eager", "peer", "writing_torch", "eager", WRITING),
     Contender("torch.compile", "peer", "writing_torch", "compile", WRITING),
     Contender("JAX jit", "peer", "writing_jax", "jit", WRITING, XLA),

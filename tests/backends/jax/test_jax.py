@@ -18,7 +18,7 @@ from miniflow.errors import CompileError
 from miniflow.ir import Builder, ValueType
 from miniflow.options import OptionError
 
-from .child import environment, needs_jax, run_kit
+from .child import TESTS, environment, needs_jax, run_kit
 
 
 @needs_jax
@@ -135,3 +135,25 @@ def test_source_says_every_dtype_and_shape() -> None:
     assert "functions.from_mask(mask, f32), (2, 3), (1,)" in printed.source
     assert "lax.full((2, 3), f32(0.5), f32)" in printed.source
     assert "def numbers(n):\n    t2 = n * 2\n    return [convert(t2, f32)], []" in printed.source
+
+
+@needs_jax
+@pytest.mark.slow
+def test_races_on_a_gpu_run_here_in_a_small_setting() -> None:
+    script = TESTS.parent / "benchmarks" / "gpu.py"
+    for race in ("mlp-128", "gpt-64"):
+        done = subprocess.run(
+            [sys.executable, str(script), "--small", "--only", race],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr
+        rows = [line for line in done.stdout.splitlines() if line.startswith(f"| {race} |")]
+        assert [row.split(" | ")[1] for row in rows][:3] == [
+            "miniflow, an epoch a call",
+            "JAX, lax.scan",
+            "JAX, jit",
+        ]
+        assert not done.stderr

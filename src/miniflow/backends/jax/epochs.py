@@ -179,11 +179,7 @@ class StepLoop:
             batches = iter([_rows_of(x, order) for x in data] if fits else order)
             others = iter(fixed)
             fed = [next(batches) if p in taken else next(others) for p in self._printed.fed]
-            results, news, after = self._step(*now, *kept, *fed, *made, *constants)
-            if self._printed.can_fail:
-                is_over = lax.ne(before, np.uint8(0))
-                news = tuple(lax.select(is_over, a, b) for a, b in zip(now, news, strict=True))
-                after = lax.select(is_over, before, after)
+            results, news, after = self._step(before, *now, *kept, *fed, *made, *constants)
             return (list(news), after), (results[0], after)
 
         (new, wrong), (losses, flags) = lax.scan(turn, (list(updated), wrong), (numbers, items))

@@ -108,7 +108,7 @@ class JaxExecutable:
         numbers: Sequence[Any],
         constants: Sequence[Any],
     ) -> Any:
-        return self.step(*updated, *kept, *fed, *numbers, *constants)
+        return self.step(np.uint8(0), *updated, *kept, *fed, *numbers, *constants)
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """As an `Executable` does. Raises IndexError, ValueError and FloatingPointError where

@@ -31,9 +31,11 @@ def _any(x: Any) -> Any:
     return lax.reduce_or(x, tuple(range(x.ndim)))
 
 
-def flags(indices: list[Any], numbers: list[Any], check: Any = None) -> Any:
-    """What went wrong in a step, as bits: an index, a number, a check that is not finite."""
-    wrong = np.uint8(0)
+def flags(before: Any, indices: list[Any], numbers: list[Any], check: Any = None) -> Any:
+    """What went wrong before and in a step, as bits: an index, a number, a check that is not
+    finite.
+    """
+    wrong = before
     for bit, found in ((INDEX_WRONG, indices), (NUMBER_WRONG, numbers)):
         for one in found:
             wrong = lax.bitwise_or(wrong, lax.select(one, np.uint8(bit), np.uint8(0)))

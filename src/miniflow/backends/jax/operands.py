@@ -16,7 +16,7 @@ from miniflow.ir.text import Namer
 DTYPE_NAMES: Final = {"bool": "bool_", **{name: name for name in DTYPES if name != "bool"}}
 RESERVED: Final = (
     {"lax", "functions", "step", "numbers", "constants", "int", "float", "bool", "abs"}
-    | {"PRECISION", "convert", "side", "clip", "wrap", "wrong", "right", "python_power"}
+    | {"PRECISION", "convert", "side", "clip", "wrap", "wrong", "right", "before", "python_power"}
     | set(DTYPE_NAMES.values())
 )
 

@@ -43,8 +43,9 @@ INLINE: Final = 1024  # entries of a constant that is a part of the code
 class PrintedStep:
     """The source of a program, and what it is called with.
 
-    `step(*updated, *kept, *fed, *numbers, *constants)` returns the results that are arrays or
-    scalars, the new values of what is updated, and the flags. `numbers(*python)` returns what
+    `step(before, *updated, *kept, *fed, *numbers, *constants)` returns the results that are arrays
+    or scalars, the new values of what is updated, and the flags, with those from `before`, which
+    updates nothing if there are any. `numbers(*python)` returns what
     `step` gets of it, and the results that are Python numbers.
     """
 
@@ -126,7 +127,7 @@ class ProgramPrinter(OperandWriter):
         lists = f"[{', '.join(self._indices)}], [{', '.join(self._wrong)}]"
         check = "" if checked is None else f", {self._read(checked)}"
         self._lines.append("")
-        self._line(f"wrong = functions.flags({lists}{check})")
+        self._line(f"wrong = functions.flags(before, {lists}{check})")
         news = []
         inputs = {entry.variable: place for place, entry in enumerate(program.inputs)}
         by_place = {inputs[o.replaces]: o for o in program.outputs if o.replaces is not None}
@@ -155,7 +156,7 @@ class ProgramPrinter(OperandWriter):
         given = [f"{self._names(v)}" for v in (inputs[p].variable for p in order)]
         given += [number.name for number in self._numbers.values()]
         given += [self._names(constants[c].variable) for c in told.constants]
-        lines = [f"def step({', '.join(given)}):"]
+        lines = [f"def step({', '.join(['before', *given])}):"]
         for c in told.inlined:
             variable = constants[c].variable
             lines.append(f"    {self._names(variable)} = constants[{c}]  # {variable.type}")
@@ -405,8 +406,8 @@ class ProgramPrinter(OperandWriter):
         self._equations(body.equations)
         (output,) = body.outputs
         new = self._in(output.operand, first.dtype, first.shape)
-        now = f"functions.flags([{', '.join(self._indices)}], [{', '.join(self._wrong)}])"
-        self._line(f"return ({new}, lax.bitwise_or(wrong, {now})), {new}")
+        now = f"functions.flags(wrong, [{', '.join(self._indices)}], [{', '.join(self._wrong)}])"
+        self._line(f"return ({new}, {now}), {new}")
         self._depth -= 1
         (self._indices, self._wrong), self._found = kept, found_before
         sequences = tuple_text([self._read(x) for x in items])
