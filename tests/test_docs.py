@@ -39,7 +39,8 @@ PAGES = [
 ]
 # These start threads when they are imported, and other tests fork.
 WITH_JAX = {
-    f"miniflow.backends.jax.{name}" for name in ("devices", "epochs", "executable", "functions")
+    f"miniflow.backends.jax.{name}"
+    for name in ("devices", "epochs", "executable", "functions", "kept_code")
 }
 MODULES = sorted(
     {"miniflow"}

@@ -489,6 +489,38 @@ def an_epoch_ends_at_what_goes_wrong() -> None:
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+# What is compiled is kept.
+
+
+def compiled_code_is_kept_and_told_apart() -> None:
+    import os
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o700)
+        before = os.environ.get("MINIFLOW_CACHE")
+        os.environ["MINIFLOW_CACHE"] = folder
+        try:
+            constants = [np.arange(900.0), np.arange(900.0) + (np.arange(900) == 450)]
+            for round_ in range(2):
+                for number, constant in enumerate(constants):
+                    x = mf.Input("x")
+                    f = mf.compile(mf.Sum(x * constant), backend="jax")
+                    assert f({x: np.ones(900)}) == constant.sum()
+                    kept = sorted((Path(folder) / "jax").iterdir())
+                    assert len(kept) == (number + 1 if not round_ else 2)
+            kept[0].write_bytes(b"no such thing" * 9)
+            x = mf.Input("x")
+            for constant in constants:
+                f = mf.compile(mf.Sum(x * constant), backend="jax")
+                assert f({x: np.ones(900)}) == constant.sum()
+        finally:
+            os.environ.pop("MINIFLOW_CACHE")
+            if before is not None:
+                os.environ["MINIFLOW_CACHE"] = before
+
+
 # Wherever a backend is named.
 
 

@@ -54,6 +54,7 @@ def test_what_is_promised_beyond_numbers() -> None:
         "an_epoch_is_its_steps",
         "an_epoch_that_does_not_fit_is_handed_over_in_parts",
         "an_epoch_ends_at_what_goes_wrong",
+        "compiled_code_is_kept_and_told_apart",
         "training_and_estimators_take_it",
         "precisions_are_printed",
         "a_forked_process_is_told",

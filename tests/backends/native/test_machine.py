@@ -10,7 +10,8 @@ import threading
 
 import pytest
 
-from miniflow.backends.native import cache, machine
+from miniflow.backends import cache
+from miniflow.backends.native import machine
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 

@@ -22,6 +22,7 @@ import numpy as np
 from jax import lax
 
 from miniflow.backends.jax.devices import Devices
+from miniflow.backends.jax.kept_code import KeptCall
 
 if TYPE_CHECKING:
     from miniflow.backends.jax.executable import JaxExecutable
@@ -101,13 +102,14 @@ class StepLoop:
                 items: Any = by_rows if any(self._is_divided[place] for place in taken) else whole
             else:
                 items = wheres
-            self._loops[taken, fits] = jax.jit(
+            jitted = jax.jit(
                 partial(self._loop, taken, fits),
                 in_shardings=(*[whole] * 7, items),
                 out_shardings=whole,
                 donate_argnums=(0,),
                 compiler_options=self._settings,
             )
+            self._loops[taken, fits] = KeptCall(jitted, self._devices, self._settings, vary=True)
         return self._loops[taken, fits]
 
     def _numbers(

@@ -30,6 +30,7 @@ from miniflow.backends.jax.devices import (
     precision_for,
 )
 from miniflow.backends.jax.epochs import StepLoop
+from miniflow.backends.jax.kept_code import KeptCall
 from miniflow.backends.jax.operands import DTYPE_NAMES
 from miniflow.backends.jax.printing import print_step
 from miniflow.errors import CompileError
@@ -73,13 +74,14 @@ class JaxExecutable:
         self._there: list[Any] | None = None
         self._steps: StepLoop | None = None
         replicated = self.devices.replicated
-        self._call = jax.jit(
+        jitted = jax.jit(
             self._grouped,
             in_shardings=(replicated, replicated, self.wheres, replicated, replicated),
             out_shardings=replicated,
             donate_argnums=(0,),
             compiler_options=self.settings,
         )
+        self._call = KeptCall(jitted, self.devices, self.settings)
         self._kinds = [o.operand.kind for o in handed_out(program)]
 
     def _wheres(self, repeats: bool) -> tuple[Any, ...]:

@@ -17,7 +17,8 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from miniflow.backends.native import cache, calling, sharing
+from miniflow.backends import cache
+from miniflow.backends.native import calling, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
 from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.backends.native.processor import Processor, find_processor

@@ -1,4 +1,5 @@
-"""Machine code on disk, so that a kernel is compiled once and not once a process.
+"""Machine code on disk, so that a kernel, or a program for JAX's devices, is compiled once and not
+once a process.
 
 Entries lie in the user's own cache folder, named after a hash of all that they depend on; so an
 upgrade finds none of the old ones, and two processes that write the same entry write the same
@@ -33,12 +34,12 @@ class CacheWarning(UserWarning):
     """Compiled code is not kept, since others could write to the folder where it would lie."""
 
 
-def folder() -> Path | None:
-    """Return the folder of the entries, which need not exist; None: entries are not kept.
+def folder(kind: str = "native") -> Path | None:
+    """Return the folder of a backend's entries, which need not exist; None: none are kept.
 
     Warns with a `CacheWarning` if others than the user could write there.
     """
-    chosen = _chosen_folder()
+    chosen = _chosen_folder(kind)
     if chosen is None:
         return None
     chosen = Path(os.path.realpath(chosen))
@@ -54,14 +55,14 @@ def folder() -> Path | None:
     return None
 
 
-def _chosen_folder() -> Path | None:
+def _chosen_folder(kind: str) -> Path | None:
     setting = os.environ.get("MINIFLOW_CACHE", "")
     if setting == "off":
         return None
     if setting:
-        return Path(setting) / "native"
+        return Path(setting) / kind
     user = _user_cache()
-    return user / "miniflow" / "native" if user else None
+    return user / "miniflow" / kind if user else None
 
 
 def _others_who_may_write(path: Path) -> str | None:
@@ -108,9 +109,9 @@ def _user_cache() -> Path | None:
     return chosen if chosen.is_absolute() else default
 
 
-def read(key: str) -> bytes | None:
+def read(key: str, kind: str = "native") -> bytes | None:
     """Return what is stored under a key, None if nothing is, or nothing whole."""
-    where = folder()
+    where = folder(kind)
     if where is None:
         return None
     try:
@@ -127,9 +128,9 @@ def read(key: str) -> bytes | None:
     return data if hashlib.sha256(data).digest() == checksum else None
 
 
-def write(key: str, data: bytes) -> None:
+def write(key: str, data: bytes, kind: str = "native") -> None:
     """Store `data` under a key, or do nothing where that is not possible."""
-    where = folder()
+    where = folder(kind)
     if where is None:
         return
     with contextlib.suppress(OSError):
