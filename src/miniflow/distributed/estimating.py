@@ -172,7 +172,8 @@ def _work(program: Program, step: Any) -> tuple[float, float]:
     own = [
         cost.flops
         for equation, cost in zip(program.equations, costs, strict=True)
-        if equation.origin is not None and equation.origin.phase == "update"
+        if equation.origin is not None
+        and equation.origin.phase == "update"
         # A product that a pass has joined with the update is a sum over the rows all the same.
         and equation.primitive not in ("matmul", "gemm")
     ]
