@@ -52,6 +52,7 @@ def made(what: str, dtype: type = np.float64) -> Made:
         "weights of classes and a penalty": lambda: weighed + 0.01 * mf.Sum(W**2.0),
         "sample weights": lambda: mf.Sum(w * rows) / mf.Sum(w),
         "sum": lambda: mf.Sum(rows),
+        "sum of columns": lambda: mf.Mean(mf.Sum((logits - 1.0) ** 2.0, axis=0)) + weighed,
         "two heads": lambda: entropy * 0.3 + mf.Mean(mf.Tanh(logits)) / 2.0,
         "not linear": lambda: mf.Sqrt(mf.Mean(rows)) * mf.Exp(-weighed),
         "half of it stopped": lambda: weighed + mf.StopGradient(mf.Mean(rows)),
@@ -65,6 +66,7 @@ def made(what: str, dtype: type = np.float64) -> Made:
 
 LOSSES = [
     *("mean", "weights of classes", "weights of classes and a penalty", "sample weights", "sum"),
+    "sum of columns",
     *("two heads", "not linear", "half of it stopped", "of a class of one's own"),
 ]
 

@@ -106,6 +106,13 @@ LOSSES: dict[str, Callable[[Graph], mf.Node]] = {
     "a sum": lambda g: mf.Sum((g.scores - g.targets) ** 2),
     "a sum of rows' sums": lambda g: mf.Sum(mf.Sum((g.scores - g.targets) ** 2, axis=1)),
     "a mean of rows' sums": lambda g: mf.Mean(mf.Sum((g.scores - g.targets) ** 2, axis=-1)) * 2.0,
+    "a sum of columns' sums": lambda g: mf.Sum(mf.Sum((g.scores - g.targets) ** 2, axis=0)),
+    "a mean of columns' sums": lambda g: mf.Mean(mf.Sum((g.scores - g.targets) ** 2, axis=0)) + 1.0,
+    "a sum of columns' means": lambda g: mf.Sum(mf.Mean(g.scores**2, axis=0, keepdims=True)),
+    "a sum of squares of sums": lambda g: mf.Sum(mf.Sum(g.scores, axis=0) ** 2) / 7.0,
+    "a product of columns' means": lambda g: mf.Sum(
+        mf.Mean(g.scores, axis=0) * mf.Mean(g.targets, axis=0)
+    ),
     "a sum times a number": lambda g: 0.1 * mf.Sum((g.scores - g.targets) ** 2) - 3.0,
     "tokens": of_tokens,
     "one of the user's": lambda g: OwnLoss(g.scores, g.classes),

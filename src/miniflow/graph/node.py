@@ -136,6 +136,7 @@ class Node(Operators, NoNumber, Copied):
     upstream_is_fed = False  # whether it hands on the gradient that it is fed, whatever comes back
     # How the loss of a data set follows from those of its batches: see `divisor`.
     adds_up = False  # whether the values of batches add up to that of all
+    is_linear_reduction = False  # whether its value is sums, or means, of entries of its only input
     keeps_rows = False  # whether, though it adds up or divides, its value has a row for each row
     linear_in: str | None = None  # of one number each: "all" inbound nodes together, or any "one"
     divisor_reads: tuple[int, ...] = ()  # which inbound nodes' numbers `divisor` asks for

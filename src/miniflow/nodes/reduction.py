@@ -97,6 +97,7 @@ class Sum(Reduction):
 
     primitive = "sum"
     adds_up = True
+    is_linear_reduction = True
 
     def compute(self, x: Any) -> Any:
         total = partial(np.sum, axis=self._axes(x), keepdims=self.keepdims)
@@ -128,6 +129,8 @@ class Mean(Reduction):
     >>> mf.value_and_grad(mf.Mean(x), {x: np.array([1.0, 3.0])}, [x])
     (np.float64(2.0), [array([0.5, 0.5])])
     """
+
+    is_linear_reduction = True
 
     def divisor(self, shapes: Sequence[tuple[int, ...]], values: dict[int, Any]) -> float:
         """The number of entries that are averaged."""

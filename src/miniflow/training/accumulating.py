@@ -178,7 +178,7 @@ class AccumulatingStep(Step):
         self, feed: Feed, result: StepResult, gradients: Sequence[Sequence[Any]]
     ) -> StepResult:
         """Add up what a batch has given, and return what is told of it."""
-        if math.isfinite(result.loss) and any(math.isnan(part.value) for part in result.parts):
+        if math.isfinite(result.loss) and not all(_is_number(p.value) for p in result.parts):
             raise _NoNumbersError
         finite = all(is_finite(gradient) for some in gradients for gradient in some)
         if not (math.isfinite(result.loss) and finite):
@@ -219,7 +219,11 @@ class AccumulatingStep(Step):
         return found
 
 
-def _slopes(averages: Averages, numbers: Sequence[float]) -> list[float]:
+def _is_number(value: Any) -> bool:
+    return np.ndim(value) == 0 and not math.isnan(value)
+
+
+def _slopes(averages: Averages, numbers: Sequence[Any]) -> list[float]:
     """The derivative of the loss with respect to each part, where they have these values."""
     parts, above = [part.node for part in averages.parts], averages.above
     if not above:

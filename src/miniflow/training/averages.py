@@ -9,7 +9,8 @@ a sum, the values of the batches add up. And a loss that is put together from su
              mean over Σ weights       the same in every batch
 
 So the loss is looked at from above: nodes that compute with single numbers are gone through, down
-to the `LossPart`s, which make one number out of rows, or have nothing to do with them. Where nobody
+to the `LossPart`s, which make one number (or a few, always as many) out of rows, or have nothing to
+do with them. Where nobody
 says by what is divided, as in a loss of somebody's own, it counts as a mean over the rows.
 """
 
@@ -37,12 +38,20 @@ class LossPart(NamedTuple):
 
     node: Node
     kind: Kind
+    counted_by: Node | None = None  # whose divisor counts; None: the node's own
+
+    @property
+    def counter(self) -> Node:
+        """The node whose divisor says how much a batch counts."""
+        return self.counted_by or self.node
 
 
 class Counted(NamedTuple):
-    """The value of a part in a batch, and how much it counts; None: as much as it has rows."""
+    """The value of a part in a batch, a number or an array of them, and how much it counts; None:
+    as much as it has rows.
+    """
 
-    value: float
+    value: Any
     weight: float | None
 
 
@@ -77,10 +86,10 @@ class Averages:
         self.parts, self.above = _parts_of(loss)
         inner = [part.node for part in self.parts if part.node is not loss]
         asked = [
-            part.node.inbound_nodes[place]
+            part.counter.inbound_nodes[place]
             for part in self.parts
             if part.kind == "mean"
-            for place in part.node.divisor_reads
+            for place in part.counter.divisor_reads
         ]
         self.reads = list(dict.fromkeys([*inner, *asked]))
 
@@ -103,16 +112,16 @@ class Averages:
         """
         return tuple(
             Counted(
-                loss if part.node is self.loss else _as_number(values[part.node]),
-                _divisor(part.node, values, shape_of) if part.kind == "mean" else None,
+                loss if part.node is self.loss else _value_of(part, values[part.node]),
+                _divisor(part.counter, values, shape_of) if part.kind == "mean" else None,
             )
             for part in self.parts
         )
 
-    def combine(self, numbers: Sequence[float]) -> float | None:
+    def combine(self, numbers: Sequence[Any]) -> float | None:
         """The loss whose parts have these values; None if the nodes above them fail."""
         if not self.above:
-            return numbers[0]
+            return float(numbers[0])
         nodes = [part.node for part in self.parts]
         with (
             one_pass_at_a_time,
@@ -120,7 +129,7 @@ class Averages:
             np.errstate(all="ignore"),
         ):
             for node, number in zip(nodes, numbers, strict=True):
-                node.value = np.float64(number)
+                node.value = np.asarray(number, np.float64)[()]
             try:
                 for node in self.above:
                     node.forward()
@@ -147,7 +156,7 @@ class Totals:
         self.hits: Hits | None = Hits(0, 0)
         self._averages = averages
         self._of_rows = 0.0  # Σ loss · rows
-        self._sums = [0.0] * len(averages.parts)
+        self._sums: list[Any] = [0.0] * len(averages.parts)
         self._weights: list[float] = [0] * len(averages.parts)
         self._numbers: dict[int, float] = {}
         self._is_one_loss = True  # whether numbers that are fed are the same in all batches
@@ -164,12 +173,12 @@ class Totals:
         pairs = zip(self._averages.parts, result.parts, strict=False)
         for i, (part, (value, weight)) in enumerate(pairs):
             if part.kind == "sum":
-                self._sums[i] += value
+                self._sums[i] = _added(self._sums[i], value)
             elif part.kind == "number":
                 same = self._numbers.setdefault(i, value) == value
                 self._is_one_loss = self._is_one_loss and same
             elif (weight := rows if weight is None else weight) > 0:
-                self._sums[i] += value * weight
+                self._sums[i] = _added(self._sums[i], value * weight)
                 self._weights[i] += weight
 
     @property
@@ -181,7 +190,7 @@ class Totals:
         found = self._averages.combine(numbers) if self._is_one_loss else None
         return self._of_rows / self.rows if found is None or math.isnan(found) else found
 
-    def parts(self) -> list[float] | None:
+    def parts(self) -> list[Any] | None:
         """The values of the parts over all batches; None where these are not parts of one loss."""
         kinds = enumerate(part.kind for part in self._averages.parts)
         return [self._number(i, kind) for i, kind in kinds] if self._is_one_loss else None
@@ -196,7 +205,7 @@ class Totals:
         """The share of labels that were met; None where that is not known."""
         return None if self.hits is None else self.hits.share
 
-    def _number(self, i: int, kind: Kind) -> float:
+    def _number(self, i: int, kind: Kind) -> Any:
         if kind == "sum":
             return self._sums[i]
         if kind == "number":
@@ -221,7 +230,10 @@ def _parts_of(loss: Node) -> tuple[list[LossPart], list[Node]]:
         node = waiting.pop()
         if node in found or node in above:
             continue
-        if node in fed and _goes_through(node, fed, reduced):
+        inner = _reduced_before(node, fed)
+        if inner is not node:
+            found[node] = LossPart(node, _kind_of(inner, fed), inner)
+        elif node in fed and _goes_through(node, fed, reduced):
             above.add(node)
             waiting += node.inbound_nodes
         else:
@@ -241,6 +253,18 @@ def _says_how(node: Node) -> bool:
 def _makes_one_number(node: Node) -> bool:
     """Whether a node makes one number of rows."""
     return _says_how(node) and not node.keeps_rows
+
+
+def _reduced_before(node: Node, fed: set[Node]) -> Node:
+    """The node that reduces the rows, below sums and means of what it leaves; itself, if there are
+    none. A sum of sums over the rows adds up as these do.
+    """
+    while node in fed and node.is_linear_reduction:
+        (source,) = node.inbound_nodes
+        if source not in fed or not (source.is_linear_reduction and _makes_one_number(source)):
+            break
+        node = source
+    return node
 
 
 def _goes_through(node: Node, fed: set[Node], reduced: Mapping[Node, bool]) -> bool:
@@ -270,6 +294,21 @@ def _divisor(
     sources = node.inbound_nodes
     read = {place: values[sources[place]] for place in node.divisor_reads}
     return node.divisor([shape_of(source) for source in sources], read)
+
+
+def _value_of(part: LossPart, value: Any) -> Any:
+    """A part's value; one that is read by nodes with other shapes may be an array, if it is known
+    how those of batches become one.
+    """
+    if np.size(value) == 1 or part.kind not in ("sum", "mean"):
+        return _as_number(value)
+    return np.array(value, np.float64)
+
+
+def _added(total: Any, value: Any) -> Any:
+    """The sum of two numbers, or arrays of one shape; else NaN, for they are no parts of one."""
+    fits = np.ndim(total) == 0 or np.shape(total) == np.shape(value)
+    return total + value if fits else math.nan
 
 
 def _as_number(value: Any) -> float:
