@@ -10,8 +10,8 @@ a sum, the values of the batches add up. And a loss that is put together from su
 
 So the loss is looked at from above: nodes that compute with single numbers are gone through, down
 to the `LossPart`s, which make one number (or a few, always as many) out of rows, or have nothing to
-do with them. Where nobody
-says by what is divided, as in a loss of somebody's own, it counts as a mean over the rows.
+do with them. Where nobody says by what is divided, as in a loss of somebody's own, it counts as a
+mean over the rows.
 """
 
 import math
@@ -173,12 +173,12 @@ class Totals:
         pairs = zip(self._averages.parts, result.parts, strict=False)
         for i, (part, (value, weight)) in enumerate(pairs):
             if part.kind == "sum":
-                self._sums[i] = _added(self._sums[i], value)
+                self._sums[i] = _add_up(self._sums[i], value)
             elif part.kind == "number":
                 same = self._numbers.setdefault(i, value) == value
                 self._is_one_loss = self._is_one_loss and same
             elif (weight := rows if weight is None else weight) > 0:
-                self._sums[i] = _added(self._sums[i], value * weight)
+                self._sums[i] = _add_up(self._sums[i], value * weight)
                 self._weights[i] += weight
 
     @property
@@ -305,7 +305,7 @@ def _value_of(part: LossPart, value: Any) -> Any:
     return np.array(value, np.float64)
 
 
-def _added(total: Any, value: Any) -> Any:
+def _add_up(total: Any, value: Any) -> Any:
     """The sum of two numbers, or arrays of one shape; else NaN, for they are no parts of one."""
     fits = np.ndim(total) == 0 or np.shape(total) == np.shape(value)
     return total + value if fits else math.nan
