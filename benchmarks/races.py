@@ -2,7 +2,7 @@
 
 A `Race` is a record. Everything that contenders must have in common is computed here, from the
 race and a fixed seed, in NumPy: the same numbers therefore reach every framework. There are
-eight kinds of race:
+eleven kinds of race:
 
 * "train": steps of SGD on a network of layers, from a shuffled data set; gathering a minibatch,
   the loss and the update are part of each step.
@@ -10,6 +10,10 @@ eight kinds of race:
 * "sequence": the same for a recurrent network, unrolled over the pixels of an image.
 * "gpt" and "gru": a transformer on letters and a GRU on sequences, trained by Adam; `writing` has
   what is theirs.
+* "batchnorm": a network of layers, or one that convolves before, with a BatchNorm after each layer
+  but the last, in place of its bias; running statistics are part of each step.
+* "conv1d": convolutions along the rows of an image, and the mean over them.
+* "embedding": the mean of the rows that a text names in a large table.
 * "scalar": x·y + x·z on Python numbers, with its three gradients.
 * "infer": class probabilities of a trained network's shape.
 * "cold": a whole process, from its start to a trained network.
@@ -90,6 +94,55 @@ RACES = (
         # Which of four pixels of blank paper is the largest, rounding decides: another thread count
         # alone moves an entry of the first kernel by half a percent in ten steps.
         tolerance=0.02,
+    ),
+    Race(
+        "batchnorm",
+        "784-256-256-10, BatchNorm and ReLU; batch 128",
+        "batchnorm",
+        (784, 256, 256, 10),
+        batch=128,
+        steps=100,
+        chunk=20,
+        activation="relu",
+        lr=0.02,
+        tolerance=0.02,
+    ),
+    Race(
+        "batchnorm-cnn",
+        "conv 5×5×16, BatchNorm, ReLU, pool, conv 5×5×32, BatchNorm, ReLU, pool, 512-10; batch 128",
+        "batchnorm",
+        (512, 10),
+        batch=128,
+        steps=20,
+        chunk=5,
+        activation="relu",
+        lr=0.02,
+        rounds=9,
+        kernels=((5, 16), (5, 32)),
+        tolerance=0.05,
+    ),
+    Race(
+        "conv1d",
+        "28 rows of pixels, two convolutions of 5 × 64 along them, ReLU, mean, 64-10; batch 128",
+        "conv1d",
+        (64, 10),
+        batch=128,
+        steps=60,
+        chunk=10,
+        activation="relu",
+        lr=0.05,
+        kernels=((5, 64), (5, 64)),
+        tolerance=0.02,
+    ),
+    Race(
+        "embedding",
+        "the mean of 20 rows of a table of 20,000 × 64, 64-10; batch 64",
+        "embedding",
+        (20_000, 64, 10),
+        batch=64,
+        steps=400,
+        chunk=50,
+        lr=0.5,
     ),
     Race("tiny", "x·y + x·z and its three gradients, scalars", "scalar", steps=1000, chunk=100),
     Race(
@@ -197,6 +250,8 @@ def first_parameters(race: Race) -> list[Array]:
         from writing import first_parameters as of_writing
 
         return of_writing(race)
+    if race.kind in PRACTICE:
+        return _parameters_of_practice(race)
     rng = np.random.default_rng(SEED)
 
     def layer(inputs: int, outputs: int) -> list[Array]:
@@ -218,6 +273,46 @@ def first_parameters(race: Race) -> list[Array]:
     for inputs, outputs in zip(race.layers, race.layers[1:], strict=False):
         found += layer(inputs, outputs)
     return found
+
+
+PRACTICE = ("batchnorm", "conv1d", "embedding")
+
+
+def _parameters_of_practice(race: Race) -> list[Array]:
+    """Of "batchnorm": weights, gain and shift of each layer, and W and b of the last. Of "conv1d":
+    kernels (size, channels, kernels) and b of each, then W and b. Of "embedding": table, W and b.
+    """
+    rng = np.random.default_rng(SEED)
+
+    def normal(*shape: int) -> Array:
+        return rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32)
+
+    *hidden, inputs, outputs = race.layers
+    last = [normal(inputs, outputs), np.zeros(outputs, np.float32)]
+    if race.kind == "embedding":
+        return [rng.normal(0, 0.125, (hidden[0], inputs)).astype(np.float32), *last]
+    found, channels = list[Array](), 28 if race.kind == "conv1d" else 1
+    for side, count in race.kernels:
+        if race.kind == "conv1d":
+            found += [normal(side, channels, count), np.full(count, 0.1, np.float32)]
+        else:
+            found += [normal(side, side, channels, count), *_norm(count)]
+        channels = count
+    for wide, narrow in zip((*hidden, inputs), (*hidden[1:], inputs), strict=False):
+        if hidden:
+            found += [normal(wide, narrow), *_norm(narrow)]
+    return found + last
+
+
+def _norm(count: int) -> list[Array]:
+    return [np.ones(count, np.float32), np.zeros(count, np.float32)]
+
+
+def texts(examples: int) -> Array:
+    """What the race "embedding" looks up: 20 words of 20,000 an example; rare ones are rare."""
+    rng = np.random.default_rng(SEED)
+    drawn: Array = (20_000 ** rng.uniform(size=(examples, 20))).astype(np.int64)
+    return drawn
 
 
 def work(race: Race, examples: int) -> Array:

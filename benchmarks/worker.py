@@ -94,7 +94,8 @@ def checked(runner: Runner, race: Race, work: Array) -> list[float]:
     """
     numbers = [runner.run(work[: race.chunk])]
     answer = runner.answer()
-    learns = race.kind in ("train", "convolution", "sequence", "gpt", "gru")
+    learning = ("train", "convolution", "sequence", "gpt", "gru", *races.PRACTICE)
+    learns = race.kind in learning
     before = races.first_parameters(race) if learns else [np.zeros_like(a) for a in answer]
     rng = np.random.default_rng(races.SEED)
     for start, end in zip(before, answer, strict=bool(answer)):

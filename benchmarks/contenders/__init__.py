@@ -91,6 +91,8 @@ PRODUCTS = ("train", "convolution", "sequence", "infer", *WRITING)
 XLA = (PINNED, ALL)
 COMPILED = (OWN, ONE, SAID)
 
+PRACTICE = ("batchnorm", "conv1d", "embedding")
+
 CONTENDERS = (
     Contender("miniflow, interpreter", "miniflow", "miniflow_", "interpreter", ANYTHING),
     Contender("miniflow, numpy", "miniflow", "miniflow_", "numpy", ANYTHING, COMPILED),
@@ -99,6 +101,14 @@ CONTENDERS = (
         "miniflow, jax", "miniflow", "miniflow_", "jax", ("train", "convolution", "infer"), XLA
     ),
     Contender("miniflow, native, anew", "miniflow", "miniflow_", "native", ("cold",), EMPTY),
+    Contender("miniflow, numpy", "miniflow", "miniflow_practice", "numpy", PRACTICE, COMPILED),
+    Contender("miniflow, native", "miniflow", "miniflow_practice", "native", PRACTICE, COMPILED),
+    Contender("PyTorch eager", "peer", "pytorch_practice", "eager", PRACTICE),
+    Contender("PyTorch, sparse gradients", "peer", "pytorch_practice", "sparse", ("embedding",)),
+    Contender("torch.compile", "peer", "pytorch_practice", "compile", ("batchnorm", "conv1d")),
+    Contender("JAX jit", "peer", "jax_practice", "jit", PRACTICE, XLA),
+    Contender("JAX lax.scan", "peer", "jax_practice", "scan", ("batchnorm", "embedding"), XLA),
+    Contender("JAX jit, rows by hand", "by hand", "jax_practice", "rows", ("embedding",), XLA),
     Contender("NumPy by hand", "by hand", "by_hand", "plain", ANYTHING),
     Contender("NumPy planned", "by hand", "by_hand_planned", "numpy", ("train", "cold")),
     Contender("NumPy planned, numba", "by hand", "by_hand_planned", "numba", ("train", "cold")),

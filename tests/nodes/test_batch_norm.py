@@ -2,6 +2,7 @@
 of it in a model file.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import miniflow as mf
 from miniflow import layers
-from miniflow.errors import GraphError, ShapeError
+from miniflow.errors import GraphError, ModelFileError, ShapeError
 from miniflow.models import folding
 
 RNG = np.random.default_rng(0)
@@ -148,7 +149,7 @@ def test_it_is_folded_only_where_nothing_else_reads_the_layer():
     for node, is_folded in ((shared, False), (after, False), (alone, True)):
         inbound = list(node.inbound_nodes)
         expected = mf.value(node, {x: rows})
-        with folding.fold_channels(node) as output:
+        with folding.fold_channels(node) as (output, _):
             assert (output is not node) == is_folded
             np.testing.assert_allclose(mf.value(output, {x: rows}), expected, rtol=1e-5, atol=1e-6)
         assert node.inbound_nodes == inbound
@@ -191,3 +192,29 @@ def test_what_does_not_fit_is_told():
     rows = layers.Input((3,), name="rows")
     mf.value(frozen(rows), {rows: np.ones((2, 3), "f4")})
     assert not frozen.states["mean"].value.any()
+
+
+def test_weights_beside_it_are_updated_where_they_lie():
+    X, seed = layers.Input((40,), name="X"), mf.Seed()
+    made = [layers.Dense(300, rng=0), layers.BatchNorm(seed), layers.Activation("relu")]
+    net = layers.Sequential([*made, layers.Dense(1, rng=1)])
+    step = mf.compile(mf.Mean(net(X) ** 2), optimizer=mf.SGD(0.1), backend="native")
+    step({X: RNG.normal(size=(128, 40)).astype("f4"), seed: 0})
+    assert re.search(r"\n +(\w*W) = \1 \+ ", step.source)  # in the product itself
+
+
+def test_folded_weights_are_not_taken_for_the_layers_own(tmp_path):
+    def made():
+        X, seed = layers.Input((4,), name="X"), mf.Seed()
+        net = [layers.Dense(3), layers.BatchNorm(seed), layers.Dense(2)]
+        return X, layers.Sequential(net, rng=0)(X)
+
+    X, logits = made()
+    mf.save(logits, tmp_path / "m.safetensors", inputs={X: np.zeros((1, 4), "f4")})
+    with pytest.raises(
+        ModelFileError, match=r"dense1/W.*'batchnorm1' folded into it; save_weights"
+    ):
+        mf.load_weights(made()[1], tmp_path / "m.safetensors")
+    report = mf.load_weights(made()[1], tmp_path / "m.safetensors", strict=False)
+    assert report.taken == ["dense2/W", "dense2/b"]
+    assert list(report.misfits) == ["dense1/W", "dense1/b"]

@@ -162,7 +162,7 @@ def _model_of(what: Any, inputs: Any, batch: int | None) -> Model:
     with one_pass_at_a_time, bytes_are_told_elsewhere():
         output = without_loss(checked_output(what), inputs)
         examples = examples_of(output, inputs)
-        with fold_channels(output) as output:
+        with fold_channels(output) as (output, _):
             forward = forward_program(output, examples)
     rows = next((type_.shape[0] for type_ in examples.values() if type_.shape), None)
     if forward.rows is None and batch != rows:

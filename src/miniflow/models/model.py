@@ -125,13 +125,15 @@ def save(
         names = names_of_outputs(output)
         output = without_loss(output, inputs) if names is None else output
         examples = examples_of(output, inputs)
-        with fold_channels(output) as output:
+        with fold_channels(output) as (output, folded):
             forward = forward_program(output, examples)
             backward = None if names is not None else backward_program(output, examples, forward)
     arrays = {f"{i:06d}.{name}": array for i, (name, array) in enumerate(forward.arrays)}
     about = {"format": 1, "program": forward.description, "parameters": forward.parameters}
     if names is not None:
         about["outputs"] = names
+    if folded:
+        about["folded"] = folded
     if backward is not None:
         about["backward"] = {
             "program": backward.description,

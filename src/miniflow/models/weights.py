@@ -117,8 +117,8 @@ def load_weights(node: Node | Sequence[Node], path: Path, strict: bool = True) -
     with one_pass_at_a_time:
         found = _by_name("load_weights", node)
         constants = _names_of_constants(node)
-        arrays = _arrays_in(path)
-        report, values = _compare(found, arrays, constants)
+        arrays, folded = _arrays_in(path)
+        report, values = _compare(found, arrays, constants, folded)
         if not report.taken or (strict and (report.missing or report.left or report.misfits)):
             raise ModelFileError(_explain(path, report, found, strict))
         for name in report.taken:
@@ -160,14 +160,17 @@ def _names_of_constants(node: Any) -> set[str]:
     return {printable(n.name) for n in order if isinstance(n, Constant) and n.name is not None}
 
 
-def _arrays_in(path: str) -> dict[str, list[np.ndarray[Any, Any]]]:
-    """What a file has under each name: of a model file, several things may be called the same."""
+def _arrays_in(path: str) -> tuple[dict[str, list[np.ndarray[Any, Any]]], dict[str, str]]:
+    """What a file has under each name: of a model file, several things may be called the same. And
+    which of them have another node folded into them, and what that is called.
+    """
     arrays, about = read_arrays(path, WEIGHTS, "model")
     if about.get("format") != 1:
         raise ModelFileError(f"{path}: was written by another version of miniflow.")
     if about["kind"] == "model":
-        return _arrays_of_model(arrays)
-    return {name: [array] for name, array in arrays.items()}
+        folded = about.get("folded", {})
+        return _arrays_of_model(arrays), dict(folded) if isinstance(folded, dict) else {}
+    return {name: [array] for name, array in arrays.items()}, {}
 
 
 def _arrays_of_model(arrays: Arrays) -> dict[str, list[np.ndarray[Any, Any]]]:
@@ -183,6 +186,7 @@ def _compare(
     found: Mapping[str, Parameter],
     arrays: Mapping[str, Sequence[np.ndarray[Any, Any]]],
     constants: set[str],
+    folded: Mapping[str, Any],
 ) -> tuple[LoadedWeights, Arrays]:
     """What can be taken, and the values, in the parameters' dtypes."""
     report = LoadedWeights([], [], [], {})
@@ -190,6 +194,13 @@ def _compare(
     for name, parameter in found.items():
         if name not in arrays:
             report.missing.append(name)
+            continue
+        norm = folded.get(name)
+        if norm is not None and any(other.startswith(f"{norm}/") for other in found):
+            report.misfits[name] = (
+                f"the file is for inference, and has {shown(norm, 40)!r} folded into it; "
+                "save_weights keeps them apart"
+            )
             continue
         value = _value_for(parameter, arrays[name])
         if isinstance(value, str):

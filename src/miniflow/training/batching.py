@@ -282,7 +282,8 @@ def _spell(loss: Node) -> str:
 
 def _refuse_parameter(node: Any, name: str) -> None:
     if isinstance(node, Parameter):
-        raise FeedError(f"{name} feeds {node}, which is trained: make it an Input or leave it.")
+        why = "is trained" if node.is_trained else "keeps what passes set it to"
+        raise FeedError(f"{name} feeds {node}, which {why}: make it an Input or leave it.")
 
 
 def _images_and_labels(loss: Node, name: str) -> tuple[Node, Node]:
