@@ -33,6 +33,7 @@ CONVOLUTIONS = {
     "one channel": Convolution((3, 9, 11, 1), (5, 5)),
     "channels side by side": Convolution((2, 5, 4, 16), (2, 3)),
     "few channels": Convolution((2, 5, 6, 3), (3, 3)),
+    "one kernel": Convolution((2, 9, 9, 2), (3, 3), channels=1),
     "strides": Convolution((2, 9, 9, 3), (3, 3), stride=2),
     "holes": Convolution((2, 9, 9, 1), (3, 3), dilation=2),
     "many runs": Convolution((1, 20, 20, 1), (7, 7), dilation=2, channels=3),

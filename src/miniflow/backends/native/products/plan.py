@@ -42,7 +42,7 @@ from miniflow.backends.native.products.packing import (
 )
 from miniflow.backends.native.writer import REALS
 from miniflow.lowering.loop_program import BufferView, WindowMatrix
-from miniflow.lowering.matrices import Operand, StackAxis, matrices_of
+from miniflow.lowering.matrices import Matrices, Operand, StackAxis, matrices_of
 from miniflow.lowering.sums import LONGEST_CHAIN
 
 DTYPES: Final = tuple(REALS)  # of which there are products
@@ -164,7 +164,12 @@ def plan_product(
         return None
     if len(a.shape) == len(b.shape) == 1 and a.shape[0] > LONGEST_CHAIN:
         return DotPlan(dtype, a.shape[0], (a.strides[0], b.strides[0]), processor.has_fma)
-    found = matrices_of(a, b, c)
+    return _plan_of(dtype, matrices_of(a, b, c), processor, blocking)
+
+
+def _plan_of(
+    dtype: str, found: Matrices, processor: Processor, blocking: Blocking | None
+) -> ProductPlan | None:
     _, n, _ = found.shape
     if (found.c[1] != 1 and n > 1) or len(found.stacks) > STACKED:
         return None
@@ -181,14 +186,17 @@ def plan_windows(
     a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor
 ) -> ProductPlan | None:
     """Plan c = a @ b, where a is a matrix of windows; None if there is no way."""
-    geometry, (rows, columns) = geometry_of(a), a.shape
-    if geometry is None:
+    geometry, dtype = geometry_of(a), c.dtype
+    if geometry is None or dtype not in DTYPES or {a.dtype, b.dtype} != {dtype}:
         return None
-    step = geometry.shape.size
-    steps = (1, step) if a.is_turned else (step, 1)
-    gathered = BufferView(a.view.buffer, a.dtype, 0, (rows, columns), steps)
-    plan = plan_product(gathered, b, c, processor)
-    if not isinstance(plan, ProductPlan) or plan.swapped or plan.stacks:
+    if len(b.shape) != 2 or 0 in c.shape:
+        return None
+    (m, k), (_, n), step = a.shape, b.shape, geometry.shape.size
+    gathered = (1, step) if a.is_turned else (step, 1)
+    (b_step, b_column), (c_row, c_column) = b.strides, c.strides
+    found = Matrices((m, n, k), gathered, (b_step, b_column), (c_row, c_column), ())
+    plan = _plan_of(dtype, found, processor, None)
+    if plan is None:
         return None
     blocking = block_windows(plan.blocking, step * REALS[a.dtype][1], plan.shape, a.is_turned)
     first, element = a.rows[0], a.columns[0]
