@@ -11,6 +11,7 @@ from races import Array, Data, Race
 import miniflow as mf
 from contenders import Runner
 from miniflow.layers.attending import JoinHeads, SplitHeads
+from miniflow.layers.cells import GRUCell
 from miniflow.layers.recurrent import nothing_like
 
 
@@ -34,17 +35,8 @@ def scores_of_sequences(race: Race, xs: mf.Node, p: dict[str, mf.Node]) -> mf.No
     """The scores of the last state of a GRU, (n, classes)."""
     d = writing.sizes(race).width
     said = mf.Transpose(mf.Linear(xs, p["W"], p["b"]), (1, 0, 2))
-
-    def step(h: mf.Node, item: mf.Node) -> mf.Node:
-        of_state = h @ p["U"]
-        r, z = (
-            mf.Sigmoid(item[:, i * d : (i + 1) * d] + of_state[:, i * d : (i + 1) * d])
-            for i in (0, 1)
-        )
-        new = mf.Tanh(item[:, 2 * d :] + r * (of_state[:, 2 * d :] + p["c"]))
-        return new + z * (h - new)
-
-    states = mf.scan(step, nothing_like(said[0], d, 3 * d), said)
+    first = nothing_like(said[0], d, 3 * d)
+    states = mf.scan(lambda h, item: GRUCell(h, item, p["U"], p["c"]), first, said)
     return states[-1] @ p["V"]
 
 

@@ -17,6 +17,7 @@ from miniflow.graph.rows import Row
 from miniflow.graph.values import describe
 from miniflow.initializers import glorot_uniform, orthogonal, zeros
 from miniflow.layers.base import Layer, Rng
+from miniflow.layers.cells import GRUCell, LSTMCell
 from miniflow.layers.example_shapes import known_row
 from miniflow.layers.named import Initializer, NodeFunction, activation_of, initializer_of
 from miniflow.nodes.scan import scan
@@ -115,15 +116,10 @@ class _Recurrent(Layer):
         """The state after an item, from what that says to the gates."""
         raise NotImplementedError
 
-    def recurrent(self, state: Node, key: str) -> Node:
-        """What the state says to the gates."""
+    def of_state(self, state: Node, key: str) -> Node:
+        """U, the weights of what the state says to the gates."""
         shape = self.units, self.gates * self.units
-        U = self.parameter_on(state, f"{key}U", lambda _: shape, self.recurrent_initializer)
-        return nodes.MatMul(state, U)
-
-    def gate(self, said: Node, number: int) -> Node:
-        """The part of what is said that one gate hears."""
-        return said[..., number * self.units : (number + 1) * self.units]
+        return self.parameter_on(state, f"{key}U", lambda _: shape, self.recurrent_initializer)
 
     def _shown(self, states: Node) -> Node:
         return states if self.parts == 1 else states[..., : self.units]
@@ -206,7 +202,7 @@ class RNN(_Recurrent):
         self.activation = activation_of(activation)
 
     def step(self, state: Node, item: Node, key: str) -> Node:
-        said = item + self.recurrent(state, key)
+        said = item + nodes.MatMul(state, self.of_state(state, key))
         return said if self.activation is None else self.activation(said)
 
 
@@ -245,10 +241,7 @@ class GRU(_Recurrent):
         u = self.parameter_on(
             state, f"{key}recurrent_b", lambda _: (self.units,), self.bias_initializer
         )
-        said = self.recurrent(state, key)
-        r, z = (nodes.Sigmoid(self.gate(item, i) + self.gate(said, i)) for i in (0, 1))
-        new = nodes.Tanh(self.gate(item, 2) + r * (self.gate(said, 2) + u))
-        return new + z * (state - new)
+        return GRUCell(state, item, self.of_state(state, key), u)
 
 
 class LSTM(_Recurrent):
@@ -285,11 +278,7 @@ class LSTM(_Recurrent):
     parts = 2
 
     def step(self, state: Node, item: Node, key: str) -> Node:
-        h, c = state[..., : self.units], state[..., self.units :]
-        said = item + self.recurrent(h, key)
-        i, f, o = (nodes.Sigmoid(self.gate(said, number)) for number in (0, 1, 3))
-        cell = f * c + i * nodes.Tanh(self.gate(said, 2))
-        return nodes.Concat(o * nodes.Tanh(cell), cell, axis=-1)
+        return LSTMCell(state, item, self.of_state(state, key))
 
     def _first_bias(self, shape: Any, rng: Any, dtype: DTypeLike) -> NDArray[Any]:
         first = np.array(self.bias_initializer(shape, rng, dtype))
