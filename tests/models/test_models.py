@@ -376,3 +376,16 @@ def test_nan_is_no_answer(columns: int, notes: Any, dtype: Any, tmp_path: Path) 
         model.predict(rows)
     rows[2] = np.inf, 1.0
     assert len(model.predict(rows)) == 5  # infinity is larger than any number
+
+
+@pytest.mark.parametrize("backend", ["interpreter", "numpy"])
+def test_a_loss_is_saved_though_its_logits_were_last_asked_for_other_rows(backend, tmp_path):
+    X, y, W = mf.Input("X"), mf.Input("y"), mf.Parameter(np.eye(4, 3), "W")
+    logits = X @ W
+    loss = mf.CrossEntropyWithSoftmax(logits, y)
+    rows = RNG.normal(size=(12, 4))
+    options = {"epochs": 1, "batch_size": 4, "progress": "none", "backend": backend}
+    mf.fit(loss, {X: rows, y: np.zeros(12, int)}, mf.SGD(0.1), **options)
+    mf.predict(logits, {X: rows}, backend=backend)
+    mf.save(loss, tmp_path / "model.safetensors")
+    np.testing.assert_allclose(mf.load(tmp_path / "model.safetensors")(rows), rows @ W.value)

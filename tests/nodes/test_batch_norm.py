@@ -26,6 +26,7 @@ def norm_of(c: int, dtype: Any = np.float64, **options: Any) -> tuple[Any, ...]:
     return node, x, seed, gain, shift, mean, variance
 
 
+@pytest.mark.breadth("dtype", "backend")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
 @pytest.mark.parametrize("shape", [(1, 3), (6, 3), (2, 4, 3, 3)], ids=str)

@@ -37,6 +37,7 @@ def dense(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     monkeypatch.setattr(module, "ROWS_FOR_ONE", 10**9)
 
 
+@pytest.mark.breadth("dtype", "backend")
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda d: d.__name__)
 @pytest.mark.parametrize(("kind", "shape"), [("", (20,)), ("of several", (6, 4))])

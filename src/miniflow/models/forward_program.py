@@ -58,7 +58,16 @@ def without_loss(node: Node, inputs: Any) -> Node:
     if node.value is not None and all(source._fed_type is None for source in sources):
         shapes = np.shape(node.value), np.shape(logits.value)
     else:
-        values = record_graph(node, {source: _last_type(source) for source in sources}).values
+        types = {source: _last_type(source) for source in sources}
+        try:
+            values = record_graph(node, types).values
+        except GraphError:  # the logits have been asked for other rows than there were labels
+            rows = [types[source].shape[:1] for source in _sources(logits)]
+            if rows[:1] in ([], [()]) or types[labels].shape[:1] in ((), rows[0]):
+                raise
+            shape = rows[0] + types[labels].shape[1:]
+            types[labels] = types[labels]._replace(shape=shape)
+            values = record_graph(node, types).values
         shapes = values[node].shape, values[logits].shape
     return logits if shapes[0] == () != shapes[1] else node
 
