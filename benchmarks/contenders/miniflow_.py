@@ -47,18 +47,21 @@ def recurrent(race: Race, X: mf.Node, parameters: list[mf.Node]) -> mf.Node:
 
 
 class Training:
-    """A step of the interpreter and the optimizer, or the compiled step that does both."""
+    """A step of the interpreter and the optimizer, or the compiled step that does both, which is
+    handed all rows of a piece of work at once.
+    """
 
     def __init__(self, variant: str, race: Race, data: Data) -> None:
-        self.variant, self.images, self.labels = variant, data.images, data.labels
+        self.images, self.labels = data.images, data.labels
         self.X, self.y = mf.Input("X"), mf.Input("y")
         self.parameters = [mf.Parameter(array) for array in first_parameters(race)]
         kinds = {"sequence": recurrent, "convolution": convolutional}
         network = kinds.get(race.kind, layered)
         loss = mf.CrossEntropyWithSoftmax(network(race, self.X, self.parameters), self.y)
         optimizer = mf.SGD(race.lr)
+        self.compiled: Any = None
         if variant != "interpreter":
-            self.step: Callable[..., Any] = mf.compile(loss, optimizer=optimizer, backend=variant)
+            self.compiled = mf.compile(loss, optimizer=optimizer, backend=variant)
             return
 
         def step(feed: dict[Any, Array]) -> Any:
@@ -69,9 +72,9 @@ class Training:
         self.step = step
 
     def run(self, work: Array) -> float:
-        if self.variant == "jax":  # a call a step would be a round trip to the device
-            data = {self.X: self.images, self.y: self.labels}
-            return float(self.step.epoch(data, work)[-1])  # type: ignore[attr-defined]
+        if self.compiled is not None:
+            losses = self.compiled.epoch({self.X: self.images, self.y: self.labels}, work)
+            return float(losses[-1])
         X, y = (
             np.empty((work.shape[1], *a.shape[1:]), a.dtype) for a in (self.images, self.labels)
         )

@@ -47,7 +47,7 @@ from miniflow.lowering.turns import (
     turns_of,
 )
 
-FEWEST: Final = 10_000  # nanoseconds, about, of a step that is worth cutting
+FEWEST: Final = 20_000  # nanoseconds, about, of a step that is worth cutting
 _A_PIECE: Final = 5_000  # that a piece takes at least
 MOST: Final = 8  # pieces
 _FLOPS: Final = {"f32": 120.0, "f64": 60.0}  # of products, in a nanosecond
