@@ -195,6 +195,8 @@ class TransformerBlock(Layer):
     Source: A. Vaswani et al., "Attention is all you need", 2017; normalised before each part, as in
     A. Radford et al., "Language models are unsupervised multitask learners", 2019.
 
+    Shapes stay as they are, (n, T, features).
+
     >>> import miniflow as mf
     >>> block = mf.layers.TransformerBlock(4, causal=True, bias=False)
     >>> block(mf.layers.Input((12, 64))), list(block.parameters)

@@ -29,6 +29,9 @@ class Accuracy(Metric):
         OptionError: an option does not fit.
         DataError: when it is asked: there is nothing that counts.
 
+    Of classes, scores have shape (n, ..., k) and labels (n, ...), or one-hot rows (n, ..., k); of
+    yes and no, both have one shape.
+
     >>> Accuracy()([[0.1, 0.9], [0.8, 0.2]], [1, 1], weights=[1, 3])
     0.25
     """
@@ -107,6 +110,9 @@ class Precision(_OfOneClass):
     Where nothing was said to be of a class, its precision is 0. Raises DataError where class 1 of
     two does not occur.
 
+    Of classes, scores have shape (n, ..., k) and labels (n, ...), or one-hot rows (n, ..., k); of
+    yes and no, both have one shape.
+
     >>> Precision()([0.5, 1.0, -1.0], [1, 0, 1])
     0.5
     """
@@ -123,6 +129,9 @@ class Recall(_OfOneClass):
 
     Raises DataError where class 1 of two does not occur.
 
+    Of classes, scores have shape (n, ..., k) and labels (n, ...), or one-hot rows (n, ..., k); of
+    yes and no, both have one shape.
+
     >>> Recall()([0.5, 1.0, -1.0, -1.0], [1, 1, 1, 0]) == 2 / 3
     True
     """
@@ -138,6 +147,9 @@ class F1(_OfOneClass):
         average, of, weights: as for `Precision`.
 
     Raises DataError where class 1 of two does not occur.
+
+    Of classes, scores have shape (n, ..., k) and labels (n, ...), or one-hot rows (n, ..., k); of
+    yes and no, both have one shape.
 
     >>> F1()([0.5, 1.0, -1.0], [1, 0, 1])
     0.5

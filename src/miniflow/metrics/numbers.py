@@ -29,6 +29,8 @@ class MAE(_OfNumbers):
         OptionError: an option does not fit.
         DataError: when it is asked: there is nothing that counts.
 
+    Predictions and targets have one shape, (n,) or (n, columns).
+
     >>> MAE()([1.0, 4.0], [2.0, 2.0])
     1.5
     """
@@ -49,6 +51,8 @@ class RMSE(_OfNumbers):
         OptionError: an option does not fit.
         DataError: when it is asked: there is nothing that counts.
 
+    Predictions and targets have one shape, (n,) or (n, columns).
+
     >>> RMSE()([1.0, 5.0], [1.0, 2.0]) == (9 / 2) ** 0.5
     True
     """
@@ -67,6 +71,8 @@ class R2(_OfNumbers):
 
     1 is perfect; 0 is what the mean of the targets would do. Where all targets are equal, it is 1
     if all are met, else 0. Raises DataError for less than two of them.
+
+    Predictions and targets have one shape, (n,) or (n, columns).
 
     >>> R2()([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0]).__round__(4)
     0.9486

@@ -22,6 +22,8 @@ class TopK(Metric):
 
     Raises DataError where there are no more than k classes.
 
+    Scores have shape (n, ..., k), and labels (n, ...).
+
     >>> TopK(2)([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], [1, 2])
     0.5
     """
@@ -64,6 +66,9 @@ class AUC(Metric):
     them. It keeps all scores of the data set. A NaN among them makes NaN of it.
 
     Raises DataError where there is one class only, or one of the classes does not occur.
+
+    Of classes, scores have shape (n, ..., k) and labels (n, ...), or one-hot rows (n, ..., k); of
+    yes and no, both have one shape.
 
     >>> AUC()([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75
