@@ -29,8 +29,8 @@ def running_mean(x, kept, momentum=0.5):
 @pytest.mark.parametrize("backend", EVERYWHERE)
 @pytest.mark.parametrize(
     "first",
-    [np.zeros(3), np.zeros(3, np.float32), np.zeros(3, np.float16), np.zeros((2, 3), np.int32)],
-    ids=["f64", "f32", "f16", "i32"],
+    [np.zeros(3), np.zeros(3, np.float32), np.zeros(3, np.float16), np.zeros((2, 3), np.int64)],
+    ids=["f64", "f32", "f16", "i64"],
 )
 def test_a_pass_reads_the_old_value_and_leaves_the_new_one(backend, first):
     x, kept = mf.Input("x"), mf.State(first, "kept")
@@ -201,6 +201,14 @@ def test_what_a_state_does_not_do_is_told():
             run(wide, {x: np.zeros(3)})
         with pytest.raises(GraphError, match=r"dtype int64, to float64: cast it"):
             run(whole, {x: np.float64(1.5)})
+        with pytest.raises(GraphError, match=r"dtype uint8, to int64: cast it"):  # it would wrap
+            run(mf.SetState(small := mf.State(np.uint8([250]), "small"), small + x), {x: 1})
+        with pytest.raises(GraphError, match=r"dtype uint8, to 300 \(int\): cast it"):
+            run(mf.SetState(mf.State(np.uint8(0)), 300), {})
+        kept.value.flags.writeable = False
+        with pytest.raises(GraphError, match=r"read-only, and a pass would set it"):
+            run(once, {})
+        kept.value = np.zeros(2)
         with pytest.raises(FeedError, match=r"is fed, and SetState 'once'"):
             run(once, {kept: np.zeros(2)})
     with pytest.raises(GraphError, match=r"in the step of a scan"):

@@ -21,7 +21,8 @@ class State(Parameter):
     """A value that passes hand on: a node sets what the next pass finds.
 
     Args:
-        value: its first value, a number or an array of any shape; copied. It keeps shape and dtype.
+        value: its first value, a number or an array of any shape; copied. It keeps shape and dtype;
+            whole numbers are int64, as nodes compute with them, unless the array says otherwise.
         name: None by default; saved weights need one.
 
     What sets it is a node that leads to the output, a `SetState` or a `BatchNorm`, say, or one of
@@ -36,9 +37,10 @@ class State(Parameter):
     `mf.parameters` does not list it (`mf.states` does). It is saved, loaded, copied and resumed
     with the parameters.
 
-    Raises GraphError, in a pass: it is set twice, to another shape, to numbers with a fraction
-    where it has whole ones, by a node in the step of a `scan`, or while it is fed; NotFiniteError:
-    it would become NaN or infinite where it was finite. It stays as it was.
+    Raises GraphError, in a pass: it is set twice, to another shape, to numbers that its dtype does
+    not have (a fraction, an int64 for an int32; floats are rounded), by a node in the step of a
+    `scan`, or while it is fed; NotFiniteError: it would become NaN or infinite where it was finite.
+    It stays as it was.
 
     >>> import miniflow as mf
     >>> x, total = mf.Input("x"), mf.State(0.0, "total")
@@ -113,18 +115,36 @@ class State(Parameter):
                 f"{who} sets {self} to a value of shape {shape}, and it has the shape {own}, "
                 "which it keeps."
             )
-        dtype = getattr(value, "dtype", None)
-        kind = _kind_of(value) if dtype is None else dtype.kind
-        if "biuf".index(kind) > "biuf".index(self._array.dtype.kind) and not (
-            kind == "u" and self._array.dtype.kind == "i"
-        ):
+        dtype, kept = getattr(value, "dtype", None), self._array.dtype
+        if dtype is None:
+            fits = _number_fits(value, kept)
+        else:  # floats may be rounded; whole numbers would wrap round
+            fits = kept.kind == "f" or np.can_cast(dtype, kept, "safe")
+        if not fits:
             shown = dtype if dtype is not None else describe(value)
             raise GraphError(
-                f"{who} sets {self}, which has the dtype {self._array.dtype}, to {shown}: cast it, "
-                "or begin with a state of that dtype."
+                f"{who} sets {self}, which has the dtype {kept}, to {shown}: cast it, or begin "
+                "with a state of that dtype."
+            )
+
+    def check_writable(self) -> None:
+        """See that a pass can set the array.
+
+        Raises GraphError if it is read-only.
+        """
+        if not self._array.flags.writeable:
+            raise GraphError(
+                f"{self} has an array that is read-only, and a pass would set it: give it one of "
+                "its own, state.value = state.value.copy()."
             )
 
 
-def _kind_of(number: Any) -> str:
-    """The kind of dtype that a Python number belongs to."""
-    return "b" if isinstance(number, bool) else "i" if isinstance(number, int) else "f"
+def _number_fits(number: Any, dtype: Any) -> bool:
+    """Whether a state of that dtype can have a Python number, or one that is traced."""
+    if dtype.kind == "f" or isinstance(number, bool):
+        return True
+    if not isinstance(number, int) or dtype.kind == "b":
+        return False
+    if type(number) is not int:  # it is traced: any of 64 bits
+        return bool(dtype == np.int64)
+    return bool(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)

@@ -13,7 +13,7 @@ from miniflow.errors import FeedError, NotFiniteError
 from miniflow.graph import Node
 from miniflow.graph.plans import Pass
 
-Sets = dict[Node, tuple[Any, Node | None]]  # state → its new value, and what set it
+Sets = dict[Any, tuple[Any, Node | None]]  # state → its new value, and what set it
 
 _held: ContextVar[Sets | None] = ContextVar("held", default=None)
 
@@ -58,6 +58,8 @@ def set_states(sets: Sets) -> None:
     """
     if (told := spoiled_state(sets)) is not None:
         raise NotFiniteError(told)
+    for state in sets:
+        state.check_writable()
     for state, (value, _) in sets.items():
         state.value = np.array(value, state.value.dtype, order="C")
 
