@@ -192,15 +192,17 @@ def plan_windows(
     if len(b.shape) != 2 or 0 in c.shape:
         return None
     (m, k), (_, n), step = a.shape, b.shape, geometry.shape.size
-    gathered = (1, step) if a.is_turned else (step, 1)
+    steps = (1, step) if a.is_turned else (step, 1)
+    near = (1, 1)  # they are in the cache when they are read
     (b_step, b_column), (c_row, c_column) = b.strides, c.strides
-    found = Matrices((m, n, k), gathered, (b_step, b_column), (c_row, c_column), ())
+    found = Matrices((m, n, k), near, (b_step, b_column), (c_row, c_column), ())
     plan = _plan_of(dtype, found, processor, None)
     if plan is None:
         return None
     blocking = block_windows(plan.blocking, step * REALS[a.dtype][1], plan.shape, a.is_turned)
-    first, element = a.rows[0], a.columns[0]
-    return plan._replace(blocking=blocking, windows=Gathered(geometry, a.is_turned, first, element))
+    windows = Gathered(geometry, a.is_turned, a.rows[0], a.columns[0])
+    strides = (*steps, *plan.strides[2:])
+    return plan._replace(blocking=blocking, windows=windows, strides=strides)
 
 
 def compile_product(
