@@ -40,7 +40,7 @@ PAGES = [
 # These start threads when they are imported, and other tests fork.
 WITH_JAX = {
     f"miniflow.backends.jax.{name}"
-    for name in ("devices", "epochs", "executable", "functions", "kept_code")
+    for name in ("devices", "epochs", "executable", "functions", "kept_code", "series")
 }
 MODULES = sorted(
     {"miniflow"}

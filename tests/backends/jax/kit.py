@@ -556,6 +556,52 @@ def training_and_estimators_take_it() -> None:
     assert "jax" in history.why_backend()
 
 
+def training_makes_many_steps_in_a_call() -> None:
+    from miniflow.backends.jax import series
+
+    class Seen(mf.Callback):
+        def on_batch_end(self, training: Any) -> None:
+            pass
+
+    made: list[int] = []
+    size_of = series._size
+    series._size = lambda count: made.append(size_of(count)) or made[-1]  # type: ignore[assignment,func-returns-value]
+    ends = []
+    for backend, callbacks in (("numpy", []), ("jax", []), ("jax", [Seen()])):
+        loss, feed, weights = network(rows=205)
+        X, y, _ = feed
+        options: Any = {"epochs": 2, "batch_size": 8, "rng": 3, "progress": "none"}
+        history = mf.fit(
+            loss,
+            {X: feed[X], y: feed[y]},
+            OPTIMIZERS["adam"](),
+            backend=backend,
+            callbacks=callbacks,
+            **options,
+        )
+        ends.append([history["loss"], history["accuracy"], *(w.value.copy() for w in weights)])
+        if backend == "jax":
+            assert (max(made, default=0) >= 8) == (not callbacks), made
+            made.clear()
+    for numpy, many, single in zip(*ends, strict=True):
+        np.testing.assert_allclose(many, single, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(many, numpy, rtol=2e-3, atol=2e-4)
+    # What goes wrong in the middle of a call is told as if it had been alone.
+    told = []
+    for backend in ("numpy", "jax"):
+        loss, feed, weights = network(rows=200)
+        X, y, _ = feed
+        images = feed[X].copy()
+        images[150] = np.nan
+        try:
+            mf.fit(loss, {X: images, y: feed[y]}, mf.SGD(0.1), backend=backend, **options)
+        except mf.MiniflowError as error:
+            told.append((str(error), [w.value.copy() for w in weights]))
+    assert told[0][0] == told[1][0]
+    for ours, theirs in zip(told[1][1], told[0][1], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
 def precisions_are_printed() -> None:
     loss, feed, _ = network()
     plain = mf.compile(loss, backend="jax")

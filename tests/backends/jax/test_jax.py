@@ -56,6 +56,7 @@ def test_what_is_promised_beyond_numbers() -> None:
         "an_epoch_ends_at_what_goes_wrong",
         "compiled_code_is_kept_and_told_apart",
         "training_and_estimators_take_it",
+        "training_makes_many_steps_in_a_call",
         "precisions_are_printed",
         "a_forked_process_is_told",
     )

@@ -13,9 +13,9 @@ The first step that goes wrong is the last that counts: those after it change no
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ from miniflow.backends.jax.kept_code import KeptCall
 if TYPE_CHECKING:
     from miniflow.backends.jax.executable import JaxExecutable
 
+Chunk: TypeAlias = "tuple[Any, Any, list[Any]]"  # data there, rows or batches, numbers
 CHUNK: Final = 64 * 2**20  # bytes of batches that go to the devices at once
 
 _kept: dict[tuple[int, int], tuple[Any, Any]] = {}  # array and devices → the array, there
@@ -65,15 +66,11 @@ class StepLoop:
         """
         devices = self._devices
         taken = tuple(place for place in self._printed.fed if place in data)
-        others = tuple(arguments[place] for place in self._printed.fed if place not in data)
-        fixed = tuple(self._placed(x, False) for x in others)
-        numbers = self._numbers(executable, arguments, len(rows), counting)
+        sequences = {place: range(first, first + len(rows)) for place, first in counting.items()}
+        numbers = self._numbers(executable, arguments, len(rows), sequences)
         fits = devices.holds(sum(data[place].nbytes for place in taken))
-        constants = executable.constants()
-        loop = self._loop_for(taken, fits)
-        wrong: Any = np.uint8(0)
-        found: list[tuple[Any, Any]] = []
-        with executable.residents(arguments) as (updated, kept, move):
+
+        def chunks() -> Iterator[Chunk]:
             for chunk in self._chunks(rows, data, taken, fits):
                 if fits:
                     there = tuple(_data(devices, data[place]) for place in taken)
@@ -82,20 +79,67 @@ class StepLoop:
                 else:
                     there = ()
                     items = tuple(self._batch(data[p], rows[chunk], p) for p in taken)
-                now = [x[chunk] for x in numbers]
+                yield there, items, [x[chunk] for x in numbers]
+
+        loop = self._loop_for(taken, fits, False)
+        (losses,), flags = self._run_chunks(executable, arguments, taken, loop, chunks())
+        return losses, flags
+
+    def run_stacked(
+        self,
+        executable: JaxExecutable,
+        arguments: list[Any],
+        stacked: Mapping[int, Any],
+        sequences: Mapping[int, Sequence[Any]],
+        steps: int,
+    ) -> tuple[list[Any], Any]:
+        """Make some steps, each with its own of what is fed.
+
+        Args:
+            executable: of one step. arguments: of the first.
+            stacked: place → what each step is fed there, (steps, ...).
+            sequences: place → a Python number for each step.
+            steps: how many.
+
+        Returns:
+            What each step returns, (steps, ...) each, and the flags.
+        """
+        taken = tuple(place for place in self._printed.fed if place in stacked)
+        numbers = self._numbers(executable, arguments, steps, sequences)
+        loop = self._loop_for(taken, False, True)
+        chunk: Chunk = ((), tuple(stacked[place] for place in taken), numbers)
+        return self._run_chunks(executable, arguments, taken, loop, iter([chunk]))
+
+    def _run_chunks(
+        self,
+        executable: JaxExecutable,
+        arguments: list[Any],
+        taken: tuple[int, ...],
+        loop: Any,
+        chunks: Iterator[Chunk],
+    ) -> tuple[list[Any], Any]:
+        others = (arguments[place] for place in self._printed.fed if place not in taken)
+        fixed = tuple(self._placed(x, False) for x in others)
+        constants = executable.constants()
+        wrong: Any = np.uint8(0)
+        found: list[tuple[Any, ...]] = []
+        with executable.residents(arguments) as (updated, kept, move):
+            for there, items, now in chunks:
                 given = (kept, fixed, now, constants, wrong, there, items)
-                updated, wrong, losses, flags = loop(updated, *given)
+                updated, wrong, results, flags = loop(updated, *given)
                 move(updated)
-                found.append((losses, flags))
-            losses, flags = (
+                found.append((*results, flags))
+            *joined, flags = (
                 np.concatenate([np.asarray(x) for x in column])
                 for column in zip(*found, strict=True)
             )
-        return losses, flags
+        return joined, flags
 
-    def _loop_for(self, taken: tuple[int, ...], fits: bool) -> Any:
-        """The compiled loop that gathers, or is handed, these inputs."""
-        if (taken, fits) not in self._loops:
+    def _loop_for(self, taken: tuple[int, ...], fits: bool, every: bool) -> Any:
+        """The compiled loop that gathers, or is handed, these inputs, and returns losses alone, or
+        every result.
+        """
+        if (taken, fits, every) not in self._loops:
             whole, by_rows = self._devices.replicated, self._devices.by_rows(1)
             wheres = tuple(by_rows if self._is_divided[place] else whole for place in taken)
             if fits:
@@ -103,31 +147,33 @@ class StepLoop:
             else:
                 items = wheres
             jitted = jax.jit(
-                partial(self._loop, taken, fits),
+                partial(self._loop, taken, fits, every),
                 in_shardings=(*[whole] * 7, items),
                 out_shardings=whole,
                 donate_argnums=(0,),
                 compiler_options=self._settings,
             )
-            self._loops[taken, fits] = KeptCall(jitted, self._devices, self._settings, vary=True)
-        return self._loops[taken, fits]
+            self._loops[taken, fits, every] = KeptCall(
+                jitted, self._devices, self._settings, vary=True
+            )
+        return self._loops[taken, fits, every]
 
     def _numbers(
         self,
         executable: JaxExecutable,
         arguments: list[Any],
         steps: int,
-        counting: Mapping[int, int],
+        sequences: Mapping[int, Sequence[Any]],
     ) -> list[Any]:
         """What Python computes for each step."""
-        if not counting:
+        if not sequences:
             made, _ = executable.python_numbers(arguments)
             return [np.broadcast_to(x, (steps, *np.shape(x))) for x in made]
         each = []
         given = list(arguments)
         for number in range(steps):
-            for place, first in counting.items():
-                given[place] = first + number
+            for place, each_number in sequences.items():
+                given[place] = each_number[number]
             each.append(executable.python_numbers(given)[0])
         return [np.array(column) for column in zip(*each, strict=True)]
 
@@ -166,6 +212,7 @@ class StepLoop:
         self,
         taken: tuple[int, ...],
         fits: bool,
+        every: bool,
         updated: Any,
         kept: Any,
         fixed: Any,
@@ -182,10 +229,10 @@ class StepLoop:
             others = iter(fixed)
             fed = [next(batches) if p in taken else next(others) for p in self._printed.fed]
             results, news, after = self._step(before, *now, *kept, *fed, *made, *constants)
-            return (list(news), after), (results[0], after)
+            return (list(news), after), (results if every else results[:1], after)
 
-        (new, wrong), (losses, flags) = lax.scan(turn, (list(updated), wrong), (numbers, items))
-        return new, wrong, losses, flags
+        (new, wrong), (found, flags) = lax.scan(turn, (list(updated), wrong), (numbers, items))
+        return new, wrong, found, flags
 
 
 def _rows_of(x: Any, rows: Any) -> Any:

@@ -33,6 +33,7 @@ from miniflow.backends.jax.epochs import StepLoop
 from miniflow.backends.jax.kept_code import KeptCall
 from miniflow.backends.jax.operands import DTYPE_NAMES
 from miniflow.backends.jax.printing import print_step
+from miniflow.backends.jax.series import DeviceSeries
 from miniflow.errors import CompileError
 from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import Program, handed_out
@@ -145,14 +146,29 @@ class JaxExecutable:
     ) -> tuple[Any, tuple[int, Exception] | None]:
         """Many steps in one call: see `backend.CanRepeat`."""
         check_process(self.born)
-        if self._steps is None:
-            self._steps = StepLoop(self)
         with all_dtypes():
-            losses, flags = self._steps.run(self, list(arguments), data, rows, counting)
+            losses, flags = self.loop.run(self, list(arguments), data, rows, counting)
         wrong = np.flatnonzero(flags)
         if not len(wrong):
             return losses, None
         return losses, (int(wrong[0]), error_of(int(flags[wrong[0]])))
+
+    @property
+    def loop(self) -> StepLoop:
+        """What makes many steps in one call."""
+        if self._steps is None:
+            self._steps = StepLoop(self)
+        return self._steps
+
+    @property
+    def series(self) -> DeviceSeries | None:
+        """What makes steps of batches that are handed over: see `backend.CanRunSeries`. None where
+        some results are Python numbers, and of several processes, which would have to agree on how
+        many steps are in a call.
+        """
+        if not self.devices.is_one_process or "python" in self._kinds:
+            return None
+        return DeviceSeries(self)
 
     def python_numbers(self, arguments: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """What Python computes with the Python numbers among the arguments: what the step gets, and

@@ -1,0 +1,82 @@
+"""Some steps in one call, for who hands them over batch by batch: `fit`.
+
+A call is compiled for its number of steps, so there are few such numbers (`SIZES`); of fewer than
+the least, none is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from miniflow.backends.backend import SeriesResult
+from miniflow.backends.jax.devices import all_dtypes, check_process
+from miniflow.ir.dtypes import Array
+from miniflow.ir.program import handed_out
+
+if TYPE_CHECKING:
+    from miniflow.backends.jax.executable import JaxExecutable
+
+SIZES: Final = (64, 8)
+_NONE: Final = SeriesResult(0, [])
+
+
+class DeviceSeries:
+    """The steps of one executable; made by it."""
+
+    def __init__(self, executable: JaxExecutable) -> None:
+        self._executable = executable
+        self.nbytes = sum(o.operand.type.nbytes for o in handed_out(executable.program))
+
+    def run(
+        self,
+        arguments: Sequence[Any],
+        data: Mapping[int, Array],
+        order: Array,
+        numbers: Mapping[int, Sequence[Any]],
+    ) -> SeriesResult:
+        """As `backend.StepSeries` has it; it makes fewer than it is asked for."""
+        count = _size(len(order))
+        python = self._executable.printed.python
+        if not count or not all(place in python for place in numbers):
+            return _NONE
+        rows = order[:count]
+        stacked = {place: array[rows] for place, array in data.items()}
+        return self._made(list(arguments), stacked, numbers, count)
+
+    def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
+        """As `backend.StepSeries` has it."""
+        count, printed = _size(len(arguments)), self._executable.printed
+        if not count:
+            return _NONE
+        some = arguments[:count]
+        stacked = {place: np.stack([given[place] for given in some]) for place in printed.fed}
+        numbers = {place: [given[place] for given in some] for place in printed.python}
+        return self._made(list(arguments[0]), stacked, numbers, count)
+
+    def _made(
+        self,
+        arguments: list[Any],
+        stacked: Mapping[int, Any],
+        numbers: Mapping[int, Sequence[Any]],
+        count: int,
+    ) -> SeriesResult:
+        executable = self._executable
+        check_process(executable.born)
+        with all_dtypes():
+            outputs, flags = executable.loop.run_stacked(
+                executable, arguments, stacked, numbers, count
+            )
+        wrong = np.flatnonzero(flags)  # the one that is will be made by itself, and told
+        return SeriesResult(int(wrong[0]) if len(wrong) else count, outputs)
+
+
+def _size(count: int) -> int:
+    """How many of so many steps are made in one call.
+
+    >>> _size(5), _size(20), _size(100)
+    (0, 8, 64)
+    """
+    return next((size for size in SIZES if size <= count), 0)
