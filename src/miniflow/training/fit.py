@@ -123,8 +123,8 @@ def fit(
             file, the progress and callbacks have each by its name, "auc", and "validation_auc" for
             that of the validation.
         callbacks: `Callback`s; none by default. One with an `on_batch_end` of its own sees batch
-            after batch; else the native backend makes many steps in a call, of a twentieth of a
-            second: the bits are the same.
+            after batch; else the native backend and JAX make many steps in a call, of a twentieth
+            of a second; of the native backend, the bits are the same.
         rng: a generator or a seed, for the order of the examples and for every `Seed`; by default
             it differs each time.
         checkpoint: a file that is written after each epoch; None by default.
