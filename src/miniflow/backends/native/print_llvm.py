@@ -20,7 +20,7 @@ from miniflow.backends.native.llvm import (
     load_pointer,
 )
 from miniflow.backends.native.print_terms import TermPrinter
-from miniflow.backends.native.sums import print_sums
+from miniflow.backends.native.sums import dtypes_of_terms, print_sums
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nest_walk import StatementWalk
@@ -55,7 +55,7 @@ def print_kernel(kernel: Kernel, has_fma: bool = True) -> str:
         [
             *sorted(declarations),
             *(text for text, _ in printed),
-            *map(print_sums, sorted(body.summed)),
+            *(print_sums(*dtypes) for dtypes in sorted(body.summed)),
             body.text(head),
             "define i64 @run(ptr %places, ptr %arguments) nounwind {",
             *fetched,
@@ -107,8 +107,8 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
         super().__init__(has_fma)
         self.totals: dict[str, str] = {}  # each lives in a slot of the stack
         self.arrays: dict[str, ArrayParameter] = {}
-        self.summed: set[str] = set()  # dtypes of sums by way of a buffer
-        self._buffers: dict[str, str] = {}  # where the terms of a total go, in an innermost loop
+        self.summed: set[tuple[str, str]] = set()  # dtypes of sums by way of a buffer, and of that
+        self._buffers: dict[str, tuple[str, str]] = {}  # where the terms of a total go, and as what
         self._slots: dict[str, str] = {}  # of the stack, for totals and buffers; their declarations
         self._term_number = ""
 
@@ -150,12 +150,14 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
 
     def _summing_loop(self, loop: Loop, start: str, stop: str, totals: dict[str, str]) -> None:
         """Run a loop in parts; add up the terms of totals after each, in the order of `sums`."""
-        self.summed.update(totals.values())
         count, lanes = self.new(f"sub i64 {stop}, {start}"), dict[str, str]()
+        kept = dtypes_of_terms(loop, totals)
+        self.summed.update((dtype, kept[word]) for word, dtype in totals.items())
         for word, dtype in totals.items():
             kind, number = LLVM_TYPES[dtype], self.next_number()
-            self._buffers[word], lanes[word] = f"%terms{number}", f"%lanes{number}"
-            for slot, size in (("terms", f"[{CHUNK} x {kind}]"), ("lanes", f"<{LANES} x {kind}>")):
+            self._buffers[word], lanes[word] = (f"%terms{number}", kept[word]), f"%lanes{number}"
+            terms = f"[{CHUNK} x {LLVM_TYPES[kept[word]]}]"
+            for slot, size in (("terms", terms), ("lanes", f"<{LANES} x {kind}>")):
                 self._slots[f"{slot}{number}"] = f"%{slot}{number} = alloca {size}, align 64"
             zeros = f"<{LANES} x {kind}> zeroinitializer"
             self.line(f"store {zeros}, ptr {lanes[word]}, align 64")
@@ -167,12 +169,14 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
                 self.names[loop.index] = self.new(f"add nuw nsw i64 {part}, {self._term_number}")
                 self.statements(loop.body)
             for word, dtype in totals.items():
-                where = f"ptr {lanes[word]}, ptr {self._buffers[word]}"
-                self.line(f"call void @add_up.{dtype}({where}, i64 {n}, i64 {count})")
+                where = f"ptr {lanes[word]}, ptr {self._buffers[word][0]}"
+                called = f"@add_up.{dtype}.{kept[word]}"
+                self.line(f"call void {called}({where}, i64 {n}, i64 {count})")
         for word, dtype in totals.items():
-            kind, where = LLVM_TYPES[dtype], f"ptr {lanes[word]}, ptr {self._buffers.pop(word)}"
+            kind, where = LLVM_TYPES[dtype], f"ptr {lanes[word]}, ptr {self._buffers.pop(word)[0]}"
             before = self.new(f"load {kind}, ptr %{word}.slot")
-            call = f"call {kind} @total.{dtype}({where}, i64 {count}, {kind} {before})"
+            called = f"@total.{dtype}.{kept[word]}"
+            call = f"call {kind} {called}({where}, i64 {count}, {kind} {before})"
             self.line(f"store {kind} {self.new(call)}, ptr %{word}.slot")
 
     @contextmanager
@@ -212,10 +216,11 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
         """A total goes on."""
         dtype = self.totals[word]
         if word in self._buffers:
-            kind = LLVM_TYPES[dtype]
-            place = f"getelementptr inbounds {kind}, ptr {self._buffers[word]}"
+            buffer, kept = self._buffers[word]
+            term = value if value.dtype == kept else value.operands[0]
+            place = f"getelementptr inbounds {LLVM_TYPES[kept]}, ptr {buffer}"
             where = self.new(f"{place}, i64 {self._term_number}")
-            self.line(f"store {self.typed(value)}, ptr {where}")
+            self.line(f"store {self.typed(term)}, ptr {where}")
             return
         new = self._added(self.term(name(word, dtype)), value, by)
         self.line(f"store {LLVM_TYPES[dtype]} {new}, ptr %{word}.slot")

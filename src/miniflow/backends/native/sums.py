@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from miniflow.backends.native.llvm import LLVM_TYPES
+from miniflow.lowering.nests import Accumulate, Loop
 from miniflow.lowering.sums import LANES, LONGEST_CHAIN
 
 
+def dtypes_of_terms(loop: Loop, totals: Mapping[str, str]) -> dict[str, str]:
+    """In which dtype the terms of each total go through its buffer: float32 that is added up in
+    float64 becomes that on its way out, so that the loop has vectors of one width.
+    """
+    kept = dict(totals)
+    for statement in loop.body:
+        if isinstance(statement, Accumulate) and totals.get(statement.name) == "f64":
+            value = statement.value
+            if value.op == "cast" and value.operands[0].dtype == "f32":
+                kept[statement.name] = "f32"
+    return kept
+
+
 @cache
-def print_sums(dtype: str) -> str:
+def print_sums(dtype: str, kept: str) -> str:
     """Return LLVM's text of two functions: `add_up.*(lanes, buffer, n, count)` adds n terms to the
     partial sums, unless the `count` of all terms is one for a chain; `total.*(lanes, buffer, count,
-    before)` returns the total.
+    before)` returns the total. The terms are `kept` in the buffer in a dtype that may be narrower.
     """
-    real, size = LLVM_TYPES[dtype], {"f32": 4, "f64": 8}[dtype]
-    vector = f"<{LANES} x {real}>"
-    return "\n".join([*_add_up(dtype, real, vector, size), *_total(dtype, real, vector, size)])
+    return "\n".join([*_add_up(dtype, kept), *_total(dtype, kept)])
 
 
-def _add_up(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
+def _loaded(dtype: str, kept: str, word: str, where: str, lanes: str = "") -> Iterable[str]:
+    """Load a term, or a vector of them, in the dtype of the sum."""
+    real, narrow = LLVM_TYPES[dtype], LLVM_TYPES[kept]
+    align = {"f32": 4, "f64": 8}[kept]
+    to, of = (f"<{lanes} x {kind}>" if lanes else kind for kind in (real, narrow))
+    if dtype == kept:
+        return (f"{word} = load {to}, ptr {where}, align {align}",)
     return (
-        f"define internal void @add_up.{dtype}(ptr %lanes, ptr %buffer, i64 %n, i64 %count) "
+        f"{word}.kept = load {of}, ptr {where}, align {align}",
+        f"{word} = fpext {of} {word}.kept to {to}",
+    )
+
+
+def _add_up(dtype: str, kept: str) -> Iterable[str]:
+    real, narrow = LLVM_TYPES[dtype], LLVM_TYPES[kept]
+    vector = f"<{LANES} x {real}>"
+    return (
+        f"define internal void @add_up.{dtype}.{kept}(ptr %lanes, ptr %buffer, i64 %n, i64 %count) "
         "alwaysinline nounwind {",
         "entry:",
         f"%is_chain = icmp sle i64 %count, {LONGEST_CHAIN}",
@@ -35,8 +62,8 @@ def _add_up(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
         "vector:",
         "%i = phi i64 [0, %vectors], [%i.1, %vector]",
         f"%lanes.1 = phi {vector} [%lanes.0, %vectors], [%lanes.2, %vector]",
-        f"%from = getelementptr inbounds {real}, ptr %buffer, i64 %i",
-        f"%terms = load {vector}, ptr %from, align {size}",
+        f"%from = getelementptr inbounds {narrow}, ptr %buffer, i64 %i",
+        *_loaded(dtype, kept, "%terms", "%from", str(LANES)),
         f"%lanes.2 = fadd {vector} %lanes.1, %terms",
         f"%i.1 = add nuw nsw i64 %i, {LANES}",
         "%more = icmp slt i64 %i.1, %whole",
@@ -51,8 +78,8 @@ def _add_up(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
         "%lane = sub nuw nsw i64 %r, %whole",
         f"%to = getelementptr inbounds {real}, ptr %lanes, i64 %lane",
         f"%before = load {real}, ptr %to",
-        f"%term.at = getelementptr inbounds {real}, ptr %buffer, i64 %r",
-        f"%term = load {real}, ptr %term.at",
+        f"%term.at = getelementptr inbounds {narrow}, ptr %buffer, i64 %r",
+        *_loaded(dtype, kept, "%term", "%term.at"),
         f"%after = fadd {real} %before, %term",
         f"store {real} %after, ptr %to",
         "%r.1 = add nuw nsw i64 %r, 1",
@@ -64,9 +91,11 @@ def _add_up(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
     )
 
 
-def _total(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
+def _total(dtype: str, kept: str) -> Iterable[str]:
+    real, narrow = LLVM_TYPES[dtype], LLVM_TYPES[kept]
+    vector = f"<{LANES} x {real}>"
     lines = [
-        f"define internal {real} @total.{dtype}(ptr %lanes, ptr %buffer, i64 %count, "
+        f"define internal {real} @total.{dtype}.{kept}(ptr %lanes, ptr %buffer, i64 %count, "
         f"{real} %before) alwaysinline nounwind {{",
         "entry:",
         f"%is_chain = icmp sle i64 %count, {LONGEST_CHAIN}",
@@ -79,8 +108,8 @@ def _total(dtype: str, real: str, vector: str, size: int) -> Iterable[str]:
         "link:",
         "%i = phi i64 [0, %chain], [%i.1, %link]",
         f"%sum = phi {real} [%before, %chain], [%sum.1, %link]",
-        f"%from = getelementptr inbounds {real}, ptr %buffer, i64 %i",
-        f"%term = load {real}, ptr %from",
+        f"%from = getelementptr inbounds {narrow}, ptr %buffer, i64 %i",
+        *_loaded(dtype, kept, "%term", "%from"),
         f"%sum.1 = fadd {real} %sum, %term",
         "%i.1 = add nuw nsw i64 %i, 1",
         "%more = icmp slt i64 %i.1, %count",
