@@ -79,11 +79,24 @@ def as_function(x, y):
     return batches
 
 
+def as_function_with_one_array(x, y):
+    images, labels = examples()
+
+    def batches():
+        some, wanted = np.empty((5, 9), "f4"), [0] * 5
+        for start in range(0, ROWS, 5):
+            some[...], wanted[:] = images[start : start + 5], labels[start : start + 5]
+            yield {x: some, y: wanted}
+
+    return batches
+
+
 DATA = {
     "arrays": lambda x, y: dict(zip((x, y), examples(), strict=True)),
     "a data set": lambda x, y: mf.datasets.Dataset(*examples()),
     "augmented": lambda x, y: mf.augmented(mf.datasets.Dataset(*examples()), shift=1, rotate=9),
     "a function": as_function,
+    "a function with one array": as_function_with_one_array,
 }
 
 
@@ -103,7 +116,7 @@ def trained(data, callbacks=(), **options):
 @pytest.mark.parametrize("data", DATA)
 def test_a_training_has_the_bits_of_single_steps(data, runs):
     many = trained(data)
-    assert sum(runs) >= 3 * (ROWS // 4) - 8
+    assert sum(runs) >= 3 * (ROWS // 5) - 8
     made = len(runs)
     assert trained(data, [EachBatch()]) == many
     assert len(runs) == made

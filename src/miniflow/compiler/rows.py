@@ -92,18 +92,23 @@ def run_feeds(step: Compiled, feeds: Sequence[Feed]) -> list[list[Any]]:
             return [step._run(variant, feed, arguments)]
         handed = [arguments]
         for other in feeds[1 : min(left, _most_of(series))]:
-            bound = _bound(variant, other)
+            bound = _bound(step, variant, other)
             if bound is None:
                 break
             handed.append(bound)
+        if len(handed) == 1:
+            return [step._run(variant, feed, arguments)]
         results = _each(series.run_each(handed))
         step._within.pass_on(len(results) - 1)
         return results or [step._run(variant, feed, arguments)]
 
 
-def _bound(variant: Variant, feed: Feed) -> list[Any] | None:
+def _bound(step: Compiled, variant: Variant, feed: Feed) -> list[Any] | None:
     try:
-        return variant.arguments(feed)
+        arguments = variant.arguments(feed)
+        if arguments is None:  # it may be of lists, or have what the loss does not need
+            arguments = variant.arguments(step._check_feed(feed))
+        return arguments
     except Exception:  # of somebody's class: whatever it is, a single call tells it
         return None
 

@@ -10,6 +10,7 @@ backend, is made step by step.
 from __future__ import annotations
 
 import contextvars
+import copy
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -154,7 +155,8 @@ def _results_of_some(step: Step, batches: Sequence[Batch], length: CallLength) -
 
 
 class BatchCollector:
-    """Batches that a second thread makes, some ahead of who takes them.
+    """Batches that a second thread makes, some ahead of who takes them: copies, as whoever makes
+    them may use the same arrays again.
 
     Inside a `with` block; at its end no more are made.
 
@@ -206,7 +208,9 @@ class BatchCollector:
 
     def _collect(self) -> None:
         try:
-            for batch in self._batches:
+            for given in self._batches:
+                # Who makes the next one may do so in the same arrays.
+                batch = given._replace(feed={n: copy.deepcopy(x) for n, x in given.feed.items()})
                 with self._changed:
                     self._waiting.append(batch)
                     self._nbytes += _nbytes(batch)
