@@ -140,6 +140,53 @@ def test_stopped_it_ends_the_others_within_the_heartbeat(data: Path, tmp_path: P
     assert "process 1 of 2 has said nothing for 3 s" in errors
 
 
+SCRIPT = """
+import sys
+import numpy as np, miniflow as mf
+mf.distributed.initialize(sys.argv[1], hosts=2, host=int(sys.argv[2]), heartbeat=10)
+rng = np.random.default_rng(0)
+X, y, s = mf.Input("X"), mf.Input("y"), mf.Seed("s")
+W = mf.Parameter(rng.normal(size=(12, 4)).astype(np.float32), "W")
+loss = mf.CrossEntropyWithSoftmax(mf.Dropout(X, s, rate=0.25) @ W, y)
+data = {X: rng.normal(size=(64, 12)).astype(np.float32), y: rng.integers(0, 4, 64), s: 3}
+backend = "numpy" if len(sys.argv) > 3 else "jax"
+step = mf.compile(loss, optimizer=mf.Adam(0.05), backend=backend)
+losses = step.epoch(data, rng.integers(0, 64, (5, 16)))
+print(*losses, *W.value.ravel())
+mf.distributed.leave()
+"""
+
+
+@pytest.mark.rare
+def test_a_script_joins_and_makes_an_epoch() -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, address, str(host)],
+            env=environment(2),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for host in (0, 1)
+    ]
+    both = finish(processes)
+    assert [(code, errors) for code, _, errors in both] == [(0, "")] * 2
+    alone = SCRIPT.replace("mf.distributed.initialize(", "(lambda *a, **k: None)(")
+    wanted = subprocess.run(
+        [sys.executable, "-c", alone, "", "0", "numpy"],
+        env=environment(1),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for _, output, _ in both:
+        ours, theirs = (np.array(text.split(), float) for text in (output, wanted))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
 def wait_for(path: Path, processes: Sequence[Any]) -> None:
     deadline = time.monotonic() + ENOUGH
     while not path.exists():

@@ -146,6 +146,11 @@ def some_conformance_graphs() -> None:
     every_conformance_graph(np.float64, 9)
 
 
+def every_graph_in_double_precision() -> None:
+    every_built_in_node(np.float64)
+    every_conformance_graph(np.float64)
+
+
 def assert_graphs_agree(graphs: Sequence[tuple[str, Graph]], dtype: Any) -> None:
     """Value and gradients, of several graphs as one program."""
     at_once = 12

@@ -76,8 +76,8 @@ def test_many_devices_are_as_one() -> None:
 @needs_jax
 @pytest.mark.slow
 @pytest.mark.rare
-def test_every_primitive_agrees() -> None:
-    run_kit("many_primitives", timeout=900)
+def test_every_primitive_agrees_and_every_node_in_double_precision() -> None:
+    run_kit("many_primitives", "every_graph_in_double_precision", timeout=900)
 
 
 def test_a_plain_import_and_the_list_of_backends_load_no_jax() -> None:

@@ -68,7 +68,8 @@ class StepLoop:
         taken = tuple(place for place in self._printed.fed if place in data)
         sequences = {place: range(first, first + len(rows)) for place, first in counting.items()}
         numbers = self._numbers(executable, arguments, len(rows), sequences)
-        fits = devices.holds(sum(data[place].nbytes for place in taken))
+        # Several processes would have to agree, and each reads its own rows alone.
+        fits = devices.is_one_process and devices.holds(sum(data[p].nbytes for p in taken))
 
         def chunks() -> Iterator[Chunk]:
             for chunk in self._chunks(rows, data, taken, fits):
