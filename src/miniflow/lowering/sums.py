@@ -23,8 +23,10 @@ LANES: Final = 16
 LONGEST_CHAIN: Final = 32
 
 
-def sums_of(loop: Loop) -> dict[str, str]:
-    """Return the totals that a loop adds up by way of a buffer, and their dtypes."""
+def sums_of(loop: Loop, by: str = "add") -> dict[str, str]:
+    """Return the totals that a loop adds up by way of a buffer, and their dtypes; or, of the
+    largest of many (``maximum``), which is the same in any order, those for which that is possible.
+    """
     body = [s for s in loop.body if isinstance(s, (Let, Store, Accumulate))]
     if loop.step != 1 or len(body) < len(loop.body):
         return {}
@@ -34,7 +36,7 @@ def sums_of(loop: Loop) -> dict[str, str]:
     return {
         s.name: s.value.dtype
         for s in accumulated
-        if s.by == "add" and s.value.dtype[0] == "f" and names.count(s.name) == 1
+        if s.by == by and s.value.dtype[0] == "f" and names.count(s.name) == 1
         if s.name not in read
     }
 

@@ -42,6 +42,7 @@ class NeededHelpers:
     bits: set[tuple[str, str]] = field(default_factory=set)  # of which dtype, from which
     choices: set[tuple[str, str, bool]] = field(default_factory=set)
     sums: set[str] = field(default_factory=set)
+    extremes: set[tuple[str, str]] = field(default_factory=set)  # of many numbers
 
     def look_at(self, statements: Iterable[Statement]) -> None:
         """Add what these need."""
@@ -50,6 +51,8 @@ class NeededHelpers:
                 self.choices.add((statement.by, statement.value.dtype, False))
             if isinstance(statement, Loop):
                 self.sums.update(sums_of(statement).values())
+                for by in CHOICES:
+                    self.extremes |= {(by, dtype) for dtype in sums_of(statement, by).values()}
             waiting = list(terms_of(statement))
             while waiting:
                 term = waiting.pop()
@@ -67,6 +70,10 @@ class NeededHelpers:
             text = text.replace("WORD", f"{of}_as_{dtype}")
             texts.append(text.replace("TYPE", C_TYPES[dtype]))
         texts += (_choice(prefix, *key) for key in sorted(self.choices))
+        for op, dtype in sorted(self.extremes):
+            parts = {"TYPE": C_TYPES[dtype], "WORD": f"{prefix}_{op}_of_{dtype}"}
+            parts |= {"OF_TWO": choice_name(prefix, op, dtype, False), "LANES": str(LANES)}
+            texts.append(fill_template(template("extremes.h"), **parts))
         for dtype in sorted(self.sums):
             parts = {"TYPE": C_TYPES[dtype], "DTYPE": dtype, "NAME": prefix}
             numbers = {"LANES": str(LANES), "CHAIN": str(LONGEST_CHAIN)}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isinf, isnan
 from typing import Final
 
@@ -52,6 +53,7 @@ from miniflow.lowering.nests import (
     Store,
     Term,
     constant,
+    name,
     terms_of,
 )
 from miniflow.lowering.sums import LANES, sums_of
@@ -163,8 +165,8 @@ class _BlockPrinter(BracePrinter):
     def __init__(self, prefix: str, arrays: Mapping[str, ArrayParameter]) -> None:
         super().__init__(arrays)
         self.prefix = prefix
-        self.summed: dict[str, str] = {}  # where the terms of a total go, in an innermost loop
-        self.count = 0  # of loops that sum
+        self.buffered: dict[str, str] = {}  # where the terms of a total go, in an innermost loop
+        self.count = 0  # of loops that have such, and of conversions that have names
 
     # Statements.
 
@@ -178,8 +180,8 @@ class _BlockPrinter(BracePrinter):
 
     def accumulate(self, word: str, value: Term, by: str) -> list[str]:
         """A total goes on."""
-        if word in self.summed and by == "add":
-            return [f"{self.summed[word]} = {self.text(value)};"]
+        if word in self.buffered:
+            return [f"{self.buffered[word]} = {self.text(value)};"]
         return super().accumulate(word, value, by)
 
     def store(self, array: str, index: Sequence[Term], value: Term, adds: bool) -> list[str]:
@@ -191,25 +193,51 @@ class _BlockPrinter(BracePrinter):
 
     def loop_of(self, loop: Loop) -> list[str]:
         """Statements run again and again."""
-        totals = sums_of(loop)
-        return self._sum(loop, totals) if totals else super().loop_of(loop)
+        totals = {by: sums_of(loop, by) for by in ("add", *CHOICES)}
+        return self._in_parts(loop, totals) if any(totals.values()) else super().loop_of(loop)
 
     def fail(self, fail: Fail) -> list[str]:
         """The kernel ends here."""
         return [f"return {fail.status};"]
 
-    def _sum(self, loop: Loop, totals: Mapping[str, str]) -> list[str]:
-        """Run a loop in parts, and add up the terms of totals after each."""
+    def let(self, word: str, value: Term) -> list[str]:
+        """A value gets a name."""
+        lines, value = self._with_conversions(value)
+        return [*lines, *super().let(word, value)]
+
+    def _with_conversions(self, value: Term, is_chosen: bool = False) -> tuple[list[str], Term]:
+        """A value, whose conversions of floats among choices have got names: they are computed in
+        any case, so that compilers make vectors of them. (Odd numbers have been replaced in them.)
+        """
+        is_guarded = value.op == "cast" and value.operands[0].op == "where"
+        is_whole = is_guarded and value.operands[0].dtype[0] == "f" and value.dtype[0] in "iu"
+        lines, operands = list[str](), list[Term]()
+        for place, operand in enumerate(value.operands):
+            chosen = is_chosen or (value.op == "where" and place > 0)
+            more, new = self._with_conversions(operand, chosen)
+            lines += more
+            operands.append(new)
+        value = replace(value, operands=tuple(operands)) if lines else value
+        if not (is_chosen and is_whole) or _loads(value):
+            return lines, value
+        self.count += 1
+        word = f"whole{self.count}"
+        lines += super().let(word, value)
+        return lines, name(word, value.dtype)
+
+    def _in_parts(self, loop: Loop, totals: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Run a loop in parts, and gather the terms of totals after each."""
         self.count += 1
         k, index = self.count, loop.index
         is_from_0 = loop.start == constant(0, SIZE)
         count = loop.stop if is_from_0 else loop.stop - loop.start
         before = "" if is_from_0 else f"{self.text(loop.start)} + "
         lines = [f"const int64_t count{k} = {self.text(count)};"]
-        for word, dtype in totals.items():
-            self.summed[word] = f"terms_{word}[term{k}]"
-            kind = C_TYPES[dtype]
-            lines.append(f"{kind} lanes_{word}[{LANES}] = {{0}}, terms_{word}[{CHUNK}];")
+        for by, words in totals.items():
+            for word, dtype in words.items():
+                self.buffered[word] = f"terms_{word}[term{k}]"
+                lanes = f"lanes_{word}[{LANES}] = {{0}}, " if by == "add" else ""
+                lines.append(f"{C_TYPES[dtype]} {lanes}terms_{word}[{CHUNK}];")
         lines += [
             f"for (int64_t part{k} = 0; part{k} < count{k}; part{k} += {CHUNK}) {{",
             f"  const int64_t rest{k} = count{k} - part{k};",
@@ -222,12 +250,17 @@ class _BlockPrinter(BracePrinter):
             lines.pop()
         lines += [*body, "  }"]
         prefix = self.prefix
-        for word, dtype in totals.items():
-            given = f"{word}, lanes_{word}, terms_{word}, n{k}, count{k}"
-            lines.append(f"  {word} = {prefix}_add_up_{dtype}({given});")
-            del self.summed[word]
+        for by, words in totals.items():
+            for word, dtype in words.items():
+                if by == "add":
+                    given = f"{word}, lanes_{word}, terms_{word}, n{k}, count{k}"
+                    lines.append(f"  {word} = {prefix}_add_up_{dtype}({given});")
+                else:
+                    called = f"{prefix}_{by}_of_{dtype}"
+                    lines.append(f"  {word} = {called}({word}, terms_{word}, n{k});")
+                del self.buffered[word]
         lines.append("}")
-        for word, dtype in totals.items():
+        for word, dtype in totals["add"].items():
             lines.append(f"{word} = {prefix}_total_{dtype}({word}, lanes_{word}, count{k});")
         return ["{", *(f"  {line}" for line in lines), "}"]
 
@@ -294,6 +327,11 @@ class _BlockPrinter(BracePrinter):
 
     def _call(self, word: str, operands: Sequence[Term]) -> BoundText:
         return f"{word}({', '.join(map(self.text, operands))})", ATOM
+
+
+def _loads(term: Term) -> bool:
+    """Whether a term reads memory."""
+    return term.op == "load" or any(map(_loads, term.operands))
 
 
 def _wrapped(template: str, dtype: str, parts: Iterable[str]) -> str:

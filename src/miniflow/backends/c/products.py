@@ -196,10 +196,12 @@ class ProductPrinter:
             fma = f"{prefix}_FMA_{dtypes[2].upper()}"
             next_sum = f"t[i][j] = {fma}(x, b[p * b0 + j], t[i][j]);"
         else:  # which wraps around, as NumPy's does
-            sum_kind = factor = "uint32_t"
+            sum_kind, factor = "uint32_t", "uint32_t"
             next_sum = "t[i][j] += x * (uint32_t)b[p * b0 + j];"
+            if "i32" not in dtypes[:2]:  # products of bytes do not
+                factor, next_sum = "int32_t", "t[i][j] += (uint32_t)(x * b[p * b0 + j]);"
             value = f"({kind})t[i][j]"
-        cast = "" if is_float else "(uint32_t)"
+        cast = "(uint32_t)" if factor == "uint32_t" else ""
         rows = f"for (int64_t i = 0; i < {height}; i++)"
         columns = f"for (int64_t j = 0; j < {width}; j++)"
         return f"""\
