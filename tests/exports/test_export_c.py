@@ -89,6 +89,19 @@ def exported(what: Any, folder: Path, name: str = "model", **options: Any) -> st
 
 @needs_compiler
 @needs_fma
+@pytest.mark.parametrize("features", [7, 33])
+def test_products_over_many_rows_go_on_from_block_to_block(features: int) -> None:
+    pytest.importorskip("llvmlite")
+    x, y = mf.Input("x"), mf.Input("y")
+    loss = mf.MSE(mf.Tanh(x @ weights(features, 19)), y)
+    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="native")
+    feed = {x: RNG.normal(size=(1100, features)), y: RNG.normal(size=(1100, 19))}
+    feed = {node: value.astype("f4") for node, value in feed.items()}
+    assert_step_has_natives_bits(step, feed, steps=2)
+
+
+@needs_compiler
+@needs_fma
 @pytest.mark.breadth("name")
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_every_optimizer_goes_on_and_dropout_drops_the_same(name: str) -> None:

@@ -19,16 +19,21 @@ from typing import Final, NamedTuple
 
 from miniflow.backends.c.types import C_TYPES
 from miniflow.files.templates import fill_template
+from miniflow.ir.program import Literal
 from miniflow.lowering.loop_program import BufferView, Product
-from miniflow.lowering.matrices import Matrices, matrices_of
+from miniflow.lowering.matrices import Matrices, StackAxis, matrices_of
 from miniflow.lowering.sums import LANES, LONGEST_CHAIN
 
 Pointer = Callable[[BufferView], str]
+_ADDED: Final = "_added"  # what a tile is called that is added to c
+_ON: Final = "_on"  # and one that goes on with c
+_TURNED: Final = "_turned"  # and one that stores the transpose
 STACKED: Final = (
     3  # axes of a stack at most, as for the native backend: so both have the same steps
 )
 DTYPES: Final = ("f32", "f64", "i32")  # of which there are products
 _WIDTH: Final = {"f32": 16, "f64": 8, "i32": 16}  # of a tile: two vectors of 32 bytes
+_K_BLOCK: Final = 256  # products of an entry that are added at a time, where there are many more
 _PACKED_ROWS: Final = 16  # from as many rows of A on, a copy of B's panel pays
 
 
@@ -52,38 +57,57 @@ class ProductForm(NamedTuple):
 
     `dtypes` are those of A, B and C; whole numbers may be shorter in A and B than in C.
     `blocks` are the tiles: how many columns, how many rows at most, and how many in fact, of which
-    the taller come first. `packs`: panels of B are copied, by
-    its rows or columns, whichever are contiguous; `adds`: c counts.
+    the taller come first. `packs`: panels of B are copied, by its rows or columns, whichever are
+    contiguous; `adds`: c counts; `goes_on`: k is long, and cut into blocks, between which the
+    chains are kept in C; `is_turned`: it is the transpose of C that lies in rows.
     """
 
     dtypes: tuple[str, str, str]
     blocks: tuple[tuple[int, int, tuple[int, ...]], ...]
     packs: str
     adds: bool
+    goes_on: bool = False
+    is_turned: bool = False
 
 
 def panel_size(product: Product) -> int:
     """How many numbers a panel of B has, where it is copied; else 0."""
     if _is_dot(product.left, product.b):
         return 0
-    found = matrices_of(product.left, product.b, product.c)
-    form = _form(found, product)
-    return found.shape[2] * form.blocks[0][0] if form.packs else 0
+    found, form = _form(product)
+    deep = _K_BLOCK if form.goes_on else found.shape[2]
+    return deep * form.blocks[0][0] if form.packs else 0
 
 
 def panel_dtype(product: Product) -> str:
     """The dtype of a panel of B."""
-    return _form(matrices_of(product.left, product.b, product.c), product).dtypes[1]
+    return _form(product)[1].dtypes[1]
 
 
-def _form(found: Matrices, product: Product) -> ProductForm:
-    (m, n, _), dtype = found.shape, product.c.dtype
-    first, second = product.a.dtype, product.b.dtype
-    dtypes = (second, first, dtype) if found.swapped else (first, second, dtype)
+def _form(product: Product) -> tuple[Matrices, ProductForm]:
+    """A product as it is computed."""
+    found, dtype = matrices_of(product.left, product.b, product.c), product.c.dtype
+    adds, k = product.beta is not None, found.shape[2]
+    is_unscaled = isinstance(product.alpha, Literal) and product.alpha.value == 1
+    goes_on = k > 4 * _K_BLOCK and min(found.shape[:2]) > 1 and is_unscaled and not adds
+    is_turned = goes_on and found.a[0] == 1 != found.a[1] and found.b[1] == 1
+    if is_turned:  # what is long, is read by rows
+        found = _transposed(found)
+    m, n, _ = found.shape
     packs = "by columns" if n > 1 and found.b[1] != 1 else ""
-    if not packs and m >= _PACKED_ROWS and n > _WIDTH[dtype]:
+    if not (packs or is_turned) and m >= _PACKED_ROWS and n > _WIDTH[dtype]:
         packs = "by rows"
-    return ProductForm(dtypes, _blocks(m, n, _WIDTH[dtype]), packs, product.beta is not None)
+    first, second = product.left.dtype, product.b.dtype
+    dtypes = (second, first, dtype) if found.swapped else (first, second, dtype)
+    blocks = _blocks(m, n, _WIDTH[dtype])
+    return found, ProductForm(dtypes, blocks, packs, adds, goes_on, is_turned)
+
+
+def _transposed(found: Matrices) -> Matrices:
+    """The transpose of C, as the product of those of B and A."""
+    (m, n, k), swapped = found.shape, not found.swapped
+    stacks = tuple(StackAxis(s.times, (s.steps[1], s.steps[0], s.steps[2])) for s in found.stacks)
+    return Matrices((n, m, k), found.b[::-1], found.a[::-1], found.c, stacks, swapped)
 
 
 def _blocks(m: int, n: int, width: int) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
@@ -112,7 +136,7 @@ class ProductPrinter:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self._forms: dict[ProductForm, str] = {}
-        self._tiles: dict[tuple[tuple[str, str, str], int, int, bool], str] = {}
+        self._tiles: dict[tuple[tuple[str, str, str], int, int, str], str] = {}
         self._dots: dict[str, str] = {}  # by dtype
 
     def call(
@@ -132,7 +156,7 @@ class ProductPrinter:
             steps = f"{pointer(a)}, {a.strides[0]}, {pointer(b)}, {b.strides[0]}"
             added = f"{beta or '0'}, {int(beta is not None)}"
             return [f"{word}({a.shape[0]}, {steps}, {pointer(c)}, {alpha}, {added});"]
-        found = matrices_of(a, b, c)
+        found, form = _form(product)
         first, second = (b, a) if found.swapped else (a, b)
         m, n, k = found.shape
         places = [pointer(first), pointer(second), pointer(c)]
@@ -146,7 +170,6 @@ class ProductPrinter:
                 f"{place} + {step} * {index}" if step else place
                 for place, step in zip(places, axis.steps, strict=True)
             ]
-        form = _form(found, product)
         where = (
             f"{places[0]}, {found.a[0]}, {found.a[1]}, "
             f"{places[1]}, {found.b[0]}, {f'{found.b[1]}, ' if form.packs == 'by columns' else ''}"
@@ -176,21 +199,23 @@ class ProductPrinter:
         word = self._forms.setdefault(form, f"{self.prefix}_product_{len(self._forms) + 1}")
         for width, _, heights in form.blocks:
             for height in heights:
-                key = form.dtypes, height, width, form.adds
-                self._tiles.setdefault(key, self._tile(*key))
+                for how in _ways(form):
+                    key = form.dtypes, height, width, how
+                    self._tiles.setdefault(key, self._tile(*key))
         return word
 
-    def _tile_name(self, dtypes: tuple[str, str, str], height: int, width: int, adds: bool) -> str:
+    def _tile_name(self, dtypes: tuple[str, str, str], height: int, width: int, how: str) -> str:
         kinds = "_".join(dtypes if len({*dtypes}) > 1 else dtypes[:1])
-        return f"{self.prefix}_tile{'_added' if adds else ''}_{kinds}_{height}x{width}"
+        return f"{self.prefix}_tile{how}_{kinds}_{height}x{width}"
 
-    def _tile(self, dtypes: tuple[str, str, str], height: int, width: int, adds: bool) -> str:
+    def _tile(self, dtypes: tuple[str, str, str], height: int, width: int, how: str) -> str:
         a, b, kind = (C_TYPES[dtype] for dtype in dtypes)
         prefix, is_float = self.prefix, dtypes[2][0] == "f"
         keep = f"\n      {prefix}_KEEP_LOOP" if width <= 16 else ""
-        word = self._tile_name(dtypes, height, width, adds)
+        word, adds = self._tile_name(dtypes, height, width, how), how == _ADDED
+        entry = "c[j * c0 + i]" if how.endswith(_TURNED) else "c[i * c0 + j]"
         numbers = f", {kind} alpha{f', {kind} beta' if adds else ''}" if is_float else ""
-        value = "beta * c[i * c0 + j] + alpha * t[i][j]" if adds else "alpha * t[i][j]"
+        value = f"beta * {entry} + alpha * t[i][j]" if adds else "alpha * t[i][j]"
         sum_kind, factor, next_sum = kind, a, ""
         if is_float:
             fma = f"{prefix}_FMA_{dtypes[2].upper()}"
@@ -202,6 +227,11 @@ class ProductPrinter:
                 factor, next_sum = "int32_t", "t[i][j] += (uint32_t)(x * b[p * b0 + j]);"
             value = f"({kind})t[i][j]"
         cast = "(uint32_t)" if factor == "uint32_t" else ""
+        first = f"{'' if is_float else '(uint32_t)'}{entry}" if how.startswith(_ON) else "0"
+        fetch = ""
+        if how.endswith(_TURNED):  # B's rows are far apart, and each is read once or twice
+            row = "b + (p + 16 < k ? p + 16 : p) * b0"
+            fetch = f"\n    {prefix}_PREFETCH({row});\n    {prefix}_PREFETCH({row} + {width - 1});"
         rows = f"for (int64_t i = 0; i < {height}; i++)"
         columns = f"for (int64_t j = 0; j < {width}; j++)"
         return f"""\
@@ -209,17 +239,17 @@ static void {word}(int64_t k, const {a} *restrict a, int64_t a0, int64_t a1,
     const {b} *restrict b, int64_t b0, {kind} *restrict c, int64_t c0{numbers}) {{
   {sum_kind} t[{height}][{width}];
   {rows} {{
-    {columns} t[i][j] = 0;
+    {columns} t[i][j] = {first};
   }}
   for (int64_t p = 0; p < k; p++) {{
-    {prefix}_NO_INTERCHANGE
+    {prefix}_NO_INTERCHANGE{fetch}
     {rows} {{
       const {factor} x = {cast}a[i * a0 + p * a1];{keep}
       {columns} {next_sum}
     }}
   }}
   {rows} {{
-    {columns} c[i * c0 + j] = {value};
+    {columns} {entry} = {value};
   }}
 }}
 """
@@ -234,6 +264,7 @@ static void {word}(int64_t k, const {a} *restrict a, int64_t a0, int64_t a1,
             (", int64_t b1" if form.packs == "by columns" else ""),
             (f", {b} *panel" if form.packs else ""),
         )
+        k, p0 = ("deep", " + p0") if form.goes_on else ("k", "")
         lines = [
             f"static void {word}(int64_t m, int64_t n, int64_t k, const {a} *a, int64_t a0, "
             f"int64_t a1,",
@@ -242,29 +273,53 @@ static void {word}(int64_t k, const {a} *restrict a, int64_t a0, int64_t a1,
         ]
         for width, most, heights in form.blocks:
             lines.append(f"  for (; j + {width} <= n; j += {width}) {{")
-            where = "b + j, b0"
+            where = f"b{' + p0 * b0' if p0 else ''} + j, b0"
             if form.packs:
                 where = f"panel, {width}"
                 loops = [
                     f"for (int64_t column = 0; column < {width}; column++)",
-                    "for (int64_t p = 0; p < k; p++)",
+                    f"for (int64_t p = 0; p < {k}; p++)",
                 ]
                 outer, inner = loops[::-1] if form.packs == "by rows" else loops
                 place = "j + column" if form.packs == "by rows" else "(j + column) * b1"
+                row = "(p + p0)" if p0 else "p"
                 lines += [
                     f"    {outer} {{",
-                    f"      {inner} panel[p * {width} + column] = b[p * b0 + {place}];",
+                    f"      {inner} panel[p * {width} + column] = b[{row} * b0 + {place}];",
                     "    }",
                 ]
             lines.append("    i = 0;")
             for height in heights:
-                tile = self._tile_name(form.dtypes, height, width, form.adds)
-                call = f"{tile}(k, a + i * a0, a0, a1, {where}, c + i * c0 + j, c0{numbers});"
+                calls = [
+                    f"{self._tile_name(form.dtypes, height, width, how)}({k}, "
+                    f"a + i * a0{' + p0 * a1' if p0 else ''}, a0, a1, {where}, "
+                    f"c + {'j * c0 + i' if form.is_turned else 'i * c0 + j'}, c0{numbers});"
+                    for how in _ways(form)
+                ]
                 is_taller = height != heights[-1]
                 end = f"m % ((m + {most - 1}) / {most}) * {height}" if is_taller else "m"
-                lines.append(f"    for (; i < {end}; i += {height}) {call}")
+                head = f"    for (; i < {end}; i += {height})"
+                if form.goes_on:
+                    lines += [f"{head} {{", f"      if (p0 == 0) {calls[0]}"]
+                    lines += [f"      else {calls[1]}", "    }"]
+                else:
+                    lines.append(f"{head} {calls[0]}")
             lines.append("  }")
+        if form.goes_on:
+            lines[3:] = [
+                f"  for (int64_t p0 = 0; p0 < k; p0 += {_K_BLOCK}) {{",
+                f"  const int64_t deep = k - p0 < {_K_BLOCK} ? k - p0 : {_K_BLOCK};",
+                *lines[2:],
+                "  }",
+            ]
+            del lines[2]
         return "\n".join([*lines, "}"]) + "\n"
+
+
+def _ways(form: ProductForm) -> tuple[str, ...]:
+    """How its tiles begin and end: those of the first block of k, and those of the others."""
+    turned = _TURNED if form.is_turned else ""
+    return (_ADDED,) if form.adds else (turned, _ON + turned) if form.goes_on else ("",)
 
 
 def _template(file: str) -> str:

@@ -6,3 +6,8 @@
 #define {{NAME}}_KEEP_LOOP
 #define {{NAME}}_NO_INTERCHANGE
 #endif
+#ifdef __GNUC__
+#define {{NAME}}_PREFETCH(place) __builtin_prefetch(place)
+#else
+#define {{NAME}}_PREFETCH(place) ((void)(place))
+#endif
