@@ -122,23 +122,23 @@ class _Limit:
         self._library = library
         self._lock = Lock()
         self._wanted: list[int] = []
-        self._before = 1
+        self._before = self._now = 1  # at first, and since the last change
         renew_after_fork(self, _Limit.renew)
 
     def begin(self, count: int) -> None:
         """One more who wants so many threads."""
         with self._lock:
             if not self._wanted:
-                self._before = self._library.get_threads()
+                self._before = self._now = self._library.get_threads()
             self._wanted.append(count)
-            self._set()
+            self._set(min(self._wanted))
 
     def end(self, count: int) -> None:
         """One less; of what began before a fork, the child has forgotten it."""
         with self._lock:
             if count in self._wanted:
                 self._wanted.remove(count)
-                self._set()
+                self._set(min(self._wanted, default=self._before))
 
     @contextmanager
     def block(self, count: int) -> Iterator[None]:
@@ -153,12 +153,14 @@ class _Limit:
         """Forget the threads of the parent, which a forked child does not have."""
         if self._wanted:
             self._wanted = []
-            self._set()
+            self._now = self._library.get_threads()
+            self._set(self._before)
 
-    def _set(self) -> None:
-        count = min(self._wanted, default=self._before)
-        if self._library.get_threads() != count:
+    def _set(self, count: int) -> None:
+        """Have so many; the library is asked only where somebody begins, for that takes a while."""
+        if self._now != count:
             self._library.set_threads(count)
+            self._now = count
 
 
 _limits: dict[int, _Limit] = {}
