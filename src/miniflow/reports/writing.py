@@ -40,7 +40,7 @@ def write_writing_report(
     """
     sections = [
         picture_section("Learning curve", curve),
-        Section("What the loss means", _meaning(history, best, guesses)),
+        Section("What the loss means", _meaning(history, best, guesses), wide=False),
         Section("What it writes", f'<p class="words">{_words(final)}</p>'),
         Section("What it wrote after each epoch", _table(history, samples)),
     ]
