@@ -123,6 +123,8 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_what_a_network_cannot_be_made_of_is_told() -> None:
     with pytest.raises(OptionError, match="each letter once"):
         layers.GPT("abca")
+    with pytest.raises(ShapeError, match=r"lines of 12 letters were fed, .* looks back at 9"):
+        WRITERS["GPT"]()(mf.Input("ids", shape=(12,), dtype=np.int64))
     with pytest.raises(OptionError, match="3 heads cannot share 8 units"):
         WRITERS["GPT"](heads=3)
     with pytest.raises(ShapeError, match="2 heads share evenly"):

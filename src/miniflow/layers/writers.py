@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from miniflow import nodes
+from miniflow.errors import ShapeError
 from miniflow.graph import Constant, Input, Node, Op, Parameter, State
 from miniflow.graph.values import describe
 from miniflow.initializers import glorot_uniform
@@ -287,6 +288,11 @@ class FirstRows(Op):
         Op.__init__(self, table, x, name=name)
 
     def compute(self, table: Any, x: Any) -> Any:
+        if x.shape[1] > table.shape[0]:
+            raise ShapeError(
+                f"{self}: lines of {x.shape[1]} letters were fed, and the network looks back at "
+                f"{table.shape[0]}: cut them, or build it with context={x.shape[1]}."
+            )
         return table[: x.shape[1]]
 
     def gradient(self, grad: Any, table: Any, x: Any) -> Any:
