@@ -69,6 +69,7 @@ def test_threads_count_for_nothing_where_bits_do_not_depend_on_them(
 ) -> None:
     pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
     train(problem(), tmp_path / "c", 1, backend="native")
+    assert "threads" not in read_arrays(tmp_path / "c", "checkpoint")[1]
     monkeypatch.setattr("miniflow.training.changes.thread_count", lambda: 64)
     assert len(train(problem(), tmp_path / "c", 2, backend="native")) == 2
 

@@ -27,8 +27,11 @@ def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pieces, "FEWEST", 50)
     monkeypatch.setattr(pieces, "_A_PIECE", 20)
     monkeypatch.setattr(table, "WORTH_WAKING", 0)
-    patience = ctypes.c_int64.from_address(workers.pool().address + sharing.PATIENCE)
-    patience.value = 2**60  # beside a busy machine, too, nobody is late
+    pool = workers.pool().address
+    patience, until = (
+        ctypes.c_int64.from_address(pool + x) for x in (sharing.PATIENCE, sharing.UNTIL)
+    )
+    patience.value, until.value = 2**60, 0  # beside a busy machine, too, nobody is late
     yield
     patience.value = sharing.SHORT_WAIT
     mf.set_threads(None)
