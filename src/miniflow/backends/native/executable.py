@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from miniflow.backends.backend import Buffers, Groups, TimedPart, TimedRun
 from miniflow.backends.native.frame import allocate
 from miniflow.backends.native.processor import remark
@@ -38,8 +36,9 @@ class NativeExecutable:
         self._fed = frozenset(name for name, entry in named if entry.role == "fed")
         self._memory = allocate(self.loop_program)
         self.run, self._runner = make_run(self.loop_program, self._memory, self._fed)
+        self._series: NativeSeries | None = None
 
-    @cached_property
+    @property
     def source(self) -> str:
         """The loop program, and the kernels that it runs, with the nodes that lines come from; of
         steps that are shared out, in how many pieces.
@@ -55,12 +54,14 @@ class NativeExecutable:
         """Whether all of it is machine code, which Python calls once."""
         return self._runner.calls_compiled_code_once
 
-    @cached_property
+    @property
     def series(self) -> NativeSeries | None:
-        """Many runs in one call; None where Python has a part in each."""
-        if not can_make_series(self.loop_program, self._runner):
-            return None
-        return NativeSeries(self.loop_program, self._memory, self._fed)
+        """Many runs in one call; None where Python has a part in each. It is made when it is asked
+        for first: by no lock, which another thread might hold when a process forks.
+        """
+        if self._series is None and can_make_series(self.loop_program, self._runner):
+            self._series = NativeSeries(self.loop_program, self._memory, self._fed)
+        return self._series
 
     @property
     def groups(self) -> Groups:
