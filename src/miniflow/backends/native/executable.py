@@ -36,6 +36,7 @@ class NativeExecutable:
         self._fed = frozenset(name for name, entry in named if entry.role == "fed")
         self._memory = allocate(self.loop_program)
         self.run, self._runner = make_run(self.loop_program, self._memory, self._fed)
+        self._has_series = can_make_series(self.loop_program, self._runner)
         self._series: NativeSeries | None = None
 
     @property
@@ -45,7 +46,7 @@ class NativeExecutable:
         """
         said = remark()
         head = f"# {said[0].upper()}{said[1:]}.\n" if said else ""
-        if self.loop_program.updated and not can_make_series(self.loop_program, self._runner):
+        if self.loop_program.updated and not self._has_series:
             head += "# NumPy has a part in each step: an epoch is a loop in Python.\n"
         return head + loop_text(self.loop_program, pieces_note if can_share() else lambda step: "")
 
@@ -59,7 +60,7 @@ class NativeExecutable:
         """Many runs in one call; None where Python has a part in each. It is made when it is asked
         for first: by no lock, which another thread might hold when a process forks.
         """
-        if self._series is None and can_make_series(self.loop_program, self._runner):
+        if self._series is None and self._has_series:
             self._series = NativeSeries(self.loop_program, self._memory, self._fed)
         return self._series
 
