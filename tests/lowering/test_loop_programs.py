@@ -29,6 +29,7 @@ from miniflow.lowering.loop_program import (
     BufferView,
     Copy,
     LoopProgram,
+    NumpyCall,
     Product,
     Repeat,
 )
@@ -41,6 +42,7 @@ TARGETS = {
     "all": Target(),
     "no products": Target(can_multiply=lambda c, a, b: False),
     "epilogues": Target(can_finish=lambda step: True),
+    "no NumPy": Target(has_numpy=False, adds_products=False, has_tiles=False, updates_last=True),
 }
 
 
@@ -76,9 +78,10 @@ def test_training_steps_are_their_programs(sizes: tuple[int, ...], target: str) 
         assert_agrees(lower, program, *arguments, signed_zeros=False)
 
 
+@pytest.mark.parametrize("target", ["all", "no NumPy"])
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_random_programs_are_their_programs(seed: int) -> None:
+def test_random_programs_are_their_programs(seed: int, target: str) -> None:
     made = RandomProgram(seed)
     try:
         theirs = evaluate(made.program, made.arguments)
@@ -87,16 +90,33 @@ def test_random_programs_are_their_programs(seed: int) -> None:
     arguments = [np.array(a, order="C") if isinstance(a, np.ndarray) else a for a in made.arguments]
     try:
         with np.errstate(all="ignore"):
-            target = "epilogues" if seed % 2 else "all"
-            results = iter(Evaluated(made.program, target).run(arguments))
+            if target == "all" and seed % 2:
+                target = "epilogues"
+            lowered = Evaluated(made.program, target)
+            results = iter(lowered.run(arguments))
     except FloatingPointError:
         return
+    if target == "no NumPy":
+        calls = (s for s in lowered.loop_program.all_steps() if isinstance(s, NumpyCall))
+        assert all(not call.target.shape for call in calls)  # single numbers
     inputs = [entry.variable for entry in made.program.inputs]
     for output, wanted in zip(made.program.outputs, theirs, strict=True):
         old = output.replaces
         ours = next(results) if old is None else arguments[inputs.index(old)]
         assert type(ours) is type(wanted)
         np.testing.assert_allclose(ours, wanted, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("number", [3, 255, 256, -1, 2**70])
+def test_pythons_ints_of_any_size_are_handed_to_nests(number: int) -> None:
+    b = Builder()
+    x, n = b.input(ValueType("u8", (4,))), b.input(ValueType("i64", (), "python"))
+    program = b.program([b.add(name, (x, n)) for name in ("less", "equal", "not_equal")])
+    arguments = [np.array([0, 3, 200, 255], np.uint8), number]
+    lowered = Evaluated(program, "no NumPy")
+    for ours, theirs in zip(lowered.run(arguments), evaluate(program, arguments), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert "u8(" in lowered.text
 
 
 @pytest.mark.parametrize("is_reverse", [False, True])
