@@ -41,7 +41,7 @@ from miniflow.graph.means import hypot
 from miniflow.graph.values import check_unmasked, describe, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, flag, number
-from miniflow.residence import look_at_all
+from miniflow.residence import look_at, look_at_all
 
 __all__ = ["SGD", "Adam", "AdamW", "Clipping", "Optimizer", "RMSprop"]
 
@@ -142,7 +142,8 @@ class Optimizer:
         >>> SGD(0.1).latest_lr()
         0.1
         """
-        step = max(int(self.state.get("step", 0)) - 1, 0)
+        kept = vars(self).get("state", {})  # the others stay where they lie
+        step = max(int(look_at(kept.get("step", 0))) - 1, 0)
         return float(self._lr(step) if callable(self._lr) else self._lr)
 
     def prepare(self, parameters: Sequence[Parameter]) -> None:

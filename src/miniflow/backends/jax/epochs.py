@@ -93,6 +93,7 @@ class StepLoop:
         stacked: Mapping[int, Any],
         sequences: Mapping[int, Sequence[Any]],
         steps: int,
+        others: int = 0,
     ) -> tuple[list[Any], Any]:
         """Make some steps, each with its own of what is fed.
 
@@ -101,6 +102,7 @@ class StepLoop:
             stacked: place → what each step is fed there, (steps, ...).
             sequences: place → a Python number for each step.
             steps: how many.
+            others: how many other lists hold the parameters meanwhile.
 
         Returns:
             What each step returns, (steps, ...) each, and the flags.
@@ -109,7 +111,7 @@ class StepLoop:
         numbers = self._numbers(executable, arguments, steps, sequences)
         loop = self._loop_for(taken, False, True)
         chunk: Chunk = ((), tuple(stacked[place] for place in taken), numbers)
-        return self._run_chunks(executable, arguments, taken, loop, iter([chunk]))
+        return self._run_chunks(executable, arguments, taken, loop, iter([chunk]), others)
 
     def _run_chunks(
         self,
@@ -118,13 +120,14 @@ class StepLoop:
         taken: tuple[int, ...],
         loop: Any,
         chunks: Iterator[Chunk],
+        others: int = 0,
     ) -> tuple[list[Any], Any]:
-        others = (arguments[place] for place in self._printed.fed if place not in taken)
-        fixed = tuple(self._placed(x, False) for x in others)
+        rest = (arguments[place] for place in self._printed.fed if place not in taken)
+        fixed = tuple(self._placed(x, False) for x in rest)
         constants = executable.constants()
         wrong: Any = np.uint8(0)
         found: list[tuple[Any, ...]] = []
-        with executable.residents(arguments) as (updated, kept, move):
+        with executable.residents(arguments, others) as (updated, kept, move):
             for there, items, now in chunks:
                 given = (kept, fixed, now, constants, wrong, there, items)
                 updated, wrong, results, flags = loop(updated, *given)

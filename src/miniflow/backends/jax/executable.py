@@ -147,7 +147,8 @@ class JaxExecutable:
         """Many steps in one call: see `backend.CanRepeat`."""
         check_process(self.born)
         with all_dtypes():
-            losses, flags = self.loop.run(self, list(arguments), data, rows, counting)
+            given = arguments if type(arguments) is list else list(arguments)
+            losses, flags = self.loop.run(self, given, data, rows, counting)
         wrong = np.flatnonzero(flags)
         if not len(wrong):
             return losses, None
@@ -186,16 +187,19 @@ class JaxExecutable:
             self._there = [self.devices.put(x, where) for x in self._constants]
         return self._there
 
-    def residents(self, arguments: list[Any]) -> _Residents:
-        """The parameters and what is kept, on the devices, for one call."""
-        return _Residents(self, arguments)
+    def residents(self, arguments: list[Any], others: int = 0) -> _Residents:
+        """The parameters and what is kept, on the devices, for one call; so many other lists hold
+        the same arrays meanwhile.
+        """
+        return _Residents(self, arguments, others)
 
 
 class _Residents:
     """The arrays of a call that stay on the devices, and nobody else's turn."""
 
-    def __init__(self, executable: JaxExecutable, arguments: list[Any]) -> None:
+    def __init__(self, executable: JaxExecutable, arguments: list[Any], others: int) -> None:
         self._executable, self._arguments = executable, arguments
+        self._owners = 1 + others
         self._held: list[residence.Resident] = []
 
     def __enter__(self) -> tuple[list[Any], list[Any], Callable[[Sequence[Any]], None]]:
@@ -214,7 +218,7 @@ class _Residents:
         array = self._arguments[place]
         resident = resident_of(array)
         del array
-        if residence.has_strangers(self._arguments, place):
+        if residence.has_strangers(self._arguments, place, self._owners):
             self._held.append(resident)
             resident.look()
         elif resident.where is not devices:

@@ -44,7 +44,8 @@ class DeviceSeries:
             return _NONE
         rows = order[:count]
         stacked = {place: array[rows] for place, array in data.items()}
-        return self._made(list(arguments), stacked, numbers, count)
+        given = arguments if type(arguments) is list else list(arguments)
+        return self._made(given, stacked, numbers, count, 0)
 
     def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
         """As `backend.StepSeries` has it."""
@@ -54,7 +55,9 @@ class DeviceSeries:
         some = arguments[:count]
         stacked = {place: np.stack([given[place] for given in some]) for place in printed.fed}
         numbers = {place: [given[place] for given in some] for place in printed.python}
-        return self._made(list(arguments[0]), stacked, numbers, count)
+        first = arguments[0]
+        given = first if type(first) is list else list(first)
+        return self._made(given, stacked, numbers, count, len(arguments) - 1)
 
     def _made(
         self,
@@ -62,12 +65,13 @@ class DeviceSeries:
         stacked: Mapping[int, Any],
         numbers: Mapping[int, Sequence[Any]],
         count: int,
+        others: int,
     ) -> SeriesResult:
         executable = self._executable
         check_process(executable.born)
         with all_dtypes():
             outputs, flags = executable.loop.run_stacked(
-                executable, arguments, stacked, numbers, count
+                executable, arguments, stacked, numbers, count, others
             )
         wrong = np.flatnonzero(flags)  # the one that is will be made by itself, and told
         return SeriesResult(int(wrong[0]) if len(wrong) else count, outputs)
