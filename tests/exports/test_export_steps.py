@@ -213,3 +213,17 @@ def test_groups_and_frozen_parameters_are_as_in_the_step() -> None:
     data = assert_step_agrees(step, feed, steps=2, ulps=2048, floor=512)
     names = {entry.name for entry in checked(data).graph.output}
     assert len([name for name in names if name.startswith("Parameter")]) == 3
+
+
+@pytest.mark.parametrize("ending", ["onnx", "c"])
+def test_a_step_says_that_pixels_are_pixels(ending: str, tmp_path: Path) -> None:
+    loss, feed = classifier()
+    X = next(iter(feed))
+    images = RNG.integers(0, 256, (10, 6), np.uint8)
+    data = mf.datasets.Dataset(images, np.arange(10) % 3)
+    mf.fit(loss, data, mf.SGD(0.1), epochs=1, batch_size=5, progress="none")
+    step = mf.compile(loss, optimizer=mf.SGD(0.1))
+    step(feed)
+    mf.export(step, tmp_path / f"step.{ending}")
+    assert b"pixels from 0 to 1" in (tmp_path / f"step.{ending}").read_bytes()
+    assert X.name == "X"

@@ -12,7 +12,7 @@ from miniflow.backends.c.printing import Field, FunctionOfFile, print_file
 from miniflow.compiler.compiled import Compiled
 from miniflow.compiler.recorded import recorded_step, recorded_value
 from miniflow.errors import printable
-from miniflow.exports.facts import ModelFacts, Told, facts_of, text_of_step
+from miniflow.exports.facts import ModelFacts, Told, about_input, facts_of, text_of_step
 from miniflow.ir.dtypes import DTYPES, ValueType
 from miniflow.ir.program import Program, handed_out
 from miniflow.models import Model
@@ -96,7 +96,7 @@ def c_of_step(step: Compiled, name: str) -> bytes:
         _entry(
             fields[number].name if number in fields else str(entry.variable.name),
             entry.variable.type,
-            ROLES[entry.role],
+            about_input(step, entry, ROLES),
         )
         for number, entry in enumerate(program.inputs)
     ]

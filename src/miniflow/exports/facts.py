@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from miniflow import __version__
+from miniflow.compiler.compiled import Compiled
 from miniflow.errors import printable
 from miniflow.ir.dtypes import DTYPES
+from miniflow.ir.program import Input
 from miniflow.models import Model
 from miniflow.models.notes import class_names_in
 
@@ -94,6 +96,14 @@ def _output_of(model: Model, batch: int | None) -> Told:
     if not is_regression and class_names_in(model.notes, model.outputs):
         about = "a score for each class; the largest is the answer"
     return Told(printable(one.name or "output"), shape, str(DTYPES[one.operand.dtype]), about)
+
+
+def about_input(step: Compiled, entry: Input, roles: Mapping[str, str]) -> str:
+    """What is said of an input of a step: its role, or, of pixels that are fed, that it is that."""
+    owner = step._order[entry.origin.index] if entry.origin is not None else None
+    if entry.role == "fed" and owner is not None and owner._is_fed_pixels:
+        return PIXELS
+    return roles[entry.role]
 
 
 def _text(what: str, inputs: Sequence[Told], outputs: Sequence[Told]) -> str:

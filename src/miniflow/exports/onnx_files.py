@@ -7,7 +7,7 @@ from miniflow.backends.onnx import PASSES, for_any_rows, to_onnx
 from miniflow.backends.onnx.printing import About, names_in_file
 from miniflow.compiler.compiled import Compiled
 from miniflow.compiler.recorded import recorded_step
-from miniflow.exports.facts import Told, facts_of, metadata_of_step, text_of_step
+from miniflow.exports.facts import Told, about_input, facts_of, metadata_of_step, text_of_step
 from miniflow.ir.dtypes import DTYPES, ValueType
 from miniflow.models import Model
 from miniflow.passes import optimize
@@ -44,7 +44,7 @@ def onnx_of_step(step: Compiled) -> bytes:
         if output.replaces is not None
     }
     inputs = [
-        _entry(name, e.variable.type, ROLES[e.role])
+        _entry(name, e.variable.type, about_input(step, e, ROLES))
         for name, e in zip(names, program.inputs, strict=True)
     ]
     outputs = [

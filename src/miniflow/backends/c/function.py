@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from miniflow.backends.c.kernels import can_fail, number_text
@@ -14,7 +15,7 @@ from miniflow.backends.c.parts import FileParts
 from miniflow.backends.c.preparing import cannot, prepare
 from miniflow.backends.c.products import DTYPES, can_multiply, panel_dtype, panel_size
 from miniflow.backends.c.types import C_TYPES
-from miniflow.errors import printable
+from miniflow.errors import CompileError, printable
 from miniflow.ir.program import Literal, Program
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_evaluate import number_cell
@@ -60,7 +61,12 @@ def lower_for_c(program: Program) -> LoopProgram:
         CompileError: something cannot be expressed; the message names the node.
     """
     target = Target(can_multiply=can_multiply, product_dtypes=DTYPES)
-    return narrow_factors(prepare(lower_program(program, target).loop_program))
+    try:
+        prepared = prepare(lower_program(program, target).loop_program)
+    except CompileError:  # the native backend asks NumPy for something
+        alone = replace(target, has_numpy=False)
+        prepared = prepare(lower_program(program, alone).loop_program)
+    return narrow_factors(prepared)
 
 
 def print_function(
