@@ -139,3 +139,14 @@ def test_windows_that_there_are_not_are_told() -> None:
     program = LoopProgram(lowered.buffers, lowered.arguments, (wrong,), lowered.outputs)
     with pytest.raises(LoopProgramError, match="18 windows"):
         check_loop_program(program)
+
+
+def test_a_matrix_that_several_copies_make_is_read_whole() -> None:
+    """Rows 2 and 3 become rows 0 and 1: a second copy to where the first one has been."""
+    b = Builder()
+    x = b.input(ValueType("f64", (4, 4)), name="x")
+    first = b.add("slice", (x,), {"index": ((0, 2, 1), (0, 4, 1))})
+    both = b.add("slice_update", (x, first), {"index": ((2, 2, 1), (0, 4, 1))})
+    program = b.program([b.add("matmul", (both, x))])
+    arguments = random_arguments(program)
+    assert_agrees(Evaluated, program, arguments, arguments)

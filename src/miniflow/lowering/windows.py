@@ -120,6 +120,9 @@ class _WindowReader:
             found = _copied_to(a, copy, copies)
             if found is None or not self._stays(found, place):
                 continue
+            others = [c for c in copies if c is not found.copy and c is not found.last]
+            if any(_may_overlap(c.step.target, c.loop, a, place.loop) for c in others):  # type: ignore[union-attr]
+                continue
             windows = _as_matrix(found.view, a)
             if windows is not None:
                 return replace(product, a=windows)
@@ -144,6 +147,27 @@ class _WindowReader:
                 if any(v.moves or v.offset < begin or min(v.strides, default=0) < 0 for v in views):
                     return False
         return True
+
+
+def _may_overlap(
+    x: BufferView, loop_of_x: Repeat | None, y: BufferView, loop_of_y: Repeat | None
+) -> bool:
+    """Whether two views of a buffer, in all turns of their loops, may have an element in common."""
+    one, other = _extent(x, loop_of_x), _extent(y, loop_of_y)
+    if one is None or other is None:
+        return True
+    return max(one.start, other.start) < min(one.stop, other.stop)
+
+
+def _extent(view: BufferView, loop: Repeat | None) -> range | None:
+    """From which element to before which a view goes, in all turns; None if that is not known."""
+    ways = [(n - 1) * stride for n, stride in zip(view.shape, view.strides, strict=True)]
+    for index, step in view.moves:
+        if loop is None or index != loop.index:
+            return None
+        ways.append((loop.count - 1) * step)
+    low = sum(way for way in ways if way < 0)
+    return range(view.offset + low, view.offset + sum(way for way in ways if way > 0) + 1)
 
 
 def _copied_to(a: BufferView, place: _Place, copies: list[_Place]) -> _Source | None:
