@@ -152,3 +152,22 @@ def test_letters_in_threes_tell_lines_of_a_kind_from_others() -> None:
     known = triples(SOUNDS)
     assert triples(["bara"]) <= known
     assert not triples(["aabb"]) & known
+
+
+@pytest.mark.slow
+@pytest.mark.rare  # a minute and more
+def test_names_of_the_default_network_are_like_names_and_mostly_new(
+    miniflow: Any, folder: pathlib.Path
+) -> None:
+    assert miniflow("train", "--model", "gpt", "--out", "run").exit_code == 0
+    result = miniflow("generate", "run", "-n", 1000, "--seed", 0)
+    lines = result.stdout.splitlines()
+    assert len(lines) == 1000
+    train = read_text(Options(model="gpt", data="names", optimizer="adam")).train
+    letters = "." + "abcdefghijklmnopqrstuvwxyz"
+    names = ["".join(letters[i] for i in line[1:-1]) for line in train]
+    known = triples(names)
+    written = [f".{line}."[i : i + 3] for line in lines for i in range(len(line))]
+    assert sum(one in known for one in written) / len(written) >= 0.95
+    known_names = set(names)
+    assert sum(line not in known_names for line in lines) > 500

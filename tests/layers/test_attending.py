@@ -8,6 +8,7 @@ import pytest
 
 import miniflow as mf
 from miniflow import layers
+from miniflow.datasets.alphabet import Alphabet, next_letters
 
 DRAWN = np.random.default_rng(0)
 XS = DRAWN.normal(size=(3, 5, 6))
@@ -101,3 +102,57 @@ def test_tied_weights_get_the_gradients_of_both_uses(tmp_path: Path) -> None:
     block.trainable = False
     assert mf.parameters(loss).names.count("embedding1/W") == 1
     assert not any(p.trainable for p in block.parameters.values())
+
+
+@pytest.mark.slow
+def test_a_small_gpt_learns_what_pytorchs_learns() -> None:
+    """The same network, first values, batches and Adam: the loss of the validation is the same."""
+    torch = pytest.importorskip("torch")
+    from torch.nn import functional
+
+    names = mf.datasets.names()
+    alphabet = Alphabet(names.train)
+    train, validation = (list(map(alphabet.encode, part)) for part in names[:2])
+    gpt = layers.GPT(alphabet.letters, context=16, units=16, heads=4, depth=1, rng=0)
+    X, y = mf.Input("X", shape=(16,), dtype=np.int64), mf.Input("y")
+    loss = mf.CrossEntropyWithSoftmax(gpt(X), y, ignore=-1)
+    p = {k: torch.nn.Parameter(torch.tensor(w.value)) for k, w in gpt.parameters.items()}
+
+    def batches(lines: Any, rng: Any, size: int) -> Any:
+        for values, mask, _ in mf.datasets.padded(lines, size, shapes=2, rng=rng):
+            yield next_letters(values, mask)
+
+    def theirs(read: Any, after: Any, reduction: str = "mean") -> Any:
+        def normed(x: Any) -> Any:
+            return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5)
+
+        n, t = read.shape
+        x = p["letters/W"][torch.tensor(read)] + p["places/W"][:t]
+        q, k, v = (
+            (normed(x) @ p[f"block1/attention/{key}"]).view(n, t, 4, -1).transpose(1, 2)
+            for key in "QKV"
+        )
+        seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + seen.transpose(1, 2).reshape(n, t, 16) @ p["block1/attention/O"]
+        x = x + functional.relu(normed(x) @ p["block1/W1"]) @ p["block1/W2"]
+        return functional.cross_entropy(
+            (normed(x) @ p["scores"]).reshape(-1, 27),
+            torch.tensor(after).reshape(-1),
+            ignore_index=-1,
+            reduction=reduction,
+        )
+
+    step, optimizer = mf.compile(loss, optimizer=mf.Adam(0.01)), torch.optim.Adam(p.values(), 0.01)
+    for (read, after), _ in zip(batches(train, 0, 64), range(200), strict=False):
+        step({X: read, y: after})
+        optimizer.zero_grad()
+        theirs(read, after).backward()
+        optimizer.step()
+    ours = mf.evaluate(
+        loss, lambda: ({X: read, y: after} for read, after in batches(validation, None, 512))
+    )
+    with torch.no_grad():
+        total = sum(float(theirs(*both, "sum")) for both in batches(validation, None, 512))
+    letters = sum(len(line) - 1 for line in validation)
+    assert ours.loss == pytest.approx(total / letters, abs=0.02)
+    assert ours.loss < 2.6
