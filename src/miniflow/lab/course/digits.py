@@ -313,7 +313,8 @@ print(f"validation: {accuracy_on(asleep, digits.validation):.2%}")
 #
 # ## Two layers
 #
-# The same, with random first weights. Watch what the last part of your plan does.
+# The same, with random first weights. Watch what the last part of your plan does (each part
+# counts its steps from 1).
 
 # %%
 digits = mf.datasets.mnist()  # the walk through the batches begins anew
