@@ -210,7 +210,7 @@ class BatchCollector:
         try:
             for given in self._batches:
                 # Who makes the next one may do so in the same arrays.
-                batch = given._replace(feed={n: _copied(x) for n, x in given.feed.items()})
+                batch = given._replace(feed={n: _copy_of(x) for n, x in given.feed.items()})
                 with self._changed:
                     self._waiting.append(batch)
                     self._nbytes += _nbytes(batch)
@@ -229,7 +229,7 @@ class BatchCollector:
         return len(self._waiting) >= MOST_AHEAD or self._nbytes >= _NBYTES_AHEAD
 
 
-def _copied(x: Any) -> Any:
+def _copy_of(x: Any) -> Any:
     return copy.deepcopy(x) if isinstance(x, (np.ndarray, list, tuple)) else x
 
 
