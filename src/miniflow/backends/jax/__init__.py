@@ -131,6 +131,10 @@ def _devices(options: JAX) -> Devices:
     return devices_for(options)
 
 
+def _described(devices: Devices) -> str:
+    return f"{devices.count} device{'s' * (devices.count > 1)} ({devices.kind})"
+
+
 def record_for(name: str) -> Backend:
     """The record of the backend, with the options of a name."""
     options = options_of(name)
@@ -141,7 +145,7 @@ def record_for(name: str) -> Backend:
         purpose=DEVICES,
         package="jax",
         extra="jax",
-        same_bits_on=lambda: f"{_devices(options).count} devices ({_devices(options).kind})",
+        same_bits_on=lambda: _described(_devices(options)),
         devices=lambda: _devices(options).count,
         for_training=with_last_batches,
         record_for=record_for,
