@@ -246,3 +246,18 @@ def test_a_part_of_numpys_makes_an_epoch_a_loop_and_source_says_so():
     assert len(losses) == 3
     assert "numpy.power" in step.source
     assert step.source.startswith("# NumPy has a part in each step: an epoch is a loop in Python.")
+
+
+def test_data_that_a_step_updates_are_read_as_the_step_before_has_left_them():
+    order = np.random.default_rng(1).integers(0, 6, (12, 2))
+    results = []
+    for is_epoch in (False, True):
+        x, W = mf.Input("x"), mf.Parameter(np.random.default_rng(0).normal(size=(6, 3)), "W")
+        loss = mf.Mean((mf.MatMul(x, mf.Transpose(W)) - 1.0) ** 2)
+        step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="native")
+        if is_epoch:
+            losses = step.epoch({x: W.value}, order)
+        else:
+            losses = np.array([step({x: W.value[rows]}) for rows in order])
+        results.append((losses.tobytes(), W.value.tobytes()))
+    assert results[0] == results[1]

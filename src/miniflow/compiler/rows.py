@@ -163,12 +163,19 @@ class _SomeSteps(NamedTuple):
 
     @classmethod
     def of(cls, variant: Variant, rows: _StepRows, done: int, most: int) -> _SomeSteps | None:
-        """Return them; None if there are none, or data are not of the program's types."""
+        """Return them; None if there are none, or data are not of the program's types, or are
+        themselves what the program updates.
+        """
         series, data = variant.series, rows.data
         if series is None:
             return None
         arrays, numbers, lies_ready = dict[int, Array](), dict[int, Sequence[Any]](), True
         updated = variant.updated_arrays()
+        fed = (*data.arrays.values(), *data.numbers.values())
+        if any(
+            np.may_share_memory(x, y) for x in fed if isinstance(x, np.ndarray) for y in updated
+        ):
+            return None  # each step is fed what the one before has left
         for node, (place, type_) in variant.fed_places().items():
             if node in data.seeds:
                 numbers[place] = range(data.seeds[node], data.seeds[node] + len(rows.order))
@@ -180,8 +187,7 @@ class _SomeSteps(NamedTuple):
                     return None
                 arrays[place] = array
                 in_order = array.flags.num & ARRAY_IN_ORDER == ARRAY_IN_ORDER
-                is_shared = any(np.may_share_memory(array, other) for other in updated)
-                lies_ready &= in_order and array.dtype.isnative and not is_shared
+                lies_ready &= in_order and array.dtype.isnative
         return cls(series, rows, done, arrays, numbers, lies_ready)
 
     def run(self, arguments: list[Any], count: int) -> list[list[Any]]:
