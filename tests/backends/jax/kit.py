@@ -67,8 +67,12 @@ def is_refused(case: Case) -> bool:
     name, operands, params = case
     if name == "cast" and params["dtype"][0] in "iu":
         return not fits(operands[0], params["dtype"])
+    if name == "scan":  # fractions, of u64 and i64, become integers
+        return type_of(operands[0]).dtype == "u64"
     if name in ("scatter_add", "gather_update", "slice_update"):
         target = type_of(operands[0]).dtype
+        if name == "scatter_add" and target == "u64":  # which NumPy adds as float64
+            return True
         return target[0] != "f" and type_of(operands[1]).dtype[0] == "f"
     return False
 
@@ -513,6 +517,10 @@ def compiled_code_is_kept_and_told_apart() -> None:
                     assert f({x: np.ones(900)}) == constant.sum()
                     kept = sorted((Path(folder) / "jax").iterdir())
                     assert len(kept) == (number + 1 if not round_ else 2)
+            # The same code, called otherwise: a fed number, and a fed array.
+            for number in (3.0, np.array(3.0)):
+                x = mf.Input("x")
+                assert mf.compile(x * np.float64(2.0), backend="jax")({x: number}) == 6.0
             kept[0].write_bytes(b"no such thing" * 9)
             x = mf.Input("x")
             for constant in constants:

@@ -54,7 +54,10 @@ class KeptCall:
 
         lowered = self._jitted.lower(*arguments)
         devices = f"{self._devices.kind} {self._devices.count} {_machine(self._devices.platform)}"
-        about = f"{lowered.as_text()} {sorted(self._settings.items())} {_versions()} {devices}"
+        handed = f"{jax.tree.structure(arguments)} {lowered.out_tree}"  # how it is called
+        about = (
+            f"{lowered.as_text()} {handed} {sorted(self._settings.items())} {_versions()} {devices}"
+        )
         key = hashlib.sha256(about.encode()).hexdigest()
         kept = cache.read(key, "jax")
         if kept is not None:
