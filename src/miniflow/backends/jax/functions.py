@@ -395,6 +395,8 @@ def _with_batch(x: Any, batch: Ints) -> Any:
 
 def summed(x: Any, axes: Ints) -> Any:
     """The sum over axes; halves are added in float32, as NumPy does."""
+    if not axes:
+        return x
     if x.dtype == np.float16:
         wide = lax.convert_element_type(x, np.float32)
         return lax.convert_element_type(lax.reduce_sum(wide, axes), np.float16)
