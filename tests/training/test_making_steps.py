@@ -91,12 +91,25 @@ def as_function_with_one_array(x, y):
     return batches
 
 
+def as_function_with_one_view(x, y):
+    images, labels = examples()
+
+    def batches():
+        some = np.empty((5, 9), "f4")
+        for start in range(0, ROWS, 5):
+            some[...] = images[start : start + 5]
+            yield {x: memoryview(some), y: [memoryview(labels)[start + i] for i in range(5)]}
+
+    return batches
+
+
 DATA = {
     "arrays": lambda x, y: dict(zip((x, y), examples(), strict=True)),
     "a data set": lambda x, y: mf.datasets.Dataset(*examples()),
     "augmented": lambda x, y: mf.augmented(mf.datasets.Dataset(*examples()), shift=1, rotate=9),
     "a function": as_function,
     "a function with one array": as_function_with_one_array,
+    "a function with one view": as_function_with_one_view,
 }
 
 

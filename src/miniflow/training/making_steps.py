@@ -22,6 +22,7 @@ from miniflow.compiler.epoch import feed_of
 from miniflow.compiler.rows import CallLength, run_feeds, run_rows
 from miniflow.errors import CompileError
 from miniflow.graph import Node
+from miniflow.graph.values import plain_array
 from miniflow.training.averages import StepResult
 from miniflow.training.batching import Batch, Batches, BatchRows, HasRows
 from miniflow.training.stepping import Step
@@ -230,7 +231,16 @@ class BatchCollector:
 
 
 def _copy_of(x: Any) -> Any:
-    return copy.deepcopy(x) if isinstance(x, (np.ndarray, list, tuple)) else x
+    """What is fed, in an array of its own; as it is, if it is a number or a step will refuse it."""
+    if isinstance(x, (int, float, np.generic)):
+        return x
+    if isinstance(x, np.ndarray):
+        return copy.deepcopy(x)
+    try:  # lists, tables, views of bytes, arrays of other libraries
+        array = np.array(plain_array(x, "what is fed"))
+    except Exception:  # of somebody's class: whatever it is, the step tells it
+        return x
+    return array if array.dtype.kind in "biuf" else x
 
 
 def _nbytes(batch: Batch) -> int:
