@@ -105,8 +105,9 @@ def fit(
             and whose images to the one other input; or a dictionary {input: array}, the arrays
             with a row for each example; or a function that is called for each epoch and yields its
             batches, (images, labels) or {input: array}, of any size: a generator function, say. If
-            it takes an argument, that is `rng`. It may run in another thread, some batches ahead: one
-            that reads what is trained wants a callback with an `on_batch_end`, which rules that out.
+            it takes an argument, that is `rng`. It may run in another thread, some batches
+            ahead; one that reads what is trained wants a callback with an `on_batch_end`, which
+            rules that out.
         optimizer: moves the parameters after each batch. Groups of parameters with an optimizer
             each are a list: `[(mf.AdamW(1e-3), [W, V]), (mf.SGD(0.1), [b])]`; every `Parameter`
             that is not frozen is in one of them. The learning rate of the history is that of the
