@@ -214,7 +214,7 @@ LAYERS: dict[str, dict[str, Any]] = {
 SHAPES_OF_INPUTS = {"Conv1D": (5, 2), "Upsample": (4, 4, 1)}
 SHAPES_OF_INPUTS |= dict.fromkeys(("RNN", "GRU", "LSTM"), (5, 2))
 SHAPES_OF_INPUTS |= dict.fromkeys(("MultiHeadAttention", "TransformerBlock"), (4, 2))
-SHAPES_OF_INPUTS |= {"TiedDense": (4, 3), "GPT": (4,), "CharRNN": (4,)}
+SHAPES_OF_INPUTS |= {"TiedDense": (4, 3), "GPT": (1,), "CharRNN": (4,)}
 OF_WHOLE_NUMBERS = ("Embedding", "GPT", "CharRNN")
 SIZES = {
     "multiplier",
