@@ -208,13 +208,16 @@ def _blocks(
     down, across = _grid(c.shape[-2], 1 if by_rows else c.shape[-1], count)
     if down * across == 1:
         return []
-    found = []
+    found, columns = [], bounds(c.shape[-1], across, _LINE)
+    if len(columns) > 1 and columns[-1][1] - columns[-1][0] == 1:
+        # A column by itself is one of numbers that do not lie side by side: the one before has it.
+        columns[-2:] = [(columns[-2][0], columns[-1][1])]
     for i in bounds(c.shape[-2], down):
-        for j in bounds(c.shape[-1], across, _LINE):
+        for j in columns:
             c_part = _part(_part(c, -2, *i), -1, *j)
             part = replace(product, c=c_part, a=_rows(a, *i), b=_part(b, -1, *j))
             found.append((part, i, j))
-    return found
+    return found if len(found) > 1 else []
 
 
 def _cut_stack(product: Product, axis: int, count: int) -> Iterator[Piece]:

@@ -154,3 +154,13 @@ begun.wait()
 def test_the_interpreter_ends_while_a_daemon_thread_runs_a_step():
     ended = subprocess.run([sys.executable, "-c", PROGRAM], timeout=60, capture_output=True)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("columns", [129, 257])
+def test_one_column_more_than_pieces_have_is_nobodys_own(columns):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(80, 256)), rng.normal(size=(256, columns))
+    x, y = mf.Input("x"), mf.Input("y")
+    for product, feed in ((x @ y, {x: a, y: b}), (mf.Tanh(x @ y), {x: 0.01 * a, y: b})):
+        step = mf.compile(product, backend="native")
+        assert np.allclose(step(feed), mf.value(product, feed))

@@ -158,7 +158,8 @@ class FilledTable:
         places = ctypes.addressof(self.places)
         segment = np.array([places, where, last - first, 0, 0], np.int64)
         self._alive.append(segment)
-        if sum(ns for number, ns in self.shared.items() if first <= number < last) < WORTH_WAKING:
+        shared = [ns for number, ns in self.shared.items() if first <= number < last]
+        if not shared or sum(shared) < WORTH_WAKING:
             return partial(machine.runner(), segment.ctypes.data)
         segment[3:] = workers.pool().address, places + _NUMBER * self.workers
         return workers.run_shared(machine.shared_runner(), segment.ctypes.data)
