@@ -344,38 +344,6 @@ def test_code_that_cannot_be_recorded_is_refused_with_its_line(cls: type, told: 
         mf.value(dx, {x: 2.0})
 
 
-# --- Against JAX
-
-
-def test_the_same_as_in_jax() -> None:
-    jax = pytest.importorskip("jax")
-    jnp = jax.numpy
-    net = Network(np.float32)
-    X, t = (net.feed[n] for n in (net.X, net.t))
-    W, V = net.W.value, net.V.value
-
-    def loss(W: Any, X: Any) -> Any:
-        return jnp.mean((jnp.tanh(X @ W) @ V - t) ** 2)
-
-    def penalised(W: Any, X: Any) -> Any:
-        return loss(W, X) + jnp.sum(jax.grad(loss, 1)(W, X) ** 2)
-
-    (dX,) = mf.gradient(net.loss, [net.X])
-    _, (ours,) = mf.value_and_grad(net.loss + mf.Sum(dX**2), net.feed, [net.W])
-    np.testing.assert_allclose(ours, jax.grad(penalised)(W, X), rtol=1e-4, atol=1e-6)
-    (dW,) = mf.gradient(net.loss, [net.W])
-    v = np.random.default_rng(1).normal(size=W.shape).astype(np.float32)
-    _, (Hv,) = mf.value_and_grad(mf.Sum(dW * v), net.feed, [net.W])
-    theirs = jax.jvp(lambda W: jax.grad(loss)(W, X), (W,), (v,))[1]
-    np.testing.assert_allclose(Hv, theirs, rtol=1e-4, atol=1e-6)
-    third = jax.grad(lambda s: jax.grad(jax.grad(lambda s: jnp.tanh(s) ** 2))(s))(0.3)
-    s, node = mf.Input("s"), None
-    node = mf.Tanh(s) ** 2
-    for _ in range(3):
-        (node,) = mf.gradient(node, [s])
-    assert mf.value(node, {s: 0.3}) == pytest.approx(float(third), rel=1e-4)
-
-
 # --- In pictures
 
 

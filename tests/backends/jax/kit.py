@@ -21,6 +21,7 @@ from miniflow.ir import evaluate, type_of
 
 from ..agreement import Case, assert_close, copies, program_of_many
 from ..cases import KINDS
+from .derivatives import derivatives_are_those_of_jax as derivatives_are_those_of_jax
 
 MANY = 40  # cases in a program
 

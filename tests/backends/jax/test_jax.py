@@ -42,6 +42,7 @@ def test_every_node_optimizer_and_schedule_agrees() -> None:
 @pytest.mark.slow
 def test_what_is_promised_beyond_numbers() -> None:
     run_kit(
+        "derivatives_are_those_of_jax",
         "other_backends_see_what_was_trained",
         "what_lies_on_the_device_stays_there",
         "no_array_of_jax_leaves",
