@@ -39,6 +39,7 @@ from miniflow.passes import optimize
 def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "FEWEST", 0.1)
     monkeypatch.setattr(pieces, "_A_PIECE", 0.01)
+    monkeypatch.setattr(pieces, "_A_PIECE_OF_A_PRODUCT", 0.01)
     monkeypatch.setattr(pieces, "_LINE", 4)
     monkeypatch.setattr(pieces, "_SHORTEST", 2)
 
@@ -114,7 +115,7 @@ def view(name: str, *shape: int) -> BufferView:
 @pytest.mark.parametrize(
     ("a", "b", "c", "note"),
     [
-        ((64, 5), (5, 64), (64, 64), "in 8 pieces of 16 × 32"),
+        ((64, 5), (5, 64), (64, 64), "in 8 pieces of 32 × 16"),
         ((2, 5), (5, 64), (2, 64), "in 8 pieces of 2 × 8"),
         ((9, 4, 5), (9, 5, 2), (9, 4, 2), "in 8 pieces of 2 × 4 × 2"),
         ((9, 4, 5), (5, 2), (9, 4, 2), "in 8 pieces of 2 × 4 × 2"),

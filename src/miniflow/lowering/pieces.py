@@ -49,6 +49,7 @@ from miniflow.lowering.turns import (
 
 FEWEST: Final = 20_000  # nanoseconds, about, of a step that is worth cutting
 _A_PIECE: Final = 5_000  # that a piece takes at least
+_A_PIECE_OF_A_PRODUCT: Final = 60_000  # of a product, which packs its factors anew
 MOST: Final = 8  # pieces
 _FLOPS: Final = {"f32": 120.0, "f64": 60.0}  # of products, in a nanosecond
 _BYTES: Final = 16.0  # that are loaded or stored in a nanosecond
@@ -67,7 +68,7 @@ def cut_step(step: Step) -> tuple[Piece, ...]:
 
     >>> a, b, c = (BufferView(x, "f32", 0, (256, 256), (256, 1)) for x in "abc")
     >>> [piece.c.offset for (piece,) in cut_step(Product(c, a, b))]
-    [0, 128, 16384, 16512, 32768, 32896, 49152, 49280]
+    [0, 128, 32768, 32896]
     """
     if isinstance(step, Product):
         return _cut_product(step)
@@ -83,7 +84,7 @@ def pieces_note(step: Step) -> str:
 
     >>> a, b, c = (BufferView(x, "f32", 0, (256, 256), (256, 1)) for x in "abc")
     >>> pieces_note(Product(c, a, b))
-    'in 8 pieces of 64 × 128'
+    'in 4 pieces of 128 × 128'
     """
     pieces = cut_step(step)
     if not pieces:
@@ -128,12 +129,14 @@ def bounds(length: int, count: int, multiple: int = 1) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def _count(nanoseconds: float) -> int:
-    """How many pieces something is worth that takes so long: 0, or a power of two."""
+def _count(nanoseconds: float, least: float) -> int:
+    """How many pieces something is worth that takes so long, of what a piece takes at least: 0, or
+    a power of two.
+    """
     if nanoseconds < FEWEST:
         return 0
     count = MOST
-    while count > 2 and nanoseconds < count * _A_PIECE:
+    while count > 2 and nanoseconds < count * least:
         count //= 2
     return count
 
@@ -162,7 +165,7 @@ def _grid(rows: int, columns: int, count: int) -> tuple[int, int]:
     """
     down = across = 1
     while down * across < count:
-        if rows / down >= columns / across and rows / down >= 2 * _SHORTEST:
+        if rows / down > columns / across and rows / down >= 2 * _SHORTEST:
             down *= 2
         elif columns / across >= 2 * _SHORTEST:
             across *= 2
@@ -173,7 +176,7 @@ def _grid(rows: int, columns: int, count: int) -> tuple[int, int]:
 
 def _cut_product(product: Product) -> tuple[Piece, ...]:
     c, a, b = product.c, product.a, product.b
-    count = _count(duration(product))
+    count = _count(duration(product), _A_PIECE_OF_A_PRODUCT)
     if not count or len(a.shape) < 2 or len(b.shape) < 2:
         return ()
     stacked = next((axis for axis in range(len(c.shape) - 2) if c.shape[axis] >= count), None)
@@ -236,7 +239,8 @@ def _cut_stack(product: Product, axis: int, count: int) -> Iterator[Piece]:
 def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
     """A part of the product, and the epilogue of its entries; by rows, that is its own, too."""
     product, nest = step.product, step.epilogue
-    count, walk = _count(duration(step)), walk_over(nest, product)
+    walk = walk_over(nest, product)
+    count = _count(duration(step), _A_PIECE_OF_A_PRODUCT)
     if not count or walk is None or len(product.c.shape) != 2:
         return ()
     columns = product.c.shape[1]
@@ -261,7 +265,7 @@ def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
 
 def _cut_copy(copy: Copy) -> tuple[Piece, ...]:
     target, source = copy.target, copy.source
-    count = _count(duration(copy))
+    count = _count(duration(copy), _A_PIECE)
     if not count or not target.shape:
         return ()
     axis = max(range(len(target.shape)), key=lambda x: (target.shape[x] >= count, -x))
@@ -285,7 +289,7 @@ def _cut_nest(nest: Nest) -> tuple[Piece, ...]:
     index = parallel_index(nest.kernel)
     if index is None:
         return ()
-    sizes, count = sizes_of(nest), _count(duration(nest))
+    sizes, count = sizes_of(nest), _count(duration(nest), _A_PIECE)
     if not count:
         return ()
     loops = (s for s in nest.kernel.statements() if isinstance(s, Loop))

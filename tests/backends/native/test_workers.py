@@ -26,6 +26,7 @@ def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Steps of a few nanoseconds are shared out, always."""
     monkeypatch.setattr(pieces, "FEWEST", 50)
     monkeypatch.setattr(pieces, "_A_PIECE", 20)
+    monkeypatch.setattr(pieces, "_A_PIECE_OF_A_PRODUCT", 20)
     monkeypatch.setattr(table, "WORTH_WAKING", 0)
     pool = workers.pool().address
     patience, until = (
