@@ -6,7 +6,8 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError, OperandError, ShapeError
 from miniflow.graph.half import NO_DTYPE, holds_half, narrow, widen
-from miniflow.graph.node import Constant, Node, see_to_shapes
+from miniflow.graph.inputs import Constant
+from miniflow.graph.node import Node, see_to_shapes
 from miniflow.graph.plans import passes_under_way
 from miniflow.graph.values import describe, shape_of, sum_to_shape, zeros_like
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
-from miniflow.graph.node import Node, Parameter
+from miniflow.graph.inputs import Parameter
+from miniflow.graph.node import Node
 from miniflow.graph.plans import passes_under_way
 from miniflow.graph.values import as_value, describe, shape_of
 

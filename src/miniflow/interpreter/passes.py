@@ -24,7 +24,7 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node
-from miniflow.graph.node import end_of_first_values, just_made
+from miniflow.graph.inputs import end_of_first_values, just_made
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
 from miniflow.interpreter.cut_fractions import see_to_fractions

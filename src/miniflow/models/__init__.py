@@ -2,8 +2,9 @@
 
 from miniflow.models.gradients import gradient
 from miniflow.models.lifting import graph_of
-from miniflow.models.model import Model, load, save
+from miniflow.models.model import Model, load
 from miniflow.models.per_example import per_example_gradients
+from miniflow.models.saving import save
 from miniflow.models.weights import load_weights, save_weights
 
 __all__ = [

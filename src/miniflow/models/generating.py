@@ -21,7 +21,8 @@ from miniflow.graph import Input, Node
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import is_input
-from miniflow.models.model import Model, save
+from miniflow.models.model import Model
+from miniflow.models.saving import save
 from miniflow.options import OptionError, flag, generator, number, whole
 
 MOST_LETTERS = 200  # of a line, where the network sets no limit

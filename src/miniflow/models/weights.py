@@ -21,7 +21,7 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.listing import parameters, states
 from miniflow.interpreter.passes import one_pass_at_a_time
-from miniflow.models.model import BACKWARD, model_path
+from miniflow.models.saving import BACKWARD, model_path
 from miniflow.options import file_path, flag
 from miniflow.tracing.first_values import check_is_made
 

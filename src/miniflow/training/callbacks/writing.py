@@ -15,7 +15,7 @@ from miniflow.graph import Node
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
 from miniflow.models import save
-from miniflow.models.model import model_path
+from miniflow.models.saving import model_path
 from miniflow.options import OptionError, file_path, flag, whole
 from miniflow.training.callbacks.callback import Callback
 from miniflow.training.callbacks.monitors import Monitor
