@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from bars import draw_bar, pictures, write_bars
 
-from miniflow.cli.train import Notes
+from miniflow.cli.train_callbacks import Notes
 from miniflow.files.arrays import read_arrays
 from miniflow.files.atomic import _temporary
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from miniflow.cli.runs import Options
-from miniflow.cli.train import OWN_DEFAULTS, Notes
+from miniflow.cli.train import OWN_DEFAULTS
+from miniflow.cli.train_callbacks import Notes
 from miniflow.cli.writers import attention_of, build_writer, read_text
 from miniflow.datasets.alphabet import triples
 from miniflow.errors import DataError

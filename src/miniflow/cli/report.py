@@ -14,6 +14,7 @@ from miniflow.layers.networks import Network
 from miniflow.models import Model
 
 if TYPE_CHECKING:
+    from miniflow.cli.writers import WritingNetwork
     from miniflow.datasets import Dataset
     from miniflow.reports import Section
 
@@ -38,15 +39,24 @@ def write_run_report(
     sections += digit_sections(model)
     facts = {
         "test accuracy": f"{accuracy:.2%}",
+        **facts_of_training(options, network, len(run.rows())),
+    }
+    write_report(run.report, run.folder.name, facts, sections)
+
+
+def facts_of_training(
+    options: Options, network: Network | WritingNetwork, epochs: int
+) -> dict[str, str]:
+    """What every report says of how a network was trained."""
+    return {
         "network": f"{network}",
         "parameters": f"{network.parameter_count():,}",
         "data": options.data,
-        "epochs": f"{len(run.rows())} of {options.epochs}",
+        "epochs": f"{epochs} of {options.epochs}",
         "optimizer": f"{options.optimizer}, learning rate up to {options.lr:g}",
         "batch size": f"{options.batch_size}",
         "seed": f"{options.seed}",
     }
-    write_report(run.report, run.folder.name, facts, sections)
 
 
 def graph_of(network: Network, test: Dataset) -> str:

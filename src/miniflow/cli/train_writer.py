@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miniflow.cli.report import facts_of_training
 from miniflow.cli.runs import Options, Run
 from miniflow.cli.saying import say
+from miniflow.cli.train_callbacks import keep_best
+from miniflow.cli.train_output import say_how_to_go_on
 from miniflow.cli.writers import (
     EncodedText,
     WritingNetwork,
@@ -20,7 +23,7 @@ from miniflow.cli.writers import (
 from miniflow.distributed.meeting import is_first
 from miniflow.models.generating import generate, save_writer
 from miniflow.training import Training, fit
-from miniflow.training.callbacks import Callback, EarlyStopping, KeepBest
+from miniflow.training.callbacks import Callback
 from miniflow.training.evaluation import evaluate
 from miniflow.training.history import History
 
@@ -56,7 +59,9 @@ def train_writer(
     introduce(run, options, network, text)
     about = {"training": kept_options(options)}
     samples = Samples(network, options.seed)
-    best = keep_best(options, lambda _: save_writer(network.writer, run.model, about))
+    best = keep_best(
+        options, "validation_loss", lambda _: save_writer(network.writer, run.model, about)
+    )
     try:
         history = fit(
             network.loss,
@@ -74,11 +79,7 @@ def train_writer(
     except KeyboardInterrupt:
         if not run.model.exists():
             save_writer(network.writer, run.model, about)
-        say(
-            f"\nStopped. {run.model} has the best model so far; to go on:\n"
-            f"  miniflow train --resume --out {run.folder}",
-            err=True,
-        )
+        say_how_to_go_on(run)
         raise
     save_writer(network.writer, run.model, about)
     loss = evaluate(
@@ -118,17 +119,6 @@ def introduce(run: Run, options: Options, network: WritingNetwork, text: Encoded
         f"backend  {options.backend}\n"
         f"folder   {run.folder}\n"
     )
-
-
-def keep_best(options: Options, on_best: Any) -> KeepBest:
-    """The callback that keeps the best epoch's parameters, and ends a training that has one's
-    patience.
-    """
-    if not options.patience:
-        return KeepBest("validation_loss", on_best=on_best)
-    stopping = EarlyStopping("validation_loss", patience=options.patience)
-    stopping.on_best = on_best
-    return stopping
 
 
 class Samples(Callback):
@@ -180,13 +170,7 @@ def draw(
     facts = {
         "test loss": f"{loss:.4f}",
         "which is": in_words(loss),
-        "network": f"{network}",
-        "parameters": f"{network.parameter_count():,}",
-        "data": options.data,
-        "epochs": f"{len(history)} of {options.epochs}",
-        "optimizer": f"{options.optimizer}, learning rate up to {options.lr:g}",
-        "batch size": f"{options.batch_size}",
-        "seed": f"{options.seed}",
+        **facts_of_training(options, network, len(history)),
     }
     write_writing_report(
         run.report,
