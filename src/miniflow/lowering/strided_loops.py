@@ -10,7 +10,7 @@ arguments, so that one kernel serves many shapes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from miniflow.ir import Equation, Literal, Operand, ValueType, Variable
@@ -34,6 +34,7 @@ from miniflow.lowering.nests import (
 from miniflow.lowering.parameters import Argument, Converted, Number
 
 Steps = tuple[int, ...]
+StepsOf = Callable[[Variable], Steps]
 
 
 class Axis(NamedTuple):
@@ -204,6 +205,34 @@ class StridedWriter:
         return convert(self.number(operand, operand, operand.dtype), dtype)
 
 
+class AloneWriter(StridedWriter):
+    """Writes the nest of one equation, whose arrays lie as `steps_of` says; a subclass does it in
+    `write`.
+    """
+
+    def __init__(self, equation: Equation, steps_of: StepsOf) -> None:
+        super().__init__(equation)
+        self.steps_of, self.result = steps_of, equation.result
+
+    def read(self, shape: Sequence[int]) -> dict[Variable, Steps]:
+        arrays = (o for o in self.equation.operands if isinstance(o, Variable))
+        return {v: self.laid(v, shape) for v in arrays if v.kind == "array"}
+
+    def laid(self, variable: Variable, space: Sequence[int]) -> Steps:
+        """The steps of an array that is broadcast to a space."""
+        steps = tuple(
+            0 if length == 1 else step
+            for length, step in zip(variable.shape, self.steps_of(variable), strict=True)
+        )
+        steps = steps[max(len(steps) - len(space), 0) :]  # axes of length one in front
+        return (0,) * (len(space) - len(steps)) + steps
+
+
 def _holding(dtype: str) -> str:
     """The dtype in which an int is handed over that is needed in one: bools and floats convert."""
     return dtype if dtype[0] in "iu" or dtype == SIZE else "f64"
+
+
+def wide_dtype(dtype: str) -> str:
+    """The dtype in which a loop computes: halves are only stored."""
+    return "f32" if dtype == "f16" else dtype
