@@ -12,7 +12,7 @@ from miniflow.compiler import rows
 from miniflow.errors import DataError, NotFiniteError
 from miniflow.training.averages import Totals
 from miniflow.training.batching import Batch
-from miniflow.training.making_steps import BatchCollector
+from miniflow.training.collecting import BatchCollector
 
 ROWS = 70
 

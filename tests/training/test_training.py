@@ -199,11 +199,13 @@ def test_ctrl_c_waits_for_the_update_and_ends_the_callbacks(backend: str) -> Non
             SGD._move(self, value, grad, lr, *kept)
 
     class Pressing(Dataset):
-        """Compiled, an update is one call: Ctrl-C comes right before that of the third batch."""
+        """Compiled, an update is one call: Ctrl-C comes while the fourth batch is made, and is
+        raised there.
+        """
 
         def batches(self, *given: Any) -> Any:
             for number, batch in enumerate(Dataset.batches(self, *given), 1):
-                if number == 3:
+                if number == 4:
                     signal.raise_signal(signal.SIGINT)
                 yield batch
 

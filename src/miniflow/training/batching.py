@@ -30,6 +30,7 @@ from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.values import describe, plain_array, shape_of
 from miniflow.interpreter.feeding import is_input
 from miniflow.interpreter.unneeded import only_needed
+from miniflow.training.collecting import wait_for_collectors
 
 
 class Batch(NamedTuple):
@@ -101,6 +102,7 @@ def batches_for(loss: Node, data: Any, name: str = "data", *, also: Sequence[Nod
         DataError: there are no examples, no labels, or arrays of different lengths.
         FeedError: it is not clear which node gets the images or the labels.
     """
+    wait_for_collectors(data)
     if isinstance(data, Mapping):
         found: Batches = _from_arrays(loss, data, name, also)
     elif hasattr(data, "batches") and hasattr(data, "__len__"):
@@ -131,6 +133,7 @@ class PairBatches:
 
     def __init__(self, data: Any, images: Node, labels: Node | None) -> None:
         self._data, self._images, self._labels = data, images, labels
+        self.source = data
         # The node that is fed bytes as fractions, if there is one.
         self.pixels = images if getattr(data, "has_pixels", False) else None
         self.draws_numbers = bool(getattr(data, "draws_numbers", False))
@@ -196,6 +199,7 @@ class _MadeBatches:
         also: Sequence[Node] = (),
     ) -> None:
         self._loss, self._make, self._name = loss, make, name
+        self.source = make
         self._needed = frozenset([*ancestors_in_order(loss), *also])
         self._takes_rng = _takes_an_argument(make)
         self._walks = 0
@@ -203,6 +207,7 @@ class _MadeBatches:
     def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         drawing = [np.random.default_rng(0) if rng is None else rng] if self._takes_rng else []
         made = self._make(*drawing)
+        wait_for_collectors(made)
         if not isinstance(made, Iterable):
             raise DataError(
                 f"{self._name} is a function that returned {describe(made)}: it yields batches."

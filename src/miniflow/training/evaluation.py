@@ -17,6 +17,7 @@ from miniflow.options import whole, with_known_options
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.training.averages import Totals
 from miniflow.training.batching import Batches, batches_for
+from miniflow.training.interrupts import at_once
 from miniflow.training.measuring import Measures
 from miniflow.training.stepping import Evaluator, make_evaluator
 
@@ -115,7 +116,8 @@ def evaluate_by_name(
     totals = Totals(evaluator.averages, measures.begin())
     named = evaluator.new_totals()
     broken: Any = None  # the first batch whose loss is NaN
-    for batch in data.batches(n):
+    batches = data.batches(n)
+    while (batch := at_once(next, batches, None)) is not None:
         result = evaluator(batch.feed)
         totals.add(result, batch.rows)
         for name, one in evaluator.named.items():

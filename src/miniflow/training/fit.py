@@ -43,6 +43,7 @@ from miniflow.training.checkpoints import (
     save_checkpoint,
     with_what_is_left,
 )
+from miniflow.training.collecting import wait_for_collectors
 from miniflow.training.evaluation import Evaluation, evaluate_by_name
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
@@ -157,7 +158,8 @@ def fit(
             backend.
         OSError: its folder does not exist, or the file cannot be written; the checkpoints written
             before are as they were, and the message says so.
-        KeyboardInterrupt: after Ctrl-C, between two updates.
+        KeyboardInterrupt: after Ctrl-C, between two updates: at once while `data` makes a batch,
+            which is not waited for.
 
     >>> import numpy as np, miniflow as mf
     >>> from miniflow.optimizers import SGD
@@ -180,6 +182,7 @@ def fit(
     measures = Measures("fit", loss, metrics)
     if taken := [name for name in directions_of(named) if name in measures.directions()]:
         raise OptionError(f"fit: {taken[0]!r} is a metric and a loss: take another name for one.")
+    wait_for_collectors(rng)
     examples = batches_for(loss, data, also=measures.outside)
     _make_first_values(loss, examples, whole("fit", "batch_size", batch_size, least=1))
     accumulate = whole("fit", "accumulate", accumulate, least=1)
@@ -414,11 +417,12 @@ class Training:
             yield from make_steps(step, self.data, self.batch_size, seeds, self.rng)
             return
         batches = seeded_batches(self.data, self.batch_size, seeds, self.rng)
-        for batch, is_last in _with_last(batches, self.accumulate):
-            result = self.step(batch.feed)
-            if is_last and isinstance(step, AccumulatingStep):
-                step.update()
-            yield MadeBatch(result, step.named, batch.rows)
+        with closing(batches):  # who keeps an error keeps this frame, and them
+            for batch, is_last in _with_last(batches, self.accumulate):
+                result = self.step(batch.feed)
+                if is_last and isinstance(step, AccumulatingStep):
+                    step.update()
+                yield MadeBatch(result, step.named, batch.rows)
 
     def _is_settled(self, error: NotFiniteError, everybody: list[Callback]) -> bool:
         """Whether a callback answers the error by ending the training."""

@@ -2,21 +2,29 @@
 
 Python raises KeyboardInterrupt wherever the program happens to be: between the first parameter's
 update and the second's, or half-way through writing down a best epoch. Inside
-`interrupts_held_back` Ctrl-C is only noted, and raised where the program says that all is in order.
-Pressed a second time it is raised at once, for whoever waits in vain.
+`interrupts_held_back` Ctrl-C is only noted, and raised where the program says that all is in order
+(`Interrupts.raise_if_pressed`), or at once, where nothing can be half-done: while the next batch is
+made, or waited for (`at_once`). Pressed a second time it is raised at once in any case, for whoever
+waits in vain.
 """
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Interrupts:
     """Whether Ctrl-C has been pressed."""
 
     pressed = False
+    _times = 0
+    _is_open = False  # whether it is raised at once
 
     def raise_if_pressed(self) -> None:
         """Raise the KeyboardInterrupt that has been held back, if there is one."""
@@ -25,9 +33,37 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.pressed:
+        self._times += 1
+        if self._is_open or self._times > 1:
             signal.default_int_handler(number, frame)
         self.pressed = True
+
+    def _call(self, function: Callable[[], T]) -> T:
+        was_open, self._is_open = self._is_open, True
+        try:
+            self.raise_if_pressed()
+            return function()
+        finally:
+            self._is_open = was_open
+
+
+_held: list[Interrupts] = []  # the innermost last; all of them the main thread's
+
+
+def at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that may be left anywhere: Ctrl-C is raised in it as soon as it is pressed.
+
+    >>> try:
+    ...     with interrupts_held_back():
+    ...         at_once(signal.raise_signal, signal.SIGINT)
+    ...         print("not reached")
+    ... except KeyboardInterrupt:
+    ...     print("raised")
+    raised
+    """
+    if not _held or threading.current_thread() is not threading.main_thread():
+        return function(*args, **kwargs)
+    return _held[-1]._call(lambda: function(*args, **kwargs))
 
 
 @contextmanager
@@ -56,8 +92,10 @@ def interrupts_held_back() -> Iterator[Interrupts]:
         yield interrupts
         return
     signal.signal(signal.SIGINT, interrupts._note)
+    _held.append(interrupts)
     try:
         yield interrupts
     finally:
+        _held.remove(interrupts)
         signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupts.raise_if_pressed()

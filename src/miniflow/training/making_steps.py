@@ -9,12 +9,11 @@ backend, is made step by step.
 
 from __future__ import annotations
 
-import contextvars
-import copy
-import threading
+import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -22,13 +21,11 @@ from miniflow.compiler.epoch import feed_of
 from miniflow.compiler.rows import CallLength, run_feeds, run_rows
 from miniflow.errors import CompileError
 from miniflow.graph import Node
-from miniflow.graph.values import plain_array
 from miniflow.training.averages import StepResult
 from miniflow.training.batching import Batch, Batches, BatchRows, HasRows
+from miniflow.training.collecting import BatchCollector
+from miniflow.training.interrupts import at_once
 from miniflow.training.stepping import Step
-
-MOST_AHEAD: Final = 64  # batches that are collected
-_NBYTES_AHEAD: Final = 64 << 20
 
 
 class MadeBatch(NamedTuple):
@@ -41,8 +38,9 @@ class MadeBatch(NamedTuple):
 
 def seeded_batches(
     data: Batches, n: int, seeds: Mapping[Node, int], rng: np.random.Generator
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The batches of an epoch, with what the seeds are fed: numbers that count up from the first.
+    While one is made, Ctrl-C is raised at once.
 
     Args:
         data: the examples.
@@ -50,7 +48,11 @@ def seeded_batches(
         seeds: of each, the number of the first batch.
         rng: shuffles them.
     """
-    for number, batch in enumerate(data.batches(n, rng)):
+    batches = at_once(data.batches, n, rng)
+    for number in itertools.count():
+        batch = at_once(next, batches, None)
+        if batch is None:
+            return
         numbers = {seed: first + number for seed, first in seeds.items()}
         yield Batch({**batch.feed, **numbers}, batch.rows)
 
@@ -64,7 +66,8 @@ def make_steps(
     """
     rows = data.rows(n, rng) if isinstance(data, HasRows) else None
     if rows is None:
-        return _steps_of_batches(step, seeded_batches(data, n, seeds, rng))
+        shared = getattr(data, "source", data), rng
+        return _steps_of_batches(step, seeded_batches(data, n, seeds, rng), shared)
     return _steps_of_rows(step, rows._replace(data=rows.data._replace(seeds=dict(seeds))))
 
 
@@ -92,16 +95,21 @@ def _steps_of_rows(step: Step, rows: BatchRows) -> Iterator[MadeBatch]:
         done += 1
 
 
-def _steps_of_batches(step: Step, batches: Iterator[Batch]) -> Iterator[MadeBatch]:
-    for batch in batches:
-        yield _one_step(step, batch)
-        if step.for_many is not None:
-            break
-    else:
-        return
+def _steps_of_batches(
+    step: Step, batches: Generator[Batch, None, None], shared: tuple[Any, ...]
+) -> Iterator[MadeBatch]:
     length = CallLength()
-    with BatchCollector(batches) as collector:
-        while waiting := collector.take(length.steps):
+    with ExitStack() as endings:
+        endings.callback(batches.close)  # who keeps an error keeps this frame, and them
+        for batch in batches:
+            yield _one_step(step, batch)
+            if step.for_many is not None:
+                break
+        else:
+            return
+        endings.pop_all()  # now they are the collector's to close
+        collector = endings.enter_context(BatchCollector(batches, shared))
+        while waiting := at_once(collector.take, length.steps):
             while waiting:
                 results = _results_of_some(step, waiting, length)
                 if not results:
@@ -153,95 +161,3 @@ def _results_of_some(step: Step, batches: Sequence[Batch], length: CallLength) -
         return []
     length.note(len(results), time.perf_counter() - begun)
     return results
-
-
-class BatchCollector:
-    """Batches that a second thread makes, some ahead of who takes them: copies, as whoever makes
-    them may use the same arrays again.
-
-    Inside a `with` block; at its end no more are made.
-
-    >>> with BatchCollector(Batch({}, rows) for rows in range(3)) as collector:
-    ...     taken = [batch.rows for _ in range(4) for batch in collector.take(1)]
-    >>> taken
-    [0, 1, 2]
-    """
-
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
-        self._waiting: list[Batch] = []
-        self._nbytes = 0
-        self._is_over = self._ends = False
-        self._error: BaseException | None = None
-        self._changed = threading.Condition()
-        run = contextvars.copy_context().run
-        self._thread = threading.Thread(target=run, args=(self._collect,), daemon=True)
-
-    def __enter__(self) -> BatchCollector:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._ends = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def take(self, most: int) -> list[Batch]:
-        """Some batches, at least one; none when there are no more.
-
-        Raises what making the next one has raised.
-        """
-        with self._changed:
-            while not self._waiting and not self._is_over:
-                self._changed.wait()
-            taken = self._waiting[:most]
-            del self._waiting[:most]
-            self._nbytes -= sum(map(_nbytes, taken))
-            self._changed.notify_all()
-            if self._error is None or taken:
-                return taken
-            error, self._error = self._error, None
-        try:
-            raise error
-        finally:
-            del error  # it holds this frame
-
-    def _collect(self) -> None:
-        try:
-            for given in self._batches:
-                # Who makes the next one may do so in the same arrays.
-                batch = given._replace(feed={n: _copy_of(x) for n, x in given.feed.items()})
-                with self._changed:
-                    self._waiting.append(batch)
-                    self._nbytes += _nbytes(batch)
-                    self._changed.notify_all()
-                    while self._is_far_ahead() and not self._ends:
-                        self._changed.wait()
-                    if self._ends:
-                        break
-        except BaseException as error:
-            self._error = error
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def _is_far_ahead(self) -> bool:
-        return len(self._waiting) >= MOST_AHEAD or self._nbytes >= _NBYTES_AHEAD
-
-
-def _copy_of(x: Any) -> Any:
-    """What is fed, in an array of its own; as it is, if it is a number or a step will refuse it."""
-    if isinstance(x, (int, float, np.generic)):
-        return x
-    if isinstance(x, np.ndarray):
-        return copy.deepcopy(x)
-    try:  # lists, tables, views of bytes, arrays of other libraries
-        array = np.array(plain_array(x, "what is fed"))
-    except Exception:  # of somebody's class: whatever it is, the step tells it
-        return x
-    return array if array.dtype.kind in "biuf" else x
-
-
-def _nbytes(batch: Batch) -> int:
-    return sum(getattr(array, "nbytes", 0) for array in batch.feed.values())
