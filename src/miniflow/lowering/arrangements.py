@@ -32,7 +32,7 @@ def arrangement_of(layout: Region, domain: str, group: EquationGroup) -> str | N
     if domain not in (ELEMENT, TABLE):
         step = distance(layout.shape, layout.strides)
         return None if step is None else BY_ROWS if step <= 1 else APART
-    split = 1 if domain == TABLE else group.split
+    layout, split = _in_rows(layout, domain, group)
     steps = layout.rows_and_columns(split)
     if steps is None:
         return None
@@ -49,6 +49,18 @@ def step_of(layout: Region, domain: str, group: EquationGroup) -> int:
     """Return the distance that a kernel asks for where rows lie apart."""
     if domain not in (ELEMENT, TABLE):
         return distance(layout.shape, layout.strides) or 1
-    steps = layout.rows_and_columns(1 if domain == TABLE else group.split)
+    layout, split = _in_rows(layout, domain, group)
+    steps = layout.rows_and_columns(split)
     assert steps is not None
     return steps[0]
+
+
+def _in_rows(layout: Region, domain: str, group: EquationGroup) -> tuple[Region, int]:
+    """An array with all the axes of the loop, and how many of them count rows: one row of elements
+    may have been an array without that axis.
+    """
+    if domain == TABLE:
+        return layout, 1
+    missing = len(group.space) - len(layout.shape)
+    shape, strides = (1,) * missing + layout.shape, (0,) * missing + layout.strides
+    return layout._replace(shape=shape, strides=strides), group.split

@@ -375,6 +375,20 @@ def test_operands_that_lie_otherwise():
     assert_agrees(lower, program, random_arguments(program))
 
 
+@pytest.mark.parametrize("step", [2, 1, -1])
+def test_a_row_of_a_matrix_and_a_vector_that_lies_otherwise(step):
+    """A vector is the whole of a matrix of one row, and has an axis less."""
+    b = Builder()
+    x, v = b.input(ValueType(F32, (16,)), name="x"), b.input(ValueType(F32, (16,)), name="v")
+    row = b.add("reshape", (b.add("slice", (x,), {"index": ((0, 8, 1),)}),), {"shape": (1, 8)})
+    first = 7 if step < 0 else 0
+    part = b.add("slice", (v,), {"index": ((first, 8, step),)})
+    outputs = [b.add("subtract", (row, part)), b.add("multiply", (part, b.add("tanh", (row,))))]
+    outputs.append(b.add("sum", (outputs[0],), {"axis": (1,), "keepdims": True}))
+    program = b.program(outputs)
+    assert_agrees(lower, program, random_arguments(program))
+
+
 # Other things.
 
 
