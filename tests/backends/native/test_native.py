@@ -203,6 +203,19 @@ def test_a_number_of_each_row_is_not_overwritten_before_the_row_has_read_it():
     assert_agrees(lower, b.program(outputs), random_arguments(b.program(outputs)))
 
 
+@pytest.mark.parametrize("total", ["sum", "max", "min"])
+@pytest.mark.parametrize("other", ["sum", "max", None])
+def test_what_a_row_adds_up_is_not_written_over_what_it_still_reads(total, other):
+    """Sums are there before what is made of one another, whichever comes first in the program."""
+    b = Builder()
+    w, u = (b.input(ValueType(F32, (5,)), "parameter", name) for name in "wu")
+    x, along = b.input(ValueType(F32, (5, 4)), name="x"), {"axis": (1,), "keepdims": False}
+    read = b.add("subtract", (b.add(other, (x,), along) if other else u, w))
+    new = b.add(total, (x,), along)
+    program = b.program([updating(b, new, w), updating(b, read, u), Output(read)])
+    assert_agrees(lower, program, random_arguments(program))
+
+
 def test_momentum_is_updated_in_place():
     b = Builder()
     v, w = _parameters(b, "v", "w")

@@ -239,8 +239,9 @@ def _can_overwrite(
     (made,) = (equation for equation in group.equations if equation.result is new)
     if is_over_rows(made, group):
         return False  # it adds up there while the rows are read
-    order = {
-        equation: (plan.stage[equation.result], n) for n, equation in enumerate(group.equations)
+    order = {  # what a pass has added up is there before the numbers of the next stage
+        equation: (plan.stage[equation.result], not is_reduction(equation), n)
+        for n, equation in enumerate(group.equations)
     }
     for equation in group.equations:
         if old not in equation.operands:
