@@ -11,6 +11,7 @@ from checkpointed import refusal, train
 
 import miniflow as mf
 from miniflow.errors import DataError, NotFiniteError
+from miniflow.options import OptionError
 from miniflow.training.callbacks import TerminateOnNaN
 
 rng = np.random.default_rng(0)
@@ -87,6 +88,57 @@ def test_it_is_the_large_batch(what: str, backend: str) -> None:
         if np.ndim(large):
             np.testing.assert_allclose(several, large, rtol=1e-9, atol=1e-12)
     assert not np.array_equal(ends[0][0], made(what)[1][0].value)
+
+
+class OwnSum(mf.Op):
+    """A sum over the rows that does not say so."""
+
+    def compute(self, x: Any) -> Any:
+        return np.sum(x**2)
+
+
+# loss of (z, loss of a mean) → the node that does not follow from parts of a batch
+NO_PARTS: dict[str, tuple[Callable[[Any, Any], mf.Node], str]] = {
+    "maximum over the rows": (lambda z, mean: mf.Max(z), "Max"),
+    "largest of means": (lambda z, mean: mf.Max(mf.Mean(z, axis=0)), "Max"),
+    "norm of means": (lambda z, mean: mf.Sqrt(mf.Sum(mf.Mean(z, axis=0) ** 2.0)), "Pow"),
+    "rows less their mean": (lambda z, mean: mf.Mean((z - mf.Mean(z, axis=0)) ** 2.0), "Sub"),
+    "softmax over the rows": (lambda z, mean: mf.Mean(mf.Softmax(z, axis=0) ** 2.0), "Softmax"),
+    "running sum of rows": (lambda z, mean: mean + mf.Mean(mf.CumSum(z, axis=0)), "CumSum"),
+    "products of rows": (lambda z, mean: mf.Sum((mf.Transpose(z) @ z) ** 2.0), "Sum"),
+    "a sum of one's own": (lambda z, mean: OwnSum(z), "OwnSum"),
+    "a sum of one's own and a mean": (lambda z, mean: mean + OwnSum(z), "OwnSum"),
+    "below a dropout": (lambda z, mean: mf.Max(mf.Dropout(z, mf.Seed(), rate=0.5)), "Max"),
+}
+
+
+@pytest.mark.breadth("backend")
+@pytest.mark.parametrize("backend", ["interpreter", "numpy"])
+@pytest.mark.parametrize("what", NO_PARTS)
+def test_what_does_not_follow_from_parts_of_a_batch_is_refused(what: str, backend: str) -> None:
+    X, y, W = mf.Input("X"), mf.Input("y"), mf.Parameter(rng.normal(size=(3, 4)), "W")
+    make, culprit = NO_PARTS[what]
+    mean = mf.CrossEntropyWithSoftmax(X @ W, y)
+    loss = make(mf.Tanh(X @ W), mean)
+    data = {n: value for n, value in ((X, POINTS), (y, LABELS)) if n in mf.inputs(loss)}
+    before = W.value.copy()
+    options: dict[str, Any] = {"epochs": 1, "batch_size": 6, "progress": "none", "backend": backend}
+    with pytest.raises(OptionError, match=rf"accumulate.* and {culprit} \(.*batch"):
+        mf.fit(loss, data, mf.SGD(0.1), accumulate=4, **options)
+    assert np.array_equal(W.value, before)
+    mf.fit(loss, data, mf.SGD(0.1), **options)
+
+
+def test_a_batch_norm_normalises_each_batch_by_itself() -> None:
+    X, y, W = mf.Input("X"), mf.Input("y"), mf.Parameter(rng.normal(size=(3, 4)), "W")
+    mean, variance = mf.State(np.zeros(4), "mean"), mf.State(np.ones(4), "variance")
+    norm = mf.BatchNorm(X @ W, np.ones(4), np.zeros(4), mean, variance, mf.Seed())
+    loss = mf.CrossEntropyWithSoftmax(norm, y)
+    options: dict[str, Any] = {"epochs": 1, "batch_size": 6, "accumulate": 4, "progress": "none"}
+    mf.fit(loss, {X: POINTS, y: LABELS}, mf.SGD(0.1), **options)
+    assert not np.array_equal(mean.value, np.zeros(4))
+    with pytest.raises(OptionError, match=r"and Max \("):
+        mf.fit(mf.Max(norm), {X: POINTS}, mf.SGD(0.1), **options)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -30,6 +30,7 @@ from miniflow.interpreter.passes import TheEnd, attributes_preserved, one_pass_a
 from miniflow.interpreter.states import set_states, states_held
 from miniflow.interpreter.updating import update_if_finite
 from miniflow.training.averages import ADDED, Averages, StepResult, Totals
+from miniflow.training.divided_batches import check_can_be_divided, no_sum_or_mean
 from miniflow.training.stepping import Feed, Step, is_finite, one_number
 
 
@@ -51,6 +52,7 @@ class AccumulatingStep(Step):
         Step.__init__(self, loss, given, optimizer, backend, losses)
         self._programs: dict[tuple[Node, tuple[Parameter, ...]], Compiled] = {}
         self._states: list[tuple[State, Any]] = []  # and what they were before the first batch
+        self._can_be_divided = False  # whether a batch that came has been looked at
         self.forget()
 
     def forget(self) -> None:
@@ -72,8 +74,16 @@ class AccumulatingStep(Step):
     def __call__(self, feed: Feed) -> StepResult:
         try:
             self._begin(feed)
-            return Step.__call__(self, feed)
+            result = Step.__call__(self, feed)
+            if not self._can_be_divided:
+                inside = {node: x for node, x in feed.items() if node not in self._outside}
+                check_can_be_divided(self.loss, inside, self.averages)
+                self._can_be_divided = True
+            return result
         except _NoNumbersError:
+            for node in self.averages.above:
+                if node.linear_in is None and not node.is_linear_reduction:
+                    raise no_sum_or_mean(node) from None
             self._reader.as_one_part()
             self._programs = {}
             self._put_states_back()

@@ -120,6 +120,7 @@ def fit(
         accumulate: how many batches make one update, 1 by default: the gradient is that of all of
             them as one batch, `batch_size` · `accumulate` examples, in the memory of one. The last
             of an epoch are made of what is left. Each batch has its own number for every `Seed`.
+            A loss that does not follow from those of parts of a batch is refused.
         loss_weights: how much each of several losses counts in the sum, `{"b": 0.5}`; 1 by default.
         validation: data to look at after each epoch and not to train on; None by default.
         metrics: name → metric, `{"auc": mf.metrics.AUC()}`; none by default. The history, its CSV
