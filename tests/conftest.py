@@ -21,6 +21,7 @@ import pytest
 from breadth import mark_breadth
 from hypothesis import HealthCheck, settings
 
+from miniflow.backends.native import kept
 from miniflow.graph.plans import passes_under_way
 
 # Machines are shared and slow at times: no test fails for the time that it took.
@@ -61,6 +62,12 @@ def ctrl_c_is_heard() -> None:
     """What a shell starts in the background ignores Ctrl-C; tests that press it need it heard."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_are_lowered_anew() -> None:
+    """Tests change what lowers a program; no layout of another test, or of another day, is run."""
+    kept.is_on = False
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ import os
 import stat
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from miniflow.errors import shown
@@ -55,9 +56,14 @@ def folder(kind: str = "native") -> Path | None:
     return None
 
 
+def is_off() -> bool:
+    """Whether the user has said that nothing is kept."""
+    return os.environ.get("MINIFLOW_CACHE", "") == "off"
+
+
 def _chosen_folder(kind: str) -> Path | None:
     setting = os.environ.get("MINIFLOW_CACHE", "")
-    if setting == "off":
+    if is_off():
         return None
     if setting:
         return Path(setting) / kind
@@ -111,9 +117,17 @@ def _user_cache() -> Path | None:
 
 def read(key: str, kind: str = "native") -> bytes | None:
     """Return what is stored under a key, None if nothing is, or nothing whole."""
+    return next(iter(read_all([key], kind)))
+
+
+def read_all(keys: Iterable[str], kind: str = "native") -> Iterator[bytes | None]:
+    """Yield the same of several keys."""
     where = folder(kind)
-    if where is None:
-        return None
+    for key in keys:
+        yield None if where is None else _read(where, key)
+
+
+def _read(where: Path, key: str) -> bytes | None:
     try:
         with open(where / key, "rb") as file:
             found = os.fstat(file.fileno())

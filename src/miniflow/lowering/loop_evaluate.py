@@ -36,6 +36,7 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.nest_evaluate import MemoryFrom, evaluate_kernel
 from miniflow.lowering.nests import SIZE, NumberParameter
+from miniflow.lowering.views import part_of
 
 _TAKE_OUT: Final = ("matmul", "sum", "prod", "max", "min", "any", "all")
 
@@ -136,11 +137,7 @@ class _Evaluator:
 
 def array_at(memory: Array, view: BufferView, start: int) -> Array:
     """The part of an array in one piece that a view is of, if it begins at `start`."""
-    if 0 in view.shape:
-        return np.empty(view.shape, memory.dtype)
-    itemsize = memory.itemsize
-    strides = tuple(itemsize * stride for stride in view.strides)
-    return np.ndarray(view.shape, memory.dtype, memory, itemsize * start, strides)
+    return part_of(memory, view.shape, view.strides, start)
 
 
 def windows_at(windows: WindowMatrix, array: Callable[[BufferView], Array]) -> Array:

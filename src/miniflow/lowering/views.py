@@ -11,10 +11,27 @@ from itertools import pairwise
 from math import prod
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
+
+from miniflow.ir.dtypes import Array
 from miniflow.ir.program import Equation, Literal, Variable
 
 Shape: TypeAlias = "tuple[int, ...]"
 Base = TypeVar("Base", bound="Literal | Variable")
+
+
+def part_of(memory: Array, shape: Shape, strides: Shape, start: int) -> Array:
+    """The part of an array in one piece that begins at `start`; all is counted in elements.
+
+    >>> import numpy as np
+    >>> part_of(np.arange(10), (2, 3), (4, 1), 1)
+    array([[1, 2, 3],
+           [5, 6, 7]])
+    """
+    if 0 in shape:
+        return np.empty(shape, memory.dtype)
+    size = memory.itemsize
+    return np.ndarray(shape, memory.dtype, memory, size * start, tuple(size * s for s in strides))
 
 
 class StridedView(NamedTuple, Generic[Base]):

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
-from miniflow.backends.native import executable, lower, machine
+from miniflow.backends.native import lower, lowered, machine
 from miniflow.backends.native.products.epilogue import plan_epilogue, print_epilogue
 from miniflow.ir import Builder, Output, Program, ValueType
 from miniflow.lowering import pieces
@@ -64,7 +64,7 @@ def results(program: Program, monkeypatch, is_fused: bool) -> list[bytes]:
     """All that a program computes, bit by bit, and what it updates."""
     with monkeypatch.context() as patched:
         if not is_fused:
-            patched.setattr(executable, "can_finish", lambda step: False)
+            patched.setattr(lowered, "can_finish", lambda step: False)
         step = lower(program)
     kinds = [type(s) for s in step.loop_program.all_steps()]
     assert (FusedProduct in kinds) == is_fused

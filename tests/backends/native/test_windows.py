@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
-from miniflow.backends.native import executable, lower, machine
+from miniflow.backends.native import lower, lowered, machine
 from miniflow.backends.native.products import blocking
 from miniflow.backends.native.products.gather_windows import WindowShape, print_gather_windows
 from miniflow.ir import Builder, Program, ValueType
@@ -65,7 +65,7 @@ def program_of(convolution: Convolution, dtype: str) -> Program:
 def results(program: Program, reads: bool, monkeypatch: Any) -> list[bytes]:
     with monkeypatch.context() as patched:
         if not reads:
-            patched.setattr(executable, "can_read_windows", lambda product: False)
+            patched.setattr(lowered, "can_read_windows", lambda product: False)
         step = lower(program)
     steps = [s.product if isinstance(s, FusedProduct) else s for s in step.loop_program.all_steps()]
     read = [s for s in steps if isinstance(s, Product) and isinstance(s.a, WindowMatrix)]

@@ -14,7 +14,7 @@ from forked import in_a_child, needs_fork
 import miniflow as mf
 from backends.native import trainings
 from miniflow.backends import native
-from miniflow.backends.native import sharing, table, workers
+from miniflow.backends.native import filling, sharing, workers
 from miniflow.ir import Builder, ValueType
 from miniflow.lowering import pieces
 
@@ -27,7 +27,7 @@ def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pieces, "FEWEST", 50)
     monkeypatch.setattr(pieces, "_A_PIECE", 20)
     monkeypatch.setattr(pieces, "_A_PIECE_OF_A_PRODUCT", 20)
-    monkeypatch.setattr(table, "WORTH_WAKING", 0)
+    monkeypatch.setattr(filling, "WORTH_WAKING", 0)
     pool = workers.pool().address
     patience, until = (
         ctypes.c_int64.from_address(pool + x) for x in (sharing.PATIENCE, sharing.UNTIL)

@@ -11,6 +11,8 @@ It needs the package llvmlite (the extra ``native``). A program goes this way:
   and a loop in machine code runs them one after the other, turn after turn. Large ones are done in
   pieces by several threads (`workers`, `sharing`), to the same bits. What is left is NumPy's
   (`run`); Python's is the frame around all (`frame`).
+- What comes of that is plain data (`layout`), from which `filling` makes what runs. It is kept on
+  disk as well (`kept`), so that a program that was compiled before is not lowered again.
 
 So a training step is one call into compiled code, and many steps with rows of the same data are one
 (`series`). `lower` makes it.

@@ -1,21 +1,24 @@
-"""A program as machine code, and as the text of it."""
+"""A program as machine code, and as the text of it.
+
+A program that was compiled before, by this process or another, is laid out on disk (`kept`): it is
+run without being lowered, and lowered only when somebody wants to look at it, or it fails.
+"""
 
 from __future__ import annotations
 
-from miniflow.backends.backend import Buffers, Groups, TimedPart, TimedRun
-from miniflow.backends.native.frame import allocate
+from typing import TYPE_CHECKING
+
+from miniflow.backends.native import kept
+from miniflow.backends.native.filling import FilledTable, Scope, allocate
 from miniflow.backends.native.processor import remark
-from miniflow.backends.native.products.steps import can_finish, can_multiply, can_read_windows
-from miniflow.backends.native.run import make_run
-from miniflow.backends.native.series import NativeSeries, can_make_series
 from miniflow.backends.native.workers import can_share
-from miniflow.ir import Program
-from miniflow.lowering.draft import Target
-from miniflow.lowering.epilogues import without_epilogues
-from miniflow.lowering.loop_program import KEPT, SCRATCH, Nest, steps_of
-from miniflow.lowering.loop_text import loop_text
-from miniflow.lowering.lower import Lowering, lower_program
-from miniflow.lowering.pieces import pieces_note
+
+if TYPE_CHECKING:
+    from miniflow.backends.backend import Buffers, Groups, TimedRun
+    from miniflow.backends.native.lowered import LoweredProgram
+    from miniflow.backends.native.series import NativeSeries
+    from miniflow.ir.program import Program
+    from miniflow.lowering.loop_program import LoopProgram
 
 
 class NativeExecutable:
@@ -30,20 +33,40 @@ class NativeExecutable:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._lowering = lower_program(program, Target(can_multiply, can_read_windows, can_finish))
-        self.loop_program = self._lowering.loop_program
-        named = zip(self.loop_program.arguments, program.inputs, strict=True)
-        self._fed = frozenset(name for name, entry in named if entry.role == "fed")
-        self._memory = allocate(self.loop_program)
-        self.run, self._runner = make_run(self.loop_program, self._memory, self._fed)
-        self._has_series = can_make_series(self.loop_program, self._runner)
+        self._made: LoweredProgram | None = None
         self._series: NativeSeries | None = None
+        key = kept.key_of(program)
+        layout = kept.read(key)
+        if layout is None:
+            self._memory = self._lowered.allocate()
+            self.run, runner = self._lowered.make_run(self._memory)
+            layout = self._lowered.lay_out(runner)
+            kept.write(key, layout)
+        else:
+            self._memory = allocate(layout.rooms)
+            table = FilledTable(layout.table, self._memory)
+            self.run = Scope(self._memory, table, _Failure(program, table)).bind(layout.frame)
+        self._has_series, self._is_one_call = layout.has_series, layout.is_one_call
+
+    @property
+    def _lowered(self) -> LoweredProgram:
+        if self._made is None:
+            self._made = _lower(self.program)
+        return self._made
+
+    @property
+    def loop_program(self) -> LoopProgram:
+        """The program, lowered."""
+        return self._lowered.loop_program
 
     @property
     def source(self) -> str:
         """The loop program, and the kernels that it runs, with the nodes that lines come from; of
         steps that are shared out, in how many pieces.
         """
+        from miniflow.lowering.loop_text import loop_text
+        from miniflow.lowering.pieces import pieces_note
+
         said = remark()
         head = f"# {said[0].upper()}{said[1:]}.\n" if said else ""
         if self.loop_program.updated and not self._has_series:
@@ -53,7 +76,7 @@ class NativeExecutable:
     @property
     def is_one_call(self) -> bool:
         """Whether all of it is machine code, which Python calls once."""
-        return self._runner.calls_compiled_code_once
+        return self._is_one_call
 
     @property
     def series(self) -> NativeSeries | None:
@@ -61,12 +84,15 @@ class NativeExecutable:
         for first: by no lock, which another thread might hold when a process forks.
         """
         if self._series is None and self._has_series:
-            self._series = NativeSeries(self.loop_program, self._memory, self._fed)
+            self._series = self._lowered.make_series(self._memory)
         return self._series
 
     @property
     def groups(self) -> Groups:
         """The equations of each nest."""
+        from miniflow.lowering.epilogues import without_epilogues
+        from miniflow.lowering.loop_program import Nest, steps_of
+
         steps = without_epilogues(self.loop_program.steps)
         nests = (step for step in steps_of(steps) if isinstance(step, Nest))
         own = set(self.program.equations)
@@ -76,32 +102,30 @@ class NativeExecutable:
     @property
     def buffers(self) -> Buffers:
         """The memory that is allocated for good, and which values lie in it."""
-        return buffers_of(self._lowering)
+        return self._lowered.buffers()
 
     def timed(self) -> TimedRun:
         """The same step in parts, to be run on the same memory."""
-        given = (self.loop_program, self._memory, self._fed)
-        run, runner = make_run(*given, in_parts=True)
-        outer = self._lowering.made_in
-        parts = [
-            TimedPart(text, tuple(dict.fromkeys(outer.get(e, e) for e in equations)))
-            for text, equations in runner.parts
-        ]
-        return TimedRun(run, tuple(parts), self.program)
+        return self._lowered.timed(self._memory)
 
 
-def buffers_of(lowering: Lowering) -> Buffers:
-    """The buffers that have memory of their own, and which of them each value is kept in."""
-    buffers = lowering.loop_program.buffers
-    kept = {
-        name: buffer.alias or name
-        for name, buffer in buffers.items()
-        if buffer.role in (KEPT, SCRATCH) and buffer.shape
-    }
-    number = {owner: k for k, owner in enumerate(dict.fromkeys(kept.values()))}
-    sizes = tuple(buffers[owner].nbytes for owner in number)
-    found = {v: number[kept[name]] for v, name in lowering.buffers.items() if name in kept}
-    return Buffers(sizes, found)
+class _Failure:
+    """Raises what a step has to say that failed, of a program that was not lowered: it is now."""
+
+    def __init__(self, program: Program, table: FilledTable) -> None:
+        self._program, self._table = program, table
+
+    def __call__(self, first: int, failed: int) -> None:
+        self._table.reset()
+        lowered = _lower(self._program)
+        _, runner = lowered.make_run(lowered.allocate())
+        runner.fail(first, failed)
+
+
+def _lower(program: Program) -> LoweredProgram:
+    from miniflow.backends.native.lowered import LoweredProgram
+
+    return LoweredProgram(program)
 
 
 def make(program: Program) -> NativeExecutable:

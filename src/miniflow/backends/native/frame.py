@@ -11,20 +11,20 @@ arithmetic of single numbers, and hands out the results.
         if failed:
             fail(0, failed)
         return [loss_cell_[()]]
+
+What its words mean is written down beside it (`layout.ProgramFrame`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
-from miniflow.backends.blas import address_of
-from miniflow.backends.memory import block
-from miniflow.ir import DTYPES, PRIMITIVES, Equation, Literal
-from miniflow.ir.dtypes import Array
-from miniflow.lowering.loop_evaluate import array_at, takes_out
+from miniflow.backends.native.layout import GIVEN, ProgramFrame, Recipe, Room
+from miniflow.ir import Equation, Literal
+from miniflow.lowering.loop_evaluate import takes_out
 from miniflow.lowering.loop_program import (
     ARGUMENT,
     NUMBER,
@@ -37,81 +37,69 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.loop_text import NUMBER_OPERATORS
 
-Memory: TypeAlias = "dict[str, Array]"
-Run: TypeAlias = "Callable[..., list[Any]]"
-
 RESERVED: Final = (
-    *("address_of", "arguments", "array_at", "copyto", "empty", "fail", "failed", "places"),
+    *("address_of", "arguments", "copyto", "empty", "fail", "failed", "part_of", "places"),
     *("seen", "step", "tick"),
 )
 
 
-def allocate(program: LoopProgram) -> Memory:
-    """Return the memory that a program keeps, flat, by buffer: constants, and what is neither
-    handed in nor handed out.
+def rooms_of(program: LoopProgram) -> list[Room]:
+    """Return the memory that a program keeps: that of constants, and of what is neither handed in
+    nor handed out.
     """
-    memory: Memory = {}
-    for name, buffer in program.buffers.items():
-        if buffer.value is not None:
-            memory[name] = buffer.value.reshape(-1)
-        elif buffer.alias is None and buffer.role not in (ARGUMENT, RESULT, NUMBER):
-            memory[name] = block(buffer.nbytes).view(DTYPES[buffer.dtype])
-    for name, buffer in program.buffers.items():
-        if buffer.alias is not None:
-            owner = memory[buffer.alias].view(np.uint8)
-            memory[name] = owner[: buffer.nbytes].view(DTYPES[buffer.dtype])
-    return memory
+    return [
+        Room(name, buffer.dtype, buffer.nbytes, buffer.alias, buffer.value)
+        for name, buffer in program.buffers.items()
+        if buffer.value is not None
+        or buffer.alias is not None
+        or buffer.role not in (ARGUMENT, RESULT, NUMBER)
+    ]
 
 
 class FrameWriter:
     """Writes the function, line by line; `names` are what lines call buffers and numbers.
 
-    `table` is that of the addresses, in which the buffers stand in the order of `places`. A
-    function that is to make no results gets all ready for a run, and gives an empty list.
+    In the table of the addresses, the buffers stand in the order of `places`. A function that is to
+    make no results gets all ready for a run, and gives an empty list.
+
+    Attributes:
+        given: objects that there are no words for.
     """
 
     def __init__(
         self,
         program: LoopProgram,
-        memory: Memory,
         fed: Collection[str],
         places: Sequence[str],
-        table: Any,
         makes_results: bool = True,
     ) -> None:
-        self.program, self.memory, self.fed = program, memory, fed
+        self.program, self.fed = program, fed
+        self.kept = {room.name for room in rooms_of(program)}
         self.makes_results = makes_results
         self.place = {name: number for number, name in enumerate(places)}
-        self.scope: dict[str, Any] = {
-            "address_of": address_of,
-            "copyto": np.copyto,
-            "empty": np.empty,
-            "places": table,
-            "array_at": array_at,
-        }
+        self.scope: dict[str, Recipe] = {}
+        self.given: list[Any] = []
         self.names = {name: f"{name}_" if name in RESERVED else name for name in program.buffers}
         self.lines = ["def step(arguments, tick=None):"]
         self._take_arguments()
         if makes_results:
             self._make_results()
 
-    def finish(self) -> Run:
-        """Return the function."""
+    def finish(self) -> ProgramFrame:
+        """Return the text of the function, and what its words mean."""
         outputs = ", ".join(map(self._output, self.program.outputs)) if self.makes_results else ""
         self.lines.append(f"    return [{outputs}]")
-        scope = self.scope
-        exec(compile("\n".join(self.lines), "<native step>", "exec"), scope)
-        return scope.pop("step")  # type: ignore[no-any-return]  # so there is no cycle
+        return ProgramFrame("\n".join(self.lines), self.scope)
 
-    def call(self, run: Callable[[], int], first: int, fail: Callable[[int, int], None]) -> None:
-        """Call compiled steps; `first` is the number of the first one."""
-        self.scope["fail"] = fail
-        name = self._bind("run_", run)
+    def call(self, first: int, last: int) -> None:
+        """Call the compiled steps from the `first` to before the `last`."""
+        name = self._bind("run_", ("segment", first, last))
         self.lines += [f"    failed = {name}()", "    if failed:", f"        fail({first}, failed)"]
 
     def proceed(self, run: Callable[..., None]) -> None:
         """Call what needs all arrays of the run and all numbers."""
-        name = self._bind("proceed_", run)
+        name = self._bind("proceed_", (GIVEN, len(self.given)))
+        self.given.append(run)
         handed = f"{self._all(ARGUMENT, RESULT)}, {self._all(NUMBER)}, tick"
         self.lines.append(f"    {name}({handed})")
 
@@ -158,13 +146,13 @@ class FrameWriter:
                 update = f"seen[{seen}], {place} = {word}, address_of({word})"
                 self.lines.append(f"    if {word} is not seen[{seen}]: {update}")
                 seen += 1
-        self.scope["seen"] = [None] * seen
+        self.scope["seen"] = ("none", seen)
 
     def _make_results(self) -> None:
         for name, buffer in self.program.buffers.items():
             if buffer.role == RESULT:
                 word = self.names[name]
-                dtype = self._bind(f"{buffer.dtype}_", DTYPES[buffer.dtype])
+                dtype = self._bind(f"{buffer.dtype}_", ("dtype", buffer.dtype))
                 self.lines.append(f"    {word} = empty({buffer.shape}, {dtype})")
                 self.lines.append(f"    places[{self.place[name]}] = address_of({word})")
 
@@ -177,10 +165,9 @@ class FrameWriter:
             return NUMBER_OPERATORS[name].format(*inside)
         words = [*operands, *(f"{key}={value!r}" for key, value in equation.params.items())]
         if not out:
-            return f"{self._bind(f'{name}_', PRIMITIVES[name].compute)}({', '.join(words)})"
-        return (
-            f"{self._bind(f'np_{name}_', getattr(np, name))}({', '.join([*words, f'out={out}'])})"
-        )
+            return f"{self._bind(f'{name}_', ('compute', name))}({', '.join(words)})"
+        words.append(f"out={out}")
+        return f"{self._bind(f'np_{name}_', ('numpy', name))}({', '.join(words)})"
 
     def _is_number(self, view: BufferView) -> bool:
         return self.program.buffers[view.buffer].role == NUMBER
@@ -193,19 +180,20 @@ class FrameWriter:
 
     def _array(self, view: BufferView) -> str:
         """What NumPy sees of memory."""
-        name = view.buffer
-        if name in self.memory:
-            array = array_at(self.memory[name], view, view.offset)
-            return self._bind(f"{self.names[name]}_{len(self.scope)}_", array)
-        memory = f"{self.names[name]}.reshape(-1)"
-        return f"array_at({memory}, {self._bind(f'view_{len(self.scope)}_', view)}, {view.offset})"
+        name, where = view.buffer, (view.shape, view.strides, view.offset)
+        if name in self.kept:
+            return self._bind(f"{self.names[name]}_{len(self.scope)}_", ("array", name, *where))
+        return f"part_of({self.names[name]}.reshape(-1), {', '.join(map(repr, where))})"
 
     def _number(self, operand: Number) -> str:
         if isinstance(operand, BufferView):
             return self.names[operand.buffer]
         if operand.kind == "python" and repr(operand.value) not in ("nan", "inf", "-inf"):
             return repr(operand.value)
-        return self._bind(f"number_{len(self.scope)}_", operand.value)
+        word, value = f"number_{len(self.scope)}_", operand.value
+        if isinstance(value, np.generic):
+            return self._bind(word, ("scalar", operand.dtype, value.tobytes()))
+        return self._bind(word, ("python", value))
 
     def _output(self, output: Number) -> str:
         if isinstance(output, Literal):
@@ -213,17 +201,16 @@ class FrameWriter:
         word, name = self.names[output.buffer], output.buffer
         if self.program.buffers[name].role in (RESULT, NUMBER):
             return word
-        cell = self.memory[name][output.offset :][:1].reshape(())
-        return f"{self._bind(f'{word}_cell_', cell)}[()]"
+        return f"{self._bind(f'{word}_cell_', ('cell', name, output.offset))}[()]"
 
     def _all(self, *roles: str) -> str:
         found = (n for n, buffer in self.program.buffers.items() if buffer.role in roles)
         return f"{{{', '.join(f'{name!r}: {self.names[name]}' for name in found)}}}"
 
-    def _bind(self, name: str, value: Any) -> str:
+    def _bind(self, name: str, recipe: Recipe) -> str:
         while name in self.scope or name in self.names.values():
-            if self.scope.get(name) is value:
+            if self.scope.get(name) == recipe:
                 return name
             name += "_"
-        self.scope[name] = value
+        self.scope[name] = recipe
         return name

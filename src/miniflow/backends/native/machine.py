@@ -14,21 +14,29 @@ import ctypes
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miniflow.backends import cache
 from miniflow.backends.native import calling, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
-from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.backends.native.processor import Processor, find_processor
 from miniflow.errors import CompileError
 from miniflow.locks import Lock
-from miniflow.lowering.nests import Kernel
+
+if TYPE_CHECKING:
+    from miniflow.lowering.nests import Kernel
 
 OLDEST_LLVM = (20, 0, 0)
 
 _lock = Lock()
+
+
+class Address(int):
+    """Where a routine is in this process; `key` is the name of its machine code on disk."""
+
+    key: str
 
 
 def is_available() -> bool:
@@ -39,21 +47,41 @@ def is_available() -> bool:
         return False
 
 
-def kernel_address(kernel: Kernel) -> int:
+def kernel_address(kernel: Kernel) -> Address:
     """Return the address of the machine code of a kernel."""
+    from miniflow.backends.native.print_llvm import print_kernel
+
     return routine(print_kernel(kernel, processor().has_fma))
 
 
-def routine(text: str) -> int:
+def routine(text: str) -> Address:
     """Return the address of the function `run` of a text in LLVM's language."""
     with _lock:
         return _load_once(text, False)
 
 
-def final_routine(text: str) -> int:
+def final_routine(text: str) -> Address:
     """Return the same of a text that LLVM's passes would make no better: it is translated only."""
     with _lock:
         return _load_once(text, True)
+
+
+def kept_routines(keys: Sequence[str]) -> list[Address] | None:
+    """Return the addresses of the functions whose machine code has these names, which is on disk
+    unless it is in this process already; None if it is not.
+    """
+    with _lock:
+        new = list(dict.fromkeys(key for key in keys if key not in _loaded))
+        for key, code in zip(new, cache.read_all(new), strict=True):
+            if code is None:
+                return None
+            _load(key, code)
+        return [_loaded[key] for key in keys]
+
+
+def fingerprint() -> bytes:
+    """Return a hash of what machine code depends on, beside its text."""
+    return _machine().fingerprint
 
 
 def processor() -> Processor:
@@ -76,7 +104,7 @@ def shared_runner() -> Any:
         return _shared_runner()
 
 
-def shared_step() -> int:
+def shared_step() -> Address:
     """Return the address of the step that is done in pieces."""
     return routine(sharing.shared_step_text(processor_kind()))
 
@@ -89,7 +117,7 @@ def series_runner(is_shared: bool) -> Any:
         return _series_runner(is_shared)
 
 
-def sequence() -> int:
+def sequence() -> Address:
     """Return the address of the step that is several."""
     return routine(calling.SEQUENCE)
 
@@ -105,7 +133,7 @@ def processor_kind() -> str:
     return {"arm64": "aarch64", "amd64": "x86_64"}.get(kind, kind)
 
 
-def turn() -> int:
+def turn() -> Address:
     """Return the address of the function that ends a turn of a loop."""
     return routine(calling.TURN)
 
@@ -131,15 +159,25 @@ def _series_runner(is_shared: bool) -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(routine(text))
 
 
+_loaded: dict[str, Address] = {}
+
+
 @functools.cache
-def _load_once(text: str, is_final: bool) -> int:
+def _load_once(text: str, is_final: bool) -> Address:
     machine = _machine()
     key = machine.key(text + ("; final" if is_final else ""))
-    code = cache.read(key)
-    if code is None:
-        code = machine.compile(text.replace("@run(", f"@{key}("), is_final)
-        cache.write(key, code)
-    return machine.load(code, key)
+    if key not in _loaded:
+        code = cache.read(key)
+        if code is None:
+            code = machine.compile(text.replace("@run(", f"@{key}("), is_final)
+            cache.write(key, code)
+        _load(key, code)
+    return _loaded[key]
+
+
+def _load(key: str, code: bytes) -> None:
+    _loaded[key] = found = Address(_machine().load(code, key))
+    found.key = key
 
 
 @functools.cache

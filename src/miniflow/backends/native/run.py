@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
 from miniflow.backends.native.compiled import CompiledStep, compiled_nest
-from miniflow.backends.native.frame import FrameWriter, Memory, Run
+from miniflow.backends.native.filling import FilledTable, Memory, Run, Scope
+from miniflow.backends.native.frame import FrameWriter
+from miniflow.backends.native.layout import ProgramFrame
 from miniflow.backends.native.products.steps import compiled_fused_product, compiled_product
 from miniflow.backends.native.table import StepTable
 from miniflow.backends.native.workers import can_share
@@ -106,12 +108,12 @@ def make_run(
     """
     places = [name for name, buffer in program.buffers.items() if buffer.role != NUMBER]
     runner = ProgramRunner(program, memory, places, in_parts)
-    frame = FrameWriter(program, memory, fed, places, runner.filled.places)
+    frame = FrameWriter(program, fed, places)
     if in_parts:
         frame.tick(0)
     for piece in runner.pieces:
         if isinstance(piece, Segment):
-            frame.call(runner.calls[piece], piece.first, runner.fail)
+            frame.call(piece.first, piece.last)
         elif isinstance(piece, ByNumpy):
             frame.compute(piece.step)
         else:
@@ -120,7 +122,8 @@ def make_run(
             frame.tick(piece.part)
     if in_parts:
         frame.tick(len(runner.parts) - 1)
-    return frame.finish(), runner
+    runner.frame = frame.finish()
+    return Scope(memory, runner.filled, runner.fail, frame.given).bind(runner.frame), runner
 
 
 class ProgramRunner:
@@ -129,9 +132,13 @@ class ProgramRunner:
     Attributes:
         pieces: what Python calls, one after the other.
         parts: what is timed by itself, if it is to be.
-        calls: the compiled code of each segment.
-        filled: the table of the steps. What comes `before` those of the program is in no piece.
+        calls: the compiled code of each segment in a loop.
+        laid_out, filled: the table of the steps. What comes `before` those of the program is in no
+            piece.
+        frame: the function around a run, once it is written.
     """
+
+    frame: ProgramFrame
 
     def __init__(
         self,
@@ -148,8 +155,10 @@ class ProgramRunner:
         self._lay(before)
         self.pieces = self._lay(program.steps)
         self.parts.append(TimedPart(RESULTS, ()))
-        self.filled = self._table.finish(memory)
-        self.calls = {s: self.filled.segment(s.first, s.last) for s in _segments(self.pieces)}
+        self.laid_out = self._table.finish()
+        self.filled = FilledTable(self.laid_out, memory)
+        loops = [piece for piece in self.pieces if isinstance(piece, Turns)]
+        self.calls = {s: self.filled.segment(s.first, s.last) for s in _segments(loops)}
 
     @property
     def calls_compiled_code_once(self) -> bool:

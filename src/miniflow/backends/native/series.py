@@ -23,7 +23,8 @@ import numpy as np
 from miniflow.backends.backend import SeriesResult
 from miniflow.backends.blas import address_of
 from miniflow.backends.memory import block
-from miniflow.backends.native.frame import FrameWriter, Memory
+from miniflow.backends.native.filling import Memory, Scope
+from miniflow.backends.native.frame import FrameWriter
 from miniflow.backends.native.run import ByNumpy, ProgramRunner, Segment
 from miniflow.ir import DTYPES
 from miniflow.ir.dtypes import Array
@@ -80,9 +81,7 @@ class NativeSeries:
         self._make_prefix(places)
 
     def _make_prefix(self, places: Sequence[str]) -> None:
-        frame = FrameWriter(
-            self._program, self._memory, (), places, self._table.places, makes_results=False
-        )
+        frame = FrameWriter(self._program, (), places, makes_results=False)
         self._cells: list[Array] = []
         for piece in self._runner.pieces:
             if isinstance(piece, ByNumpy):
@@ -91,7 +90,7 @@ class NativeSeries:
                 if target.buffer in self._memory:
                     cell = self._memory[target.buffer][target.offset :]
                     self._cells.append(cell[: target.size])
-        self._prepare = frame.finish()
+        self._prepare = Scope(self._memory, self._table, self._runner.fail).bind(frame.finish())
 
     def run(
         self,

@@ -8,22 +8,15 @@ first step of the loop, and after the last turn puts them back.
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from miniflow.backends.memory import block
-from miniflow.backends.native import machine, workers
+from miniflow.backends.native import machine
 from miniflow.backends.native.compiled import CompiledStep, NumberCell, SharedScratch
+from miniflow.backends.native.filling import NUMBER_BYTES
+from miniflow.backends.native.layout import Recipe, TableLayout
 from miniflow.ir import DTYPES, Equation
-from miniflow.ir.dtypes import Array
 from miniflow.lowering.loop_evaluate import number_cell
 
-_NUMBER: int = 8  # bytes
-WORTH_WAKING = 150_000  # nanoseconds that a run spends in steps that are done in pieces
 WORKERS = "the workers"  # no buffer has a name like that
 
 
@@ -89,7 +82,7 @@ class StepTable:
         """Write down, `at` a place, a function and where its arguments lie, which come now."""
         function = steps[0].function if len(steps) == 1 else machine.sequence()
         begin = len(self._numbers)
-        self._numbers[at : at + 2] = (function, _NUMBER * (begin - here))
+        self._numbers[at : at + 2] = (function, NUMBER_BYTES * (begin - here))
         if len(steps) == 1:
             self._hand(steps[0], whose)
             return
@@ -104,7 +97,7 @@ class StepTable:
         here, moving = len(self._numbers), self._moving.pop(index, [])
         self._numbers += (0, count, -length - 1, len(moving))
         for number, by in moving:
-            self._numbers += (_NUMBER * (number - here), by, -by * (count - 1))
+            self._numbers += (NUMBER_BYTES * (number - here), by, -by * (count - 1))
 
     def _begin(self, function: int, equations: tuple[Equation, ...]) -> None:
         self.equations.append(equations)
@@ -114,75 +107,17 @@ class StepTable:
     def _place(self, what: str | NumberCell) -> int:
         return self._places.setdefault(what, len(self._places))
 
-    def finish(self, memory: Mapping[str, Array]) -> FilledTable:
-        """Lay it out, with the addresses of all that is known."""
-        found: dict[str | NumberCell, Array] = dict(memory.items())
-        found |= {word: block(nbytes) for word, nbytes in self._scratch.items()}
-        cells = [what for what in self._places if isinstance(what, NumberCell)]
-        found |= {cell: number_cell(cell.literal, cell.dtype) for cell in cells}
-        addresses = [found[what].ctypes.data if what in found else 0 for what in self._places]
-        filled = FilledTable(self._functions, self._begins, self._numbers, addresses, found)
-        filled.shared, filled.workers = self.shared, self._places.get(WORKERS, 0)
-        return filled
+    def finish(self) -> TableLayout:
+        """Return it, laid out."""
+        places = [self._recipe(what) for what in self._places]
+        workers = self._places.get(WORKERS, 0)
+        return TableLayout(
+            self._functions, self._begins, self._numbers, places, self.shared, workers
+        )
 
-
-class FilledTable:
-    """A table that can be run.
-
-    `places` has the address of each buffer; those of arguments and results are written there before
-    a run. `shared` has the steps that are done in pieces, and how many nanoseconds they take;
-    `workers` is the place of the pool.
-    """
-
-    def __init__(
-        self,
-        functions: Sequence[int],
-        begins: Sequence[int],
-        numbers: Sequence[int],
-        addresses: Sequence[int],
-        alive: Any,
-    ) -> None:
-        self.shared: dict[int, float] = {}
-        self.workers = 0
-        self.places = (ctypes.c_int64 * max(len(addresses), 1))(*addresses)
-        self._numbers = np.array([*numbers, 0], np.int64)
-        self._before = self._numbers.copy()
-        first = self._numbers.ctypes.data
-        rows = [(f, first + _NUMBER * at) for f, at in zip(functions, begins, strict=True)]
-        self._steps = np.array(rows or [(0, 0)], np.int64)
-        self._alive: list[Any] = [alive]  # what compiled code uses, by address
-
-    def segment(self, first: int, last: int) -> Any:
-        """Return a function that runs the steps from `first` to before `last`."""
-        where = self._steps.ctypes.data + first * self._steps.strides[0]
-        places = ctypes.addressof(self.places)
-        segment = np.array([places, where, last - first, 0, 0], np.int64)
-        self._alive.append(segment)
-        shared = [ns for number, ns in self.shared.items() if first <= number < last]
-        if not shared or sum(shared) < WORTH_WAKING:
-            return partial(machine.runner(), segment.ctypes.data)
-        segment[3:] = workers.pool().address, places + _NUMBER * self.workers
-        return workers.run_shared(machine.shared_runner(), segment.ctypes.data)
-
-    def series(self, first: int, last: int) -> tuple[Callable[[], int], Array]:
-        """Return a function that runs those steps many times, and what `calling.series_text` asks
-        for: the caller fills in all but where the steps are.
-        """
-        where = self._steps.ctypes.data + first * self._steps.strides[0]
-        places = ctypes.addressof(self.places)
-        steps = np.array([places, where, last - first], np.int64)
-        numbers = np.zeros(10, np.int64)
-        numbers[0] = steps.ctypes.data
-        self._alive += (steps, numbers)
-        if not any(first <= number < last for number in self.shared):
-            return partial(machine.series_runner(False), numbers.ctypes.data), numbers
-        numbers[3:5] = workers.pool().address, places + _NUMBER * self.workers
-        return workers.run_shared(machine.series_runner(True), numbers.ctypes.data), numbers
-
-    def address_of_place(self, number: int) -> int:
-        """Return where the address of a buffer stands."""
-        return ctypes.addressof(self.places) + _NUMBER * number
-
-    def reset(self) -> None:
-        """Put back what a loop has moved that did not come to its end."""
-        np.copyto(self._numbers, self._before)
+    def _recipe(self, what: str | NumberCell) -> Recipe:
+        if isinstance(what, NumberCell):
+            return "cell", what.dtype, number_cell(what.literal, what.dtype).tobytes()
+        if what in self._scratch:
+            return "scratch", self._scratch[what]
+        return ("workers",) if what == WORKERS else ("buffer", what)
