@@ -146,6 +146,7 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     def loss(name: str) -> Callable[[Any], Any]:
         return used(lambda v: mf.CrossEntropyWithSoftmax(x, y, **{name: v}), LABELLED)
 
+    yield from equation_cases()
     yield "CrossEntropy.label_smoothing", (loss("label_smoothing"), [0, 0.0, *NUMBERS])
     weights = [None, [1, 2], (0.5, 0), np.float32([1, 3]), {}, {1: 2}, {np.int64(0): 0.5}]
     yield "CrossEntropy.class_weights", (loss("class_weights"), weights)
@@ -156,6 +157,40 @@ def node_cases() -> Iterator[tuple[str, Case]]:
     yield "Input.dtype", (lambda v: mf.Input(shape=(4,), dtype=v), [None, "f4", np.int64])
     for cls in (mf.ReLU, mf.Add, mf.Parameter, mf.Constant, mf.Flatten, mf.Not):
         yield f"{cls.__name__}.name", (lambda v, c=cls: c(MATRIX[x], name=v), [None, "a"])
+
+
+def equation_cases() -> Iterator[tuple[str, Case]]:
+    for cls in (nodes.Min, nodes.AllTrue, nodes.AnyTrue):
+        axis = used(lambda v, c=cls: c(x, axis=v), MATRIX)
+        yield f"{cls.__name__}.axis", (axis, [None, -1, *WHOLE, (0, 1)])
+        flag = used(lambda v, c=cls: c(x, keepdims=v), MATRIX)
+        yield f"{cls.__name__}.keepdims", (flag, [True, np.bool_(True)])
+    for cls in (nodes.ArgMax, nodes.ArgMin):
+        axis = used(lambda v, c=cls: c(x, axis=v), MATRIX)
+        yield f"{cls.__name__}.axis", (axis, [None, -1, *WHOLE])
+    dtypes = [np.float32, "f4", float, np.dtype("int8"), bool]
+    yield "Cast.dtype", (used(lambda v: nodes.Cast(x, v), MATRIX), dtypes)
+    yield "Full.dtype", (used(lambda v: nodes.Full(1.0, (2,), v), {}), dtypes)
+    yield "Full.shape", (used(lambda v: nodes.Full(1.0, v, "f4"), {}), [(), (2,), [0, 3]])
+    shapes = used(lambda v: nodes.BroadcastTo(x, v), MATRIX)
+    yield "BroadcastTo.shape", (shapes, [(2, 2), [3, 2, 2], np.array([1, 2, 2])])
+    for i, bound in enumerate(("start", "stop", "step")):
+        numbers = used(
+            lambda v, i=i: nodes.Arange(*[0, 4, 1][:i], v, *[0, 4, 1][i + 1 :], "f4"), {}
+        )
+        yield f"Arange.{bound}", (numbers, [-1, *WHOLE])
+    yield "Arange.dtype", (used(lambda v: nodes.Arange(0, 2, 1, v), {}), dtypes)
+    axes = used(lambda v: nodes.Windows(x, v, (1,)), MATRIX)
+    yield "Windows.axes", (axes, [(0,), [1], np.array([1])])
+    window = used(lambda v: nodes.Windows(x, (0, 1), v), MATRIX)
+    yield "Windows.window", (window, [(1, 2), np.array([2, 1])])
+    rows = np.array([1, 0])
+    for name, values in (("GatherAlong", ()), ("Scatter", (1.0,)), ("ScatterAdd", (1.0,))):
+        axes = used(lambda v, n=name, i=values: getattr(nodes, n)(x, *i, rows, axes=v), MATRIX)
+        yield f"{name}.axes", (axes, [(0,), [1], np.array([1])])
+    for cls in (nodes.SliceUpdate, nodes.SliceAdd):
+        index = used(lambda v, c=cls: c(x, 1.0, v), MATRIX)
+        yield f"{cls.__name__}.index", (index, [0, slice(1), (1, slice(None)), ..., *WHOLE])
 
 
 def optimizer_cases() -> Iterator[tuple[str, Case]]:
@@ -312,7 +347,8 @@ def test_every_option_of_every_node_is_in_the_table() -> None:
     }
     without |= {"state", "value", "then", "mean", "variance"}
     without |= {"seed", "inputs", "operands", "prediction", "target", "more", "index"}
-    for name in nodes.__all__:
+    without |= {"a", "b", "c", "alpha", "beta", "indices"}
+    for name in (*nodes.__all__, *nodes.equations.__all__):
         options = inspect.signature(getattr(nodes, name)).parameters.keys() - without
         assert not options or name.removesuffix("WithSoftmax") in told, (name, options)
     for name in layers.__all__:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from miniflow.errors import CallError, GraphError
 from miniflow.graph.values import describe
 
@@ -78,6 +80,21 @@ def flag(owner: object, name: str, x: Any, error: Error = GraphError) -> bool:
     if isinstance(x, bool) or type(x).__name__ in ("bool_", "bool"):
         return bool(x)
     raise error(f"{owner}: {name} is True or False, not {describe(x)}.")
+
+
+def dtype_of_numbers(owner: object, x: Any) -> np.dtype[Any]:
+    """`x` as a dtype, if it is one of real numbers or of bools.
+
+    >>> dtype_of_numbers("Cast", "f4"), dtype_of_numbers("Cast", bool)
+    (dtype('float32'), dtype('bool'))
+    """
+    try:
+        found = np.dtype(object if x is None or isinstance(x, bool) else x)
+    except (TypeError, ValueError):
+        found = np.dtype(object)
+    if found.kind not in "biuf":
+        raise GraphError(f"{owner}: dtype is np.float32 or another of numbers, not {describe(x)}.")
+    return found
 
 
 def tell_wrong_calls(cls: type, instead: Mapping[str, str] | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from miniflow.errors import GraphError
-from miniflow.graph.checks import is_listed, whole
+from miniflow.graph.checks import dtype_of_numbers, is_listed, whole
 from miniflow.graph.values import describe
 
 
@@ -30,10 +30,4 @@ def checked_row(owner: object, shape: Sequence[int], dtype: Any) -> Row:
             f"{owner}: the shape of one example is (784,), say, not {describe(shape)}."
         )
     sizes = tuple(whole(owner, "each size of the shape", size, least=1) for size in shape)
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = np.dtype(object)
-    if dtype is None or found.kind not in "biuf":
-        raise GraphError(f"{owner}: dtype is np.float32 or another of numbers, not {dtype!r}.")
-    return Row(sizes, found)
+    return Row(sizes, dtype_of_numbers(owner, dtype))

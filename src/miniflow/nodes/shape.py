@@ -3,7 +3,6 @@ choose.
 """
 
 import math
-import operator
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +10,11 @@ import numpy as np
 
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
-from miniflow.graph.checks import is_whole
 from miniflow.graph.integers import as_one_array
 from miniflow.graph.operators import OPERATORS, WAYS
-from miniflow.graph.values import describe, ones_like, shape_of, where
+from miniflow.graph.values import ones_like, shape_of, where
 from miniflow.nodes.arithmetic import BROADCASTING
-from miniflow.nodes.options import one_axis, order_of_axes, shape_to_fill
+from miniflow.nodes.options import as_written, index_parts, one_axis, order_of_axes, shape_to_fill
 
 
 class Reshape(Op):
@@ -196,10 +194,8 @@ class GetItem(Op):
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, Node) for part in parts):
             raise GraphError(f"{self}: an index that is a node goes through Gather(x, index).")
-        self.index = tuple(_as_index(self, part) for part in parts)
-        if sum(part is Ellipsis for part in self.index) > 1:
-            raise GraphError(f"{self}: an index has one `...` at most.")
-        self.expects = f"an array in which [{', '.join(map(_as_written, self.index))}] exists"
+        self.index = index_parts(self, index)
+        self.expects = f"an array in which [{', '.join(map(as_written, self.index))}] exists"
         self._may_repeat = any(isinstance(part, np.ndarray) for part in self.index)
 
     def validate(self, x: Any) -> None:
@@ -276,41 +272,6 @@ def added_up(table: Any, indices: Any, grad: Any) -> Any:
 def _zeros_for(x: Any, grad: Any) -> Any:
     """Where gradients of single entries of `x` are added up, in the dtype of the gradients."""
     return np.zeros(x.shape, grad.dtype if hasattr(grad, "dtype") else ones_like(x).dtype)
-
-
-def _as_index(node: Node, part: Any) -> Any:
-    """One part of an index, if NumPy knows it; a list as the array that NumPy makes of it: an empty
-    one picks nothing.
-    """
-    if part is None or part is Ellipsis or isinstance(part, bool) or is_whole(part):
-        return part
-    if isinstance(part, slice):
-        bounds = (part.start, part.stop, part.step)
-        if all(bound is None or is_whole(bound) for bound in bounds):
-            if part.step is not None and operator.index(part.step) == 0:
-                raise GraphError(f"{node}: a slice with a step of 0 goes nowhere.")
-            return part
-    elif isinstance(part, (list, np.ndarray, np.generic)):
-        array = np.asarray(part)
-        if isinstance(part, list) and not array.size:
-            return array.astype(np.intp)
-        if array.dtype.kind in "biu":
-            return array if isinstance(part, list) else part
-    written = _as_written(part) if isinstance(part, slice) else describe(part)
-    raise GraphError(
-        f"{node}: an index has whole numbers, slices of them, None, `...`, and arrays of whole "
-        f"numbers or of booleans; not {written}."
-    )
-
-
-def _as_written(part: Any) -> str:
-    """One part of an index as it stands between brackets: `0:2` for slice(0, 2)."""
-    if isinstance(part, slice):
-        written = ["" if n is None else str(n) for n in (part.start, part.stop, part.step)]
-        return ":".join(written if written[2] else written[:2])
-    if isinstance(part, np.ndarray):
-        return f"array of shape {part.shape}" if part.size > 8 else str(part.tolist())
-    return "..." if part is Ellipsis else str(part)
 
 
 class Where(Op):

@@ -8,6 +8,7 @@ import numpy as np
 
 from miniflow.graph import Op
 from miniflow.graph.values import promote, where
+from miniflow.nodes.arithmetic import BROADCASTING
 
 
 class _Unary(Op):
@@ -19,6 +20,8 @@ class _Unary(Op):
 
 class _Binary(Op):
     """Two operands, which broadcast."""
+
+    expects = BROADCASTING
 
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)

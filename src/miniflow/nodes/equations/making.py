@@ -1,10 +1,15 @@
 """Arrays of another dtype, of a larger shape, and arrays that are made of little or nothing."""
 
+import operator
 from typing import Any
 
 import numpy as np
 
+from miniflow.errors import GraphError
 from miniflow.graph import Constant, Op
+from miniflow.graph.checks import dtype_of_numbers, is_whole
+from miniflow.graph.values import describe
+from miniflow.nodes.options import sizes
 
 
 def _in_the_dtype_of(x: Any, grad: Any) -> Any:
@@ -24,7 +29,7 @@ class Cast(Op):
         name: None by default.
 
     Raises:
-        TypeError: dtype is none of NumPy's.
+        GraphError: dtype is none of real numbers.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Cast(np.array([1.5, 2.0]), np.float32)).dtype
@@ -35,7 +40,7 @@ class Cast(Op):
 
     def __init__(self, x: Any, dtype: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.dtype = np.dtype(dtype)
+        self.dtype = dtype_of_numbers(self, dtype)
 
     def compute(self, x: Any) -> Any:
         if hasattr(x, "astype"):
@@ -55,7 +60,8 @@ class BroadcastTo(Op):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: x does not broadcast to that shape.
+        GraphError: shape is no tuple of whole numbers of at least 0.
+        ShapeError: in the pass: x does not broadcast to that shape.
 
     The gradient is summed over what was repeated.
 
@@ -69,7 +75,8 @@ class BroadcastTo(Op):
 
     def __init__(self, x: Any, shape: tuple[int, ...], *, name: str | None = None) -> None:
         Op.__init__(self, x, name=name)
-        self.shape = tuple(shape)
+        self.shape = sizes(self, "shape", shape)
+        self.expects = f"what broadcasts to {self.shape}"
 
     def compute(self, x: Any) -> Any:
         return np.broadcast_to(x, self.shape)
@@ -88,7 +95,9 @@ class Full(Op):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: the shape or the dtype is none.
+        GraphError: the shape is no tuple of whole numbers of at least 0, or dtype is none of real
+            numbers.
+        ShapeError: in the pass: value does not broadcast to that shape.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.Full(0.5, (2,), np.float32))
@@ -101,7 +110,8 @@ class Full(Op):
         self, value: Any, shape: tuple[int, ...], dtype: Any, *, name: str | None = None
     ) -> None:
         Op.__init__(self, value, name=name)
-        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+        self.shape, self.dtype = sizes(self, "shape", shape), dtype_of_numbers(self, dtype)
+        self.expects = f"a number, or what broadcasts to {self.shape}"
 
     def compute(self, value: Any) -> Any:
         return np.full(self.shape, value, self.dtype)
@@ -121,7 +131,8 @@ class Arange(Constant):
         name: None by default.
 
     Raises:
-        ZeroDivisionError: step is 0.
+        GraphError: start, stop or step is no whole number, step is 0, or dtype is none of real
+            numbers.
 
     Its shape is (⌈(stop - start) / step⌉,); it has no gradient.
 
@@ -135,4 +146,17 @@ class Arange(Constant):
     def __init__(
         self, start: int, stop: int, step: int, dtype: Any, *, name: str | None = None
     ) -> None:
-        Constant.__init__(self, np.arange(start, stop, step, dtype=np.dtype(dtype)), name)
+        bounds = {"start": start, "stop": stop, "step": step}
+        for bound, given in bounds.items():
+            if not is_whole(given) or abs(operator.index(given)) >= 2**63:
+                raise GraphError(f"Arange: {bound} is a whole number, not {describe(given)}.")
+        if operator.index(step) == 0:
+            raise GraphError("Arange: step is 0, which would go nowhere.")
+        dtype = dtype_of_numbers("Arange", dtype)
+        try:
+            numbers = np.arange(start, stop, step).astype(dtype)
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise GraphError(
+                f"Arange: from {start} to {stop} by {step} are more numbers than memory holds."
+            ) from error
+        Constant.__init__(self, numbers, name)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Op
 from miniflow.graph.values import shape_of, where
+from miniflow.nodes.options import as_written, index_parts, rising_axes, sizes
 
 
 class Windows(Op):
@@ -21,7 +23,8 @@ class Windows(Op):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: x has no such axis, or a window is longer than it.
+        GraphError: axes are no whole numbers in increasing order, or window is no size for each.
+        ShapeError: in the pass: x has no such axis, or a window is longer than it.
 
     Axis `axes[i]` of the value counts the places; the axes within the window come last. An entry
     that lies in several windows gets the sum of its gradients.
@@ -39,7 +42,13 @@ class Windows(Op):
         self, x: Any, axes: Sequence[int], window: Sequence[int], *, name: str | None = None
     ) -> None:
         Op.__init__(self, x, name=name)
-        self.axes, self.window = tuple(axes), tuple(window)
+        self.axes, self.window = rising_axes(self, axes), sizes(self, "window", window, least=1)
+        if len(self.axes) != len(self.window):
+            raise GraphError(
+                f"{self}: axes={self.axes} and window={self.window} are not equally many: each "
+                "axis has one size."
+            )
+        self.expects = f"an array with axes {self.axes} of at least {self.window}"
 
     def compute(self, x: Any) -> Any:
         return np.lib.stride_tricks.sliding_window_view(x, self.window, self.axes)
@@ -57,12 +66,12 @@ class Windows(Op):
 
 
 class _Written(Op):
-    """What the nodes share that write a value into a part of a copy: `_part` is what the brackets
-    hold.
-    """
+    """What the nodes share that write a value into a part of a copy."""
 
-    def _part(self, x: Any, indices: Sequence[Any]) -> Any:
-        raise NotImplementedError
+    def validate(self, *values: Any) -> None:
+        if not shape_of(values[0]):
+            label = self.inbound_nodes[0].label
+            raise ShapeError(f"{self}: {label} is a number, and has no part to write to.")
 
     def _for_value(self, grad: Any, value: Any) -> Any:
         """The gradient of the part for a value that was broadcast to it; ones in front of its shape
@@ -87,7 +96,8 @@ class SliceUpdate(_Written):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+        GraphError: the index has something that NumPy does not take.
+        ShapeError: in the pass: x has no such part, or value does not broadcast to it.
 
     What was written over has a gradient of 0, and the value the part of the gradient that lies
     where it stands.
@@ -101,7 +111,11 @@ class SliceUpdate(_Written):
 
     def __init__(self, x: Any, value: Any, index: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, value, name=name)
-        self.index = index
+        self.index = index_parts(self, index)
+        self.expects = (
+            f"an array in which [{', '.join(map(as_written, self.index))}] exists, and a value "
+            "that broadcasts to it"
+        )
 
     def compute(self, x: Any, value: Any) -> Any:
         written = x.copy()
@@ -127,7 +141,8 @@ class SliceAdd(_Written):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+        GraphError: the index has something that NumPy does not take.
+        ShapeError: in the pass: x has no such part, or value does not broadcast to it.
 
     x has the upstream gradient, and the value the part of it that lies where it was added.
 
@@ -140,7 +155,11 @@ class SliceAdd(_Written):
 
     def __init__(self, x: Any, value: Any, index: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, value, name=name)
-        self.index = index
+        self.index = index_parts(self, index)
+        self.expects = (
+            f"an array in which [{', '.join(map(as_written, self.index))}] exists, and a value "
+            "that broadcasts to it"
+        )
 
     def compute(self, x: Any, value: Any) -> Any:
         written = x.copy()
@@ -159,6 +178,17 @@ def _brackets(x: Any, indices: Sequence[Any], axes: Sequence[int]) -> tuple[Any,
     return tuple(held)
 
 
+def _axes_of(node: Op, indices: Sequence[Any], axes: Any) -> tuple[int, ...]:
+    """The axes, if there is one for each of the indices."""
+    found = rising_axes(node, axes)
+    if not found or len(found) != len(indices):
+        raise GraphError(
+            f"{node}: axes={found} are for {len(indices)} indices: one axis for each, at least one."
+        )
+    node.expects = f"an array with axes {found}, and indices for them that are there and broadcast"
+    return found
+
+
 class GatherAlong(Op):
     """Looked up along several axes at once: `x[i, :, j]` for the axes (0, 2).
 
@@ -169,7 +199,9 @@ class GatherAlong(Op):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+        GraphError: axes are no whole numbers in increasing order, one for each of the indices.
+        ShapeError: in the pass: x has no such axes, or shapes do not broadcast.
+        NodeError: in the pass: an index is out of range.
 
     An entry that is looked up several times gets the sum of its gradients.
 
@@ -182,7 +214,7 @@ class GatherAlong(Op):
 
     def __init__(self, x: Any, *indices: Any, axes: Sequence[int], name: str | None = None) -> None:
         Op.__init__(self, x, *indices, name=name)
-        self.axes = tuple(axes)
+        self.axes = _axes_of(self, indices, axes)
 
     def compute(self, x: Any, *indices: Any) -> Any:
         return x[_brackets(x, indices, self.axes)]
@@ -208,7 +240,9 @@ class Scatter(_Written):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+        GraphError: axes are no whole numbers in increasing order, one for each of the indices.
+        ShapeError: in the pass: x has no such axes, or shapes do not broadcast.
+        NodeError: in the pass: an index is out of range.
 
     What was written over has a gradient of 0, and the value the part of the gradient that lies
     where it stands.
@@ -224,7 +258,7 @@ class Scatter(_Written):
         self, x: Any, value: Any, *indices: Any, axes: Sequence[int], name: str | None = None
     ) -> None:
         Op.__init__(self, x, value, *indices, name=name)
-        self.axes = tuple(axes)
+        self.axes = _axes_of(self, indices, axes)
 
     def compute(self, x: Any, value: Any, *indices: Any) -> Any:
         written = x.copy()
@@ -269,7 +303,9 @@ class ScatterAdd(_Written):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an index is out of range, or the indices do not broadcast.
+        GraphError: axes are no whole numbers in increasing order, one for each of the indices.
+        ShapeError: in the pass: x has no such axes, or shapes do not broadcast.
+        NodeError: in the pass: an index is out of range.
 
     x has the upstream gradient, and the value the part of it that lies where it was added.
 
@@ -285,7 +321,7 @@ class ScatterAdd(_Written):
         self, x: Any, value: Any, *indices: Any, axes: Sequence[int], name: str | None = None
     ) -> None:
         Op.__init__(self, x, value, *indices, name=name)
-        self.axes = tuple(axes)
+        self.axes = _axes_of(self, indices, axes)
 
     def compute(self, x: Any, value: Any, *indices: Any) -> Any:
         written = x.copy()

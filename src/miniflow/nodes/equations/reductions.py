@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from miniflow.graph import Op
+from miniflow.nodes.options import one_axis
 from miniflow.nodes.reduction import Max, Reduction
 
 
@@ -91,7 +92,18 @@ class AllTrue(_Told):
         return np.all(x, axis=self._axes(x), keepdims=self.keepdims)
 
 
-class ArgMax(_Told):
+class _PlaceOfExtreme(_Told):
+    """Where an entry is: along an axis, or among all."""
+
+    def __init__(
+        self, x: Any, axis: int | None = None, *, keepdims: bool = False, name: str | None = None
+    ) -> None:
+        _Told.__init__(self, x, axis, keepdims=keepdims, name=name)
+        if self.axis is not None:
+            self.axis = one_axis(self, axis)
+
+
+class ArgMax(_PlaceOfExtreme):
     """Where the largest entry is, along an axis: the first of several; its gradient is zero.
 
     Args:
@@ -101,8 +113,7 @@ class ArgMax(_Told):
         name: None by default.
 
     Raises:
-        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
-            keepdims is not True or False.
+        GraphError: axis is no whole number and not None; keepdims is not True or False.
         ShapeError: in the pass: x has no such axis, or nothing along it.
 
     >>> import numpy as np, miniflow as mf
@@ -116,7 +127,7 @@ class ArgMax(_Told):
         return np.argmax(x, axis=self._axes(x), keepdims=self.keepdims)  # type: ignore[arg-type]
 
 
-class ArgMin(_Told):
+class ArgMin(_PlaceOfExtreme):
     """Where the smallest entry is, along an axis: the first of several; its gradient is zero.
 
     Args:
@@ -126,8 +137,7 @@ class ArgMin(_Told):
         name: None by default.
 
     Raises:
-        GraphError: axis is no whole number, no tuple of them and not None, or names an axis twice;
-            keepdims is not True or False.
+        GraphError: axis is no whole number and not None; keepdims is not True or False.
         ShapeError: in the pass: x has no such axis, or nothing along it.
 
     >>> import numpy as np, miniflow as mf
@@ -153,7 +163,7 @@ class Gemm(Op):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: the sizes k differ, or c does not fit.
+        ShapeError: in the pass: the sizes k differ, or c does not fit.
 
     With the upstream gradient G: dc = beta G, da = alpha G bᵀ, db = alpha aᵀ G.
 
@@ -163,6 +173,7 @@ class Gemm(Op):
     """
 
     primitive = "gemm"
+    expects = "c of shape (m, n), a of (m, k), b of (k, n), and two numbers"
 
     def __init__(
         self, c: Any, a: Any, b: Any, alpha: Any, beta: Any, *, name: str | None = None

@@ -4,14 +4,23 @@ from typing import Any
 
 import numpy as np
 
+from miniflow.errors import OperandError
 from miniflow.graph import Op
+from miniflow.nodes.arithmetic import BROADCASTING
 
 
 class _OfBits(Op):
     """Two operands, which broadcast, of whole numbers or booleans."""
 
+    expects = BROADCASTING
+
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)
+
+    def validate(self, *values: Any) -> None:
+        for node, value in zip(self.inbound_nodes, values, strict=True):
+            if np.asarray(value).dtype.kind not in "biu":
+                raise OperandError(f"{self} is for whole numbers, and {node.label} has others.")
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         return None, None
@@ -26,7 +35,8 @@ class BitwiseAnd(_OfBits):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+        OperandError: in the pass: an operand has no whole numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.BitwiseAnd(np.array([6]), np.array([3])))
@@ -48,7 +58,8 @@ class BitwiseOr(_OfBits):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+        OperandError: in the pass: an operand has no whole numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.BitwiseOr(np.array([6]), np.array([3])))
@@ -70,7 +81,8 @@ class BitwiseXor(_OfBits):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+        OperandError: in the pass: an operand has no whole numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.BitwiseXor(np.array([6]), np.array([3])))
@@ -92,7 +104,8 @@ class LeftShift(_OfBits):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+        OperandError: in the pass: an operand has no whole numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.LeftShift(np.array([6]), 1))
@@ -114,7 +127,8 @@ class RightShift(_OfBits):
         name: None by default.
 
     Raises:
-        NodeError: in the pass: an operand has no whole numbers, or the shapes do not broadcast.
+        OperandError: in the pass: an operand has no whole numbers.
+        ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
     >>> mf.value(mf.nodes.RightShift(np.array([6]), 1))
