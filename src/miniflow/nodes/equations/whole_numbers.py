@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from miniflow.errors import OperandError
 from miniflow.graph import Op
 from miniflow.nodes.arithmetic import BROADCASTING
 
@@ -16,11 +15,6 @@ class _OfBits(Op):
 
     def __init__(self, x: Any, y: Any, *, name: str | None = None) -> None:
         Op.__init__(self, x, y, name=name)
-
-    def validate(self, *values: Any) -> None:
-        for node, value in zip(self.inbound_nodes, values, strict=True):
-            if np.asarray(value).dtype.kind not in "biu":
-                raise OperandError(f"{self} is for whole numbers, and {node.label} has others.")
 
     def gradient(self, grad: Any, x: Any, y: Any) -> Any:
         return None, None
@@ -35,7 +29,7 @@ class BitwiseAnd(_OfBits):
         name: None by default.
 
     Raises:
-        OperandError: in the pass: an operand has no whole numbers.
+        NodeError: in the pass: an operand has no whole numbers.
         ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
@@ -58,7 +52,7 @@ class BitwiseOr(_OfBits):
         name: None by default.
 
     Raises:
-        OperandError: in the pass: an operand has no whole numbers.
+        NodeError: in the pass: an operand has no whole numbers.
         ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
@@ -81,7 +75,7 @@ class BitwiseXor(_OfBits):
         name: None by default.
 
     Raises:
-        OperandError: in the pass: an operand has no whole numbers.
+        NodeError: in the pass: an operand has no whole numbers.
         ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
@@ -104,7 +98,7 @@ class LeftShift(_OfBits):
         name: None by default.
 
     Raises:
-        OperandError: in the pass: an operand has no whole numbers.
+        NodeError: in the pass: an operand has no whole numbers.
         ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
@@ -127,7 +121,7 @@ class RightShift(_OfBits):
         name: None by default.
 
     Raises:
-        OperandError: in the pass: an operand has no whole numbers.
+        NodeError: in the pass: an operand has no whole numbers.
         ShapeError: in the pass: the shapes do not broadcast.
 
     >>> import numpy as np, miniflow as mf
