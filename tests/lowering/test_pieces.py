@@ -115,7 +115,7 @@ def view(name: str, *shape: int) -> BufferView:
 @pytest.mark.parametrize(
     ("a", "b", "c", "note"),
     [
-        ((64, 5), (5, 64), (64, 64), "in 8 pieces of 32 × 16"),
+        ((64, 5), (5, 64), (64, 64), "in 8 pieces of 8 × 64"),
         ((2, 5), (5, 64), (2, 64), "in 8 pieces of 2 × 8"),
         ((9, 4, 5), (9, 5, 2), (9, 4, 2), "in 8 pieces of 2 × 4 × 2"),
         ((9, 4, 5), (5, 2), (9, 4, 2), "in 8 pieces of 2 × 4 × 2"),

@@ -27,7 +27,7 @@ from miniflow.compiler.making import (
 )
 from miniflow.compiler.profile import Profile, profile_program
 from miniflow.compiler.repeating import repeat_steps
-from miniflow.compiler.rows import run_rows
+from miniflow.compiler.rows import CallLength, run_rows
 from miniflow.compiler.variants import Variant, difference, key_of
 from miniflow.compiler.within import Within
 from miniflow.errors import CompileError, FeedError, GraphError
@@ -185,6 +185,7 @@ class Compiled:
         self._last: Variant | None = None
         self._quick: Callable[[Any], list[Any] | None] | None = None
         self._within = Within()
+        self.call_lengths: dict[int, CallLength] = {}  # of `epoch`, by the rows of a step
         self._why = "It was recorded once."
         self._note = ""  # on what was recorded last
         self._lock = Lock()

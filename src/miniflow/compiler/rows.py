@@ -69,8 +69,9 @@ def run_rows(
 
     Raises what a single call raises, when the steps before have been yielded.
     """
-    rows, length = _StepRows(data, order), CallLength()
+    rows = _StepRows(data, order)
     while done < len(order):
+        length = step.call_lengths.setdefault(len(order[done]), CallLength())
         begun = time.perf_counter()
         results = _run_some(step, rows, done, rows.alike(done, length.steps))
         length.note(len(results), time.perf_counter() - begun)

@@ -49,13 +49,16 @@ from miniflow.lowering.turns import (
 
 FEWEST: Final = 20_000  # nanoseconds, about, of a step that is worth cutting
 _A_PIECE: Final = 5_000  # that a piece takes at least
-_A_PIECE_OF_A_PRODUCT: Final = 60_000  # of a product, which packs its factors anew
+_A_PIECE_OF_A_PRODUCT: Final = 90_000  # of a product, which packs its factors anew
 MOST: Final = 8  # pieces
 _FLOPS: Final = {"f32": 120.0, "f64": 60.0}  # of products, in a nanosecond
-_BYTES: Final = 16.0  # that are loaded or stored in a nanosecond
-_CALL, _DIVISION, _OPERATION = 1.5, 0.3, 0.08  # nanoseconds
+_BYTES: Final = 48.0  # that are loaded or stored in a nanosecond
+_BYTES_ANYWHERE: Final = 10.0  # where an index is looked up
+_CALL, _DIVISION, _OPERATION = 0.7, 0.15, 0.03  # nanoseconds
 _SLOW: Final = ("divide", "sqrt", "fmod", "quotient")
 _SHORTEST: Final = 64  # rows or columns of a piece of a product
+_WIDE: Final = 256  # columns that a piece has rather than fewer rows
+_ENOUGH: Final = 4  # pieces by columns, whose rows are left whole: each packs them anew
 _FEWEST_ELEMENTS: Final = 16  # of a window that a piece of a product looks at
 _LINE: Final = 64  # entries; pieces do not share a line of the cache, but at their ends
 
@@ -68,7 +71,7 @@ def cut_step(step: Step) -> tuple[Piece, ...]:
 
     >>> a, b, c = (BufferView(x, "f32", 0, (256, 256), (256, 1)) for x in "abc")
     >>> [piece.c.offset for (piece,) in cut_step(Product(c, a, b))]
-    [0, 128, 32768, 32896]
+    [0, 32768]
     """
     if isinstance(step, Product):
         return _cut_product(step)
@@ -84,7 +87,7 @@ def pieces_note(step: Step) -> str:
 
     >>> a, b, c = (BufferView(x, "f32", 0, (256, 256), (256, 1)) for x in "abc")
     >>> pieces_note(Product(c, a, b))
-    'in 4 pieces of 128 × 128'
+    'in 2 pieces of 128 × 256'
     """
     pieces = cut_step(step)
     if not pieces:
@@ -157,15 +160,23 @@ def _rows(factor: Factor, first: int, last: int) -> Factor:
 
 
 def _grid(rows: int, columns: int, count: int) -> tuple[int, int]:
-    """Into how many parts rows and columns are cut: the longer ones first, as each piece reads all
-    of its rows of the one factor and all of its columns of the other.
+    """Into how many parts rows and columns are cut.
+
+    What a thread writes in one step, it finds in its own cache in the next, if both are cut alike:
+    by columns, as what is multiplied and what is updated have these in common. Parts of rows that
+    are shorter than `_WIDE` are worse than rows: a processor fetches what lies behind them, too,
+    and takes it from the thread that wrote it.
 
     >>> _grid(128, 1024, 8), _grid(784, 128, 8), _grid(32, 32, 8)
-    ((1, 8), (8, 1), (1, 1))
+    ((1, 4), (8, 1), (1, 1))
     """
     down = across = 1
+    while across < min(count, _ENOUGH) and columns / across >= 2 * _WIDE:
+        across *= 2
+    if across == _ENOUGH:
+        return down, across
     while down * across < count:
-        if rows / down > columns / across and rows / down >= 2 * _SHORTEST:
+        if rows / down >= 2 * _SHORTEST:
             down *= 2
         elif columns / across >= 2 * _SHORTEST:
             across *= 2
@@ -215,8 +226,8 @@ def _blocks(
     if len(columns) > 1 and columns[-1][1] - columns[-1][0] == 1:
         # A column by itself is one of numbers that do not lie side by side: the one before has it.
         columns[-2:] = [(columns[-2][0], columns[-1][1])]
-    for i in bounds(c.shape[-2], down):
-        for j in columns:
+    for j in columns:
+        for i in bounds(c.shape[-2], down):
             c_part = _part(_part(c, -2, *i), -1, *j)
             part = replace(product, c=c_part, a=_rows(a, *i), b=_part(b, -1, *j))
             found.append((part, i, j))
@@ -325,12 +336,12 @@ def _nanoseconds(statements: Iterable[Statement], sizes: dict[str, int]) -> floa
 def _of_term(term: Term) -> float:
     if term.op in ("name", "const"):
         return 0.0
-    own = {"call": _CALL, "load": _of_bytes(term.dtype)}.get(term.op, _OPERATION)
-    if term.op in _SLOW:
-        own = _DIVISION
-    operands = () if term.op == "load" else term.operands
-    return own + sum(map(_of_term, operands))
+    if term.op == "load":
+        is_anywhere = any(index.op not in ("name", "const") for index in term.operands)
+        return _of_bytes(term.dtype, _BYTES_ANYWHERE if is_anywhere else _BYTES)
+    own = _CALL if term.op == "call" else _DIVISION if term.op in _SLOW else _OPERATION
+    return own + sum(map(_of_term, term.operands))
 
 
-def _of_bytes(dtype: str) -> float:
-    return (DTYPES[dtype].itemsize if dtype in DTYPES else 8) / _BYTES
+def _of_bytes(dtype: str, in_a_nanosecond: float = _BYTES) -> float:
+    return (DTYPES[dtype].itemsize if dtype in DTYPES else 8) / in_a_nanosecond

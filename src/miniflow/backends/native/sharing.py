@@ -2,17 +2,24 @@
 
 A step that is shared out has pieces, each a step by itself, that may be done in any order and by
 anybody. Whoever runs the program publishes them, takes one after the other as the workers do, and
-waits until the last is done. What piece is next stands in one number of 64 bits, together with how
-many there are and which job it is, so that a worker who comes late cannot take a piece of the next
-job for one of his:
+waits until the last is done. Which pieces are left stands in one number of 64 bits, a bit for each,
+together with how many there are and which job it is, so that a worker who comes late cannot take a
+piece of the next job for one of his:
 
-    claim = job << 32 | pieces << 16 | next
+    claim = job << 32 | pieces << 16 | left
+
+Each thread has its share of the pieces, as many in a row as anybody, and takes those first: steps
+that follow each other are cut alike, so what a thread has written in one is in its own cache in the
+next. When these are done, it takes one of the others', the last one first.
 
 A worker who has had nothing to do for a while sleeps, until the number of the job changes (a futex
-on the upper half). One who comes late, where the processors are busy with something else, costs
-more than he helps. So where a program has waited for a worker longer than it worked itself, or had
-no processor for more than an eighth of its time, it goes on alone for 16 times as long as that, and
-longer each time. Who does what changes no bit, since no piece asks.
+on the upper half); a longer while, as long as somebody runs a program with him: between its steps
+that are shared out there are some that are not.
+
+One who comes late, where the processors are busy with something else, costs more than he helps. So
+where a program has waited for a worker longer than it worked itself, or had no processor for more
+than an eighth of its time, it goes on alone for 16 times as long as that, and longer each time. Who
+does what changes no bit, since no piece asks.
 
 All that is needed to know lies in one block of memory, the places of whose parts are below.
 """
@@ -32,7 +39,8 @@ UNTIL, LATE, SINCE, USED, PATIENCE = 384, 392, 400, 408, 416  # going on alone
 SYSCALL, CLOCK, FUTEX = 448, 456, 464  # addresses of functions, and the number of a call
 
 MOST_PIECES: Final = 16
-SPINS: Final = 2000  # pauses before a worker sleeps: some 50 to 100 microseconds
+SPINS: Final = 2048  # pauses before a thread that waits sleeps: some 20 to 100 microseconds
+_MOST_SPINS: Final = 40 * SPINS  # of a worker while somebody runs a program with him
 SHORT_WAIT: Final = 50_000  # nanoseconds, for which nobody is late
 LOOK_AGAIN: Final = 100_000  # nanoseconds, after which the time on a processor is looked at
 _TIMES_ALONE: Final = 16
@@ -40,26 +48,49 @@ _LONGEST_ALONE: Final = 2_000_000_000
 
 _NEEDED: Final = """
 declare i64 @llvm.umin.i64(i64, i64)
+declare i32 @llvm.smax.i32(i32, i32)
+declare i64 @llvm.cttz.i64(i64, i1)
+declare i64 @llvm.ctlz.i64(i64, i1)
 $declare_pause
 
-; Which piece is next is this thread's; less than 0: there is none.
-define internal i64 @claim(ptr %pool) nounwind {
+; Which piece is the next of the thread with this number; less than 0: there is none.
+define internal i64 @claim(ptr %pool, i64 %number) nounwind {
 entry:
+  %wanted.at = getelementptr i8, ptr %pool, i64 $WANTED
   br label %look
 look:
   %now = load atomic i64, ptr %pool seq_cst, align 8
-  %next = and i64 %now, 65535
+  %left = and i64 %now, 65535
+  %any = icmp ne i64 %left, 0
+  br i1 %any, label %choose, label %none
+choose:
   %shifted = lshr i64 %now, 16
   %pieces = and i64 %shifted, 65535
-  %left = icmp ult i64 %next, %pieces
-  br i1 %left, label %try, label %none
-try:
-  %following = add i64 %now, 1
-  %tried = cmpxchg ptr %pool, i64 %now, i64 %following seq_cst seq_cst, align 8
+  %wanted = load atomic i32, ptr %wanted.at monotonic, align 4
+  %others = call i32 @llvm.smax.i32(i32 %wanted, i32 0)
+  %others64 = zext i32 %others to i64
+  %threads = add i64 %others64, 1
+  %following = add i64 %number, 1
+  %before = mul i64 %pieces, %number
+  %after = mul i64 %pieces, %following
+  %first = udiv i64 %before, %threads
+  %last = udiv i64 %after, %threads
+  %up.to.first = shl nsw i64 -1, %first
+  %from.last = shl nsw i64 -1, %last
+  %share = xor i64 %up.to.first, %from.last
+  %own = and i64 %left, %share
+  %is.own = icmp ne i64 %own, 0
+  %lowest = call i64 @llvm.cttz.i64(i64 %own, i1 false)
+  %zeros = call i64 @llvm.ctlz.i64(i64 %left, i1 false)
+  %highest = sub i64 63, %zeros
+  %piece = select i1 %is.own, i64 %lowest, i64 %highest
+  %bit = shl i64 1, %piece
+  %fewer = xor i64 %now, %bit
+  %tried = cmpxchg ptr %pool, i64 %now, i64 %fewer seq_cst seq_cst, align 8
   %mine = extractvalue {i64, i1} %tried, 1
   br i1 %mine, label %got, label %look
 got:
-  ret i64 %next
+  ret i64 %piece
 none:
   ret i64 -1
 }
@@ -136,6 +167,9 @@ entry:
   %job.at = getelementptr i8, ptr %pool, i64 $JOB
   %sleeping.at = getelementptr i8, ptr %pool, i64 $SLEEPING
   %alive.at = getelementptr i8, ptr %pool, i64 $ALIVE
+  %owned.at = getelementptr i8, ptr %pool, i64 $OWNED
+  %until.at = getelementptr i8, ptr %pool, i64 $UNTIL
+  %me = add i64 %number, 1
   br label %look
 look:
   %seen = phi i32 [0, %entry], [%job, %fresh], [%seen, %again], [%seen, %worked], [%seen, %woken]
@@ -145,7 +179,7 @@ look:
   %stays = icmp slt i64 %number, %wanted64
   br i1 %stays, label %take, label %end
 take:
-  %piece = call i64 @claim(ptr %pool)
+  %piece = call i64 @claim(ptr %pool, i64 %me)
   %any = icmp sge i64 %piece, 0
   br i1 %any, label %worked, label %idle
 worked:
@@ -159,8 +193,19 @@ fresh:
   br label %look
 old:
   %more = add i64 %spins, 1
-  %tired = icmp ugt i64 %more, $SPINS
-  br i1 %tired, label %sleep, label %again
+  %round = urem i64 %more, $SPINS
+  %tired = icmp eq i64 %round, 0
+  br i1 %tired, label %doubt, label %again
+doubt:
+  %owned = load atomic i32, ptr %owned.at monotonic, align 4
+  %runs = icmp ne i32 %owned, 0
+  %until = load atomic i64, ptr %until.at monotonic, align 8
+  %today = call i64 @now(ptr %pool, i32 1)
+  %shares = icmp sge i64 %today, %until
+  %few = icmp ult i64 %more, $_MOST_SPINS
+  %useful = and i1 %runs, %shares
+  %stays.awake = and i1 %useful, %few
+  br i1 %stays.awake, label %again, label %sleep
 again:
   $pause
   br label %look
@@ -237,7 +282,10 @@ publish:
   %new = add i64 %job64, 1
   %upper = shl i64 %new, 32
   %middle = shl i64 %count, 16
-  %word = or i64 %upper, %middle
+  %above = shl nsw i64 -1, %count
+  %every = xor i64 %above, -1
+  %both = or i64 %upper, %middle
+  %word = or i64 %both, %every
   store atomic i64 %word, ptr %pool seq_cst, align 8
   %sleeping.at = getelementptr i8, ptr %pool, i64 $SLEEPING
   %sleeping = load atomic i32, ptr %sleeping.at seq_cst, align 4
@@ -248,7 +296,7 @@ wake:
   call void @call_futex(ptr %pool, ptr %job.at, i64 129, i64 %others)
   br label %work
 work:
-  %piece = call i64 @claim(ptr %pool)
+  %piece = call i64 @claim(ptr %pool, i64 0)
   %more = icmp sge i64 %piece, 0
   br i1 %more, label %do, label %join
 do:
