@@ -91,7 +91,31 @@ def test_a_printer_that_has_no_epilogues_gets_none() -> None:
 
 
 def test_the_text_shows_the_product_in_the_place_of_its_entries() -> None:
-    assert "kernel_1(a1=x @ w, n=16, a2=t1)" in loop_text(lowered(program_of(FUSED["elementwise"])))
+    assert "kernel_1(a1=x @ w, n=4, a2=t1, m=4)" in loop_text(
+        lowered(program_of(FUSED["elementwise"]))
+    )
+
+
+def test_a_loop_over_all_entries_goes_by_rows_behind_a_product() -> None:
+    text = loop_text(lowered(program_of(FUSED["beside another array"])))
+    assert "for i in range(m):\n        for j in range(n):" in text
+    assert "a2[i, j]" in text
+
+
+@pytest.mark.parametrize(("side", "is_fused"), [(64, True), (600, False)])
+def test_an_update_that_reads_much_beside_the_gradient_goes_through_memory_by_itself(
+    side: int, is_fused: bool
+) -> None:
+    b = Builder()
+    x, *kept = (b.input(ValueType("f32", (side, side)), "parameter", name) for name in "xuvw")
+    z = b.add("matmul", (x, x))
+    outputs = []
+    for old in kept:
+        z = b.add("add", (b.add("multiply", (old, 0.5)), z))
+        outputs.append(Output(z, "parameter", replaces=old))
+    steps = lower_program(b.program(outputs), WITH_EPILOGUES).loop_program.steps
+    names = ["FusedProduct"] if is_fused else ["Product", "Nest"]
+    assert [type(step).__name__ for step in steps] == names
 
 
 def test_an_update_is_written_where_the_gradient_is_made_after_the_check() -> None:

@@ -8,7 +8,7 @@ import pytest
 from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
-from miniflow.ir import Builder, Literal, Program, ValueType, Variable, check
+from miniflow.ir import Builder, Literal, Output, Program, ValueType, Variable, check
 from miniflow.lowering.fuse import fuse
 from miniflow.lowering.groups import (
     AFTER,
@@ -165,6 +165,55 @@ def test_updates_of_several_parameters_stay_apart():
     pairs = [(w.array(3, 3), w.array(3, 3)) for _ in range(3)]
     new = [w("subtract", p, w("multiply", lr, g)) for p, g in pairs]
     assert loops(w.program(new)) == ["multiply subtract"] * 3
+
+
+def moment(w: Writer, kept: Variable, g: Variable) -> Variable:
+    return w("add", w("multiply", kept, 0.9), w("multiply", g, 0.1))
+
+
+def test_a_gradient_is_read_once_for_all_that_an_optimizer_makes_of_it():
+    w = Writer()
+    W, m, v, x = (w.array(4, 4, name=name) for name in "Wmvx")
+    g = w("matmul", x, x)
+    mean, root = moment(w, m, g), w("hypot", w("multiply", v, 0.9), w("multiply", g, 0.3))
+    new = w("subtract", W, w("divide", mean, w("add", root, 1e-8)))
+    pairs = ((new, W), (mean, m), (root, v))
+    schedule = fuse(w.program([Output(x, "parameter", replaces=old) for x, old in pairs]))
+    assert [g.kind for g in schedule.groups] == ["product", "loop"]
+    assert list(schedule.groups[1].reads.values()) == [ELEMENT] * 4
+
+
+def needed_before(w: Writer, m: Variable, v: Variable, g: Variable) -> list[object]:
+    mean = moment(w, m, g)
+    product = w("matmul", mean, v)
+    return [mean, w("multiply", moment(w, v, g), product)]
+
+
+def looked_at(w: Writer, m: Variable, v: Variable, g: Variable) -> list[object]:
+    return [w("transpose", moment(w, m, g), axes=(1, 0)), moment(w, v, g)]
+
+
+def of_two_products(w: Writer, m: Variable, v: Variable, g: Variable) -> list[object]:
+    return [w("multiply", w("matmul", g, m), g), w("multiply", w("matmul", g, v), g)]
+
+
+def read_elsewhere(w: Writer, m: Variable, v: Variable, g: Variable) -> list[object]:
+    first = w("multiply", w("transpose", m, axes=(1, 0)), g)
+    return [first, Output(moment(w, m, g), "parameter", replaces=m)]
+
+
+@pytest.mark.parametrize("make", [needed_before, looked_at, of_two_products, read_elsewhere])
+def test_loops_that_read_the_same_stay_apart_where_they_are_better_so(make):
+    w = Writer()
+    assert len(loops(w.program(make(w, *(w.array(4, 4) for _ in range(3)))))) == 2
+
+
+def test_what_comes_after_the_check_is_not_joined_by_what_comes_before():
+    w = Writer()
+    x, m = w.array(4, 4), w.array(4, 4)
+    early, check = w("exp", x), w("sum", w("matmul", x, x), axis=(0, 1), keepdims=False)
+    outputs = [early, Output(check, "check"), Output(moment(w, m, x), "state", replaces=m)]
+    assert loops(w.program(outputs)) == ["exp", "sum", "multiply multiply add"]
 
 
 def test_a_view_of_a_groups_own_result_is_read_by_the_next_group():

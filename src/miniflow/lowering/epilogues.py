@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import cache
+from typing import Final, NamedTuple
 
+from miniflow.ir.dtypes import DTYPES
 from miniflow.lowering.loop_program import (
     KEPT,
     SCRATCH,
@@ -38,12 +40,15 @@ from miniflow.lowering.nests import (
     Kernel,
     Let,
     Loop,
+    SizeParameter,
     Statement,
     Store,
     Term,
     name,
     terms_of,
 )
+
+_NEAR: Final = 2 << 20  # bytes, which are in a cache of a core, or on their way there
 
 
 class EntryWalk(NamedTuple):
@@ -103,6 +108,16 @@ def _is_worth_waiting(product: Product) -> bool:
     return 2 * product.c.size >= product.a.size + product.b.size
 
 
+def _reads_much(nest: Nest, product: Product) -> bool:
+    """Whether a nest reads so much besides the entries that it had better go through memory alone,
+    from end to end: a tile reads a few numbers here and there, and waits for them.
+    """
+    views = {x for x in nest.arguments if isinstance(x, BufferView)}
+    others = [x for x in views if x.buffer != product.c.buffer and x.size >= product.c.size]
+    nbytes = sum(x.size * DTYPES[x.dtype].itemsize for x in others)
+    return len(others) > 1 and nbytes > _NEAR
+
+
 class _Finder:
     """Finds products and their nests; `entries` has the buffers of those that were fused."""
 
@@ -139,7 +154,9 @@ class _Finder:
                 if not isinstance(step, Nest) or writes & {*read, entries}:
                     return None
                 pair = FusedProduct(product, step)
-                return pair if finishes(step, product) and self.can_finish(pair) else None
+                if not finishes(step, product) or _reads_much(step, product):
+                    return None
+                return pair if self.can_finish(pair) else None
             if writes & read or not _is_worth_waiting(product):
                 return None
         return None
@@ -167,7 +184,8 @@ class _Finder:
                 if id(pair.epilogue) in ready:  # which has one product already
                     found.append(step)
                 else:
-                    ready[id(pair.epilogue)] = pair
+                    nest = in_rows(pair.epilogue, pair.product)
+                    ready[id(pair.epilogue)] = replace(pair, epilogue=nest)
                     self.entries.add(pair.product.c.buffer)
             else:
                 found.append(ready.get(id(step), step))
@@ -175,6 +193,74 @@ class _Finder:
 
 
 # One nest.
+
+
+def in_rows(nest: Nest, product: Product) -> Nest:
+    """Return the nest with a loop over rows and one over columns, if it has one over all entries of
+    a product: then some of the columns can be computed apart from the others.
+    """
+    walk = walk_over(nest, product)
+    if walk is None or walk.rows is not None or len(product.c.shape) != 2:
+        return nest
+    made, (rows, columns) = _in_rows(nest.kernel), product.c.shape
+    if made is None:
+        return nest
+    arguments = (
+        columns if name(parameter.name) == walk.columns.stop else argument
+        for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True)
+    )
+    return replace(nest, kernel=made, arguments=(*arguments, rows))
+
+
+@cache
+def _in_rows(kernel: Kernel) -> Kernel | None:
+    """A kernel with one loop over n entries, for m rows of them; None if they are not all read and
+    written one by one.
+    """
+    *before, loop = kernel.body
+    assert isinstance(loop, Loop)
+    arrays = {p.name: p for p in kernel.parameters if isinstance(p, ArrayParameter)}
+    entries = {word for word, p in arrays.items() if p.shape == (loop.stop,)}
+    m, i, j = SizeParameter("m"), name("i"), name(loop.index)
+
+    def is_by_entry(term: Term) -> bool:
+        if term.op == "load" and term.what in entries:
+            return term.operands == (j,)
+        return term not in (j, loop.stop) and all(map(is_by_entry, term.operands))
+
+    def in_row(term: Term) -> Term:
+        if term.op == "load" and term.what in entries:
+            return replace(term, operands=(i, j))
+        return replace(term, operands=tuple(map(in_row, term.operands)))
+
+    inner: list[Statement] = []
+    for statement in loop.body:
+        assert isinstance(statement, (Let, Store))
+        if not is_by_entry(statement.value):
+            return None
+        if isinstance(statement, Store):
+            if statement.array not in entries:
+                return None
+            statement = replace(statement, index=(i, j))
+        inner.append(replace(statement, value=in_row(statement.value)))
+    words = {p.name for p in kernel.parameters} | {s.name for s in before if isinstance(s, Let)}
+    words |= {s.name for s in inner if isinstance(s, Let)} | {loop.index}
+    shapes = (p.shape for word, p in arrays.items() if word not in entries)
+    is_used = any(loop.stop in shape for shape in shapes) or not words.isdisjoint(("m", "i"))
+    if (
+        is_used
+        or loop.stop.op != "name"
+        or not all(is_by_entry(t) for s in before for t in terms_of(s))
+    ):
+        return None
+    parameters = (
+        replace(p, shape=(name(m.name), loop.stop))
+        if isinstance(p, ArrayParameter) and p.name in entries
+        else p
+        for p in kernel.parameters
+    )
+    outer = replace(loop, index="i", stop=name(m.name), body=(replace(loop, body=tuple(inner)),))
+    return Kernel((*parameters, m), (*before, outer))
 
 
 def walk_over(nest: Nest, product: Product) -> EntryWalk | None:

@@ -7,7 +7,9 @@ forward and backward, are one loop.
 
 `fuse` gives a `Schedule`: groups in the order in which they can run. An equation joins the group
 that computes what it reads; failing that, a group that reads what it reads; failing that, it opens
-one. Then values that cost less to compute again than to store move to the group that reads them.
+one. Then loops over the same elements that read the same array become one (`joins`): a gradient is
+read once for all that an optimizer makes of it. And values that cost less to compute again than to
+store move to the group that reads them.
 Matrix products, views and all that does not fit a loop are groups by themselves. What a backend
 has no loop for, it says with `can_fuse`.
 
@@ -35,6 +37,7 @@ from miniflow.lowering.groups import (
     EquationGroup,
     LoopBuilder,
 )
+from miniflow.lowering.joins import Joins
 
 MAX_READ_INSTEAD: Final = 2  # arrays that a loop reads to compute a value, rather than read that
 
@@ -85,6 +88,7 @@ class _Fuser:
         self.definitions: dict[Variable, Equation] = {}
         self.made_at: dict[Variable, int] = {}  # by which group; of a view: of what it looks at
         self.latest: dict[Variable, int] = {}  # the last loop that reads or computes it
+        self.looks_at: dict[Variable, Variable] = {}  # a view, and what has the memory
         self.readers: dict[Variable, list[Equation]] = {}
         self.check = next((o.operand for o in program.outputs if o.role == "check"), None)
         self.first_after_check = 0
@@ -101,6 +105,7 @@ class _Fuser:
             self._sort(equation)
             if equation.result is self.check:
                 self.first_after_check = len(self.groups)
+        self._join()
         for equation in reversed(self.program.equations):
             self._sink(equation)
         groups = [g.group() if isinstance(g, LoopBuilder) else g for g in self.groups]
@@ -175,9 +180,21 @@ class _Fuser:
                     self.latest[operand] = max(number, self.latest.get(operand, -1))
         elif group.kind == VIEW:
             (x,) = equation.operands
-            self.made_at[equation.result] = self.made_at.get(x, -1)  # type: ignore[arg-type]
+            assert isinstance(x, Variable)
+            self.made_at[equation.result] = self.made_at.get(x, -1)
+            self.looks_at[equation.result] = self.looks_at.get(x, x)
         elif group.kind in (PRODUCT, CALL):
             self.made_at[equation.result] = number
+
+    def _join(self) -> None:
+        """Make one of loops over the same elements that read the same array."""
+        state = self.groups, self.made_at, self.looks_at, self.readers
+        joins = Joins(self.program, *state, self.first_after_check)
+        for number in range(len(self.groups)):
+            for earlier in joins.partners(number):
+                loop = self.groups[earlier]
+                assert isinstance(loop, LoopBuilder)
+                self._move(dict.fromkeys(loop.equations), earlier, number)
 
     def _sink(self, equation: Equation) -> None:
         """Move the equation, and what only it reads, to the only group that reads its result.

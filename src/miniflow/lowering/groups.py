@@ -33,6 +33,7 @@ BEFORE, WITHIN, AFTER = 0, 1, 2
 LOOP, PRODUCT, VIEW, CALL = "loop", "product", "view", "call"
 NUMBER, CONSTANT = "number", "constant"
 
+_INDEXING: Final = ("gather", "gather_update", "scatter_add")
 MAX_EQUATIONS: Final = 40  # in a loop: compilers take their time over long ones
 
 
@@ -110,6 +111,16 @@ class LoopBuilder:
         self.reads |= fit.reads
         return True
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether all there is depends on an element's own place, or is the same for all."""
+        return all(
+            place.domain in (ELEMENT, ONE)
+            and PRIMITIVES[equation.primitive].category != "reduction"
+            and equation.primitive not in _INDEXING
+            for equation, place in zip(self.equations, self.places.values(), strict=True)
+        )
+
     def group(self) -> EquationGroup:
         """Return what has been collected."""
         equations, split = tuple(self.equations), self.split or 0
@@ -117,7 +128,7 @@ class LoopBuilder:
 
     def _fit(self, equation: Equation) -> _Fit | None:
         category = PRIMITIVES[equation.primitive].category
-        if equation.primitive in ("gather", "gather_update", "scatter_add"):
+        if equation.primitive in _INDEXING:
             return self._fit_indexing(equation)
         if category == "reduction":
             return self._fit_reduction(equation)

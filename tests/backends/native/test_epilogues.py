@@ -102,7 +102,7 @@ def test_pieces_of_a_product_have_their_part_of_the_epilogue(shape, is_flat, mon
     step = next(s for s in lower(program).loop_program.steps if isinstance(s, FusedProduct))
     parts = [part for piece in pieces.cut_step(step) for part in piece]
     assert all(isinstance(part, FusedProduct) for part in parts)
-    assert len(parts) > 1 or (is_flat and shape[0] < 128)  # one loop is cut by rows alone
+    assert len(parts) > 1
     assert results(program, monkeypatch, is_fused=True) == wanted
 
 

@@ -55,6 +55,13 @@ class Epilogue(NamedTuple):
         pairs = zip(self.parameters, self.arguments, strict=True)
         return [(p, x) for p, x in pairs if p is not self.walk.entries]
 
+    @property
+    def arrays_beside(self) -> int:
+        """How many arrays are read at the place of each entry, beside the entries."""
+        body = self.walk.columns.body
+        loads = {term for s in body for value in _values(s) for term in _loads(value)}
+        return len({str(term.what) for term in loads if term.operands == self.walk.place}) - 1
+
     def array_to_fill(self, c: BufferView) -> BufferView | None:
         """Return where the entries can lie until they are complete, other than in c: in an array of
         their kind that is written, entry by entry, and not read; None if there is none.

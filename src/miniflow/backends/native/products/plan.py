@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from miniflow.backends.native.processor import Processor
 from miniflow.backends.native.products import dot
 from miniflow.backends.native.products.blocking import (
+    SECOND_CACHE,
     Blocking,
     block_windows,
     choose_blocking,
@@ -104,6 +105,16 @@ class ProductPlan(NamedTuple):
     def can_finish(self) -> bool:
         """Whether the entries are made row by row of the result, for an epilogue."""
         return not self.swapped and not self.stacks
+
+    def along_rows(self, epilogue: Epilogue) -> ProductPlan:
+        """Return the plan that makes the result some rows at a time, from end to end, where B stays
+        near meanwhile, and the epilogue reads so much that it should be read in order.
+        """
+        blocking, (_, n, _) = self.blocking, self.shape
+        is_near = blocking.k_block * n * self._size <= SECOND_CACHE // 4
+        if self.windows or not is_near or epilogue.arrays_beside < 2:
+            return self
+        return self._replace(blocking=blocking._replace(block_rows=blocking.rows))
 
     @property
     def packs_edge(self) -> bool:

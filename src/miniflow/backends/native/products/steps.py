@@ -52,6 +52,8 @@ def compiled_product(product: Product, epilogue: Epilogue | None = None) -> Comp
     c, adds = product.c, product.beta is not None
     plan = _plan(c, product.a, product.b)
     assert plan is not None
+    if epilogue is not None and isinstance(plan, ProductPlan):
+        plan = plan.along_rows(epilogue)
     beta = Literal(0.0) if product.beta is None else product.beta
     a = product.a.view if isinstance(product.a, WindowMatrix) else product.a
     places: dict[str, MachineArgument] = {"a": a, "b": product.b, "c": c}
