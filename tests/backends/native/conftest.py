@@ -13,9 +13,9 @@ def every_kernel_is_checked(monkeypatch):
     """What is compiled in these tests is a kernel by the rules of `nest_check`."""
     compiled = machine.kernel_address
 
-    def check_first(kernel):
+    def check_first(kernel, *sizes):
         check_kernel(kernel)
-        return compiled(kernel)
+        return compiled(kernel, *sizes)
 
     monkeypatch.setattr(machine, "kernel_address", check_first)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 from miniflow.backends.native import machine
 from miniflow.ir import Literal
 from miniflow.lowering.loop_program import BufferView, ConvertedInt, Nest, NestArgument
-from miniflow.lowering.nests import NumberParameter, Parameter
+from miniflow.lowering.nests import NumberParameter, Parameter, SizeParameter
 
 
 class NumberCell(NamedTuple):
@@ -40,8 +40,9 @@ class CompiledStep(NamedTuple):
 
 def compiled_nest(nest: Nest) -> CompiledStep:
     """Make machine code of a nest."""
-    arguments = compiled_arguments(zip(nest.kernel.parameters, nest.arguments, strict=True))
-    return CompiledStep(machine.kernel_address(nest.kernel), arguments)
+    handed = list(zip(nest.kernel.parameters, nest.arguments, strict=True))
+    sizes = {p.name: x for p, x in handed if isinstance(p, SizeParameter) and isinstance(x, int)}
+    return CompiledStep(machine.kernel_address(nest.kernel, sizes), compiled_arguments(handed))
 
 
 def compiled_arguments(

@@ -14,7 +14,7 @@ import ctypes
 import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,14 @@ def is_available() -> bool:
         return False
 
 
-def kernel_address(kernel: Kernel) -> Address:
-    """Return the address of the machine code of a kernel."""
-    from miniflow.backends.native.print_llvm import print_kernel
+def kernel_address(kernel: Kernel, sizes: Mapping[str, int] | None = None) -> Address:
+    """Return the address of the machine code of a kernel; it may count on `sizes`, if it is handed
+    those and no others.
+    """
+    from miniflow.backends.native import print_llvm, print_rows
 
-    return routine(print_kernel(kernel, processor().has_fma))
+    by_rows = print_rows.print_by_rows(kernel, sizes, processor()) if sizes else None
+    return routine(by_rows or print_llvm.print_kernel(kernel, processor().has_fma))
 
 
 def routine(text: str) -> Address:

@@ -38,24 +38,26 @@ from miniflow.lowering.nests import (
 from miniflow.lowering.sums import CHUNK, LANES, sums_of
 
 
-def print_kernel(kernel: Kernel, has_fma: bool = True) -> str:
+def print_kernel(kernel: Kernel, has_fma: bool = True, body: FunctionPrinter | None = None) -> str:
     """Return LLVM's text of a kernel, as a function called `run`, with all that it calls.
 
-    Where the processor has no fused multiply-add (`has_fma`), it multiplies and adds.
+    Where the processor has no fused multiply-add (`has_fma`), it multiplies and adds. `body` prints
+    the loops.
     """
-    kernel, body = without_halves(kernel), _FunctionPrinter(has_fma)
+    kernel, body = without_halves(kernel), body or FunctionPrinter(has_fma)
     parameters, fetched = _parameters(kernel, body)
     body.statements(kernel.body)
     body.line("ret i64 0")
     head = f"define internal i64 @body({', '.join(parameters)}) noinline nounwind"
     names = ", ".join(parameter.replace(" noalias", "") for parameter in parameters)
     printed = [_print_function(function, has_fma) for function in called_by([kernel])]
+    helpers = [*(print_sums(*dtypes) for dtypes in sorted(body.summed)), *body.helpers()]
     declarations = body.declarations.union(*(declared for _, declared in printed))
     return "\n".join(
         [
             *sorted(declarations),
             *(text for text, _ in printed),
-            *(print_sums(*dtypes) for dtypes in sorted(body.summed)),
+            *helpers,
             body.text(head),
             "define i64 @run(ptr %places, ptr %arguments) nounwind {",
             *fetched,
@@ -66,7 +68,7 @@ def print_kernel(kernel: Kernel, has_fma: bool = True) -> str:
     )
 
 
-def _parameters(kernel: Kernel, body: _FunctionPrinter) -> tuple[list[str], list[str]]:
+def _parameters(kernel: Kernel, body: FunctionPrinter) -> tuple[list[str], list[str]]:
     """Return the parameters of the loops, and the lines that fetch them."""
     parameters, fetched, offset = list[str](), list[str](), 0
     for parameter in kernel.parameters:
@@ -92,7 +94,7 @@ def _parameters(kernel: Kernel, body: _FunctionPrinter) -> tuple[list[str], list
 @cache
 def _print_function(called: str, has_fma: bool) -> tuple[str, frozenset[str]]:
     """Return the text of a function of numbers, and what it needs to have declared."""
-    function, printer = FUNCTIONS[called], _FunctionPrinter(has_fma)
+    function, printer = FUNCTIONS[called], FunctionPrinter(has_fma)
     parameters = [printer.parameter(word, function.dtype) for word in function.parameters]
     printer.statements(function.body)
     printer.line(f"ret {LLVM_TYPES[function.dtype]} {printer.term(function.result)}")
@@ -100,7 +102,7 @@ def _print_function(called: str, has_fma: bool) -> tuple[str, frozenset[str]]:
     return printer.text(f"{head} alwaysinline"), frozenset(printer.declarations)
 
 
-class _FunctionPrinter(TermPrinter, StatementWalk[None]):
+class FunctionPrinter(TermPrinter, StatementWalk[None]):
     """Prints one function; its lines grow in the order of the statements."""
 
     def __init__(self, has_fma: bool) -> None:
@@ -109,7 +111,7 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
         self.arrays: dict[str, ArrayParameter] = {}
         self.summed: set[tuple[str, str]] = set()  # dtypes of sums by way of a buffer, and of that
         self._buffers: dict[str, tuple[str, str]] = {}  # where the terms of a total go, and as what
-        self._slots: dict[str, str] = {}  # of the stack, for totals and buffers; their declarations
+        self.slots: dict[str, str] = {}  # of the stack, for totals and buffers; their declarations
         self._term_number = ""
 
     def parameter(self, word: str, dtype: str) -> str:
@@ -119,7 +121,11 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
 
     def text(self, head: str) -> str:
         """Return all of the function, but not what it declares."""
-        return "\n".join([f"{head} {{", "entry:", *self._slots.values(), *self.lines, "}"])
+        return "\n".join([f"{head} {{", "entry:", *self.slots.values(), *self.lines, "}"])
+
+    def helpers(self) -> list[str]:
+        """Return other functions that this one calls, and declare what they need."""
+        return []
 
     # Statements.
 
@@ -144,7 +150,7 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
         if totals:
             self._summing_loop(loop, start, stop, totals)
             return
-        with self._counting(loop.index, start, stop, loop.step) as counter:
+        with self.counting(loop.index, start, stop, loop.step) as counter:
             self.names[loop.index] = counter
             self.statements(loop.body)
 
@@ -158,14 +164,14 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
             self._buffers[word], lanes[word] = (f"%terms{number}", kept[word]), f"%lanes{number}"
             terms = f"[{CHUNK} x {LLVM_TYPES[kept[word]]}]"
             for slot, size in (("terms", terms), ("lanes", f"<{LANES} x {kind}>")):
-                self._slots[f"{slot}{number}"] = f"%{slot}{number} = alloca {size}, align 64"
+                self.slots[f"{slot}{number}"] = f"%{slot}{number} = alloca {size}, align 64"
             zeros = f"<{LANES} x {kind}> zeroinitializer"
             self.line(f"store {zeros}, ptr {lanes[word]}, align 64")
         self.declarations.add("declare i64 @llvm.smin.i64(i64, i64)")
-        with self._counting("part", start, stop, CHUNK) as part:
+        with self.counting("part", start, stop, CHUNK) as part:
             rest = self.new(f"sub nuw nsw i64 {stop}, {part}")
             n = self.new(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {CHUNK})")
-            with self._counting("term", "0", n, 1) as self._term_number:
+            with self.counting("term", "0", n, 1) as self._term_number:
                 self.names[loop.index] = self.new(f"add nuw nsw i64 {part}, {self._term_number}")
                 self.statements(loop.body)
             for word, dtype in totals.items():
@@ -180,7 +186,7 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
             self.line(f"store {kind} {self.new(call)}, ptr %{word}.slot")
 
     @contextmanager
-    def _counting(self, word: str, start: str, stop: str, step: int) -> Iterator[str]:
+    def counting(self, word: str, start: str, stop: str, step: int) -> Iterator[str]:
         """Repeat what is written inside, for a counter from `start` to before `stop`."""
         number = self.next_number()
         before, inside, after = self.block, f"loop{number}", f"after{number}"
@@ -199,17 +205,21 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
 
     def condition(self, condition: Term, body: Sequence[Statement]) -> None:
         """Statements run where a condition holds."""
-        holds, number = self.term(condition), self.next_number()
+        holds, number = self.holds(condition), self.next_number()
         self.line(f"br i1 {holds}, label %then{number}, label %on{number}")
         self.open(f"then{number}")
         self.statements(body)
         self.line(f"br label %on{number}")
         self.open(f"on{number}")
 
+    def holds(self, condition: Term) -> str:
+        """Return whether a condition holds."""
+        return self.term(condition)
+
     def begin(self, word: str, value: Term) -> None:
         """A total begins."""
-        if word not in self._slots:
-            self._slots[word] = f"%{word}.slot = alloca {LLVM_TYPES[value.dtype]}"
+        if word not in self.slots:
+            self.slots[word] = f"%{word}.slot = alloca {LLVM_TYPES[value.dtype]}"
         self.line(f"store {self.typed(value)}, ptr %{word}.slot")
 
     def accumulate(self, word: str, value: Term, by: str) -> None:
@@ -222,10 +232,10 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
             where = self.new(f"{place}, i64 {self._term_number}")
             self.line(f"store {self.typed(term)}, ptr {where}")
             return
-        new = self._added(self.term(name(word, dtype)), value, by)
+        new = self.added(self.term(name(word, dtype)), value, by)
         self.line(f"store {LLVM_TYPES[dtype]} {new}, ptr %{word}.slot")
 
-    def _added(self, before: str, value: Term, by: str) -> str:
+    def added(self, before: str, value: Term, by: str) -> str:
         if by != "add":
             return self.operation(by, value.dtype, value.dtype, [before, self.term(value)])
         instruction = "fadd" if value.dtype[0] == "f" else "add"
@@ -233,8 +243,8 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
 
     def store(self, array: str, index: Sequence[Term], value: Term, adds: bool) -> None:
         """A value is put into an array, or added to what is there."""
-        dtype, address = self.arrays[array].dtype, self._address(self.arrays[array], index)
-        new = self._added(self._load(address, dtype), value, "add") if adds else self.term(value)
+        dtype, address = self.arrays[array].dtype, self.address(self.arrays[array], index)
+        new = self.added(self._load(address, dtype), value, "add") if adds else self.term(value)
         type_ = LLVM_TYPES[dtype]
         if dtype == "bool":  # a byte in memory
             type_, new = "i8", self.new(f"zext i1 {new} to i8")
@@ -245,7 +255,7 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
     def read(self, term: Term) -> str:
         """Return a name's value, or an entry of an array."""
         if term.op == "load":
-            return self._load(self._address(self.arrays[str(term.what)], term.operands), term.dtype)
+            return self._load(self.address(self.arrays[str(term.what)], term.operands), term.dtype)
         if term.what in self.totals:
             return self.new(f"load {LLVM_TYPES[term.dtype]}, ptr %{term.what}.slot")
         return super().read(term)
@@ -254,7 +264,7 @@ class _FunctionPrinter(TermPrinter, StatementWalk[None]):
         """Call a function, which is copied into the text."""
         return self.call_function(called, dtype, operands)
 
-    def _address(self, array: ArrayParameter, index: Iterable[Term]) -> str:
+    def address(self, array: ArrayParameter, index: Iterable[Term]) -> str:
         """Return where an element lies: rows follow each other, the last index is contiguous."""
         first, *others = index
         offset = self.term(first)
