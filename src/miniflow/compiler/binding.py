@@ -109,6 +109,26 @@ class Binding:
         self.arguments: Callable[[Any], list[Any] | None] = self._scope.pop("arguments")
         self.follow()
 
+    def with_run(self, run: Callable[[list[Any]], list[Any]], pick: str) -> Callable[[Any], Any]:
+        """Return a function of the feed that takes the arguments and runs the program with them, in
+        one; of what it gives, `found`, it returns what `pick` says. None where `arguments` is None,
+        and where the program fails.
+        """
+        *lines, last = self._lines
+        lines += [
+            "    try:",
+            f"        found = run({last.removeprefix('    return ')})",
+            "    except (ArithmeticError, IndexError, ValueError):",
+            "        return None",  # it is run again, and what went wrong explained
+            f"    return {pick}",
+        ]
+        scope = self._scope
+        scope["run"] = run
+        text = "\n".join(["def call(feed):", *lines]) + "\n"
+        exec(compile(text, "<call of a program>", "exec"), scope)
+        found: Callable[[Any], Any] = scope.pop("call")
+        return found
+
     def updated_arrays(self) -> list[Any]:
         """The arrays that the program writes to, as `follow` last found them."""
         found: list[Any] = self._scope["updated"]

@@ -183,7 +183,9 @@ class Compiled:
         ]
         self._variants: OrderedDict[Any, Variant] = OrderedDict()  # the last used is the last
         self._last: Variant | None = None
-        self._quick: Callable[[Any], list[Any] | None] | None = None
+        self._quick: Callable[[Any], Any] | None = None  # a call of what updates nothing, in one
+        value = f"found[:{self._count}]" if self._node.gathers else "found[0]"
+        self._pick = f"{value}, found[{self._count}:{self._end}]" if self._wrt else value
         self._within = Within()
         self.call_lengths: dict[int, CallLength] = {}  # of `epoch`, by the rows of a step
         self._why = "It was recorded once."
@@ -206,11 +208,14 @@ class Compiled:
         """Run the program; record it first, if it is the first call with these shapes and
         dtypes.
         """
-        results = None if self._quick is None else self._quick(feed_dict)
-        if results is None:
-            results = self.run(feed_dict)
-        value = results[: self._count] if self._node.gathers else results[0]
-        return (value, results[self._count : self._end]) if self._wrt else value
+        quick = self._quick
+        if quick is not None:
+            answer = quick(feed_dict)
+            if answer is not None:
+                return answer
+        found = self.run(feed_dict)
+        value = found[: self._count] if self._node.gathers else found[0]
+        return (value, found[self._count : self._end]) if self._wrt else value
 
     def run(self, feed_dict: Mapping[Node, Any] | None = None) -> list[Any]:
         """As a call, with everything in one list: the value (or values), the gradients with respect
@@ -283,7 +288,7 @@ class Compiled:
             feed = {**own, **self._check_feed(given)}
             variant = self._last = self._variant_for(feed)
             is_free = not variant.updates and not self._sources
-            self._quick = variant.run_without_lock if is_free else None
+            self._quick = variant.call_of(self._pick) if is_free else None
             arguments = variant.arguments(feed)
             assert arguments is not None, "a variant fits the feed that it was made for"
         return variant, feed, arguments

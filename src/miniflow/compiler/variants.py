@@ -124,15 +124,9 @@ class Variant:
             self._run_carefully = run_silently(*self._careful)
         return self._run_carefully(arguments)
 
-    def run_without_lock(self, feed: Any) -> list[Any] | None:
-        """Run it on a feed; None where `arguments` is, and where the program fails."""
-        arguments = self.arguments(feed)
-        if arguments is None:
-            return None
-        try:
-            return self.run(arguments)
-        except (ArithmeticError, IndexError, ValueError):
-            return None  # it is run again, and what went wrong explained
+    def call_of(self, pick: str) -> Callable[[Any], Any]:
+        """Return a function that runs it on a feed, without a lock: see `Binding.with_run`."""
+        return self._binding.with_run(self.run, pick)
 
 
 class Shaped:
