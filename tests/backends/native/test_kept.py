@@ -105,10 +105,16 @@ def test_a_kept_program_runs_an_epoch_and_in_parts():
         data = {n: np.concatenate([x, x]) for n, x in feed.items()}
         rows = np.random.default_rng(3).integers(0, 18, (5, 9))
         epoch = step.epoch(data, rows)
+        lowered.append(step._last.executable._made is not None)
         assert step.profile(feed, runs=1).seconds > 0
-        return epoch.tobytes()
+        feed[next(iter(feed))][:] = np.inf
+        with pytest.raises(NotFiniteError) as error:
+            step.epoch(feed, [[*range(9)]])
+        return epoch.tobytes(), str(error.value)
 
+    lowered: list[bool] = []
     assert losses() == losses()
+    assert lowered == [True, False]
 
 
 def test_what_goes_wrong_is_said_in_the_same_words():

@@ -35,17 +35,18 @@ class NativeExecutable:
         self.program = program
         self._made: LoweredProgram | None = None
         self._series: NativeSeries | None = None
-        key = kept.key_of(program)
-        layout = kept.read(key)
+        self._key = kept.key_of(program)
+        layout = kept.read(self._key)
         if layout is None:
             self._memory = self._lowered.allocate()
             self.run, runner = self._lowered.make_run(self._memory)
             layout = self._lowered.lay_out(runner)
-            kept.write(key, layout)
+            kept.write(self._key, layout)
         else:
             self._memory = allocate(layout.rooms)
             table = FilledTable(layout.table, self._memory)
-            self.run = Scope(self._memory, table, _Failure(program, table)).bind(layout.frame)
+            fail = _Failure(program, table)
+            self.run = Scope(self._memory, table, fail).bind(layout.frame)
         self._has_series, self._is_one_call = layout.has_series, layout.is_one_call
 
     @property
@@ -84,8 +85,19 @@ class NativeExecutable:
         for first: by no lock, which another thread might hold when a process forks.
         """
         if self._series is None and self._has_series:
-            self._series = self._lowered.make_series(self._memory)
+            self._series = self._make_series()
         return self._series
+
+    def _make_series(self) -> NativeSeries:
+        from miniflow.backends.native.series import NativeSeries
+
+        layout = kept.read_series(self._key)
+        if layout is not None:
+            return NativeSeries(layout, self._memory, _Failure(self.program, is_series=True))
+        writer = self._lowered.series_writer(self._memory)
+        layout = writer.lay_out()
+        kept.write_series(self._key, layout)
+        return NativeSeries(layout, self._memory, writer.runner.fail)
 
     @property
     def groups(self) -> Groups:
@@ -112,13 +124,18 @@ class NativeExecutable:
 class _Failure:
     """Raises what a step has to say that failed, of a program that was not lowered: it is now."""
 
-    def __init__(self, program: Program, table: FilledTable) -> None:
-        self._program, self._table = program, table
+    def __init__(
+        self, program: Program, table: FilledTable | None = None, *, is_series: bool = False
+    ) -> None:
+        self._program, self._table, self._is_series = program, table, is_series
 
     def __call__(self, first: int, failed: int) -> None:
-        self._table.reset()
+        if self._table is not None:
+            self._table.reset()
         lowered = _lower(self._program)
-        _, runner = lowered.make_run(lowered.allocate())
+        memory = lowered.allocate()
+        is_series = self._is_series
+        runner = lowered.series_writer(memory).runner if is_series else lowered.make_run(memory)[1]
         runner.fail(first, failed)
 
 

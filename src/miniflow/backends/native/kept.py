@@ -17,7 +17,14 @@ import numpy as np
 
 from miniflow.backends import cache
 from miniflow.backends.native import machine
-from miniflow.backends.native.layout import ProgramLayout, pack, unpack
+from miniflow.backends.native.layout import (
+    ProgramLayout,
+    SeriesLayout,
+    pack,
+    pack_series,
+    unpack,
+    unpack_series,
+)
 from miniflow.backends.native.workers import can_share
 from miniflow.ir.program import Literal, Operand, Program, Variable
 
@@ -53,6 +60,18 @@ def write(key: str | None, layout: ProgramLayout) -> None:
     data = None if key is None else pack(layout)
     if key is not None and data is not None:
         cache.write(key, data)
+
+
+def read_series(key: str | None) -> SeriesLayout | None:
+    """Return the series that is kept of a program with that name, as `read` does."""
+    data = None if key is None else cache.read(f"{key}s")
+    return None if data is None else unpack_series(data, machine.kept_routines)
+
+
+def write_series(key: str | None, layout: SeriesLayout) -> None:
+    """Keep a series."""
+    if key is not None:
+        cache.write(f"{key}s", pack_series(layout))
 
 
 def described(program: Program) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from miniflow.backends.native.frame import rooms_of
 from miniflow.backends.native.layout import ProgramLayout
 from miniflow.backends.native.products.steps import can_finish, can_multiply, can_read_windows
 from miniflow.backends.native.run import ProgramRunner, make_run
-from miniflow.backends.native.series import NativeSeries, can_make_series
+from miniflow.backends.native.series_layout import SeriesWriter, can_make_series
 from miniflow.ir.program import Program
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_program import KEPT, SCRATCH
@@ -33,9 +33,9 @@ class LoweredProgram:
         """Return the function that runs it, and what that calls."""
         return make_run(self.loop_program, memory, self._fed)
 
-    def make_series(self, memory: Memory) -> NativeSeries:
-        """Return what runs it many times, where that can be."""
-        return NativeSeries(self.loop_program, memory, self._fed)
+    def series_writer(self, memory: Memory) -> SeriesWriter:
+        """Return what lays out many runs of it, where that can be."""
+        return SeriesWriter(self.loop_program, memory, self._fed)
 
     def lay_out(self, runner: ProgramRunner) -> ProgramLayout:
         """Return all that a run needs, as data."""

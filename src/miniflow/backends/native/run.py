@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
 
 from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
@@ -133,8 +133,7 @@ class ProgramRunner:
         pieces: what Python calls, one after the other.
         parts: what is timed by itself, if it is to be.
         calls: the compiled code of each segment in a loop.
-        laid_out, filled: the table of the steps. What comes `before` those of the program is in no
-            piece.
+        laid_out: the table of the steps. What comes `before` those of the program is in no piece.
         frame: the function around a run, once it is written.
     """
 
@@ -156,7 +155,6 @@ class ProgramRunner:
         self.pieces = self._lay(program.steps)
         self.parts.append(TimedPart(RESULTS, ()))
         self.laid_out = self._table.finish()
-        self.filled = FilledTable(self.laid_out, memory)
         loops = [piece for piece in self.pieces if isinstance(piece, Turns)]
         self.calls = {s: self.filled.segment(s.first, s.last) for s in _segments(loops)}
 
@@ -165,6 +163,11 @@ class ProgramRunner:
         """Whether Python does no more than arithmetic of single numbers, and then one call."""
         pieces = [piece for piece in self.pieces if not _is_of_a_number(piece)]
         return all(isinstance(piece, Segment) for piece in pieces) and len(pieces) <= 1
+
+    @cached_property
+    def filled(self) -> FilledTable:
+        """The table, with all that is known in it."""
+        return FilledTable(self.laid_out, self._memory)
 
     # Laying out.
 

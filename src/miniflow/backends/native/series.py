@@ -15,7 +15,6 @@ on a number that is another in each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -23,74 +22,30 @@ import numpy as np
 from miniflow.backends.backend import SeriesResult
 from miniflow.backends.blas import address_of
 from miniflow.backends.memory import block
-from miniflow.backends.native.filling import Memory, Scope
-from miniflow.backends.native.frame import FrameWriter
-from miniflow.backends.native.run import ByNumpy, ProgramRunner, Segment
-from miniflow.ir import DTYPES
-from miniflow.ir.dtypes import Array
-from miniflow.lowering.loop_program import (
-    ARGUMENT,
-    KEPT,
-    NUMBER,
-    RESULT,
-    BufferView,
-    LoopProgram,
-    Nest,
-    NumpyCall,
-)
-from miniflow.lowering.nests import (
-    ArrayParameter,
-    Kernel,
-    Loop,
-    SizeParameter,
-    Store,
-    cast,
-    load,
-    name,
-)
+from miniflow.backends.native.filling import FilledTable, Memory, Scope
+from miniflow.backends.native.layout import ResultPlace, SeriesLayout
+from miniflow.ir.dtypes import DTYPES, Array
 
-_ORDER: Final = "the rows"  # no buffer has a name like that
 _ADDRESS: Final = 8  # bytes
-_MOST: Final = 64  # numbers that Python makes of single numbers, and that are copied for each run
 
 
 class NativeSeries:
     """The series of one program.
 
-    It computes in the memory of the program's single runs, and so not at the same time.
+    It computes in the memory of the program's single runs, and so not at the same time. `fail`
+    raises what a step that failed has to say, given how many steps come before its call.
     """
 
-    def __init__(self, program: LoopProgram, memory: Memory, fed: frozenset[str]) -> None:
-        self._program, self._memory = program, memory
-        buffers = program.buffers
-        given = {x: place for place, x in enumerate(program.arguments)}
-        self._fed = {x: given[x] for x in fed if buffers[x].role == ARGUMENT}
-        self._numbers = [place for x, place in given.items() if buffers[x].role == NUMBER]
-        self._batches = {x: place for x, place in self._fed.items() if buffers[x].shape}
-        places = [x for x, buffer in buffers.items() if buffer.role != NUMBER]
-        places += [*map(_all_of, self._batches), _ORDER]
-        self._place = {word: number for number, word in enumerate(places)}
-        gathers = [_gather(x, buffers[x].dtype, buffers[x].shape) for x in self._batches]
-        self._runner = ProgramRunner(program, memory, places, before=gathers)
-        self._table = self._runner.filled
-        segment = next(piece for piece in self._runner.pieces if isinstance(piece, Segment))
-        self._first = segment.first
-        self._in_place = self._table.series(segment.first, segment.last)
-        self._gathering = self._table.series(0, segment.last)
-        self._room = {x: block(buffers[x].nbytes) for x in self._batches}
-        self._make_prefix(places)
-
-    def _make_prefix(self, places: Sequence[str]) -> None:
-        frame = FrameWriter(self._program, (), places, makes_results=False)
-        self._cells: list[Array] = []
-        for piece in self._runner.pieces:
-            if isinstance(piece, ByNumpy):
-                frame.compute(piece.step)
-                target = piece.step.target
-                if target.buffer in self._memory:
-                    cell = self._memory[target.buffer][target.offset :]
-                    self._cells.append(cell[: target.size])
-        self._prepare = Scope(self._memory, self._table, self._runner.fail).bind(frame.finish())
+    def __init__(
+        self, layout: SeriesLayout, memory: Memory, fail: Callable[[int, int], None]
+    ) -> None:
+        self._layout, self._memory, self._fail = layout, memory, fail
+        self._table = FilledTable(layout.table, memory)
+        self._in_place = self._table.series(layout.first, layout.last)
+        self._gathering = self._table.series(0, layout.last)
+        self._room = [block(batch.nbytes) for batch in layout.batches]
+        self._cells = [memory[x.buffer][x.offset :][: x.size] for x in layout.cells]
+        self._prepare = Scope(memory, self._table, self._raise).bind(layout.frame)
 
     def run(
         self,
@@ -112,19 +67,18 @@ class NativeSeries:
     def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
         """Make runs with arguments of their own; see `StepSeries`."""
         first = arguments[0]
-        is_one = all(each[place] is first[place] for place in self._numbers for each in arguments)
+        numbers = self._layout.numbers
+        is_one = all(each[place] is first[place] for place in numbers for each in arguments)
         before, alive = self._numbers_of_runs(arguments[:1] if is_one else arguments)
-        for x, place in self._fed.items():
+        for place, number in self._layout.fed:
             addresses = [address_of(each[place]) for each in arguments]
-            self._write_addresses(x, addresses, before, alive)
+            self._write_addresses(number, addresses, before, alive)
         return self._make(len(arguments), self._in_place, before, alive)
 
     @property
     def nbytes(self) -> int:
         """How many bytes the outputs of one run have."""
-        buffers = self._program.buffers
-        outputs = (x for x in self._program.outputs if isinstance(x, BufferView))
-        return sum(buffers[x.buffer].nbytes for x in outputs if buffers[x.buffer].role == RESULT)
+        return sum(x.nbytes for x in self._layout.outputs if isinstance(x, ResultPlace))
 
     def _make(
         self,
@@ -143,10 +97,14 @@ class NativeSeries:
         if not failed:
             return SeriesResult(made, outputs)
         try:
-            self._runner.fail(self._first if call is self._in_place[0] else 0, failed)
+            self._raise(self._layout.first if call is self._in_place[0] else 0, failed)
         except (ArithmeticError, IndexError) as error:
             return SeriesResult(made, [output[:made] for output in outputs], error)
         raise AssertionError("what failed says so")
+
+    def _raise(self, first: int, failed: int) -> None:
+        self._table.reset()
+        self._fail(first, failed)
 
     def _numbers_of_runs(
         self, handed: Sequence[Sequence[Any]]
@@ -176,18 +134,19 @@ class NativeSeries:
         """Say where the rows of each run are; return which steps are to run."""
         places, batch = self._table.places, order.shape[1]
         if _is_consecutive(order):
-            for x, place in self._batches.items():
-                rows = data[place]
+            for x in self._layout.batches:
+                rows = data[x.argument]
                 step = rows.nbytes // max(len(rows), 1)
-                self._write_addresses(x, rows.ctypes.data + order[:, 0] * step, before, alive)
+                where = rows.ctypes.data + order[:, 0] * step
+                self._write_addresses(x.batch, where, before, alive)
             return self._in_place
-        for x, place in self._batches.items():
-            places[self._place[x]] = self._room[x].ctypes.data
-            places[self._place[_all_of(x)]] = data[place].ctypes.data
+        for x, room in zip(self._layout.batches, self._room, strict=True):
+            places[x.batch] = room.ctypes.data
+            places[x.whole] = data[x.argument].ctypes.data
         rows = np.ascontiguousarray(order, np.int64)
         addresses = rows.ctypes.data + np.arange(len(rows)) * (batch * rows.itemsize)
         alive.append(rows)
-        self._write_addresses(_ORDER, addresses, before, alive)
+        self._write_addresses(self._layout.order, addresses, before, alive)
         return self._gathering
 
     def _results(
@@ -195,13 +154,12 @@ class NativeSeries:
     ) -> tuple[list[Array], list[tuple[int, ...]]]:
         """Make room for the results of all runs; list those that are copied after each."""
         outputs, after = list[Array](), list[tuple[int, ...]]()
-        for output in self._program.outputs:
-            assert isinstance(output, BufferView)
-            buffer, dtype = self._program.buffers[output.buffer], DTYPES[output.dtype]
-            if buffer.role == RESULT:
-                found = np.empty((count, *buffer.shape), dtype)
-                addresses = found.ctypes.data + np.arange(count) * buffer.nbytes
-                self._write_addresses(output.buffer, addresses, before, alive)
+        for output in self._layout.outputs:
+            dtype = DTYPES[output.dtype]
+            if isinstance(output, ResultPlace):
+                found = np.empty((count, *output.shape), dtype)
+                addresses = found.ctypes.data + np.arange(count) * output.nbytes
+                self._write_addresses(output.number, addresses, before, alive)
             else:
                 found = np.empty(count, dtype)
                 cell = self._memory[output.buffer][output.offset :]
@@ -211,36 +169,13 @@ class NativeSeries:
         return outputs, after
 
     def _write_addresses(
-        self, buffer: str, addresses: Any, before: list[tuple[int, ...]], alive: list[Array]
+        self, place: int, addresses: Any, before: list[tuple[int, ...]], alive: list[Array]
     ) -> None:
         """Have the address of a buffer written before each run."""
         listed = np.ascontiguousarray(addresses, np.int64)
         alive.append(listed)
-        at = self._table.address_of_place(self._place[buffer])
+        at = self._table.address_of_place(place)
         before.append((at, 0, listed.ctypes.data, _ADDRESS, _ADDRESS))
-
-
-def can_make_series(program: LoopProgram, runner: ProgramRunner) -> bool:
-    """Return whether there is a series of a program: Python has no part in it but in what follows
-    from single numbers, and its results are in memory.
-    """
-    first, last = runner.pieces[:-1], runner.pieces[-1:]
-    outputs = [x.buffer for x in program.outputs if isinstance(x, BufferView)]
-    known = {x for x, buffer in program.buffers.items() if buffer.role == NUMBER}
-    if len(outputs) < len(program.outputs) or not known.isdisjoint(outputs):
-        return False
-    for piece in first:
-        if not isinstance(piece, ByNumpy) or not isinstance(piece.step, NumpyCall):
-            return False
-        target, read = piece.step.target, piece.step.operands
-        if not {x.buffer for x in read if isinstance(x, BufferView)} <= known:
-            return False  # it may be another number after each run
-        if program.buffers[target.buffer].role not in (KEPT, NUMBER):
-            return False
-        if target.size > _MOST or not target.is_contiguous:
-            return False
-        known.add(target.buffer)
-    return bool(last) and isinstance(last[0], Segment)
 
 
 def _is_consecutive(order: Array) -> bool:
@@ -251,29 +186,3 @@ def _is_consecutive(order: Array) -> bool:
 
 def _listed(entries: Array) -> tuple[int, int]:
     return len(entries), entries.ctypes.data
-
-
-def _all_of(name: str) -> str:
-    return f"all of {name}"
-
-
-def _gather(batch: str, dtype: str, shape: tuple[int, ...]) -> Nest:
-    """The nest that copies the rows of a run to where its batch is looked for, bit by bit."""
-    rows, columns = shape[0], prod(shape[1:])
-    word = f"u{8 * DTYPES[dtype].itemsize}"
-    views = (
-        BufferView(batch, word, 0, (rows, columns), (columns, 1)),
-        BufferView(_all_of(batch), word, 0, (rows, columns), (columns, 1)),
-        BufferView(_ORDER, "i64", 0, (rows,), (1,)),
-    )
-    return Nest(_gathering_kernel(word), (rows, columns, *views))
-
-
-def _gathering_kernel(dtype: str) -> Kernel:
-    m, n, i, j = map(name, "mnij")
-    batch, whole = (ArrayParameter(word, dtype, (m, n)) for word in ("batch", "whole"))
-    order = ArrayParameter("order", "i64", (m,))
-    row = cast(load(order, i), "size")
-    copy = Store("batch", (i, j), load(whole, row, j))
-    loops = Loop("i", m, (Loop("j", n, (copy,)),))
-    return Kernel((SizeParameter("m"), SizeParameter("n"), batch, whole, order), (loops,))
