@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from miniflow.graph.checks import is_one_of
 from miniflow.options import OptionError
 
 BarStyle = Literal["auto", "bar", "none"]
@@ -29,7 +30,7 @@ def rows_bar(owner: str, total: int | None, style: BarStyle) -> Iterator[Callabl
     >>> with rows_bar("predict", 10, "none") as advance:
     ...     advance(10)
     """
-    if style not in ("auto", "bar", "none"):
+    if not is_one_of(style, ("auto", "bar", "none")):
         raise OptionError(f"{owner}: progress is one of auto, bar, none, not {style!r}.")
     is_shown = style == "bar" or (style == "auto" and _is_a_terminal() and find_spec("rich"))
     if not is_shown:

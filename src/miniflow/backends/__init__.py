@@ -94,7 +94,7 @@ def names(*purposes: Purpose) -> tuple[str, ...]:
 def check_name(name: str) -> None:
     """Raise CompileError unless `compile` takes this name of a backend."""
     known = ("auto", *names(RUN, DEVICES, COMPARE))
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise CompileError(f"There is no backend {name!r}; there are {', '.join(known)}.")
 
 

@@ -12,6 +12,7 @@ from miniflow.exports.onnx_files import onnx_of_model, onnx_of_step
 from miniflow.files.arrays import Path
 from miniflow.files.atomic import write_bytes
 from miniflow.graph import Node
+from miniflow.graph.checks import is_one_of
 from miniflow.graph.pixels import bytes_are_told_elsewhere
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_output
@@ -86,7 +87,7 @@ def export(
         word = name_of_file(path, name)
     elif name is not None:
         raise OptionError("export: name is for files of C: what other files have inside has none.")
-    if weights is not None and (weights != "int8" or not written.has_names):
+    if weights is not None and not (is_one_of(weights, ["int8"]) and written.has_names):
         raise OptionError(
             f'export: weights is "int8", and for files of C, or left out; not {describe(weights)} '
             f"for {path!r}."

@@ -6,7 +6,7 @@ import inspect
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -73,6 +73,15 @@ def is_listed(x: Any) -> bool:
     [True, True, True, True, False, False, False]
     """
     return isinstance(x, Iterable) and not isinstance(x, (str, bytes)) and getattr(x, "ndim", 1) > 0
+
+
+def is_one_of(x: Any, known: Collection[str]) -> bool:
+    """Whether this is one of some words; an array is none.
+
+    >>> is_one_of("auto", ("auto", "bar")), is_one_of(["auto"], ("auto",))
+    (True, False)
+    """
+    return isinstance(x, str) and x in known
 
 
 def flag(owner: object, name: str, x: Any, error: Error = GraphError) -> bool:

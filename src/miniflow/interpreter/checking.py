@@ -21,6 +21,7 @@ import numpy as np
 
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Constant, Node, Parameter
+from miniflow.graph.checks import number, whole
 from miniflow.graph.plans import Pass, Plan, plan_for
 from miniflow.interpreter.against_derived import compare_with_derived
 from miniflow.interpreter.bench import Array, Bench, NodeRun, are_equal, plain, set_values
@@ -107,6 +108,7 @@ def check_gradients(
         A report; printed, it has a line for each edge.
 
     Raises:
+        GraphError: the tolerance or the seed is no number of at least 0.
         GradientError: a gradient differs; the message names the node, the input, the worst index,
             the shape and both numbers, and the likeliest mistake. Or a node is not tidy.
 
@@ -116,6 +118,9 @@ def check_gradients(
     Mul 'area' (...): the gradient with respect to Input 'x' is 4 by backward() and 4 by ...
     Mul 'area' (...): the gradient with respect to Input 'y' is 3 by backward() and 3 by ...
     """
+    if tolerance is not None:
+        number("check_gradients", "tolerance", tolerance)
+    seed = whole("check_gradients", "seed", seed, least=0)
     with one_pass_at_a_time, np.errstate(all="ignore"):
         plan = plan_for(checked_output(node))
         with _fed_copies(node, plan, feed_dict) as feed:

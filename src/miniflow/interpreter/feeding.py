@@ -7,6 +7,7 @@ from typing import Any
 
 from miniflow.errors import FeedError, GradientError, GraphError, ShapeError
 from miniflow.graph import Input, Node, Parameter
+from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import Plan
 from miniflow.graph.several import SeveralOutputs
 from miniflow.graph.values import as_value, describe
@@ -17,7 +18,11 @@ def checked_output(node: Any) -> Node:
     """What a pass is asked for, if it is a node."""
     if not isinstance(node, Node):
         given = node.values() if isinstance(node, dict) else node
-        several = isinstance(given, Collection) and any(isinstance(one, Node) for one in given)
+        several = (
+            is_listed(given)
+            and isinstance(given, Collection)
+            and any(isinstance(one, Node) for one in given)
+        )
         only = ": one at a time" if several else ""
         raise GraphError(f"The output is a node, and {describe(node)} was given{only}.")
     return node
@@ -39,7 +44,7 @@ def checked_wrt(output: Node, plan: Plan, wrt: Iterable[Node]) -> list[Node]:
     """`wrt` as a list, if all of it are nodes that the output depends on."""
     if isinstance(wrt, Node):
         raise GradientError(f"wrt is a list of nodes: write wrt=[...] round {wrt}.")
-    if type(wrt) is not list and not isinstance(wrt, Iterable):
+    if type(wrt) is not list and not is_listed(wrt):
         raise GradientError(f"wrt is a list of nodes, and {describe(wrt)} was given.")
     nodes = list(wrt)
     for node in nodes:

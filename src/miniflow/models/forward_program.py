@@ -7,13 +7,14 @@ program for many rows (`MANY`) as well, and give a well-formed one for a single 
 does something else for another number of rows is stored for the one that its example has.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from miniflow.errors import GraphError, MiniflowError, printable
 from miniflow.graph import Node, Parameter
+from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order, plan_for
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import is_input
@@ -33,7 +34,7 @@ def checked_inputs(inputs: Any) -> Any:
     if isinstance(inputs, Node):
         raise GraphError(f"inputs is a list of nodes: write inputs=[...] round {inputs}.")
     if inputs is not None and not isinstance(inputs, Mapping):
-        inputs = list(inputs) if isinstance(inputs, Iterable) else [inputs]
+        inputs = list(inputs) if is_listed(inputs) else [inputs]
     for given in inputs or ():
         if not isinstance(given, Node):
             raise GraphError(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from miniflow.errors import GraphError
 from miniflow.graph import Constant, Input, Node, Op, Parameter
+from miniflow.graph.checks import is_listed
 from miniflow.graph.equations import NODE_OF
 from miniflow.graph.values import describe
 from miniflow.ir.dtypes import DTYPES
@@ -90,7 +91,9 @@ def graph_of(program: Program, parameters: Sequence[Any] | None = None) -> Progr
             f"{describe(program)}."
         )
     named = [entry.variable for entry in program.inputs if entry.role == "parameter"]
-    if parameters is not None and len(parameters) != len(named):
+    if parameters is not None and not is_listed(parameters):
+        raise GraphError(f"graph_of: parameters is a list, not {describe(parameters)}.")
+    if parameters is not None and len(parameters := list(parameters)) != len(named):
         raise GraphError(
             f"graph_of was given {len(parameters)} parameters for a program of {len(named)}: "
             f"{', '.join(str(v.name) for v in named) or 'none'}."

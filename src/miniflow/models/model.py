@@ -20,6 +20,7 @@ from miniflow.bars import BarStyle, rows_bar
 from miniflow.compiler.pool import ExecutablePool, make_run
 from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays
+from miniflow.graph.checks import is_listed
 from miniflow.graph.values import as_value
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Program
@@ -275,14 +276,20 @@ class Model:
         """The forward program for so many rows; of a model of one number of rows, always that one.
 
         Raises:
+            OptionError: rows is no whole number of at least 1.
             ProgramError: the model does not work for so many, or the limits do not allow it.
         """
+        rows = whole("program_for", "rows", rows, least=1)
         return parse_within_limits(self._description, self._arrays, rows)
 
     def _in_batches(self, arrays: Sequence[Any], n: int, progress: BarStyle) -> Any:
         """What a call gives, some rows at a time; at once where the outputs have other rows."""
         given = list(zip(arrays, self._grows, strict=False))
-        lengths = {len(array) for array, grows in given if grows and hasattr(array, "__len__")}
+        lengths = {
+            len(array)
+            for array, grows in given
+            if grows and is_listed(array) and hasattr(array, "__len__")
+        }
         rows = min(lengths, default=0)
         if len(lengths) != 1 or rows <= n or len(arrays) != len(self.inputs):
             return self(*arrays)

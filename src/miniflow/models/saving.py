@@ -19,6 +19,7 @@ import numpy as np
 from miniflow.files.arrays import Path, write_arrays
 from miniflow.graph import Node
 from miniflow.graph.pixels import bytes_are_told_elsewhere
+from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_outputs
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.models.backward_program import backward_program
@@ -106,8 +107,8 @@ def save(
             "arrays": _add_arrays(arrays, backward),
         }
     pixels = {"pixels": names} if (names := names_of_pixels(examples)) else {}
-    if notes or pixels:
-        about["notes"] = pixels | _checked_notes(notes or {})
+    if kept := pixels | _checked_notes({} if notes is None else notes):
+        about["notes"] = kept
     write_arrays(path, "model", arrays, about)
 
 
@@ -154,6 +155,10 @@ def _contents(array: np.ndarray[Any, Any]) -> tuple[Any, ...]:
 
 
 def _checked_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(notes, Mapping):
+        raise OptionError(
+            f"save: notes is a dictionary, name → what JSON can hold, not {describe(notes)}."
+        )
     try:
         held: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
     except (TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ outside are inbound nodes of the `Scan`, like the first state and the sequence; 
 gradients as everywhere, and the rest of the graph need not know that there is a loop.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,7 +47,8 @@ def scan(
     and the output of an LSTM) is one array: put together with `Concat`, taken apart with `[...]`.
 
     Raises:
-        GraphError: `step` is not a function, or returns no node; a `DummyGrad` stands in it.
+        GraphError: `step` is not a function of a state and the items, or returns no node; a
+            `DummyGrad` stands in it.
         ShapeError: in a pass: the sequence has no axes, or no items; the state changes its shape or
             dtype.
 
@@ -75,8 +77,9 @@ def scan(
     state._stands_for = first, False
     for item, of in zip(items, sequences, strict=True):
         item._stands_for = of, True
-    new = step(state, *items)
     called = f"scan {name!r}" if name is not None else "scan"
+    _check_takes(step, called, 1 + len(items))
+    new = step(state, *items)
     if not isinstance(new, Node):
         parts = isinstance(new, (list, tuple)) and any(isinstance(x, Node) for x in new)
         raise GraphError(
@@ -91,6 +94,19 @@ def scan(
                 "step to step: it stands outside."
             )
     return loop
+
+
+def _check_takes(step: Callable[..., Any], called: str, count: int) -> None:
+    """Raise GraphError if a function cannot be called with so many values."""
+    try:
+        inspect.signature(step).bind(*[None] * count)
+    except TypeError as error:
+        items = "item" if count == 2 else "item, other"
+        raise GraphError(
+            f"{called}: step is called as step(state, {items}), with {count} values: {error}."
+        ) from None
+    except ValueError:  # of some that are written in C nobody knows
+        return
 
 
 class _NextState(Op):

@@ -25,6 +25,7 @@ from miniflow.compiler import Compiled
 from miniflow.compiler.rows import makes_many
 from miniflow.errors import CompileError
 from miniflow.graph import Node, Parameter
+from miniflow.graph.checks import is_one_of
 from miniflow.graph.hits import Hits
 from miniflow.graph.places import is_ours, users_level
 from miniflow.graph.plans import ancestors_in_order
@@ -68,7 +69,7 @@ def checked_backend(owner: str, backend: Any) -> str:
     miniflow.options.OptionError: fit: backend is one of auto, interpreter, numpy, native, jax, not 'gpu' (str).
     """  # noqa: E501 (the message is one line)
     known = backend_names()
-    if backend not in known:
+    if not is_one_of(backend, known):
         raise OptionError(
             f"{owner}: backend is one of {', '.join(known)}, not {describe(backend)}."
         )
