@@ -140,7 +140,9 @@ class _Printer:
     def step(self, step: Step, indent: str) -> Iterator[NestLine]:
         """The lines of a step."""
         if isinstance(step, Repeat):
-            yield NestLine(f"{indent}for {step.index} in range({step.count}):")
+            said = self.note(step)
+            line = f"{indent}for {step.index} in range({step.count}):"
+            yield NestLine(line + (f"  # {said}" if said else ""))
             for inner in step.steps:
                 yield from self.step(inner, indent + _INDENT)
             return

@@ -59,7 +59,7 @@ _SLOW: Final = ("divide", "sqrt", "fmod", "quotient")
 _SHORTEST: Final = 64  # rows or columns of a piece of a product
 _WIDE: Final = 256  # columns that a piece has rather than fewer rows
 _ENOUGH: Final = 4  # pieces by columns, whose rows are left whole: each packs them anew
-_FEWEST_ELEMENTS: Final = 16  # of a window that a piece of a product looks at
+_FEWEST_ELEMENTS: Final = 10  # of a window that a piece of a product looks at
 _LINE: Final = 64  # entries; pieces do not share a line of the cache, but at their ends
 
 
@@ -200,17 +200,36 @@ def _cut_product(product: Product) -> tuple[Piece, ...]:
 
 
 def _cut_elements(product: Product, windows: WindowMatrix, count: int) -> list[Piece]:
-    """By rows, which are elements of windows: a piece looks at a part of each window."""
+    """By rows, which are elements of windows: a piece looks at a part of each window, in one axis,
+    or, where each piece has one place there and their number is odd, in halves of the next one.
+    """
     view, split = windows.view, windows.split
     axis = next((k for k in range(split, len(view.shape)) if view.shape[k] > 1), split)
-    inner = prod(view.shape[axis + 1 :])
-    if inner < _FEWEST_ELEMENTS or windows.columns != (0, inner * view.shape[axis]):
+    length, inner = view.shape[axis], prod(view.shape[axis + 1 :])
+    count = min(count, length)
+    while count > 1 and length // count * inner < _FEWEST_ELEMENTS:
+        count -= 1
+    if windows.columns != (0, inner * length):
         return []
     found: list[Piece] = []
-    for i, j in bounds(view.shape[axis], count):
-        part = windows._replace(view=_part(view, axis, i, j), columns=(0, (j - i) * inner))
-        c = _part(product.c, -2, i * inner, j * inner)
-        found.append((replace(product, c=c, a=part),))
+
+    def add(part: BufferView, first: int) -> None:
+        elements = prod(part.shape[split:])
+        turned = windows._replace(view=part, columns=(0, elements))
+        c = _part(product.c, -2, first, first + elements)
+        found.append((replace(product, c=c, a=turned),))
+
+    halves = 1
+    if count == length and count % 2 and axis + 1 < len(view.shape):
+        row = inner // view.shape[axis + 1]
+        halves = 2 if view.shape[axis + 1] // 2 * row >= 2 * _FEWEST_ELEMENTS else 1
+    for i, j in bounds(length, count):
+        part = _part(view, axis, i, j)
+        if halves == 1:
+            add(part, i * inner)
+            continue
+        for left, right in bounds(part.shape[axis + 1], halves):
+            add(_part(part, axis + 1, left, right), i * inner + left * row)
     return found
 
 

@@ -16,7 +16,7 @@ from backends.native import trainings
 from miniflow.backends import native
 from miniflow.backends.native import filling, sharing, workers
 from miniflow.ir import Builder, ValueType
-from miniflow.lowering import pieces
+from miniflow.lowering import pieces, tiling
 
 pytestmark = pytest.mark.skipif(not workers.can_share(), reason="there are no workers here")
 
@@ -56,6 +56,16 @@ def test_any_number_of_threads_gives_the_same_bits(make):
         assert trained(make) == alone
         assert workers.pool().count == count - 1
     assert jobs() > before + 50
+
+
+def test_tiles_by_any_number_of_threads_give_the_same_bits(monkeypatch):
+    monkeypatch.setattr(tiling, "CACHE", 1)  # a tile is one item
+    mf.set_threads(1)
+    alone, before = trained(trainings.cnn), jobs()
+    for count in (2, 3, 5):
+        mf.set_threads(count)
+        assert trained(trainings.cnn) == alone
+    assert jobs() > before
 
 
 def test_several_python_threads_at_once_have_the_same_bits():

@@ -113,6 +113,113 @@ over:
 }
 """
 
+# A piece of a loop of steps: some of its turns. The thread with this number has places of its own
+# for what is a turn's own. It is handed how many turns, how many places there are (0: those of the
+# program are used), how many of them are replaced, how many steps there are, and how many numbers
+# move; then for each place that is replaced its number, that of the place where all copies lie, and
+# how many bytes each has; for each step a function, and how many bytes from here its arguments lie;
+# for each number where it lies (from here), by how much it moves in a turn, and by how much in all.
+TURNS: Final = """
+define i64 @run(ptr %places, ptr %arguments, i64 %me) nounwind {
+entry:
+  %turns = load i64, ptr %arguments
+  %all.at = getelementptr i64, ptr %arguments, i64 1
+  %all = load i64, ptr %all.at
+  %own.at = getelementptr i64, ptr %arguments, i64 2
+  %own = load i64, ptr %own.at
+  %steps.at = getelementptr i64, ptr %arguments, i64 3
+  %steps = load i64, ptr %steps.at
+  %moving.at = getelementptr i64, ptr %arguments, i64 4
+  %moving = load i64, ptr %moving.at
+  %first.own = getelementptr i64, ptr %arguments, i64 5
+  %own.fields = mul i64 %own, 3
+  %first.step = getelementptr i64, ptr %first.own, i64 %own.fields
+  %step.fields = mul i64 %steps, 2
+  %first.moving = getelementptr i64, ptr %first.step, i64 %step.fields
+  %copied = alloca i64, i64 %all
+  %any = icmp ne i64 %all, 0
+  br i1 %any, label %copy, label %begin
+copy:
+  %n = phi i64 [0, %entry], [%n.next, %copy]
+  %from = getelementptr i64, ptr %places, i64 %n
+  %to = getelementptr i64, ptr %copied, i64 %n
+  %address = load i64, ptr %from
+  store i64 %address, ptr %to
+  %n.next = add i64 %n, 1
+  %n.more = icmp ult i64 %n.next, %all
+  br i1 %n.more, label %copy, label %copied.all
+copied.all:
+  %any.own = icmp ne i64 %own, 0
+  br i1 %any.own, label %replace, label %begin
+replace:
+  %o = phi i64 [0, %copied.all], [%o.next, %replace]
+  %o.fields = mul i64 %o, 3
+  %which.at = getelementptr i64, ptr %first.own, i64 %o.fields
+  %which = load i64, ptr %which.at
+  %copies.at = getelementptr i64, ptr %which.at, i64 1
+  %copies = load i64, ptr %copies.at
+  %bytes.at = getelementptr i64, ptr %which.at, i64 2
+  %bytes = load i64, ptr %bytes.at
+  %room.at = getelementptr i64, ptr %places, i64 %copies
+  %room = load i64, ptr %room.at
+  %far = mul i64 %bytes, %me
+  %mine = add i64 %room, %far
+  %place = getelementptr i64, ptr %copied, i64 %which
+  store i64 %mine, ptr %place
+  %o.next = add i64 %o, 1
+  %o.more = icmp ult i64 %o.next, %own
+  br i1 %o.more, label %replace, label %begin
+begin:
+  %used = phi ptr [%places, %entry], [%copied, %copied.all], [%copied, %replace]
+  br label %turn
+turn:
+  %turn.number = phi i64 [0, %begin], [%turn.next, %moved]
+  br label %step
+step:
+  %number = phi i64 [0, %turn], [%next, %good]
+  %twice = shl i64 %number, 1
+  %function.at = getelementptr i64, ptr %first.step, i64 %twice
+  %function = load ptr, ptr %function.at
+  %offset.at = getelementptr i64, ptr %function.at, i64 1
+  %offset = load i64, ptr %offset.at
+  %its = getelementptr i8, ptr %arguments, i64 %offset
+  %status = call i64 %function(ptr %used, ptr %its)
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %over, label %good
+good:
+  %next = add i64 %number, 1
+  %more = icmp ult i64 %next, %steps
+  br i1 %more, label %step, label %move
+move:
+  %turn.next = add i64 %turn.number, 1
+  %goes.on = icmp ult i64 %turn.next, %turns
+  %any.moving = icmp ne i64 %moving, 0
+  br i1 %any.moving, label %shift, label %moved
+shift:
+  %m = phi i64 [0, %move], [%m.next, %shift]
+  %m.fields = mul i64 %m, 3
+  %where.at = getelementptr i64, ptr %first.moving, i64 %m.fields
+  %where = load i64, ptr %where.at
+  %by.at = getelementptr i64, ptr %where.at, i64 1
+  %by = load i64, ptr %by.at
+  %back.at = getelementptr i64, ptr %where.at, i64 2
+  %back = load i64, ptr %back.at
+  %change = select i1 %goes.on, i64 %by, i64 %back
+  %what.at = getelementptr i8, ptr %arguments, i64 %where
+  %what = load i64, ptr %what.at
+  %new = add i64 %what, %change
+  store i64 %new, ptr %what.at
+  %m.next = add i64 %m, 1
+  %m.more = icmp ult i64 %m.next, %moving
+  br i1 %m.more, label %shift, label %moved
+moved:
+  br i1 %goes.on, label %turn, label %over
+over:
+  %result = phi i64 [%status, %step], [0, %moved]
+  ret i64 %result
+}
+"""
+
 # Runs a program many times. It is handed where the three numbers of a run lie, how many times, and,
 # from the sixth number on, room for how many runs went well, how many numbers are copied before
 # each run, where they are listed, and the same for those after it. The list has of each where it

@@ -66,13 +66,14 @@ class NativeExecutable:
         steps that are shared out, in how many pieces.
         """
         from miniflow.lowering.loop_text import loop_text
-        from miniflow.lowering.pieces import pieces_note
+        from miniflow.lowering.shared_loops import notes_of
 
         said = remark()
         head = f"# {said[0].upper()}{said[1:]}.\n" if said else ""
         if self.loop_program.updated and not self._has_series:
             head += "# NumPy has a part in each step: an epoch is a loop in Python.\n"
-        return head + loop_text(self.loop_program, pieces_note if can_share() else lambda step: "")
+        note = notes_of(self.loop_program) if can_share() else lambda step: ""
+        return head + loop_text(self.loop_program, note)
 
     @property
     def is_one_call(self) -> bool:

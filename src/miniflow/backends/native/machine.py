@@ -125,6 +125,11 @@ def sequence() -> Address:
     return routine(calling.SEQUENCE)
 
 
+def some_turns() -> Address:
+    """Return the address of the step that is some turns of a loop of steps."""
+    return routine(calling.TURNS)
+
+
 def worker() -> int:
     """Return the address of what a worker does, a function ``ptr (ptr)``."""
     return routine(in_usual_mode(sharing.worker_text(processor_kind()), _machine().triple))

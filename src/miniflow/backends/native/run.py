@@ -38,6 +38,7 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.loop_text import step_text
 from miniflow.lowering.pieces import cut_step, duration
+from miniflow.lowering.shared_loops import share_loop
 
 Tick: TypeAlias = "Callable[[int], None]"
 
@@ -201,6 +202,14 @@ class ProgramRunner:
 
     def _lay_loop(self, loop: Repeat) -> Piece:
         first = len(self._table)
+        shared = share_loop(loop, self._program) if can_share() else None
+        if shared and not self._in_parts:
+            steps = [compiled for step in loop.steps if (compiled := compile_step(step))]
+            if len(steps) == len(loop.steps):
+                own = {name: self._program.buffers[name].nbytes for name in shared.own}
+                nanoseconds = loop.count * sum(map(duration, loop.steps))
+                self._table.add_shared_loop(steps, loop, shared.pieces, own, nanoseconds)
+                return Segment(first, first + 1)
         inside = self._lay(loop.steps)
         end = len(self._table)
         self._table.add_turn(loop.index, loop.count, first)

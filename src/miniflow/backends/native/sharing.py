@@ -105,7 +105,7 @@ define internal void @call_futex(ptr %pool, ptr %word, i64 %what, i64 %value) no
   ret void
 }
 
-define internal void @do_piece(ptr %pool, i64 %piece) nounwind {
+define internal void @do_piece(ptr %pool, i64 %piece, i64 %number) nounwind {
 entry:
   %places.at = getelementptr i8, ptr %pool, i64 $PLACES
   %places = load ptr, ptr %places.at
@@ -118,7 +118,7 @@ entry:
   %offset.at = getelementptr i64, ptr %function.at, i64 1
   %offset = load i64, ptr %offset.at
   %arguments = getelementptr i8, ptr %pieces, i64 %offset
-  %status = call i64 %function(ptr %places, ptr %arguments)
+  %status = call i64 %function(ptr %places, ptr %arguments, i64 %number)
   %failed = icmp ne i64 %status, 0
   br i1 %failed, label %tell, label %over
 tell:
@@ -183,7 +183,7 @@ take:
   %any = icmp sge i64 %piece, 0
   br i1 %any, label %worked, label %idle
 worked:
-  call void @do_piece(ptr %pool, i64 %piece)
+  call void @do_piece(ptr %pool, i64 %piece, i64 %me)
   br label %look
 idle:
   %job = load atomic i32, ptr %job.at seq_cst, align 4
@@ -260,7 +260,7 @@ alone:
   %offset.at = getelementptr i64, ptr %arguments, i64 3
   %offset = load i64, ptr %offset.at
   %whole = getelementptr i8, ptr %arguments, i64 %offset
-  %of_whole = call i64 %function(ptr %places, ptr %whole)
+  %of_whole = call i64 %function(ptr %places, ptr %whole, i64 0)
   ret i64 %of_whole
 publish:
   %count.at = getelementptr i64, ptr %arguments, i64 1
@@ -300,7 +300,7 @@ work:
   %more = icmp sge i64 %piece, 0
   br i1 %more, label %do, label %join
 do:
-  call void @do_piece(ptr %pool, i64 %piece)
+  call void @do_piece(ptr %pool, i64 %piece, i64 0)
   br label %work
 join:
   %tries = phi i64 [0, %work], [%tried, %spin]

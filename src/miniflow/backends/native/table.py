@@ -8,14 +8,17 @@ first step of the loop, and after the last turn puts them back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from miniflow.backends.memory import ALIGNMENT
 from miniflow.backends.native import machine
 from miniflow.backends.native.compiled import CompiledStep, NumberCell, SharedScratch
 from miniflow.backends.native.filling import NUMBER_BYTES
 from miniflow.backends.native.layout import Recipe, TableLayout
+from miniflow.backends.native.sharing import MOST_PIECES
 from miniflow.ir import DTYPES, Equation
 from miniflow.lowering.loop_evaluate import number_cell
+from miniflow.lowering.loop_program import BufferView, Repeat
 
 WORKERS = "the workers"  # no buffer has a name like that
 
@@ -32,6 +35,7 @@ class StepTable:
         self._moving: dict[str, list[tuple[int, int]]] = {}  # numbers, and by how much, by index
         self._places: dict[str | NumberCell, int] = {n: place for place, n in enumerate(buffers)}
         self._scratch: dict[str, int] = {}  # bytes of what steps share, by a word for it
+        self._all_places: list[int] = []  # numbers that are to be how many places there are
 
     def __len__(self) -> int:
         return len(self._functions)
@@ -78,6 +82,69 @@ class StepTable:
             self._refer(fields + 2 * number, here, steps, whose)
         self.shared[len(self) - 1] = nanoseconds
 
+    def add_shared_loop(
+        self,
+        steps: Sequence[CompiledStep],
+        loop: Repeat,
+        pieces: Sequence[tuple[int, int]],
+        own: Mapping[str, int],
+        nanoseconds: float,
+    ) -> None:
+        """Add a loop that is done in pieces, each some turns; a thread has memory of its `own` for
+        buffers of so many bytes.
+        """
+        self._begin(machine.shared_step(), loop.equations)
+        here = len(self._numbers)
+        self._numbers += (self._place(WORKERS), len(pieces))
+        fields = len(self._numbers)
+        self._numbers += [0] * (2 * (len(pieces) + 1))
+        for number, (first, last) in enumerate(((0, loop.count), *pieces)):
+            begin = len(self._numbers)
+            at = fields + 2 * number
+            self._numbers[at : at + 2] = (machine.some_turns(), NUMBER_BYTES * (begin - here))
+            self._some_turns(steps, loop.index, first, last, own if number else {})
+        self.shared[len(self) - 1] = nanoseconds
+
+    def _some_turns(
+        self,
+        steps: Sequence[CompiledStep],
+        index: str,
+        first: int,
+        last: int,
+        own: Mapping[str, int],
+    ) -> None:
+        """Lay down what `calling.TURNS` asks for."""
+        scratch = [x for step in steps for x in step.arguments if isinstance(x, SharedScratch)]
+        words = dict.fromkeys(f"scratch of {x.word}" for x in scratch) if own else {}
+        moved = sum(
+            index in dict(x.moves)
+            for step in steps
+            for x in step.arguments
+            if isinstance(x, BufferView)
+        )
+        begin = len(self._numbers)
+        replaced = len(own) + len(words)
+        self._numbers += (last - first, 0, replaced, len(steps), moved)
+        if own:
+            self._all_places.append(begin + 1)
+        copies = len(self._numbers)
+        self._numbers += [0] * (3 * replaced + 2 * len(steps) + 3 * moved)
+        for number, step in enumerate(steps):
+            at = copies + 3 * replaced + 2 * number
+            self._refer(at, begin, (step,), "")
+        memory = {**own, **{word: self._scratch[word] for word in words}}
+        for number, (word, nbytes) in enumerate(memory.items()):
+            room = f"all copies of {word}"
+            size = -(-nbytes // ALIGNMENT) * ALIGNMENT
+            self._scratch[room] = max(size * MOST_PIECES, self._scratch.get(room, 0))
+            at = copies + 3 * number
+            self._numbers[at : at + 3] = (self._place(word), self._place(room), size)
+        for number, (where, by) in enumerate(self._moving.pop(index, [])):
+            self._numbers[where] += first * by
+            at = copies + 3 * replaced + 2 * len(steps) + 3 * number
+            back = -by * (last - first - 1)
+            self._numbers[at : at + 3] = (NUMBER_BYTES * (where - begin), by, back)
+
     def _refer(self, at: int, here: int, steps: Sequence[CompiledStep], whose: str) -> None:
         """Write down, `at` a place, a function and where its arguments lie, which come now."""
         function = steps[0].function if len(steps) == 1 else machine.sequence()
@@ -109,6 +176,8 @@ class StepTable:
 
     def finish(self) -> TableLayout:
         """Return it, laid out."""
+        for at in self._all_places:
+            self._numbers[at] = len(self._places)
         places = [self._recipe(what) for what in self._places]
         workers = self._places.get(WORKERS, 0)
         return TableLayout(

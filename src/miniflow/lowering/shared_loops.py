@@ -1,0 +1,120 @@
+"""Loops of steps whose turns may be made at once, by several threads.
+
+    for tile in range(16):
+        z = images[9216*tile ...] @ W      # the thread's own z
+        pooled[2048*tile ...] = ...        # each turn has a part of its own
+
+They may be where nothing goes from turn to turn: what is written either moves with the turns, so
+far that they do not meet, or is the turn's own, written before it is read and not looked at
+elsewhere; of that, each thread has a copy. A piece of such a loop is some of its turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from miniflow.lowering import pieces
+from miniflow.lowering.loop_program import (
+    KEPT,
+    SCRATCH,
+    Access,
+    BufferView,
+    FusedProduct,
+    LoopProgram,
+    Nest,
+    NumpyCall,
+    Repeat,
+    Step,
+    accesses,
+    steps_of,
+)
+from miniflow.lowering.nests import Fail
+from miniflow.lowering.pieces import bounds, duration, pieces_note
+
+_LARGEST: Final = 1 << 22  # bytes that are a turn's own, of which each thread has a copy
+
+
+class SharedLoop(NamedTuple):
+    """The first turn and the one after the last of each piece, and the buffers that are a turn's
+    own.
+    """
+
+    pieces: tuple[tuple[int, int], ...]
+    own: tuple[str, ...]
+
+
+def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
+    """Return how a loop, one of the steps of a program, is cut; None if it is better left whole."""
+    if loop.count * sum(map(duration, loop.steps)) < pieces.FEWEST:
+        return None
+    if all(step is not loop for step in program.steps):
+        return None
+    if any(isinstance(step, (Repeat, NumpyCall)) or _may_fail(step) for step in loop.steps):
+        return None
+    inside = [access for step in loop.steps for access in accesses(step)]
+    written = dict.fromkeys(access.view.buffer for access in inside if access.writes)
+    own = []
+    for buffer in written:
+        touches = [access for access in inside if access.view.buffer == buffer]
+        if any(access.view.moves for access in touches):
+            if not _are_apart(loop.index, touches):
+                return None
+        elif touches[0].reads or _is_looked_at_elsewhere(buffer, loop, program):
+            return None
+        else:
+            own.append(buffer)
+    if sum(program.buffers[buffer].nbytes for buffer in own) > _LARGEST:
+        return None
+    cut = tuple(bounds(loop.count, pieces.MOST))
+    return SharedLoop(cut, tuple(own)) if len(cut) > 1 else None
+
+
+def notes_of(program: LoopProgram) -> Callable[[Step], str]:
+    """Return what says in how many pieces each step of a program is cut."""
+    shared = {id(s): share_loop(s, program) for s in program.steps if isinstance(s, Repeat)}
+    inside = {
+        id(step)
+        for loop in program.steps
+        if isinstance(loop, Repeat) and shared[id(loop)]
+        for step in loop.steps
+    }
+
+    def note(step: Step) -> str:
+        found = shared.get(id(step))
+        if found:
+            return f"in {len(found.pieces)} pieces"
+        return "" if id(step) in inside else pieces_note(step)
+
+    return note
+
+
+def _may_fail(step: Step) -> bool:
+    nest = step.epilogue if isinstance(step, FusedProduct) else step
+    return isinstance(nest, Nest) and any(isinstance(s, Fail) for s in nest.kernel.statements())
+
+
+def _are_apart(index: str, touches: Iterable[Access]) -> bool:
+    """Whether what a turn touches of a buffer is not touched by another."""
+    views = [access.view for access in touches]
+    moves = views[0].moves
+    if len({(view.moves, view.dtype) for view in views}) > 1 or len(moves) != 1:
+        return False
+    begins, ends = zip(*map(_extent, views), strict=True)
+    return moves[0][0] == index and max(ends) - min(begins) < abs(moves[0][1])
+
+
+def _extent(view: BufferView) -> tuple[int, int]:
+    """The first and the last place of a view."""
+    ends = [(n - 1) * step for n, step in zip(view.shape, view.strides, strict=True)]
+    before, after = sum(min(end, 0) for end in ends), sum(max(end, 0) for end in ends)
+    return view.offset + before, view.offset + after
+
+
+def _is_looked_at_elsewhere(buffer: str, loop: Repeat, program: LoopProgram) -> bool:
+    if program.buffers[buffer].role not in (KEPT, SCRATCH):
+        return True
+    if any(isinstance(x, BufferView) and x.buffer == buffer for x in program.outputs):
+        return True
+    others = tuple(step for step in program.steps if step is not loop)
+    return any(x.view.buffer == buffer for step in steps_of(others) for x in accesses(step))
