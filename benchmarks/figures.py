@@ -26,6 +26,7 @@ from collections.abc import Callable  # noqa: E402
 from statistics import median  # noqa: E402
 from typing import Any  # noqa: E402
 
+import load  # noqa: E402
 import races  # noqa: E402
 import report  # noqa: E402
 from mnist_files import read_mnist  # noqa: E402
@@ -52,8 +53,7 @@ def main() -> None:
     chosen = parser.parse_args().figures or list(figures)
     if unknown := [name for name in chosen if name not in figures]:
         parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(figures)}")
-    if warning := report.load_warning():
-        report.warn(warning)
+    report.warn(load.sentence(load.cores_used_by_others()).replace("meanwhile", "just now"))
     for name in chosen:
         try:
             figures[name]()

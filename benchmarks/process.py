@@ -22,13 +22,20 @@ Answer = dict[str, Any]
 
 
 class Process:
-    """A running `worker.py` for one contender in one setting.
+    """A running `worker.py` for one contender in one setting; one that has a core for itself is put
+    on number `core`.
 
     Answers are dictionaries; one that could not be had has a reason under "unavailable".
     """
 
     def __init__(
-        self, contender: Contender, setting: Setting, race: Race, data: Path, *options: str
+        self,
+        contender: Contender,
+        setting: Setting,
+        race: Race,
+        data: Path,
+        *options: str,
+        core: int | None = None,
     ) -> None:
         self.cache = tempfile.TemporaryDirectory() if ANEW in setting.environment else None
         index = str(CONTENDERS.index(contender))
@@ -38,7 +45,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=environment(setting, self.cache.name if self.cache else None),
+            env=environment(setting, self.cache.name if self.cache else None, core),
         )
         self.lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -88,15 +95,22 @@ class Process:
             self.cache.cleanup()
 
 
-def environment(setting: Setting, cache: str | None) -> dict[str, str]:
+def move(process: int, core: int) -> None:
+    """Put a process, with all its threads, on a core."""
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread), {core})
+
+
+def environment(setting: Setting, cache: str | None, core: int | None = None) -> dict[str, str]:
     """The variables that a contender starts with: the user's, less those that decide races."""
     result = {name: value for name, value in os.environ.items() if not name.startswith(CLEARED)}
     result["PYTHONPATH"] = str(HERE.parent / "src")  # miniflow as it is in this working tree
     result.update(setting.environment)
     if setting.pinned:
-        result["PIN_TO_A_CORE"] = "1"
+        result["PIN_TO_A_CORE"] = str(max(os.sched_getaffinity(0)) if core is None else core)
     if cache:
-        places = ("HOME", "LOCALAPPDATA", "XDG_CACHE_HOME", "MINIFLOW_CACHE_DIR")
+        places = ("HOME", "LOCALAPPDATA", "XDG_CACHE_HOME")
         result.update(dict.fromkeys(places, cache))
     return result
 

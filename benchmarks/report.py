@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from contenders import LIMITS
-from harness import Entry
+from harness import FAR_BEHIND, Entry
 from races import Race
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
@@ -75,8 +75,11 @@ def notes(
     """What is to be said below a table, a sentence or two a line."""
     lines = [f"Times are {unit.name} {'a process' if race.kind == 'cold' else 'a step'}."]
     if ready:
-        lines[0] += f" Rounds: {min(len(entry.rounds) for entry in ready)}"
-        lines[0] += f", of {race.steps} steps." if race.steps > 1 else "."
+        counts = [len(entry.rounds) for entry in ready]
+        lines[0] += f" Rounds: {max(counts)}"
+        lines[0] += f", of {race.steps} steps" if race.steps > 1 else ""
+        fewer = f"; {min(counts)} of those that take {FAR_BEHIND:.0f} times the least or longer"
+        lines[0] += f"{fewer}." if min(counts) < max(counts) else "."
     if race.kind == "cold" and ready:
         accuracies = [entry.numbers[0] for entry in ready]
         lines.append(f"Accuracy on the test set: {min(accuracies):.4f} to {max(accuracies):.4f}.")
@@ -202,16 +205,6 @@ def blas() -> str:
             kernels = library.get("architecture", "kernels unknown")
             return f"{library['internal_api']} {library['version']} ({kernels})"
     return "not known to threadpoolctl"
-
-
-def load_warning() -> str:
-    """A sentence if something else is computing; empty if not, or if the system does not tell."""
-    if not hasattr(os, "getloadavg"):
-        return ""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    if load < 0.3 * cores:
-        return ""
-    return f"The machine is busy (load {load:.1f} on {cores} cores): these times are indicative."
 
 
 def warn(text: str) -> None:

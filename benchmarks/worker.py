@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 if os.environ.get("PIN_TO_A_CORE"):  # before any framework looks at how many cores there are
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {int(os.environ["PIN_TO_A_CORE"])})
 
 import numpy as np
 import races

@@ -45,6 +45,7 @@ ONE = Setting(
         ("MKL_NUM_THREADS", "1"),
         ("NUMBA_NUM_THREADS", "1"),
         ("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false"),
+        ("MINIFLOW_THREADS", "1"),
     ),
 )
 # JAX uses a second thread even if told not to; on one core it does not.
@@ -57,6 +58,18 @@ EMPTY = (
     Setting("empty cache", (ANEW,)),
     Setting("empty cache, all threads", (*SAID.environment, ANEW)),
 )
+
+
+def on_one_core(setting: Setting) -> Setting:
+    """The same with one thread, on one core: how all contenders are set in a race of one thread.
+
+    >>> on_one_core(OWN) == PINNED, on_one_core(EMPTY[1]).name
+    (True, 'empty cache, 1 core')
+    """
+    if ANEW not in setting.environment:
+        return PINNED
+    return Setting("empty cache, 1 core", (*PINNED.environment, ANEW), pinned=True)
+
 
 # Which variables of the user's shell could decide a race; contenders start without them.
 CLEARED = (
@@ -72,7 +85,8 @@ class Contender:
     `kind` is "miniflow", "peer" (a framework), "by hand" (what a person could write instead),
     "rolled" (a framework that is told of a loop where the race has an unrolled graph, and is not
     counted as a peer), "limit" (the products of a step alone, by a BLAS) or "true limit" (its
-    multiply-adds alone). Of several `settings` the fastest takes part; of the limits, all do.
+    multiply-adds alone). Of several `settings` the fastest takes part; of the limits, all do. In a
+    race of one thread each has one setting, `on_one_core`.
     """
 
     name: str
