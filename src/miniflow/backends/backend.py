@@ -118,6 +118,19 @@ class SeriesResult(NamedTuple):
     error: Exception | None = None
 
 
+class DataWalk:
+    """A way through data, in several calls, on which nobody writes to them.
+
+    Attributes:
+        kept: what a backend keeps of the data until the end of the way.
+        ahead: the rows of the steps that come next, after those of a call.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[Any, Any] = {}
+        self.ahead: Sequence[Array] = ()
+
+
 class StepSeries(Protocol):
     """Runs a program many times in one call, each time with other rows of the data."""
 
@@ -127,6 +140,7 @@ class StepSeries(Protocol):
         data: Mapping[int, Array],
         order: Array,
         numbers: Mapping[int, Sequence[Any]],
+        walk: DataWalk,
     ) -> SeriesResult:
         """Make the runs.
 
@@ -137,6 +151,7 @@ class StepSeries(Protocol):
                 none shares memory with what the program writes.
             order: the rows of each run, (runs, batch), which are there.
             numbers: by the places of arguments, a number for each run.
+            walk: the way through the data that these runs are a part of.
         """
 
     def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
@@ -145,6 +160,10 @@ class StepSeries(Protocol):
     @property
     def nbytes(self) -> int:
         """How many bytes the outputs of one run have."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes make each run together, each with its own part of a batch."""
 
 
 @runtime_checkable

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from miniflow.backends.backend import SeriesResult, StepSeries
+from miniflow.backends.backend import DataWalk, SeriesResult, StepSeries
 from miniflow.compiler.binding import ARRAY_IN_ORDER, Check
 from miniflow.compiler.epoch import EpochData, Feed, Gathered, feed_of
 from miniflow.compiler.variants import Shaped, Variant
@@ -57,7 +57,11 @@ class CallLength:
 
 
 def run_rows(
-    step: Compiled, data: EpochData, order: Sequence[Array], done: int = 0
+    step: Compiled,
+    data: EpochData,
+    order: Sequence[Array],
+    done: int = 0,
+    pace: Callable[[int], int] = lambda steps: steps,
 ) -> Iterator[list[list[Any]]]:
     """Make steps, and yield for some of them at a time what `step.run` gives for each.
 
@@ -66,14 +70,16 @@ def run_rows(
         data: what is fed.
         order: the rows of each step, which are there.
         done: how many of these steps have been made already; none by default.
+        pace: asked before each call how many steps it is to make, of how many it would be.
 
     Raises what a single call raises, when the steps before have been yielded.
     """
     rows = _StepRows(data, order)
     while done < len(order):
         length = step.call_lengths.setdefault(len(order[done]), CallLength())
+        most = pace(length.steps)
         begun = time.perf_counter()
-        results = _run_some(step, rows, done, rows.alike(done, length.steps))
+        results = _run_some(step, rows, done, rows.alike(done, most))
         length.note(len(results), time.perf_counter() - begun)
         done += len(results)
         yield results
@@ -137,6 +143,8 @@ def _each(result: SeriesResult) -> list[list[Any]]:
 
 def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[list[Any]]:
     with step._lock:
+        if results := _run_shared(step, rows, done, most):
+            return results
         variant, feed, arguments = step._bind(rows.feed_of_step(done))
         some = None
         if most > 1 and not step._sources:
@@ -150,6 +158,29 @@ def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[lis
             if results:
                 return results
         return [step._run(variant, feed, arguments)]
+
+
+def _run_shared(step: Compiled, rows: _StepRows, done: int, most: int) -> list[list[Any]]:
+    """Make steps of which other processes make other parts, without a look at their rows; none
+    where that is not possible, and where one fails.
+    """
+    variant = step._last
+    if variant is None or variant.series is None or not variant.series.is_shared:
+        return []
+    if step._sources:
+        return []
+    try:
+        arguments = variant.arguments(rows.feed_like_step(done))
+    except MiniflowError:  # it is told of the step's own rows
+        return []
+    some = None if arguments is None else _SomeSteps.of(variant, rows, done, most)
+    if arguments is None or some is None:
+        return []
+    left = min(most, _steps_within(step, variant, arguments), _most_of(some.series))
+    count = rows.first_refused(variant, done, left, looked_at=0)
+    results = some.run(arguments, count) if count else []
+    step._within.pass_on(max(len(results) - 1, 0))
+    return results
 
 
 class _SomeSteps(NamedTuple):
@@ -193,21 +224,23 @@ class _SomeSteps(NamedTuple):
 
     def run(self, arguments: list[Any], count: int) -> list[list[Any]]:
         """Make so many of them; return the results of those that could be made."""
-        order = np.stack(self.rows.order[self.done : self.done + count])
+        order, walk = np.stack(self.rows.order[self.done : self.done + count]), self.rows.walk
         arrays = self.arrays
+        walk.ahead = self.rows.order[self.done + count :]
         if not self.lies_ready:
+            walk = DataWalk()
             arrays = {place: _taken(array, order.reshape(-1)) for place, array in arrays.items()}
             order = np.arange(order.size).reshape(order.shape)
         end = self.done + count
         numbers = {place: each[self.done : end] for place, each in self.numbers.items()}
-        return _each(self.series.run(arguments, arrays, order, numbers))
+        return _each(self.series.run(arguments, arrays, order, numbers, walk))
 
 
 class _StepRows:
     """The data and the rows of each step."""
 
     def __init__(self, data: EpochData, order: Sequence[Array]) -> None:
-        self.data, self.order = data, order
+        self.data, self.order, self.walk = data, order, DataWalk()
         self._gathered: Gathered = {}
 
     def alike(self, done: int, most: int) -> int:
@@ -219,12 +252,20 @@ class _StepRows:
         """What a step is fed; nothing that is fed is kept."""
         return feed_of(self.data, self.order[number], number, self._gathered)
 
-    def first_refused(self, variant: Variant, done: int, count: int) -> int:
-        """How many of the next steps are fed what no check refuses; the first of them is."""
+    def feed_like_step(self, number: int) -> Feed:
+        """The same, but for the numbers in it, all of which are those of the first row."""
+        rows = self.order[number]
+        feed = feed_of(self.data._replace(arrays={}), rows, number, {})
+        for node, array in self.data.arrays.items():
+            feed[node] = np.broadcast_to(_taken(array, rows[:1]), (len(rows), *array.shape[1:]))
+        return feed
+
+    def first_refused(self, variant: Variant, done: int, count: int, looked_at: int = 1) -> int:
+        """How many of the next steps are fed what no check refuses; so many have been looked at."""
         batch = len(self.order[done])
         together = np.concatenate(self.order[done : done + count])
         alone = [check for check in variant.checks if not self._passes(check, together, batch)]
-        for number in range(1, count if alone else 0):
+        for number in range(looked_at, count if alone else 0):
             try:
                 for check in alone:
                     check.validate(*(self._value(x, done + number) for x in check.values))

@@ -233,7 +233,9 @@ class _Images:
         if self._numbers is None:
             with _converting:
                 if self._numbers is None:  # no other thread has been faster
-                    self._numbers = _read_only(as_fractions(self.given))
+                    numbers = as_fractions(self.given)
+                    numbers.flags.writeable = False  # no view: nobody else can write to it
+                    self._numbers = numbers
         return self._numbers
 
     @property

@@ -85,8 +85,11 @@ def leave() -> None:
 
 
 def abandon() -> None:
-    """Have this process, which failed, tell the others so at its end, and wait for nobody."""
-    if together := meeting():
+    """Have this process, which failed, tell the others so at its end, and wait for nobody; one
+    that all have stopped together has not failed.
+    """
+    together = meeting()
+    if together is not None and not together.is_interrupted:
         together.has_failed = True
 
 
@@ -157,7 +160,7 @@ def _leave_at_the_end(together: Meeting, timeout: float) -> None:
     before = sys.excepthook
 
     def note(kind: Any, error: Any, traceback: Any) -> None:
-        together.has_failed = True
+        together.has_failed = not (together.is_interrupted and kind is KeyboardInterrupt)
         if "Runtime" in kind.__name__:  # it may come of another's end
             together.wait_for_reason()
         before(kind, error, traceback)

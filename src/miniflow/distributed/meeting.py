@@ -28,6 +28,13 @@ FAILED = 1
 SIGNS = 5  # of life, in a heartbeat
 
 
+_THE_END = object()  # of a training, by Ctrl-C, among what process 0 says
+
+
+def _do_nothing() -> None:
+    pass
+
+
 class _Peer:
     """A process at the other end of a connection."""
 
@@ -65,11 +72,16 @@ class Meeting:
         place: which of them this is.
         has_failed: whether this process ends with an error of its own.
         token: what process 0 has told the others when all were there.
+        on_interrupt: called, in another thread, when this process is to stop, as all do.
+        is_interrupted: whether all have stopped together.
     """
 
     def __init__(self, place: HostPlace, heartbeat: float) -> None:
         self.place, self.token = place, ""
         self.has_failed = False  # with an error of its own
+        self.on_interrupt: Callable[[], None] = _do_nothing
+        self.is_interrupted = False
+        self._unread_ends = 0  # among the values of process 0
         self._heartbeat = heartbeat
         self._peers: list[_Peer] = []
         self._is_over = threading.Event()
@@ -193,12 +205,42 @@ class Meeting:
     # Being together.
 
     def share(self, value: Any) -> Any:
-        """What process 0 says, in all processes; all of them have to ask, in the same order."""
+        """What process 0 says, in all processes; all of them have to ask, in the same order.
+
+        Raises KeyboardInterrupt where process 0 says that all stop (`interrupt`).
+        """
         if self.place.host == 0:
             for peer in self._peers:
                 peer.send(kind="value", value=value)
             return value
-        return self._peers[0].values.get()
+        value = self._peers[0].values.get()
+        if value is _THE_END:
+            self._unread_ends -= 1
+            raise KeyboardInterrupt
+        return value
+
+    def interrupt(self) -> None:
+        """Process 0: tell the others that all stop here. Any other: ask process 0 to."""
+        self.is_interrupted |= self.place.host == 0
+        for peer in self._peers:
+            peer.send(kind="interrupt")
+
+    def _note_interrupt(self, peer: _Peer) -> None:
+        if self.place.host == 0:
+            self.on_interrupt()
+            return
+        self.is_interrupted = True
+        is_behind = not peer.values.empty()  # it has yet to do what was said before
+        self._unread_ends += 1
+        peer.values.put(_THE_END)
+        if not is_behind:
+            self.on_interrupt()
+
+    def read_to_the_end(self) -> None:
+        """After a KeyboardInterrupt: leave nothing of what process 0 has said before."""
+        while self._unread_ends:
+            with contextlib.suppress(KeyboardInterrupt):
+                self.share(None)
 
     def check_same(self, what: str, value: Any) -> None:
         """See that all processes say the same; all of them have to ask.
@@ -286,6 +328,8 @@ class Meeting:
                 )
             if message["kind"] == "value":
                 peer.values.put(message["value"])
+            elif message["kind"] == "interrupt":
+                self._note_interrupt(peer)
             elif message["kind"] == "end":
                 self._end(message["why"], peer)
             elif message["kind"] == "bye":

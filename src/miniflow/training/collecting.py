@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from miniflow.errors import DataError
 from miniflow.graph.values import plain_array
 
 if TYPE_CHECKING:
@@ -90,6 +91,24 @@ class BatchCollector:
             raise error
         finally:
             del error  # it holds this frame
+
+    def take_all(self, count: int) -> list[Batch]:
+        """The next so many batches; all that are left, for 0.
+
+        Raises DataError if that are not so many.
+        """
+        taken: list[Batch] = []
+        while len(taken) < count or not count:
+            some = self.take(count - len(taken) or MOST_AHEAD)
+            taken += some
+            if not some or not count:
+                break
+        if len(taken) != count:
+            raise DataError(
+                "The processes of the training have been given different numbers of batches: the "
+                "function that makes the data has to make the same in each of them."
+            )
+        return taken
 
     def is_alive(self) -> bool:
         """Whether the thread is at work."""

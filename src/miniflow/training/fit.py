@@ -14,7 +14,7 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +34,7 @@ from miniflow.options import OptionError, file_path, flag, generator, whole, wit
 from miniflow.tracing.first_values import make_first_values
 from miniflow.training.accumulating import AccumulatingStep
 from miniflow.training.averages import Totals
-from miniflow.training.batching import Batch, Batches, batches_for
+from miniflow.training.batching import Batches, batches_for
 from miniflow.training.callbacks import Callback
 from miniflow.training.changes import printed_settings
 from miniflow.training.checkpoints import (
@@ -48,10 +48,16 @@ from miniflow.training.evaluation import Evaluation, evaluate_by_name
 from miniflow.training.history import Epoch, History
 from miniflow.training.interrupts import Interrupts, interrupts_held_back
 from miniflow.training.losses import directions_of, losses_of, numbers_of
-from miniflow.training.making_steps import MadeBatch, make_steps, seeded_batches
+from miniflow.training.making_steps import MadeBatch, make_steps, seeded_batches, with_last
 from miniflow.training.measuring import Measures
 from miniflow.training.progress import Style, progress_for
-from miniflow.training.sharing import check_all_begin_alike, check_divides, seed_for_all
+from miniflow.training.sharing import (
+    agree_on,
+    check_all_begin_alike,
+    check_divides,
+    seed_for_all,
+    stopping_together,
+)
 from miniflow.training.stepping import Evaluator, Step, checked_backend, make_evaluator
 
 VALIDATION_ROWS = 1000  # rows at a time
@@ -341,11 +347,13 @@ class Training:
         """
         everybody = [*self.callbacks, *watchers]
         step = self.step  # a callback may put something else around it
-        with interrupts_held_back() as interrupts, ExitStack() as endings:
+        with ExitStack() as endings:
+            interrupts = endings.enter_context(interrupts_held_back())
+            endings.enter_context(stopping_together(interrupts))
             for callback in everybody:
                 callback.on_train_begin(self)
                 endings.callback(callback.on_train_end, self)
-            while self.epoch < self.epochs and not self.stop:
+            while agree_on(self.epoch < self.epochs and not self.stop):
                 self._run_epoch(everybody, interrupts, step)
 
     def _run_epoch(self, everybody: list[Callback], interrupts: Interrupts, step: Step) -> None:
@@ -419,7 +427,8 @@ class Training:
             return
         batches = seeded_batches(self.data, self.batch_size, seeds, self.rng)
         with closing(batches):  # who keeps an error keeps this frame, and them
-            for batch, is_last in _with_last(batches, self.accumulate):
+            for batch, is_last in with_last(batches, self.accumulate):
+                agree_on(1)
                 result = self.step(batch.feed)
                 if is_last and isinstance(step, AccumulatingStep):
                     step.update()
@@ -432,17 +441,3 @@ class Training:
             callback.on_not_finite(self, error)
         is_settled, self.stop = self.stop, self.stop or would_stop
         return is_settled
-
-
-def _with_last(batches: Iterator[Batch], n: int) -> Iterator[tuple[Batch, bool]]:
-    """The batches, and whether each is the last of `n` that make an update, or of all."""
-    if n == 1:
-        yield from ((batch, True) for batch in batches)
-        return
-    before: Batch | None = None
-    for number, batch in enumerate(batches):
-        if before is not None:
-            yield before, number % n == 0
-        before = batch
-    if before is not None:
-        yield before, True

@@ -8,8 +8,10 @@ made, or waited for (`at_once`). Pressed a second time it is raised at once in a
 waits in vain.
 """
 
+import contextlib
 import signal
 import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,8 +25,12 @@ class Interrupts:
     """Whether Ctrl-C has been pressed."""
 
     pressed = False
+    is_held = False
+    ask: Callable[[], None] | None = None
+    """What to do in place of raising it, where others have to stop at the same place."""
     _times = 0
     _is_open = False  # whether it is raised at once
+    _is_pressed_elsewhere = False
 
     def raise_if_pressed(self) -> None:
         """Raise the KeyboardInterrupt that has been held back, if there is one."""
@@ -32,11 +38,28 @@ class Interrupts:
             self.pressed = False
             raise KeyboardInterrupt
 
+    def press(self) -> None:
+        """Do as if it had been pressed, as it was elsewhere; in any thread."""
+        if self.is_held and (self._times == 0 or self.ask is not None):
+            self._is_pressed_elsewhere = True
+            if hasattr(signal, "pthread_kill"):  # which ends a wait, too
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            else:
+                interrupt_main()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._times += 1
-        if self._is_open or self._times > 1:
+        is_elsewhere, self._is_pressed_elsewhere = self._is_pressed_elsewhere, False
+        if not is_elsewhere:
+            self._times += 1
+        if self._times > 1 and not is_elsewhere:
             signal.default_int_handler(number, frame)
-        self.pressed = True
+        if self.ask is not None and not is_elsewhere:
+            self.ask()
+        elif self._is_open:
+            signal.default_int_handler(number, frame)
+        else:
+            self.pressed = True
 
     def _call(self, function: Callable[[], T]) -> T:
         was_open, self._is_open = self._is_open, True
@@ -93,9 +116,11 @@ def interrupts_held_back() -> Iterator[Interrupts]:
         return
     signal.signal(signal.SIGINT, interrupts._note)
     _held.append(interrupts)
+    interrupts.is_held = True
     try:
         yield interrupts
     finally:
+        interrupts.is_held = False
         _held.remove(interrupts)
         signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupts.raise_if_pressed()

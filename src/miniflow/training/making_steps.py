@@ -25,6 +25,7 @@ from miniflow.training.averages import StepResult
 from miniflow.training.batching import Batch, Batches, BatchRows, HasRows
 from miniflow.training.collecting import BatchCollector
 from miniflow.training.interrupts import at_once
+from miniflow.training.sharing import agree_on, decides
 from miniflow.training.stepping import Step
 
 
@@ -57,6 +58,20 @@ def seeded_batches(
         yield Batch({**batch.feed, **numbers}, batch.rows)
 
 
+def with_last(batches: Iterator[Batch], n: int) -> Iterator[tuple[Batch, bool]]:
+    """The batches, and whether each is the last of `n` that make an update, or of all."""
+    if n == 1:
+        yield from ((batch, True) for batch in batches)
+        return
+    before: Batch | None = None
+    for number, batch in enumerate(batches):
+        if before is not None:
+            yield before, number % n == 0
+        before = batch
+    if before is not None:
+        yield before, True
+
+
 def make_steps(
     step: Step, data: Batches, n: int, seeds: Mapping[Node, int], rng: np.random.Generator
 ) -> Iterator[MadeBatch]:
@@ -83,7 +98,7 @@ def _steps_of_rows(step: Step, rows: BatchRows) -> Iterator[MadeBatch]:
         compiled = step.for_many
         if compiled is not None:
             try:
-                for results in run_rows(compiled, inside.data, order, done):
+                for results in run_rows(compiled, inside.data, order, done, agree_on):
                     some = looked_at._replace(order=order[done : done + len(results)])
                     for result, named in _read_rows(step, results, some, done):
                         yield MadeBatch(result, named, len(order[done]))
@@ -91,6 +106,7 @@ def _steps_of_rows(step: Step, rows: BatchRows) -> Iterator[MadeBatch]:
                 return
             except CompileError:  # the step by itself tells it, or leaves it to the interpreter
                 pass
+        agree_on(1)
         yield _one_step(step, rows.batch(done))
         done += 1
 
@@ -102,6 +118,7 @@ def _steps_of_batches(
     with ExitStack() as endings:
         endings.callback(batches.close)  # who keeps an error keeps this frame, and them
         for batch in batches:
+            agree_on(1)
             yield _one_step(step, batch)
             if step.for_many is not None:
                 break
@@ -109,8 +126,9 @@ def _steps_of_batches(
             return
         endings.pop_all()  # now they are the collector's to close
         collector = endings.enter_context(BatchCollector(batches, shared))
-        while waiting := at_once(collector.take, length.steps):
+        while waiting := _taken(collector, length.steps):
             while waiting:
+                agree_on(1)
                 results = _results_of_some(step, waiting, length)
                 if not results:
                     yield _one_step(step, waiting.pop(0))
@@ -119,6 +137,15 @@ def _steps_of_batches(
                 read = _read_batches(step, results, [batch.feed for batch in made])
                 for batch, (result, named) in zip(made, read, strict=True):
                     yield MadeBatch(result, named, batch.rows)
+
+
+def _taken(collector: BatchCollector, most: int) -> list[Batch]:
+    """Some batches, as many in each process as process 0 has; none at the end."""
+    if decides():
+        taken = at_once(collector.take, most)
+        agree_on(len(taken))
+        return taken
+    return at_once(collector.take_all, agree_on(0))
 
 
 Read: TypeAlias = "Iterable[tuple[StepResult, dict[str, StepResult]]]"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import numpy as np
 from miniflow.backends import find, names
 from miniflow.distributed.meeting import meeting
 from miniflow.options import OptionError
+from miniflow.training.interrupts import Interrupts, at_once
 
 if TYPE_CHECKING:
     from miniflow.training.fit import Training
@@ -60,3 +64,59 @@ def check_all_begin_alike(training: Training) -> None:
         digest.update(np.ascontiguousarray(array).data)
     what = "the parameters, or the random numbers, of the training"
     together.check_same(what, digest.hexdigest())
+
+
+# What depends on a clock, or on when somebody presses Ctrl-C, is what process 0 says.
+
+
+def agree_on(number: int) -> int:
+    """What process 0 says in place of that; `number` itself of a process that is alone. All ask
+    before each call of compiled code, how many steps it is to make; those that wait for process 0
+    can be stopped.
+
+    >>> agree_on(8)
+    8
+    """
+    together = meeting()
+    if together is None:
+        return number
+    share = together.share
+    return share(number) if decides() else at_once(share, number)  # type: ignore[no-any-return]
+
+
+def decides() -> bool:
+    """Whether this process says what the others do, or is alone.
+
+    >>> decides()
+    True
+    """
+    together = meeting()
+    return together is None or together.place.host == 0
+
+
+@contextmanager
+def stopping_together(interrupts: Interrupts) -> Iterator[None]:
+    """Ctrl-C in one of several processes stops all of them after the same step: it is process 0
+    that stops, between two calls, and the others with it. Pressed a second time, it ends the
+    process where it was pressed, and so all.
+    """
+    together = meeting()
+    if together is None:
+        yield
+        return
+    if not decides():
+        interrupts.ask = threading.Thread(target=together.interrupt, daemon=True).start
+    together.on_interrupt = interrupts.press
+    try:
+        yield
+    except KeyboardInterrupt:
+        if decides():
+            together.interrupt()
+        together.read_to_the_end()
+        raise
+    finally:
+        together.on_interrupt = _nobody_listens
+
+
+def _nobody_listens() -> None:
+    """What is done about Ctrl-C elsewhere where nothing is trained."""

@@ -1,4 +1,4 @@
-"""Runs functions of `kit.py` in a process of their own, with so many CPU devices."""
+"""Runs functions of the kit (`kit.py`) in a process of their own, with so many CPU devices."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def environment(devices: int = 1) -> dict[str, str]:
 def run_kit(*names: str, devices: int = 1, timeout: float = 240) -> None:
     """Run these functions, one after the other, and tell what the first that fails says."""
     code = "import sys, backends.jax.kit as kit\nfor name in sys.argv[1:]:\n    print(name)\n"
-    command = [sys.executable, "-c", code + "    getattr(kit, name)()", *names]
+    command = [sys.executable, "-c", code + "    kit.find(name)()", *names]
     done = subprocess.run(
         command, env=environment(devices), capture_output=True, text=True, timeout=timeout
     )

@@ -58,6 +58,7 @@ def test_what_is_promised_beyond_numbers() -> None:
         "compiled_code_is_kept_and_told_apart",
         "training_and_estimators_take_it",
         "training_makes_many_steps_in_a_call",
+        "data_go_to_the_devices_once",
         "precisions_are_printed",
         "a_forked_process_is_told",
     )
@@ -102,7 +103,7 @@ def test_options_are_a_name_of_the_backend() -> None:
     assert said == "jax"
     assert pickle.loads(pickle.dumps(said)).precision == "bf16"
     assert find(said).name == "jax"
-    assert repr(said) == "JAX(devices=4, precision='bf16', deterministic=False)"
+    assert repr(said) == "JAX(devices=4, precision='bf16', deterministic=False, data_limit=None)"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,7 @@ def test_options_are_a_name_of_the_backend() -> None:
         ({"devices": "both"}, "devices is a number, 'all' or None, not 'both'"),
         ({"precision": "float8"}, "precision is one of float32, tf32, bf16, not 'float8'"),
         ({"deterministic": "yes"}, "deterministic is True or False"),
+        ({"data_limit": -1}, "data_limit is a whole number of at least 0, not -1"),
     ],
 )
 def test_options_that_are_none_are_told(options: dict[str, object], told: str) -> None:

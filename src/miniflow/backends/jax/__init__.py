@@ -40,17 +40,21 @@ class JAX(str):
             multiplied; sums are float32. `step.source` says which it is.
         deterministic: whether a GPU gives the same bits from run to run, which may be slower; False
             by default.
+        data_limit: bytes of data that `fit` and `step.epoch` may keep on each device, where they
+            gather the rows of each batch; of more than that, batches are sent ahead. By default
+            half of the memory that is free there; on a CPU, 1 GiB.
 
     Raises OptionError for an option that is none. How many devices there are is looked at, and
     told, when a program is made.
 
     >>> JAX(devices=8) == "jax", JAX(devices=8)
-    (True, JAX(devices=8, precision='float32', deterministic=False))
+    (True, JAX(devices=8, precision='float32', deterministic=False, data_limit=None))
     """
 
     devices: int | str | None
     precision: str
     deterministic: bool
+    data_limit: int | None
     repeats: bool  # whether each device may compute a batch as a whole that cannot be divided
 
     def __new__(
@@ -58,6 +62,7 @@ class JAX(str):
         devices: int | str | None = None,
         precision: str = "float32",
         deterministic: bool = False,
+        data_limit: int | None = None,
     ) -> JAX:
         made = str.__new__(cls, "jax")
         if devices is not None and devices != "all":
@@ -71,11 +76,14 @@ class JAX(str):
             )
         made.precision = precision
         made.deterministic = flag("JAX", "deterministic", deterministic)
+        if data_limit is not None:
+            data_limit = whole("JAX", "data_limit", data_limit, least=0)
+        made.data_limit = data_limit
         made.repeats = False
         return made
 
     def __reduce__(self) -> Any:
-        return JAX, (self.devices, self.precision, self.deterministic)
+        return JAX, (self.devices, self.precision, self.deterministic, self.data_limit)
 
     def __deepcopy__(self, memo: Any) -> JAX:
         return self
@@ -83,7 +91,7 @@ class JAX(str):
     def __repr__(self) -> str:
         return (
             f"JAX(devices={self.devices!r}, precision={self.precision!r}, "
-            f"deterministic={self.deterministic!r})"
+            f"deterministic={self.deterministic!r}, data_limit={self.data_limit!r})"
         )
 
 
@@ -95,7 +103,7 @@ def with_last_batches(name: str) -> JAX:
     have any number of rows. If it cannot be divided, each device computes it as a whole.
     """
     said = options_of(name)
-    made = JAX(said.devices, said.precision, said.deterministic)
+    made = JAX(said.devices, said.precision, said.deterministic, said.data_limit)
     made.repeats = True
     return made
 

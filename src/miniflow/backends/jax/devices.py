@@ -63,13 +63,17 @@ class Devices:
             np.shape(array), where, lambda index: np.array(array[index])
         )
 
-    def holds(self, nbytes: int) -> bool:
-        """Whether so many bytes, and as many again, fit beside what is there."""
+    def holds(self, nbytes: int, limit: int | None) -> bool:
+        """Whether so many bytes of data are to be kept on each device: no more than the limit; if
+        there is none, if they and as many again fit beside what is there.
+        """
+        if limit is not None:
+            return nbytes <= limit
         free = []
         for device in self.mesh.local_devices:
             told = device.memory_stats() or {}
-            limit = told.get("bytes_limit")
-            free.append(ON_A_CPU if limit is None else limit - told.get("bytes_in_use", 0))
+            most = told.get("bytes_limit")
+            free.append(ON_A_CPU if most is None else most - told.get("bytes_in_use", 0))
         return 2 * nbytes <= min(free, default=0)
 
 

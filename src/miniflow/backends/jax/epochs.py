@@ -3,9 +3,9 @@
     losses, flags = StepLoop(executable).run(executable, arguments, data, rows, counting)
 
 Data that fit lie on the devices as a whole. What nobody can write to (`array.flags.writeable` is
-False, and it looks at nobody else's memory) goes there once; other arrays at each call, since they
-may have been written to. Data that do not fit are gathered here, some steps at a time, and go there
-while the steps before are under way.
+False, and it looks at nobody else's memory) goes there once; other arrays once for each way through
+the data, since they may have been written to in between. Data that do not fit are gathered here,
+some steps at a time, and go there while the steps before are under way.
 
 The first step that goes wrong is the last that counts: those after it change nothing.
 """
@@ -13,7 +13,7 @@ The first step that goes wrong is the last that counts: those after it change no
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -21,6 +21,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from miniflow.backends.backend import DataWalk
 from miniflow.backends.jax.devices import Devices
 from miniflow.backends.jax.kept_code import KeptCall
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from miniflow.backends.jax.executable import JaxExecutable
 
 Chunk: TypeAlias = "tuple[Any, Any, list[Any]]"  # data there, rows or batches, numbers
+_FITS: Final = "whether the data fit"  # on a way through data
+_AHEAD: Final = "the rows of the next call, and their batches"
 CHUNK: Final = 64 * 2**20  # bytes of batches that go to the devices at once
 
 _kept: dict[tuple[int, int], tuple[Any, Any]] = {}  # array and devices → the array, there
@@ -39,6 +42,7 @@ class StepLoop:
     def __init__(self, executable: JaxExecutable) -> None:
         self._step, self._printed = executable.step, executable.printed
         self._devices, self._settings = executable.devices, executable.settings
+        self._limit = executable.data_limit
         whole = self._devices.replicated
         self._is_divided = {
             place: where is not whole
@@ -64,27 +68,83 @@ class StepLoop:
             The loss of each step, and its flags (`functions.flags`): the steps after the first
             whose flags are not 0 have not been made.
         """
-        devices = self._devices
         taken = tuple(place for place in self._printed.fed if place in data)
         sequences = {place: range(first, first + len(rows)) for place, first in counting.items()}
         numbers = self._numbers(executable, arguments, len(rows), sequences)
-        # Several processes would have to agree, and each reads its own rows alone.
-        fits = devices.is_one_process and devices.holds(sum(data[p].nbytes for p in taken))
+        there = self._there(data, taken, {})
 
         def chunks() -> Iterator[Chunk]:
-            for chunk in self._chunks(rows, data, taken, fits):
-                if fits:
-                    there = tuple(_data(devices, data[place]) for place in taken)
-                    divided = any(self._is_divided[place] for place in taken)
-                    items = self._placed(rows[chunk], divided)
-                else:
-                    there = ()
-                    items = tuple(self._batch(data[p], rows[chunk], p) for p in taken)
-                yield there, items, [x[chunk] for x in numbers]
+            for chunk in self._chunks(rows, data, taken, there is not None):
+                items = self._items(rows[chunk], data, taken, there)
+                yield there or (), items, [x[chunk] for x in numbers]
 
-        loop = self._loop_for(taken, fits, False)
+        loop = self._loop_for(taken, there is not None, False)
         (losses,), flags = self._run_chunks(executable, arguments, taken, loop, chunks())
         return losses, flags
+
+    def run_rows(
+        self,
+        executable: JaxExecutable,
+        arguments: list[Any],
+        data: Mapping[int, Any],
+        rows: Any,
+        sequences: Mapping[int, Sequence[Any]],
+        walk: DataWalk,
+    ) -> tuple[list[Any], Any]:
+        """Make some steps of many, each with rows of the data.
+
+        Args:
+            executable: of one step. arguments: of the first.
+            data: place → array with a row for each example. rows: of each step, (steps, batch).
+            sequences: place → a Python number for each step.
+            walk: what is kept between such calls.
+
+        Returns:
+            What each step returns, (steps, ...) each, and the flags.
+        """
+        taken = tuple(place for place in self._printed.fed if place in data)
+        numbers = self._numbers(executable, arguments, len(rows), sequences)
+        there = self._there(data, taken, walk.kept)
+        items = _fetched_ahead(walk, rows)
+        if items is None:
+            items = self._items(rows, data, taken, there)
+        ahead = walk.ahead[: len(rows)]
+        goes_on = len(ahead) == len(rows) and {len(a) for a in ahead} == {rows.shape[1]}
+
+        def meanwhile() -> None:
+            if goes_on and there is None:
+                following = np.stack(ahead)
+                walk.kept[_AHEAD] = following, self._items(following, data, taken, there)
+
+        chunk: Chunk = (there or (), items, numbers)
+        loop = self._loop_for(taken, there is not None, True)
+        return self._run_chunks(
+            executable, arguments, taken, loop, iter([chunk]), meanwhile=meanwhile
+        )
+
+    def _there(
+        self, data: Mapping[int, Any], taken: tuple[int, ...], kept: dict[Any, Any]
+    ) -> tuple[Any, ...] | None:
+        """The data on the devices as a whole; None where they do not fit, and of several processes,
+        each of which reads its own rows alone.
+        """
+        devices = self._devices
+        if _FITS not in kept:  # what is there by now counts, too, when it is asked again
+            nbytes = sum(data[place].nbytes for place in taken)
+            kept[_FITS] = devices.is_one_process and devices.holds(nbytes, self._limit)
+        if not kept[_FITS]:
+            return None
+        for place in taken:
+            key = place, id(devices)
+            if key not in kept or kept[key][0] is not data[place]:
+                kept[key] = data[place], _data(devices, data[place])
+        return tuple(kept[place, id(devices)][1] for place in taken)
+
+    def _items(self, rows: Any, data: Mapping[int, Any], taken: tuple[int, ...], there: Any) -> Any:
+        """What the loop takes for each step: the rows, or the batches."""
+        if there is None:
+            return tuple(self._batch(data[place], rows, place) for place in taken)
+        return self._placed(rows, any(self._is_divided[place] for place in taken))
 
     def run_stacked(
         self,
@@ -110,7 +170,8 @@ class StepLoop:
         taken = tuple(place for place in self._printed.fed if place in stacked)
         numbers = self._numbers(executable, arguments, steps, sequences)
         loop = self._loop_for(taken, False, True)
-        chunk: Chunk = ((), tuple(stacked[place] for place in taken), numbers)
+        items = tuple(self._placed(stacked[place], self._is_divided[place]) for place in taken)
+        chunk: Chunk = ((), items, numbers)
         return self._run_chunks(executable, arguments, taken, loop, iter([chunk]), others)
 
     def _run_chunks(
@@ -121,6 +182,7 @@ class StepLoop:
         loop: Any,
         chunks: Iterator[Chunk],
         others: int = 0,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> tuple[list[Any], Any]:
         rest = (arguments[place] for place in self._printed.fed if place not in taken)
         fixed = tuple(self._placed(x, False) for x in rest)
@@ -133,6 +195,7 @@ class StepLoop:
                 updated, wrong, results, flags = loop(updated, *given)
                 move(updated)
                 found.append((*results, flags))
+            meanwhile()
             *joined, flags = (
                 np.concatenate([np.asarray(x) for x in column])
                 for column in zip(*found, strict=True)
@@ -237,6 +300,12 @@ class StepLoop:
 
         (new, wrong), (found, flags) = lax.scan(turn, (list(updated), wrong), (numbers, items))
         return new, wrong, found, flags
+
+
+def _fetched_ahead(walk: DataWalk, rows: Any) -> Any:
+    """The batches of these rows, if they were gathered during the call before."""
+    wanted, items = walk.kept.pop(_AHEAD, (None, None))
+    return items if wanted is not None and np.array_equal(wanted, rows) else None
 
 
 def _rows_of(x: Any, rows: Any) -> Any:

@@ -52,6 +52,7 @@ class JaxExecutable:
         printed: how the code is called.
         step: the code, as a function that JAX traces.
         devices: where it runs.
+        data_limit: bytes of data that may be kept there, if that is said.
     """
 
     backend = "jax"
@@ -62,6 +63,7 @@ class JaxExecutable:
         self.program = program
         self.devices = devices_for(options)
         self.settings = compiler_options(options, self.devices)
+        self.data_limit = options.data_limit
         self.printed = printed = print_step(program)
         precision = precision_for(options, self.devices)
         heading = f"PRECISION = lax.DotAlgorithmPreset.{precision.name}\n\n\n"
@@ -164,10 +166,9 @@ class JaxExecutable:
     @property
     def series(self) -> DeviceSeries | None:
         """What makes steps of batches that are handed over: see `backend.CanRunSeries`. None where
-        some results are Python numbers, and of several processes, which would have to agree on how
-        many steps are in a call.
+        some results are Python numbers.
         """
-        if not self.devices.is_one_process or "python" in self._kinds:
+        if "python" in self._kinds:
             return None
         return DeviceSeries(self)
 

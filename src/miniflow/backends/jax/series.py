@@ -1,7 +1,8 @@
 """Some steps in one call, for who hands them over batch by batch: `fit`.
 
 A call is compiled for its number of steps, so there are few such numbers (`SIZES`); of fewer than
-the least, none is made here.
+the least, none is made here. Where several processes train together, one step is made here, too:
+each of them gathers its own rows of it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from miniflow.backends.backend import SeriesResult
+from miniflow.backends.backend import DataWalk, SeriesResult
 from miniflow.backends.jax.devices import all_dtypes, check_process
 from miniflow.ir.dtypes import Array
 from miniflow.ir.program import handed_out
@@ -28,6 +29,7 @@ class DeviceSeries:
 
     def __init__(self, executable: JaxExecutable) -> None:
         self._executable = executable
+        self.is_shared = not executable.devices.is_one_process
         self.nbytes = sum(o.operand.type.nbytes for o in handed_out(executable.program))
 
     def run(
@@ -36,16 +38,21 @@ class DeviceSeries:
         data: Mapping[int, Array],
         order: Array,
         numbers: Mapping[int, Sequence[Any]],
+        walk: DataWalk,
     ) -> SeriesResult:
         """As `backend.StepSeries` has it; it makes fewer than it is asked for."""
-        count = _size(len(order))
+        count = _size(len(order)) or (1 if self.is_shared else 0)
         python = self._executable.printed.python
         if not count or not all(place in python for place in numbers):
             return _NONE
-        rows = order[:count]
-        stacked = {place: array[rows] for place, array in data.items()}
+        executable = self._executable
         given = arguments if type(arguments) is list else list(arguments)
-        return self._made(given, stacked, numbers, count, 0)
+        check_process(executable.born)
+        with all_dtypes():
+            outputs, flags = executable.loop.run_rows(
+                executable, given, data, order[:count], numbers, walk
+            )
+        return _result(count, outputs, flags)
 
     def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
         """As `backend.StepSeries` has it."""
@@ -55,26 +62,19 @@ class DeviceSeries:
         some = arguments[:count]
         stacked = {place: np.stack([given[place] for given in some]) for place in printed.fed}
         numbers = {place: [given[place] for given in some] for place in printed.python}
-        first = arguments[0]
+        first, executable = arguments[0], self._executable
         given = first if type(first) is list else list(first)
-        return self._made(given, stacked, numbers, count, len(arguments) - 1)
-
-    def _made(
-        self,
-        arguments: list[Any],
-        stacked: Mapping[int, Any],
-        numbers: Mapping[int, Sequence[Any]],
-        count: int,
-        others: int,
-    ) -> SeriesResult:
-        executable = self._executable
         check_process(executable.born)
         with all_dtypes():
             outputs, flags = executable.loop.run_stacked(
-                executable, arguments, stacked, numbers, count, others
+                executable, given, stacked, numbers, count, len(arguments) - 1
             )
-        wrong = np.flatnonzero(flags)  # the one that is will be made by itself, and told
-        return SeriesResult(int(wrong[0]) if len(wrong) else count, outputs)
+        return _result(count, outputs, flags)
+
+
+def _result(count: int, outputs: list[Any], flags: Any) -> SeriesResult:
+    wrong = np.flatnonzero(flags)  # the first that is will be made by itself, and told
+    return SeriesResult(int(wrong[0]) if len(wrong) else count, outputs)
 
 
 def _size(count: int) -> int:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from miniflow.backends.backend import SeriesResult
+from miniflow.backends.backend import DataWalk, SeriesResult
 from miniflow.backends.blas import address_of
 from miniflow.backends.memory import block
 from miniflow.backends.native.filling import FilledTable, Memory, Scope
@@ -35,6 +35,8 @@ class NativeSeries:
     It computes in the memory of the program's single runs, and so not at the same time. `fail`
     raises what a step that failed has to say, given how many steps come before its call.
     """
+
+    is_shared = False
 
     def __init__(
         self, layout: SeriesLayout, memory: Memory, fail: Callable[[int, int], None]
@@ -53,6 +55,7 @@ class NativeSeries:
         data: Mapping[int, Array],
         order: Array,
         numbers: Mapping[int, Sequence[Any]],
+        walk: DataWalk,
     ) -> SeriesResult:
         """Make the runs; see `StepSeries`."""
         count = len(order)
