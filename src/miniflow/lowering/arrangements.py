@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from miniflow.lowering.groups import ELEMENT, TABLE, EquationGroup
+from miniflow.lowering.groups import ELEMENT, PART, TABLE, EquationGroup
 from miniflow.lowering.parameters import APART, BY_COLUMNS, BY_ROWS
 from miniflow.lowering.views import Region, distance
 
@@ -31,6 +31,8 @@ def arrangement_of(layout: Region, domain: str, group: EquationGroup) -> str | N
     """Return how a kernel can read an array; None if it cannot."""
     if domain not in (ELEMENT, TABLE):
         step = distance(layout.shape, layout.strides)
+        if domain == PART and step != 1:
+            return None
         return None if step is None else BY_ROWS if step <= 1 else APART
     layout, split = _in_rows(layout, domain, group)
     steps = layout.rows_and_columns(split)

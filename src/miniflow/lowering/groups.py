@@ -29,6 +29,7 @@ from miniflow.ir import PRIMITIVES, Equation, Literal, Operand, Variable
 Shape: TypeAlias = "tuple[int, ...]"
 
 ONE, ROW, COLUMN, ELEMENT, TABLE = "one", "row", "column", "element", "table"
+PART = "part"
 BEFORE, WITHIN, AFTER = 0, 1, 2
 LOOP, PRODUCT, VIEW, CALL = "loop", "product", "view", "call"
 NUMBER, CONSTANT = "number", "constant"
@@ -52,7 +53,8 @@ class EquationGroup:
 
     - ``loop``: one walk over `rows` rows of `columns` elements, `space` being the shape of it all
       and `split` the number of its axes that count rows. `places` says where its values are,
-      `reads` over what it lays each value from outside (``table``: a row of it for each row);
+      `reads` over what it lays each value from outside (``table``: a row of it for each row;
+      ``part``: a mask, say, one row of which serves several rows);
     - ``product``: a matrix product; ``view``: another look at memory; ``number``: arithmetic of
       Python numbers; ``constant``: what depends on no input and is not part of a loop; ``call``:
       any other primitive; all these of one equation.
@@ -89,19 +91,34 @@ class LoopBuilder:
     """A loop group that takes equations one by one, or refuses them.
 
     All arrays of the domain ELEMENT have the shape `space`. `split` is None until an equation
-    needs rows.
+    needs rows, unless it is told before; then arrays may serve several rows.
     """
 
-    def __init__(self, definitions: Mapping[Variable, Equation]) -> None:
+    def __init__(self, definitions: Mapping[Variable, Equation], split: int | None = None) -> None:
         self.definitions = definitions
         self.equations: list[Equation] = []
         self.space: Shape = ()
-        self.split: int | None = None
+        self.split, self.is_told = split, split is not None
         self.places: dict[Variable, PlaceInLoop] = {}
         self.reads: dict[Variable, str] = {}
 
     def add(self, equation: Equation) -> bool:
-        """Take the equation if it fits; say whether it did."""
+        """Take the equation if it fits, be it with other rows than there are; say whether it did.
+
+        A mask of (m, n) is laid over rows of m · n numbers; the softmax behind it has rows of n.
+        """
+        if self._take(equation):
+            return True
+        split = _rows_wanted(equation, self.space)
+        if split is None or self.split in (None, split):
+            return False
+        other = LoopBuilder(self.definitions, split)
+        if not all(map(other._take, (*self.equations, equation))):
+            return False
+        self.__dict__.update(other.__dict__)
+        return True
+
+    def _take(self, equation: Equation) -> bool:
         fit = self._fit(equation) if len(self.equations) < MAX_EQUATIONS else None
         if fit is None or any(self.reads.get(v, d) != d for v, d in fit.reads.items()):
             return False
@@ -173,6 +190,8 @@ class LoopBuilder:
             return (inside.domain if inside else ONE), split
         if to == ELEMENT:
             laid, split = _lay(operand.shape, space, split)
+            if laid is None and inside is None and (operand.dtype == "bool" or self.is_told):
+                laid, split = _lay_part(operand.shape, space, split)
         else:
             laid = to if operand.shape == shape else None
         fits = inside is None or inside.domain == laid
@@ -283,6 +302,32 @@ def _lay(shape: Shape, space: Shape, split: int | None) -> tuple[str | None, int
         if padded == (1,) * p + space[p:]:
             return COLUMN, p
     return None, split
+
+
+def _lay_part(shape: Shape, space: Shape, split: int | None) -> tuple[str | None, int | None]:
+    """Return the same of an array that is broadcast along some of the axes of the rows only."""
+    missing, split = len(space) - len(shape), len(space) - 1 if split is None else split
+    padded = (1,) * missing + shape
+    is_broadcast = all(n in (1, length) for n, length in zip(padded, space, strict=False))
+    if missing < 0 or not split or not is_broadcast:
+        return None, split
+    is_laid = padded[split:] == space[split:] or prod(padded[split:]) == 1
+    return (PART if is_laid else None), split
+
+
+def _rows_wanted(equation: Equation, space: Shape) -> int | None:
+    """Return how many axes count the rows if an equation reduces rows of that space, or has a mask
+    to lay over it.
+    """
+    if len(space) < 2:
+        return None
+    if PRIMITIVES[equation.primitive].category != "reduction":
+        has_mask = any(isinstance(o, Variable) and o.dtype == "bool" for o in equation.operands)
+        return len(space) - 1 if has_mask and equation.result.shape == space else None
+    axis, (x,) = equation.params["axis"], equation.operands
+    if not axis or not axis[0] or axis != tuple(range(axis[0], len(space))):
+        return None
+    return axis[0] if isinstance(x, Variable) and x.shape == space else None
 
 
 def _counts(shape: Shape, domain: str, space: Shape, split: int | None) -> bool:

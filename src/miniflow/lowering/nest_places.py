@@ -134,12 +134,25 @@ class _PlaceChecker:
             return EntryRange(term.what, term.what)
         if term.op == "name":
             return self.known.get(str(term.what), ANYTHING)
+        if term.op == "quotient":
+            return self._quotient(*term.operands)
         if term.op in ("add", "subtract", "multiply"):
+            match term.operands:  # what a quotient leaves
+                case (whole, Term("multiply", _, (Term("quotient", _, (divided, by)), times))):
+                    is_rest = term.op == "subtract" and whole == divided and by == times
+                    if is_rest and by.op == "const" and self.bounds(whole).low >= 0:
+                        return EntryRange(0, min(self.bounds(whole).high, float(by.what) - 1))
             x, y = map(self.bounds, term.operands)
             if term.op == "multiply":
                 return _times(x, y)
             return _plus(x, y if term.op == "add" else EntryRange(-y.high, -y.low))
         return ANYTHING  # what is looked up; a check stands behind it
+
+    def _quotient(self, x: Term, y: Term) -> EntryRange:
+        low, high = self.bounds(x)
+        if y.op != "const" or float(y.what) <= 0 or low < 0:
+            return ANYTHING
+        return EntryRange(low // float(y.what), high // float(y.what))
 
 
 def _plus(x: EntryRange, y: EntryRange) -> EntryRange:

@@ -7,13 +7,14 @@ and sizes of single arrays, such as a1_step. One is added when a kernel first ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from miniflow.ir import Literal, Operand, Variable
-from miniflow.lowering.groups import COLUMN, ELEMENT, ONE, ROW, TABLE, EquationGroup
+from miniflow.lowering.groups import COLUMN, ELEMENT, ONE, PART, ROW, TABLE, EquationGroup
 from miniflow.lowering.nests import (
     SIZE,
     ArrayParameter,
@@ -21,6 +22,7 @@ from miniflow.lowering.nests import (
     Parameter,
     SizeParameter,
     Term,
+    apply,
     constant,
     load,
     name,
@@ -139,6 +141,10 @@ class Parameters:
             return (column,)
         if domain == TABLE:
             return (row, column)
+        if domain == PART:
+            shape, split = self._in_space(variable), self.group.split
+            row = row_of_part(row, self.group.space[:split], shape[:split])
+            return (row, column if prod(shape[split:]) > 1 else _ZERO)
         if domain == ELEMENT:
             index = [row, column] if self.group.split else [column]
             return tuple(index[::-1] if layout == BY_COLUMNS else index)
@@ -149,6 +155,11 @@ class Parameters:
         domain, layout = self.domain(variable), self._layout(variable)
         if domain == ONE or (domain == ROW and not self.group.split):
             return [constant(1, SIZE)]
+        if domain == PART:
+            own, split = self._in_space(variable), self.group.split
+            is_row = prod(own[split:]) > 1
+            rows = constant(prod(own[:split]), SIZE)
+            return [rows, self.columns() if is_row else constant(1, SIZE)]
         first = {COLUMN: self.columns, ROW: self.rows}.get(domain)
         if first:
             shape = [first()]
@@ -159,6 +170,10 @@ class Parameters:
         if layout == APART:
             shape = [shape[0], self._size(f"{word}_step", Size("step", variable))]
         return shape[::-1] if layout == BY_COLUMNS else shape
+
+    def _in_space(self, variable: Variable) -> tuple[int, ...]:
+        """Return the shape of an array with all the axes of the group."""
+        return (1,) * (len(self.group.space) - len(variable.shape)) + variable.shape
 
     def _layout(self, variable: Variable) -> str:
         return self.layouts.get(variable, BY_ROWS)
@@ -179,6 +194,29 @@ class Parameters:
         word = self._names[key] = f"{letter}{self._counts[letter]}"
         self.arguments[word] = argument
         return word
+
+
+def row_of_part(row: Term, lengths: Sequence[int], own: Sequence[int]) -> Term:
+    """Return which row of an array belongs to a row of a space, whose axes have these lengths: the
+    array's `own` ones are the same, or 1.
+
+    >>> from miniflow.lowering.nest_text import term_text
+    >>> term_text(row_of_part(name("i"), (8, 4, 16), (1, 1, 16)))
+    'i - quotient(i, 16) * 16'
+    >>> term_text(row_of_part(name("i"), (8, 4, 16), (8, 1, 1)))
+    'quotient(i, 64)'
+    """
+    found, place, width = _ZERO, 1, 1  # of one step along an axis: in rows of the space, and own
+    for axis in reversed(range(len(lengths))):
+        length, before = lengths[axis], prod(lengths[:axis])
+        if own[axis] > 1:
+            along = apply("quotient", row, place) if place > 1 else row
+            if before > 1:
+                along = along - apply("quotient", along, length) * length
+            along = along * width if width > 1 else along
+            found = along if found == _ZERO else found + along
+        place, width = place * length, width * own[axis]
+    return found
 
 
 _ZERO = constant(0, SIZE)

@@ -59,7 +59,7 @@ class RowWalk(NamedTuple):
 def walk_by_rows(kernel: Kernel) -> RowWalk | None:
     """Return how the kernel can go over many rows at a time; None if it cannot."""
     rows = [s for s in kernel.body if isinstance(s, Loop) and any(map(_is_loop, s.body))]
-    if len(rows) != 1 or rows[0].step != 1 or rows[0].start != constant(0, "size"):
+    if len(rows) != 1 or rows[0].step != 1:
         return None
     (loop,) = rows
     columns = [s for s in loop.body if isinstance(s, Loop)]

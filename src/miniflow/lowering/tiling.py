@@ -40,6 +40,7 @@ from miniflow.lowering.groups import (
     LOOP,
     NUMBER,
     ONE,
+    PART,
     PRODUCT,
     ROW,
     VIEW,
@@ -248,7 +249,11 @@ class _Search:
             return None
         cut = [v for v, domain in group.reads.items() if domain in by_items]
         whole = [v for v, domain in group.reads.items() if domain not in by_items]
-        is_known = all(group.reads[v] in (COLUMN, ONE) for v in whole)
+        is_known = all(
+            group.reads[v] in (COLUMN, ONE)
+            or (group.reads[v] == PART and len(v.shape) < len(group.space))
+            for v in whole
+        )
         return (cut, whole) if is_known else None
 
     def _operands_of_product(

@@ -11,6 +11,7 @@ from lowering import nests
 
 import miniflow as mf
 from miniflow.backends.native import print_rows
+from miniflow.backends.native.workers import can_share
 from miniflow.errors import MiniflowError
 from miniflow.lowering.nests import Begin, Kernel, Let, Loop, Store, constant, load, name
 from miniflow.lowering.rows import walk_by_rows
@@ -97,6 +98,17 @@ def test_a_training_step_has_the_bits_of_one_row_at_a_time(printed):
     assert printed
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_array_equal(ours, theirs, strict=True)
+
+
+def test_pieces_for_threads_are_printed_by_rows_too(printed):
+    x = mf.Input("x")
+    rows = np.random.default_rng(0).normal(size=(4099, 19)).astype("f4")
+    found = []
+    for count in (1, 2, None):
+        mf.set_threads(count)
+        found.append(mf.compile(mf.RMSNorm(x), backend="native")({x: rows}).copy())
+    np.testing.assert_array_equal(found[0], found[1])
+    assert any("i_first" in text for text in printed) == can_share()
 
 
 def test_an_index_that_is_outside_in_any_row_is_told(printed):

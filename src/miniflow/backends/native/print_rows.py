@@ -50,13 +50,15 @@ def print_by_rows(kernel: Kernel, sizes: Mapping[str, int], processor: Processor
     walk = walk_by_rows(kernel)
     if walk is None:
         return None
-    rows, columns = (evaluate_term(size, sizes) for size in (walk.loop.stop, walk.stop))
-    if rows < FEWEST_ROWS or not 1 < columns <= LONGEST_ROW:
+    first, last, columns = (
+        int(evaluate_term(size, sizes)) for size in (walk.loop.start, walk.loop.stop, walk.stop)
+    )
+    if last - first < FEWEST_ROWS or not 1 < columns <= LONGEST_ROW:
         return None
     if columns % LANES and not processor.has_masks:
         return None
     has_fma = processor.has_fma
-    return print_kernel(kernel, has_fma, _RowPrinter(has_fma, walk, int(columns)))
+    return print_kernel(kernel, has_fma, _RowPrinter(has_fma, walk, columns))
 
 
 class _RowPrinter(FunctionPrinter):
@@ -100,10 +102,10 @@ class _RowPrinter(FunctionPrinter):
         if loop is not self.walk.loop:
             super().loop_of(loop)
             return
-        rows = self.term(loop.stop)
+        start, stop = self.term(loop.start), self.term(loop.stop)
         self.declarations.add("declare i64 @llvm.smin.i64(i64, i64)")
-        with self.counting("block", "0", rows, ROWS) as self.first:
-            rest = self.new(f"sub nuw nsw i64 {rows}, {self.first}")
+        with self.counting("block", start, stop, ROWS) as self.first:
+            rest = self.new(f"sub nuw nsw i64 {stop}, {self.first}")
             self.filled = self.new(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {ROWS})")
             self.mask = is_there = self._lanes_before(self.filled)
             self.vectors = {loop.index: self._numbers_from(self.first)}
