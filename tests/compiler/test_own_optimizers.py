@@ -1,5 +1,7 @@
 """Optimizers and schedules that people write: compiled they do the same, or are refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -203,6 +205,58 @@ def test_another_setting_is_a_reason_to_record_again():
         setattr(optimizer, name, 0.25)
         step({})
         assert step.why_retraced() == "The optimizer's settings changed."
+
+
+class Keeping(Plain):
+    """Keeps numbers in every kind of thing that can hold some."""
+
+    factor = 1.0
+
+    def __init__(self):
+        Plain.__init__(self)
+        self.scales, self.table, self.listed = np.ones(2000), {"k": {"of": 1.0}}, ([1.0],)
+        self.helper = SimpleNamespace(number=1.0)
+
+    def update(self, parameters, gradients):
+        factor = self.factor * self.table["k"]["of"] * self.listed[0][0] * self.helper.number
+        parameters[0].value -= self.lr * factor * self.scales * gradients[0]
+
+
+CHANGES = {
+    "an attribute of its own in place of its class's": lambda o: setattr(o, "factor", 3.0),
+    "a number in a dictionary": lambda o: o.table["k"].update(of=3.0),
+    "a number in a list": lambda o: o.listed[0].__setitem__(0, 3.0),
+    "a number in an array": lambda o: o.scales.__setitem__(1000, 3.0),
+    "another array": lambda o: setattr(o, "scales", np.where(np.arange(2000) == 999, 3.0, 1.0)),
+    "a number in an object": lambda o: setattr(o.helper, "number", 3.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        *((Keeping, change) for change in CHANGES.values()),
+        (lambda: SGD(0.1), lambda o: setattr(o, "clipping", {"clipnorm": 0.5})),
+        (lambda: mf.Adam(0.1, clipvalue=1e-3), lambda o: o.clipping.update(clipvalue=1e-9)),
+    ],
+    ids=[*CHANGES, "clipping where there was none", "another bound"],
+)
+def test_a_change_within_what_is_kept_takes_effect_at_the_next_update(make, change):
+    results = []
+    for is_compiled in (True, False):
+        W = mf.Parameter(np.linspace(-1.0, 2.0, 2000), "W")
+        loss, optimizer = mf.MSE(W, np.zeros(2000)), make()
+        step = mf.compile(loss, optimizer=optimizer, backend="numpy")
+        for number in range(4):
+            if number == 2:
+                change(optimizer)
+            if is_compiled:
+                step({})
+            else:
+                optimizer.update([W], mf.value_and_grad(loss, {}, [W])[1])
+        results.append(W.value)
+        assert not is_compiled or "settings changed" in step.why_retraced()
+    np.testing.assert_allclose(*results, rtol=1e-12)
 
 
 class Slowing(Plain):

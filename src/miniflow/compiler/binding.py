@@ -29,7 +29,8 @@ from miniflow.interpreter.selection import parts_of
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Program
 from miniflow.residence import bind, look_at_all, residents
-from miniflow.tracing.update import has_number_for_rate, rates_of, settings_of, states_of
+from miniflow.tracing.settings import can_change, fingerprint, settings_of
+from miniflow.tracing.update import has_number_for_rate, rates_of, states_of
 
 ARRAY_IN_ORDER = 0x0001 | 0x0100  # NumPy's flags C_CONTIGUOUS and ALIGNED
 _PYTHON_TYPES = {"bool": bool, "i64": int, "f64": float}
@@ -168,22 +169,41 @@ class Binding:
         for place, (part, names) in enumerate(zip(self._parts, self._settings, strict=True)):
             settings = settings_of(part)
             for number, name in enumerate(names):
-                scope[f"setting_{place}_{number}"] = settings[name]
+                value = settings[name]
+                scope[f"setting_{place}_{number}"] = value
+                if can_change(value):
+                    scope[f"contents_{place}_{number}"] = fingerprint(value)
+            scope[f"attributes_{place}"] = len(vars(part))
             scope[f"schedule_{place}"] = part.lr
+            if can_change(part.lr):
+                scope[f"contents_{place}"] = fingerprint(part.lr)
 
     # One kind of input each.
 
     def _expect_settings(self) -> None:
-        """What of the optimizer is written into the program must be the same object."""
+        """What of the optimizer is written into the program must be the same object, with the same
+        in it; and no more.
+        """
         for place, (part, names) in enumerate(zip(self._parts, self._settings, strict=True)):
+            own, kept = self._bind("settings", vars(part)), settings_of(part)
+            self._write(f"if len({own}) != attributes_{place}:", "    return None")
             if names:
-                self._write(f"now = {self._bind('settings', vars(part))}.get")
+                self._write(f"now = {own}.get")
             for number, name in enumerate(names):
                 expected = f"setting_{place}_{number}"
                 self._write(f"if now({name!r}) is not {expected}:", "    return None")
+                if can_change(kept[name]):
+                    self._expect_contents(expected, f"contents_{place}_{number}")
             if not has_number_for_rate(part):
-                self._write(f"if {self._bind('optimizer', part)}.lr is not schedule_{place}:")
+                expected = f"schedule_{place}"
+                self._write(f"if {self._bind('optimizer', part)}.lr is not {expected}:")
                 self._write("    return None")
+                if can_change(part.lr):
+                    self._expect_contents(expected, f"contents_{place}")
+
+    def _expect_contents(self, word: str, kept: str) -> None:
+        compared = f"{self._bind('fingerprint', fingerprint)}({word})"
+        self._write(f"if {compared} != {kept}:", "    return None")
 
     def _expect_trainable(self, parameters: Sequence[Parameter]) -> None:
         """The same parameters must be frozen."""

@@ -20,7 +20,8 @@ from miniflow.ir.program import Program
 from miniflow.passes.finite import BoundedProgram
 from miniflow.passes.ranges import Range
 from miniflow.tracing.keeping import preserved_deeply
-from miniflow.tracing.update import has_number_for_rate, settings_of
+from miniflow.tracing.settings import fingerprint, settings_of
+from miniflow.tracing.update import has_number_for_rate
 
 
 class Variant:
@@ -215,9 +216,10 @@ def key_of(
     own = {n: type_of(n.value) for n in order if isinstance(n, Parameter) and n not in feed}
     settings, rates = [], []
     for _, part in parts_of(optimizer):
-        settings.append(tuple(sorted((k, repr(v)) for k, v in settings_of(part).items())))
+        kept = settings_of(part)
+        settings.append(tuple((k, fingerprint(kept[k])) for k in sorted(kept)))
         lr = part.lr
-        rates.append("number" if has_number_for_rate(part) else (id(lr), repr(lr)))
+        rates.append("number" if has_number_for_rate(part) else (id(lr), fingerprint(lr)))
     trained = frozenset(parameter for parameter in parameters if parameter.trainable)
     own_types = frozenset(own.items())
     return frozenset(types.items()), own_types, trained, tuple(settings), tuple(rates)

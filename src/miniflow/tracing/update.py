@@ -37,20 +37,6 @@ class OptimizerLike(Protocol):
         """Change the parameters' values in place."""
 
 
-def settings_of(optimizer: Any) -> dict[str, Any]:
-    """What an optimizer keeps besides its arrays and its learning rate: attribute → value. A
-    program has them written into it.
-
-    One of a class of somebody's own that has no `settings()` is asked for its attributes, of which
-    `_lr` is a learning rate behind a property.
-    """
-    own = getattr(type(optimizer), "settings", None)
-    if callable(own):
-        settings: dict[str, Any] = optimizer.settings()
-        return settings
-    return {k: v for k, v in vars(optimizer).items() if k not in ("state", "lr", "_lr")}
-
-
 def has_number_for_rate(optimizer: Any) -> bool:
     """Whether the learning rate is a number: then it is an argument of the program."""
     return isinstance(optimizer.lr, (int, float))
