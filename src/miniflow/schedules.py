@@ -130,7 +130,8 @@ class CosineDecay:
             )
 
     def __call__(self, step: Any) -> Any:
-        rising = self.lr * ((step + 1) / max(self.warmup, 1))
+        warmup = max(self.warmup, 1)
+        rising = self.lr * (np.minimum(step + 1, warmup) / warmup)  # never above lr
         falling = _cosine(self.lr, self.final, (step - self.warmup) / (self.steps - self.warmup))
         return np.where(step < self.warmup, rising, falling)
 

@@ -49,6 +49,14 @@ FUSED: dict[str, Make] = {
     "beside another array": lambda b, z, x, w: [b.add("multiply", (relu(b, z), w))],
     "beside a factor": lambda b, z, x, w: [b.add("add", (z, x))],
     "twice": lambda b, z, x, w: [relu(b, z), b.add("negative", (z,))],
+    "a sum of products": lambda b, z, x, w: [
+        b.add("add", (b.add("gemm", (x, w, w, 2.0, 0.5)), w)),
+    ],
+    "a sum that others read": lambda b, z, x, w: [
+        Output(moved := b.add("gemm", (x, w, w, 2.0, 0.5)), "parameter", replaces=x),
+        b.add("subtract", (w, moved)),
+        b.add("matmul", (moved, w)),
+    ],
     "later": lambda b, z, x, w: [row_sums(b, b.add("exp", (w,))), relu(b, z)],
 }
 NOT_FUSED: dict[str, Make] = {

@@ -9,6 +9,7 @@ import miniflow as mf
 from miniflow.ir import DTYPES, Builder, ValueType, evaluate
 from miniflow.passes.finite import check_bounds
 from miniflow.passes.ranges import Range, Ranges
+from miniflow.schedules import CosineDecay, PiecewiseConstant
 
 SHAPES = {"a": (4, 3), "b": (3, 5), "c": (4, 3), "row": (3,)}
 MATRICES = [
@@ -94,6 +95,25 @@ def test_a_step_within_bounds_drifts_no_farther_than_it_may(seed: int) -> None:
             known = found.ranges[output.replaces]
             assert np.isfinite(value).all()
             assert np.abs(value).max() <= known.size * 32.0 ** (1 / min(found.steps, 1000)) * 1.0001
+
+
+BOUNDED = {
+    "momentum and weight decay": lambda: mf.SGD(0.1, momentum=0.9, weight_decay=5e-4),
+    "Nesterov and weight decay": lambda: mf.SGD(0.1, 0.9, nesterov=True, weight_decay=5e-4),
+    "weight decay by a cosine": lambda: mf.SGD(CosineDecay(0.1, 90), weight_decay=1e-4),
+    "Adam by a cosine": lambda: mf.Adam(CosineDecay(0.01, 90, warmup=5)),
+    "AdamW by steps": lambda: mf.AdamW(PiecewiseConstant([3, 5], [0.1, 0.01, 0.001])),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_bounds_are_enough_for_every_usual_update_so_that_no_new_value_is_looked_at(
+    name: str,
+) -> None:
+    X, W = mf.Input("X"), mf.Parameter(np.zeros((40, 30), "f4"), "W")
+    step = mf.compile(mf.Sum(X @ W), optimizer=BOUNDED[name](), backend="numpy")
+    step({X: np.ones((4, 40), "f4")})
+    assert not any(e.primitive == "isfinite" for e in step.program.equations)
 
 
 @pytest.mark.parametrize("value", [3, 2**70, 10**400])

@@ -8,7 +8,8 @@ So ``relu(X @ W + b)`` is one pass over the result, and ``z`` is never written. 
 the nest reads each entry of ``z`` at its own place, where it stores what it makes of it; if nobody
 else reads ``z``; and if the product may be computed as late as the nest: no step between the two
 writes what it reads. A nest that writes to what the product reads is none: other entries are still
-to be made of that. The numbers are computed as before, in the same order: no bit changes.
+to be made of that. A product that is added to something, a momentum say, is left where it is, and
+others may read it. The numbers are computed as before, in the same order: no bit changes.
 
 A printer says whether it has products with an epilogue (`Target.can_finish`); for others there are
 none. `without_epilogues` has the two steps again.
@@ -81,7 +82,7 @@ def fuse_products(program: LoopProgram, can_finish: Callable[[FusedProduct], boo
     """Return the program with a `FusedProduct` for each product and nest that can be one."""
     found = _Finder(program, can_finish)
     steps = found.fuse(program.steps)
-    if not found.entries:
+    if not found.pairs:
         return program
     buffers = {
         word: replace(buffer, role=SCRATCH) if word in found.entries else buffer
@@ -114,6 +115,7 @@ def _reads_much(nest: Nest, product: Product) -> bool:
     """
     views = {x for x in nest.arguments if isinstance(x, BufferView)}
     others = [x for x in views if x.buffer != product.c.buffer and x.size >= product.c.size]
+    others += [] if product.beta is None else [product.c]
     nbytes = sum(x.size * DTYPES[x.dtype].itemsize for x in others)
     return len(others) > 1 and nbytes > _NEAR
 
@@ -130,7 +132,11 @@ class _Finder:
                 self.touched.setdefault(access.view.buffer, []).append(step)
         self.handed_out = {o.buffer for o in program.outputs if isinstance(o, BufferView)}
         self.pairs = dict(self._all_pairs(program.steps))  # by the identity of the product
-        self.fusible = {word for word in self.touched if self._is_only_in_pairs(word)}
+        self.pairs = {
+            key: pair
+            for key, pair in self.pairs.items()
+            if pair.keeps or self._is_only_in_pairs(pair.product.c.buffer)
+        }
 
     def _all_pairs(self, steps: Sequence[Step]) -> Iterator[tuple[int, FusedProduct]]:
         for at, step in enumerate(steps):
@@ -144,8 +150,6 @@ class _Finder:
     def _pair(self, product: Product, later: Sequence[Step]) -> FusedProduct | None:
         """The product with the nest that reads it next, if it can wait for that."""
         entries = product.c.buffer
-        if product.beta is not None:
-            return None
         read = {x.view.buffer for x in accesses(product) if x.reads}
         for step in later:
             found = [x for inner in steps_of((step,)) for x in accesses(inner)]
@@ -153,7 +157,7 @@ class _Finder:
             if any(x.view.buffer == entries for x in found):
                 if not isinstance(step, Nest) or writes & {*read, entries}:
                     return None
-                pair = FusedProduct(product, step)
+                pair = FusedProduct(product, step, keeps=product.beta is not None)
                 if not finishes(step, product) or _reads_much(step, product):
                     return None
                 return pair if self.can_finish(pair) else None
@@ -180,12 +184,10 @@ class _Finder:
             pair = self.pairs.get(id(step))
             if isinstance(step, Repeat):
                 found.append(replace(step, steps=self.fuse(step.steps)))
-            elif pair is not None and pair.product.c.buffer in self.fusible:
-                if id(pair.epilogue) in ready:  # which has one product already
-                    found.append(step)
-                else:
-                    nest = in_rows(pair.epilogue, pair.product)
-                    ready[id(pair.epilogue)] = replace(pair, epilogue=nest)
+            elif pair is not None and id(pair.epilogue) not in ready:  # which has no product yet
+                nest = in_rows(pair.epilogue, pair.product)
+                ready[id(pair.epilogue)] = replace(pair, epilogue=nest)
+                if not pair.keeps:
                     self.entries.add(pair.product.c.buffer)
             else:
                 found.append(ready.get(id(step), step))

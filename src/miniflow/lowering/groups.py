@@ -129,14 +129,17 @@ class LoopBuilder:
         return True
 
     @property
-    def is_elementwise(self) -> bool:
-        """Whether all there is depends on an element's own place, or is the same for all."""
+    def goes_by_element(self) -> bool:
+        """Whether all there is depends on an element's own place, or is one number for all."""
         return all(
-            place.domain in (ELEMENT, ONE)
-            and PRIMITIVES[equation.primitive].category != "reduction"
-            and equation.primitive not in _INDEXING
+            place.domain in (ELEMENT, ONE) and equation.primitive not in _INDEXING
             for equation, place in zip(self.equations, self.places.values(), strict=True)
         )
+
+    @property
+    def has_totals(self) -> bool:
+        """Whether anything is reduced."""
+        return any(PRIMITIVES[e.primitive].category == "reduction" for e in self.equations)
 
     def group(self) -> EquationGroup:
         """Return what has been collected."""

@@ -46,7 +46,7 @@ class Joins:
     def partners(self, number: int) -> Iterator[int]:
         """The loops, the latest first, that can be computed in this one, which is later."""
         into = self.groups[number]
-        if not (isinstance(into, LoopBuilder) and into.is_elementwise):
+        if not (isinstance(into, LoopBuilder) and into.goes_by_element):
             return
         shared = [v for v, domain in into.reads.items() if domain == ELEMENT]
         related = {self.made_at.get(v, -1) for v in shared}
@@ -68,7 +68,7 @@ class Joins:
 
     def _can_wait(self, loop: LoopBuilder, number: int, into: LoopBuilder, target: int) -> bool:
         """Whether a loop can be computed in a later one of its kind, and nothing is lost."""
-        if not loop.is_elementwise or loop.space != into.space or prod(loop.space) == 1:
+        if not loop.goes_by_element or loop.space != into.space or prod(loop.space) == 1:
             return False
         for reader in (e for v in loop.places for e in self.readers.get(v, ())):
             read_at = self.made_at.get(reader.result, -1)
@@ -77,6 +77,8 @@ class Joins:
         ours, theirs = ({v for v in x.reads if self._is_product(v)} for x in (loop, into))
         is_soon = not any(map(_takes_long, self.groups[number + 1 : target]))
         if not ours <= theirs and (theirs or not is_soon):
+            return False
+        if loop.has_totals != into.has_totals and (ours or theirs):
             return False
         return all(
             self._may_be_read(v, domain, number, target)

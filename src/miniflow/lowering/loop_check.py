@@ -117,10 +117,10 @@ class _StepChecker:
                 self._nest(step)
             case Product(c, a, b):
                 self._product(c, a, b)
-            case FusedProduct(product, epilogue):
+            case FusedProduct(product, epilogue, keeps):
                 self._product(product.c, product.a, product.b)
                 self._nest(epilogue)
-                _expect(product.beta is None, f"{product.c} is added to, and then changed")
+                _expect(keeps or product.beta is None, f"{product.c} is added to, and not kept")
                 _expect(finishes(epilogue, product), f"{product.c} is read by no epilogue")
             case Copy(target, source):
                 _expect(target.shape == source.shape, f"{target} is no copy of {source}")

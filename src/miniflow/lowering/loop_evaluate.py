@@ -87,10 +87,11 @@ class _Evaluator:
                         self.run(inner)
             case Nest():
                 self._run_nest(step)
-            case FusedProduct(product, epilogue):
+            case FusedProduct(product, epilogue, keeps):
                 run_by_numpy(product, self.array, self.numbers)
                 self._run_nest(epilogue)
-                self.array(product.c).fill(np.nan)  # nobody reads it
+                if not keeps:
+                    self.array(product.c).fill(np.nan)  # nobody reads it
             case _:
                 run_by_numpy(step, self.array, self.numbers)
 

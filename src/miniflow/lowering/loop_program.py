@@ -190,12 +190,13 @@ class Product:
 @dataclass(frozen=True, slots=True)
 class FusedProduct:
     """A product, and the nest that its entries go through before they are stored: `epilogue` reads
-    ``product.c``, each entry at its own place (`epilogues`), and nobody else ever does. What is in
-    there afterwards is not said: a printer need not write it.
+    ``product.c``, each entry at its own place (`epilogues`). If it `keeps` them, they are in there
+    afterwards; else nobody else ever reads that, and a printer need not write it.
     """
 
     product: Product
     epilogue: Nest
+    keeps: bool = False
 
     @property
     def equations(self) -> tuple[Equation, ...]:

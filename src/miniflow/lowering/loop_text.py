@@ -156,8 +156,10 @@ class _Printer:
                 return self._nest(step, {})
             case Product():
                 return self._product(step)
-            case FusedProduct(product, epilogue):
-                return self._nest(epilogue, {product.c.buffer: self._multiplied(product)})
+            case FusedProduct(product, epilogue, keeps):
+                c, text = self._product(product).split(" = ", 1)
+                entries = f"({c} := {text})" if keeps else text
+                return self._nest(epilogue, {product.c.buffer: entries})
             case Copy(target, source, adds):
                 return f"{self._view(target)} {'+=' if adds else '='} {self._view(source)}"
             case NumpyCall():

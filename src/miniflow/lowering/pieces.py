@@ -55,6 +55,9 @@ _FLOPS: Final = {"f32": 120.0, "f64": 60.0}  # of products, in a nanosecond
 _BYTES: Final = 48.0  # that are loaded or stored in a nanosecond
 _BYTES_ANYWHERE: Final = 10.0  # where an index is looked up
 _CALL, _DIVISION, _OPERATION = 0.7, 0.15, 0.03  # nanoseconds
+_IN_PASSING: Final = (
+    0.25  # of the time of a loop, if its entries are in a cache when it comes to them
+)
 _SLOW: Final = ("divide", "sqrt", "fmod", "quotient")
 _SHORTEST: Final = 64  # rows or columns of a piece of a product
 _WIDE: Final = 256  # columns that a piece has rather than fewer rows
@@ -111,7 +114,7 @@ def duration(step: Step) -> float:
         case Product(c, a):
             return 2.0 * c.size * a.shape[-1] / _FLOPS[c.dtype] if c.dtype in _FLOPS else 0.0
         case FusedProduct(product, epilogue):
-            return duration(product) + duration(epilogue)
+            return duration(product) + duration(epilogue) * _IN_PASSING
         case Copy(target, source):
             slow = 1 if target.is_contiguous and source.is_contiguous else 2
             return 2 * target.size * _of_bytes(target.dtype) * slow
@@ -268,8 +271,8 @@ def _cut_stack(product: Product, axis: int, count: int) -> Iterator[Piece]:
 
 def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
     """A part of the product, and the epilogue of its entries; by rows, that is its own, too."""
-    product, nest = step.product, step.epilogue
-    walk = walk_over(nest, product)
+    product, whole = step.product, step.epilogue
+    walk = walk_over(whole, product)
     count = _count(duration(step), _A_PIECE_OF_A_PRODUCT)
     if not count or walk is None or len(product.c.shape) != 2:
         return ()
@@ -277,11 +280,12 @@ def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
     found: list[Piece] = []
     for part, (i, j), (left, right) in _blocks(product, count, walk.rows is None):
         if right - left == columns:
-            rows = rows_of(nest, walk, i, j, columns)
-            piece: Piece = () if rows is None else (FusedProduct(part, rows),)
+            rows = rows_of(whole, walk, i, j, columns)
+            piece: Piece = () if rows is None else (replace(step, product=part, epilogue=rows),)
         elif walk.rows:
-            some = turns_of(nest, walk.rows.index, i, j)
-            piece = (FusedProduct(part, turns_of(some, walk.columns.index, left, right)),)
+            some = turns_of(whole, walk.rows.index, i, j)
+            nest = turns_of(some, walk.columns.index, left, right)
+            piece = (replace(step, product=part, epilogue=nest),)
         else:
             piece = ()
         if not piece:

@@ -20,7 +20,7 @@ from miniflow.passes.ranges import VIEWS, Range, Ranges
 FEWEST_STEPS: Final = 100  # before parameters and state are looked at again
 MOST_STEPS: Final = 1 << 30
 DRIFT: Final = 32.0  # by which factor they may grow until then
-COARSE: Final = 16  # of the exponents of a state's ranges
+COARSE: Final = (16, 1)  # of the exponents of a state's ranges
 COUNT: Final = Range(0.0, 2.0**53)  # of updates
 MULTIPLES: Final = tuple(2.0**k for k in range(14))
 MOST_TRIES: Final = 8
@@ -263,9 +263,16 @@ class _Proof:
         first = self._after(dict.fromkeys((u.old for u in self.state), Range(0.0, 0.0)))
         if first is None:
             return None
+        found = (self._find_around(first, coarse) for coarse in COARSE)
+        return next(filter(None, found), None)
+
+    def _find_around(
+        self, first: Mapping[Variable, Range], coarse: int
+    ) -> tuple[dict[Variable, Range], int] | None:
+        """The same, with ranges of the state whose ends have multiples of a number as exponents."""
         most = DRIFT ** (1.0 / FEWEST_STEPS)
         for multiple in MULTIPLES:
-            before = {u.old: _rounded_up(first[u.old], multiple) for u in self.state}
+            before = {u.old: _rounded_up(first[u.old], multiple, coarse) for u in self.state}
             growth = self._growth(before, 1.0)
             if growth is None or growth.of_parameters > most:
                 return None  # nor would a larger state do
@@ -316,8 +323,8 @@ class _Proof:
         return known if len(known) == len(after) else None
 
 
-def _rounded_up(known: Range, multiple: float) -> Range:
+def _rounded_up(known: Range, multiple: float, coarse: int) -> Range:
     """A range around a multiple of another one, with ends that many programs share."""
     size = max(known.size, 1.0) * multiple
-    end = 2.0 ** (COARSE * math.ceil(math.log2(size) / COARSE))
+    end = 2.0 ** (coarse * math.ceil(math.log2(size) / coarse))
     return Range(0.0 if known.low >= 0.0 else -end, end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -45,6 +46,26 @@ def with_everything(m: int, k: int, n: int, dtype: str, is_flat: bool) -> Progra
     return b.program([*outputs, Output(new, "parameter", replaces=old)])
 
 
+def added(m: int, k: int, n: int, dtype: str) -> Program:
+    """A momentum and what it moves: entries of a sum of products, which stay where they are."""
+    b = Builder()
+    x, w = b.input(ValueType(dtype, (m, k)), name="x"), b.input(ValueType(dtype, (k, n)), name="w")
+    momentum, old = (b.input(ValueType(dtype, (m, n)), "parameter", name) for name in ("v", "old"))
+    lr = b.input(ValueType("f64", (), "python"), "hyper", "lr")
+    z = b.add("gemm", (momentum, x, w, 1.5, 0.9))
+    new = b.add("subtract", (old, b.add("multiply", (b.add("tanh", (z,)), lr))))
+    return b.program(
+        [Output(z, "state", replaces=momentum), Output(new, "parameter", replaces=old)]
+    )
+
+
+KINDS = {
+    "by rows": partial(with_everything, is_flat=False),
+    "flat": partial(with_everything, is_flat=True),
+    "added": added,
+}
+
+
 def arguments_of(program: Program, seed: int) -> list:
     rng = np.random.default_rng(seed)
     found: list = []
@@ -76,27 +97,27 @@ def results(program: Program, monkeypatch, is_fused: bool) -> list[bytes]:
 @pytest.mark.parametrize("width", sorted(WIDTHS))
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 def test_an_epilogue_has_the_bits_of_a_loop_behind_the_product(width, dtype, monkeypatch):
-    for shape, is_flat in itertools.product(SHAPES, (False, True)):
-        program = with_everything(*shape, dtype, is_flat)
+    for shape, kind in itertools.product(SHAPES, KINDS):
+        program = KINDS[kind](*shape, dtype)
         wanted = results(program, monkeypatch, is_fused=False)
         with monkeypatch.context() as patched:
             patched.setattr(machine, "processor", lambda: WIDTHS[width])
             is_one_column = shape[2] == 1  # which is computed as a row
             if not is_one_column:
-                assert results(program, monkeypatch, is_fused=True) == wanted, (shape, is_flat)
+                assert results(program, monkeypatch, is_fused=True) == wanted, (shape, kind)
 
 
-@pytest.mark.parametrize("is_flat", [False, True])
-def test_partial_sums_of_blocks_of_k_are_not_seen_by_the_epilogue(is_flat, monkeypatch):
-    program = with_everything(20, 2000, 40, "f32", is_flat)
+@pytest.mark.parametrize("kind", KINDS)
+def test_partial_sums_of_blocks_of_k_are_not_seen_by_the_epilogue(kind, monkeypatch):
+    program = KINDS[kind](20, 2000, 40, "f32")
     wanted = results(program, monkeypatch, is_fused=False)
     assert results(program, monkeypatch, is_fused=True) == wanted
 
 
 @pytest.mark.parametrize("shape", [(40, 30, 300), (300, 30, 40), (300, 700, 200)])
-@pytest.mark.parametrize("is_flat", [False, True])
-def test_pieces_of_a_product_have_their_part_of_the_epilogue(shape, is_flat, monkeypatch):
-    program = with_everything(*shape, "f32", is_flat)
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_of_a_product_have_their_part_of_the_epilogue(shape, kind, monkeypatch):
+    program = KINDS[kind](*shape, "f32")
     wanted = results(program, monkeypatch, is_fused=False)
     monkeypatch.setattr(pieces, "FEWEST", 0)
     step = next(s for s in lower(program).loop_program.steps if isinstance(s, FusedProduct))

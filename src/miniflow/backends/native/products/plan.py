@@ -222,8 +222,10 @@ def compile_product(
     *,
     adds: bool,
     epilogue: Epilogue | None = None,
+    keeps: bool = False,
 ) -> CompiledProduct:
-    """Return the step that computes c = alpha · a @ b, plus beta · c if it `adds`.
+    """Return the step that computes c = alpha · a @ b, plus beta · c if it `adds`; what goes to an
+    epilogue is in c, too, if that `keeps` it.
 
     `routine` gives the address of the machine code of a text. What an epilogue is handed stands
     behind the arguments of the product.
@@ -232,11 +234,15 @@ def compile_product(
         text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
         steps = (REALS[plan.dtype][1] * step for step in plan.steps)
         return CompiledProduct(text, [*dot.PLACES, plan.k, *steps, int(adds)])
-    return CompiledProduct(print_driver(), _arguments(plan, routine, adds, epilogue))
+    return CompiledProduct(print_driver(), _arguments(plan, routine, adds, epilogue, keeps))
 
 
 def _arguments(
-    plan: ProductPlan, routine: Callable[[str], int], adds: bool, epilogue: Epilogue | None
+    plan: ProductPlan,
+    routine: Callable[[str], int],
+    adds: bool,
+    epilogue: Epilogue | None,
+    keeps: bool,
 ) -> list[int | str]:
     (m, n, k), blocking, size = plan.shape, plan.blocking, REALS[plan.dtype][1]
     high, low = split(m, blocking.rows)
@@ -264,7 +270,7 @@ def _arguments(
         ("a_row", "a_step", "b_step", "b_column", "c_row"), plan.strides, strict=True
     ):
         numbers[field] = stride * size
-    tile = "tile" in plan.scratch(adds=adds, finishes=epilogue is not None)
+    tile = "tile" in plan.scratch(adds=adds, finishes=epilogue is not None and not keeps)
     if tile:  # each one takes the place of the one before
         numbers["c_row"] = blocking.vectors * lanes * size
     numbers |= {

@@ -47,8 +47,12 @@ def can_finish(step: FusedProduct) -> bool:
     return plan is not None and plan.can_finish and plan_epilogue(step) is not None
 
 
-def compiled_product(product: Product, epilogue: Epilogue | None = None) -> CompiledStep:
-    """Make machine code of a product; its entries go through an epilogue, if there is one."""
+def compiled_product(
+    product: Product, epilogue: Epilogue | None = None, keeps: bool = False
+) -> CompiledStep:
+    """Make machine code of a product; its entries go through an epilogue, if there is one, which
+    finds them in c, if that `keeps` them.
+    """
     c, adds = product.c, product.beta is not None
     plan = _plan(c, product.a, product.b)
     assert plan is not None
@@ -58,9 +62,10 @@ def compiled_product(product: Product, epilogue: Epilogue | None = None) -> Comp
     a = product.a.view if isinstance(product.a, WindowMatrix) else product.a
     places: dict[str, MachineArgument] = {"a": a, "b": product.b, "c": c}
     places |= {word: _number(x, c.dtype) for word, x in (("alpha", product.alpha), ("beta", beta))}
-    wanted = plan.scratch(adds=adds, finishes=epilogue is not None).items()
+    has_tile = epilogue is not None and not keeps
+    wanted = plan.scratch(adds=adds, finishes=has_tile).items()
     places |= {word: SharedScratch(word, nbytes) for word, nbytes in wanted}
-    made = compile_product(plan, machine.final_routine, adds=adds, epilogue=epilogue)
+    made = compile_product(plan, machine.final_routine, adds=adds, epilogue=epilogue, keeps=keeps)
     handed = [x if isinstance(x, int) else places.get(x, c) for x in made.arguments]
     if epilogue:
         handed += compiled_arguments(epilogue.handed)
@@ -71,10 +76,11 @@ def compiled_fused_product(step: FusedProduct) -> CompiledStep:
     """Make machine code of a product with an epilogue."""
     epilogue = plan_epilogue(step)
     assert epilogue is not None
-    product, free = step.product, epilogue.array_to_fill(step.product.c)
+    product = step.product
+    free = None if step.keeps else epilogue.array_to_fill(product.c)
     if free is not None:
         product = replace(product, c=free)
-    return compiled_product(product, epilogue)
+    return compiled_product(product, epilogue, step.keeps)
 
 
 def _plan(c: BufferView, a: Factor, b: BufferView) -> ProductPlan | DotPlan | None:
