@@ -5,7 +5,8 @@ never that array.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from threading import get_ident
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -14,7 +15,7 @@ from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
 from miniflow.graph.node import Node, see_to_shapes
 from miniflow.graph.rows import checked_row
-from miniflow.graph.values import as_value
+from miniflow.graph.values import as_value, read_only
 from miniflow.residence import look_at, residents
 
 
@@ -103,6 +104,15 @@ class Constant(Input):
         self.value = self._kept if value is None else value
 
 
+class ReadOnlyInPass(NamedTuple):
+    """What the nodes of a pass read of a parameter's array, in the thread of the pass alone: others
+    may move it meanwhile.
+    """
+
+    thread: int
+    view: Any
+
+
 class Parameter(Input):
     """An input that keeps its own array, which optimizers update in place: a weight or a bias.
 
@@ -161,8 +171,12 @@ class Parameter(Input):
     @property
     def value(self) -> Any:
         """The parameter's own array (during a pass that feeds it, what was fed)."""
-        if self._fed is not None:
-            return self._fed
+        fed = self._fed
+        if fed is not None:
+            if type(fed) is not ReadOnlyInPass:
+                return fed
+            if fed.thread == get_ident():
+                return fed.view
         return look_at(self._array) if residents else self._array
 
     @value.setter
@@ -192,11 +206,21 @@ class Parameter(Input):
                 "it one of its own, W.value = W.value.copy(), or keep it fixed as a Constant."
             )
 
+    def guard(self) -> None:
+        """Be read-only, until `end_guard`: for the pass of this thread."""
+        if self._array is not None:  # else its first value is made in this pass
+            self._fed = ReadOnlyInPass(get_ident(), read_only(self.value))
+
+    def end_guard(self) -> None:
+        if type(self._fed) is ReadOnlyInPass:
+            self._fed = None
+
     def forward(self, value: Any = None) -> None:
         if self._array is None and self._first_value is not None and value is None:
             self._keep(self._first_value())
             just_made.append(self)
-        self._fed = value
+        if value is not None or type(self._fed) is not ReadOnlyInPass:
+            self._fed = value
 
 
 just_made: list[Parameter] = []

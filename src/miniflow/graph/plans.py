@@ -29,6 +29,7 @@ class Plan(NamedTuple):
     consumers: dict["Node", list["Node"]]  # for each of them, the consumers among them
     backward: dict[tuple[int, ...], tuple[set["Node"], list["Node"]]]  # per `wrt`: see needed_for
     live: set["Node"] | None = None  # from which a gradient comes back; None: from all
+    guarded: Sequence["Node"] = ()  # what is fed or kept, where others' code could write to it
 
     def is_current(self, output: "Node") -> bool:
         """Whether nobody has rewired the graph since."""
@@ -81,7 +82,10 @@ def make_plan(
     for node in live or ():
         back = (n for n in consumers[node] if n in live and not n.stops_gradient)  # type: ignore[operator]
         consumers[node] = list(back)
-    return Plan(order, inbound, consumers, {}, live)
+    computing = (node for node in with_parts((*order, output)) if node.inbound_nodes)
+    is_foreign = any(node._is_foreign for node in computing)
+    sources = [node for node in order if not node.inbound_nodes] if is_foreign else []
+    return Plan(order, inbound, consumers, {}, live, sources)
 
 
 def _live(output: "Node", order: Sequence["Node"]) -> set["Node"] | None:

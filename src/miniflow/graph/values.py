@@ -127,6 +127,19 @@ def _has_masked(x: Any) -> bool:
     return isinstance(x, masked.MaskedArray)
 
 
+def read_only(x: Any) -> Any:
+    """An array that can be read, and not written to; anything else as it is.
+
+    >>> read_only(np.zeros(2))[0] == 0.0, read_only(3.0)
+    (np.True_, 3.0)
+    """
+    if type(x) is not np.ndarray:
+        return x
+    view = x.view()
+    view.setflags(write=False)
+    return view
+
+
 def describe(x: Any) -> str:
     """A value in a message: cut short, with its type."""
     if isinstance(x, np.ndarray) and x.size > 4:

@@ -36,6 +36,7 @@ from miniflow.interpreter.feeding import (
     end_feed,
     parameters_of,
 )
+from miniflow.interpreter.guarding import end_guard, guard, own, written_in_place
 from miniflow.interpreter.results import (
     node_failed,
     see_to_gradients,
@@ -83,14 +84,17 @@ def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = No
         output = checked_outputs(node)
         plan = plan_for(output)
         feed = checked_feed(feed_dict, output, plan.consumers)
+        fed = guard(plan, feed) if plan.guarded else feed
         try:
             this_pass = start_pass(output, plan, ())
-            forward_pass(output, plan, feed, this_pass)
+            forward_pass(output, plan, fed, this_pass)
             if this_pass.sets:
                 end_of_states(this_pass, feed)
-            return output.value
+            return output.value if fed is feed else own(output.value)
         finally:
             end_feed(feed)
+            if fed is not feed:
+                end_guard(plan, feed, fed)
 
 
 def value_and_grad(
@@ -136,15 +140,19 @@ def value_and_grad(
         plan = plan_for(output)
         wrt = parameters_of(output, plan) if wrt is None else checked_wrt(output, plan, wrt)
         feed = checked_feed(feed_dict, output, plan.consumers)
+        fed = guard(plan, feed) if plan.guarded else feed
         try:
             this_pass = start_pass(output, plan, wrt)
-            forward_pass(output, plan, feed, this_pass)
+            forward_pass(output, plan, fed, this_pass)
             gradients = backward_pass(wrt, this_pass)
             if this_pass.sets:
                 end_of_states(this_pass, feed)
-            return output.value, _own_copies(gradients, plan)
+            value = output.value if fed is feed else own(output.value)
+            return value, _own_copies(gradients, plan)
         finally:
             end_feed(feed)
+            if fed is not feed:
+                end_guard(plan, feed, fed)
 
 
 # --- The passes (the compiler runs these same functions, with tracer arrays for values)
@@ -284,7 +292,8 @@ def forward_pass(
             check_fed_enough((*plan.order, output), feed)
             if call is not None or isinstance(error, GraphError):
                 raise
-            raise node_failed(node, "forward", error) from error
+            told = written_in_place(node, "forward", error)
+            raise (told or node_failed(node, "forward", error)) from error
 
 
 def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = None) -> list[Any]:
@@ -309,7 +318,8 @@ def backward_pass(wrt: Sequence[Node], this_pass: Pass, call: CallNode | None = 
         except Exception as error:
             if call is not None or isinstance(error, GraphError):
                 raise
-            raise node_failed(node, "backward", error) from error
+            told = written_in_place(node, "backward", error)
+            raise (told or node_failed(node, "backward", error)) from error
 
 
 def leave_gradients(node: Node, needed: set[Node]) -> None:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from types import FrameType
 
-from miniflow.errors import GraphError
+from miniflow.errors import GraphError, NodeError
 from miniflow.graph import Node
 from miniflow.lab.lines import line_of_code, line_of_exception, walk
 from miniflow.lab.results import CodeLine, Finding
@@ -30,7 +30,7 @@ def finding_of(
         sentence = re.sub(r"^[^:]*: (?=the value is )", "", without_places(str(cause), folder))
         return Finding("exception", sentence, ran, line or line_of_code(at))
     if line is not None:
-        sentence = in_plain_words(cause)
+        sentence = written_in_place(error) or in_plain_words(cause)
         told = describe_error(cause)
         return Finding("exception", sentence, ran, line, None, None if told in sentence else told)
     return Finding(
@@ -40,6 +40,17 @@ def finding_of(
         None,
         None,
         describe_error(error),
+    )
+
+
+def written_in_place(error: BaseException) -> str | None:
+    """The sentence on a node that writes to what it was given, which miniflow has refused."""
+    if not (isinstance(error, NodeError) and "in place, which was fed" in str(error)):
+        return None
+    names = re.findall(r"(?:the value of|and) \w+ '([^']*)'", str(error))
+    return (
+        f"your code changed {' and '.join(names) or 'an input'} in place; work on a copy, or write "
+        "the result into a new array."
     )
 
 

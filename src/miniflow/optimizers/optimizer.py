@@ -21,7 +21,7 @@ import numpy as np
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.half import widen
-from miniflow.graph.values import check_unmasked, describe, shape_of
+from miniflow.graph.values import check_unmasked, describe, read_only, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, number
 from miniflow.residence import look_at, look_at_all
@@ -185,7 +185,7 @@ class Optimizer:
         if "step" in self.state:
             step = self.state["step"]
             if callable(lr):
-                lr = self._rate_of_schedule(lr(step))
+                lr = self._rate_of_schedule(lr(read_only(step)))
             step += 1
         for i, grad in zip(moved, gradients, strict=True):
             value = parameters[i].value

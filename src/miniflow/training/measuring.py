@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from miniflow.errors import DataError
 from miniflow.graph import Node
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.graph.values import describe
+from miniflow.graph.values import describe, read_only
 from miniflow.interpreter.feeding import is_input
 from miniflow.metrics import Metric
 from miniflow.metrics.base import Count
@@ -80,15 +80,18 @@ class MetricCounts:
         self._counts: dict[str, Count] = {name: r.metric.count() for name, r in readings.items()}
 
     def add(self, values: Mapping[Node, Any] | None) -> None:
-        """Count a batch, from the values of the nodes that are read."""
+        """Count a batch, from the values of the nodes that are read; a metric of somebody's own
+        cannot write to them, since what was fed may be the data themselves.
+        """
         values = values or {}
         for name, (metric, scores, labels, weights, kind) in self._readings.items():
             with _speaking_of(name):
                 for node in (scores, labels, weights):
                     if node is not None and node not in values:
                         raise DataError(f"{metric!r} reads {node}, which was not fed.")
-                weigh = None if weights is None else values[weights]
-                answers = metric.read(values[scores], values[labels], weigh, kind)
+                weigh = None if weights is None else read_only(values[weights])
+                read = read_only(values[scores]), read_only(values[labels])
+                answers = metric.read(*read, weigh, kind)
                 self._counts[name].add(answers)
 
     def results(self) -> dict[str, float]:
