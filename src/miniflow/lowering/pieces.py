@@ -11,7 +11,7 @@ No entry is computed in another way than before, so that pieces have the bits of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -29,6 +29,7 @@ from miniflow.lowering.loop_program import (
     Product,
     Step,
     WindowMatrix,
+    accesses,
 )
 from miniflow.lowering.nests import (
     If,
@@ -58,6 +59,7 @@ _CALL, _DIVISION, _OPERATION = 0.7, 0.15, 0.03  # nanoseconds
 _IN_PASSING: Final = (
     0.25  # of the time of a loop, if its entries are in a cache when it comes to them
 )
+_A_LINK: Final = 0.08  # nanoseconds, of a sum in sixteen chains
 _SLOW: Final = ("divide", "sqrt", "fmod", "quotient")
 _SHORTEST: Final = 64  # rows or columns of a piece of a product
 _WIDE: Final = 256  # columns that a piece has rather than fewer rows
@@ -83,6 +85,35 @@ def cut_step(step: Step) -> tuple[Piece, ...]:
     if isinstance(step, Copy):
         return _cut_copy(step)
     return _cut_nest(step) if isinstance(step, Nest) else ()
+
+
+def groups_at_once(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    """Yield steps in groups, most of them of one: those of a group may be done at once, each by
+    another thread, and are worth it. They are products of vectors, which nobody cuts.
+
+    >>> x, s, t = (BufferView(n, "f32", 0, k, (1,) * len(k)) for n, k in zip(
+    ...     "xst", ((500_000,), (), ()), strict=True))
+    >>> [len(group) for group in groups_at_once([Product(s, x, x), Product(t, x, x), Copy(x, x)])]
+    [2, 1]
+    """
+    first = 0
+    while first < len(steps):
+        count = max(_how_many_at_once(steps[first : first + MOST]), 1)
+        yield steps[first : first + count]
+        first += count
+
+
+def _how_many_at_once(steps: Sequence[Step]) -> int:
+    count, written = 0, set[str]()
+    for step in steps:
+        if not isinstance(step, Product) or step.c.size > 1 or step.beta is not None:
+            break
+        if written & {access.view.buffer for access in accesses(step)}:
+            break
+        written.add(step.c.buffer)
+        count += 1
+    longest = sorted(map(duration, steps[:count]))[-2:]
+    return count if len(longest) == 2 and longest[0] >= FEWEST / 2 else 0
 
 
 def pieces_note(step: Step) -> str:
@@ -112,6 +143,8 @@ def duration(step: Step) -> float:
     """
     match step:
         case Product(c, a):
+            if len(a.shape) == 1 and c.size == 1:
+                return a.size * _A_LINK
             return 2.0 * c.size * a.shape[-1] / _FLOPS[c.dtype] if c.dtype in _FLOPS else 0.0
         case FusedProduct(product, epilogue):
             return duration(product) + duration(epilogue) * _IN_PASSING
@@ -135,10 +168,11 @@ def bounds(length: int, count: int, multiple: int = 1) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def _count(nanoseconds: float, least: float) -> int:
-    """How many pieces something is worth that takes so long, of what a piece takes at least: 0, or
-    a power of two.
+def piece_count(nanoseconds: float, least: float | None = None) -> int:
+    """Return how many pieces something is worth that takes so long, of what a piece takes at least:
+    0, or a power of two.
     """
+    least = _A_PIECE if least is None else least
     if nanoseconds < FEWEST:
         return 0
     count = MOST
@@ -190,7 +224,7 @@ def _grid(rows: int, columns: int, count: int) -> tuple[int, int]:
 
 def _cut_product(product: Product) -> tuple[Piece, ...]:
     c, a, b = product.c, product.a, product.b
-    count = _count(duration(product), _A_PIECE_OF_A_PRODUCT)
+    count = piece_count(duration(product), _A_PIECE_OF_A_PRODUCT)
     if not count or len(a.shape) < 2 or len(b.shape) < 2:
         return ()
     stacked = next((axis for axis in range(len(c.shape) - 2) if c.shape[axis] >= count), None)
@@ -273,7 +307,7 @@ def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
     """A part of the product, and the epilogue of its entries; by rows, that is its own, too."""
     product, whole = step.product, step.epilogue
     walk = walk_over(whole, product)
-    count = _count(duration(step), _A_PIECE_OF_A_PRODUCT)
+    count = piece_count(duration(step), _A_PIECE_OF_A_PRODUCT)
     if not count or walk is None or len(product.c.shape) != 2:
         return ()
     columns = product.c.shape[1]
@@ -299,7 +333,7 @@ def _cut_fused(step: FusedProduct) -> tuple[Piece, ...]:
 
 def _cut_copy(copy: Copy) -> tuple[Piece, ...]:
     target, source = copy.target, copy.source
-    count = _count(duration(copy), _A_PIECE)
+    count = piece_count(duration(copy), _A_PIECE)
     if not count or not target.shape:
         return ()
     axis = max(range(len(target.shape)), key=lambda x: (target.shape[x] >= count, -x))
@@ -323,7 +357,7 @@ def _cut_nest(nest: Nest) -> tuple[Piece, ...]:
     index = parallel_index(nest.kernel)
     if index is None:
         return ()
-    sizes, count = sizes_of(nest), _count(duration(nest), _A_PIECE)
+    sizes, count = sizes_of(nest), piece_count(duration(nest), _A_PIECE)
     if not count:
         return ()
     loops = (s for s in nest.kernel.statements() if isinstance(s, Loop))

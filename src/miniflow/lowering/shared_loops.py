@@ -30,7 +30,7 @@ from miniflow.lowering.loop_program import (
     steps_of,
 )
 from miniflow.lowering.nests import Fail
-from miniflow.lowering.pieces import bounds, duration, pieces_note
+from miniflow.lowering.pieces import bounds, duration, groups_at_once, pieces_note
 
 _LARGEST: Final = 1 << 22  # bytes that are a turn's own, of which each thread has a copy
 
@@ -73,6 +73,8 @@ def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
 def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     """Return what says in how many pieces each step of a program is cut."""
     shared = {id(s): share_loop(s, program) for s in program.steps if isinstance(s, Repeat)}
+    groups = [group for group in groups_at_once(program.steps) if len(group) > 1]
+    at_once = {id(step): len(group) for group in groups for step in group}
     inside = {
         id(step)
         for loop in program.steps
@@ -81,7 +83,9 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     }
 
     def note(step: Step) -> str:
-        found = shared.get(id(step))
+        found, count = shared.get(id(step)), at_once.get(id(step))
+        if count:
+            return f"one of {count} at once"
         if found:
             return f"in {len(found.pieces)} pieces"
         return "" if id(step) in inside else pieces_note(step)

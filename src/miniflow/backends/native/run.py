@@ -7,7 +7,7 @@ has one in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
@@ -16,6 +16,7 @@ from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
 from miniflow.backends.native.compiled import CompiledStep, compiled_nest
 from miniflow.backends.native.filling import FilledTable, Memory, Run, Scope
 from miniflow.backends.native.frame import FrameWriter
+from miniflow.backends.native.gathering import RowGather
 from miniflow.backends.native.layout import ProgramFrame
 from miniflow.backends.native.products.steps import compiled_fused_product, compiled_product
 from miniflow.backends.native.table import StepTable
@@ -37,7 +38,7 @@ from miniflow.lowering.loop_program import (
     Step,
 )
 from miniflow.lowering.loop_text import step_text
-from miniflow.lowering.pieces import cut_step, duration
+from miniflow.lowering.pieces import cut_step, duration, groups_at_once
 from miniflow.lowering.shared_loops import share_loop
 
 Tick: TypeAlias = "Callable[[int], None]"
@@ -146,13 +147,14 @@ class ProgramRunner:
         memory: Memory,
         places: Sequence[str],
         in_parts: bool = False,
-        before: Sequence[Nest] = (),
+        before: Sequence[RowGather] = (),
     ) -> None:
         self.parts = [TimedPart(ARGUMENTS, ())]
         self._program, self._memory = program, memory
         self._in_parts = in_parts
         self._table = StepTable(places)
-        self._lay(before)
+        for gather in before:
+            self._lay_gather(gather)
         self.pieces = self._lay(program.steps)
         self.parts.append(TimedPart(RESULTS, ()))
         self.laid_out = self._table.finish()
@@ -175,14 +177,34 @@ class ProgramRunner:
     def _lay(self, steps: Sequence[Step]) -> list[Piece]:
         """Compile steps, and return what runs them: as few calls as can be."""
         pieces: list[Piece] = []
-        for step in steps:
-            piece = self._lay_loop(step) if isinstance(step, Repeat) else self._lay_step(step)
+        for group in self._groups(steps):
+            piece = self._lay_group(group)
             before = pieces[-1] if pieces and not self._in_parts else None
             if isinstance(piece, Segment) and isinstance(before, Segment):
                 pieces[-1] = Segment(before.first, piece.last)
             else:
                 pieces.append(piece)
         return pieces
+
+    def _lay_group(self, group: Sequence[Step]) -> Piece:
+        if len(group) > 1:
+            return self._lay_together(group)
+        step = group[0]
+        return self._lay_loop(step) if isinstance(step, Repeat) else self._lay_step(step)
+
+    def _groups(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+        """Yield the steps one by one, or several that are done at once."""
+        if self._in_parts or not can_share():
+            yield from ((step,) for step in steps)
+        else:
+            yield from groups_at_once(steps)
+
+    def _lay_together(self, group: Sequence[Step]) -> Segment:
+        first, compiled = len(self._table), [x for step in group if (x := compile_step(step))]
+        equations = tuple(equation for step in group for equation in step.equations)
+        nanoseconds = sum(map(duration, group))
+        self._table.add_shared(compiled, [[x] for x in compiled], equations, nanoseconds)
+        return Segment(first, first + 1)
 
     def _lay_step(self, step: Nest | Product | FusedProduct | Copy | NumpyCall) -> Piece:
         first, part = len(self._table), len(self.parts)
@@ -193,12 +215,20 @@ class ProgramRunner:
             pieces = [list(map(compile_step, piece)) for piece in cut_step(step) if can_share()]
             found = [[s for s in piece if s is not None] for piece in pieces]
             if pieces and found == pieces:
-                self._table.add_shared(compiled, found, step.equations, duration(step))
+                self._table.add_shared([compiled], found, step.equations, duration(step))
             else:
                 self._table.add(compiled, step.equations)
             return Segment(first, first + 1, part)
         assert isinstance(step, (NumpyCall, Copy))
         return ByNumpy(step, part)
+
+    def _lay_gather(self, gather: RowGather) -> None:
+        whole, pieces = gather.compiled(0, gather.rows), gather.pieces() if can_share() else []
+        if pieces:
+            parts = [[piece] for piece in pieces]
+            self._table.add_shared([whole], parts, (), gather.nanoseconds)
+        else:
+            self._table.add(whole, ())
 
     def _lay_loop(self, loop: Repeat) -> Piece:
         first = len(self._table)

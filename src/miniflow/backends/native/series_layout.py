@@ -9,6 +9,7 @@ from typing import Final
 
 from miniflow.backends.native.filling import Memory
 from miniflow.backends.native.frame import FrameWriter
+from miniflow.backends.native.gathering import RowGather
 from miniflow.backends.native.layout import (
     BatchPlaces,
     CellPlace,
@@ -25,18 +26,7 @@ from miniflow.lowering.loop_program import (
     RESULT,
     BufferView,
     LoopProgram,
-    Nest,
     NumpyCall,
-)
-from miniflow.lowering.nests import (
-    ArrayParameter,
-    Kernel,
-    Loop,
-    SizeParameter,
-    Store,
-    cast,
-    load,
-    name,
 )
 
 _ORDER: Final = "the rows"  # no buffer has a name like that
@@ -136,23 +126,13 @@ def _all_of(name: str) -> str:
     return f"all of {name}"
 
 
-def _gather(batch: str, dtype: str, shape: tuple[int, ...]) -> Nest:
-    """The nest that copies the rows of a run to where its batch is looked for, bit by bit."""
+def _gather(batch: str, dtype: str, shape: tuple[int, ...]) -> RowGather:
+    """The step that copies the rows of a run to where its batch is looked for."""
     rows, columns = shape[0], prod(shape[1:])
-    word = f"u{8 * DTYPES[dtype].itemsize}"
-    views = (
-        BufferView(batch, word, 0, (rows, columns), (columns, 1)),
-        BufferView(_all_of(batch), word, 0, (rows, columns), (columns, 1)),
+    return RowGather(
+        BufferView(batch, dtype, 0, (rows, columns), (columns, 1)),
+        BufferView(_all_of(batch), dtype, 0, (rows, columns), (columns, 1)),
         BufferView(_ORDER, "i64", 0, (rows,), (1,)),
+        rows,
+        columns * DTYPES[dtype].itemsize,
     )
-    return Nest(_gathering_kernel(word), (rows, columns, *views))
-
-
-def _gathering_kernel(dtype: str) -> Kernel:
-    m, n, i, j = map(name, "mnij")
-    batch, whole = (ArrayParameter(word, dtype, (m, n)) for word in ("batch", "whole"))
-    order = ArrayParameter("order", "i64", (m,))
-    row = cast(load(order, i), "size")
-    copy = Store("batch", (i, j), load(whole, row, j))
-    loops = Loop("i", m, (Loop("j", n, (copy,)),))
-    return Kernel((SizeParameter("m"), SizeParameter("n"), batch, whole, order), (loops,))

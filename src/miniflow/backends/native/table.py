@@ -66,7 +66,7 @@ class StepTable:
 
     def add_shared(
         self,
-        whole: CompiledStep,
+        whole: Sequence[CompiledStep],
         pieces: Sequence[Sequence[CompiledStep]],
         equations: tuple[Equation, ...],
         nanoseconds: float,
@@ -77,7 +77,7 @@ class StepTable:
         self._numbers += (self._place(WORKERS), len(pieces))
         fields = len(self._numbers)
         self._numbers += [0] * (2 * (len(pieces) + 1))
-        for number, steps in enumerate(((whole,), *pieces)):
+        for number, steps in enumerate((whole, *pieces)):
             whose = f" of piece {number}" if number else ""
             self._refer(fields + 2 * number, here, steps, whose)
         self.shared[len(self) - 1] = nanoseconds
