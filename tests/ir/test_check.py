@@ -273,6 +273,17 @@ def test_outputs_that_make_no_sense_are_found(outputs):
     refused(program_of(outputs=outputs))
 
 
+@pytest.mark.parametrize("role", ["fed", "parameter", "state", "hyper"])
+@pytest.mark.parametrize("new", ["parameter", "state"])
+def test_new_value_has_the_role_of_what_it_replaces(new, role):
+    w = Variable(VECTOR, "w")
+    program = program_of(inputs=(Input(w, role),), outputs=(Output(w, new, None, w),))
+    if new == role:
+        check(program)
+    else:
+        refused(program, "input of that role")
+
+
 def test_new_value_has_the_type_of_what_it_replaces():
     w = Variable(VECTOR, "w")
     inputs = (Input(w, "parameter"), Input(M))

@@ -37,8 +37,6 @@ MAX_NAME = 1_000  # characters
 MAX_INT_BITS = 1_024
 MAX_LOOPS = 16  # within one another
 _UPDATES = ("parameter", "state")
-# Of an input by an output. A `State` is a parameter that a pass sets: its new value is a state.
-_REPLACED = {("parameter", "parameter"), ("state", "state"), ("parameter", "state")}
 
 T = TypeVar("T")
 
@@ -176,10 +174,7 @@ def _check_output(
             raise ProgramError(f"a check is a floating-point number, not {output.operand.type}")
         return
     replaced = output.replaces
-    if (
-        type(replaced) is not Variable
-        or (replaceable.pop(replaced, None), output.role) not in _REPLACED
-    ):
+    if type(replaced) is not Variable or replaceable.pop(replaced, None) != output.role:
         raise ProgramError(f"a new {output.role} replaces an input of that role, and only once")
     if replaced.type != output.operand.type:
         raise ProgramError(f"replaces {replaced!r} by a value of type {output.operand.type}")

@@ -161,8 +161,9 @@ class Equation:
 class Input:
     """A value that the caller hands in; its name is the variable's.
 
-    `role` is ``fed`` (data), ``parameter``, ``state`` (of an optimizer; running means) or ``hyper``
-    (a learning rate). `origin` names the node that it is, where there is one.
+    `role` is ``fed`` (data), ``parameter`` (what a node keeps: a `Parameter`'s array, or a
+    `State`'s), ``state`` (what an optimizer keeps) or ``hyper`` (a learning rate). `origin` names
+    the node that it is, where there is one.
     """
 
     variable: Variable
@@ -183,8 +184,9 @@ class Output:
     """A value that the caller gets.
 
     `role` is ``value``, ``gradient`` (with respect to what `name` says), or ``parameter`` or
-    ``state``: the new value of the input that it `replaces`, of the same type. What has the role
-    ``check`` is handed to nobody: a number that has to be finite before anything is replaced.
+    ``state``: the new value of the input that it `replaces`, of the same role and type. What has
+    the role ``check`` is handed to nobody: a number that has to be finite before anything is
+    replaced.
     """
 
     operand: Operand
