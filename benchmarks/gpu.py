@@ -57,10 +57,10 @@ def main() -> None:
 
 def check() -> None:
     """The graphs of the tests, here."""
-    from backends.jax import kit
+    from backends.jax import graphs
 
     for name in ("every_conformance_graph", "every_built_in_node", "all_optimizers"):
-        getattr(kit, name)()
+        getattr(graphs, name)()
         print(f"{name.replace('_', ' ')}: agree with the interpreter")
     print()
 
@@ -199,11 +199,30 @@ def torch_step(
         return loss.detach()
 
     prepare = (lambda order: order % writing.EXAMPLES) if is_text else (lambda order: order)
-    return (captured(step, raced.batch) if variant == "graph" else step), prepare
+    if variant != "graph":
+        return step, prepare
+    replay = captured(step, raced.batch)
+    begin_again(parameters, first, optimizer)
+    return replay, prepare
+
+
+def begin_again(parameters: list[Any], first: Any, optimizer: Any) -> None:
+    """Give parameters and optimizer the numbers that they had, where these lie."""
+    import torch
+
+    with torch.no_grad():
+        for parameter, numbers in zip(parameters, first, strict=True):
+            parameter.copy_(torch.from_numpy(numbers))
+        for kept in optimizer.state.values():
+            for tensor in kept.values():
+                if isinstance(tensor, torch.Tensor):
+                    tensor.zero_()
 
 
 def captured(step: Callable[[Any], Any], batch: int) -> Callable[[Any], Any]:
-    """The step as a CUDA graph, replayed for each batch; its first steps are on row 0."""
+    """The step as a CUDA graph, replayed for each batch; its first steps are on row 0, and move the
+    parameters.
+    """
     import torch
 
     rows = torch.zeros(batch, dtype=torch.int64, device="cuda")

@@ -187,3 +187,19 @@ def test_environments_of_clusters(environment: dict[str, str], place: HostPlace)
 def test_what_is_missing_or_wrong_is_told(said: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError, match=told):
         place_for(**said)
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"WORLD_SIZE": "4", "RANK": "1"}, "WORLD_SIZE=4 and no MASTER_ADDR"),
+        ({"WORLD_SIZE": "4", "MASTER_ADDR": "a"}, "RANK='', which is no whole number"),
+        ({"WORLD_SIZE": "four"}, "WORLD_SIZE='four', which is no whole number"),
+        ({"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "a"}, "RANK=2 of 2 processes"),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "-1"}, "SLURM_PROCID='-1', which is no"),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "OMPI_COMM_WORLD_RANK='', which is no"),
+    ],
+)
+def test_an_environment_that_does_not_fit_is_told(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        place_for(environment=environment)

@@ -10,6 +10,7 @@ from miniflow.cli.runs import Options, Run
 from miniflow.cli.saying import say
 from miniflow.datasets.augmentation import Augmented
 from miniflow.datasets.image_shapes import height_width_channels
+from miniflow.distributed import is_first
 from miniflow.layers.networks import Network
 from miniflow.training.history import History
 
@@ -39,7 +40,9 @@ def introduce(
 
 
 def say_how_to_go_on(run: Run) -> None:
-    """After Ctrl-C, when the run's model file is there."""
+    """After Ctrl-C, when the run's model file is there; of several processes one says so."""
+    if not is_first():
+        return
     say(
         f"\nStopped. {run.model} has the best model so far; to go on:\n"
         f"  miniflow train --resume --out {run.folder}",

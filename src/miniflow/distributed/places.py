@@ -81,24 +81,50 @@ def _address(coordinator: object) -> tuple[str, int]:
 
 
 def _from_environment(said: Mapping[str, str]) -> HostPlace:
-    if int(said.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in said:
+    if (hosts := _number(said, "SLURM_STEP_NUM_TASKS", 1)) > 1:
         first = first_node(said.get("SLURM_STEP_NODELIST") or said.get("SLURM_NODELIST", ""))
-        port = PORT + int(said.get("SLURM_JOB_ID", "0")) % 1000
-        return HostPlace(first, port, int(said["SLURM_STEP_NUM_TASKS"]), int(said["SLURM_PROCID"]))
-    if int(said.get("WORLD_SIZE", "1")) > 1 and "RANK" in said and "MASTER_ADDR" in said:
-        port = int(said.get("MASTER_PORT", PORT)) + 1  # the launcher itself may listen there
-        return HostPlace(said["MASTER_ADDR"], port, int(said["WORLD_SIZE"]), int(said["RANK"]))
-    if int(said.get("OMPI_COMM_WORLD_SIZE", "1")) > 1:
-        hosts, host = int(said["OMPI_COMM_WORLD_SIZE"]), int(said["OMPI_COMM_WORLD_RANK"])
+        port = PORT + _number(said, "SLURM_JOB_ID", 0) % 1000
+        return HostPlace(first, port, hosts, _rank(said, "SLURM_PROCID", hosts))
+    if (hosts := _number(said, "WORLD_SIZE", 1)) > 1:
+        if not said.get("MASTER_ADDR"):
+            raise OptionError(
+                f"distributed: the environment says WORLD_SIZE={hosts} and no MASTER_ADDR: say "
+                "coordinator, hosts and host, or hosts=1."
+            )
+        port = _number(said, "MASTER_PORT", PORT) + 1  # the launcher itself may listen there
+        return HostPlace(said["MASTER_ADDR"], port, hosts, _rank(said, "RANK", hosts))
+    if (hosts := _number(said, "OMPI_COMM_WORLD_SIZE", 1)) > 1:
+        host = _rank(said, "OMPI_COMM_WORLD_RANK", hosts)
         uri = said.get("PMIX_SERVER_URI2") or said.get("OMPI_MCA_orte_hnp_uri", "")
         found = re.search(r"tcp4?://([0-9.]+)", uri)
-        if found is None and hosts != int(said.get("OMPI_COMM_WORLD_LOCAL_SIZE", "0")):
+        if found is None and hosts != _number(said, "OMPI_COMM_WORLD_LOCAL_SIZE", 0):
             raise OptionError(
                 "distributed: Open MPI does not say where its first process is: say coordinator, "
                 "hosts and host."
             )
         return HostPlace(found[1] if found else "127.0.0.1", PORT, hosts, host)
     return ALONE
+
+
+def _number(said: Mapping[str, str], name: str, otherwise: int | None) -> int:
+    """What a variable of the environment says."""
+    text = said.get(name, "" if otherwise is None else str(otherwise))
+    if not (text.isascii() and text.isdecimal()):
+        raise OptionError(
+            f"distributed: the environment says {name}={shown(text, 40)!r}, which is no whole "
+            "number: say coordinator, hosts and host, or hosts=1."
+        )
+    return int(text)
+
+
+def _rank(said: Mapping[str, str], name: str, hosts: int) -> int:
+    host = _number(said, name, None)
+    if host >= hosts:
+        raise OptionError(
+            f"distributed: the environment says {name}={host} of {hosts} processes: they count "
+            f"from 0 to {hosts - 1}."
+        )
+    return host
 
 
 def first_node(nodes: str) -> str:

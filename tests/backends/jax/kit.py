@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import derivatives, numbers, steps, training
+from . import derivatives, graphs, primitives, steps, training
 
-PARTS = (numbers, steps, training, derivatives)
+PARTS = (primitives, graphs, steps, training, derivatives)
 
 
 def find(name: str) -> Callable[[], None]:
