@@ -20,7 +20,7 @@ _A_TILE: Final = 20  # cycles to begin one
 _WORTH_IT: Final = 0.05  # of the time, for tiles of another form than the usual one
 _FEWEST_K: Final = 64
 _MOST_K: Final = 400  # at a time
-_FAR: Final = 2048  # bytes between rows of B: few of these stay in the first cache
+FAR: Final = 2048  # bytes between rows of B: few of these stay in the first cache
 _MOST_K_FAR: Final = 256
 _MOST_K_ONCE: Final = 32  # so that whole pages of B are read, one after the other
 _MOST_K_OF_COLUMNS: Final = 64  # of A, as far apart: the next tile reads the same lines
@@ -60,14 +60,14 @@ def choose_blocking(
     columns = vectors * lanes
     panels, strips = -(-n // columns), -(-m // rows)
     a_row, a_step, b_step, b_column = strides
-    is_far = abs(b_step) * size >= _FAR
+    is_far = abs(b_step) * size >= FAR
     is_often_read = m >= _FAR_ROWS if is_far else strips > 2 * _FEW
     packs_b = b_column != 1 or (is_often_read and k * n * size > FIRST_CACHE)
     k_block = _MOST_K
     if is_far and strips <= 2 * _FEW:
         k_block = _MOST_K_FAR if strips > 2 else _MOST_K_ONCE
     packs_a = panels >= (_MANY if a_step == 1 else _FEW) and m * k * size > SECOND_CACHE // 4
-    if a_row == 1 and abs(a_step) * size >= _FAR and strips > 1 and not packs_a:
+    if a_row == 1 and abs(a_step) * size >= FAR and strips > 1 and not packs_a:
         k_block = min(k_block, _MOST_K_OF_COLUMNS)
         is_far = True
     is_read_once = strips <= _FEW and not packs_b and not is_far

@@ -26,6 +26,12 @@ from miniflow.backends.native.writer import REALS, LineWriter
 # `goes_on`: the tile begins with what lies at c + `partial`, where the block of k before left it,
 # `is_last`: it is scaled and goes to c, not there; `adds`: c counts, `beta` times.
 ROWS_OF_A_POINTER: Final = 6
+# How many rows of B, and columns of a far A, are fetched ahead: where they have been written by
+# another thread, or lie far apart, the processor would begin to fetch them too late by itself.
+_ROWS_AHEAD: Final = 24
+_COLUMNS_AHEAD: Final = 8
+_LINE: Final = 64  # bytes
+_MANY: Final = 16  # vectors of a tile, so that there is time to fetch something
 FRAME: Final = (
     *(f"a_row_{row}" for row in range(1, ROWS_OF_A_POINTER + 1)),  # once, twice ... the distance
     *("a_step", "b_step", "c_row", "columns"),
@@ -36,7 +42,8 @@ FRAME: Final = (
 class TileShape(NamedTuple):
     """The kind of a micro-kernel: `rows` times `vectors` of `lanes` numbers of a dtype.
 
-    At an edge, the last vector is cut; then `is_padded` says that B can be read beyond it.
+    At an edge, the last vector is cut; then `is_padded` says that B can be read beyond it. A is far
+    (`is_far`) if the numbers of its columns lie side by side, and the columns far apart.
     """
 
     dtype: str
@@ -46,6 +53,7 @@ class TileShape(NamedTuple):
     is_edge: bool
     is_padded: bool
     has_fma: bool
+    is_far: bool = False
 
 
 def frame_offset(field: str) -> int:
@@ -151,6 +159,11 @@ class _MicroKernelWriter(LineWriter):
         pointers = ["%a"]
         for _ in range(ROWS_OF_A_POINTER, self.shape.rows, ROWS_OF_A_POINTER):
             pointers.append(self.at(pointers[-1], self.field(f"a_row_{ROWS_OF_A_POINTER}")))
+        b_ahead = ""
+        if len(self.places) >= _MANY:
+            is_long = self.new(f"icmp sgt i64 %k, {2 * _ROWS_AHEAD}")
+            b_ahead = self.choose(is_long, self.multiply(b_step, _ROWS_AHEAD), 0)
+        a_ahead = self.multiply(a_step, _COLUMNS_AHEAD) if self.shape.is_far else ""
         before, inside, after = self.block, self.label(), self.label()
         any_k = self.new("icmp sgt i64 %k, 0")
         self.line(f"br i1 {any_k}, label %{inside}, label %{after}")
@@ -159,6 +172,10 @@ class _MicroKernelWriter(LineWriter):
         here = [self.name() for _ in moving]
         left, sums = self.name(), {place: self.name() for place in self.places}
         phis = len(self.lines)
+        if b_ahead:
+            self._fetch(self.at(here[-1], b_ahead), self.shape.vectors * self.shape.lanes)
+        if a_ahead:
+            self._fetch(self.at(here[0], a_ahead), self.shape.rows + _LINE // self.size)
         a, b, done = dict[int, str](), dict[int, str](), dict[tuple[int, int], str]()
         # What there is less of is kept in registers; of the other, one at a time.
         places, by_rows = self.places, self.shape.rows >= self.shape.vectors
@@ -189,6 +206,13 @@ class _MicroKernelWriter(LineWriter):
             p: self.new(f"phi {self.vector} [{totals[p]}, %{before}], [{done[p]}, %{inside}]")
             for p in self.places
         }
+
+    def _fetch(self, place: str, numbers: int) -> None:
+        """Let the processor fetch so many numbers that lie side by side."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        for nbytes in range(0, numbers * self.size, _LINE):
+            where = self.at(place, nbytes) if nbytes else place
+            self.line(f"call void @llvm.prefetch.p0(ptr {where}, i32 0, i32 3, i32 1)")
 
     def _load_b(self, pointer: str, j: int) -> str:
         where = self.at(pointer, j * self.shape.lanes * self.size) if j else pointer

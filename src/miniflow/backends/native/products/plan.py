@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from miniflow.backends.native.processor import Processor
 from miniflow.backends.native.products import dot
 from miniflow.backends.native.products.blocking import (
+    FAR,
     SECOND_CACHE,
     Blocking,
     block_windows,
@@ -338,6 +339,8 @@ def _code(plan: ProductPlan, epilogue: Epilogue | None) -> dict[str, str]:
 def _kernel(plan: ProductPlan, lanes: int, rows: int, vectors: int, *, is_edge: bool) -> str:
     processor = plan.processor
     is_padded = is_edge and not processor.has_masks
+    a_row, a_step, *_ = plan.strides
+    is_far = a_row == 1 and a_step * REALS[plan.dtype][1] >= FAR and not plan.blocking.packs_a
     return print_micro_kernel(
-        TileShape(plan.dtype, lanes, rows, vectors, is_edge, is_padded, processor.has_fma)
+        TileShape(plan.dtype, lanes, rows, vectors, is_edge, is_padded, processor.has_fma, is_far)
     )
