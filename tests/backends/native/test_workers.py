@@ -93,6 +93,24 @@ def test_thousands_of_small_jobs_are_each_done_once():
     assert jobs() >= before + 1000
 
 
+def test_workers_are_where_the_program_is_not():
+    mf.set_threads(3)
+    trained()
+    pool = workers.pool().address
+    allowed = os.sched_getaffinity(0)
+    here = ctypes.c_int32.from_address(pool + sharing.HERE).value
+    others = [ctypes.c_int32.from_address(pool + sharing.THREADS + 4 * i).value for i in range(2)]
+    assert all(others)
+    if here >= 0:  # a worker who has begun since then has not been told yet
+        assert {frozenset(os.sched_getaffinity(thread)) for thread in others} == {
+            frozenset(allowed - {here} or allowed)
+        }
+    mf.set_threads(2)
+    trained()
+    last = ctypes.c_int32.from_address(pool + sharing.THREADS + 4).value
+    assert last == 0  # he has ended
+
+
 def test_a_piece_that_fails_is_told_as_the_whole_is():
     b = Builder()
     places, rows = b.input(ValueType("i64", (400,))), b.input(ValueType("f32", (50, 64)))

@@ -21,6 +21,10 @@ where a program has waited for a worker longer than it worked itself, or had no 
 than an eighth of its time, it goes on alone for 16 times as long as that, and longer each time. Who
 does what changes no bit, since no piece asks.
 
+A worker who is woken may be given the very processor that the program runs on, while another has
+nothing to do; where processors share no cache, Linux leaves it at that for many milliseconds. So
+workers may run on all of the process's processors but that one, and are told when it is another.
+
 All that is needed to know lies in one block of memory, the places of whose parts are below.
 """
 
@@ -30,17 +34,20 @@ from string import Template
 from typing import Final
 
 # Bytes from the beginning; what is written by different threads lies in different cache lines.
-NBYTES: Final = 512
+NBYTES: Final = 896
 CLAIM, JOB, PENDING, JOINING = 0, 4, 64, 68  # `JOB` is the upper half of the claim
 SLEEPING, WANTED, ALIVE = 128, 192, 196
 OWNED: Final = 256
 PLACES, PIECES, STATUS = 320, 328, 336  # of the job
 UNTIL, LATE, SINCE, USED, PATIENCE = 384, 392, 400, 408, 416  # going on alone
 SYSCALL, CLOCK, FUTEX = 448, 456, 464  # addresses of functions, and the number of a call
+GETCPU, SETAFFINITY, GETTID = 472, 480, 488  # the same
+HERE, THREADS, ALLOWED, ELSEWHERE = 512, 576, 640, 768  # keeping apart
 
 MOST_PIECES: Final = 16
 SPINS: Final = 2048  # pauses before a thread that waits sleeps: some 20 to 100 microseconds
 _MOST_SPINS: Final = 40 * SPINS  # of a worker while somebody runs a program with him
+_JOIN_SPINS: Final = 16 * SPINS  # of who runs one: woken by a worker, he would be where that spins
 SHORT_WAIT: Final = 50_000  # nanoseconds, for which nobody is late
 LOOK_AGAIN: Final = 100_000  # nanoseconds, after which the time on a processor is looked at
 _TIMES_ALONE: Final = 16
@@ -52,6 +59,72 @@ declare i32 @llvm.smax.i32(i32, i32)
 declare i64 @llvm.cttz.i64(i64, i1)
 declare i64 @llvm.ctlz.i64(i64, i1)
 $declare_pause
+
+; Tells the workers where they may run, if this thread is on another processor than it was.
+define internal void @keep_apart(ptr %pool) nounwind noinline {
+entry:
+  %getcpu.at = getelementptr i8, ptr %pool, i64 $GETCPU
+  %getcpu = load ptr, ptr %getcpu.at
+  %there = icmp ne ptr %getcpu, null
+  br i1 %there, label %ask, label %done
+ask:
+  %cpu = call i32 %getcpu()
+  %here.at = getelementptr i8, ptr %pool, i64 $HERE
+  %was = load atomic i32, ptr %here.at monotonic, align 4
+  %same = icmp eq i32 %cpu, %was
+  %known = icmp ult i32 %cpu, 1024
+  %moved = xor i1 %same, true
+  %to.tell = and i1 %moved, %known
+  br i1 %to.tell, label %tell, label %done
+tell:
+  store atomic i32 %cpu, ptr %here.at monotonic, align 4
+  %cpu64 = zext i32 %cpu to i64
+  %its.word = lshr i64 %cpu64, 6
+  %its.bit = and i64 %cpu64, 63
+  %bit = shl i64 1, %its.bit
+  %others = xor i64 %bit, -1
+  %allowed.at = getelementptr i8, ptr %pool, i64 $ALLOWED
+  %elsewhere.at = getelementptr i8, ptr %pool, i64 $ELSEWHERE
+  br label %word
+word:
+  %w = phi i64 [0, %tell], [%w.next, %word]
+  %any = phi i64 [0, %tell], [%any.next, %word]
+  %from = getelementptr i64, ptr %allowed.at, i64 %w
+  %bits = load i64, ptr %from
+  %cleared = and i64 %bits, %others
+  %is.its = icmp eq i64 %w, %its.word
+  %kept = select i1 %is.its, i64 %cleared, i64 %bits
+  %to = getelementptr i64, ptr %elsewhere.at, i64 %w
+  store i64 %kept, ptr %to
+  %any.next = or i64 %any, %kept
+  %w.next = add i64 %w, 1
+  %w.more = icmp ult i64 %w.next, 16
+  br i1 %w.more, label %word, label %some
+some:
+  %nowhere = icmp eq i64 %any.next, 0
+  br i1 %nowhere, label %done, label %thread
+thread:
+  %t = phi i64 [0, %some], [%t.next, %next]
+  %threads.at = getelementptr i8, ptr %pool, i64 $THREADS
+  %thread.at = getelementptr i32, ptr %threads.at, i64 %t
+  %thread.of = load atomic i32, ptr %thread.at monotonic, align 4
+  %exists = icmp ne i32 %thread.of, 0
+  br i1 %exists, label %move, label %next
+move:
+  %syscall.at = getelementptr i8, ptr %pool, i64 $SYSCALL
+  %syscall = load ptr, ptr %syscall.at
+  %number.at = getelementptr i8, ptr %pool, i64 $SETAFFINITY
+  %number = load i64, ptr %number.at
+  %thread64 = zext i32 %thread.of to i64
+  %r = call i64 (i64, ...) %syscall(i64 %number, i64 %thread64, i64 128, ptr %elsewhere.at)
+  br label %next
+next:
+  %t.next = add i64 %t, 1
+  %t.more = icmp ult i64 %t.next, $MOST_PIECES
+  br i1 %t.more, label %thread, label %done
+done:
+  ret void
+}
 
 ; Which piece is the next of the thread with this number; less than 0: there is none.
 define internal i64 @claim(ptr %pool, i64 %number) nounwind {
@@ -170,6 +243,17 @@ entry:
   %owned.at = getelementptr i8, ptr %pool, i64 $OWNED
   %until.at = getelementptr i8, ptr %pool, i64 $UNTIL
   %me = add i64 %number, 1
+  %syscall.at = getelementptr i8, ptr %pool, i64 $SYSCALL
+  %syscall = load ptr, ptr %syscall.at
+  %gettid.at = getelementptr i8, ptr %pool, i64 $GETTID
+  %gettid = load i64, ptr %gettid.at
+  %this = call i64 (i64, ...) %syscall(i64 %gettid)
+  %this32 = trunc i64 %this to i32
+  %threads.at = getelementptr i8, ptr %pool, i64 $THREADS
+  %this.at = getelementptr i32, ptr %threads.at, i64 %number
+  store atomic i32 %this32, ptr %this.at seq_cst, align 4
+  %here.at = getelementptr i8, ptr %pool, i64 $HERE
+  store atomic i32 -1, ptr %here.at seq_cst, align 4
   br label %look
 look:
   %seen = phi i32 [0, %entry], [%job, %fresh], [%seen, %again], [%seen, %worked], [%seen, %woken]
@@ -224,6 +308,7 @@ awake:
 woken:
   br label %look
 end:
+  store atomic i32 0, ptr %this.at seq_cst, align 4
   %c = atomicrmw sub ptr %alive.at, i32 1 seq_cst
   ret i64 0
 }
@@ -263,6 +348,7 @@ alone:
   %of_whole = call i64 %function(ptr %places, ptr %whole, i64 0)
   ret i64 %of_whole
 publish:
+  call void @keep_apart(ptr %pool)
   %count.at = getelementptr i64, ptr %arguments, i64 1
   %count = load i64, ptr %count.at
   %places.at = getelementptr i8, ptr %pool, i64 $PLACES
@@ -322,7 +408,7 @@ wait:
   br i1 %over2, label %came, label %wait.more
 wait.more:
   %waited = add i64 %waits, 1
-  %tired = icmp ugt i64 %waited, $SPINS
+  %tired = icmp ugt i64 %waited, $_JOIN_SPINS
   br i1 %tired, label %doze, label %wait.on
 wait.on:
   $pause
@@ -333,8 +419,16 @@ doze:
   %over3 = icmp eq i32 %pending3, 0
   br i1 %over3, label %slept, label %doze.on
 doze.on:
+  ; What it sleeps here, it does not want a processor for: that is not counted below.
   %pending64 = zext i32 %pending3 to i64
+  %doze.from = call i64 @now(ptr %pool, i32 1)
   call void @call_futex(ptr %pool, ptr %pending.at, i64 128, i64 %pending64)
+  %doze.to = call i64 @now(ptr %pool, i32 1)
+  %dozed = sub i64 %doze.to, %doze.from
+  %doze.at = getelementptr i8, ptr %pool, i64 $SINCE
+  %doze.since = load i64, ptr %doze.at
+  %doze.later = add i64 %doze.since, %dozed
+  store i64 %doze.later, ptr %doze.at
   br label %slept
 slept:
   br label %wait
@@ -413,6 +507,7 @@ without:
   ret i64 %alone
 with:
   store ptr %pool, ptr %slot
+  call void @keep_apart(ptr %pool)
   %time0 = call i64 @now(ptr %pool, i32 1)
   %since.at = getelementptr i8, ptr %pool, i64 $SINCE
   store i64 %time0, ptr %since.at
@@ -449,6 +544,8 @@ _PAUSES: Final = {
     "aarch64": ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)"),
 }
 FUTEX_CALLS: Final = {"x86_64": 202, "aarch64": 98}  # of Linux
+AFFINITY_CALLS: Final = {"x86_64": 203, "aarch64": 122}
+THREAD_CALLS: Final = {"x86_64": 186, "aarch64": 178}
 
 
 def worker_text(processor: str) -> str:

@@ -84,6 +84,7 @@ class WorkerPool:
             return
         wanted = min(thread_limit.max_threads(), sharing.MOST_PIECES) - 1
         with self._lock:
+            self._look_at_processors()
             if wanted != self.count:
                 self._have(wanted)
             self._asked, self._looked_at = asked, now
@@ -138,13 +139,28 @@ class WorkerPool:
 
     def _clear(self) -> None:
         ctypes.memset(self.address, 0, sharing.NBYTES)
+        kind = machine.processor_kind()
         for where, value in (
             (sharing.SYSCALL, _address(self._library.syscall)),
             (sharing.CLOCK, _address(self._library.clock_gettime)),
             (sharing.PATIENCE, sharing.SHORT_WAIT),
-            (sharing.FUTEX, sharing.FUTEX_CALLS[machine.processor_kind()]),
+            (sharing.FUTEX, sharing.FUTEX_CALLS[kind]),
+            (sharing.SETAFFINITY, sharing.AFFINITY_CALLS[kind]),
+            (sharing.GETTID, sharing.THREAD_CALLS[kind]),
         ):
             ctypes.c_int64.from_address(self.address + where).value = value
+        if hasattr(self._library, "sched_getcpu"):
+            where = self.address + sharing.GETCPU
+            ctypes.c_int64.from_address(where).value = _address(self._library.sched_getcpu)
+        self._look_at_processors()
+
+    def _look_at_processors(self) -> None:
+        """Say on which processors workers may run."""
+        allowed = sum(1 << number for number in os.sched_getaffinity(0) if number < 1024)
+        now = allowed.to_bytes(128, sys.byteorder)
+        if ctypes.string_at(self.address + sharing.ALLOWED, 128) != now:
+            ctypes.memmove(self.address + sharing.ALLOWED, now, 128)
+        self._number(sharing.HERE).value = -1
 
     def _number(self, where: int) -> Any:
         return ctypes.c_int32.from_address(self.address + where)
