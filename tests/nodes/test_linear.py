@@ -69,3 +69,13 @@ def test_matrix_products_keep_float32() -> None:
     for node, wrt in ((mf.Linear(X, W, b), [X, W, b]), (X @ W, [X, W])):
         value, gradients = mf.value_and_grad(node, feed, wrt)
         assert [value.dtype, *(g.dtype for g in gradients)] == [np.float32] * (1 + len(wrt))
+
+
+def test_one_matrix_for_a_stack_has_its_gradient_from_one_product():
+    x, y = np.random.default_rng(0).normal(size=(2, 3, 4, 5)), np.ones((5, 6))
+    y_node = mf.Parameter(y, "y")
+    step = mf.compile(mf.Sum((x @ y_node) ** 2), wrt=[y_node], backend="numpy")
+    products = [e for e in step.program.equations if e.primitive == "matmul"] if step({}) else []
+    assert products[-1].operands[0].shape == (5, 24)
+    rows = x.reshape(24, 5)
+    np.testing.assert_allclose(step({})[1][0], 2 * rows.T @ (rows @ y))

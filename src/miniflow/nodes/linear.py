@@ -87,7 +87,8 @@ class MatMul(Op):
         GraphError: an operand is neither a node nor numbers.
         ShapeError: in the pass: the two sizes n differ, or the leading axes do not broadcast.
 
-    With the upstream gradient G, of matrices: dx = G yᵀ, dy = xᵀ G.
+    With the upstream gradient G, of matrices: dx = G yᵀ, dy = xᵀ G. Where one matrix y serves a
+    stack of x, dy is one product, of all their rows.
 
     >>> import numpy as np, miniflow as mf
     >>> x = mf.Input("x")
@@ -115,6 +116,12 @@ class MatMul(Op):
         grad, x, y = as_operands(grad, x, y)
         if len(x.shape) == len(y.shape) == 2:
             return lambda: grad @ y.T, lambda: x.T @ grad
+        if len(x.shape) > 2 and len(y.shape) == 2:
+            m = math.prod(x.shape[:-1])
+            return (
+                lambda: grad @ y.T,
+                lambda: x.reshape(m, y.shape[0]).T @ grad.reshape(m, y.shape[1]),
+            )
         # A vector is a matrix of one row on the left and of one column on the right.
         rows = x if len(x.shape) > 1 else x.reshape(1, -1)
         columns = y if len(y.shape) > 1 else y.reshape(-1, 1)
