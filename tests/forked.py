@@ -1,7 +1,12 @@
-"""A question that a forked child answers, whatever happens in it: the child never runs tests."""
+"""Other processes: a question that a forked child answers, whatever happens in it (the child never
+runs tests), and a training that is killed.
+"""
 
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -28,3 +33,20 @@ def in_a_child(question: Callable[[], bool]) -> bool:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, 1)
     return code == 0
+
+
+needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+
+
+def run_until_killed(script: str, folder: pathlib.Path, *arguments: object) -> None:
+    """Run a script that kills itself, in a process that finds the modules of a folder of tests."""
+    source = os.pathsep.join([str(folder), str(folder.parents[1] / "src"), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr

@@ -1,15 +1,12 @@
 """Augmentation: what it does to images, and that a training with it can be resumed."""
 
 import hashlib
-import os
 import pathlib
-import signal
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import needs_kill, run_until_killed
 
 import miniflow as mf
 from miniflow.datasets import Dataset, augmentation
@@ -215,18 +212,10 @@ test_augmentation.train(4, checkpoint=sys.argv[1], callbacks=[Kill()])
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@needs_kill
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(tmp_path: pathlib.Path) -> None:
-    here, path = pathlib.Path(__file__).parent, tmp_path / "checkpoint"
-    source = os.pathsep.join([str(here), str(here.parents[1] / "src"), *sys.path])
-    killed = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(path)],
-        env={**os.environ, "PYTHONPATH": source},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    path = tmp_path / "checkpoint"
+    run_until_killed(SCRIPT, pathlib.Path(__file__).parent, path)
     resumed = train(4, checkpoint=path, resume=True, rng=99)
     assert resumed == train(4)
 

@@ -2,25 +2,13 @@
 even where its own gradient is infinite.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+from every_backend import every_backend, every_dtype
 
 import miniflow as mf
-
-BACKENDS = [
-    "interpreter",
-    "reference",
-    "numpy",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite"),
-    ),
-]
-every_backend = pytest.mark.parametrize("backend", BACKENDS)
-every_dtype = pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 
 
 def value_and_gradients(node: mf.Node, feed: Any, wrt: Any, backend: str) -> tuple[Any, list[Any]]:

@@ -4,25 +4,14 @@ Each node is held to its formula, computed with numbers that reach further. Inpu
 their dtype; a result that does not fit is infinite, and no result is NaN.
 """
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
+from every_backend import every_backend
 from extremes import CASES, DTYPES, assert_all_right, computed, reaches_further, values_of
-
-BACKENDS = [
-    "interpreter",
-    "reference",
-    "numpy",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite"),
-    ),
-]
 
 
 @pytest.mark.breadth("dtype", "backend")
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CASES)
 def test_what_fits_is_right_at_the_ends_of_the_dtype(name: str, dtype: type, backend: str) -> None:

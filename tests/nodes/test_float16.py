@@ -2,25 +2,15 @@
 a float16, and what is stored is rounded once.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+from every_backend import every_backend
 
 import miniflow as mf
 from miniflow.graph import Op
 
-BACKENDS = [
-    "interpreter",
-    "reference",
-    "numpy",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite"),
-    ),
-]
-every_backend = pytest.mark.parametrize("backend", BACKENDS)
 MANY = 70_000  # more than a float16
 
 

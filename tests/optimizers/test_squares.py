@@ -3,27 +3,16 @@ and compiled, held to the plain formulas in numbers that reach further.
 """
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+from every_backend import every_backend, every_dtype
 
 import miniflow as mf
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError
 
-BACKENDS = [
-    "interpreter",
-    "reference",
-    "numpy",
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(find_spec("llvmlite") is None, reason="needs llvmlite"),
-    ),
-]
-every_backend = pytest.mark.parametrize("backend", BACKENDS)
-every_dtype = pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 HAS_WIDER = np.finfo(np.longdouble).maxexp > np.finfo(np.float64).maxexp
 WIDE: Any = np.longdouble if HAS_WIDER else np.float64
 START = [1.0, -2.0, 0.5, 0.0, 3.0]

@@ -1,17 +1,14 @@
 """A training that goes on from a checkpoint reaches the bits of one that was never stopped."""
 
 import copy
-import os
 import pathlib
-import signal
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from blobs import Problem, problem
 from checkpointed import refusal, train, without_seconds
+from forked import needs_kill, run_until_killed
 
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.schedules import CosineDecay, OneCycle, StepDecay
@@ -156,21 +153,13 @@ train(problem(), sys.argv[1], 4, callbacks=callbacks, backend=sys.argv[2])
 
 
 @pytest.mark.breadth("backend")
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@needs_kill
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(
     backend: str, tmp_path: pathlib.Path
 ) -> None:
-    path, here = tmp_path / "checkpoint.safetensors", pathlib.Path(__file__).parent
-    source = os.pathsep.join([str(here), str(here.parents[1] / "src"), *sys.path])
-    killed = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(path), backend],
-        env={**os.environ, "PYTHONPATH": source},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    path = tmp_path / "checkpoint.safetensors"
+    run_until_killed(SCRIPT, pathlib.Path(__file__).parent, path, backend)
     straight, resumed = problem(), problem()
     train(straight, tmp_path / "straight", 4, backend=backend)
     train(resumed, path, 4, backend=backend)

@@ -1,15 +1,12 @@
 """Randomness in a training: what `fit` feeds a `Seed`, and what it leaves alone."""
 
-import os
 import pathlib
-import signal
-import subprocess
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from blobs import clouds
+from forked import needs_kill, run_until_killed
 from own_nodes import Sigmoid as OwnSigmoid
 
 import miniflow as mf
@@ -208,20 +205,12 @@ test_seeds.train(test_seeds.holed(), 4, checkpoint=sys.argv[1], callbacks=[Kill(
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@needs_kill
 def test_a_training_with_dropout_that_was_killed_goes_on_to_the_same_bits(
     tmp_path: pathlib.Path,
 ) -> None:
-    here, path = pathlib.Path(__file__).parent, tmp_path / "checkpoint"
-    source = os.pathsep.join([str(here), str(here.parents[1] / "src"), *sys.path])
-    killed = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(path)],
-        env={**os.environ, "PYTHONPATH": source},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    path = tmp_path / "checkpoint"
+    run_until_killed(SCRIPT, pathlib.Path(__file__).parent, path)
     straight, resumed = holed(), holed()
     train(straight, 4, backend="numpy")
     train(resumed, 4, checkpoint=path, resume=True, rng=99, backend="numpy")

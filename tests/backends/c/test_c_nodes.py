@@ -4,13 +4,11 @@ bits of the native backend.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from breadth import one_in_three
 from conformance import CASES
-from properties.every_node import EVERY_NODE
+from properties.every_node import EVERY_NODE, graph_of
 
 import miniflow as mf
 from backends.onnx.test_onnx_nodes import with_parameters
@@ -37,13 +35,7 @@ pytest.importorskip("llvmlite")
 
 def recorded(name: str, dtype: type) -> tuple[Program, list[Argument]]:
     """The program of a node, and what it is fed."""
-    build, values = EVERY_NODE[name]
-    fed = [np.asarray(v, dtype if np.asarray(v).dtype.kind == "f" else None) for v in values]
-    inputs = [mf.Input(letter) for letter in "xyzw"[: len(fed)]]
-    node = build(*inputs)
-    feed: dict[Any, Any] = dict(zip(inputs, fed, strict=True))
-    if isinstance(node, mf.DummyGrad):
-        feed[node] = np.ones_like(fed[0])
+    node, feed = graph_of(name, dtype)
     compiled_node = mf.compile(node, backend="reference")
     compiled_node(feed)
     program = optimize(compiled_node.program, PASSES)

@@ -29,19 +29,13 @@ DTYPES = [np.float64, np.float32]
 @pytest.mark.parametrize("name", sorted(n for n in EVERY_NODE if not mf.states(graph_of(n)[0])))
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_forward_of_every_built_in_node(name: str, dtype: type) -> None:
-    build, values = EVERY_NODE[name]
-    fed = [np.asarray(v, dtype if np.asarray(v).dtype.kind == "f" else None) for v in values]
-    inputs = [mf.Input(letter) for letter in "xyzw"[: len(fed)]]
-    node = build(*inputs)
-    feed: dict[Any, Any] = dict(zip(inputs, fed, strict=True))
-    if isinstance(node, mf.DummyGrad):
-        feed[node] = np.ones_like(fed[0])
+    node, feed = graph_of(name, dtype)
     compiled = mf.compile(node, backend="reference")
     wanted = mf.value(node, feed)
     np.testing.assert_array_equal(compiled(feed), wanted)
     data = to_onnx(optimize(compiled.program, BACKEND.passes))
     checked(data)
-    given = dict(zip([*"xyzw"[: len(fed)], "DummyGrad"], [*fed, np.ones_like(fed[0])], strict=True))
+    given = {source.name or "DummyGrad": np.asarray(value) for source, value in feed.items()}
     given = {name: given[name] for name in names_in_file(compiled.program)[0]}
     (found,) = run(data, given).values()
     assert_close(found, np.asarray(wanted), ulps=64, floor=16, of=dtype)
