@@ -292,18 +292,55 @@ def test_ranges_are_looked_at_again_for_other_arrays_and_after_some_steps() -> N
     assert not within.holds(ranges, 3, [np.array([9.0])])
 
 
-def test_small_parameters_are_looked_at_before_large_ones_are_updated() -> None:
-    """So the large ones can be updated where they are."""
+class Maps(NamedTuple):
+    """A compiled step of a convolution that makes much of few weights, and of a product."""
+
+    step: Any
+    x: Node
+    parameters: list[Parameter]
+
+
+def maps_and_scores(
+    scores: int, backend: str = "numpy", end: Callable[[Node], Node] = mf.Tanh
+) -> Maps:
     rng = np.random.default_rng(0)
     x = mf.Input("x")
     K = mf.Parameter(rng.standard_normal((3, 3, 1, 8)).astype(np.float32), "K")
-    W = mf.Parameter(rng.standard_normal((8, 200)).astype(np.float32), "W")
-    b = mf.Parameter(np.zeros(200, np.float32), "b")
-    seen = mf.ReLU(mf.Conv2D(x, K))
-    loss = mf.Mean(mf.Tanh(mf.Linear(mf.Mean(seen, axis=(1, 2)), W, b)))
-    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="numpy")
+    W = mf.Parameter(rng.standard_normal((8, scores)).astype(np.float32), "W")
+    loss = mf.Mean(end(mf.Mean(mf.ReLU(mf.Conv2D(x, K)), axis=(1, 2)) @ W))
+    step = mf.compile(loss, optimizer=mf.SGD(0.1), backend=backend)
     step({x: rng.standard_normal((4, 60, 60, 1)).astype(np.float32)})
+    return Maps(step, x, [K, W])
+
+
+def made_at(step: Any) -> tuple[int, int, int]:
+    """Where its program makes the check, and new values of K and W."""
     made = {e.result: number for number, e in enumerate(step.program.equations)}
-    new = {o.replaces.name: o.operand for o in step.program.outputs if o.replaces is not None}
-    (check,) = (o.operand for o in step.program.outputs if o.role == "check")
-    assert max(made[new["K"]], made[new["b"]]) < made[check] < made[new["W"]]
+    new = {o.replaces.name: made[o.operand] for o in step.program.outputs if o.replaces is not None}
+    (check,) = (made[o.operand] for o in step.program.outputs if o.role == "check")
+    return check, new["K"], new["W"]
+
+
+def test_small_parameters_are_looked_at_before_large_ones_are_updated() -> None:
+    """So the large ones can be updated where they are."""
+    check, K, W = made_at(maps_and_scores(9000).step)
+    assert K < check < W
+
+
+def test_gradients_are_measured_where_they_are_fewer_than_what_they_are_made_of() -> None:
+    step = maps_and_scores(200).step
+    check, K, W = made_at(step)
+    assert check < min(K, W)
+    products = (e for e in step.program.equations if e.primitive == "matmul")
+    squares = [e.operands[0].shape for e in products if e.operands[0] is e.operands[1]]
+    assert sorted(squares) == [(72,), (1600,)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:3])
+def test_a_gradient_that_is_measured_and_is_not_finite_updates_nothing(backend: str) -> None:
+    maps = maps_and_scores(200, backend, root)
+    before = [parameter.value.copy() for parameter in maps.parameters]
+    with pytest.raises(NotFiniteError, match="root"):
+        maps.step({maps.x: np.zeros((4, 60, 60, 1), np.float32)})
+    for parameter, value in zip(maps.parameters, before, strict=True):
+        np.testing.assert_array_equal(parameter.value, value)

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from miniflow.ir.dtypes import Array
+from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Operand, Program, Variable
 from miniflow.passes.ranges import VIEWS, Range, Ranges
 
@@ -41,16 +42,17 @@ class SafeBounds(NamedTuple):
 
 
 def find_bounds(
-    program: Program, rate: float, apart: Set[Variable] = frozenset()
+    program: Program, rate: float, apart: Set[Variable] = frozenset(), of_gradients: bool = False
 ) -> SafeBounds | None:
     """Bounds for what a program updates, those `apart` aside, and for learning rates up to `rate`;
-    None if it cannot be shown of any that they are enough.
+    None if it cannot be shown of any that they are enough. Measured is what gradients are made of,
+    or gradients themselves.
     """
     updates = [update for update in updates_of(program) if update.old not in apart]
     if not updates or any(update.new.dtype == "f16" for update in updates):
         return None
     candidates = _candidates(updates, rate)
-    cone = _cone_of(program, updates, candidates[-1])
+    cone = _cone_of(program, updates, candidates[-1], of_gradients)
     for bounds in candidates if cone is not None else ():
         assert cone is not None
         found = _Proof(cone, bounds).find()
@@ -101,15 +103,22 @@ def _candidates(updates: Sequence[Update], rate: float) -> list[_Bounds]:
 class _Cone:
     """The equations between what is measured and the new values, in order; `measured` are the
     values at which it begins, beside parameters, state and constants; `also` are more of these.
+    It begins where an array of a weight's size is made, if it is one `of_gradients`.
     """
 
     def __init__(
-        self, program: Program, updates: Sequence[Update], also: Set[Operand] = frozenset()
+        self,
+        program: Program,
+        updates: Sequence[Update],
+        also: Set[Operand] = frozenset(),
+        of_gradients: bool = False,
     ) -> None:
         self.program, self.updates, self._also = program, updates, also
         self._equation_of: dict[Operand, Equation] = {e.result: e for e in program.equations}
         self.entries = {entry.variable: entry for entry in program.inputs}
         self.weights = {_kind(update.new) for update in updates if update.new.type.size > 1}
+        sizes = {update.new.type.size for update in updates} - {1}
+        self._sizes = sizes if of_gradients else set()
         self._constants = {constant.variable for constant in program.constants}
         self._of_parameters = self._find_of_parameters()
         self._read = self._find_read()
@@ -141,6 +150,9 @@ class _Cone:
         if variable.dtype[0] != "f":
             return False
         if equation is None:
+            return True
+        is_made = equation.primitive not in VIEWS and not _is_elementwise(equation)
+        if is_made and variable.type.size in self._sizes:
             return True
         if equation.primitive == "matmul":  # what a layer hands on, or a gradient of its weights
             return any(self._root(o) in self._of_parameters for o in equation.operands)
@@ -211,12 +223,14 @@ class _Cone:
         return found
 
 
-def _cone_of(program: Program, updates: Sequence[Update], bounds: _Bounds) -> _Cone | None:
+def _cone_of(
+    program: Program, updates: Sequence[Update], bounds: _Bounds, of_gradients: bool
+) -> _Cone | None:
     """The cone. What no rule says anything of is measured, unless that is as large as a weight."""
     state = {u.old: Range(0.0, 0.0) for u in updates}
     also: set[Operand] = set()
     for _ in range(MOST_TRIES):
-        cone = _Cone(program, updates, frozenset(also))
+        cone = _Cone(program, updates, frozenset(also), of_gradients)
         state = {v: r for v, r in state.items() if cone.entries[v].role == "state"}
         unknown = cone.unknown(bounds, state)
         if not unknown:
@@ -230,6 +244,10 @@ def _cone_of(program: Program, updates: Sequence[Update], bounds: _Bounds) -> _C
 def _kind(operand: Operand) -> tuple[int, ...]:
     """The lengths of the axes of what may be a weight, in any order."""
     return tuple(sorted(operand.shape))
+
+
+def _is_elementwise(equation: Equation) -> bool:
+    return PRIMITIVES[equation.primitive].category == "elementwise"
 
 
 def _range_of(array: Array) -> Range | None:

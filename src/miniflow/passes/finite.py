@@ -17,16 +17,18 @@ looked at again: a hundred at least, mostly many thousands.
     ... G = (p - y) / n              total = X·X + G·G + lr²           ‖X‖, ‖G‖ ≤ T, lr ≤ L
     W1 = W - lr * (X.T @ G)          check = loss + 0 (or NaN)         |W1 - W| ≤ L·T²
 
-Where nothing can be shown (Adam without an epsilon, float16, an exponential between gradient and
-weight), there is no such program, and where a bound does not hold, it stops before it writes: the
-new values are looked at then.
+Where the layers are many and the weights are few, as in a convolution or a transformer, or nothing
+follows from what lies between the layers, the gradients are measured themselves. Where nothing can
+be shown (Adam without an epsilon, float16), there is no such program, and where a bound does not
+hold, it stops before it writes: the new values are looked at then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from miniflow.ir.build import Builder
 from miniflow.ir.program import (
@@ -45,6 +47,7 @@ from miniflow.passes.ranges import Range
 SMALL: Final = 1024  # entries of an array that is measured together with others
 FEW: Final = 16  # of these are measured one by one
 MUCH: Final = 1 << 16  # numbers that are measured, before a way round is looked for
+OF_A_GRADIENT: Final = 4  # times as long: its product has to be written before it is known
 A_LOOK: Final = 1 << 13  # numbers that take as long as a look at a small array
 _ORIGIN: Final = Origin("check", "", "update")
 
@@ -109,25 +112,43 @@ def check_bounds(
 ) -> BoundedProgram | None:
     """The program with a check of what its updates are made of; None where bounds do not show that
     all new values are finite. `rate` is the learning rate up to which it shall hold. The new values
-    of `states` are looked at themselves; and so are those of small parameters, where that saves the
-    measuring of what is large.
+    of `states` are looked at themselves. Where much would have to be measured, or no bound would
+    do, so are those of small parameters, or gradients are measured, if that is less.
     """
-    found = find_bounds(program, rate, states)
-    if found is None or _measured(found) > MUCH:
+    best = _Way(find_bounds(program, rate, states), states)
+    if best.cost > MUCH:
         few = {u.old for u in updates_of(program) if u.new.type.size <= SMALL} - states
-        other = find_bounds(program, rate, states | few) if few else None
-        if other is not None and (
-            found is None or _measured(other) + A_LOOK * len(few) < _measured(found)
-        ):
-            found, states = other, states | few
-    if found is None:
+        if few:
+            looked_at = find_bounds(program, rate, states | few)
+            best = min(best, _Way(looked_at, states | few, also=A_LOOK * len(few)), key=_cost)
+        gradients = find_bounds(program, rate, states, of_gradients=True)
+        best = min(best, _Way(gradients, states, times=OF_A_GRADIENT), key=_cost)
+    if best.bounds is None:
         return None
-    return BoundedProgram(_with_check(program, found, states), found.ranges, found.steps)
+    checked = _with_check(program, best.bounds, best.states)
+    return BoundedProgram(checked, best.bounds.ranges, best.bounds.steps)
 
 
-def _measured(bounds: SafeBounds) -> int:
-    """How many numbers are measured."""
-    return sum(variable.type.size for variable in bounds.measured)
+class _Way(NamedTuple):
+    """Bounds, if there are any; the states, and what else is looked at; how long that takes, and
+    how many times as long a number is that is measured.
+    """
+
+    bounds: SafeBounds | None
+    states: Set[Variable]
+    also: int = 0
+    times: int = 1
+
+    @property
+    def cost(self) -> float:
+        """How long it takes to look at everything, about."""
+        if self.bounds is None:
+            return math.inf
+        return self.also + self.times * sum(v.type.size for v in self.bounds.measured)
+
+
+def _cost(way: _Way) -> float:
+    return way.cost
 
 
 # The check, written.
