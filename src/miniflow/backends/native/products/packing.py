@@ -18,6 +18,7 @@ from miniflow.backends.native.writer import REALS, LineWriter
 
 BY_ROWS, BY_COLUMNS, ANY = "by rows", "by columns", "any"
 _LANE: Final = 16  # bytes, in which shuffles are cheap
+_AHEAD: Final = 64  # bytes, by which what is packed next is fetched
 
 
 @cache
@@ -54,6 +55,10 @@ def print_pack_strip(dtype: str, rows: int, order: str) -> str:
         source = writer.at("%a", writer.multiply(step, "%a_step"))
         target = writer.at("%strip", writer.multiply(step, rows * size))
         if order == BY_COLUMNS:
+            # The next strip begins where this one ends.
+            ahead = writer.at(source, rows * size + _AHEAD)
+            writer.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            writer.line(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
             vector = f"<{rows} x {real}>"
             value = writer.load(vector, source, align=size)
             writer.line(f"store {vector} {value}, ptr {target}, align {size}")
