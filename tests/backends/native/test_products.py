@@ -277,3 +277,28 @@ def test_kernels_are_assembled_for_64_bit_arm(dtype):
     texts.append(sharing.shared_step_text("aarch64"))
     for text in texts:
         assert "run:" in machine_of_arm.emit_assembly(llvm.parse_assembly(text))
+
+
+SMALL = [(16, 16, 4), (16, 4, 16), (1, 3, 7), (29, 27, 5), (33, 64, 9), (5, 1, 16), (2, 17, 1)]
+
+
+@has_fma
+@pytest.mark.breadth("how")
+@pytest.mark.parametrize("how", sorted(WIDTHS))
+@pytest.mark.parametrize("is_turned", [False, True], ids=["", "of transposes"])
+@pytest.mark.parametrize(("m", "n", "k"), SMALL)
+def test_a_stack_of_small_products_has_the_chains_of_each(m, n, k, is_turned, how):
+    rng = np.random.default_rng(m)
+    a = rng.standard_normal((2, m, 3, k)).astype("f4").transpose(0, 2, 1, 3)
+    b = rng.standard_normal((2, 3, k, n)).astype("f4")
+    if is_turned:
+        a, b = (np.ascontiguousarray(x.swapaxes(2, 3)).swapaxes(2, 3) for x in (a, b))
+    c, before = (np.full((2, 3, m, n), start, "f4") for start in (np.nan, 2))
+    run(a, b, c, processor=WIDTHS[how])
+    run(a, b, before, alpha=0.5, beta=-3.0, processor=WIDTHS[how])
+    if n > 1 and not is_turned and (how == "avx512" or (n < 33 and how == "avx2")):
+        assert plan_product(region(a), region(b), region(c), WIDTHS[how]).small
+    for index in np.ndindex(2, 3):
+        exact = chain(a[index], b[index])
+        np.testing.assert_array_equal(c[index], exact)
+        np.testing.assert_array_equal(before[index], np.float32(-6) + exact * np.float32(0.5))

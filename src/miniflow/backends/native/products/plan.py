@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.processor import Processor
-from miniflow.backends.native.products import dot
+from miniflow.backends.native.products import dot, small
 from miniflow.backends.native.products.blocking import (
     FAR,
     SECOND_CACHE,
@@ -42,6 +42,7 @@ from miniflow.backends.native.products.packing import (
     print_pack_panel,
     print_pack_strip,
 )
+from miniflow.backends.native.products.small import SmallProducts, print_small, small_products
 from miniflow.backends.native.writer import REALS
 from miniflow.lowering.loop_program import BufferView, WindowMatrix
 from miniflow.lowering.matrices import Matrices, Operand, StackAxis, matrices_of
@@ -76,6 +77,7 @@ class ProductPlan(NamedTuple):
     blocking: Blocking
     processor: Processor
     windows: Gathered | None = None
+    small: SmallProducts | None = None  # if it is made as a stack of small ones
 
     def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return how many bytes of memory are wanted: for the ``strips`` of A and the ``panel`` of
@@ -84,6 +86,8 @@ class ProductPlan(NamedTuple):
         epilogue, if it `finishes` with one.
         """
         (m, n, k), blocking, wanted = self.shape, self.blocking, dict[str, int]()
+        if self.small:
+            return wanted
         if finishes and k <= blocking.k_block:
             wanted["tile"] = blocking.rows * blocking.vectors * self.processor.nbytes
         if blocking.packs_a:
@@ -186,11 +190,16 @@ def _plan_of(
     if (found.c[1] != 1 and n > 1) or len(found.stacks) > STACKED:
         return None
     strides = (*found.a, *found.b)
-    blocking = blocking or choose_blocking(found.shape, REALS[dtype][1], strides, processor)
+    all_strides = (*found.a, *found.b, found.c[0])
+    few = None
+    if blocking is None:
+        few = small_products(dtype, found.shape, all_strides, found.stacks, processor)
+        blocking = choose_blocking(found.shape, REALS[dtype][1], strides, processor)
     if strides[3] != 1 and n > 1:
         blocking = blocking._replace(packs_b=True)
+    stacks, swapped = found.stacks, found.swapped
     return ProductPlan(
-        dtype, found.shape, (*strides, found.c[0]), found.stacks, found.swapped, blocking, processor
+        dtype, found.shape, all_strides, stacks, swapped, blocking, processor, small=few
     )
 
 
@@ -235,6 +244,11 @@ def compile_product(
         text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
         steps = (REALS[plan.dtype][1] * step for step in plan.steps)
         return CompiledProduct(text, [*dot.PLACES, plan.k, *steps, int(adds)])
+    if plan.small:
+        first, second, *others = small.PLACES
+        operands = [second, first] if plan.swapped else [first, second]
+        counts = (axis.times for axis in plan.stacks)
+        return CompiledProduct(print_small(plan.small, adds), [*operands, *others, *counts])
     return CompiledProduct(print_driver(), _arguments(plan, routine, adds, epilogue, keeps))
 
 
