@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -40,7 +42,6 @@ def test_it_never_waits_for_who_makes_the_data() -> None:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("jax") is None, reason="the extra jax is not installed")
 def test_nor_does_it_with_jax() -> None:
     check("beside_a_slow_function:jax")
