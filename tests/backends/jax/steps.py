@@ -123,6 +123,32 @@ def the_users_own_setting_is_left_alone() -> None:
     assert {dtype for _, dtype in found} == {np.dtype(np.float32)}
 
 
+def what_the_user_has_jax_look_for_changes_nothing() -> None:
+    def results() -> Any:
+        loss, feed, weights = network()
+        X = next(iter(feed))
+        step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="jax")
+        found = [step(feed), *step.epoch(feed, np.arange(64).reshape(8, 8))]
+        with fails(mf.MiniflowError, "nothing was updated"):
+            step({**feed, X: feed[X] * np.float32(np.nan)})
+        return found, weights[0].value.tolist()
+
+    wanted = results()
+    for name, value in (
+        ("jax_debug_nans", True),
+        ("jax_debug_infs", True),
+        ("jax_disable_jit", True),
+        ("jax_transfer_guard", "disallow"),
+        ("jax_default_matmul_precision", "bfloat16"),
+        ("jax_enable_x64", True),
+    ):
+        before = getattr(jax.config, name)
+        jax.config.update(name, value)
+        assert results() == wanted, name
+        assert getattr(jax.config, name) == value
+        jax.config.update(name, before)
+
+
 def whole_numbers_of_64_bits_are_exact() -> None:
     n = mf.Input("n")
     f = mf.compile(n * 3 + 1, backend="jax")

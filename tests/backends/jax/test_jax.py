@@ -46,6 +46,7 @@ def test_what_is_promised_beyond_numbers() -> None:
         "other_backends_see_what_was_trained",
         "what_lies_on_the_device_stays_there",
         "no_array_of_jax_leaves",
+        "what_the_user_has_jax_look_for_changes_nothing",
         "whole_numbers_of_64_bits_are_exact",
         "bad_indices_are_told",
         "what_does_not_fit_an_integer_is_told",
@@ -71,6 +72,7 @@ def test_many_devices_are_as_one() -> None:
         "devices_agree",
         "dropout_on_devices_is_the_same",
         "batches_are_divided_or_it_is_told",
+        "kept_code_runs_on_its_own_devices",
         devices=4,
     )
 

@@ -149,6 +149,25 @@ def batches_are_divided_or_it_is_told() -> None:
         mf.compile(loss, backend=mf.JAX(devices=5))(feed)
 
 
+def kept_code_runs_on_its_own_devices() -> None:
+    """What was compiled for some of the devices is found, and runs on these."""
+    import os
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o700)
+        os.environ["MINIFLOW_CACHE"] = folder
+        for devices in (None, 2, "all"):
+            ends = []
+            for _ in range(2):
+                loss, feed, weights = network()
+                step = mf.compile(loss, optimizer=mf.SGD(0.1), backend=mf.JAX(devices=devices))
+                found = [step(feed), *step.epoch(feed, np.arange(64).reshape(8, 8))]
+                ends.append([found, len(os.listdir(f"{folder}/jax")), weights[0].value.copy()])
+            assert ends[0][:2] == ends[1][:2], devices
+            np.testing.assert_array_equal(ends[0][2], ends[1][2])
+
+
 def data_go_to_the_devices_once() -> None:
     """What nobody can write to, once; other arrays once an epoch, and what is written into them in
     between counts; what does not fit is sent ahead.

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,10 +25,31 @@ _DETERMINISTIC: Final = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_le
 ON_A_CPU: Final = 2**31  # bytes of data that are kept on a "device" that is the processor
 
 
+_SETTINGS: Final[Any] = (
+    ("jax_debug_nans", False, lambda: jax.debug_nans(False)),
+    ("jax_debug_infs", False, lambda: jax.debug_infs(False)),
+    ("jax_disable_jit", False, lambda: jax.disable_jit(False)),
+    *(
+        (f"jax_transfer_guard{way}", None, lambda: jax.transfer_guard("allow"))
+        for way in ("", "_host_to_device", "_device_to_host", "_device_to_device")
+    ),
+)
+
+
 def all_dtypes() -> AbstractContextManager[Any]:
-    """Inside the `with` block, float64 and 64-bit integers are what they are, in this thread."""
+    """Inside the `with` block, float64 and 64-bit integers are what they are, in this thread, and
+    what the user has JAX look for in their own programs (NaN, transfers) is not looked for in ours.
+    """
     context: AbstractContextManager[Any] = jax.enable_x64(True)
-    return context
+    set_by_user = [
+        plain() for name, usual, plain in _SETTINGS if getattr(jax.config, name) != usual
+    ]
+    if not set_by_user:
+        return context
+    endings = ExitStack()
+    for setting in (context, *set_by_user):
+        endings.enter_context(setting)
+    return endings
 
 
 class Devices:
@@ -79,7 +100,8 @@ class Devices:
 
 def fetch(there: Any) -> Any:
     """What lies on the devices as a NumPy array, that may be a look at it."""
-    return np.asarray(there)
+    with all_dtypes():
+        return np.asarray(there)
 
 
 @lru_cache

@@ -62,7 +62,10 @@ class KeptCall:
         kept = cache.read(key, "jax")
         if kept is not None:
             try:
-                return serialize_executable.deserialize_and_load(*pickle.loads(kept))  # type: ignore[no-any-return]
+                return serialize_executable.deserialize_and_load(  # type: ignore[no-any-return]
+                    *pickle.loads(kept),
+                    execution_devices=list(self._devices.mesh.devices.flat),  # not all there are
+                )
             except Exception:  # of another build, say: it is compiled anew
                 pass
         compiled: Callable[..., Any] = lowered.compile()
