@@ -276,10 +276,10 @@ class Model:
         """The forward program for so many rows; of a model of one number of rows, always that one.
 
         Raises:
-            OptionError: rows is no whole number of at least 1.
+            OptionError: rows is no whole number, or negative.
             ProgramError: the model does not work for so many, or the limits do not allow it.
         """
-        rows = whole("program_for", "rows", rows, least=1)
+        rows = whole("program_for", "rows", rows, least=0)
         return parse_within_limits(self._description, self._arrays, rows)
 
     def _in_batches(self, arrays: Sequence[Any], n: int, progress: BarStyle) -> Any:
