@@ -7,7 +7,10 @@ updated) is known once the program is. So `Binding` writes it out, line by line:
     def arguments(feed):
         if type(feed) is not dict or len(feed) != 2:
             return None
-        a0 = feed.get(node_0)  # Input 'X'
+        try:
+            a0 = feed[node_0]  # Input 'X'
+        except KeyError:
+            return None
         if type(a0) is not ndarray or a0.dtype != dtype_0 or a0.shape != (128, 784):
             return None
         ...
@@ -213,7 +216,12 @@ class Binding:
 
     def _take_from_feed(self, place: int, type_: ValueType, node: Any) -> None:
         name = self._fed[node] = f"a{place}"
-        self._write(f"{name} = feed.get({self._bind('node', node)})  # {node.label!a}")
+        self._write(
+            "try:",
+            f"    {name} = feed[{self._bind('node', node)}]  # {node.label!a}",
+            "except KeyError:",
+            "    return None",
+        )
         if type_.kind != "array":
             is_python = type_.kind == "python"
             kind: type = _PYTHON_TYPES[type_.dtype] if is_python else DTYPES[type_.dtype].type
