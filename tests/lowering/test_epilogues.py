@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lowering.as_nests import as_nests
 from miniflow.ir import Builder, Output, Program, ValueType, Variable
-from miniflow.lowering.as_nests import as_nests
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import LoopProgramError, check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program

@@ -14,10 +14,10 @@ from ir.programs import two_layers
 from passes.random_programs import RandomProgram
 
 import miniflow as mf
+from lowering.as_nests import as_nests
 from miniflow.backends import find
 from miniflow.ir import DTYPES, Builder, Literal, Output, Program, ProgramError, ValueType, evaluate
 from miniflow.lowering import tiling
-from miniflow.lowering.as_nests import as_nests
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import LoopProgramError, check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program

@@ -11,11 +11,11 @@ import pytest
 from passes.random_programs import RandomProgram
 
 import miniflow as mf
+from lowering.as_nests import as_nests
 from lowering.nests import ROW, J, M, N, array, sized
 from miniflow.backends import find
 from miniflow.ir import Program, ProgramError
 from miniflow.lowering import pieces
-from miniflow.lowering.as_nests import as_nests
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program

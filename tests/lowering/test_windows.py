@@ -9,10 +9,10 @@ import pytest
 from backends.agreement import assert_agrees, random_arguments
 
 import miniflow as mf
+from lowering.as_nests import as_nests
 from miniflow.backends import find
 from miniflow.ir import Builder, Output, Program, ValueType, Variable, evaluate
 from miniflow.lowering import tiling
-from miniflow.lowering.as_nests import as_nests
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import LoopProgramError, check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program

@@ -68,13 +68,6 @@ def loop_text(program: LoopProgram, note: Callable[[Step], str] = lambda step: "
     return "\n\n".join(map(_with_nodes, parts)) + "\n"
 
 
-def kernel_names(program: LoopProgram) -> dict[Kernel, str]:
-    """The kernels that a program runs, and what its text calls them."""
-    printer = _Printer(program.buffers)
-    list(printer.lines(program))
-    return printer.kernels
-
-
 def step_text(step: Step, program: LoopProgram) -> str:
     """Return the first line of a step."""
     return next(_Printer(program.buffers).step(step, "")).text

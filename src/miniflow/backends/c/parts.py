@@ -45,11 +45,6 @@ class FileParts:
         (text,) = _numbers(np.asarray(value), dtype_name(value.dtype))
         return text
 
-    @property
-    def constant_bytes(self) -> int:
-        """How many bytes the arrays have."""
-        return sum(value.nbytes for _, value in self._constants.values())
-
     def texts(self) -> Iterator[str]:
         """All of it, in the order in which C wants to read it."""
         yield head(self.prefix)

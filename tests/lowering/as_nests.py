@@ -1,4 +1,4 @@
-"""Loop programs for printers that have loops and nothing else: copies and products become nests.
+"""Loop programs of plain loops, which others have to equal: copies and products become nests.
 
     for i in range(m):
         for j in range(n):
