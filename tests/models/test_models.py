@@ -142,6 +142,8 @@ FIXED = {
     "products of all rows": lambda x: x @ x.T @ x,
     "a loop over the rows": lambda x: np.stack([row * i for i, row in enumerate(x)]),
     "no program for other rows": lambda x: x * 2 if len(x) == 4 else x * len(x.tolist()),
+    "other code for a single row": lambda x: x * 2 if len(x) == 1 else x,
+    "a variance without a mean of one": lambda x: x / max(len(x) - 1, 1),
     "other code for many rows": lambda x: x * 2 if len(x) > 100 else x,
     "an array of the number of rows": lambda x: x * np.array([1.0 / len(x)]),
     "an array as long as there are rows": lambda x: x * np.linspace(0, 1, len(x))[:, None],

@@ -3,8 +3,9 @@ besides, the way back to the inputs, is in `backward_program`.)
 
 The graph is recorded for a few numbers of rows (`ROWS`). Where the programs differ only in sizes
 that grow evenly, one description serves all of them (`ir.store.generalize`); it has to describe the
-program for many rows (`MANY`) as well, and give a well-formed one for a single row. A graph that
-does something else for another number of rows is stored for the one that its example has.
+program for many rows (`MANY`) as well, and for a single row give one that computes what the graph
+does. A graph that does something else for another number of rows is stored for the one that its
+example has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,8 @@ from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import ancestors_in_order, plan_for
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import is_input
-from miniflow.ir.dtypes import ProgramError, ValueType, type_of
+from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType, type_of
+from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Constant, Program
 from miniflow.ir.store import describe_program, generalize, parse, specialize
 from miniflow.tracing.keeping import preserved_deeply
@@ -180,10 +182,39 @@ def forward_program(output: Node, examples: Mapping[Node, ValueType]) -> Stored:
         one = parse(description, [constant.value for constant in program.constants], 1)
         if specialize(description, MANY) != _as_json(_program(output, examples, MANY)):
             raise ProgramError("the program for many rows is another one")
+        _check_single_row(description, one, output, examples)
     except MiniflowError:
         return as_stored(steady, None, parameters)
     type_ = one.outputs[0].operand.type
     return Stored(description, _named_arrays(program), 1, type_, parameters)
+
+
+def _check_single_row(
+    description: Any, one: Program, output: Node, examples: Mapping[Node, ValueType]
+) -> None:
+    """Raise ProgramError where the graph does something else for a single row. What it records for
+    one may look otherwise, as an axis of one is no reason to broadcast: so numbers are compared.
+    """
+    try:
+        recorded = _program(output, examples, 1)
+    except MiniflowError:
+        return  # it takes no single row
+    if specialize(description, 1) == _as_json(recorded):
+        return
+    rng, given = np.random.default_rng(0), []
+    for entry in one.inputs:
+        type_, shape = DTYPES[entry.variable.dtype], entry.variable.shape
+        is_whole = type_.kind != "f"  # perhaps a place in a table: there is a first one
+        given.append(np.zeros(shape, type_) if is_whole else rng.normal(size=shape).astype(type_))
+    try:
+        with np.errstate(all="ignore"):
+            results = evaluate(one, given), evaluate(recorded, given)
+    except ProgramError:
+        return  # not with such numbers
+    for found, wanted in zip(*results, strict=True):
+        accuracy = {"rtol": 1e-2, "atol": 1e-2 * float(np.max(np.abs(wanted), initial=0))}
+        if not np.allclose(found, wanted, **accuracy, equal_nan=True):
+            raise ProgramError("the program for a single row is another one")
 
 
 def _parameters_of(output: Node) -> int:
