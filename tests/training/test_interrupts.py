@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from miniflow.training.interrupts import interrupts_held_back
+from miniflow.training.interrupts import at_once, interrupts_held_back
 
 
 def test_ctrl_c_is_raised_where_the_program_says() -> None:
@@ -68,3 +68,19 @@ def test_in_another_thread_it_does_nothing() -> None:
     thread.start()
     thread.join()
     assert errors == []
+
+
+def test_within_another_block_it_is_held_back_even_where_the_outer_one_raises_it_at_once() -> None:
+    reached = []
+
+    def train() -> None:
+        with interrupts_held_back() as inner:
+            signal.raise_signal(signal.SIGINT)
+            reached.append("a whole update")
+            inner.raise_if_pressed()
+            reached.append("another one")
+
+    with pytest.raises(KeyboardInterrupt), interrupts_held_back():
+        at_once(train)
+    assert reached == ["a whole update"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

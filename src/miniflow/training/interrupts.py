@@ -89,12 +89,22 @@ def at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return _held[-1]._call(lambda: function(*args, **kwargs))
 
 
+def _held_back_within(outer: Interrupts) -> Iterator[Interrupts]:
+    was_open, outer._is_open = outer._is_open, False
+    try:
+        yield outer
+    finally:
+        outer._is_open = was_open
+    outer.raise_if_pressed()
+
+
 @contextmanager
 def interrupts_held_back() -> Iterator[Interrupts]:
     """Note Ctrl-C in place of raising it; what is still noted at the end is raised there.
 
     In another thread than the main one, and where the program has a handler of its own, it does
-    nothing: there Ctrl-C is not ours.
+    nothing: there Ctrl-C is not ours. Within another such block, of a training that a callback or a
+    function of data makes, say, it is the outer one's that is noted.
 
     >>> try:
     ...     with interrupts_held_back() as interrupts:
@@ -107,11 +117,12 @@ def interrupts_held_back() -> Iterator[Interrupts]:
     raised
     """
     interrupts = Interrupts()
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if not ours:
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    if is_main and _held and handler == _held[-1]._note:
+        yield from _held_back_within(_held[-1])
+        return
+    if not is_main or handler is not signal.default_int_handler:
         yield interrupts
         return
     signal.signal(signal.SIGINT, interrupts._note)
