@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from miniflow.datasets import Dataset
+from miniflow.datasets.augmentation import augmented
 from miniflow.errors import DataError
+from miniflow.options import OptionError
 
 
 def numbered(count: int, **options: Any) -> Dataset:
@@ -266,3 +268,29 @@ def test_data_set_can_be_pickled_and_copied_in_the_middle_of_an_epoch() -> None:
     twins = [pickle.loads(pickle.dumps(data)), copy.deepcopy(data)]
     expected = data.next_batch(20)[1].tolist()
     assert [twin.next_batch(20)[1].tolist() for twin in twins] == [expected, expected]
+
+
+NO_SEEDS = ("a", 1.5, -1, {}, object(), np.array(2), True)
+
+
+@pytest.mark.parametrize("given", NO_SEEDS)
+def test_what_is_no_seed_is_told(given: Any) -> None:
+    data = Dataset(np.zeros((3, 4)))
+    calls = {
+        "Dataset": lambda: Dataset(np.zeros(2), rng=given),
+        "Dataset.batches": lambda: data.batches(2, given),
+        "augmented": lambda: augmented(Dataset(np.zeros((3, 2, 2)))).batches(2, given),
+    }
+    for name, call in calls.items():
+        with pytest.raises(OptionError, match=rf"^{name}: rng is a whole number or an np.random"):
+            call()
+
+
+@pytest.mark.parametrize("given", [3, 1.5, "ab", object(), np.array(2), [0, 2], [1.5], [None]])
+def test_what_is_no_shape_and_no_names_is_told(given: Any) -> None:
+    with pytest.raises(DataError, match=r"image_shape is the shape of one example.*not .*\."):
+        Dataset(np.zeros((2, 4)), image_shape=given)
+    if not isinstance(given, list):
+        with pytest.raises(DataError, match=r"class_names is a list, .*, not .*\."):
+            Dataset(np.zeros((2, 4)), class_names=given)
+    assert Dataset(np.zeros((2, 4)), image_shape=np.array([2, 2])).image_shape == (2, 2)

@@ -23,7 +23,7 @@ from miniflow.datasets.image_shapes import height_width_channels
 from miniflow.errors import DataError
 from miniflow.graph.random_numbers import uniform
 from miniflow.graph.values import describe
-from miniflow.options import number
+from miniflow.options import generator, number
 
 Array = NDArray[Any]
 
@@ -135,10 +135,9 @@ class Augmented:
         """One pass, as `Dataset.batches`: with `rng`, shuffled and varied; without, neither."""
         if rng is None:
             return self.data.batches(n)
-        generator = np.random.default_rng(rng)
+        drawn = generator("augmented", rng)
         return (
-            (self._vary(images, generator), labels)
-            for images, labels in self.data.batches(n, generator)
+            (self._vary(images, drawn), labels) for images, labels in self.data.batches(n, drawn)
         )
 
     def _vary(self, images: Array, rng: np.random.Generator) -> Array:

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from miniflow.errors import DataError
+from miniflow.graph.checks import is_listed, is_whole
 from miniflow.graph.pixels import as_fractions
-from miniflow.graph.values import check_unmasked
+from miniflow.graph.values import check_unmasked, describe
+from miniflow.options import generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +64,8 @@ class Dataset:
     The arrays `images` and `labels` are read-only and are not copied from what was given.
 
     Raises `DataError` if there are no examples, if images and labels differ in number, or if either
-    does not hold real numbers.
+    does not hold real numbers; if `image_shape` or `class_names` is no list; `OptionError` if `rng`
+    is none.
 
     >>> data = Dataset(np.array([[0, 255], [51, 102], [255, 0]], np.uint8), [1, 0, 1])
     >>> data.images
@@ -84,14 +87,14 @@ class Dataset:
     ) -> None:
         given = _real_numbers(images, "images")
         self._images = _Images(given)
-        self.class_names = None if class_names is None else tuple(map(str, class_names))
+        self.class_names = _checked_names(class_names)
         self._labels = _checked_labels(labels, len(given))
-        self.image_shape = given.shape[1:] if image_shape is None else tuple(image_shape)
+        self.image_shape = given.shape[1:] if image_shape is None else _checked_shape(image_shape)
         self._start(rng)
 
     def _start(self, rng: np.random.Generator | int) -> None:
         """Begin the walk of `next_batch`: no epoch has been shuffled yet."""
-        self._rng = np.random.default_rng(rng)
+        self._rng = generator("Dataset", rng)
         self._order = np.empty(0, np.intp)
         self._position = 0
         self._epochs_begun = 0
@@ -189,7 +192,8 @@ class Dataset:
         With `rng` the order is random: a generator gives another order with each pass, a seed the
         same one. Without it the batches follow the order of the data and are read-only views.
 
-        Raises `DataError`, at once, if `n` is not a whole number of at least 1.
+        Raises, at once, `DataError` if `n` is not a whole number of at least 1, and `OptionError`
+        if `rng` is none.
 
         >>> data = Dataset(np.arange(5.0))
         >>> [images.tolist() for images, _ in data.batches(2)]
@@ -199,7 +203,7 @@ class Dataset:
         starts = range(0, len(self), n)
         if rng is None:
             return (self._slice(start, start + n) for start in starts)
-        order = np.random.default_rng(rng).permutation(len(self))
+        order = generator("Dataset.batches", rng).permutation(len(self))
         return (self._gather(order[start : start + n]) for start in starts)
 
     def whole_arrays(self) -> tuple[NDArray[Any], Any] | None:
@@ -295,6 +299,21 @@ def _checked_labels(labels: ArrayLike | None, count: int) -> NDArray[Any] | None
     if len(array) != count:
         raise DataError(f"there are {count:,} images but {len(array):,} labels")
     return array if array.dtype.kind == "f" else _read_only(array.astype(np.int64, copy=False))
+
+
+def _checked_names(names: Any) -> tuple[str, ...] | None:
+    if names is not None and not is_listed(names):
+        raise DataError(f"class_names is a list, a name for each class, not {describe(names)}.")
+    return None if names is None else tuple(map(str, names))
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    sizes = tuple(shape) if is_listed(shape) else (None,)
+    if not all(is_whole(size) and size > 0 for size in sizes):
+        raise DataError(
+            f"image_shape is the shape of one example, (28, 28) say, not {describe(shape)}."
+        )
+    return tuple(map(operator.index, sizes))
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
