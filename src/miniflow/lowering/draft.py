@@ -61,6 +61,8 @@ class Target:
         has_tiles: whether convolutions go through the batch tile by tile.
         updates_last: whether what the caller hands in is updated by copies at the very end, which
             the printer puts a look at the new values before; else in place, and after a check.
+        pieces: into how many pieces a nest of short rows may be cut, each of which gets what a row
+            keeps for itself.
         itemsize: how many bytes a number takes in its memory, by dtype.
         reserved: words that name no buffer.
     """
@@ -72,6 +74,7 @@ class Target:
     has_numpy: bool = True
     has_tiles: bool = True
     updates_last: bool = False
+    pieces: int = 1
     itemsize: Callable[[str], int] = _itemsize
     reserved: Collection[str] = ()
     can_fuse: Callable[[Equation], bool] = can_fuse

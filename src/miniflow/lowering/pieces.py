@@ -40,6 +40,7 @@ from miniflow.lowering.nests import (
     Term,
     terms_of,
 )
+from miniflow.lowering.rows import walk_by_rows
 from miniflow.lowering.turns import (
     parallel_index,
     rows_of,
@@ -55,7 +56,7 @@ MOST: Final = 8  # pieces
 _FLOPS: Final = {"f32": 120.0, "f64": 60.0}  # of products, in a nanosecond
 _BYTES: Final = 48.0  # that are loaded or stored in a nanosecond
 _BYTES_ANYWHERE: Final = 10.0  # where an index is looked up
-_CALL, _DIVISION, _OPERATION = 0.7, 0.15, 0.03  # nanoseconds
+_CALL, _DIVISION, _OPERATION = 0.4, 0.15, 0.03  # nanoseconds
 _IN_PASSING: Final = (
     0.25  # of the time of a loop, if its entries are in a cache when it comes to them
 )
@@ -354,7 +355,8 @@ def _cut_copy(copy: Copy) -> tuple[Piece, ...]:
 
 
 def _cut_nest(nest: Nest) -> tuple[Piece, ...]:
-    index = parallel_index(nest.kernel)
+    scratch = _scratch_for_pieces(nest)
+    index = parallel_index(nest.kernel, frozenset(scratch))
     if index is None:
         return ()
     sizes, count = sizes_of(nest), piece_count(duration(nest), _A_PIECE)
@@ -366,7 +368,34 @@ def _cut_nest(nest: Nest) -> tuple[Piece, ...]:
     parts = bounds(size_in(stop, sizes), count, multiple)
     if len(parts) < 2:
         return ()
-    return tuple((turns_of(nest, index, i, j),) for i, j in parts)
+    pieces = (turns_of(nest, index, i, j) for i, j in parts)
+    return tuple((_with_scratch(piece, scratch, k),) for k, piece in enumerate(pieces))
+
+
+def _scratch_for_pieces(nest: Nest) -> dict[str, int]:
+    """What each row of a nest uses for itself, if there is enough for all pieces: by array, how far
+    apart that of two pieces is.
+    """
+    walk, found = walk_by_rows(nest.kernel), dict[str, int]()
+    if walk is None or parallel_index(nest.kernel, walk.scratch) != walk.loop.index:
+        return found
+    columns = size_in(walk.stop, sizes_of(nest))
+    for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True):
+        if parameter.name in walk.scratch:
+            assert isinstance(argument, BufferView)
+            if argument.shape != (MOST, columns):
+                return {}
+            found[parameter.name] = argument.strides[0]
+    return found
+
+
+def _with_scratch(piece: Nest, scratch: dict[str, int], number: int) -> Nest:
+    arguments = list(piece.arguments)
+    for place, parameter in enumerate(piece.kernel.parameters):
+        argument, step = arguments[place], scratch.get(parameter.name)
+        if step and isinstance(argument, BufferView):
+            arguments[place] = argument._replace(offset=argument.offset + number * step)
+    return replace(piece, arguments=tuple(arguments))
 
 
 def _is_innermost(kernel: Kernel, index: str) -> bool:
@@ -394,7 +423,7 @@ def _of_term(term: Term) -> float:
     if term.op in ("name", "const"):
         return 0.0
     if term.op == "load":
-        is_anywhere = any(index.op not in ("name", "const") for index in term.operands)
+        is_anywhere = term.operands[-1].op not in ("name", "const")  # else along a row
         return _of_bytes(term.dtype, _BYTES_ANYWHERE if is_anywhere else _BYTES)
     own = _CALL if term.op == "call" else _DIVISION if term.op in _SLOW else _OPERATION
     return own + sum(map(_of_term, term.operands))

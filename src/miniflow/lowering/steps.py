@@ -42,6 +42,7 @@ from miniflow.lowering.movements import Movements
 from miniflow.lowering.nests import Fail, If, Kernel, NumberParameter, absolute, cast, name
 from miniflow.lowering.parameters import BY_ROWS, Argument, Converted, Number, Scratch, Size
 from miniflow.lowering.plan import StepPlan
+from miniflow.lowering.rows import LONGEST_ROW
 from miniflow.lowering.scans import write_scan
 from miniflow.lowering.strided_groups import write_elements
 from miniflow.lowering.tiles import Tile
@@ -293,7 +294,10 @@ class StepWriter:
         if isinstance(argument, (int, Size)):
             return self._size(argument, group)
         if isinstance(argument, Scratch):
-            shape = (max(group.columns, 1),)
+            shape: tuple[int, ...] = (max(group.columns, 1),)
+            pieces = self.draft.target.pieces
+            if pieces > 1 and group.split and group.columns <= LONGEST_ROW:
+                shape = (pieces, *shape)
             return self.draft.new("scratch", argument.dtype, shape, SCRATCH)
         if isinstance(argument, Number):
             return Literal(argument.value)

@@ -57,9 +57,9 @@ def _from_to(kernel: Kernel, index: str) -> Kernel:
 
 
 @cache
-def parallel_index(kernel: Kernel) -> str | None:
+def parallel_index(kernel: Kernel, own: frozenset[str] = frozenset()) -> str | None:
     """Return the index of loops whose turns have nothing to do with each other, the outermost there
-    is; None if there is none.
+    is; None if there is none. Each turn has arrays of its `own`.
 
     >>> from miniflow.lowering.nests import load
     >>> m, n, i, j = map(name, "mnij")
@@ -70,21 +70,23 @@ def parallel_index(kernel: Kernel) -> str | None:
     'j'
     """
     loops = dict.fromkeys(s.index for s in kernel.statements() if isinstance(s, Loop))
-    return next((index for index in loops if is_parallel(kernel, index)), None)
+    return next((index for index in loops if is_parallel(kernel, index, own)), None)
 
 
 @cache
-def is_parallel(kernel: Kernel, index: str) -> bool:
-    """Return whether the turns of the loops of this index have nothing to do with each other."""
-    return _Independence(kernel, index).holds()
+def is_parallel(kernel: Kernel, index: str, own: frozenset[str] = frozenset()) -> bool:
+    """Return whether the turns of the loops of this index have nothing to do with each other, but
+    for arrays of which each has its `own`.
+    """
+    return _Independence(kernel, index, own).holds()
 
 
 class _Independence:
     """Whether the turns of the loops with some index have nothing to do with each other."""
 
-    def __init__(self, kernel: Kernel, index: str) -> None:
-        self.kernel, self.index = kernel, index
-        self.stored = {s.array for s in kernel.statements() if isinstance(s, Store)}
+    def __init__(self, kernel: Kernel, index: str, own: frozenset[str]) -> None:
+        self.kernel, self.index, self.own = kernel, index, own
+        self.stored = {s.array for s in kernel.statements() if isinstance(s, Store)} - own
         self.axes: dict[str, int] = {}  # of arrays that are stored to, where the index stands
         self.stops: set[Term] = set()
 
@@ -110,7 +112,7 @@ class _Independence:
             case Let():
                 return True
             case Store(array=array, index=place):
-                return is_inside and self._is_own(array, place)
+                return is_inside and (array in self.own or self._is_own(array, place))
             case Begin() | Accumulate() | Fail():
                 return is_inside
         return False

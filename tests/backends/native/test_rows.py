@@ -100,15 +100,18 @@ def test_a_training_step_has_the_bits_of_one_row_at_a_time(printed):
         np.testing.assert_array_equal(ours, theirs, strict=True)
 
 
-def test_pieces_for_threads_are_printed_by_rows_too(printed):
+@pytest.mark.parametrize("of", [mf.RMSNorm, mf.Softmax])
+def test_pieces_for_threads_are_printed_by_rows_too(of, printed):
     x = mf.Input("x")
     rows = np.random.default_rng(0).normal(size=(4099, 19)).astype("f4")
     found = []
     for count in (1, 2, None):
         mf.set_threads(count)
-        found.append(mf.compile(mf.RMSNorm(x), backend="native")({x: rows}).copy())
+        step = mf.compile(of(x), backend="native")
+        found.append(step({x: rows}).copy())
     np.testing.assert_array_equal(found[0], found[1])
     assert any("i_first" in text for text in printed) == can_share()
+    assert (" pieces" in step.source) == can_share()
 
 
 def test_an_index_that_is_outside_in_any_row_is_told(printed):

@@ -9,10 +9,17 @@ from miniflow.backends.native.layout import ProgramLayout
 from miniflow.backends.native.products.steps import can_finish, can_multiply, can_read_windows
 from miniflow.backends.native.run import ProgramRunner, make_run
 from miniflow.backends.native.series_layout import SeriesWriter, can_make_series
+from miniflow.backends.native.workers import can_share
 from miniflow.ir.program import Program
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_program import KEPT, SCRATCH
 from miniflow.lowering.lower import lower_program
+from miniflow.lowering.pieces import MOST
+
+
+def _target() -> Target:
+    pieces = MOST if can_share() else 1
+    return Target(can_multiply, can_read_windows, can_finish, pieces=pieces)
 
 
 class LoweredProgram:
@@ -20,7 +27,7 @@ class LoweredProgram:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.lowering = lower_program(program, Target(can_multiply, can_read_windows, can_finish))
+        self.lowering = lower_program(program, _target())
         self.loop_program = self.lowering.loop_program
         named = zip(self.loop_program.arguments, program.inputs, strict=True)
         self._fed = frozenset(name for name, entry in named if entry.role == "fed")
