@@ -49,7 +49,7 @@ from miniflow.lowering.turns import (
     turns_of,
 )
 
-FEWEST: Final = 20_000  # nanoseconds, about, of a step that is worth cutting
+FEWEST: Final = 30_000  # nanoseconds, about, of a step that is worth cutting
 _A_PIECE: Final = 5_000  # that a piece takes at least
 _A_PIECE_OF_A_PRODUCT: Final = 90_000  # of a product, which packs its factors anew
 MOST: Final = 8  # pieces
