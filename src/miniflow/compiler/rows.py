@@ -224,7 +224,7 @@ class _SomeSteps(NamedTuple):
 
     def run(self, arguments: list[Any], count: int) -> list[list[Any]]:
         """Make so many of them; return the results of those that could be made."""
-        order, walk = np.stack(self.rows.order[self.done : self.done + count]), self.rows.walk
+        order, walk = self.rows.together(self.done, count), self.rows.walk
         arrays = self.arrays
         walk.ahead = self.rows.order[self.done + count :]
         if not self.lies_ready:
@@ -241,12 +241,19 @@ class _StepRows:
 
     def __init__(self, data: EpochData, order: Sequence[Array]) -> None:
         self.data, self.order, self.walk = data, order, DataWalk()
+        self._together: tuple[int, int, Array] | None = None
         self._gathered: Gathered = {}
 
     def alike(self, done: int, most: int) -> int:
         """How many of the next steps have as many rows as the first of them; of so many at most."""
         length, some = len(self.order[done]), self.order[done : done + most]
         return next((k for k, rows in enumerate(some) if len(rows) != length), len(some))
+
+    def together(self, done: int, count: int) -> Array:
+        """The rows of some steps that have as many each."""
+        if self._together is None or self._together[:2] != (done, count):
+            self._together = done, count, np.stack(self.order[done : done + count])
+        return self._together[2]
 
     def feed_of_step(self, number: int) -> Feed:
         """What a step is fed; nothing that is fed is kept."""
@@ -263,7 +270,7 @@ class _StepRows:
     def first_refused(self, variant: Variant, done: int, count: int, looked_at: int = 1) -> int:
         """How many of the next steps are fed what no check refuses; so many have been looked at."""
         batch = len(self.order[done])
-        together = np.concatenate(self.order[done : done + count])
+        together = self.together(done, count).reshape(-1)
         alone = [check for check in variant.checks if not self._passes(check, together, batch)]
         for number in range(looked_at, count if alone else 0):
             try:

@@ -1,7 +1,7 @@
 """One compiled program, with all that a call of it needs; and the key under which it is found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from miniflow import interpreter
@@ -100,12 +100,16 @@ class Variant:
         if self._careful is not None:
             self._run_carefully = run_silently(*self._careful)
 
+    @cached_property
+    def _of_series(self) -> CanRunSeries | None:
+        if self.pool is None and isinstance(self.executable, CanRunSeries):
+            return self.executable
+        return None
+
     @property
     def series(self) -> StepSeries | None:
         """What makes many steps in one call, if the backend has that."""
-        if self.pool is not None or not isinstance(self.executable, CanRunSeries):
-            return None
-        return self.executable.series
+        return None if self._of_series is None else self._of_series.series
 
     def fed_places(self) -> dict[Node, tuple[int, ValueType]]:
         """Where among the arguments each fed node stands, and of which type it is."""
