@@ -90,6 +90,8 @@ def trained(kind: str, host: int, backend: str) -> Any:
     epochs, callbacks = EPOCHS, list[mf.Callback]()
     if kind in PRESSED:
         epochs, callbacks = 100_000, [Pressing(kind in (("first", "second")[host], "both"))]
+    elif kind == "alone":  # each step in a call of its own
+        epochs, callbacks = 100_000, [PressingEach(host == 1)]
     elif kind == "limit":
         epochs, callbacks = 100_000, [Limit(host == 0)]
     losses = None
@@ -118,6 +120,13 @@ class Pressing(mf.Callback):
     def on_epoch_end(self, training: Any) -> None:
         if self.presses and training.epoch == 1:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+class PressingEach(Pressing):
+    """The same of one who wants to see each batch."""
+
+    def on_batch_end(self, training: Any) -> None:
+        self.rows = training.rows
 
 
 class Limit(mf.Callback):

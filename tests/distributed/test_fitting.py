@@ -68,13 +68,13 @@ def test_two_processes_read_their_own_rows_and_stop_together() -> None:
 
 @pytest.mark.rare
 def test_they_stop_together_whoever_says_so_and_take_batches_at_one_pace() -> None:
-    first, second = run(2, 1, "batches", "limit", "first", "second")
+    first, second = run(2, 1, "batches", "limit", "first", "second", "alone")
     assert [said[:2] for said in first] == [said[:2] for said in second]
     batches, limit, *pressed = first
     assert_as_one(batches, "batches")
     assert batches[2] >= 8
     assert_as_one(limit, "arrays")
-    assert [said[0] for said in pressed] == [None] * 2
+    assert [said[0] for said in pressed] == [None] * 3
 
 
 @pytest.mark.rare
