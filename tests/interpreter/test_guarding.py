@@ -116,6 +116,18 @@ def test_what_a_node_has_computed_may_be_worked_on_as_in_a_program(cls: Any) -> 
     assert np.allclose(dW, other)
 
 
+def test_so_it_is_where_numbers_are_looked_for_and_pictures_made() -> None:
+    x, given = mf.Input("x"), START.copy()
+    for call in (mf.find_not_finite, lambda node, feed: mf.draw(node).explore(feed)):
+        with pytest.raises(NodeError, match=WRITES):
+            call(mf.Sum(InForward(x)), {x: given})
+        assert np.array_equal(given, START)
+    mf.find_not_finite(mf.Sum(Same(x)), {x: given})
+    assert x.value is given
+    mf.find_not_finite(mf.Sum(x), {x: given})
+    assert x.value is given
+
+
 def test_so_it_is_in_fit_and_in_the_step_of_a_loop() -> None:
     x, W = mf.Input("x"), mf.Parameter(START, "W")
     loss = mf.Mean((InForward(x) * W) ** 2.0)

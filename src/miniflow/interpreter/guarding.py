@@ -18,8 +18,12 @@ from miniflow.graph.plans import Plan
 from miniflow.graph.values import read_only
 
 
-def guard(plan: Plan, feed: Mapping[Node, Any]) -> dict[Node, Any]:
-    """What to feed in place of `feed`: the same, and constants, read-only. Parameters are told."""
+def guard(plan: Plan, feed: dict[Node, Any]) -> dict[Node, Any]:
+    """What to feed in place of `feed`: the same, and constants, read-only. Parameters are told.
+    Where all classes are miniflow's own, `feed` itself.
+    """
+    if not plan.guarded:
+        return feed
     guarded = {node: read_only(value) for node, value in feed.items()}
     for node in plan.guarded:
         if node.keeps_a_value and node not in feed:

@@ -11,6 +11,7 @@ from miniflow.errors import NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass, plan_for
 from miniflow.interpreter.feeding import checked_feed, checked_output, checked_wrt, end_feed
+from miniflow.interpreter.guarding import end_guard, guard
 from miniflow.interpreter.passes import (
     backward_pass,
     forward_pass,
@@ -54,9 +55,10 @@ def find_not_finite(
         plan = plan_for(checked_output(node))
         wrt = checked_wrt(node, plan, wrt)
         feed = checked_feed(feed_dict, node, plan.consumers)
+        fed = guard(plan, feed)
         try:
             this_pass = start_pass(node, plan, wrt)
-            forward_pass(node, plan, feed, this_pass)
+            forward_pass(node, plan, fed, this_pass)
             unchosen = ""
             for n in (*plan.order, node):
                 if (index := _first_not_finite(n.value)) is not None:
@@ -78,6 +80,7 @@ def find_not_finite(
                         return told if choice is None else f"{told} {_way_out(choice, n)}"
         finally:
             end_feed(feed)
+            end_guard(plan, feed, fed)
     return unchosen or None
 
 

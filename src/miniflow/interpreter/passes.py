@@ -84,7 +84,7 @@ def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = No
         output = checked_outputs(node)
         plan = plan_for(output)
         feed = checked_feed(feed_dict, output, plan.consumers)
-        fed = guard(plan, feed) if plan.guarded else feed
+        fed = guard(plan, feed)
         try:
             this_pass = start_pass(output, plan, ())
             forward_pass(output, plan, fed, this_pass)
@@ -140,7 +140,7 @@ def value_and_grad(
         plan = plan_for(output)
         wrt = parameters_of(output, plan) if wrt is None else checked_wrt(output, plan, wrt)
         feed = checked_feed(feed_dict, output, plan.consumers)
-        fed = guard(plan, feed) if plan.guarded else feed
+        fed = guard(plan, feed)
         try:
             this_pass = start_pass(output, plan, wrt)
             forward_pass(output, plan, fed, this_pass)

@@ -17,6 +17,7 @@ from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import plan_for
 from miniflow.interpreter.feeding import checked_feed, is_input
+from miniflow.interpreter.guarding import guard
 from miniflow.interpreter.passes import (
     alone,
     backward_pass,
@@ -92,7 +93,7 @@ def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
         if plan.live is not None:  # the others are told as constants are
             wanted = {n: None for n in wanted if n is output or n in plan.live}
         this_pass = start_pass(output, plan, list(wanted))
-        forward_pass(output, plan, feed, this_pass)
+        forward_pass(output, plan, guard(plan, feed), this_pass)
         index = {node: i for i, node in enumerate(order)}
         edges = [
             (node, source)
