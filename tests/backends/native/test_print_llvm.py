@@ -9,6 +9,7 @@ import pytest
 from lowering import nests
 
 from miniflow.backends.native import machine
+from miniflow.backends.native.print_llvm import print_kernel
 from miniflow.lowering.nest_evaluate import evaluate_kernel
 from miniflow.lowering.nests import Kernel
 
@@ -17,6 +18,11 @@ pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
 def run_compiled(kernel: Kernel, *arguments: object) -> int:
     """Run a kernel's machine code."""
+    return run_address(machine.kernel_address(kernel), *arguments)
+
+
+def run_address(address: int, *arguments: object) -> int:
+    """Run the machine code of a kernel."""
     function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
     addresses, numbers, alive = [], [], []
     for argument in arguments:
@@ -28,7 +34,7 @@ def run_compiled(kernel: Kernel, *arguments: object) -> int:
             numbers += [len(addresses), 0]
             addresses.append(array.ctypes.data)
     places, values = np.array(addresses, np.int64), np.array(numbers, np.int64)
-    return function(machine.kernel_address(kernel))(places.ctypes.data, values.ctypes.data)
+    return function(address)(places.ctypes.data, values.ctypes.data)
 
 
 def run_both(kernel: Kernel, *arguments: object) -> list[np.ndarray]:
@@ -90,3 +96,13 @@ def test_sums_and_maxima_keep_nan_and_infinity() -> None:
     _, _, total, largest, _ = run_both(nests.sums_of_rows(), 4, 33, x, *given)
     np.testing.assert_array_equal(total, [np.nan, np.inf, -np.inf, np.nan])
     np.testing.assert_array_equal(largest, [np.nan, np.inf, 1, np.inf])
+
+
+def test_vectors_are_wide_where_loops_are_long_and_no_bit_changes() -> None:
+    kernel, has_fma = nests.arithmetic(), machine.processor().has_fma
+    texts = [print_kernel(kernel, has_fma, sizes={"m": 0, "n": n}) for n in (100, 10_000)]
+    assert ['width"="512"' in text for text in texts] == [False, True]
+    x, y, out = some(10_000), some(10_000, seed=1), np.zeros((2, 10_000), np.float32)
+    for text, to in zip(texts, out, strict=True):
+        run_address(machine.routine(text), 0, 10_000, x, y, to)
+    np.testing.assert_array_equal(*out)

@@ -54,7 +54,8 @@ def kernel_address(kernel: Kernel, sizes: Mapping[str, int] | None = None) -> Ad
     from miniflow.backends.native import print_llvm, print_rows
 
     by_rows = print_rows.print_by_rows(kernel, sizes, processor()) if sizes else None
-    return routine(by_rows or print_llvm.print_kernel(kernel, processor().has_fma))
+    has_fma = processor().has_fma
+    return routine(by_rows or print_llvm.print_kernel(kernel, has_fma, sizes=sizes))
 
 
 def routine(text: str) -> Address:

@@ -10,9 +10,10 @@ arrays do not overlap (``noalias``). Functions that it calls are copied into it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import Final
 
 from miniflow.backends.native.llvm import (
     LLVM_TYPES,
@@ -23,6 +24,7 @@ from miniflow.backends.native.print_terms import TermPrinter
 from miniflow.backends.native.sums import dtypes_of_terms, print_sums
 from miniflow.lowering.functions import FUNCTIONS, called_by
 from miniflow.lowering.halves import without_halves
+from miniflow.lowering.nest_evaluate import evaluate_term
 from miniflow.lowering.nest_walk import StatementWalk
 from miniflow.lowering.nests import (
     SIZE,
@@ -37,18 +39,27 @@ from miniflow.lowering.nests import (
 )
 from miniflow.lowering.sums import CHUNK, LANES, sums_of
 
+LONG_LOOP: Final = 512  # turns
 
-def print_kernel(kernel: Kernel, has_fma: bool = True, body: FunctionPrinter | None = None) -> str:
+
+def print_kernel(
+    kernel: Kernel,
+    has_fma: bool = True,
+    body: FunctionPrinter | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> str:
     """Return LLVM's text of a kernel, as a function called `run`, with all that it calls.
 
     Where the processor has no fused multiply-add (`has_fma`), it multiplies and adds. `body` prints
-    the loops.
+    the loops. Where they are long, by the kernel's `sizes`, LLVM is to take vectors of 64 bytes if
+    there are any; it would rather take those of 32.
     """
     kernel, body = without_halves(kernel), body or FunctionPrinter(has_fma)
     parameters, fetched = _parameters(kernel, body)
     body.statements(kernel.body)
     body.line("ret i64 0")
-    head = f"define internal i64 @body({', '.join(parameters)}) noinline nounwind"
+    wide = ' "prefer-vector-width"="512"' if sizes and _has_long_loops(kernel, sizes) else ""
+    head = f"define internal i64 @body({', '.join(parameters)}) noinline nounwind{wide}"
     names = ", ".join(parameter.replace(" noalias", "") for parameter in parameters)
     printed = [_print_function(function, has_fma) for function in called_by([kernel])]
     helpers = [*(print_sums(*dtypes) for dtypes in sorted(body.summed)), *body.helpers()]
@@ -66,6 +77,17 @@ def print_kernel(kernel: Kernel, has_fma: bool = True, body: FunctionPrinter | N
             "}",
         ]
     )
+
+
+def _has_long_loops(kernel: Kernel, sizes: Mapping[str, int]) -> bool:
+    """Whether all of the innermost loops of a kernel are long."""
+    loops = [s for s in kernel.statements() if isinstance(s, Loop)]
+    inner = [s for s in loops if not any(isinstance(x, Loop) for x in s.body)]
+    words = {str(end.what) for s in inner for end in (s.start, s.stop) if end.op == "name"}
+    if not inner or not words <= sizes.keys():
+        return False
+    lengths = (evaluate_term(s.stop, sizes) - evaluate_term(s.start, sizes) for s in inner)
+    return bool(min(lengths) >= LONG_LOOP)
 
 
 def _parameters(kernel: Kernel, body: FunctionPrinter) -> tuple[list[str], list[str]]:
