@@ -44,10 +44,11 @@ PLAIN = {"abs", "slice", "int", "float", "bool", "True", "False"}
 NEVER_WRITTEN = (ast.Import, ast.ImportFrom, ast.Lambda, ast.ClassDef, ast.Global)
 NUMBERED = re.compile(
     r"a\d+|(kept|fed_type|node|optimizer|settings|schedule|dtype|type|value|validate)_\d+"
-    r"|setting_\d+_\d+"
+    r"|(own|attributes|fingerprint)_\d+|(setting|contents)_\d+_\d+"
 )
 BOUND = {"feed", "now", "ndarray", "copied", "updated", "updated_ids", "type", "dict", "len", "id"}
-BOUND |= {"isinstance", "int", "float", "copy_if_shared", "residents", "look_at_all"}
+BOUND |= {"isinstance", "int", "float", "copy_if_shared", "residents", "look_at_all", "KeyError"}
+BOUND |= {"run", "found", "ArithmeticError", "IndexError", "ValueError"}
 LOOKED_AT = {"get", "dtype", "shape", "flags", "num", "copy", "base", "_array", "state", "lr"}
 LOOKED_AT |= {"writeable", "_fed_type", "_trainable"}
 
@@ -101,7 +102,11 @@ def is_binding(source: str) -> bool:
     return is_function
 
 
-WRITTEN = {"<miniflow program": is_generated, "<arguments of a program>": is_binding}
+WRITTEN = {
+    "<miniflow program": is_generated,
+    "<arguments of a program>": is_binding,
+    "<call of a program>": is_binding,
+}
 
 
 def _is_private(node: ast.AST) -> bool:

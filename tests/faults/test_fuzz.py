@@ -83,6 +83,8 @@ ALLOWED = [
     "exec(compile('from numpy import add\\nx = add(1, 2)', '<miniflow program 2>', 'exec'))",
     "train()",
     "exec(compile('def f(feed): return [feed.get(node_0)]', '<arguments of a program>', 'exec'))",
+    "exec(compile('def f(feed): return run([feed[node_0]])', '<call of a program>', 'exec'))",
+    "predict()",
 ]
 HANGING = ["time.sleep(20)"] if hasattr(os, "fork") else []
 
@@ -98,7 +100,11 @@ def train():
     step = mf.compile(mf.Sum(x * w), optimizer=mf.SGD(0.1), backend="numpy")
     assert step({x: [3.0, 4.0]}) == 11.0
 
-train()  # what it imports has been imported, as by the command before it reads a file
+def predict():
+    x, w = mf.Input("x"), mf.Parameter([1.0, 2.0], name="w")
+    assert mf.compile(mf.Sum(x * w), backend="numpy")({x: [3.0, 4.0]}) == 11.0
+
+train(), predict()  # what they import has been imported, as by the command before it reads a file
 folder = pathlib.Path(folder)
 guard = Guard(folder, seconds=0.5)
 ended = []
