@@ -81,6 +81,25 @@ def rnn(dtype: type, rng: np.random.Generator) -> tuple[mf.Node, dict]:
     return loss, {X: rng.normal(size=(33, 30)).astype(dtype), y: rng.integers(0, 4, 33)}
 
 
+def attention(dtype: type, rng: np.random.Generator) -> tuple[mf.Node, dict]:
+    """Heads of attention, masked: short rows, and stacks of small products."""
+    X, y, shown = mf.Input("X"), mf.Input("y"), mf.Input("shown")
+    Q, K, V = (mf.Parameter(rng.normal(0, 0.3, (12, 12)).astype(dtype)) for _ in range(3))
+    W = mf.Parameter(rng.normal(0, 0.3, (12, 7)).astype(dtype))
+
+    def heads(x: mf.Node) -> mf.Node:
+        return mf.Transpose(mf.Reshape(x, (-1, 9, 3, 4)), (0, 2, 1, 3))
+
+    a = mf.RMSNorm(X)
+    seen = mf.ScaledDotProductAttention(
+        heads(a @ Q), heads(a @ K), heads(a @ V), shown, causal=True
+    )
+    seen = mf.Reshape(mf.Transpose(seen, (0, 2, 1, 3)), (-1, 9, 12))
+    loss = mf.CrossEntropyWithSoftmax(mf.RMSNorm(X + seen) @ W, y)
+    rows = rng.normal(size=(5, 9, 12)).astype(dtype)
+    return loss, {X: rows, y: rng.integers(0, 7, (5, 9)), shown: rng.random((5, 1, 1, 9)) < 0.8}
+
+
 def numbers(make, dtype: type) -> Iterator[np.ndarray]:
     """All gradients at the start, the losses of some steps of Adam, and the parameters then."""
     loss, feed = make(dtype, np.random.default_rng(4))
@@ -99,7 +118,7 @@ if __name__ == "__main__":
     if kept != ["all"]:
         leave_only(kept)
     answer: dict[str, object] = {}
-    for make in (mlp, cnn, rnn) if amount == "every" else (mlp,):
+    for make in (mlp, cnn, rnn, attention) if amount == "every" else (mlp, attention):
         for dtype in (np.float32, np.float64) if amount == "every" else (np.float32,):
             arrays = list(numbers(make, dtype))
             assert all(np.isfinite(array).all() for array in arrays)
