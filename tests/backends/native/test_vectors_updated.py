@@ -56,6 +56,7 @@ NEW: dict[str, Callable[[Beside, Variable, Variable, Variable], Variable]] = {
     ),
     "sum exp(x - max x)": lambda b, x, w, u: b.total("sum", b.exponentials(x)),
 }
+EVERY = (pytest.mark.slow, pytest.mark.rare)  # for `make test-every`
 FEW = ["sum x", "max x", "tanh(min x - u)", "sum(x - w) · u", "w + u"]
 SHAPES = [(5, 4), (6, 19), (1, 6), (6, 1), (20, 3)]
 
@@ -87,7 +88,7 @@ def run(program: Program, arguments: list[Any]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("names", [FEW, pytest.param(list(NEW), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("names", [FEW, pytest.param(list(NEW), marks=EVERY)])
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", [1, 0], ids=["rows", "columns"])
 def test_what_is_written_over_is_read_before(axis: int, keepdims: bool, names: list[str]) -> None:
