@@ -165,6 +165,12 @@ class StepSeries(Protocol):
     def is_shared(self) -> bool:
         """Whether several processes make each run together, each with its own part of a batch."""
 
+    @property
+    def lengths(self) -> tuple[int, ...] | None:
+        """How many runs a call makes, the most first, where a run's bits depend on that, so that no
+        clock may choose: as many as there are runs left for. None where any number gives the same.
+        """
+
 
 @runtime_checkable
 class CanRunSeries(Protocol):

@@ -77,7 +77,11 @@ def run_rows(
     rows = _StepRows(data, order)
     while done < len(order):
         length = step.call_lengths.setdefault(len(order[done]), CallLength())
-        most = pace(length.steps)
+        lengths = lengths_of(step)
+        if lengths is None:
+            most = pace(length.steps)
+        else:  # the first of all, after which a program is there, is made alone, and so are others
+            most = pace(max(lengths, default=1) if done else 1)
         begun = time.perf_counter()
         results = _run_some(step, rows, done, rows.alike(done, most))
         length.note(len(results), time.perf_counter() - begun)
@@ -128,6 +132,12 @@ def _steps_within(step: Compiled, variant: Variant, arguments: list[Any]) -> int
     return step._within.left + 1 if held else 0
 
 
+def lengths_of(step: Compiled) -> tuple[int, ...] | None:
+    """How many steps calls make, as the backend of the last call has it: `StepSeries.lengths`."""
+    series = None if step._last is None else step._last.series
+    return None if series is None else series.lengths
+
+
 def makes_many(step: Compiled) -> bool:
     """Return whether the program of the last call can make many steps in one call."""
     return step._last is not None and step._last.series is not None
@@ -165,7 +175,7 @@ def _run_shared(step: Compiled, rows: _StepRows, done: int, most: int) -> list[l
     where that is not possible, and where one fails.
     """
     variant = step._last
-    if variant is None or variant.series is None or not variant.series.is_shared:
+    if not done or variant is None or variant.series is None or not variant.series.is_shared:
         return []
     if step._sources:
         return []

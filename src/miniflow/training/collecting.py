@@ -72,13 +72,14 @@ class BatchCollector:
         if not self.is_alive():
             _left.remove(self)
 
-    def take(self, most: int) -> list[Batch]:
-        """Some batches, at least one; none when there are no more.
+    def take(self, most: int, least: int = 1) -> list[Batch]:
+        """Some batches, none when there are no more: at least `least`, where so many are made and
+        may be kept at a time.
 
         Raises what making the next one has raised.
         """
         with self._changed:
-            while not self._waiting and not self._is_over:
+            while len(self._waiting) < least and not self._is_over and not self._is_far_ahead():
                 self._changed.wait(_A_LOOK)
             taken = self._waiting[:most]
             del self._waiting[:most]

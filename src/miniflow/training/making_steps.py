@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from miniflow.compiler.epoch import feed_of
-from miniflow.compiler.rows import CallLength, run_feeds, run_rows
+from miniflow.compiler.rows import CallLength, lengths_of, run_feeds, run_rows
 from miniflow.errors import CompileError
 from miniflow.graph import Node
 from miniflow.training.averages import StepResult
@@ -126,7 +126,7 @@ def _steps_of_batches(
             return
         endings.pop_all()  # now they are the collector's to close
         collector = endings.enter_context(BatchCollector(batches, shared))
-        while waiting := _taken(collector, length.steps):
+        while waiting := _taken(collector, step, length):
             while waiting:
                 agree_on(1)
                 results = _results_of_some(step, waiting, length)
@@ -139,10 +139,15 @@ def _steps_of_batches(
                     yield MadeBatch(result, named, batch.rows)
 
 
-def _taken(collector: BatchCollector, most: int) -> list[Batch]:
+def _taken(collector: BatchCollector, step: Step, length: CallLength) -> list[Batch]:
     """Some batches, as many in each process as process 0 has; none at the end."""
+    lengths = None if step.for_many is None else lengths_of(step.for_many)
     if decides():
-        taken = at_once(collector.take, most)
+        if lengths is None:
+            taken = at_once(collector.take, length.steps)
+        else:
+            fewest = min(lengths, default=1)
+            taken = at_once(collector.take, fewest, fewest)
         agree_on(len(taken))
         return taken
     return at_once(collector.take_all, agree_on(0))

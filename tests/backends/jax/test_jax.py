@@ -59,6 +59,7 @@ def test_what_is_promised_beyond_numbers() -> None:
         "compiled_code_is_kept_and_told_apart",
         "training_and_estimators_take_it",
         "training_makes_many_steps_in_a_call",
+        "no_clock_decides_the_bits",
         "data_go_to_the_devices_once",
         "precisions_are_printed",
         "a_forked_process_is_told",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -64,8 +66,13 @@ def training_makes_many_steps_in_a_call() -> None:
 
     residence.Resident.look = counted  # type: ignore[method-assign]
     made: list[int] = []
-    size_of = series._size
-    series._size = lambda count: made.append(size_of(count)) or made[-1]  # type: ignore[assignment,func-returns-value]
+    length_of = series.DeviceSeries._length_of
+
+    def noted(self: series.DeviceSeries, steps: int) -> int:
+        made.append(length_of(self, steps))
+        return made[-1]
+
+    series.DeviceSeries._length_of = noted  # type: ignore[method-assign]
     ends = []
     for backend, callbacks in (("numpy", []), ("jax", []), ("jax", [Seen()])):
         loss, feed, weights = network(rows=205)
@@ -103,6 +110,34 @@ def training_makes_many_steps_in_a_call() -> None:
     assert told[0][0] == told[1][0]
     for ours, theirs in zip(told[1][1], told[0][1], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def no_clock_decides_the_bits() -> None:
+    """XLA rounds a step in a loop otherwise than alone: what is in one must not hang on how fast
+    steps, or their batches, are made.
+    """
+    from miniflow.compiler import rows
+
+    images = np.random.default_rng(0).normal(size=(120, 6)).astype("f4")
+    images.flags.writeable = False
+
+    def trained(batches: str, most: int) -> bytes:
+        X, W = mf.Input("X"), mf.Parameter(np.ones((6, 3), "f4"))
+        loss = mf.Mean((X @ W - 1.0) ** 2)
+
+        def made(rng: np.random.Generator) -> Iterator[Any]:
+            for some in rng.permutation(120).reshape(30, 4):
+                time.sleep(0.003 * (batches == "slow"))
+                yield {X: images[some]}
+
+        rows.A_CALL = most  # type: ignore[misc]
+        data: Any = {X: images} if batches == "rows" else made
+        options: Any = {"epochs": 2, "batch_size": 4, "rng": 3, "progress": "none"}
+        mf.fit(loss, data, mf.Adam(0.1), backend="jax", **options)
+        return W.value.tobytes()
+
+    assert trained("slow", 0.05) == trained("fast", 0.05)
+    assert trained("rows", 1e-9) == trained("rows", 10.0)
 
 
 # Many devices: a process that has four of the CPU's.

@@ -1,8 +1,10 @@
 """Some steps in one call, for who hands them over batch by batch: `fit`.
 
-A call is compiled for its number of steps, so there are few such numbers (`SIZES`); of fewer than
+A call is compiled for its number of steps, so there are few such numbers (`LENGTHS`); of fewer than
 the least, none is made here. Where several processes train together, one step is made here, too:
-each of them gathers its own rows of it.
+each of them gathers its own rows of it. XLA rounds a step otherwise in a loop than alone. So how
+many a call makes follows from the program and from how many are left, never from a clock, and a
+training that was killed goes on to the same bits.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ import numpy as np
 
 from miniflow.backends.backend import DataWalk, SeriesResult
 from miniflow.backends.jax.devices import all_dtypes, check_process
+from miniflow.ir.cost import cost
 from miniflow.ir.dtypes import Array
 from miniflow.ir.program import handed_out
 
 if TYPE_CHECKING:
     from miniflow.backends.jax.executable import JaxExecutable
 
-SIZES: Final = (64, 8)
+LENGTHS: Final = (64, 8)
+OPERATIONS: Final = {"cpu": 10e9, "gpu": 2e12, "tpu": 2e12}  # of a call, at most; some 0.2 seconds
 _NONE: Final = SeriesResult(0, [])
 
 
@@ -29,7 +33,11 @@ class DeviceSeries:
 
     def __init__(self, executable: JaxExecutable) -> None:
         self._executable = executable
-        self.is_shared = not executable.devices.is_one_process
+        devices, program = executable.devices, executable.program
+        self.is_shared = not devices.is_one_process
+        each = cost(program).total.flops / devices.count
+        most = OPERATIONS.get(devices.platform, OPERATIONS["cpu"])
+        self.lengths = tuple(length for length in LENGTHS if length * each <= most)
         self.nbytes = sum(o.operand.type.nbytes for o in handed_out(executable.program))
 
     def run(
@@ -41,7 +49,7 @@ class DeviceSeries:
         walk: DataWalk,
     ) -> SeriesResult:
         """As `backend.StepSeries` has it; it makes fewer than it is asked for."""
-        count = _size(len(order)) or (1 if self.is_shared else 0)
+        count = self._length_of(len(order)) or (1 if self.is_shared else 0)
         python = self._executable.printed.python
         if not count or not all(place in python for place in numbers):
             return _NONE
@@ -56,7 +64,7 @@ class DeviceSeries:
 
     def run_each(self, arguments: Sequence[Sequence[Any]]) -> SeriesResult:
         """As `backend.StepSeries` has it."""
-        count, printed = _size(len(arguments)), self._executable.printed
+        count, printed = self._length_of(len(arguments)), self._executable.printed
         if not count:
             return _NONE
         some = arguments[:count]
@@ -71,16 +79,11 @@ class DeviceSeries:
             )
         return _result(count, outputs, flags)
 
+    def _length_of(self, steps: int) -> int:
+        """How many of so many steps the next call makes; 0 for none."""
+        return next((length for length in self.lengths if length <= steps), 0)
+
 
 def _result(count: int, outputs: list[Any], flags: Any) -> SeriesResult:
     wrong = np.flatnonzero(flags)  # the first that is will be made by itself, and told
     return SeriesResult(int(wrong[0]) if len(wrong) else count, outputs)
-
-
-def _size(count: int) -> int:
-    """How many of so many steps are made in one call.
-
-    >>> _size(5), _size(20), _size(100)
-    (0, 8, 64)
-    """
-    return next((size for size in SIZES if size <= count), 0)

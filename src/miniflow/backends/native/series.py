@@ -37,6 +37,7 @@ class NativeSeries:
     """
 
     is_shared = False
+    lengths: tuple[int, ...] | None = None
 
     def __init__(
         self, layout: SeriesLayout, memory: Memory, fail: Callable[[int, int], None]
