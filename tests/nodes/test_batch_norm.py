@@ -196,11 +196,11 @@ def test_what_does_not_fit_is_told():
 
 
 def test_weights_beside_it_are_updated_where_they_lie():
-    X, seed = layers.Input((40,), name="X"), mf.Seed()
+    X, seed = layers.Input((400,), name="X"), mf.Seed()
     made = [layers.Dense(300, rng=0), layers.BatchNorm(seed), layers.Activation("relu")]
     net = layers.Sequential([*made, layers.Dense(1, rng=1)])
     step = mf.compile(mf.Mean(net(X) ** 2), optimizer=mf.SGD(0.1), backend="native")
-    step({X: RNG.normal(size=(128, 40)).astype("f4"), seed: 0})
+    step({X: RNG.normal(size=(128, 400)).astype("f4"), seed: 0})
     assert re.search(r"\n +(\w*W) = \1 \+ ", step.source)  # in the product itself
 
 

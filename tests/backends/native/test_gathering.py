@@ -34,8 +34,8 @@ def test_rows_are_those_that_numpy_takes(nbytes):
 
 
 def test_a_long_batch_is_cut_and_a_short_one_is_not(monkeypatch):
-    view = BufferView("x", "f32", 0, (128, 784), (784, 1))
-    gather = RowGather(view, view, view, 128, 3136)
+    view = BufferView("x", "f32", 0, (512, 784), (784, 1))
+    gather = RowGather(view, view, view, 512, 3136)
     assert len(gather.pieces()) > 1
     monkeypatch.setattr(pieces, "FEWEST", 1e9)
     assert gather.pieces() == []
