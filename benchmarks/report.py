@@ -52,7 +52,7 @@ def table(race: Race, entries: list[Entry]) -> tuple[list[Row], list[str]]:
     ready = sorted((e for e in entries if is_shown(e) and e.rounds), key=lambda e: e.least)
     ready = [entry for entry in ready if not entry.unavailable]
     fastest_peer = min((e.least for e in ready if e.contender.kind == "peer"), default=math.nan)
-    unit = Unit(ready[0].least, ready[-1].least) if ready else Unit(1, 1)
+    unit = Unit(ready[0].least if ready else 1)
 
     def row(name: str, setting: str, least: float, middle: float, memory: float = 0) -> Row:
         to_limit = f"{least / limit.minimum:.2f}" if limit.best else ""
@@ -103,10 +103,10 @@ def is_shown(entry: Entry) -> bool:
 
 
 class Unit:
-    """The unit in which a race's times, from `least` to `largest`, read well."""
+    """The unit in which a race's times, of which this is the least, read well."""
 
-    def __init__(self, least: float, largest: float) -> None:
-        self.name, self.scale = ("seconds", 1.0) if largest >= 1 else ("µs", 1e6)
+    def __init__(self, least: float) -> None:
+        self.name, self.scale = ("seconds", 1.0) if least >= 0.1 else ("µs", 1e6)
         self.digits = 2 if least * self.scale < 50 else 0
 
     def show(self, seconds: float) -> str:
