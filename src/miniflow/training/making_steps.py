@@ -3,8 +3,8 @@
 Rows of whole arrays are gathered by the compiled code itself. Batches that are made in Python
 (augmentation, a function of somebody's) are collected by a second thread while compiled code runs,
 some ahead, and then handed over together. Either way each step is what it would be alone, to the
-bit; a call takes about a twentieth of a second. What cannot be compiled, or runs by another
-backend, is made step by step.
+bit (on JAX to rounding); a call takes about a twentieth of a second. What cannot be compiled, or
+runs by another backend, is made step by step.
 """
 
 from __future__ import annotations
