@@ -10,7 +10,7 @@ import pytest
 
 import miniflow as mf
 from miniflow import layers
-from miniflow.errors import GraphError, ShapeError
+from miniflow.errors import GraphError, NotFiniteError, ShapeError
 from miniflow.models.generating import save_writer
 from miniflow.options import OptionError
 
@@ -87,6 +87,20 @@ def test_temperature_and_top_k_say_how_letters_are_drawn() -> None:
     np.testing.assert_allclose(shares(top_k=2), [0, 0, 3 / 7, 4 / 7], atol=0.03)
     assert shares(temperature=0) == shares(top_k=1) == shares(temperature=1e-300) == [0, 0, 0, 1]
     assert shares(top_k=99) == shares()
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_no_letter_is_drawn_by_scores_that_are_no_numbers(score: float, temperature: float) -> None:
+    ids = mf.Input("ids", shape=(3,), dtype=np.int64)
+    scores = mf.Parameter(50 * np.eye(3)[[1, 0, 2]], "scores")  # a, and the end
+    node, options = mf.Embedding(ids, scores), {"letters": "ab", "temperature": temperature}
+    scores.value[2] = -np.inf  # of a letter that is not written
+    scores.value[1, 2] = -np.inf
+    assert mf.generate(node, "", 2, rng=0, **options) == ["a", "a"]
+    scores.value[1] = score
+    with pytest.raises(NotFiniteError, match=f"scores a letter {score}"):
+        mf.generate(node, "", 2, rng=0, **options)
 
 
 def wrong_calls(tmp_path: Path) -> dict[str, tuple[Any, type[Exception], str]]:

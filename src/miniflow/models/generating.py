@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miniflow.compiler import compile as compile_
-from miniflow.errors import GraphError, ShapeError, shown
+from miniflow.errors import GraphError, NotFiniteError, ShapeError, shown
 from miniflow.files.arrays import Path
 from miniflow.graph import Input, Node
 from miniflow.graph.plans import ancestors_in_order
@@ -110,6 +110,7 @@ def generate(
             model writes nothing; an option does not make sense.
         GraphError: a node has more than one input, or none.
         ShapeError: a node gives no scores for each letter.
+        NotFiniteError: the likeliest letter's score is NaN or infinite.
 
     >>> import numpy as np, miniflow as mf
     >>> ids = mf.Input("ids", shape=(4,), dtype=np.int64)
@@ -142,10 +143,11 @@ def generate(
     chances = draw.random((n, most))
     reader = make(n)
     for place in range(most):
-        scores = reader.read(lines, place)
+        scores = np.asarray(reader.read(lines, place), np.float64)
         if place >= len(begin):
-            drawn = _drawn(np.asarray(scores, np.float64), chances[:, place], temperature, top_k)
-            lines[:, place + 1] = np.where((lines[:, place] == 0) & (place > 0), 0, drawn)
+            goes_on = (lines[:, place] != 0) | (place == 0)
+            drawn = _drawn(scores[goes_on], chances[goes_on, place], temperature, top_k)
+            lines[goes_on, place + 1] = drawn
             if not lines[:, place + 1].any():
                 break
     return ["".join(known[i - 1] for i in line[1 : _end_of(line)]) for line in lines]
@@ -207,10 +209,15 @@ def _drawn(
     scores: NDArray[Any], chances: NDArray[Any], temperature: float, top_k: int | None
 ) -> NDArray[Any]:
     """A number for each row of scores, drawn by a number in [0, 1) each."""
+    largest = scores.max(axis=1, keepdims=True)
+    if not np.isfinite(largest).all():
+        raise NotFiniteError(
+            f"generate: the network scores a letter {largest[~np.isfinite(largest)][0]}: a letter "
+            "is drawn by numbers that are finite; look at its parameters."
+        )
     if temperature == 0:
         likeliest: NDArray[Any] = scores.argmax(axis=1)
         return likeliest
-    largest = scores.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):
         powers = np.exp((scores - largest) / temperature)
     if top_k is not None:
@@ -298,7 +305,7 @@ class _FileReader:
         self._model = model
         names = [entry.name for entry in model.inputs]
         outputs = set(model.output_names or ())
-        if "letter" not in names or not {name + NEXT for name in names[:]} - outputs <= {
+        if "letter" not in names or not {name + NEXT for name in names} - outputs <= {
             "letter" + NEXT,
             "place" + NEXT,
         }:
