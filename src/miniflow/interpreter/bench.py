@@ -10,8 +10,8 @@ from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.deriving import derived_gradients
 from miniflow.graph.plans import with_parts
-from miniflow.interpreter.keeping import Generators, contents_preserved
-from miniflow.interpreter.passes import Upstream, alone, attributes_preserved, check_gradients_of
+from miniflow.interpreter.keeping import Generators, attributes_preserved, contents_preserved
+from miniflow.interpreter.passes import Upstream, alone, check_gradients_of
 from miniflow.interpreter.results import node_failed, value_not_set
 
 Array = np.ndarray[Any, Any]

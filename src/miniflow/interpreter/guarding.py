@@ -16,6 +16,7 @@ from miniflow.errors import NodeError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Plan
 from miniflow.graph.values import read_only
+from miniflow.interpreter.keeping import attributes_preserved
 
 
 def guard(plan: Plan, feed: dict[Node, Any]) -> dict[Node, Any]:
@@ -55,20 +56,14 @@ def written_in_place(node: Node, method: str, error: Exception) -> NodeError | N
         return None
     sources = dict.fromkeys(node.inbound_nodes)
     before = {source: np.array(source.value) for source in sources}
-    kept = [(n, n.__dict__.copy(), dict(n.cache)) for n in (node, *sources)]
     try:
-        with np.errstate(all="ignore"):
+        with attributes_preserved((node, *sources)), np.errstate(all="ignore"):
             for source, value in before.items():
                 source.value = value.copy()
             getattr(node, method)()
-        after = {source: source.value for source in sources}
+            after = {source: source.value for source in sources}
     except Exception:  # it fails with copies, too: of something else
         after = before
-    finally:
-        for n, attributes, cache in kept:
-            n.__dict__.clear()
-            n.__dict__.update(attributes)
-            n.cache = cache
     changed = [f"{n}" for n in sources if not np.array_equal(before[n], after[n], equal_nan=True)]
     return NodeError(
         f"{node}: {method}() changes the value of {' and '.join(changed) or 'an input'} in place, "

@@ -11,7 +11,7 @@ import pickle
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -29,6 +29,19 @@ OURS = frozenset(
     )
 )
 PLAIN = frozenset((type(None), bool, int, float, str))
+
+
+@contextmanager
+def attributes_preserved(nodes: Iterable[Node]) -> Iterator[None]:
+    """Put the attributes of these nodes back at the end, and not the contents of what they keep."""
+    kept = [(node, node.__dict__.copy(), dict(node.cache)) for node in nodes]
+    try:
+        yield
+    finally:
+        for node, state, cache in kept:
+            node.__dict__.clear()
+            node.__dict__.update(state)
+            node.cache = cache
 
 
 @contextmanager

@@ -25,10 +25,10 @@ from miniflow.graph import Constant, Node
 from miniflow.graph.plans import Pass, Plan, ancestors_in_order, make_plan, passes_under_way
 from miniflow.graph.values import shape_of, zeros_like
 from miniflow.interpreter.bench import set_values
+from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.passes import (
     CallNode,
     TheEnd,
-    attributes_preserved,
     backward_pass,
     fit_gradient,
     forward_pass,

@@ -37,6 +37,7 @@ from miniflow.interpreter.feeding import (
     parameters_of,
 )
 from miniflow.interpreter.guarding import end_guard, guard, own, written_in_place
+from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.results import (
     node_failed,
     see_to_gradients,
@@ -209,21 +210,6 @@ def start_pass(output: Node, plan: Plan, wrt: Sequence[Node], tracing: bool = Fa
     consumers[output] = TheEnd(output)
     needed, order = plan.needed_for(wrt)
     return Pass(consumers, needed, [output, *order], tracing, {})
-
-
-@contextmanager
-def attributes_preserved(nodes: Iterable[Node]) -> Iterator[None]:
-    """Put all state of these nodes back at the end: what was computed in between leaves no
-    trace.
-    """
-    kept = [(node, node.__dict__.copy(), dict(node.cache)) for node in nodes]
-    try:
-        yield
-    finally:
-        for node, state, cache in kept:
-            node.__dict__.clear()
-            node.__dict__.update(state)
-            node.cache = cache
 
 
 @contextmanager

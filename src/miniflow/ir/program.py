@@ -262,6 +262,18 @@ def _operands(program: Program) -> Iterable[Operand]:
         yield output.operand
 
 
+def without_unneeded(program: Program) -> Program:
+    """Return a program without the equations and constants that no output needs; inputs stay."""
+    needed: set[Operand] = {output.operand for output in program.outputs}
+    kept = []
+    for equation in reversed(program.equations):
+        if equation.result in needed:
+            needed.update(equation.operands)
+            kept.append(equation)
+    constants = tuple(c for c in program.constants if c.variable in needed)
+    return Program(program.inputs, tuple(reversed(kept)), program.outputs, constants)
+
+
 def as_operand(value: Operand | Value) -> Operand:
     """Return variables and literals as they are, numbers as literals."""
     if isinstance(value, (Variable, Literal)):

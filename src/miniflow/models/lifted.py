@@ -5,14 +5,14 @@ and lifted; the nodes' own `forward` and `backward` do the rest. The values may 
 may be those of a recording that is under way, which then hears what the lifted nodes do.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from miniflow.errors import CompileError
 from miniflow.graph import Constant, Input, Node
 from miniflow.graph.plans import passes_under_way, plan_for
 from miniflow.interpreter.bench import set_values
+from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.passes import TheEnd, backward_pass, forward_pass, start_pass
 from miniflow.ir.dtypes import DTYPES, ValueType, type_of
 from miniflow.ir.program import Literal, Operand, Output, Program
@@ -119,7 +119,7 @@ def lift_code(
             result = Output(operand_of(run(walk)))
             return Recording(trace.builder.program([result]), {}, [], [])
 
-    with _values_kept(sources):
+    with attributes_preserved(sources):
         if any(node._is_foreign for node in nodes):
             program = record_steadily(once, [*nodes, *sources]).program
         else:
@@ -164,14 +164,3 @@ def _show_again(nodes: Sequence[Node]) -> None:
             if type(value) is TracedArray and isinstance(value.storage, OutsideStorage):
                 node.__dict__[name] = value.storage.array
     show_arrays(nodes)
-
-
-@contextmanager
-def _values_kept(nodes: Sequence[Node]) -> Iterator[None]:
-    kept = [(node, node.__dict__.copy()) for node in nodes]
-    try:
-        yield
-    finally:
-        for node, before in kept:
-            node.__dict__.clear()
-            node.__dict__.update(before)

@@ -6,7 +6,7 @@ it; and the other passes leave behind what they have found a better way for.
 
 from __future__ import annotations
 
-from miniflow.ir.program import Operand, Program
+from miniflow.ir.program import Program, without_unneeded
 
 
 def prune(program: Program) -> Program:
@@ -21,11 +21,4 @@ def prune(program: Program) -> Program:
       y = exp(x)  # f32[3]
       return y
     """
-    needed: set[Operand] = {output.operand for output in program.outputs}
-    kept = []
-    for equation in reversed(program.equations):
-        if equation.result in needed:
-            needed.update(equation.operands)
-            kept.append(equation)
-    constants = tuple(c for c in program.constants if c.variable in needed)
-    return Program(program.inputs, tuple(reversed(kept)), program.outputs, constants)
+    return without_unneeded(program)

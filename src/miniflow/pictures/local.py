@@ -17,10 +17,10 @@ import numpy as np
 from miniflow.graph import Node
 from miniflow.graph.places import is_ours
 from miniflow.graph.plans import Pass
+from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.passes import (
     TheEnd,
     alone,
-    attributes_preserved,
     fit_gradient,
     one_pass_at_a_time,
 )

@@ -25,8 +25,9 @@ from miniflow.graph import Node, Parameter, State
 from miniflow.graph.half import widen
 from miniflow.graph.plans import Pass, ancestors_in_order
 from miniflow.graph.values import shape_of
+from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.not_finite import not_finite_error
-from miniflow.interpreter.passes import TheEnd, attributes_preserved, one_pass_at_a_time
+from miniflow.interpreter.passes import TheEnd, one_pass_at_a_time
 from miniflow.interpreter.states import set_states, states_held
 from miniflow.interpreter.updating import update_if_finite
 from miniflow.training.averages import ADDED, Averages, StepResult, Totals

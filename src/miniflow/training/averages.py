@@ -25,7 +25,8 @@ from miniflow.graph import Node
 from miniflow.graph.hits import Hits
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.interpreter.feeding import is_input
-from miniflow.interpreter.passes import attributes_preserved, one_pass_at_a_time
+from miniflow.interpreter.keeping import attributes_preserved
+from miniflow.interpreter.passes import one_pass_at_a_time
 
 Kind = Literal["mean", "sum", "rows", "number"]
 ADDED = ("sum", "number")  # what is not divided

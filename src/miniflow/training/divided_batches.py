@@ -21,8 +21,8 @@ from miniflow.graph import Node, Parameter, State
 from miniflow.graph.plans import ancestors_in_order, plan_for
 from miniflow.graph.values import shape_of
 from miniflow.interpreter.feeding import checked_feed, end_feed
+from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.passes import (
-    attributes_preserved,
     forward_pass,
     one_pass_at_a_time,
     start_pass,

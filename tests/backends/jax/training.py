@@ -16,36 +16,28 @@ from .shared import OPTIMIZERS, fails, network, networks
 
 
 def training_and_estimators_take_it() -> None:
-    loss, feed, weights = network(rows=96)
-    X, y, _ = feed
-    history = mf.fit(
-        loss,
-        {X: feed[X], y: feed[y]},
-        mf.SGD(0.1),
-        epochs=2,
-        batch_size=32,
-        rng=0,
-        validation={X: feed[X], y: feed[y]},
-        progress="none",
-        backend=mf.JAX(),
-    )
-    other, fed, theirs = network(rows=96)
-    X, y, _ = fed
-    wanted = mf.fit(
-        other,
-        {X: fed[X], y: fed[y]},
-        mf.SGD(0.1),
-        epochs=2,
-        batch_size=32,
-        rng=0,
-        validation={X: fed[X], y: fed[y]},
-        progress="none",
-        backend="numpy",
-    )
+    def trained(backend: Any) -> tuple[mf.History, list[Any]]:
+        loss, feed, weights = network(rows=96)
+        X, y, _ = feed
+        data = {X: feed[X], y: feed[y]}
+        history = mf.fit(
+            loss,
+            data,
+            mf.SGD(0.1),
+            epochs=2,
+            batch_size=32,
+            rng=0,
+            validation=data,
+            progress="none",
+            backend=backend,
+        )
+        return history, [weight.value for weight in weights]
+
+    (history, ours), (wanted, theirs) = trained(mf.JAX()), trained("numpy")
     np.testing.assert_allclose(history["loss"], wanted["loss"], rtol=1e-4)
     np.testing.assert_allclose(history["validation_loss"], wanted["validation_loss"], rtol=1e-4)
-    for ours, weight in zip(weights, theirs, strict=True):
-        np.testing.assert_allclose(ours.value, weight.value, rtol=1e-3, atol=1e-5)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
     assert "jax" in history.why_backend()
 
 

@@ -4,6 +4,59 @@ from __future__ import annotations
 
 from typing import Final
 
+
+def _call_each(count: str, places: str, before: str, after: str) -> str:
+    """Return blocks that call as many functions, listed from `%first.step` on, until one fails.
+
+    The list has of each its address, and how many bytes from `%arguments` its own lie. The blocks
+    follow the one called `before`, and go to `after`, or where one failed to `over`.
+    """
+    return f"""\
+step:
+  %number = phi i64 [0, %{before}], [%next, %good]
+  %twice = shl i64 %number, 1
+  %function.at = getelementptr i64, ptr %first.step, i64 %twice
+  %function = load ptr, ptr %function.at
+  %offset.at = getelementptr i64, ptr %function.at, i64 1
+  %offset = load i64, ptr %offset.at
+  %its = getelementptr i8, ptr %arguments, i64 %offset
+  %status = call i64 %function(ptr {places}, ptr %its)
+  %failed = icmp ne i64 %status, 0
+  br i1 %failed, label %over, label %good
+good:
+  %next = add i64 %number, 1
+  %more = icmp ult i64 %next, {count}
+  br i1 %more, label %step, label %{after}
+"""
+
+
+def _move_each(goes_on: str, before: str, after: str) -> str:
+    """Return a block that moves the `%moving` numbers listed from `%first.moving` on.
+
+    The list has of each where it lies (in bytes, from `%arguments`), by how much it moves while the
+    loop `goes_on`, and by how much after its last turn.
+    """
+    return f"""\
+shift:
+  %m = phi i64 [0, %{before}], [%m.next, %shift]
+  %m.fields = mul i64 %m, 3
+  %where.at = getelementptr i64, ptr %first.moving, i64 %m.fields
+  %where = load i64, ptr %where.at
+  %by.at = getelementptr i64, ptr %where.at, i64 1
+  %by = load i64, ptr %by.at
+  %whole.at = getelementptr i64, ptr %where.at, i64 2
+  %whole = load i64, ptr %whole.at
+  %change = select i1 {goes_on}, i64 %by, i64 %whole
+  %what.at = getelementptr i8, ptr %arguments, i64 %where
+  %what = load i64, ptr %what.at
+  %new = add i64 %what, %change
+  store i64 %new, ptr %what.at
+  %m.next = add i64 %m, 1
+  %m.more = icmp ult i64 %m.next, %moving
+  br i1 %m.more, label %shift, label %{after}
+"""
+
+
 # Calls steps one after the other. One that returns 0 is followed by the next; less than 0, by the
 # one so many before that; more than 0, by none: then the run gives 4 times the number of that step,
 # counted from 1, plus what it returned, and else 0. What it is handed are three numbers: where the
@@ -45,8 +98,8 @@ done:
 # is as it was before the first, and the run goes on. It is handed: how many turns are over, how
 # many there are, how far to go back, how many numbers move, and for each of these where it lies
 # (in bytes, from here), by how much it moves, and by how much in all.
-TURN: Final = """
-define i64 @run(ptr %places, ptr %arguments) nounwind {
+TURN: Final = f"""
+define i64 @run(ptr %places, ptr %arguments) nounwind {{
 entry:
   %over = load i64, ptr %arguments
   %count.at = getelementptr inbounds i64, ptr %arguments, i64 1
@@ -55,62 +108,32 @@ entry:
   %back = load i64, ptr %back.at
   %moving.at = getelementptr inbounds i64, ptr %arguments, i64 3
   %moving = load i64, ptr %moving.at
+  %first.moving = getelementptr inbounds i64, ptr %arguments, i64 4
   %now = add i64 %over, 1
   %more = icmp slt i64 %now, %count
   %left = select i1 %more, i64 %now, i64 0
   store i64 %left, ptr %arguments
   %jump = select i1 %more, i64 %back, i64 0
   %any = icmp sgt i64 %moving, 0
-  br i1 %any, label %move, label %done
-move:
-  %number = phi i64 [0, %entry], [%next, %move]
-  %triple = mul i64 %number, 3
-  %first = add i64 %triple, 4
-  %from.at = getelementptr inbounds i64, ptr %arguments, i64 %first
-  %from = load i64, ptr %from.at
-  %step.at = getelementptr inbounds i64, ptr %from.at, i64 1
-  %step = load i64, ptr %step.at
-  %whole.at = getelementptr inbounds i64, ptr %from.at, i64 2
-  %whole = load i64, ptr %whole.at
-  %by = select i1 %more, i64 %step, i64 %whole
-  %what.at = getelementptr inbounds i8, ptr %arguments, i64 %from
-  %what = load i64, ptr %what.at
-  %new = add i64 %what, %by
-  store i64 %new, ptr %what.at
-  %next = add i64 %number, 1
-  %again = icmp slt i64 %next, %moving
-  br i1 %again, label %move, label %done
+  br i1 %any, label %shift, label %done
+{_move_each("%more", "entry", "done")}\
 done:
   ret i64 %jump
-}
+}}
 """
 
 # A piece of several steps, one after the other. It is handed how many there are, and for each a
 # function and how many bytes from here its arguments lie.
-SEQUENCE: Final = """
-define i64 @run(ptr %places, ptr %arguments) nounwind {
+SEQUENCE: Final = f"""
+define i64 @run(ptr %places, ptr %arguments) nounwind {{
 entry:
   %count = load i64, ptr %arguments
+  %first.step = getelementptr i64, ptr %arguments, i64 1
   br label %step
-step:
-  %number = phi i64 [0, %entry], [%next, %good]
-  %twice = shl i64 %number, 1
-  %field = add i64 %twice, 1
-  %function.at = getelementptr i64, ptr %arguments, i64 %field
-  %function = load ptr, ptr %function.at
-  %offset.at = getelementptr i64, ptr %function.at, i64 1
-  %offset = load i64, ptr %offset.at
-  %its = getelementptr i8, ptr %arguments, i64 %offset
-  %status = call i64 %function(ptr %places, ptr %its)
-  %failed = icmp ne i64 %status, 0
-  br i1 %failed, label %over, label %good
-good:
-  %next = add i64 %number, 1
-  %more = icmp ult i64 %next, %count
-  br i1 %more, label %step, label %over
+{_call_each("%count", "%places", "entry", "over")}\
 over:
   ret i64 %status
-}
+}}
 """
 
 # A piece of a loop of steps: some of its turns. The thread with this number has places of its own
@@ -119,8 +142,8 @@ over:
 # move; then for each place that is replaced its number, that of the place where all copies lie, and
 # how many bytes each has; for each step a function, and how many bytes from here its arguments lie;
 # for each number where it lies (from here), by how much it moves in a turn, and by how much in all.
-TURNS: Final = """
-define i64 @run(ptr %places, ptr %arguments, i64 %me) nounwind {
+TURNS: Final = f"""
+define i64 @run(ptr %places, ptr %arguments, i64 %me) nounwind {{
 entry:
   %turns = load i64, ptr %arguments
   %all.at = getelementptr i64, ptr %arguments, i64 1
@@ -175,49 +198,19 @@ begin:
 turn:
   %turn.number = phi i64 [0, %begin], [%turn.next, %moved]
   br label %step
-step:
-  %number = phi i64 [0, %turn], [%next, %good]
-  %twice = shl i64 %number, 1
-  %function.at = getelementptr i64, ptr %first.step, i64 %twice
-  %function = load ptr, ptr %function.at
-  %offset.at = getelementptr i64, ptr %function.at, i64 1
-  %offset = load i64, ptr %offset.at
-  %its = getelementptr i8, ptr %arguments, i64 %offset
-  %status = call i64 %function(ptr %used, ptr %its)
-  %failed = icmp ne i64 %status, 0
-  br i1 %failed, label %over, label %good
-good:
-  %next = add i64 %number, 1
-  %more = icmp ult i64 %next, %steps
-  br i1 %more, label %step, label %move
+{_call_each("%steps", "%used", "turn", "move")}\
 move:
   %turn.next = add i64 %turn.number, 1
   %goes.on = icmp ult i64 %turn.next, %turns
   %any.moving = icmp ne i64 %moving, 0
   br i1 %any.moving, label %shift, label %moved
-shift:
-  %m = phi i64 [0, %move], [%m.next, %shift]
-  %m.fields = mul i64 %m, 3
-  %where.at = getelementptr i64, ptr %first.moving, i64 %m.fields
-  %where = load i64, ptr %where.at
-  %by.at = getelementptr i64, ptr %where.at, i64 1
-  %by = load i64, ptr %by.at
-  %back.at = getelementptr i64, ptr %where.at, i64 2
-  %back = load i64, ptr %back.at
-  %change = select i1 %goes.on, i64 %by, i64 %back
-  %what.at = getelementptr i8, ptr %arguments, i64 %where
-  %what = load i64, ptr %what.at
-  %new = add i64 %what, %change
-  store i64 %new, ptr %what.at
-  %m.next = add i64 %m, 1
-  %m.more = icmp ult i64 %m.next, %moving
-  br i1 %m.more, label %shift, label %moved
+{_move_each("%goes.on", "move", "moved")}\
 moved:
   br i1 %goes.on, label %turn, label %over
 over:
   %result = phi i64 [%status, %step], [0, %moved]
   ret i64 %result
-}
+}}
 """
 
 # Runs a program many times. It is handed where the three numbers of a run lie, how many times, and,

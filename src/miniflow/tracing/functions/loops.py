@@ -36,6 +36,7 @@ from miniflow.ir.program import (
     Program,
     Variable,
     count_uses,
+    without_unneeded,
 )
 from miniflow.ir.vectorize import Vectorizer
 from miniflow.tracing.arrays import as_traced, cast, is_traced_array, operand_of, wrap
@@ -259,7 +260,7 @@ def _record_body(
         with loop.body.given(values):
             index = {n: -2 - i for i, n in enumerate((*nodes, *loop.body.outside))}
             outputs = run(Walk(trace, index), *given)
-        program = _prune(trace.builder.program(outputs))
+        program = without_unneeded(trace.builder.program(outputs))
     read = count_uses(program)
     own, others = program.inputs[: len(given)], program.inputs[len(given) :]
     named = [x for x in outside if not isinstance(x, Literal)]
@@ -267,18 +268,6 @@ def _record_body(
     kept += [(Input(c.variable), around.constant(c.value)) for c in program.constants]
     inputs = (*own, *(entry for entry, _ in kept))
     return _Body(Program(inputs, program.equations, program.outputs), [x for _, x in kept])
-
-
-def _prune(program: Program) -> Program:
-    """The program without what its outputs do not need: the half of a body."""
-    needed: set[Operand] = {output.operand for output in program.outputs}
-    kept = []
-    for equation in reversed(program.equations):
-        if equation.result in needed:
-            needed.update(equation.operands)
-            kept.append(equation)
-    constants = tuple(c for c in program.constants if c.variable in needed)
-    return replace(program, equations=tuple(reversed(kept)), constants=constants)
 
 
 @contextmanager
