@@ -284,11 +284,19 @@ def _blocks(
         # A column by itself is one of numbers that do not lie side by side: the one before has it.
         columns[-2:] = [(columns[-2][0], columns[-1][1])]
     for j in columns:
-        for i in bounds(c.shape[-2], down):
+        for i in bounds(c.shape[-2], down, _together(a, down)):
             c_part = _part(_part(c, -2, *i), -1, *j)
             part = replace(product, c=c_part, a=_rows(a, *i), b=_part(b, -1, *j))
             found.append((part, i, j))
     return found if len(found) > 1 else []
+
+
+def _together(a: Factor, parts: int) -> int:
+    """How many rows are left together: the windows of an image, or those of one line of it."""
+    if isinstance(a, BufferView) or a.is_turned:
+        return 1
+    images, *others = a.view.shape[: a.split] or (1,)
+    return prod(others) if images >= parts else others[-1] if others else 1
 
 
 def _cut_stack(product: Product, axis: int, count: int) -> Iterator[Piece]:

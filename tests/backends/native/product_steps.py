@@ -27,8 +27,12 @@ def run(a, b, c, alpha=1.0, beta=None, processor=None, blocking=None) -> None:
     processor = processor or machine.processor()
     plan = plan_product(region(a), region(b), region(c), processor, blocking)
     assert plan is not None
-    adds = beta is not None
-    arrays = {"a": a, "b": b, "c": c}
+    run_plan(plan, {"a": a, "b": b, "c": c}, alpha, beta)
+
+
+def run_plan(plan, arrays, alpha=1.0, beta=None) -> None:
+    """Run a product as planned, on arrays that begin where their memory does."""
+    adds, c = beta is not None, arrays["c"]
     arrays |= {"alpha": np.array(alpha, c.dtype), "beta": np.array(beta or 0.0, c.dtype)}
     for word, nbytes in plan.scratch(adds=adds).items():
         arrays[word] = np.full(nbytes, 255, np.uint8)  # as floats, not numbers

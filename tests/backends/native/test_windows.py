@@ -10,12 +10,21 @@ import pytest
 pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 
 from miniflow.backends.native import lower, lowered, machine
-from miniflow.backends.native.products import blocking
+from miniflow.backends.native.products import blocking, plan
+from miniflow.backends.native.products import in_place as in_place_products
 from miniflow.backends.native.products.gather_windows import WindowShape, print_gather_windows
+from miniflow.backends.native.products.in_place import plan_in_place
 from miniflow.ir import Builder, Program, ValueType
 from miniflow.lowering import pieces
-from miniflow.lowering.loop_program import Copy, FusedProduct, Product, WindowMatrix
+from miniflow.lowering.loop_program import (
+    BufferView,
+    Copy,
+    FusedProduct,
+    Product,
+    WindowMatrix,
+)
 
+from .product_steps import run, run_plan
 from .test_products import WIDTHS
 
 
@@ -91,15 +100,41 @@ def test_windows_have_the_bits_of_their_copies(width, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("cache", [1, 1 << 12])
-def test_blocks_of_windows_may_begin_anywhere(cache, monkeypatch):
-    """Few windows at a time, and products in pieces."""
+@pytest.mark.parametrize("in_place", [True, False])
+def test_blocks_of_windows_may_begin_anywhere(cache, in_place, monkeypatch):
+    """Few windows at a time, and products in pieces; read where they lie, and gathered."""
     monkeypatch.setattr(pieces, "FEWEST", 0)
     for convolution in CONVOLUTIONS.values():
         program = program_of(convolution, "f32")
         wanted = results(program, False, monkeypatch)
         with monkeypatch.context() as patched:
             patched.setattr(blocking, "SECOND_CACHE", cache)
+            patched.setattr(in_place_products, "_BLOCK", cache)
+            if not in_place:
+                patched.setattr(plan, "plan_in_place", lambda *_: None)
             assert results(program, True, monkeypatch) == wanted
+
+
+@pytest.mark.parametrize("beta", [None, 0.5])
+def test_windows_of_four_axes_are_added_to_what_is_there(beta, monkeypatch):
+    """Places and elements along four axes each, a few places at a time, in the order of k."""
+    monkeypatch.setattr(in_place_products, "_BLOCK", 600)
+    rng = np.random.default_rng(0)
+    x, g = (rng.standard_normal(s).astype(np.float32) for s in ((4, 5, 6, 7), (240, 5)))
+    seen = np.lib.stride_tricks.sliding_window_view(x, (2, 2, 3, 3))
+    strides = tuple(stride // 4 for stride in seen.strides)
+    view = BufferView("x", "f32", 0, seen.shape, strides)
+    k, n = int(np.prod(seen.shape[:4])), int(np.prod(seen.shape[4:]))
+    a = WindowMatrix(view, 4, (0, k), (3, n - 3), is_turned=True)
+    c = rng.standard_normal((n - 3, 5)).astype(np.float32)
+    wanted = c.copy()
+    views = (BufferView(w, "f32", 0, y.shape, (5, 1)) for w, y in (("g", g), ("c", c)))
+    found = plan_in_place(a, *views, machine.processor())
+    assert found is not None
+    assert found.block is not None
+    run_plan(found, {"a": x, "b": g, "c": c}, alpha=0.25, beta=beta)
+    run(np.ascontiguousarray(seen.reshape(k, n).T)[3:], g, wanted, alpha=0.25, beta=beta)
+    assert c.tobytes() == wanted.tobytes()
 
 
 def test_what_gathers_windows_is_assembled_for_aarch64():

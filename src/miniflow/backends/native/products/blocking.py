@@ -120,6 +120,16 @@ def _tiles(registers: int) -> Iterator[tuple[int, int]]:
             yield most, vectors
 
 
+@cache
+def tile_heights(registers: int) -> dict[int, int]:
+    """Return how many rows a tile has that fits into registers, by its vectors.
+
+    >>> tile_heights(16)[2], tile_heights(32)[1]
+    (6, 28)
+    """
+    return {vectors: rows for rows, vectors in _tiles(registers)}
+
+
 def _cycles(m: int, n: int, k: int, lanes: int, rows: int, vectors: int) -> float:
     heights = [(height, count) for height, count in split(m, rows) if count]
     whole, rest = divmod(n, vectors * lanes)

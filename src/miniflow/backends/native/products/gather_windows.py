@@ -63,8 +63,8 @@ class WindowGeometry(NamedTuple):
 def geometry_of(windows: WindowMatrix) -> WindowGeometry | None:
     """Return where windows lie; None if they have too many axes."""
     view, split = windows.view, windows.split
-    places = _merged(view.shape[:split], view.strides[:split])
-    runs = _merged(view.shape[split:], view.strides[split:])
+    places = merged_axes(view.shape[:split], view.strides[:split])
+    runs = merged_axes(view.shape[split:], view.strides[split:])
     length = runs.pop()[0] if runs and runs[-1][1] == 1 else 1
     if len(places) > PLACE_AXES or len(runs) > RUN_AXES:
         return None
@@ -75,8 +75,8 @@ def geometry_of(windows: WindowMatrix) -> WindowGeometry | None:
     return WindowGeometry(shape, counts, steps, tuple(step for _, step in runs))
 
 
-def _merged(lengths: Sequence[int], steps: Sequence[int]) -> list[tuple[int, int]]:
-    """Axes that can be counted as one are."""
+def merged_axes(lengths: Sequence[int], steps: Sequence[int]) -> list[tuple[int, int]]:
+    """Return lengths and steps, without axes of one; those that can be counted as one are."""
     found: list[tuple[int, int]] = []
     for length, step in zip(lengths, steps, strict=True):
         if length == 1:

@@ -36,6 +36,7 @@ FRAME: Final = (
     *(f"a_row_{row}" for row in range(1, ROWS_OF_A_POINTER + 1)),  # once, twice ... the distance
     *("a_step", "b_step", "c_row", "columns"),
     *("goes_on", "is_last", "adds", "partial", "alpha", "beta"),
+    *("count_0", "count_1"),  # see `in_place`
 )
 
 
@@ -64,10 +65,12 @@ def frame_offset(field: str) -> int:
 @cache
 def print_micro_kernel(shape: TileShape) -> str:
     """Return LLVM's text of `run(a, b, c, k, frame)`."""
-    return _MicroKernelWriter(shape).text()
+    return MicroKernelWriter(shape).text()
 
 
-class _MicroKernelWriter(LineWriter):
+class MicroKernelWriter(LineWriter):
+    """Writes a micro-kernel; whose way through A is another overrides `_through_k`."""
+
     def __init__(self, shape: TileShape) -> None:
         super().__init__()
         self.shape = shape

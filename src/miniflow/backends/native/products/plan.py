@@ -34,6 +34,10 @@ from miniflow.backends.native.products.gather_windows import (
     geometry_of,
     print_gather_windows,
 )
+from miniflow.backends.native.products.in_place import (
+    InPlacePlan,
+    plan_in_place,
+)
 from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
 from miniflow.backends.native.products.packing import (
     ANY,
@@ -42,6 +46,7 @@ from miniflow.backends.native.products.packing import (
     print_pack_panel,
     print_pack_strip,
 )
+from miniflow.backends.native.products.print_in_place import compile_in_place
 from miniflow.backends.native.products.small import SmallProducts, print_small, small_products
 from miniflow.backends.native.writer import REALS
 from miniflow.lowering.loop_program import BufferView, WindowMatrix
@@ -205,8 +210,15 @@ def _plan_of(
 
 def plan_windows(
     a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor
-) -> ProductPlan | None:
+) -> ProductPlan | InPlacePlan | None:
     """Plan c = a @ b, where a is a matrix of windows; None if there is no way."""
+    in_place = plan_in_place(a, b, c, processor)
+    return in_place or _plan_of_copies(a, b, c, processor)
+
+
+def _plan_of_copies(
+    a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor
+) -> ProductPlan | None:
     geometry, dtype = geometry_of(a), c.dtype
     if geometry is None or dtype not in DTYPES or {a.dtype, b.dtype} != {dtype}:
         return None
@@ -227,7 +239,7 @@ def plan_windows(
 
 
 def compile_product(
-    plan: ProductPlan | DotPlan,
+    plan: ProductPlan | DotPlan | InPlacePlan,
     routine: Callable[[str], int],
     *,
     adds: bool,
@@ -240,6 +252,9 @@ def compile_product(
     `routine` gives the address of the machine code of a text. What an epilogue is handed stands
     behind the arguments of the product.
     """
+    if isinstance(plan, InPlacePlan):
+        made = compile_in_place(plan, routine, adds=adds, epilogue=epilogue, keeps=keeps)
+        return CompiledProduct(*made)
     if isinstance(plan, DotPlan):
         text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
         steps = (REALS[plan.dtype][1] * step for step in plan.steps)

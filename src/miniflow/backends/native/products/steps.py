@@ -13,6 +13,7 @@ from miniflow.backends.native.compiled import (
     compiled_arguments,
 )
 from miniflow.backends.native.products.epilogue import Epilogue, plan_epilogue
+from miniflow.backends.native.products.in_place import InPlacePlan
 from miniflow.backends.native.products.plan import (
     DotPlan,
     ProductPlan,
@@ -83,7 +84,7 @@ def compiled_fused_product(step: FusedProduct) -> CompiledStep:
     return compiled_product(product, epilogue, step.keeps)
 
 
-def _plan(c: BufferView, a: Factor, b: BufferView) -> ProductPlan | DotPlan | None:
+def _plan(c: BufferView, a: Factor, b: BufferView) -> ProductPlan | DotPlan | InPlacePlan | None:
     if isinstance(a, WindowMatrix):
         return plan_windows(a, b, c, machine.processor())
     return plan_product(a, b, c, machine.processor())
