@@ -14,9 +14,10 @@ from miniflow.lowering.draft import Draft, Target
 from miniflow.lowering.epilogues import fuse_products
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
 from miniflow.lowering.fuse import fuse
-from miniflow.lowering.loop_program import SCRATCH, LoopProgram
+from miniflow.lowering.loop_program import SCRATCH, LoopProgram, Repeat
 from miniflow.lowering.placing import place_buffers
 from miniflow.lowering.plan import StepPlan, make_plan
+from miniflow.lowering.shared_rows import are_rows_apart
 from miniflow.lowering.steps import StepWriter
 from miniflow.lowering.steps_without_numpy import PlainStepWriter
 from miniflow.lowering.tiling import batch_size, find_tiling
@@ -81,7 +82,12 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
         for variable, word in values.buffers().items()
         if word in fused.buffers and fused.buffers[word].role != SCRATCH
     }
-    return Lowering(place_buffers(fused, draft.target.itemsize), kept, draft.made_in)
+
+    def at_once(loop: Repeat) -> bool:
+        return draft.target.pieces > 1 and are_rows_apart(loop, fused)
+
+    placed = place_buffers(fused, draft.target.itemsize, at_once)
+    return Lowering(placed, kept, draft.made_in)
 
 
 def write_groups(draft: Draft, plan: StepPlan, values: Values) -> None:

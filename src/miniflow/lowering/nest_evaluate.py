@@ -69,7 +69,7 @@ def evaluate_kernel(kernel: Kernel, *arguments: Any) -> int:
         if isinstance(parameter, ArrayParameter) and parameter.shape:
             memory = given.memory[given.start :] if isinstance(given, MemoryFrom) else given
             shape = [int(evaluate_term(size, names)) for size in parameter.shape]
-            names[parameter.name] = memory.reshape(-1)[: np.prod(shape)].reshape(shape)
+            names[parameter.name] = _in_rows(memory.reshape(-1), shape)
         elif isinstance(parameter, ArrayParameter) and not isinstance(given, MemoryFrom):
             names[parameter.name] = MemoryFrom(given.reshape(-1), 0)
     try:
@@ -78,6 +78,15 @@ def evaluate_kernel(kernel: Kernel, *arguments: Any) -> int:
     except _FailedError as failure:
         return int(failure.args[0])
     return 0
+
+
+def _in_rows(memory: Array, shape: Sequence[int]) -> Array:
+    """The memory as an array; of its last row, there may be a part only."""
+    size = int(np.prod(shape))
+    if len(memory) >= size:
+        return memory[:size].reshape(shape)
+    steps = [int(np.prod(shape[axis + 1 :])) * memory.itemsize for axis in range(len(shape))]
+    return np.lib.stride_tricks.as_strided(memory, shape, steps)
 
 
 def _run(statements: Iterable[Statement], names: dict[str, Any]) -> None:

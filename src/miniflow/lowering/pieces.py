@@ -182,7 +182,8 @@ def piece_count(nanoseconds: float, least: float | None = None) -> int:
     return count
 
 
-def _part(view: BufferView, axis: int, first: int, last: int) -> BufferView:
+def cut_view(view: BufferView, axis: int, first: int, last: int) -> BufferView:
+    """Return what a view has from `first` to before `last` along an axis."""
     shape = list(view.shape)
     shape[axis] = last - first
     return view._replace(offset=view.offset + first * view.strides[axis], shape=tuple(shape))
@@ -190,7 +191,7 @@ def _part(view: BufferView, axis: int, first: int, last: int) -> BufferView:
 
 def _rows(factor: Factor, first: int, last: int) -> Factor:
     if isinstance(factor, BufferView):
-        return _part(factor, -2, first, last)
+        return cut_view(factor, -2, first, last)
     return factor.part(-2, first, last)
 
 
@@ -254,7 +255,7 @@ def _cut_elements(product: Product, windows: WindowMatrix, count: int) -> list[P
     def add(part: BufferView, first: int) -> None:
         elements = prod(part.shape[split:])
         turned = windows._replace(view=part, columns=(0, elements))
-        c = _part(product.c, -2, first, first + elements)
+        c = cut_view(product.c, -2, first, first + elements)
         found.append((replace(product, c=c, a=turned),))
 
     halves = 1
@@ -262,12 +263,12 @@ def _cut_elements(product: Product, windows: WindowMatrix, count: int) -> list[P
         row = inner // view.shape[axis + 1]
         halves = 2 if view.shape[axis + 1] // 2 * row >= 2 * _FEWEST_ELEMENTS else 1
     for i, j in bounds(length, count):
-        part = _part(view, axis, i, j)
+        part = cut_view(view, axis, i, j)
         if halves == 1:
             add(part, i * inner)
             continue
         for left, right in bounds(part.shape[axis + 1], halves):
-            add(_part(part, axis + 1, left, right), i * inner + left * row)
+            add(cut_view(part, axis + 1, left, right), i * inner + left * row)
     return found
 
 
@@ -285,8 +286,8 @@ def _blocks(
         columns[-2:] = [(columns[-2][0], columns[-1][1])]
     for j in columns:
         for i in bounds(c.shape[-2], down, _together(a, down)):
-            c_part = _part(_part(c, -2, *i), -1, *j)
-            part = replace(product, c=c_part, a=_rows(a, *i), b=_part(b, -1, *j))
+            c_part = cut_view(cut_view(c, -2, *i), -1, *j)
+            part = replace(product, c=c_part, a=_rows(a, *i), b=cut_view(b, -1, *j))
             found.append((part, i, j))
     return found if len(found) > 1 else []
 
@@ -304,7 +305,7 @@ def _cut_stack(product: Product, axis: int, count: int) -> Iterator[Piece]:
 
     def part(view: BufferView, i: int, j: int) -> BufferView:
         is_along = len(view.shape) >= -from_end and view.shape[from_end] > 1
-        return _part(view, from_end, i, j) if is_along else view
+        return cut_view(view, from_end, i, j) if is_along else view
 
     c, a, b = product.c, product.a, product.b
     assert isinstance(a, BufferView)
@@ -354,7 +355,7 @@ def _cut_copy(copy: Copy) -> tuple[Piece, ...]:
     if target.shape[axis] < 2 or abs(target.strides[axis]) <= inner:
         return ()  # what lies in one part might lie in another, too
     return tuple(
-        (replace(copy, target=_part(target, axis, i, j), source=_part(source, axis, i, j)),)
+        (replace(copy, target=cut_view(target, axis, i, j), source=cut_view(source, axis, i, j)),)
         for i, j in bounds(target.shape[axis], count)
     )
 
@@ -363,7 +364,7 @@ def _cut_copy(copy: Copy) -> tuple[Piece, ...]:
 
 
 def _cut_nest(nest: Nest) -> tuple[Piece, ...]:
-    scratch = _scratch_for_pieces(nest)
+    scratch = scratch_for_pieces(nest)
     index = parallel_index(nest.kernel, frozenset(scratch))
     if index is None:
         return ()
@@ -377,10 +378,10 @@ def _cut_nest(nest: Nest) -> tuple[Piece, ...]:
     if len(parts) < 2:
         return ()
     pieces = (turns_of(nest, index, i, j) for i, j in parts)
-    return tuple((_with_scratch(piece, scratch, k),) for k, piece in enumerate(pieces))
+    return tuple((with_scratch(piece, scratch, k),) for k, piece in enumerate(pieces))
 
 
-def _scratch_for_pieces(nest: Nest) -> dict[str, int]:
+def scratch_for_pieces(nest: Nest) -> dict[str, int]:
     """What each row of a nest uses for itself, if there is enough for all pieces: by array, how far
     apart that of two pieces is.
     """
@@ -397,7 +398,8 @@ def _scratch_for_pieces(nest: Nest) -> dict[str, int]:
     return found
 
 
-def _with_scratch(piece: Nest, scratch: dict[str, int], number: int) -> Nest:
+def with_scratch(piece: Nest, scratch: dict[str, int], number: int) -> Nest:
+    """Return the nest of the piece with some number, with what is its own of the `scratch`."""
     arguments = list(piece.arguments)
     for place, parameter in enumerate(piece.kernel.parameters):
         argument, step = arguments[place], scratch.get(parameter.name)

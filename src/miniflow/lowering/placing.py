@@ -2,7 +2,8 @@
 
 A buffer is needed from the first step that writes it to the last one that reads it. A `Repeat`
 stretches that: what is made outside of it, or moves with its turns, or is read before it is written
-there, is needed in all of its turns.
+there, is needed in all of its turns. So is all of one whose turns are at different places at once,
+in several threads (`shared_rows`).
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ class Lifetime(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """A `Repeat` and the positions of its steps."""
+    """A `Repeat` and the positions of its steps; whether all of it happens at once."""
 
     counter: str
     first: int
     last: int
+    at_once: bool
 
 
 class _Touch(NamedTuple):
@@ -53,13 +55,16 @@ class _Touch(NamedTuple):
 
 
 def place_buffers(
-    program: LoopProgram, itemsize: Callable[[str], int] = lambda dtype: DTYPES[dtype].itemsize
+    program: LoopProgram,
+    itemsize: Callable[[str], int] = lambda dtype: DTYPES[dtype].itemsize,
+    at_once: Callable[[Repeat], bool] = lambda loop: False,
 ) -> LoopProgram:
     """Return the program with aliases: each buffer in the memory of one that is free, if any is.
 
-    `itemsize` says how many bytes a number takes, by dtype.
+    `itemsize` says how many bytes a number takes, by dtype; `at_once` of which loops any two steps
+    may run at the same time.
     """
-    lives = lifetimes(program)
+    lives = lifetimes(program, at_once)
     buffers = dict(program.buffers)
     nbytes = {name: buffers[name].size * itemsize(buffers[name].dtype) for name in lives}
     free: list[str] = []  # whose memory nobody uses now, the last one freed at the end
@@ -84,14 +89,16 @@ def _best(free: list[str], nbytes: Mapping[str, int], wanted: int) -> str | None
     return min(fitting, key=lambda name: nbytes[name], default=None)
 
 
-def lifetimes(program: LoopProgram) -> dict[str, Lifetime]:
+def lifetimes(
+    program: LoopProgram, at_once: Callable[[Repeat], bool] = lambda loop: False
+) -> dict[str, Lifetime]:
     """From when to when each buffer is needed that is not the caller's, and no constant.
 
     Steps are counted in the order of `LoopProgram.all_steps`.
     """
     touches: dict[str, list[_Touch]] = {}
     count = 0
-    for position, around, step in _positions(program.steps, 0, ()):
+    for position, around, step in _positions(program.steps, 0, (), at_once):
         count = position + 1
         for access in accesses(step):
             touch = _Touch(position, around, access.view, access.reads)
@@ -107,14 +114,18 @@ def lifetimes(program: LoopProgram) -> dict[str, Lifetime]:
 
 
 def _positions(
-    steps: tuple[Step, ...], first: int, around: tuple[_Span, ...]
+    steps: tuple[Step, ...],
+    first: int,
+    around: tuple[_Span, ...],
+    at_once: Callable[[Repeat], bool],
 ) -> Iterator[tuple[int, tuple[_Span, ...], Step]]:
     position = first
     for step in steps:
         yield position, around, step
         if isinstance(step, Repeat):
-            span = _Span(step.index, position, position + _length(step) - 1)
-            yield from _positions(step.steps, position + 1, (*around, span))
+            last = position + _length(step) - 1
+            span = _Span(step.index, position, last, at_once(step))
+            yield from _positions(step.steps, position + 1, (*around, span), at_once)
         position += _length(step)
 
 
@@ -127,7 +138,8 @@ def _lifetime(touches: list[_Touch]) -> Lifetime:
     for touch in touches:
         common = tuple(a for a, b in zip(common, touch.around, strict=False) if a == b)
     moving = {index for touch in touches for index, _ in touch.view.moves}
-    inner = next((k for k, span in enumerate(common) if span.counter in moving), len(common))
+    stretching = (k for k, span in enumerate(common) if span.at_once or span.counter in moving)
+    inner = next(stretching, len(common))
     if touches[0].reads:  # what an earlier turn has left
         inner = 0
     first, last = [], []

@@ -31,6 +31,7 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.nests import Fail
 from miniflow.lowering.pieces import bounds, duration, groups_at_once, pieces_note
+from miniflow.lowering.shared_rows import share_rows
 
 _LARGEST: Final = 1 << 22  # bytes that are a turn's own, of which each thread has a copy
 
@@ -72,14 +73,14 @@ def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
 
 def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     """Return what says in how many pieces each step of a program is cut."""
-    shared = {id(s): share_loop(s, program) for s in program.steps if isinstance(s, Repeat)}
+    loops = [step for step in program.steps if isinstance(step, Repeat)]
+    shared = {id(loop): share_loop(loop, program) for loop in loops}
+    rows = {id(loop): len(share_rows(loop, program)) for loop in loops if not shared[id(loop)]}
+    by_rows = {key: count for key, count in rows.items() if count}
     groups = [group for group in groups_at_once(program.steps) if len(group) > 1]
     at_once = {id(step): len(group) for group in groups for step in group}
     inside = {
-        id(step)
-        for loop in program.steps
-        if isinstance(loop, Repeat) and shared[id(loop)]
-        for step in loop.steps
+        id(step) for loop in loops if shared[id(loop)] or id(loop) in by_rows for step in loop.steps
     }
 
     def note(step: Step) -> str:
@@ -88,6 +89,8 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
             return f"one of {count} at once"
         if found:
             return f"in {len(found.pieces)} pieces"
+        if id(step) in by_rows:
+            return f"in {by_rows[id(step)]} pieces, by rows"
         return "" if id(step) in inside else pieces_note(step)
 
     return note

@@ -6,7 +6,7 @@ the index of that loop, each array along one axis, and what is read of it lies t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from math import prod
@@ -149,24 +149,41 @@ def size_in(term: Term, sizes: dict[str, int]) -> int:
 def rows_of(nest: Nest, walk: EntryWalk, first: int, last: int, columns: int) -> Nest | None:
     """The nest for some rows of the entries: its arrays begin there, and its loop is shorter."""
     loop, length = (walk.columns, columns) if walk.rows is None else (walk.rows, 1)
-    sizes, index = sizes_of(nest), name(loop.index)
-    along = _along(nest.kernel, index, loop.stop)
-    if along is None or loop.stop.op != "name":
+    return shifted_turns(nest, loop, first * length, last * length)
+
+
+def shifted_turns(nest: Nest, loop: Loop, first: int, last: int) -> Nest | None:
+    """The nest for some turns of a loop, by the same kernel: what is indexed by them begins there,
+    and the loop is shorter. None if that is not all that depends on them.
+    """
+    sizes, along = sizes_of(nest), is_along(nest.kernel, loop)
+    if along is None:
         return None
     arguments: list[NestArgument] = []
     for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True):
         if name(parameter.name) == loop.stop:
-            arguments.append((last - first) * length)
-        elif isinstance(parameter, ArrayParameter) and True in along.get(parameter.name, ()):
+            arguments.append(last - first)
+        elif isinstance(parameter, ArrayParameter) and along.get(parameter.name, False):
             inner = prod(size_in(term, sizes) for term in parameter.shape[1:])
-            if along[parameter.name] != {True} or loop.stop in parameter.shape[1:]:
-                return None
             assert isinstance(argument, BufferView)
-            step = first * length * inner
-            arguments.append(argument._replace(offset=argument.offset + step))
+            arguments.append(argument._replace(offset=argument.offset + first * inner))
         else:
             arguments.append(argument)
     return Nest(nest.kernel, tuple(arguments), nest.equations)
+
+
+@cache
+def is_along(kernel: Kernel, loop: Loop) -> Mapping[str, bool] | None:
+    """Whether the first index of each array is that of a loop; None if it is in some places only,
+    or if the loop's index or length has a part in anything else.
+    """
+    along = _along(kernel, name(loop.index), loop.stop)
+    if along is None or loop.stop.op != "name" or any(len(found) > 1 for found in along.values()):
+        return None
+    arrays = (p for p in kernel.parameters if isinstance(p, ArrayParameter))
+    if any(True in along.get(p.name, ()) and loop.stop in p.shape[1:] for p in arrays):
+        return None
+    return {word: True in found for word, found in along.items()}
 
 
 def _along(kernel: Kernel, index: Term, stop: Term) -> dict[str, set[bool]] | None:

@@ -16,7 +16,7 @@ from backends.native import trainings
 from miniflow.backends import native
 from miniflow.backends.native import filling, sharing, workers
 from miniflow.ir import Builder, ValueType
-from miniflow.lowering import pieces, tiling
+from miniflow.lowering import pieces, shared_rows, tiling
 
 pytestmark = pytest.mark.skipif(not workers.can_share(), reason="there are no workers here")
 
@@ -27,6 +27,8 @@ def small_steps_are_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pieces, "FEWEST", 50)
     monkeypatch.setattr(pieces, "_A_PIECE", 20)
     monkeypatch.setattr(pieces, "_A_PIECE_OF_A_PRODUCT", 20)
+    monkeypatch.setattr(shared_rows, "_A_PIECE", 20)
+    monkeypatch.setattr(shared_rows, "_FEWEST_ROWS", 2)
     monkeypatch.setattr(filling, "WORTH_WAKING", 0)
     pool = workers.pool().address
     patience, until = (
@@ -47,7 +49,9 @@ def jobs() -> int:
     return ctypes.c_int32.from_address(workers.pool().address + sharing.JOB).value
 
 
-@pytest.mark.parametrize("make", [trainings.mlp, trainings.cnn, trainings.rnn])
+@pytest.mark.parametrize(
+    "make", [trainings.mlp, trainings.cnn, trainings.rnn, trainings.scans], ids=lambda f: f.__name__
+)
 def test_any_number_of_threads_gives_the_same_bits(make):
     mf.set_threads(1)
     alone, before = trained(make), jobs()

@@ -81,6 +81,18 @@ def rnn(dtype: type, rng: np.random.Generator) -> tuple[mf.Node, dict]:
     return loss, {X: rng.normal(size=(33, 30)).astype(dtype), y: rng.integers(0, 4, 33)}
 
 
+def scans(dtype: type, rng: np.random.Generator) -> tuple[mf.Node, dict]:
+    """A GRU, and an LSTM on its states, with a mask: loops over time."""
+    X, y, shown = mf.Input("X", shape=(4, 3)), mf.Input("y"), mf.Input("shown", shape=(4,))
+    states = mf.layers.GRU(7, return_sequences=True, rng=1)(X)
+    last = mf.layers.LSTM(5, mask=shown, rng=2)(states)
+    for parameter in mf.parameters(last):
+        parameter.value = parameter.value.astype(dtype)
+    loss = mf.CrossEntropyWithSoftmax(last, y)
+    feed = {X: rng.normal(size=(21, 4, 3)).astype(dtype), y: rng.integers(0, 5, 21)}
+    return loss, feed | {shown: np.arange(4) < rng.integers(0, 5, (21, 1))}
+
+
 def attention(dtype: type, rng: np.random.Generator) -> tuple[mf.Node, dict]:
     """Heads of attention, masked: short rows, and stacks of small products."""
     X, y, shown = mf.Input("X"), mf.Input("y"), mf.Input("shown")

@@ -40,6 +40,7 @@ from miniflow.lowering.loop_program import (
 from miniflow.lowering.loop_text import step_text
 from miniflow.lowering.pieces import cut_step, duration, groups_at_once
 from miniflow.lowering.shared_loops import share_loop
+from miniflow.lowering.shared_rows import share_rows
 
 Tick: TypeAlias = "Callable[[int], None]"
 
@@ -240,12 +241,27 @@ class ProgramRunner:
                 nanoseconds = loop.count * sum(map(duration, loop.steps))
                 self._table.add_shared_loop(steps, loop, shared.pieces, own, nanoseconds)
                 return Segment(first, first + 1)
+        if can_share() and not shared and not self._in_parts and self._lay_rows(loop):
+            return Segment(first, first + 1)
         inside = self._lay(loop.steps)
         end = len(self._table)
         self._table.add_turn(loop.index, loop.count, first)
         if len(inside) == 1 and isinstance(inside[0], Segment) and not self._in_parts:
             return Segment(first, end + 1)
         return Turns(loop.index, loop.count, inside, Segment(end, end + 1))
+
+    def _lay_rows(self, loop: Repeat) -> bool:
+        """Lay out a loop in pieces of some rows, if it can be cut so; whether it can."""
+        pieces = share_rows(loop, self._program)
+        found = [
+            [compiled for step in steps if (compiled := compile_step(step))]
+            for steps in (loop.steps, *pieces)
+        ]
+        if not pieces or any(len(steps) < len(loop.steps) for steps in found):
+            return False
+        nanoseconds = loop.count * sum(map(duration, loop.steps))
+        self._table.add_shared_rows(found[0], found[1:], loop, nanoseconds)
+        return True
 
     # Running.
 

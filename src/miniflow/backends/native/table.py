@@ -105,6 +105,27 @@ class StepTable:
             self._some_turns(steps, loop.index, first, last, own if number else {})
         self.shared[len(self) - 1] = nanoseconds
 
+    def add_shared_rows(
+        self,
+        whole: Sequence[CompiledStep],
+        pieces: Sequence[Sequence[CompiledStep]],
+        loop: Repeat,
+        nanoseconds: float,
+    ) -> None:
+        """Add a loop that is done in pieces, each some rows in all turns (`shared_rows`)."""
+        self._begin(machine.shared_step(), loop.equations)
+        here = len(self._numbers)
+        self._numbers += (self._place(WORKERS), len(pieces))
+        fields = len(self._numbers)
+        self._numbers += [0] * (2 * (len(pieces) + 1))
+        for number, steps in enumerate((whole, *pieces)):
+            whose = f" of piece {number}" if number else ""
+            at = fields + 2 * number
+            offset = NUMBER_BYTES * (len(self._numbers) - here)
+            self._numbers[at : at + 2] = (machine.some_turns(), offset)
+            self._some_turns(steps, loop.index, 0, loop.count, {}, whose)
+        self.shared[len(self) - 1] = nanoseconds
+
     def _some_turns(
         self,
         steps: Sequence[CompiledStep],
@@ -112,8 +133,9 @@ class StepTable:
         first: int,
         last: int,
         own: Mapping[str, int],
+        whose: str = "",
     ) -> None:
-        """Lay down what `calling.TURNS` asks for."""
+        """Lay down what `calling.TURNS` asks for; a piece may have scratch of its own."""
         scratch = [x for step in steps for x in step.arguments if isinstance(x, SharedScratch)]
         words = dict.fromkeys(f"scratch of {x.word}" for x in scratch) if own else {}
         moved = sum(
@@ -131,7 +153,7 @@ class StepTable:
         self._numbers += [0] * (3 * replaced + 2 * len(steps) + 3 * moved)
         for number, step in enumerate(steps):
             at = copies + 3 * replaced + 2 * number
-            self._refer(at, begin, (step,), "")
+            self._refer(at, begin, (step,), whose)
         memory = {**own, **{word: self._scratch[word] for word in words}}
         for number, (word, nbytes) in enumerate(memory.items()):
             room = f"all copies of {word}"
