@@ -194,6 +194,16 @@ def test_a_program_that_grows_evenly_works_for_any_number_of_rows(
         np.testing.assert_allclose(model(rows), mf.value(node, {x: rows}))
 
 
+@pytest.mark.parametrize("code", [lambda x: mf.Pad(x, width=1, value=2.0), lambda x: x[::-1] + 1])
+@pytest.mark.parametrize("backend", ["reference", "numpy"])
+def test_no_rows_are_put_anywhere(code: Any, backend: str, tmp_path: Path) -> None:
+    x = mf.Input("x")
+    node = code(x)
+    mf.save(node, tmp_path / "m.safetensors", {x: np.ones((4, 3))})
+    model, none = mf.load(tmp_path / "m.safetensors", backend=backend), np.ones((0, 3))
+    np.testing.assert_array_equal(model(none), mf.value(node, {x: none}))
+
+
 def test_code_that_is_not_the_same_twice_is_not_saved(tmp_path: Path) -> None:
     x = mf.Input("x")
     node = Doing(x, lambda value: value * np.random.rand(3))

@@ -241,6 +241,8 @@ def _parse(description: Mapping[str, Json], arrays: Sequence[np.ndarray]) -> Pro
     for primitive, operands, params, type_, name, origin in description["equations"]:
         read = tuple(operand(o) for o in operands)
         frozen = {str(key): _frozen(value) for key, value in params.items()}
+        if primitive in ("slice", "slice_update", "slice_add"):
+            frozen["index"] = tuple(map(_without_empty_run, frozen["index"]))
         result = define(type_, name)
         equations.append(
             Equation(
@@ -256,6 +258,14 @@ def _parse(description: Mapping[str, Json], arrays: Sequence[np.ndarray]) -> Pro
         for o, role, name in description["outputs"]
     )
     return Program(inputs, tuple(equations), outputs, constants)
+
+
+def _without_empty_run(entry: Any) -> Any:
+    """An entry of an index, where an empty run is written in its one way: for no rows, a run of n
+    has become one of none, which begins anywhere.
+    """
+    is_empty = isinstance(entry, tuple) and len(entry) == 3 and entry[1] == 0
+    return (0, 0, 1) if is_empty else entry
 
 
 def _frozen(value: Json) -> Any:
