@@ -3,7 +3,9 @@
 Whatever an optimizer remembers from update to update is an array in its flat dictionary `state`:
 `"velocity.0"` belongs to the first parameter, `"velocity.1"` to the second. A checkpoint that keeps
 these arrays keeps the optimizer. `"step"`, a 0-d int64 array, counts the updates; it is there where
-something needs the count: a schedule, or Adam's correction.
+something needs the count: a schedule, or Adam's correction. The dictionary knows whose arrays these
+are, and others are refused: moments of one network would move another without a word. A copy of the
+optimizer, and arrays that are assigned to `state`, belong to whoever comes first.
 
 A Python float times a float32 array is float32; a learning rate that a schedule computed from
 `"step"` is float64, and is cast to each parameter's dtype first. So float32 stays float32. float16
@@ -12,6 +14,7 @@ float16 once, at the end.
 """
 
 import numbers
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -27,6 +30,45 @@ from miniflow.options import OptionError, number
 from miniflow.residence import look_at, look_at_all
 
 Schedule = Callable[[Any], Any]
+Array = np.ndarray[Any, Any]
+
+
+class OptimizerState(dict[str, Array]):
+    """What an optimizer remembers, name → array, and whose it is.
+
+    Attributes:
+        owners: the place of a parameter → the parameter, held weakly, and what it is called.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array] = MappingProxyType({})) -> None:
+        super().__init__(arrays)
+        self.owners: dict[int, tuple[weakref.ref[Parameter], str]] = {}
+
+    def check_owners(self, who: Any, parameters: Sequence[Parameter]) -> None:
+        """Raise GraphError if there are arrays of other parameters."""
+        if not self:
+            self.owners.clear()
+        for place, (owner, name) in self.owners.items():
+            if place < len(parameters) and owner() is not parameters[place]:
+                raise GraphError(
+                    f"{who}: its state belongs to {name}, and now it is to move "
+                    f"{parameters[place]}: give each set of parameters an optimizer of its own, or "
+                    "let it begin anew, optimizer.state = {}."
+                )
+
+    def belong_to(self, parameters: Sequence[Parameter]) -> None:
+        """Belong to these parameters from now on, if there are arrays."""
+        for place in range(len(self.owners), len(parameters) if self else 0):
+            parameter = parameters[place]
+            self.owners[place] = weakref.ref(parameter), str(parameter)
+
+    def __copy__(self) -> "OptimizerState":
+        copied = OptimizerState(self)
+        copied.owners = dict(self.owners)
+        return copied
+
+    def __reduce__(self) -> Any:  # deep copies and pickles are nobody's
+        return OptimizerState, (dict(self),)
 
 
 class Optimizer:
@@ -40,6 +82,8 @@ class Optimizer:
         lr: the learning rate: a number, or a schedule (a function of the step; see
             `miniflow.schedules`). Assigning it takes effect at the next update.
         state: what is remembered: name → array.
+            It belongs to the parameters that were moved first; `optimizer.state = {}` begins anew,
+            and `optimizer.state = dict(optimizer.state)` goes on with others in their place.
         clipping: the bound that was given, if any: {"clipnorm": 1.0}.
 
     Raises:
@@ -76,15 +120,15 @@ class Optimizer:
         self.state = {}
 
     @property
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> dict[str, Array]:
         """What is remembered: name → array."""
-        state: dict[str, np.ndarray[Any, Any]] = vars(self)["state"]
+        state: dict[str, Array] = vars(self)["state"]
         look_at_all(state.values())  # what lies on a device comes home
         return state
 
     @state.setter
-    def state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        vars(self)["state"] = state
+    def state(self, state: Mapping[str, Array]) -> None:
+        vars(self)["state"] = OptimizerState(state)
 
     @property
     def lr(self) -> Any:
@@ -138,6 +182,9 @@ class Optimizer:
 
         Raises GraphError if `state` belongs to other parameters, or one cannot be written to.
         """
+        kept = vars(self).get("state")
+        if isinstance(kept, OptimizerState):
+            kept.check_owners(self, parameters)
         if (self.counts or callable(self._lr)) and "step" not in self.state:
             self.state["step"] = np.zeros((), np.int64)
         for i, parameter in enumerate(parameters):
@@ -147,15 +194,17 @@ class Optimizer:
             if type(value) is np.ndarray:  # and no tracer
                 parameter.check_writable()
             for slot in self.slots:
-                kept = self.state.get(f"{slot}.{i}")
-                if kept is None:
+                array = self.state.get(f"{slot}.{i}")
+                if array is None:
                     self.state[f"{slot}.{i}"] = np.zeros_like(value, dtype)
-                elif kept.shape != value.shape or kept.dtype != dtype:
+                elif array.shape != value.shape or array.dtype != dtype:
                     raise GraphError(
-                        f"{self}: its {slot} number {i} has shape {kept.shape} and dtype "
-                        f"{kept.dtype}, and {parameter} has shape {value.shape} and dtype "
+                        f"{self}: its {slot} number {i} has shape {array.shape} and dtype "
+                        f"{array.dtype}, and {parameter} has shape {value.shape} and dtype "
                         f"{value.dtype}: give each set of parameters an optimizer of its own."
                     )
+        if isinstance(kept, OptimizerState):
+            kept.belong_to(parameters)
 
     def update(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
         """Move each parameter once, in place, as its gradient says; but for those that are frozen

@@ -36,6 +36,7 @@ from miniflow.files.arrays import Arrays, Path, read_arrays, write_arrays
 from miniflow.graph import random_numbers
 from miniflow.graph.places import users_level
 from miniflow.interpreter.selection import parts_of, prepare
+from miniflow.optimizers.optimizer import OptimizerState
 from miniflow.options import number, whole
 from miniflow.training.changes import (
     clipping_of,
@@ -148,7 +149,12 @@ def load_checkpoint(path: Path, training: Training) -> None:
     """
     path, arrays, about = _last_whole(path)
     given, flags = training.settings, [parameter.trainable for parameter in training.trained]
+    parts = [part for _, part in parts_of(training.optimizer)]
+    states = [part.state for part in parts if isinstance(part.state, OptimizerState)]
+    owners = [state.owners for state in states]
     try:
+        for state in states:  # its numbers are replaced: whose they were does not matter
+            state.owners = {}
         _freeze_as_then(arrays, about, training)
         if training.step.backend == "auto" and about.get("backend") in backend_names():
             training.step.pin_backend(about["backend"], "the training was begun with it")
@@ -163,6 +169,8 @@ def load_checkpoint(path: Path, training: Training) -> None:
     except MiniflowError:
         for parameter, flag in zip(training.trained, flags, strict=True):
             parameter.trainable = flag
+        for state, owned in zip(states, owners, strict=True):
+            state.owners = owned
         raise
     tell_settings(path, given, training, about)
     tell_random_numbers(path, about, training)
