@@ -15,7 +15,7 @@ from miniflow.backends.native.processor import Processor, describe
 from miniflow.backends.native.products.blocking import Blocking
 from miniflow.backends.native.products.driver import print_driver
 from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
-from miniflow.backends.native.products.packing import BY_COLUMNS, BY_ROWS, print_pack_panel
+from miniflow.backends.native.products.packing import BY_COLUMNS, BY_ROWS, print_pack_panels
 from miniflow.backends.native.products.plan import DotPlan, plan_product
 
 from .product_steps import chain, chain_of_doubles, product, region, run
@@ -110,8 +110,12 @@ def test_no_bit_depends_on_vectors_tiles_packing_or_blocks(width, dtype):
         left, right = laid(a, how), laid(b, how)
         np.testing.assert_array_equal(product(left, right, processor=WIDTHS[width]), expected)
         for rows, vectors, k_block in ((1, 1, 150), (6, 2, 32), (5, 3, 149), (12, 1, 64)):
-            for packs_a, packs_b, block_rows in ((True, True, 12), (False, False, 29)):
-                blocking = Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b)
+            for packs_a, packs_b, block_rows, panels in (
+                (True, True, 12, 1),
+                (True, True, 29, 2),
+                (False, False, 29, 3),
+            ):
+                blocking = Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b, panels)
                 found = product(left, right, processor=WIDTHS[width], blocking=blocking)
                 np.testing.assert_array_equal(found, expected, err_msg=str(blocking))
 
@@ -270,7 +274,7 @@ def test_kernels_are_assembled_for_64_bit_arm(dtype):
         chains = [x for x in assembly.splitlines() if "\tfmla\t" in x and f".{suffix}" in x]
         assert len(chains) == 24
         assert "bl\tfma" not in assembly
-    texts = [print_driver(), *(print_pack_panel(dtype, lanes, o) for o in (BY_ROWS, BY_COLUMNS))]
+    texts = [print_driver(), *(print_pack_panels(dtype, lanes, o) for o in (BY_ROWS, BY_COLUMNS))]
     runs = (calling.RUN, sharing.worker_text("aarch64"), calling.series_text())
     runs += (sharing.shared_run_text(calling.series_text(), "aarch64"),)
     texts += (in_usual_mode(run, "aarch64-unknown-linux-gnu") for run in runs)

@@ -19,7 +19,10 @@ _PORTS: Final = 2  # multiply-adds, or loads, that begin in a cycle
 _A_TILE: Final = 20  # cycles to begin one
 _WORTH_IT: Final = 0.05  # of the time, for tiles of another form than the usual one
 _FEWEST_K: Final = 64
-_MOST_K: Final = 400  # at a time
+_MOST_K: Final = 600  # at a time
+_PANELS: Final = 1 << 20  # bytes of packed panels that stay near, with vectors of 64 bytes; else:
+_FEWER_PANELS: Final = 1 << 18
+_STRIPS: Final = 1 << 21  # bytes of packed strips
 FAR: Final = 2048  # bytes between rows of B: few of these stay in the first cache
 _MOST_K_FAR: Final = 256
 _MOST_K_ONCE: Final = 32  # so that whole pages of B are read, one after the other
@@ -33,7 +36,8 @@ class Blocking(NamedTuple):
     """How a product of (m, k) and (k, n) is cut.
 
     Tiles have up to `rows` rows of `vectors` vectors; `k_block` of k come at a time, and
-    `block_rows` rows of A, about. `packs_a`, `packs_b`: strips and panels are packed.
+    `block_rows` rows of A, about. `packs_a`, `packs_b`: strips and panels are packed. A strip meets
+    so many packed panels, one after the other (`panels`), before the next strip does.
     """
 
     rows: int
@@ -42,6 +46,7 @@ class Blocking(NamedTuple):
     block_rows: int
     packs_a: bool
     packs_b: bool
+    panels: int = 1
 
 
 def choose_blocking(
@@ -66,17 +71,22 @@ def choose_blocking(
     k_block = _MOST_K
     if is_far and strips <= 2 * _FEW:
         k_block = _MOST_K_FAR if strips > 2 else _MOST_K_ONCE
-    packs_a = panels >= (_MANY if a_step == 1 else _FEW) and m * k * size > SECOND_CACHE // 4
+    # Rows of A are read where they lie, unless most of them share the sets of the first cache.
+    is_apart = a_step != 1 or abs(a_row) * size % FAR == 0
+    packs_a = is_apart and panels >= (_MANY if a_step == 1 else _FEW)
+    packs_a = packs_a and m * k * size > SECOND_CACHE // 4
     if a_row == 1 and abs(a_step) * size >= FAR and strips > 1 and not packs_a:
         k_block = min(k_block, _MOST_K_OF_COLUMNS)
         is_far = True
     is_read_once = strips <= _FEW and not packs_b and not is_far
     blocks = 1 if is_read_once or k <= k_block * 3 // 2 else -(-k // k_block)
     k_block = max(-(-k // blocks), 1)  # blocks are nearly equal
-    is_small = m * k_block * size <= SECOND_CACHE
-    most = max(SECOND_CACHE // 2 // (k_block * size), rows)
-    block_rows = strips * rows if is_small else most // rows * rows
-    return Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b)
+    most = max(_STRIPS // (k_block * size), rows)
+    block_rows = most // rows * rows if packs_a and m > most else strips * rows
+    near = _PANELS if processor.nbytes == 64 else _FEWER_PANELS
+    is_split = packs_b and k * n * size > FIRST_CACHE
+    together = max(near // (k_block * columns * size), 1) if is_split else 1
+    return Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b, together)
 
 
 def block_windows(

@@ -5,9 +5,13 @@
             pack its windows, if A's columns are some
             for each block of rows of A:
                 pack its strips, if that pays, or windows
-                for each panel of B:
-                    pack it, if that pays, and no block of rows has done so
-                    for each tile: run the micro-kernel, and after the last k the epilogue
+                for each group of panels of B:
+                    pack them, if that pays, and no block of rows has done so
+                    for each strip, and for each panel: run the micro-kernel on the tile, and after
+                        the last k the epilogue
+
+So a strip of A stays in the first cache while it meets all panels of a group, which stay in the
+second one, and A is read once a group.
 
 An epilogue gets a tile in a buffer that the next one overwrites; where k comes in blocks, in the
 memory of the result, which has the partial sums meanwhile.
@@ -19,7 +23,7 @@ and of what packs.
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from miniflow.backends.native.products.gather_windows import GEOMETRY
 from miniflow.backends.native.products.micro_kernel import (
@@ -32,7 +36,7 @@ from miniflow.backends.native.writer import LineWriter
 STACKED: Final = 3  # axes of a stack of products, at most
 # Addresses of code: a high tile has one row more than a low one, and high tiles come first.
 CODE: Final = (
-    *("high", "low", "high_at_edge", "low_at_edge", "pack_high", "pack_low", "pack_panel"),
+    *("high", "low", "high_at_edge", "low_at_edge", "pack_high", "pack_low", "pack_panels"),
     *("epilogue", "epilogue_at_edge", "gather_windows"),
 )
 # Places in memory: an index in the table, and an offset in bytes.
@@ -45,9 +49,8 @@ WINDOW_NUMBERS: Final = (
 )
 NUMBERS: Final = (
     *("tiles", "high_tiles", "rows", "tiles_a_block"),  # `rows` of a low tile
-    *("n", "panel_columns", "k", "k_block", "size"),
+    *("n", "panel_columns", "group_columns", "k", "k_block", "size"),
     *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
-    "fetches",
     *("a_row", "a_step", "b_step", "b_column", "c_row"),
     *WINDOW_NUMBERS,
     *("c_to_row", "c_to_column", "first_row", "first_column", "entries_row", "has_epilogue"),
@@ -62,14 +65,36 @@ def print_driver() -> str:
     return _DriverWriter().text()
 
 
+class _StripOfA(NamedTuple):
+    """A strip of A: where it lies, whether it is high, its first row, and how many it has."""
+
+    place: str
+    is_high: str
+    row: str
+    rows: str
+
+
+class _PanelOfB(NamedTuple):
+    """A panel of B: where it lies, and its columns of C; its first column, counted as the epilogue
+    counts, and how many it has; the code for its tiles.
+    """
+
+    place: str
+    c: str
+    column: str
+    columns: str
+    high: str
+    low: str
+    epilogue: str
+
+
 class _DriverWriter(LineWriter):
     def __init__(self) -> None:
         super().__init__()
         self.number: dict[str, str] = {}
         self.code: dict[str, str] = {}
         self.place: dict[str, str] = {}
-        self.has_epilogue = self.epilogue = self.given = ""
-        self.columns = ("", "")  # the first of a panel, and how many it has
+        self.has_epilogue = self.given = ""
 
     def text(self, *_: str) -> str:
         """Return all of the function."""
@@ -184,78 +209,103 @@ class _DriverWriter(LineWriter):
         return self.at(self.place["strips"], self.number["first_element"])
 
     def _pack_strips(self, a: str, k: str, first: str, last: str) -> None:
-        with self.loop(first, last) as tile:
-            code = (self.code["pack_high"], self.code["pack_low"])
-            pack = self.choose(self._is_high(tile), *code, "ptr")
-            source = self.at(a, self.multiply(self._row(tile), self.number["a_row"]))
-            rest = f"i64 {k}, i64 {self.number['a_row']}, i64 {self.number['a_step']}"
-            strip = self._strip(tile, first, k)
-            self.line(f"call void {pack}(ptr {source}, ptr {strip}, {rest})")
+        """Pack the strips from one to before another: the high ones, then the low ones."""
+        high = self.number["high_tiles"]
+        middle = self.smaller(self.new(f"call i64 @llvm.umax.i64(i64 {first}, i64 {high})"), last)
+        for word, begin, end in (("pack_high", first, middle), ("pack_low", middle, last)):
+            with self.when(self.new(f"icmp ult i64 {begin}, {end}")):
+                source = self.at(a, self.multiply(self._row(begin), self.number["a_row"]))
+                where = f"ptr {source}, ptr {self._strip(begin, first, k)}"
+                count = self.new(f"sub i64 {end}, {begin}")
+                how = f"i64 {k}, i64 {self.number['a_row']}, i64 {self.number['a_step']}"
+                self.line(f"call void {self.code[word]}({where}, {how}, i64 {count})")
 
     def _panels(self, a: str, b: str, c: str, k: str, first: str, last: str) -> None:
         number = self.number
-        with self.loop(0, number["n"], number["panel_columns"]) as column:
-            left = self.new(f"sub i64 {number['n']}, {column}")
-            columns = self.smaller(left, number["panel_columns"])
-            is_edge = self.new(f"icmp ult i64 {columns}, {number['panel_columns']}")
-            rest = self.new(f"urem i64 {self.add(columns, -1)}, {number['lanes']}")
-            self._set("columns", self.add(rest, 1))
-            b_here = self.at(b, self.multiply(column, number["b_column"]))
-            packs_this = self.choose(is_edge, number["packs_edge"], number["packs_b"])
-            packs = self.new(f"icmp ne i64 {packs_this}, 0")
-            row = self.multiply(number["panel_columns"], number["size"])
-            where = self.multiply(self.multiply(column, number["panels_kept"]), number["size"])
-            packed = self.at(self.place["panel"], self.multiply(where, k))
-            is_kept = self.new(f"icmp ne i64 {number['panels_kept']}, 0")
-            is_there = self.new(f"and i1 {is_kept}, {self.new(f'icmp ne i64 {first}, 0')}")
-            packs_now = self.new(f"and i1 {packs}, {self.new(f'xor i1 {is_there}, true')}")
-            with self.when(packs_now):
+        row = self.multiply(number["panel_columns"], number["size"])
+        is_kept = self.new(f"icmp ne i64 {number['panels_kept']}, 0")
+        is_there = self.new(f"and i1 {is_kept}, {self.new(f'icmp ne i64 {first}, 0')}")
+        may_pack = self.new(f"xor i1 {is_there}, true")
+        with self.loop(0, number["n"], number["group_columns"]) as begin:
+            end = self.smaller(self.add(begin, number["group_columns"]), number["n"])
+            # Which column is the first in the memory for packed panels.
+            alone = self.choose(is_kept, 0, begin)
+            packs, packed = self._packed(begin, alone, k)
+            with self.when(self.new(f"and i1 {may_pack}, {packs}")):
                 how = f"i64 {number['b_step']}, i64 {number['b_column']}, i64 {row}"
+                b_here = self.at(b, self.multiply(begin, number["b_column"]))
+                columns = self.new(f"sub i64 {end}, {begin}")
                 what = f"ptr {b_here}, ptr {packed}, i64 {k}"
-                self.line(f"call void {self.code['pack_panel']}({what}, {how}, i64 {columns})")
-            panel = self.choose(packs, packed, b_here, "ptr")
-            self._set("b_step", self.choose(packs, row, number["b_step"]))
-            c_here = self.at(c, self.multiply(column, number["c_to_column"]))
-            self.columns = self.add(column, number["first_column"]), columns
-            codes = self.code["epilogue_at_edge"], self.code["epilogue"]
-            self.epilogue = self.choose(is_edge, *codes, "ptr")
-            high = self.choose(is_edge, self.code["high_at_edge"], self.code["high"], "ptr")
-            low = self.choose(is_edge, self.code["low_at_edge"], self.code["low"], "ptr")
-            fetches = self.new(f"and i1 {packs_now}, {self._is('fetches')}")
-            tiles = self.new(f"sub i64 {last}, {first}")
-            each = self.new(f"udiv i64 {self.add(k, self.add(tiles, -1))}, {tiles}")
-            with self.loop(first, last) as tile:
-                with self.when(fetches):
-                    turn = self.multiply(self.new(f"sub i64 {tile}, {first}"), each)
-                    self._fetch_rows(self.at(b_here, row), turn, each, k)
-                self._tile(tile, first, k, a, panel, c_here, high, low)
+                self.line(f"call void {self.code['pack_panels']}({what}, {how}, i64 {columns})")
+            sizes = number["group_columns"], number["panel_columns"]
+            is_one = self.new(f"icmp eq i64 {sizes[0]}, {sizes[1]}")
+            with self.when(is_one):
+                panel = self._panel(b, c, begin, alone, k)
+                with self.loop(first, last) as tile:
+                    self._tile(self._strip_of(tile, first, k, a), panel, k)
+            with (
+                self.when(self.new(f"xor i1 {is_one}, true")),
+                self.loop(first, last) as tile,
+            ):
+                strip = self._strip_of(tile, first, k, a)
+                with self.loop(begin, end, number["panel_columns"]) as column:
+                    self._tile(strip, self._panel(b, c, column, alone, k), k)
 
-    def _fetch_rows(self, panel: str, begin: str, count: str, k: str) -> None:
-        """Let the processor fetch some rows of the panel that will be packed next."""
-        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        with self.loop(begin, self.smaller(self.add(begin, count), k)) as step:
-            place = self.at(panel, self.multiply(step, self.number["b_step"]))
-            for nbytes in (0, 64):
-                where = self.at(place, nbytes) if nbytes else place
-                self.line(f"call void @llvm.prefetch.p0(ptr {where}, i32 0, i32 2, i32 1)")
+    def _panel(self, b: str, c: str, column: str, alone: str, k: str) -> _PanelOfB:
+        """Get ready for the panel that begins with a column."""
+        number, code = self.number, self.code
+        is_edge = self._is_edge(column)
+        packs, packed = self._packed(column, alone, k)
+        b_here = self.at(b, self.multiply(column, number["b_column"]))
+        row = self.multiply(number["panel_columns"], number["size"])
+        self._set("b_step", self.choose(packs, row, number["b_step"]))
+        left = self.new(f"sub i64 {number['n']}, {column}")
+        columns = self.smaller(left, number["panel_columns"])
+        mask = self.add(number["lanes"], -1)  # lanes are a power of two
+        self._set("columns", self.add(self.new(f"and i64 {self.add(columns, -1)}, {mask}"), 1))
+        return _PanelOfB(
+            place=self.choose(packs, packed, b_here, "ptr"),
+            c=self.at(c, self.multiply(column, number["c_to_column"])),
+            column=self.add(column, number["first_column"]),
+            columns=columns,
+            high=self.choose(is_edge, code["high_at_edge"], code["high"], "ptr"),
+            low=self.choose(is_edge, code["low_at_edge"], code["low"], "ptr"),
+            epilogue=self.choose(is_edge, code["epilogue_at_edge"], code["epilogue"], "ptr"),
+        )
 
-    def _tile(
-        self, tile: str, first: str, k: str, a: str, b: str, c: str, high: str, low: str
-    ) -> None:
+    def _is_edge(self, column: str) -> str:
+        left = self.new(f"sub i64 {self.number['n']}, {column}")
+        return self.new(f"icmp ult i64 {left}, {self.number['panel_columns']}")
+
+    def _packed(self, column: str, alone: str, k: str) -> tuple[str, str]:
+        """Return whether a panel is packed, and where. If only the last one is, it lies first."""
+        number = self.number
+        packs = self.choose(self._is_edge(column), number["packs_edge"], number["packs_b"])
+        before = self.choose(self._is("packs_b"), self.new(f"sub i64 {column}, {alone}"), 0)
+        nbytes = self.multiply(self.multiply(before, number["size"]), k)
+        return self.new(f"icmp ne i64 {packs}, 0"), self.at(self.place["panel"], nbytes)
+
+    def _strip_of(self, tile: str, first: str, k: str, a: str) -> _StripOfA:
+        """Get ready for a strip of A."""
         number, is_high, row = self.number, self._is_high(tile), self._row(tile)
-        kernel = self.choose(is_high, high, low, "ptr")
         packed = self._is("packs_a")
         rows = self.add(number["rows"], self.new(f"zext i1 {is_high} to i64"))
         step = self.choose(packed, self.multiply(rows, number["size"]), number["a_step"])
         self._set("a_step", step)
         in_place = self.at(a, self.multiply(row, number["a_row"]))
-        from_a = self.choose(packed, self._strip(tile, first, k), in_place, "ptr")
-        to_c = self.at(c, self.multiply(row, number["c_to_row"]))
-        where = f"ptr {from_a}, ptr {b}, ptr {to_c}, i64 {k}, ptr {self.frame}"
+        place = self.choose(packed, self._strip(tile, first, k), in_place, "ptr")
+        return _StripOfA(place, is_high, row, rows)
+
+    def _tile(self, strip: _StripOfA, panel: _PanelOfB, k: str) -> None:
+        number = self.number
+        kernel = self.choose(strip.is_high, panel.high, panel.low, "ptr")
+        to_c = self.at(panel.c, self.multiply(strip.row, number["c_to_row"]))
+        where = f"ptr {strip.place}, ptr {panel.place}, ptr {to_c}, i64 {k}, ptr {self.frame}"
         self.line(f"call void {kernel}({where})")
         with self.when(self.has_epilogue):
-            first = self.add(row, number["first_row"])
-            sizes = (number["entries_row"], first, self.add(first, rows), *self.columns)
+            first = self.add(strip.row, number["first_row"])
+            last = self.add(first, strip.rows)
+            sizes = (number["entries_row"], first, last, panel.column, panel.columns)
             places = ", ".join(f"i64 {size}" for size in sizes)
             given = f"ptr %places, ptr {self.given}, ptr {to_c}, {places}"
-            self.line(f"call void {self.epilogue}({given})")
+            self.line(f"call void {panel.epilogue}({given})")

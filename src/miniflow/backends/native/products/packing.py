@@ -11,6 +11,8 @@ what lies beyond them in a panel is never looked at, as its results are never st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Final
 
@@ -22,55 +24,61 @@ _AHEAD: Final = 64  # bytes, by which what is packed next is fetched
 
 
 @cache
-def print_pack_panel(dtype: str, lanes: int, order: str) -> str:
-    """Return LLVM's text of `run(b, panel, k, b_step, b_column, panel_row, columns)`.
+def print_pack_panels(dtype: str, lanes: int, order: str) -> str:
+    """Return LLVM's text of `run(b, panels, k, b_step, b_column, panel_row, columns)`, which packs
+    so many columns: `panel_row` bytes of each row go to the first panel, as many to the next.
 
-    `b_step` and `panel_row` are the distances from row to row, `b_column` that from column to
-    column, in bytes.
+    `b_step` and `b_column` are the distances from row to row, and from column to column, in bytes.
     """
     writer = _PanelWriter(dtype, lanes)
     if order == BY_ROWS:
         writer.copy_rows()
-    elif order == BY_COLUMNS:
-        writer.transpose()
     else:
-        writer.copy_numbers("0", "%k", "0", "%columns")
+        with writer.each_panel():
+            if order == BY_COLUMNS:
+                writer.transpose()
+            else:
+                writer.copy_numbers("0", "%k", "0")
     writer.line("ret void")
     return writer.text(
-        "define void @run(ptr %b, ptr %panel, i64 %k, i64 %b_step, i64 %b_column, "
+        "define void @run(ptr %b, ptr %panels, i64 %k, i64 %b_step, i64 %b_column, "
         "i64 %panel_row, i64 %columns) nounwind"
     )
 
 
 @cache
-def print_pack_strip(dtype: str, rows: int, order: str) -> str:
-    """Return LLVM's text of `run(a, strip, k, a_row, a_step)`: `rows` rows of A, at distances of
-    `a_row` bytes, in which the numbers have distances of `a_step`.
+def print_pack_strips(dtype: str, rows: int, order: str) -> str:
+    """Return LLVM's text of `run(a, strips, k, a_row, a_step, count)`: so many strips of `rows`
+    rows of A, at distances of `a_row` bytes, in which the numbers have distances of `a_step`.
 
     By columns: the numbers of a column of A lie side by side.
     """
     writer = LineWriter()
     real, size = REALS[dtype]
-    with writer.loop(0, "%k") as step:
-        source = writer.at("%a", writer.multiply(step, "%a_step"))
-        target = writer.at("%strip", writer.multiply(step, rows * size))
-        if order == BY_COLUMNS:
-            # The next strip begins where this one ends.
-            ahead = writer.at(source, rows * size + _AHEAD)
-            writer.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-            writer.line(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
-            vector = f"<{rows} x {real}>"
-            value = writer.load(vector, source, align=size)
-            writer.line(f"store {vector} {value}, ptr {target}, align {size}")
-        else:
-            for row in range(rows):
+    nbytes = writer.multiply("%k", rows * size)
+    with writer.loop(0, "%count") as strip:
+        strip_of_a = writer.at("%a", writer.multiply(strip, writer.multiply("%a_row", rows)))
+        packed = writer.at("%strips", writer.multiply(strip, nbytes))
+        with writer.loop(0, "%k") as step:
+            source = writer.at(strip_of_a, writer.multiply(step, "%a_step"))
+            target = writer.at(packed, writer.multiply(step, rows * size))
+            if order == BY_COLUMNS:
+                # The next strip begins where this one ends.
+                ahead = writer.at(source, rows * size + _AHEAD)
+                writer.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+                writer.line(f"call void @llvm.prefetch.p0(ptr {ahead}, i32 0, i32 3, i32 1)")
+                vector = f"<{rows} x {real}>"
+                value = writer.load(vector, source, align=size)
+                writer.line(f"store {vector} {value}, ptr {target}, align {size}")
+            for row in range(0 if order == BY_COLUMNS else rows):
                 source = writer.at(source, "%a_row") if row else source
                 value = writer.load(real, source, align=size)
                 place = writer.at(target, row * size)
                 writer.line(f"store {real} {value}, ptr {place}, align {size}")
     writer.line("ret void")
     return writer.text(
-        "define void @run(ptr %a, ptr %strip, i64 %k, i64 %a_row, i64 %a_step) nounwind"
+        "define void @run(ptr %a, ptr %strips, i64 %k, i64 %a_row, i64 %a_step, i64 %count) "
+        "nounwind"
     )
 
 
@@ -79,26 +87,48 @@ class _PanelWriter(LineWriter):
         super().__init__()
         self.real, self.size = REALS[dtype]
         self.lanes, self.vector = lanes, f"<{lanes} x {self.real}>"
+        self.b = self.panel = self.columns = ""  # of one panel
+
+    @contextmanager
+    def each_panel(self) -> Iterator[None]:
+        """Do what is written inside for each panel."""
+        wide = self.new(f"udiv i64 %panel_row, {self.size}")
+        with self.loop(0, "%columns", wide) as first:
+            self.b = self.at("%b", self.multiply(first, "%b_column"))
+            self.panel = self.at("%panels", self.multiply(self.multiply(first, self.size), "%k"))
+            self.columns = self.smaller(self.new(f"sub i64 %columns, {first}"), wide)
+            yield
 
     def copy_rows(self) -> None:
-        """Copy vectors, and what is left of a row, one by one."""
-        whole = self.new(f"and i64 %columns, {-self.lanes}")
+        """Copy vectors, row by row, and what is left of a row, one by one."""
+        panel = self.multiply("%panel_row", "%k")
+        wide = self.new(f"udiv i64 %panel_row, {self.size}")
         with self.loop(0, "%k") as row:
             source = self.at("%b", self.multiply(row, "%b_step"))
-            target = self.at("%panel", self.multiply(row, "%panel_row"))
-            with self.loop(0, whole, self.lanes) as column:
-                nbytes = self.multiply(column, self.size)
-                value = self.load(self.vector, self.at(source, nbytes), align=self.size)
-                place = self.at(target, nbytes)
-                self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
-        self.copy_numbers("0", "%k", whole, "%columns")
+            target = self.at("%panels", self.multiply(row, "%panel_row"))
+            with self.loop(0, "%columns", wide) as first:
+                left = self.smaller(self.new(f"sub i64 %columns, {first}"), wide)
+                whole = self.new(f"and i64 {left}, {-self.lanes}")
+                source_here = self.at(source, self.multiply(first, self.size))
+                number = self.new(f"udiv i64 {first}, {wide}")
+                target_here = self.at(target, self.multiply(number, panel))
+                with self.loop(0, whole, self.lanes) as column:
+                    nbytes = self.multiply(column, self.size)
+                    value = self.load(self.vector, self.at(source_here, nbytes), align=self.size)
+                    place = self.at(target_here, nbytes)
+                    self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
+                with self.loop(whole, left) as column:
+                    nbytes = self.multiply(column, self.size)
+                    value = self.load(self.real, self.at(source_here, nbytes), align=self.size)
+                    place = self.at(target_here, nbytes)
+                    self.line(f"store {self.real} {value}, ptr {place}, align {self.size}")
 
-    def copy_numbers(self, first: str, last: str, left: str, right: str) -> None:
-        """Copy numbers of some rows and columns one by one."""
+    def copy_numbers(self, first: str, last: str, left: str) -> None:
+        """Copy numbers of some rows one by one, from a column on."""
         with self.loop(first, last) as row:
-            source = self.at("%b", self.multiply(row, "%b_step"))
-            target = self.at("%panel", self.multiply(row, "%panel_row"))
-            with self.loop(left, right) as column:
+            source = self.at(self.b, self.multiply(row, "%b_step"))
+            target = self.at(self.panel, self.multiply(row, "%panel_row"))
+            with self.loop(left, self.columns) as column:
                 where = self.at(source, self.multiply(column, "%b_column"))
                 value = self.load(self.real, where, align=self.size)
                 place = self.at(target, self.multiply(column, self.size))
@@ -107,13 +137,13 @@ class _PanelWriter(LineWriter):
     def transpose(self) -> None:
         """Transpose squares, as wide as a vector, in registers."""
         whole = self.new(f"and i64 %k, {-self.lanes}")
-        last = self.add("%columns", -1)
-        with self.loop(0, "%columns", self.lanes) as left:
+        last = self.add(self.columns, -1)
+        with self.loop(0, self.columns, self.lanes) as left:
             columns = []
             for lane in range(self.lanes):  # beyond the edge, the last column again
                 column = self.smaller(self.add(left, lane), last)
-                columns.append(self.at("%b", self.multiply(column, "%b_column")))
-            panel = self.at("%panel", self.multiply(left, self.size))
+                columns.append(self.at(self.b, self.multiply(column, "%b_column")))
+            panel = self.at(self.panel, self.multiply(left, self.size))
             with self.loop(0, whole, self.lanes) as row:
                 nbytes = self.multiply(row, self.size)
                 square = [
@@ -124,7 +154,7 @@ class _PanelWriter(LineWriter):
                 for value in self._transposed(square):
                     self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
                     place = self.at(place, "%panel_row")
-        self.copy_numbers(whole, "%k", "0", "%columns")
+        self.copy_numbers(whole, "%k", "0")
 
     def _transposed(self, square: list[str]) -> list[str]:
         """Return the columns of a square of vectors.

@@ -43,8 +43,8 @@ from miniflow.backends.native.products.packing import (
     ANY,
     BY_COLUMNS,
     BY_ROWS,
-    print_pack_panel,
-    print_pack_strip,
+    print_pack_panels,
+    print_pack_strips,
 )
 from miniflow.backends.native.products.print_in_place import compile_in_place
 from miniflow.backends.native.products.small import SmallProducts, print_small, small_products
@@ -105,7 +105,9 @@ class ProductPlan(NamedTuple):
             wanted["strips"] = many * row + self.processor.nbytes
         if blocking.packs_b or self.packs_edge:
             panel = blocking.vectors * self.processor.nbytes
-            panels = -(-n * self._size // panel) if self.keeps_panels else 1
+            all_panels = -(-n * self._size // panel)
+            panels = all_panels if self.keeps_panels else min(blocking.panels, all_panels)
+            panels = panels if blocking.packs_b else 1
             wanted["panel"] = panels * panel * blocking.k_block
         if adds and blocking.k_block < k:
             wanted["partial"] = ((m - 1) * self.strides[4] + n) * self._size
@@ -284,6 +286,7 @@ def _arguments(
         "tiles_a_block": max(blocking.block_rows // blocking.rows, 1),
         "n": n,
         "panel_columns": blocking.vectors * lanes,
+        "group_columns": blocking.vectors * lanes * (blocking.panels if blocking.packs_b else 1),
         "k": k,
         "k_block": blocking.k_block,
         "size": size,
@@ -293,7 +296,6 @@ def _arguments(
         "packs_edge": plan.packs_edge,
         "panels_kept": plan.keeps_panels,
         "adds": adds,
-        "fetches": plan.strides[3] == 1,
         "has_partial": "partial" in plan.scratch(adds=adds),
     }
     for field, stride in zip(
@@ -347,7 +349,7 @@ def _code(plan: ProductPlan, epilogue: Epilogue | None) -> dict[str, str]:
                 plan, lanes, height, -(-rest // lanes), is_edge=bool(rest % lanes)
             )
         if blocking.packs_a:
-            code[f"pack_{word}"] = print_pack_strip(plan.dtype, height, strip_order)
+            code[f"pack_{word}"] = print_pack_strips(plan.dtype, height, strip_order)
     if plan.windows:
         window = plan.windows.geometry.shape
         masks = plan.processor.has_masks
@@ -361,7 +363,7 @@ def _code(plan: ProductPlan, epilogue: Epilogue | None) -> dict[str, str]:
         order = BY_ROWS if plan.strides[3] == 1 or n == 1 else ANY
         if order == ANY and plan.strides[2] == 1:
             order = BY_COLUMNS
-        code["pack_panel"] = print_pack_panel(plan.dtype, lanes, order)
+        code["pack_panels"] = print_pack_panels(plan.dtype, lanes, order)
     return code
 
 
