@@ -10,6 +10,9 @@ from passes.test_optimize import calls
 
 from miniflow.backends.numpy import lower
 from miniflow.ir import Builder, ValueType, evaluate
+from miniflow.lowering.loop_evaluate import evaluate_loop_program
+from miniflow.lowering.loop_program import Copy
+from miniflow.lowering.lower import lower_program
 from miniflow.lowering.written_over import find_written_over
 
 HALVES = [((0, 2, 1), (0, 3, 1)), ((2, 2, 1), (0, 3, 1))]
@@ -68,3 +71,39 @@ def test_work_grows_in_proportion_to_the_parts():
     assert len(find_written_over(rows(50))) == 1
     small, large = (calls(find_written_over, rows(n)) for n in (50, 200))
     assert large < 4.4 * small
+
+
+def loops_put_together(indices: list[Any], look: bool = False) -> Any:
+    """The same, of parts that loops compute, each another one; perhaps somebody reads the first."""
+    b = Builder()
+    x = b.input(ValueType("f32", (2, 3)), name="x")
+    whole = b.add("full", (0.0,), {"shape": (4, 3), "dtype": "f32"}, name="zeros")
+    parts = [
+        b.add("multiply", (x, b.add("exp", (x,)))),
+        b.add("add", (x, x)),
+        b.add("absolute", (x,)),
+    ]
+    for index, part in zip(indices, parts, strict=False):
+        whole = b.add("slice_update", (whole, part), {"index": index})
+    return b.program([b.add("negative", (whole,)), *([parts[0]] if look else [])])
+
+
+@pytest.mark.parametrize(
+    ("indices", "look", "copies"),
+    [
+        (EVERY_OTHER_ROW, False, 0),
+        (HALVES, False, 0),
+        (HALVES, True, 1),
+        ([*HALVES, ((1, 2, 1), (0, 3, 1))], False, 3),
+    ],
+    ids=["rows", "halves", "seen", "overlapping"],
+)
+def test_parts_are_computed_where_they_will_lie(indices, look, copies):
+    program = loops_put_together(indices, look)
+    lowered = lower_program(program).loop_program
+    assert sum(isinstance(step, Copy) for step in lowered.all_steps()) == copies
+    x = np.arange(6, dtype="f4").reshape(2, 3) - 3
+    for found, wanted in zip(
+        evaluate_loop_program(lowered, [x]), evaluate(program, [x]), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -14,20 +14,21 @@ from miniflow.ir import Equation, Operand, Output, Program, Variable, handed_out
 from miniflow.lowering.aliasing import find_homes, find_safe_indexing
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
+from miniflow.lowering.strided_groups import can_write_elements
 from miniflow.lowering.views import Region, view_of, whole_view
-from miniflow.lowering.written_over import find_written_over, is_zero
+from miniflow.lowering.written_over import find_parts_in_place, find_written_over, is_zero
 
 
 @dataclass(frozen=True, eq=False)
 class StepPlan:
     """A schedule, and what is decided about it.
 
-    `layouts` has the views that are read where they are; `homes` the values that lie in the memory
-    of another, which has memory of its own; `made_by` the group of each value; `needed` what is
-    read by something that is needed; `returned` the arrays that are computed in the caller's
-    memory; `safe` the equations whose indices an earlier one has looked at; `last_reads` which
-    memory is free after the group at a position. If `finite` is NaN or infinite, nothing is
-    updated; None: there is no such number, or the printer looks itself.
+    `layouts` has the views that are read where they are, and what is made as a part of an array;
+    `homes` the values that lie in the memory of another, which has memory of its own; `made_by` the
+    group of each value; `needed` what is read by something that is needed; `returned` the arrays
+    that are computed in the caller's memory; `safe` the equations whose indices an earlier one has
+    looked at; `last_reads` which memory is free after the group at a position. If `finite` is NaN
+    or infinite, nothing is updated; None: there is no such number, or the printer looks itself.
     """
 
     schedule: Schedule
@@ -65,6 +66,11 @@ def make_plan(
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
     finite = number_to_check(schedule.program) if updates_in_place else None
     homes = find_homes(schedule, layouts, finite, updates_in_place, adds_products)
+
+    def layout(variable: Variable) -> Region:
+        return layouts.get(variable) or whole_view(variable)
+
+    layouts |= find_parts_in_place(schedule, homes, lambda group: can_write_elements(group, layout))
     return StepPlan(
         schedule=schedule,
         layouts=layouts,

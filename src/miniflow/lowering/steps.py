@@ -253,7 +253,8 @@ class StepWriter:
             for v, domain in group.reads.items()
         )
         homes = [self.values.home(v) for v in wanted]
-        if all(known) or not group.reads.keys().isdisjoint(homes):
+        is_part = any(self.values.root(v) is not self.values.home(v) for v in wanted)
+        if (all(known) and not is_part) or not group.reads.keys().isdisjoint(homes):
             return False
         written = write_elements(group, wanted, layout)
         if written is not None:

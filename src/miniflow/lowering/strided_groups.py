@@ -31,19 +31,27 @@ def write_elements(
     """Write a group that leaves the values `wanted`, whose memory is nobody else's; None if some of
     it is not elementwise.
     """
-    if len(group.space) > MAX_RANK or not all(_is_elementwise(e, group) for e in group.equations):
+    if not can_write_elements(group, layout):
         return None
     ours = (equation.result for equation in group.equations)  # in an order that is always the same
     laid: dict[Variable, Steps] = {v: layout(v).strides for v in ours if v in wanted}
-    for variable, domain in group.reads.items():
+    for variable in group.reads:
         if variable.kind == "array":
-            region = layout(variable)
-            if domain == TABLE or not _fits(region.shape, group.space):
-                return None
-            laid[variable] = region.laid_over(group.space)
+            laid[variable] = layout(variable).laid_over(group.space)
     if any(len(steps) != len(group.space) for steps in laid.values()):
         return None
     return _ElementWriter(group).write(wanted, laid)
+
+
+def can_write_elements(group: EquationGroup, layout: Callable[[Variable], Region]) -> bool:
+    """Whether all of a group is elementwise, over as many axes as its results have."""
+    if len(group.space) > MAX_RANK or not all(_is_elementwise(e, group) for e in group.equations):
+        return False
+    return all(
+        domain != TABLE and _fits(layout(variable).shape, group.space)
+        for variable, domain in group.reads.items()
+        if variable.kind == "array"
+    )
 
 
 def _is_elementwise(equation: Equation, group: EquationGroup) -> bool:

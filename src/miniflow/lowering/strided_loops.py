@@ -11,7 +11,7 @@ arguments, so that one kernel serves many shapes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from miniflow.ir import Equation, Literal, Operand, ValueType, Variable
 from miniflow.lowering.expressions import MOVING, convert, is_baked, is_python_int, number_in
@@ -32,6 +32,8 @@ from miniflow.lowering.nests import (
     name,
 )
 from miniflow.lowering.parameters import Argument, Converted, Number
+
+MOST_WRITTEN: Final = 64  # turns
 
 Steps = tuple[int, ...]
 StepsOf = Callable[[Variable], Steps]
@@ -121,7 +123,9 @@ class StridedWriter:
         return name(f"i{axis.number}")
 
     def length(self, axis: Axis) -> Term:
-        """How often."""
+        """How often; a short way, the innermost, is written into the kernel."""
+        if axis is self.axes[-1] and len(self.axes) > 1 and axis.length <= MOST_WRITTEN:
+            return constant(axis.length, SIZE)
         return self.size(f"n{axis.number}", axis.length)
 
     def at(self, variable: Variable, without: Axis | None = None) -> Term:

@@ -194,10 +194,14 @@ class _Search:
                 for position, group in enumerate(self.plan.schedule.groups)
                 if self._is_needed(group)
                 for equation in group.equations
-                if self.values.home(equation.result) is root
+                if self._made_in(group, equation.result) is root
             }
             if makers and makers <= taken:
                 yield root
+
+    def _made_in(self, group: EquationGroup, result: Variable) -> Variable:
+        """The memory that a group writes a result to; a loop, as a part of another's."""
+        return self.values.root(result) if group.kind == LOOP else self.values.home(result)
 
     def _take(self, group: EquationGroup) -> bool:
         """Take a group if it can be cut; say whether it can."""

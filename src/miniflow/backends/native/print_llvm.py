@@ -86,8 +86,11 @@ def _has_long_loops(kernel: Kernel, sizes: Mapping[str, int]) -> bool:
     words = {str(end.what) for s in inner for end in (s.start, s.stop) if end.op == "name"}
     if not inner or not words <= sizes.keys():
         return False
-    lengths = (evaluate_term(s.stop, sizes) - evaluate_term(s.start, sizes) for s in inner)
-    return bool(min(lengths) >= LONG_LOOP)
+    return all(
+        evaluate_term(s.stop, sizes) - evaluate_term(s.start, sizes) >= LONG_LOOP
+        or (s.stop.op == "const" and not int(s.stop.what) % LANES)
+        for s in inner
+    )
 
 
 def _parameters(kernel: Kernel, body: FunctionPrinter) -> tuple[list[str], list[str]]:
