@@ -294,6 +294,30 @@ def test_what_moves_with_a_loop_lives_as_long_as_it() -> None:
     check_loop_program(place_buffers(made))
 
 
+@pytest.mark.parametrize(
+    ("by", "at", "is_shared"),
+    [
+        (4, 0, True),
+        (8, 0, False),  # of other parts of the memory
+        (4, 2, False),  # and a part of the next turn's
+    ],
+)
+def test_in_a_turn_one_follows_the_other_where_their_parts_are_the_same(by, at, is_shared) -> None:
+    def move(target: str, source: str, to: int, of: int, at: int = 0) -> Copy:
+        where = X._replace(buffer=target, offset=at, moves=(("t", to),))
+        return Copy(where, X._replace(buffer=source, moves=(("t", of),)))
+
+    steps = move("a", "x", 4, 4), move("b", "a", 4, 4), move("c", "b", by, 4, at)
+    made = program_of(Repeat("t", 3, steps), step_of("out", "c"), a=12, b=12, c=3 * by + at)
+    placed = place_buffers(made)
+    check_loop_program(placed)
+    assert placed.buffers["b"].alias is None  # it is written while a is read
+    assert placed.buffers["c"].alias == ("a" if is_shared else None)
+    wrong = {**placed.buffers, "b": replace(placed.buffers["b"], alias="a")}
+    with pytest.raises(LoopProgramError, match="same memory at the same time"):
+        check_loop_program(replace(placed, buffers=wrong))
+
+
 def test_what_a_turn_leaves_to_the_next_lives_as_long_as_the_loop() -> None:
     adds = Copy(X._replace(buffer="a"), X, adds=True)
     loop = Repeat("t", 3, (step_of("b", "x"), adds, step_of("out", "a")))

@@ -37,7 +37,7 @@ from miniflow.lowering.loop_program import (
 from miniflow.lowering.nest_check import KernelError, check_kernel
 from miniflow.lowering.nest_places import EntryRange, check_places
 from miniflow.lowering.nests import ArrayParameter, NumberParameter, SizeParameter
-from miniflow.lowering.placing import lifetimes
+from miniflow.lowering.placing import exact_lifetimes
 from miniflow.lowering.views import Shape
 
 
@@ -62,7 +62,7 @@ def check_loop_program(
     for output in program.outputs:
         if isinstance(output, BufferView):
             checker.view(output, reads=True, writes=False)
-    _check_sharing(program)
+    _check_sharing(program, itemsize)
 
 
 def _expect(holds: bool, otherwise: str) -> None:
@@ -87,9 +87,9 @@ def _check_buffer(
     _expect(own <= there, f"{name} does not fit into {buffer.alias}")
 
 
-def _check_sharing(program: LoopProgram) -> None:
+def _check_sharing(program: LoopProgram, itemsize: Callable[[str], int]) -> None:
     sharing: dict[str, list[str]] = {}
-    lives = lifetimes(program)
+    lives = exact_lifetimes(program, itemsize)
     for name in lives:
         sharing.setdefault(program.buffers[name].alias or name, []).append(name)
     for names in sharing.values():

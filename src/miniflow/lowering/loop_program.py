@@ -97,6 +97,13 @@ class BufferView(NamedTuple):
         return self.size == 0 or all(n == 1 or of == to for n, of, to in steps)
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """The first and the last place of the buffer that it looks at, before any turn."""
+        ends = [(n - 1) * step for n, step in zip(self.shape, self.strides, strict=True)]
+        before, after = sum(min(end, 0) for end in ends), sum(max(end, 0) for end in ends)
+        return self.offset + before, self.offset + after
+
+    @property
     def nbytes_before(self) -> int:
         """The offset in bytes, before any turn."""
         return self.offset * DTYPES[self.dtype].itemsize

@@ -172,8 +172,12 @@ class Parameters:
         return shape[::-1] if layout == BY_COLUMNS else shape
 
     def _in_space(self, variable: Variable) -> tuple[int, ...]:
-        """Return the shape of an array with all the axes of the group."""
-        return (1,) * (len(self.group.space) - len(variable.shape)) + variable.shape
+        """Return the shape of an array with all the axes of the group; in a tile, of the part of it
+        that belongs there.
+        """
+        space = self.group.space
+        shape = (1,) * (len(space) - len(variable.shape)) + variable.shape
+        return tuple(map(min, shape, space))
 
     def _layout(self, variable: Variable) -> str:
         return self.layouts.get(variable, BY_ROWS)

@@ -11,7 +11,7 @@ No entry is computed in another way than before, so that pieces have the bits of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -29,7 +29,6 @@ from miniflow.lowering.loop_program import (
     Product,
     Step,
     WindowMatrix,
-    accesses,
 )
 from miniflow.lowering.nests import (
     If,
@@ -86,35 +85,6 @@ def cut_step(step: Step) -> tuple[Piece, ...]:
     if isinstance(step, Copy):
         return _cut_copy(step)
     return _cut_nest(step) if isinstance(step, Nest) else ()
-
-
-def groups_at_once(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-    """Yield steps in groups, most of them of one: those of a group may be done at once, each by
-    another thread, and are worth it. They are products of vectors, which nobody cuts.
-
-    >>> x, s, t = (BufferView(n, "f32", 0, k, (1,) * len(k)) for n, k in zip(
-    ...     "xst", ((500_000,), (), ()), strict=True))
-    >>> [len(group) for group in groups_at_once([Product(s, x, x), Product(t, x, x), Copy(x, x)])]
-    [2, 1]
-    """
-    first = 0
-    while first < len(steps):
-        count = max(_how_many_at_once(steps[first : first + MOST]), 1)
-        yield steps[first : first + count]
-        first += count
-
-
-def _how_many_at_once(steps: Sequence[Step]) -> int:
-    count, written = 0, set[str]()
-    for step in steps:
-        if not isinstance(step, Product) or step.c.size > 1 or step.beta is not None:
-            break
-        if written & {access.view.buffer for access in accesses(step)}:
-            break
-        written.add(step.c.buffer)
-        count += 1
-    longest = sorted(map(duration, steps[:count]))[-2:]
-    return count if len(longest) == 2 and longest[0] >= FEWEST / 2 else 0
 
 
 def pieces_note(step: Step) -> str:

@@ -15,22 +15,20 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from miniflow.lowering import pieces
+from miniflow.lowering.at_once import groups_at_once, may_fail
 from miniflow.lowering.loop_program import (
     KEPT,
     SCRATCH,
     Access,
     BufferView,
-    FusedProduct,
     LoopProgram,
-    Nest,
     NumpyCall,
     Repeat,
     Step,
     accesses,
     steps_of,
 )
-from miniflow.lowering.nests import Fail
-from miniflow.lowering.pieces import bounds, duration, groups_at_once, pieces_note
+from miniflow.lowering.pieces import bounds, duration, pieces_note
 from miniflow.lowering.shared_rows import share_rows
 
 _LARGEST: Final = 1 << 22  # bytes that are a turn's own, of which each thread has a copy
@@ -51,7 +49,7 @@ def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
         return None
     if all(step is not loop for step in program.steps):
         return None
-    if any(isinstance(step, (Repeat, NumpyCall)) or _may_fail(step) for step in loop.steps):
+    if any(isinstance(step, (Repeat, NumpyCall)) or may_fail(step) for step in loop.steps):
         return None
     inside = [access for step in loop.steps for access in accesses(step)]
     written = dict.fromkeys(access.view.buffer for access in inside if access.writes)
@@ -77,7 +75,7 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     shared = {id(loop): share_loop(loop, program) for loop in loops}
     rows = {id(loop): len(share_rows(loop, program)) for loop in loops if not shared[id(loop)]}
     by_rows = {key: count for key, count in rows.items() if count}
-    groups = [group for group in groups_at_once(program.steps) if len(group) > 1]
+    groups = [group for group in groups_at_once(program.steps, program.buffers) if len(group) > 1]
     at_once = {id(step): len(group) for group in groups for step in group}
     inside = {
         id(step) for loop in loops if shared[id(loop)] or id(loop) in by_rows for step in loop.steps
@@ -86,7 +84,8 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     def note(step: Step) -> str:
         found, count = shared.get(id(step)), at_once.get(id(step))
         if count:
-            return f"one of {count} at once"
+            cut = pieces_note(step)
+            return f"one of {count} at once{', ' if cut else ''}{cut}"
         if found:
             return f"in {len(found.pieces)} pieces"
         if id(step) in by_rows:
@@ -96,26 +95,14 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     return note
 
 
-def _may_fail(step: Step) -> bool:
-    nest = step.epilogue if isinstance(step, FusedProduct) else step
-    return isinstance(nest, Nest) and any(isinstance(s, Fail) for s in nest.kernel.statements())
-
-
 def _are_apart(index: str, touches: Iterable[Access]) -> bool:
     """Whether what a turn touches of a buffer is not touched by another."""
     views = [access.view for access in touches]
     moves = views[0].moves
     if len({(view.moves, view.dtype) for view in views}) > 1 or len(moves) != 1:
         return False
-    begins, ends = zip(*map(_extent, views), strict=True)
+    begins, ends = zip(*(view.extent for view in views), strict=True)
     return moves[0][0] == index and max(ends) - min(begins) < abs(moves[0][1])
-
-
-def _extent(view: BufferView) -> tuple[int, int]:
-    """The first and the last place of a view."""
-    ends = [(n - 1) * step for n, step in zip(view.shape, view.strides, strict=True)]
-    before, after = sum(min(end, 0) for end in ends), sum(max(end, 0) for end in ends)
-    return view.offset + before, view.offset + after
 
 
 def _is_looked_at_elsewhere(buffer: str, loop: Repeat, program: LoopProgram) -> bool:

@@ -15,10 +15,16 @@ one has to fetch again:
 On the right, `columns`, `z` and `a` are as large as one tile, if nobody else reads them, and are
 there when they are read. The order of the groups in a tile stays what it was.
 
+The scores of attention are such arrays, too: so many for each pair of places and each head. What
+goes through the batch with them are its products, the softmax between them, and all that stands
+before and behind that looks at an example alone.
+
 A group can be cut if its results for some items depend on those items alone: a loop whose rows are
-whole items, a product of rows that are, a copy, a part written or added. In memory, the i-th item
-of an array is the i-th of equal parts of it; a value that does not lie so is not cut. Sums over the
-batch, and all else that cannot be cut, come after the tiles, unless a tile needs it.
+whole items, a product of rows that are, or of a stack of matrices of the items, a copy, a part
+written or added. What all items read, and has nothing to do with them, a mask, say, comes before.
+In memory, the i-th item of an array is the i-th of equal parts of it; a value that does not lie so
+is not cut. Sums over the batch, and all else that cannot be cut, come after the tiles, unless a
+tile needs it.
 """
 
 from __future__ import annotations
@@ -54,6 +60,7 @@ from miniflow.lowering.values import Values
 from miniflow.lowering.views import Region
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
+SEVERAL: Final = 4  # arrays of that size that a stack of products is read from and written to
 FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, it is better to have them all
 MOST_POSTPONED: Final = 8  # groups, before the search for one more that can be cut ends
 
@@ -110,11 +117,36 @@ def batch_size(plan: StepPlan) -> int:
     lengths = Counter(
         operand.shape[0]
         for group in plan.schedule.groups
-        if group.kind == CALL
+        if _is_by_items(group)
         for operand in group.equations[0].operands
         if len(operand.shape) > 1 and operand.shape[0] > 1
     )
     return max(lengths, key=lambda length: lengths[length], default=0)
+
+
+def is_stack(equation: Equation) -> bool:
+    """Whether an equation is a product of a stack of matrices: of the heads of attention, say."""
+    return equation.primitive == "matmul" and len(equation.result.shape) > 2
+
+
+def _is_by_items(group: EquationGroup) -> bool:
+    """Whether a group has a batch's items, as a rule, along its first axis."""
+    return group.kind == CALL or (group.kind == PRODUCT and is_stack(group.equations[0]))
+
+
+def _read_by(group: EquationGroup) -> set[Operand]:
+    return {operand for equation in group.equations for operand in equation.operands}
+
+
+def _operands_of_stack(
+    a: Variable, b: Variable, c: Variable
+) -> tuple[list[Variable], list[Variable]]:
+    """Return which factors of a stack of products have its first axis, and which serve it all."""
+    cut, whole = list[Variable](), list[Variable]()
+    for factor in dict.fromkeys((a, b)):
+        has_axis = len(factor.shape) == len(c.shape) and factor.shape[0] == c.shape[0]
+        (cut if has_axis else whole).append(factor)
+    return cut, whole
 
 
 class _Search:
@@ -139,7 +171,8 @@ class _Search:
         groups = self.plan.schedule.groups
         for position in range(start, len(groups)):
             group = groups[position]
-            if group.kind in (VIEW, NUMBER, CONSTANT) or not self._is_needed(group):
+            is_step = group.kind not in (VIEW, NUMBER, CONSTANT) and self._is_needed(group)
+            if not is_step or (self.taken and self._comes_before(position)):
                 self.before.append(position)
             elif self._take(group):
                 self.taken.append(position)
@@ -157,13 +190,16 @@ class _Search:
 
     def _is_worth_it(self) -> bool:
         groups = [self.plan.schedule.groups[position] for position in self.taken]
-        if len(groups) < 2 or all(group.kind != CALL for group in groups):
+        if len(groups) < 2 or not any(map(_is_by_items, groups)):
             return False
         return self._tile_size() < self.items
 
     def _tile_size(self) -> int:
         largest = max(v.type.nbytes for v in self.cut) // self.items
-        most = min(max(CACHE // max(largest, 1), 1), self.items)
+        groups = (self.plan.schedule.groups[position] for position in self.taken)
+        has_stacks = any(g.kind == PRODUCT and is_stack(g.equations[0]) for g in groups)
+        room = CACHE // SEVERAL if has_stacks else CACHE
+        most = min(max(room // max(largest, 1), 1), self.items)
         even = (count for count in range(most, most // 2, -1) if self.items % count == 0)
         return next(even, most)
 
@@ -207,11 +243,7 @@ class _Search:
         """Take a group if it can be cut; say whether it can."""
         if may_raise(group) or any(e.result is self.plan.finite for e in group.equations):
             return False
-        operands = {
-            LOOP: self._operands_of_loop,
-            PRODUCT: self._operands_of_product,
-            CALL: self._operands_of_movement,
-        }[group.kind](group)
+        operands = self._operands(group)
         if operands is None:
             return False
         cut, whole = operands
@@ -232,6 +264,32 @@ class _Search:
         self.whole |= reads_whole
         return True
 
+    def _operands(self, group: EquationGroup) -> tuple[list[Variable], list[Variable]] | None:
+        """Return what a group reads by items, and what it reads whole; None if it cannot be cut."""
+        if group.kind == LOOP:
+            return self._operands_of_loop(group)
+        if group.kind == PRODUCT:
+            return self._operands_of_product(group)
+        return self._operands_of_movement(group) if group.kind == CALL else None
+
+    def _comes_before(self, position: int) -> bool:
+        """Whether a group has nothing to do with what is cut, and somebody reads its results whole:
+        a mask, say, that is the same for all items.
+        """
+        group = self.plan.schedule.groups[position]
+        reads = self._memory([*group.reads, *(o for e in group.equations for o in e.operands)])
+        makes = self._memory(e.result for e in group.equations)
+        others = self.cut.keys() | self.whole | self.after_reads | self.after_makes | self.inputs
+        if may_raise(group) or reads & (self.cut.keys() | self.after_makes) or makes & others:
+            return False
+        results = {e.result for e in group.equations}
+        for later in self.plan.schedule.groups[position + 1 :]:
+            if self._is_needed(later) and not results.isdisjoint(later.reads or _read_by(later)):
+                found = self._operands(later)
+                if found is not None and makes & self._memory(found[1]):
+                    return True
+        return False
+
     def _results(self, group: EquationGroup) -> list[Variable]:
         results = [equation.result for equation in group.equations]
         return [v for v in results if group.kind != LOOP or v in self.plan.schedule.stored]
@@ -251,14 +309,16 @@ class _Search:
             return None
         if not group.split and any(p.domain != ELEMENT for p in group.places.values()):
             return None
-        cut = [v for v, domain in group.reads.items() if domain in by_items]
-        whole = [v for v, domain in group.reads.items() if domain not in by_items]
-        is_known = all(
-            group.reads[v] in (COLUMN, ONE)
-            or (group.reads[v] == PART and len(v.shape) < len(group.space))
-            for v in whole
-        )
-        return (cut, whole) if is_known else None
+        cut, whole = list[Variable](), list[Variable]()
+        for v, domain in group.reads.items():
+            has_items = len(v.shape) == len(group.space) and v.shape[0] == group.space[0]
+            if domain in by_items or (domain == PART and has_items):
+                cut.append(v)
+            elif domain in (COLUMN, ONE) or (domain == PART and len(v.shape) < len(group.space)):
+                whole.append(v)
+            else:
+                return None
+        return cut, whole
 
     def _operands_of_product(
         self, group: EquationGroup
@@ -267,11 +327,15 @@ class _Search:
         if equation.primitive != "matmul" or not self.is_compiled(equation):
             return None
         a, b = equation.operands
+        assert isinstance(a, Variable)
+        assert isinstance(b, Variable)
+        if is_stack(equation):
+            return _operands_of_stack(a, b, equation.result)
         if len(a.shape) != 2 or len(b.shape) != 2:
             return None
         if equation.result.shape[0] < FEWEST_ROWS * self.items:
             return None
-        return [a], [b]  # type: ignore[list-item]
+        return [a], [b]
 
     def _operands_of_movement(
         self, group: EquationGroup

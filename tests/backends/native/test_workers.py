@@ -62,13 +62,15 @@ def test_any_number_of_threads_gives_the_same_bits(make):
     assert jobs() > before + 50
 
 
-def test_tiles_by_any_number_of_threads_give_the_same_bits(monkeypatch):
+@pytest.mark.parametrize("make", [trainings.cnn, trainings.attention])
+def test_tiles_by_any_number_of_threads_give_the_same_bits(make, monkeypatch):
     monkeypatch.setattr(tiling, "CACHE", 1)  # a tile is one item
+    monkeypatch.setattr(tiling, "FEWEST_ROWS", 1)
     mf.set_threads(1)
-    alone, before = trained(trainings.cnn), jobs()
+    alone, before = trained(make), jobs()
     for count in (2, 3, 5):
         mf.set_threads(count)
-        assert trained(trainings.cnn) == alone
+        assert trained(make) == alone
     assert jobs() > before
 
 

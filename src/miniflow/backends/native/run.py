@@ -7,7 +7,7 @@ has one in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeAlias
@@ -22,6 +22,7 @@ from miniflow.backends.native.products.steps import compiled_fused_product, comp
 from miniflow.backends.native.table import StepTable
 from miniflow.backends.native.workers import can_share
 from miniflow.ir.dtypes import Array
+from miniflow.lowering.at_once import groups_at_once, pieces_at_once
 from miniflow.lowering.copies import copy_nest
 from miniflow.lowering.kernels import OUT_OF_RANGE
 from miniflow.lowering.loop_evaluate import array_at, node_label, run_by_numpy
@@ -38,7 +39,7 @@ from miniflow.lowering.loop_program import (
     Step,
 )
 from miniflow.lowering.loop_text import step_text
-from miniflow.lowering.pieces import cut_step, duration, groups_at_once
+from miniflow.lowering.pieces import cut_step, duration
 from miniflow.lowering.shared_loops import share_loop
 from miniflow.lowering.shared_rows import share_rows
 
@@ -95,6 +96,11 @@ def compile_step(step: Step) -> CompiledStep | None:
     if isinstance(step, FusedProduct):
         return compiled_fused_product(step)
     return compiled_product(step) if isinstance(step, Product) else None
+
+
+def _compiled(steps: Iterable[Step]) -> list[CompiledStep]:
+    """Return what runs steps for all of which there is machine code."""
+    return [compiled for step in steps if (compiled := compile_step(step))]
 
 
 def make_run(
@@ -198,13 +204,14 @@ class ProgramRunner:
         if self._in_parts or not can_share():
             yield from ((step,) for step in steps)
         else:
-            yield from groups_at_once(steps)
+            yield from groups_at_once(steps, self._program.buffers)
 
     def _lay_together(self, group: Sequence[Step]) -> Segment:
-        first, compiled = len(self._table), [x for step in group if (x := compile_step(step))]
+        first, compiled = len(self._table), _compiled(group)
+        pieces = list(map(_compiled, pieces_at_once(group)))
         equations = tuple(equation for step in group for equation in step.equations)
         nanoseconds = sum(map(duration, group))
-        self._table.add_shared(compiled, [[x] for x in compiled], equations, nanoseconds)
+        self._table.add_shared(compiled, pieces, equations, nanoseconds)
         return Segment(first, first + 1)
 
     def _lay_step(self, step: Nest | Product | FusedProduct | Copy | NumpyCall) -> Piece:
