@@ -153,9 +153,8 @@ def main() -> None:
         runs: list[Callable[[], Any]] = [lambda e=executable, a=copies: e.run(a)]  # type: ignore[misc]
         sizes = []
         for compiler in compilers:
-            folder = Path(tempfile.mkdtemp())
-            run, nbytes = in_c(improved, arguments, folder, compiler)
-            shutil.rmtree(folder)
+            with tempfile.TemporaryDirectory() as folder:
+                run, nbytes = in_c(improved, arguments, Path(folder), compiler)
             runs.append(run)
             sizes.append(nbytes)
         times = max(int(0.05 / max(seconds(runs[0], 3), 1e-7)), 1)
