@@ -163,7 +163,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     for name in (MNIST_FILES[1], MNIST_FILES[2]):
         (tmp_path / name).unlink()
     assert refused(tmp_path) == (
-        ": lacks train-labels-idx1-ubyte, t10k-images-idx3-ubyte (plain or with .gz)"
+        ": lacks train-labels-idx1-ubyte, t10k-images-idx3-ubyte (plain or with .gz)."
     )
 
 
@@ -179,13 +179,13 @@ def test_files_of_a_folder_that_do_not_belong_together_are_named(tmp_path: Path)
     write_idx(tmp_path / MNIST_FILES[3], np.zeros(19, np.uint8))
     message = refused(tmp_path)
     assert "t10k-images-idx3-ubyte has 20 images but " in message
-    assert message.endswith("t10k-labels-idx1-ubyte has 19 labels")
+    assert message.endswith("t10k-labels-idx1-ubyte has 19 labels.")
 
 
 def test_images_of_another_size_for_the_test_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path)
     write_idx(tmp_path / MNIST_FILES[2], np.zeros((20, 3, 4), np.uint8))
-    assert refused(tmp_path) == ": test images of shape (3, 4), training ones of (4, 3)"
+    assert refused(tmp_path) == ": test images of shape (3, 4), training ones of (4, 3)."
 
 
 # An .npz file -------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_three_examples_are_enough_and_two_are_not(tmp_path: Path) -> None:
     np.savez(path, **numbered(3))
     assert [len(data) for data in datasets.load(path)] == [1, 1, 1]
     np.savez(path, **numbered(2))
-    assert refused(path) == ": too few examples to set some aside for validation and test"
+    assert refused(path) == ": too few examples to set some aside for validation and test."
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
@@ -329,7 +329,7 @@ def test_arrays_that_are_no_classified_images_are_refused(
 
 def test_npz_without_labels_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 2)), y=np.zeros(4))
-    assert refused(tmp_path / "x.npz") == ": lacks labels; it holds images, y"
+    assert refused(tmp_path / "x.npz") == ": lacks labels; it holds images, y."
 
 
 # Anything else ------------------------------------------------------------------------------------

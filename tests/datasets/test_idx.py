@@ -155,20 +155,21 @@ def test_refused_array_leaves_the_old_file_alone(tmp_path: Path) -> None:
 def test_truncated_file_is_refused_with_what_it_claims_and_holds(tmp_path: Path) -> None:
     message = refused(tmp_path / "a", idx_bytes(0x0B, (2, 3), bytes(11)))
     assert message == (
-        "its header claims int16 of shape (2, 3), 12 bytes, but only 11 bytes follow"
+        "its header claims int16 of shape (2, 3), 12 bytes, but only 11 bytes follow."
     )
 
 
 def test_trailing_byte_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path / "a", idx_bytes(0x08, (2,), b"abc"))
     assert (
-        message == "its header claims uint8 of shape (2,), 2 bytes, but the file goes on after them"
+        message
+        == "its header claims uint8 of shape (2,), 2 bytes, but the file goes on after them."
     )
 
 
 def test_trailing_byte_inside_the_gzip_packing_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path / "a", gzip.compress(idx_bytes(0x08, (2,), b"abc")))
-    assert "goes on after them" in message
+    assert "goes on after them." in message
 
 
 def test_rubbish_after_the_gzip_packing_is_refused(tmp_path: Path) -> None:
@@ -197,18 +198,18 @@ def test_unknown_type_is_refused_with_the_known_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rank", [0, 65, 255])
 def test_number_of_dimensions_that_no_array_has_is_refused(tmp_path: Path, rank: int) -> None:
     message = refused(tmp_path / "a", idx_bytes(0x08, (1,) * rank, b"a"))
-    assert message == f"its header claims {rank} dimensions; 1 to 64 can be read"
+    assert message == f"its header claims {rank} dimensions; 1 to 64 can be read."
 
 
 def test_header_cut_short_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path / "a", idx_bytes(0x08, (1, 1, 1), b"")[:-2])
-    assert message == "ends inside its header, which claims 3 dimensions"
+    assert message == "ends inside its header, which claims 3 dimensions."
 
 
 def test_empty_file_and_foreign_file_are_refused(tmp_path: Path) -> None:
     rule = "not an IDX file, which starts with two zero bytes"
-    assert refused(tmp_path / "a", b"") == f"{rule}: it is empty"
-    assert refused(tmp_path / "a", b"\x89PNG\r\n") == f"{rule}: it starts with 89 50 4e 47"
+    assert refused(tmp_path / "a", b"") == f"{rule}: it is empty."
+    assert refused(tmp_path / "a", b"\x89PNG\r\n") == f"{rule}: it starts with 89 50 4e 47."
 
 
 def test_shape_without_elements_that_numpy_cannot_hold_is_refused(tmp_path: Path) -> None:
@@ -262,6 +263,6 @@ def test_a_gzip_file_that_unpacks_to_very_much_is_refused_before_it_is_unpacked(
     contents = gzip.compress(idx_bytes(0x08, (80, 1 << 20), bytes(80 << 20)), compresslevel=1)
     message = refused(tmp_path / "a", contents)
     assert "83,886,080 bytes, which is too much for a gzip file of" in message
-    assert message.endswith("If you trust it, unpack it with gunzip")
+    assert message.endswith("If you trust it, unpack it with gunzip.")
     monkeypatch.setenv("MINIFLOW_LIMITS", "unpacked=2000")
     assert read_idx(tmp_path / "a").nbytes == 80 << 20

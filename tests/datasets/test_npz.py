@@ -52,7 +52,7 @@ def test_arrays_are_read_back_and_only_those_asked_for(tmp_path: Path, save: Any
 
 def test_missing_array_is_named_beside_those_that_there_are(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x_train=np.ones(1), y_train=np.ones(1))
-    assert refused(tmp_path / "x.npz") == "lacks a; it holds x_train, y_train"
+    assert refused(tmp_path / "x.npz") == "lacks a; it holds x_train, y_train."
 
 
 def test_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
 
 def test_python_objects_are_refused_without_being_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=np.array([{"some": "object"}]))
-    assert refused(tmp_path / "x.npz") == "a holds Python objects, which are never loaded"
+    assert refused(tmp_path / "x.npz") == "a holds Python objects, which are never loaded."
 
 
 def test_member_that_is_no_array_is_refused(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_array_that_is_shorter_or_longer_than_its_header_claims_is_refused(
     write_zip(tmp_path / "x.npz", a=contents[: len(contents) - 33 + held])
     message = refused(tmp_path / "x.npz")
     claim = "the header of a claims int64 of shape (4,), 32 bytes"
-    assert message == f"{claim}, but there are {held}"
+    assert message == f"{claim}, but there are {held}."
 
 
 def test_header_that_claims_billions_costs_no_memory(tmp_path: Path) -> None:

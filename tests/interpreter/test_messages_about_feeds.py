@@ -68,7 +68,8 @@ FEEDS = {
         lambda: mf.value(area, {x: np.ones((2, 3), complex), y: 1}),
         errors.GraphError,
         f"{here('Input', 'x')} was given an array of shape (2, 3) and dtype complex128: "
-        "it takes real numbers and arrays of them.",
+        "it takes real numbers and arrays of them, and there are complex ones in it: x.real and "
+        "x.imag are real.",
     ),
     "a value is ragged": (
         lambda: mf.value(area, {x: [[1, 2], [3]], y: 1}),

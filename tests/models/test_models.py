@@ -16,6 +16,7 @@ from miniflow.errors import FeedError, GraphError, MiniflowError, NotFiniteError
 from miniflow.files.arrays import read_arrays
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.ir.store import MAX_EQUATIONS
+from miniflow.options import OptionError
 
 RNG = np.random.default_rng(4)
 
@@ -194,6 +195,16 @@ def test_a_program_that_grows_evenly_works_for_any_number_of_rows(
         np.testing.assert_allclose(model(rows), mf.value(node, {x: rows}))
 
 
+@pytest.mark.parametrize(
+    "rows", [2**62, 2**70, 10**5000, -1, 1.5, True, None], ids=lambda x: str(type(x))
+)
+def test_a_number_of_rows_that_no_array_has_is_told(rows: Any, tmp_path: Path) -> None:
+    x = mf.Input("x")
+    model = saved(x * 2.0, tmp_path, {x: np.ones((4, 3))})
+    with pytest.raises(OptionError, match=r"^program_for: rows is a whole number .*, not .*\.$"):
+        model.program_for(rows)
+
+
 @pytest.mark.parametrize("code", [lambda x: mf.Pad(x, width=1, value=2.0), lambda x: x[::-1] + 1])
 @pytest.mark.parametrize("backend", ["reference", "numpy"])
 def test_no_rows_are_put_anywhere(code: Any, backend: str, tmp_path: Path) -> None:
@@ -315,7 +326,8 @@ def test_arrays_of_any_layout_are_taken(tmp_path: Path) -> None:
             (np.ones((1, 1), complex), [0]),
             GraphError,
             "Input 'x' of the model was given array([[1.+0.j]]) (ndarray): "
-            "it takes real numbers and arrays of them.",
+            "it takes real numbers and arrays of them, and there are complex ones in it: x.real "
+            "and x.imag are real.",
         ),
     ],
 )

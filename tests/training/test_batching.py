@@ -94,6 +94,40 @@ def test_functions_that_yield_no_batches_are_told_so(make: Any, message: str) ->
         quiet(p.loss, make(p), SGD(0.1), epochs=3)
 
 
+class CalledWithTwo:
+    def __call__(self, a: Any, b: Any) -> Any:
+        raise AssertionError("it is not called")
+
+
+@pytest.mark.parametrize(
+    ("make", "called"),
+    [
+        (lambda a, b: None, r"<lambda>\(a, b\)"),
+        (lambda *, seed: None, r"<lambda>\(seed\)"),
+        (CalledWithTwo(), r"CalledWithTwo\(a, b\)"),
+    ],
+)
+def test_a_function_that_takes_something_else_is_told_before_it_is_called(
+    make: Any, called: str
+) -> None:
+    p = problem()
+    told = rf"is a function that is called as {called}: one that yields batches takes nothing, or"
+    for run in (
+        lambda: quiet(p.loss, make, SGD(0.1)),
+        lambda: quiet(p.loss, p.data, SGD(0.1), validation=make),
+        lambda: mf.evaluate(p.loss, make),
+        lambda: mf.predict(p.loss.inbound_nodes[0], make),
+    ):
+        with pytest.raises(DataError, match=told):
+            run()
+
+
+def test_predict_takes_no_generator_either() -> None:
+    p = problem()
+    with pytest.raises(DataError, match="data is a generator, which can be walked through once"):
+        mf.predict(p.loss.inbound_nodes[0], p.data.batches(9))
+
+
 @pytest.mark.parametrize("backend", ["interpreter", "numpy"])
 def test_what_is_trained_cannot_be_fed(backend: str) -> None:
     p = problem()

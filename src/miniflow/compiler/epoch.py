@@ -15,7 +15,7 @@ import numpy as np
 
 from miniflow.errors import DataError, MiniflowError, NotFiniteError
 from miniflow.graph import Node
-from miniflow.graph.values import describe, plain_array, shape_of
+from miniflow.graph.values import as_value, describe, plain_array, shape_of
 from miniflow.interpreter.unneeded import only_needed
 from miniflow.options import OptionError
 
@@ -61,7 +61,7 @@ def epoch_data(given: Any, output: Node, needed: Container[Any]) -> EpochData:
         if node.wants_a_seed:
             data.seeds[node] = _checked_seed(node, value)
             continue
-        array = plain_array(value, node)
+        array = as_value(value, node)
         if shape_of(array):
             data.arrays[node] = array
         else:

@@ -24,8 +24,9 @@ import numpy as np
 
 from miniflow.errors import DataError
 from miniflow.graph.checks import is_listed, is_whole
+from miniflow.graph.converting import way_to_numbers
 from miniflow.graph.pixels import as_fractions
-from miniflow.graph.values import check_unmasked, describe
+from miniflow.graph.values import check_unmasked, describe, why_no_array
 from miniflow.options import generator
 
 if TYPE_CHECKING:
@@ -284,11 +285,13 @@ def _real_numbers(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise DataError(f"the {name} are no array: {error}") from error
+        raise DataError(f"the {name} are no array: {why_no_array(error)}.") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"the {name} must be real numbers, not of type {array.dtype}")
+        raise DataError(
+            f"the {name} must be real numbers, not of type {array.dtype}{way_to_numbers(array)}."
+        )
     if array.ndim == 0 or len(array) == 0:
-        raise DataError(f"the {name} have shape {array.shape}: there must be at least one example")
+        raise DataError(f"the {name} have shape {array.shape}: there must be at least one example.")
     return _read_only(array)
 
 
@@ -297,7 +300,7 @@ def _checked_labels(labels: ArrayLike | None, count: int) -> NDArray[Any] | None
         return None
     array = _real_numbers(labels, "labels")
     if len(array) != count:
-        raise DataError(f"there are {count:,} images but {len(array):,} labels")
+        raise DataError(f"there are {count:,} images but {len(array):,} labels.")
     return array if array.dtype.kind == "f" else _read_only(array.astype(np.int64, copy=False))
 
 
@@ -329,5 +332,5 @@ def _batch_size(n: int) -> int:
     except TypeError:
         size = 0
     if size < 1:
-        raise DataError(f"a batch size must be a whole number of at least 1, not {n!r}")
+        raise DataError(f"a batch size must be a whole number of at least 1, not {n!r}.")
     return size

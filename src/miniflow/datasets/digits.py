@@ -125,7 +125,7 @@ def load(
         return _load_npz(source)
     raise DataError(
         f"{source}: no such data; give 'mnist', {', '.join(map(repr, NAMES))}, a folder of IDX "
-        "files or of pictures, or an .npz file"
+        "files or of pictures, or an .npz file."
     )
 
 
@@ -182,7 +182,7 @@ def _load_either_folder(folder: str | os.PathLike[str]) -> Splits:
         return load_class_folders(folder)
     raise DataError(
         f"{folder}: holds neither MNIST's four files ({', '.join(MNIST_FILES)}, plain or with .gz) "
-        "nor a subfolder of pictures for each class"
+        "nor a subfolder of pictures for each class."
     )
 
 
@@ -193,7 +193,7 @@ def load_folder(folder: str | os.PathLike[str], keep_labels: bool = False) -> Sp
     paths = find_idx_files(folder)
     missing = [name for name in MNIST_FILES if name not in paths]
     if missing:
-        raise DataError(f"{folder}: lacks {', '.join(missing)} (plain or with .gz)")
+        raise DataError(f"{folder}: lacks {', '.join(missing)} (plain or with .gz).")
     in_order = [paths[name] for name in MNIST_FILES]
     images, labels, test_images, test_labels = _read_all(in_order)
     if lies_on_its_side(folder, paths) and images.ndim == test_images.ndim == 3:
@@ -245,5 +245,5 @@ def _npz_part(
 ) -> Part:
     for present, absent in ((images, labels), (labels, images)):
         if absent not in arrays:
-            raise DataError(f"{path}: holds {present} but lacks {absent}")
+            raise DataError(f"{path}: holds {present} but lacks {absent}.")
     return check_part(arrays[images], arrays[labels], f"{path}: {images}", f"{path}: {labels}")

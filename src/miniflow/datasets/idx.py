@@ -77,21 +77,22 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     with open(path, "rb") as file, _unpack(file) as stream:
         header = _read_header(stream, path)
         claim = f"{path}: its header claims {header}"
-        if stream is not file and too_much_unpacked(header.nbytes, os.fstat(file.fileno()).st_size):
+        packed = os.fstat(file.fileno()).st_size
+        if stream is not file and too_much_unpacked(header.nbytes, packed):
             raise DataError(
-                f"{claim}, which is too much for a gzip file of "
-                f"{os.fstat(file.fileno()).st_size:,} bytes. If you trust it, unpack it with gunzip"
+                f"{claim}, which is too much for a gzip file of {packed:,} bytes. If you trust it, "
+                "unpack it with gunzip."
             )
         body = _take(stream, header.nbytes + 1, trouble=f"{claim}, but")
     if len(body) < header.nbytes:
-        raise DataError(f"{claim}, but only {len(body):,} bytes follow")
+        raise DataError(f"{claim}, but only {len(body):,} bytes follow.")
     if len(body) > header.nbytes:
-        raise DataError(f"{claim}, but the file goes on after them")
+        raise DataError(f"{claim}, but the file goes on after them.")
     elements = np.frombuffer(body, header.dtype.newbyteorder(">"))
     try:
         return elements.reshape(header.shape).astype(header.dtype, copy=False)
     except ValueError as error:  # no elements, yet lengths whose product NumPy cannot count
-        raise DataError(f"{claim}, a shape that NumPy cannot hold ({error})") from error
+        raise DataError(f"{claim}, a shape that NumPy cannot hold ({error}).") from error
 
 
 def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
@@ -115,11 +116,11 @@ def write_idx(path: str | os.PathLike[str], array: ArrayLike) -> None:
     array = np.asarray(array)
     code = _CODE_OF_DTYPE.get(array.dtype.newbyteorder("="))
     if code is None:
-        raise DataError(f"{path}: IDX cannot store {array.dtype}; convert it to {_DTYPE_NAMES}")
+        raise DataError(f"{path}: IDX cannot store {array.dtype}; convert it to {_DTYPE_NAMES}.")
     if array.ndim == 0:
-        raise DataError(f"{path}: IDX needs at least one dimension; write array.reshape(1)")
+        raise DataError(f"{path}: IDX needs at least one dimension; write array.reshape(1).")
     if max(array.shape) > _GREATEST_LENGTH:
-        raise DataError(f"{path}: IDX cannot store shape {array.shape}: its lengths have 32 bits")
+        raise DataError(f"{path}: IDX cannot store shape {array.shape}: its lengths have 32 bits.")
     header = struct.pack(f">2xBB{array.ndim}I", code, array.ndim, *array.shape)
     contents = header + array.astype(array.dtype.newbyteorder(">"), copy=False).tobytes()
     packed = os.fspath(path).lower().endswith(".gz")
@@ -145,17 +146,17 @@ def _read_header(stream: BinaryIO | gzip.GzipFile, path: str | os.PathLike[str])
     magic = _take(stream, 4, trouble=f"{path}:")
     if len(magic) < 4 or magic[:2] != b"\0\0":
         seen = f"starts with {magic.hex(' ')}" if magic else "is empty"
-        raise DataError(f"{path}: not an IDX file, which starts with two zero bytes: it {seen}")
+        raise DataError(f"{path}: not an IDX file, which starts with two zero bytes: it {seen}.")
     dtype, rank = _DTYPE_OF_CODE.get(magic[2]), magic[3]
     if dtype is None:
         known = ", ".join(f"{code:#04x} {dtype.name}" for code, dtype in _DTYPE_OF_CODE.items())
-        raise DataError(f"{path}: unknown type of element, code {magic[2]:#04x}; known: {known}")
+        raise DataError(f"{path}: unknown type of element, code {magic[2]:#04x}; known: {known}.")
     if not 1 <= rank <= _MOST_DIMENSIONS:
         limits = f"1 to {_MOST_DIMENSIONS} can be read"
-        raise DataError(f"{path}: its header claims {rank} dimensions; {limits}")
+        raise DataError(f"{path}: its header claims {rank} dimensions; {limits}.")
     lengths = _take(stream, 4 * rank, trouble=f"{path}:")
     if len(lengths) < 4 * rank:
-        raise DataError(f"{path}: ends inside its header, which claims {rank} dimensions")
+        raise DataError(f"{path}: ends inside its header, which claims {rank} dimensions.")
     return _Header(dtype, struct.unpack(f">{rank}I", lengths))
 
 
@@ -167,6 +168,6 @@ def _take(stream: BinaryIO | gzip.GzipFile, count: int, trouble: str) -> bytearr
             taken += piece
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{trouble} its gzip data are damaged or cut short ({shown(error)})"
+            f"{trouble} its gzip data are damaged or cut short ({shown(error)})."
         ) from error
     return taken

@@ -63,7 +63,7 @@ def find_idx_files(folder: str | os.PathLike[str]) -> dict[str, str]:
         sets = [""]
     if len(sets) > 1:
         named = " and ".join(shown(of) for of in sets)
-        raise DataError(f"{folder}: holds the files of several sets, {named}; give each a folder")
+        raise DataError(f"{folder}: holds the files of several sets, {named}; give each a folder.")
     return {
         usual: min(entry for entry in found[usual] if entry[1] == sets[0])[2]
         for usual in MNIST_FILES

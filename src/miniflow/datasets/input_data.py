@@ -43,14 +43,14 @@ def read_data_sets(
     ((128, 784), (128, 10))
     """
     if os.path.isfile(train_dir):
-        raise DataError(f"{train_dir}: a file, where a folder (which need not exist) is expected")
+        raise DataError(f"{train_dir}: a file, where a folder (which need not exist) is expected.")
     has_files = os.path.isdir(train_dir) and find_idx_files(train_dir)
     splits = load_folder(train_dir, keep_labels=True) if has_files else mnist()
     if not one_hot:
         return Splits(*(dataset.fresh(seed) for dataset in splits))
     greatest = max(int(dataset.labels.max()) for dataset in splits)
     if greatest >= _MOST_CLASSES:
-        raise DataError(f"{train_dir}: label {greatest} is too great for one-hot rows")
+        raise DataError(f"{train_dir}: label {greatest} is too great for one-hot rows.")
     classes = max(_FEWEST_CLASSES, greatest + 1)
     one_hot_rows = np.eye(classes, dtype=np.float32)
     return Splits(*(d.with_labels(one_hot_rows[d.labels], seed) for d in splits))

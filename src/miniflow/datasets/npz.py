@@ -46,7 +46,7 @@ def read_npz(
             archive = zipfile.ZipFile(file)
         except Exception as error:  # see below
             raise DataError(
-                f"{path}: not an .npz file, a zip of arrays ({shown(error)})"
+                f"{path}: not an .npz file, a zip of arrays ({shown(error)})."
             ) from error
         with archive:
             members = archive.namelist()
@@ -54,7 +54,7 @@ def read_npz(
             missing = [name for name in required if name not in found]
             if missing:
                 holds = shown(", ".join(sorted(found))) or "nothing"
-                raise DataError(f"{path}: lacks {' and '.join(missing)}; it holds {holds}")
+                raise DataError(f"{path}: lacks {' and '.join(missing)}; it holds {holds}.")
             wanted = [*required, *(name for name in optional if name in found)]
             return {name: _read_member(archive, name, path) for name in wanted}
 
@@ -70,7 +70,7 @@ def _read_member(archive: zipfile.ZipFile, name: str, path: str | os.PathLike[st
     except Exception as error:
         # A damaged zip or header makes these libraries raise a dozen kinds of exception, none of
         # them documented, and all of them mean the same to the user.
-        raise DataError(f"{path}: {name} cannot be read ({shown(error)})") from error
+        raise DataError(f"{path}: {name} cannot be read ({shown(error)}).") from error
     return array
 
 
@@ -81,18 +81,18 @@ def _check_claims(archive: zipfile.ZipFile, name: str, path: str | os.PathLike[s
         shape, dtype = _read_header(stream)
         held = member.file_size - stream.tell()
     if dtype.hasobject:
-        raise DataError(f"{path}: {name} holds Python objects, which are never loaded")
+        raise DataError(f"{path}: {name} holds Python objects, which are never loaded.")
     claimed = math.prod(shape) * dtype.itemsize
     if claimed != held:
         raise DataError(
             f"{path}: the header of {name} claims {dtype} of shape {shape}, {claimed:,} bytes, "
-            f"but there are {held:,}"
+            f"but there are {held:,}."
         )
     if too_much_unpacked(member.file_size, os.path.getsize(path)):
         raise DataError(
             f"{path}: {name} claims {claimed:,} bytes, which is too much for a packed file of "
             f"{os.path.getsize(path):,}. If you trust it, save it anew with np.savez, which packs "
-            "nothing"
+            "nothing."
         )
 
 

@@ -60,22 +60,23 @@ def check_part(
     if not 2 <= images.ndim <= 4 or images.size == 0:
         raise DataError(
             f"{images_name}: shape {images.shape}, where (n, d), (n, height, width) or "
-            "(n, height, width, channels) with at least one image is needed"
+            "(n, height, width, channels) with at least one image is needed."
         )
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         hint = "; for one-hot rows use labels.argmax(axis=1)" if labels.ndim == 2 else ""
         raise DataError(
             f"{labels_name}: {labels.dtype} of shape {labels.shape}, where whole numbers of shape "
-            f"(n,) are needed, one class number for each image{hint}"
+            f"(n,) are needed, one class number for each image{hint}."
         )
     if len(images) != len(labels):
         raise DataError(
-            f"{images_name} has {len(images):,} images but {labels_name} has {len(labels):,} labels"
+            f"{images_name} has {len(images):,} images but {labels_name} has {len(labels):,} "
+            "labels."
         )
     classes = labels.astype(np.int64, copy=False)
     if classes.min() < 0:  # or too great for int64
         worst = labels[int(classes.argmin())]
-        raise DataError(f"{labels_name}: {worst} among the labels; classes count from 0")
+        raise DataError(f"{labels_name}: {worst} among the labels; classes count from 0.")
     return Part(_bytes_or_float32(images, images_name), classes)
 
 
@@ -83,14 +84,14 @@ def _bytes_or_float32(images: NDArray[Any], name: str) -> NDArray[Any]:
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f":
-        raise DataError(f"{name}: {images.dtype}, where uint8 (0 to 255) or floats are needed")
+        raise DataError(f"{name}: {images.dtype}, where uint8 (0 to 255) or floats are needed.")
     with np.errstate(over="ignore"):  # what is too great for float32 becomes infinite: found below
         numbers = images.astype(np.float32, copy=False)
     finite = np.isfinite(numbers)
     if not finite.all():
         worst = np.unravel_index(int(finite.argmin()), numbers.shape)
         at = ", ".join(map(str, worst))
-        raise DataError(f"{name}: {images[worst]} at [{at}], where finite float32 are needed")
+        raise DataError(f"{name}: {images[worst]} at [{at}], where finite float32 are needed.")
     return numbers
 
 
@@ -125,7 +126,9 @@ def make_splits(
     for name, part in (("validation", validation), ("test", test)):
         expected, seen = train.images.shape[1:], part.images.shape[1:]
         if seen != expected:
-            raise DataError(f"{source}: {name} images of shape {seen}, training ones of {expected}")
+            raise DataError(
+                f"{source}: {name} images of shape {seen}, training ones of {expected}."
+            )
     splits = Splits(_dataset(train), _dataset(validation), _dataset(test))
     for dataset in splits if names else ():
         dataset.class_names = names
@@ -183,7 +186,7 @@ def _enumerate(labels: NDArray[np.int64]) -> str:
 def _set_aside_tenth(part: Part, source: str) -> tuple[Part, Part]:
     count = len(part.labels)
     if count < 2:
-        raise DataError(f"{source}: too few examples to set some aside for validation and test")
+        raise DataError(f"{source}: too few examples to set some aside for validation and test.")
     order = np.random.default_rng(0).permutation(count)
     aside = max(count // 10, 1)
     rest, tenth = np.sort(order[aside:]), np.sort(order[:aside])

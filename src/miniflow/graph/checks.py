@@ -34,7 +34,10 @@ def number(
         ...
     miniflow.errors.GraphError: LeakyReLU: slope is a finite number, not 'a' (str).
     """
-    value = float(x) if isinstance(x, numbers.Real) and not isinstance(x, bool) else math.nan
+    try:
+        value = float(x) if isinstance(x, numbers.Real) and not isinstance(x, bool) else math.nan
+    except OverflowError:  # a Python integer of hundreds of digits
+        value = math.nan
     if math.isfinite(value) and least <= value < below:
         return value
     kind = "a finite number" if least == -math.inf else f"a number of at least {least:g}"

@@ -15,7 +15,7 @@ from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
 from miniflow.graph.node import Node, see_to_shapes
 from miniflow.graph.rows import checked_row
-from miniflow.graph.values import as_value, read_only
+from miniflow.graph.values import END_OF_FLOAT64, as_value, read_only
 from miniflow.residence import look_at, residents
 
 
@@ -97,7 +97,7 @@ class Constant(Input):
 
     def __init__(self, value: Any, name: str | None = None) -> None:
         Input.__init__(self, name)
-        self._kept = as_value(value, "a Constant")
+        self._kept = as_value(value, "a Constant", END_OF_FLOAT64)
         self.value = self._kept
 
     def forward(self, value: Any = None) -> None:
@@ -190,7 +190,9 @@ class Parameter(Input):
     def _keep(self, value: Any) -> None:
         # What programs and optimizers write to: in C order, and in the machine's order of bytes.
         array = np.asarray(
-            as_value(value, f"Parameter '{self.name}'" if self.name else "a Parameter")
+            as_value(
+                value, f"Parameter '{self.name}'" if self.name else "a Parameter", END_OF_FLOAT64
+            )
         )
         dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.float64
         self._array = np.array(array, dtype, order="C")

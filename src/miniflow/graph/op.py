@@ -164,10 +164,14 @@ class Op(Node):
                 f"{self}: gradient() returned {describe(grad)} as the gradient for {source}: it is "
                 "a number or an array."
             )
+        shape = shape_of(source.value)
         try:
-            return sum_to_shape(grad, shape_of(source.value))
-        except ShapeError as error:
-            raise GradientError(f"{self}: gradient() returned {error}: {source}.") from None
+            return sum_to_shape(grad, shape)
+        except ShapeError:
+            raise GradientError(
+                f"{self}: gradient() returned a gradient of shape {shape_of(grad)} for an input of "
+                f"shape {shape}: {source}."
+            ) from None
 
 
 def _is_one_of(grad: Any, gradients: dict[Node, Any]) -> bool:

@@ -3,11 +3,20 @@ any of them.
 """
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from miniflow.errors import GraphError, MiniflowError, OperandError, ShapeError
+from miniflow.graph.converting import way_to_numbers
+
+END_OF_INT64: Final = 1 << 63
+END_OF_FLOAT64: Final = 1 << 1023  # about
+_ENDS: Final = {
+    END_OF_INT64: "whole numbers end where int64 does, at 9.2e18: write it as a float, or as an "
+    "np.uint64",
+    END_OF_FLOAT64: "numbers end where float64 does, at 1.8e308",
+}
 
 
 def ones_like(value: Any) -> Any:
@@ -36,7 +45,7 @@ def sum_to_shape(grad: Any, shape: tuple[int, ...]) -> Any:
     extra = len(seen) - len(shape)
     repeated = [extra + i for i, n in enumerate(shape) if n == 1]
     if extra < 0 or any(a != b and b != 1 for a, b in zip(seen[extra:], shape, strict=True)):
-        raise ShapeError(f"a gradient of shape {seen} for an input of shape {shape}")
+        raise ShapeError(f"a gradient of shape {seen} for an input of shape {shape}.")
     return np.sum(grad, axis=tuple(range(extra)) + tuple(repeated)).reshape(shape)
 
 
@@ -78,18 +87,22 @@ def shape_of(value: Any) -> tuple[int, ...]:
     return shape
 
 
-def as_value(x: Any, owner: object) -> Any:
+def as_value(x: Any, owner: object, end: int = END_OF_INT64) -> Any:
     """What a node may hold: a Python number, a NumPy number or an array of them; lists become
-    arrays. `owner` is what messages call it (looked up only for them: a node's line takes time).
+    arrays. `owner` is what messages call it (looked up only for them: a node's line takes time); an
+    integer of Python's is below `end`.
     """
-    if type(x) is float or type(x) is int:
+    if type(x) is float or (type(x) is int and -end <= x < end):
         return x
+    if type(x) is int:
+        raise GraphError(f"{owner} was given {describe(x)}, and {_ENDS[end]}.")
     is_plain = type(x) is np.ndarray or isinstance(x, (np.generic, bool))
     value = x if is_plain else plain_array(x, owner)
     dtype = getattr(value, "dtype", None)
     if dtype is not None and dtype.kind not in "biuf":
         raise GraphError(
-            f"{owner} was given {describe(x)}: it takes real numbers and arrays of them."
+            f"{owner} was given {describe(x)}: it takes real numbers and arrays of them"
+            f"{way_to_numbers(value)}."
         )
     return value
 
@@ -104,7 +117,16 @@ def plain_array(x: Any, owner: object) -> Any:
             f"{owner} was given {describe(x)}: it takes real numbers and arrays of them."
         ) from None
     except ValueError as error:
-        raise ShapeError(f"{owner} was given {describe(x)}, which is no array: {error}") from None
+        raise ShapeError(
+            f"{owner} was given {describe(x)}, which is no array: {why_no_array(error)}."
+        ) from None
+
+
+def why_no_array(error: ValueError) -> str:
+    """What NumPy says of something that it can make no array of."""
+    if "inhomogeneous" in str(error):
+        return "its parts have several lengths (mf.datasets.padded makes arrays of sequences)"
+    return str(error).rstrip(".")
 
 
 def check_unmasked(x: Any, owner: object, error: type[MiniflowError] = GraphError) -> None:
@@ -144,5 +166,9 @@ def describe(x: Any) -> str:
     """A value in a message: cut short, with its type."""
     if isinstance(x, np.ndarray) and x.size > 4:
         return f"an array of shape {x.shape} and dtype {x.dtype}"
+    if hasattr(x, "__array__") and hasattr(x, "iloc"):  # a table of pandas', or a column
+        return f"a {type(x).__name__} of shape {x.shape}"
+    if isinstance(x, int) and x.bit_length() > 1000:  # Python refuses to write very long ones
+        return f"a whole number of {x.bit_length():,} bits"
     text = " ".join(repr(x).split())
     return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(x).__name__})"

@@ -82,10 +82,10 @@ def refuse_mistakes(chapter: Chapter, cells: list[Cell], source: str) -> None:
         if BEGIN in cell.text and not cell.for_file:
             raise LabError(f"{source}:{cell.line}: a solution outside of the learner's file.")
         for what in misrendered(cell.text) if cell.markdown else ():
-            raise LabError(f"{source}:{cell.line}: {what}")
+            raise LabError(f"{source}:{cell.line}: {what}.")
         for picture in PICTURE.finditer(cell.text):
             if picture["name"] not in figures or not picture["alt"]:
-                raise LabError(f"{source}:{cell.line}: no such figure, or no words: {picture[0]}")
+                raise LabError(f"{source}:{cell.line}: no such figure, or no words: {picture[0]}.")
 
 
 def misrendered(text: str) -> Iterator[str]:

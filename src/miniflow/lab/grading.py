@@ -125,7 +125,7 @@ def copy_of(folder: Path, copy: Path) -> None:
             files, total = files + 1, total + os.lstat(path).st_size
             if files > MOST_FILES or total > MOST_BYTES:
                 raise LabError(
-                    f"it has more than {MOST_FILES:,} files or {MOST_BYTES / 1e9:g} GB: no lab has"
+                    f"it has more than {MOST_FILES:,} files or {MOST_BYTES / 1e9:g} GB: no lab has."
                 )
         return left
 

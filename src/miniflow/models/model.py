@@ -21,7 +21,7 @@ from miniflow.compiler.pool import ExecutablePool, make_run
 from miniflow.errors import FeedError, ModelFileError, ShapeError
 from miniflow.files.arrays import Arrays, Path, read_arrays
 from miniflow.graph.checks import is_listed
-from miniflow.graph.values import as_value
+from miniflow.graph.values import as_value, describe
 from miniflow.ir.dtypes import DTYPES, ProgramError
 from miniflow.ir.program import Program
 from miniflow.locks import Lock
@@ -36,8 +36,9 @@ from miniflow.models.lifting import ProgramGraph
 from miniflow.models.model_graph import are_parameters, graph_of_rows
 from miniflow.models.notes import check_columns, in_unit, predictions_of
 from miniflow.models.saving import BACKWARD
-from miniflow.options import file_path, whole
+from miniflow.options import OptionError, file_path, whole
 
+MOST_ROWS = 1 << 62  # and no array has as many
 KEPT = 8  # programs that a model keeps, one for each number of rows
 
 
@@ -276,10 +277,14 @@ class Model:
         """The forward program for so many rows; of a model of one number of rows, always that one.
 
         Raises:
-            OptionError: rows is no whole number, or negative.
+            OptionError: rows is no whole number, negative, or larger than any array.
             ProgramError: the model does not work for so many, or the limits do not allow it.
         """
         rows = whole("program_for", "rows", rows, least=0)
+        if rows >= MOST_ROWS:
+            raise OptionError(
+                f"program_for: rows is a whole number below 2**62, not {describe(rows)}."
+            )
         return parse_within_limits(self._description, self._arrays, rows)
 
     def _in_batches(self, arrays: Sequence[Any], n: int, progress: BarStyle) -> Any:

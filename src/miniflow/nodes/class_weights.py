@@ -8,6 +8,7 @@ import numpy as np
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node, Op
 from miniflow.graph.checks import is_whole
+from miniflow.graph.converting import way_to_numbers
 from miniflow.graph.values import describe, plain_array
 
 
@@ -65,7 +66,9 @@ def weight_of_each(node: Op, weights: Any, logits: tuple[int, ...]) -> Any:
 def _weights(node: Op, given: Any) -> Any:
     array = plain_array(given, f"{node}: class_weights")
     if array.dtype.kind not in "biuf":
-        raise GraphError(f"{node}: class_weights are numbers, not {describe(given)}.")
+        raise GraphError(
+            f"{node}: class_weights are numbers, not {describe(given)}{way_to_numbers(array)}."
+        )
     weights = array.astype(np.float64)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():

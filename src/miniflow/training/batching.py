@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,7 +28,7 @@ from miniflow.compiler.epoch import EpochData, feed_of
 from miniflow.errors import DataError, FeedError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import ancestors_in_order
-from miniflow.graph.values import describe, plain_array, shape_of
+from miniflow.graph.values import as_value, describe, shape_of
 from miniflow.interpreter.feeding import is_input
 from miniflow.interpreter.unneeded import only_needed
 from miniflow.training.collecting import wait_for_collectors
@@ -109,8 +110,8 @@ def batches_for(loss: Node, data: Any, name: str = "data", *, also: Sequence[Nod
         found = PairBatches(data, *_images_and_labels(loss, name))
     elif isinstance(data, Iterator):
         raise DataError(
-            f"{name} is a {type(data).__name__}, which can be walked through once, and training "
-            f"walks through the data in every epoch: give the function that makes it, "
+            f"{name} is a {type(data).__name__}, which can be walked through once, and an epoch "
+            "walks through the data anew: give the function that makes it, "
             f"{name}=batches and not {name}=batches()."
         )
     elif callable(data):
@@ -201,7 +202,7 @@ class _MadeBatches:
         self._loss, self._make, self._name = loss, make, name
         self.source = make
         self._needed = frozenset([*ancestors_in_order(loss), *also])
-        self._takes_rng = _takes_an_argument(make)
+        self._takes_rng = _takes_an_argument(make, name)
         self._walks = 0
 
     def batches(self, n: int, rng: np.random.Generator | None = None) -> Iterator[Batch]:
@@ -249,15 +250,25 @@ class _MadeBatches:
         )
 
 
-def _takes_an_argument(make: Callable[..., Any]) -> bool:
-    """Whether a function wants one argument; optional ones are left alone."""
+def _takes_an_argument(make: Callable[..., Any], name: str) -> bool:
+    """Whether a function wants one argument; optional ones are left alone.
+
+    Raises DataError if it can be called neither with one nor without.
+    """
     try:
-        inspect.signature(make).bind()
-    except TypeError:
-        return True
-    except ValueError:  # written in C, and says nothing of itself
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):  # written in C, and says nothing of itself
         return False
-    return False
+    for given in range(2):
+        with suppress(TypeError):
+            signature.bind(*[None] * given)
+            return given == 1
+    called = f"{getattr(make, '__name__', type(make).__name__)}({', '.join(signature.parameters)})"
+    raise DataError(
+        f"{name} is a function that is called as {called}: one that yields batches takes nothing, "
+        "or a random generator alone. Give what else it needs beforehand, "
+        f"{name}=functools.partial(...)."
+    )
 
 
 def _from_arrays(
@@ -268,7 +279,7 @@ def _from_arrays(
     needed = frozenset([*ancestors_in_order(loss), *also])
     for node, given in only_needed(data, loss, needed, name).items():
         _refuse_parameter(node, name)
-        array = plain_array(given, node)
+        array = as_value(given, node)
         (arrays if shape_of(array) else numbers)[node] = array if shape_of(array) else given
     if not arrays:
         raise DataError(f"{name} has no array with a row for each example.")

@@ -1,7 +1,7 @@
 """What a node's value is for every row of a data set: in batches, compiled."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ def _batches_for(output: Node, data: Any) -> Batches:
                 f"the inputs are {_told(_inputs(output)) or 'none'}."
             )
         return batches_for(output, data)
-    if callable(data) and not hasattr(data, "batches"):
+    if isinstance(data, Iterator) or (callable(data) and not hasattr(data, "batches")):
         return batches_for(output, data)
     inputs = _inputs(output)
     if len(inputs) != 1:

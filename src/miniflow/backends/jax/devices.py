@@ -133,7 +133,7 @@ def devices_for(options: JAX) -> Devices:
     try:
         return _devices(options.devices, jax.process_count())
     except RuntimeError as error:  # no backend of JAX's comes up
-        raise CompileError(f"JAX finds no device: {error}") from error
+        raise CompileError(f"JAX finds no device: {str(error).rstrip('.')}.") from error
 
 
 def precision_for(options: JAX, devices: Devices) -> Any:
