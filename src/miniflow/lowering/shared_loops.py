@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from miniflow.lowering import pieces
-from miniflow.lowering.at_once import groups_at_once, may_fail
+from miniflow.lowering.at_once import may_fail, program_groups
 from miniflow.lowering.loop_program import (
     KEPT,
     SCRATCH,
@@ -75,17 +75,16 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
     shared = {id(loop): share_loop(loop, program) for loop in loops}
     rows = {id(loop): len(share_rows(loop, program)) for loop in loops if not shared[id(loop)]}
     by_rows = {key: count for key, count in rows.items() if count}
-    groups = [group for group in groups_at_once(program.steps, program.buffers) if len(group) > 1]
-    at_once = {id(step): len(group) for group in groups for step in group}
+    groups = [group for group in program_groups(program) if len(group.steps) > 1]
+    at_once = {id(step): note for group in groups for step, note in group.notes()}
     inside = {
         id(step) for loop in loops if shared[id(loop)] or id(loop) in by_rows for step in loop.steps
     }
 
     def note(step: Step) -> str:
-        found, count = shared.get(id(step)), at_once.get(id(step))
-        if count:
-            cut = pieces_note(step)
-            return f"one of {count} at once{', ' if cut else ''}{cut}"
+        found = shared.get(id(step))
+        if id(step) in at_once:
+            return at_once[id(step)]
         if found:
             return f"in {len(found.pieces)} pieces"
         if id(step) in by_rows:

@@ -123,16 +123,21 @@ done:
 """
 
 # A piece of several steps, one after the other. It is handed how many there are, and for each a
-# function and how many bytes from here its arguments lie.
+# function and how many bytes from here its arguments lie. If one fails, the number of those before
+# it is the upper half of what is returned.
 SEQUENCE: Final = f"""
 define i64 @run(ptr %places, ptr %arguments) nounwind {{
 entry:
   %count = load i64, ptr %arguments
   %first.step = getelementptr i64, ptr %arguments, i64 1
   br label %step
-{_call_each("%count", "%places", "entry", "over")}\
+{_call_each("%count", "%places", "entry", "done")}\
 over:
-  ret i64 %status
+  %upper = shl i64 %number, 32
+  %both = or i64 %upper, %status
+  ret i64 %both
+done:
+  ret i64 0
 }}
 """
 

@@ -71,12 +71,13 @@ class ProgramLayout(NamedTuple):
 
 
 class BatchPlaces(NamedTuple):
-    """Of a batch: which argument it is, its place and that of the whole array in the table of
-    memory, and how many bytes it has.
+    """Of a batch: which argument it is, its place, that of the next run's and that of the whole
+    array in the table of memory, and how many bytes it has.
     """
 
     argument: int
     batch: int
+    following: int
     whole: int
     nbytes: int
 
@@ -103,9 +104,11 @@ class SeriesLayout(NamedTuple):
     """Many runs of a program, laid out.
 
     The steps of the program are those from `first` to before `last`; those that gather rows come
-    before. `order` is the place of the rows in the table of memory; `fed` has of each array that is
-    fed which argument it is, and its place; `numbers` which arguments are single numbers; `cells`
-    what Python writes before a run, by the function of `frame`.
+    before. `order` is the place of the rows in the table of memory. Where a run `gathers_beside`
+    its steps for the next one, `next_order` is the place of those rows, and `done` that of the
+    address of what is gathered already. `fed` has of each array that is fed which argument it is,
+    and its place; `numbers` which arguments are single numbers; `cells` what Python writes before
+    a run, by the function of `frame`.
     """
 
     table: TableLayout
@@ -113,6 +116,9 @@ class SeriesLayout(NamedTuple):
     first: int
     last: int
     order: int
+    next_order: int
+    done: int
+    gathers_beside: bool
     fed: Sequence[tuple[int, int]]
     numbers: Sequence[int]
     batches: Sequence[BatchPlaces]
@@ -158,23 +164,21 @@ def pack_series(layout: SeriesLayout) -> bytes:
     outputs = [(isinstance(x, ResultPlace), tuple(x)) for x in layout.outputs]
     lists = (layout.fed, layout.batches, layout.cells, outputs)
     plain: list[Any] = [tuple(map(tuple, each)) for each in lists]
-    rest = layout.first, layout.last, layout.order, tuple(layout.numbers), tuple(plain)
+    where = layout.first, layout.last, layout.order, layout.next_order, layout.done
+    rest = (*where, layout.gathers_beside), tuple(layout.numbers), tuple(plain)
     return marshal.dumps((_table_data(layout.table), _frame_data(layout.frame), rest))
 
 
 def unpack_series(data: bytes, find: Find) -> SeriesLayout | None:
     """Return the series that `pack_series` made bytes of; None as of `unpack`."""
-    table_data, frame, (first, last, order, numbers, plain) = marshal.loads(data)
+    table_data, frame, (where, numbers, plain) = marshal.loads(data)
     fed, batches, cells, outputs = plain
     table = _table_of(table_data, find)
     if table is None:
         return None
-    return SeriesLayout(
-        table, _frame_of(frame), first, last, order, fed, numbers,
-        [BatchPlaces(*x) for x in batches],
-        [CellPlace(*x) for x in cells],
-        [ResultPlace(*x) if is_result else CellPlace(*x) for is_result, x in outputs],
-    )  # fmt: skip
+    places = [BatchPlaces(*x) for x in batches], [CellPlace(*x) for x in cells]
+    found = [ResultPlace(*x) if is_result else CellPlace(*x) for is_result, x in outputs]
+    return SeriesLayout._make((table, _frame_of(frame), *where, fed, numbers, *places, found))
 
 
 def _frame_data(frame: ProgramFrame) -> tuple[Any, ...]:

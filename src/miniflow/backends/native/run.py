@@ -16,13 +16,13 @@ from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
 from miniflow.backends.native.compiled import CompiledStep, compiled_nest
 from miniflow.backends.native.filling import FilledTable, Memory, Run, Scope
 from miniflow.backends.native.frame import FrameWriter
-from miniflow.backends.native.gathering import RowGather
+from miniflow.backends.native.gathering import Gathers, RowGather
 from miniflow.backends.native.layout import ProgramFrame
 from miniflow.backends.native.products.steps import compiled_fused_product, compiled_product
 from miniflow.backends.native.table import StepTable
 from miniflow.backends.native.workers import can_share
 from miniflow.ir.dtypes import Array
-from miniflow.lowering.at_once import groups_at_once, pieces_at_once
+from miniflow.lowering.at_once import StepGroup, groups_at_once, make_room
 from miniflow.lowering.copies import copy_nest
 from miniflow.lowering.kernels import OUT_OF_RANGE
 from miniflow.lowering.loop_evaluate import array_at, node_label, run_by_numpy
@@ -142,7 +142,8 @@ class ProgramRunner:
         pieces: what Python calls, one after the other.
         parts: what is timed by itself, if it is to be.
         calls: the compiled code of each segment in a loop.
-        laid_out: the table of the steps. What comes `before` those of the program is in no piece.
+        laid_out: the table of the steps. Those that gather a batch come first, and are in no piece.
+        gathers_beside: whether the next batch is gathered beside some steps of the program.
         frame: the function around a run, once it is written.
     """
 
@@ -154,15 +155,21 @@ class ProgramRunner:
         memory: Memory,
         places: Sequence[str],
         in_parts: bool = False,
-        before: Sequence[RowGather] = (),
+        gathers: Gathers | None = None,
     ) -> None:
         self.parts = [TimedPart(ARGUMENTS, ())]
         self._program, self._memory = program, memory
         self._in_parts = in_parts
         self._table = StepTable(places)
-        for gather in before:
-            self._lay_gather(gather)
-        self.pieces = self._lay(program.steps)
+        groups, place = self._groups(program.steps), None
+        if gathers:
+            if can_share():
+                groups, place = make_room(groups, gathers.nanoseconds)
+            for gather in gathers.each:
+                self._lay_gather(gather)
+        self.gathers_beside = place is not None
+        beside = gathers.pieces_of_the_next() if gathers and place is not None else []
+        self.pieces = self._lay_groups(groups, place, beside)
         self.parts.append(TimedPart(RESULTS, ()))
         self.laid_out = self._table.finish()
         loops = [piece for piece in self.pieces if isinstance(piece, Turns)]
@@ -181,37 +188,55 @@ class ProgramRunner:
 
     # Laying out.
 
-    def _lay(self, steps: Sequence[Step]) -> list[Piece]:
-        """Compile steps, and return what runs them: as few calls as can be."""
-        pieces: list[Piece] = []
-        for group in self._groups(steps):
-            piece = self._lay_group(group)
-            before = pieces[-1] if pieces and not self._in_parts else None
-            if isinstance(piece, Segment) and isinstance(before, Segment):
-                pieces[-1] = Segment(before.first, piece.last)
-            else:
-                pieces.append(piece)
-        return pieces
+    def _lay_groups(
+        self,
+        groups: Sequence[StepGroup],
+        place: int | None = None,
+        beside: Sequence[Sequence[CompiledStep]] = (),
+    ) -> list[Piece]:
+        """Compile steps, and return what runs them: as few calls as can be. Other pieces are done
+        `beside` the group at that place.
+        """
+        found: list[Piece] = []
+        for number, group in enumerate(groups):
+            for piece in self._lay_group(group, beside if number == place else ()):
+                before = found[-1] if found and not self._in_parts else None
+                if isinstance(piece, Segment) and isinstance(before, Segment):
+                    found[-1] = Segment(before.first, piece.last)
+                else:
+                    found.append(piece)
+        return found
 
-    def _lay_group(self, group: Sequence[Step]) -> Piece:
-        if len(group) > 1:
-            return self._lay_together(group)
-        step = group[0]
-        return self._lay_loop(step) if isinstance(step, Repeat) else self._lay_step(step)
+    def _lay_group(
+        self, group: StepGroup, beside: Sequence[Sequence[CompiledStep]]
+    ) -> Iterator[Piece]:
+        together = self._lay_together(group, beside) if len(group.steps) > 1 or beside else None
+        if together:
+            yield together
+            return
+        for step in group.steps:
+            yield self._lay_loop(step) if isinstance(step, Repeat) else self._lay_step(step)
 
-    def _groups(self, steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-        """Yield the steps one by one, or several that are done at once."""
+    def _groups(self, steps: Sequence[Step]) -> list[StepGroup]:
+        """The steps one by one, or several that are done at once."""
         if self._in_parts or not can_share():
-            yield from ((step,) for step in steps)
-        else:
-            yield from groups_at_once(steps, self._program.buffers)
+            return [StepGroup((step,)) for step in steps]
+        return groups_at_once(steps, self._program.buffers)
 
-    def _lay_together(self, group: Sequence[Step]) -> Segment:
-        first, compiled = len(self._table), _compiled(group)
-        pieces = list(map(_compiled, pieces_at_once(group)))
-        equations = tuple(equation for step in group for equation in step.equations)
-        nanoseconds = sum(map(duration, group))
-        self._table.add_shared(compiled, pieces, equations, nanoseconds)
+    def _lay_together(
+        self, group: StepGroup, beside: Sequence[Sequence[CompiledStep]]
+    ) -> Segment | None:
+        pieces = list(map(_compiled, group.pieces))
+        whole = [x for piece in pieces for x in piece]
+        if not group.are_chains:
+            whole = _compiled(group.steps)
+        if len(whole) < len(group.steps) or list(map(len, pieces)) != list(map(len, group.pieces)):
+            return None  # NumPy has a part in it
+        ends_first = group.pieces[0] if group.are_chains else group.steps
+        equations = [step.equations for step in ends_first]
+        first, nanoseconds = len(self._table), sum(map(duration, group.steps))
+        pieces[1:1] = map(list, beside)
+        self._table.add_shared(whole, pieces, equations, nanoseconds)
         return Segment(first, first + 1)
 
     def _lay_step(self, step: Nest | Product | FusedProduct | Copy | NumpyCall) -> Piece:
@@ -223,20 +248,12 @@ class ProgramRunner:
             pieces = [list(map(compile_step, piece)) for piece in cut_step(step) if can_share()]
             found = [[s for s in piece if s is not None] for piece in pieces]
             if pieces and found == pieces:
-                self._table.add_shared([compiled], found, step.equations, duration(step))
+                self._table.add_shared([compiled], found, [step.equations], duration(step))
             else:
                 self._table.add(compiled, step.equations)
             return Segment(first, first + 1, part)
         assert isinstance(step, (NumpyCall, Copy))
         return ByNumpy(step, part)
-
-    def _lay_gather(self, gather: RowGather) -> None:
-        whole, pieces = gather.compiled(0, gather.rows), gather.pieces() if can_share() else []
-        if pieces:
-            parts = [[piece] for piece in pieces]
-            self._table.add_shared([whole], parts, (), gather.nanoseconds)
-        else:
-            self._table.add(whole, ())
 
     def _lay_loop(self, loop: Repeat) -> Piece:
         first = len(self._table)
@@ -250,7 +267,7 @@ class ProgramRunner:
                 return Segment(first, first + 1)
         if can_share() and not shared and not self._in_parts and self._lay_rows(loop):
             return Segment(first, first + 1)
-        inside = self._lay(loop.steps)
+        inside = self._lay_groups(self._groups(loop.steps))
         end = len(self._table)
         self._table.add_turn(loop.index, loop.count, first)
         if len(inside) == 1 and isinstance(inside[0], Segment) and not self._in_parts:
@@ -269,6 +286,13 @@ class ProgramRunner:
         nanoseconds = loop.count * sum(map(duration, loop.steps))
         self._table.add_shared_rows(found[0], found[1:], loop, nanoseconds)
         return True
+
+    def _lay_gather(self, gather: RowGather) -> None:
+        whole, pieces = gather.compiled(0, gather.rows), gather.pieces() if can_share() else []
+        if pieces:
+            self._table.add_shared([whole], [[x] for x in pieces], [()], gather.nanoseconds)
+        else:
+            self._table.add(whole, ())
 
     # Running.
 
@@ -312,7 +336,8 @@ class ProgramRunner:
     def fail(self, first: int, failed: int) -> None:
         """Raise what the step that failed has to say; `first` counts the steps before its call."""
         self.filled.reset()
-        label = node_label(self._table.equations[first + (failed >> 2) - 1])
+        number, inner = (failed & 0xFFFFFFFF) >> 2, failed >> 32
+        label = node_label(self._table.equations_of(first + number - 1, inner))
         if failed & 3 == OUT_OF_RANGE:
             raise IndexError(f"{label}: an index is out of range")
         raise FloatingPointError(f"{label}: the value is not finite; nothing was updated")

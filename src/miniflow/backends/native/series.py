@@ -7,9 +7,9 @@
         losses[run] = loss                                         # copied after it
 
 Rows are copied to where the program looks for a batch, by steps that come before the program's own
-and may be shared out as these are. Where they follow each other in the data, they are read where
-they lie. What Python computes of single numbers is computed beforehand, for each run, if it hangs
-on a number that is another in each.
+and may be shared out as these are, or done beside the run before (`gathering`). Where they follow
+each other in the data, they are read where they lie. What Python computes of single numbers is
+computed beforehand, for each run, if it hangs on a number that is another in each.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from miniflow.backends.blas import address_of
 from miniflow.backends.memory import block
 from miniflow.backends.native.filling import FilledTable, Memory, Scope
 from miniflow.backends.native.layout import ResultPlace, SeriesLayout
+from miniflow.backends.thread_limit import max_threads
 from miniflow.ir.dtypes import DTYPES, Array
 
 _ADDRESS: Final = 8  # bytes
@@ -46,7 +47,9 @@ class NativeSeries:
         self._table = FilledTable(layout.table, memory)
         self._in_place = self._table.series(layout.first, layout.last)
         self._gathering = self._table.series(0, layout.last)
-        self._room = [block(batch.nbytes) for batch in layout.batches]
+        self._rooms = [[block(batch.nbytes) for batch in layout.batches]]
+        self._done = np.zeros(1, np.int64)
+        self._table.places[layout.done] = self._done.ctypes.data
         self._cells = [memory[x.buffer][x.offset :][: x.size] for x in layout.cells]
         self._prepare = Scope(memory, self._table, self._raise).bind(layout.frame)
 
@@ -72,6 +75,7 @@ class NativeSeries:
         """Make runs with arguments of their own; see `StepSeries`."""
         first = arguments[0]
         numbers = self._layout.numbers
+        self._table.places[self._layout.next_order] = 0
         is_one = all(each[place] is first[place] for place in numbers for each in arguments)
         before, alive = self._numbers_of_runs(arguments[:1] if is_one else arguments)
         for place, number in self._layout.fed:
@@ -143,15 +147,36 @@ class NativeSeries:
                 step = rows.nbytes // max(len(rows), 1)
                 where = rows.ctypes.data + order[:, 0] * step
                 self._write_addresses(x.batch, where, before, alive)
+            places[self._layout.next_order] = 0
             return self._in_place
-        for x, room in zip(self._layout.batches, self._room, strict=True):
+        for x, room in zip(self._layout.batches, self._rooms[0], strict=True):
             places[x.batch] = room.ctypes.data
             places[x.whole] = data[x.argument].ctypes.data
         rows = np.ascontiguousarray(order, np.int64)
         addresses = rows.ctypes.data + np.arange(len(rows)) * (batch * rows.itemsize)
         alive.append(rows)
         self._write_addresses(self._layout.order, addresses, before, alive)
+        self._gather_beside(addresses, before, alive)
         return self._gathering
+
+    def _gather_beside(
+        self, addresses: Array, before: list[tuple[int, ...]], alive: list[Array]
+    ) -> None:
+        """Say where the rows of each run's next one are, and where they are to go: runs take turns
+        with two places; with one, if nobody is there who could do it meanwhile.
+        """
+        self._done[0] = self._table.places[self._layout.next_order] = 0
+        if not self._layout.gathers_beside or max_threads() == 1 or len(addresses) == 1:
+            return
+        if len(self._rooms) == 1:
+            self._rooms.append([block(batch.nbytes) for batch in self._layout.batches])
+        is_odd = np.arange(len(addresses) + 1) % 2
+        following = np.append(addresses[1:], 0)
+        self._write_addresses(self._layout.next_order, following, before, alive)
+        for x, *both in zip(self._layout.batches, *self._rooms, strict=True):
+            turns = np.array([room.ctypes.data for room in both])[is_odd]
+            self._write_addresses(x.batch, turns[:-1], before, alive)
+            self._write_addresses(x.following, turns[1:], before, alive)
 
     def _results(
         self, count: int, before: list[tuple[int, ...]], alive: list[Array]

@@ -9,7 +9,7 @@ from typing import Final
 
 from miniflow.backends.native.filling import Memory
 from miniflow.backends.native.frame import FrameWriter
-from miniflow.backends.native.gathering import RowGather
+from miniflow.backends.native.gathering import Gathers, RowGather
 from miniflow.backends.native.layout import (
     BatchPlaces,
     CellPlace,
@@ -24,12 +24,14 @@ from miniflow.lowering.loop_program import (
     KEPT,
     NUMBER,
     RESULT,
+    Buffer,
     BufferView,
     LoopProgram,
     NumpyCall,
 )
 
-_ORDER: Final = "the rows"  # no buffer has a name like that
+_ORDER, _NEXT_ORDER = "the rows", "the next rows"  # no buffer has a name like that
+_DONE: Final = "which rows are gathered"
 _MOST: Final = 64  # numbers that Python makes of single numbers, and that are copied for each run
 
 
@@ -47,10 +49,11 @@ class SeriesWriter:
         self._fed = [x for x in self._given if x in fed and buffers[x].role == ARGUMENT]
         self._batches = [x for x in self._fed if buffers[x].shape]
         self._places = [x for x, buffer in buffers.items() if buffer.role != NUMBER]
-        self._places += [*map(_all_of, self._batches), _ORDER]
+        self._places += [*map(_all_of, self._batches), *map(_next_of, self._batches)]
+        self._places += [_ORDER, _NEXT_ORDER, _DONE]
         self._place = {word: number for number, word in enumerate(self._places)}
-        gathers = [_gather(x, buffers[x].dtype, buffers[x].shape) for x in self._batches]
-        self.runner = ProgramRunner(program, memory, self._places, before=gathers)
+        gathers = self._gathers() if self._batches else None
+        self.runner = ProgramRunner(program, memory, self._places, gathers=gathers)
 
     def lay_out(self) -> SeriesLayout:
         """Return it as data."""
@@ -62,15 +65,28 @@ class SeriesWriter:
             first=segment.first,
             last=segment.last,
             order=place[_ORDER],
+            next_order=place[_NEXT_ORDER],
+            done=place[_DONE],
+            gathers_beside=self.runner.gathers_beside,
             fed=[(given[x], place[x]) for x in self._fed],
             numbers=[given[x] for x in given if buffers[x].role == NUMBER],
             batches=[
-                BatchPlaces(given[x], place[x], place[_all_of(x)], buffers[x].nbytes)
+                BatchPlaces(
+                    given[x], place[x], place[_next_of(x)], place[_all_of(x)], buffers[x].nbytes
+                )
                 for x in self._batches
             ],
             cells=self._cells(),
             outputs=[self._output(x) for x in self._program.outputs if isinstance(x, BufferView)],
         )
+
+    def _gathers(self) -> Gathers:
+        done = BufferView(_DONE, "i64", 0, (1,), (1,))
+        each = [_gather(x, self._program.buffers[x], x, _ORDER) for x in self._batches]
+        following = [
+            _gather(_next_of(x), self._program.buffers[x], x, _NEXT_ORDER) for x in self._batches
+        ]
+        return Gathers(tuple(x._replace(done=done) for x in each), tuple(following), done)
 
     def _by_numpy(self) -> list[NumpyCall]:
         steps = [piece.step for piece in self.runner.pieces if isinstance(piece, ByNumpy)]
@@ -126,13 +142,17 @@ def _all_of(name: str) -> str:
     return f"all of {name}"
 
 
-def _gather(batch: str, dtype: str, shape: tuple[int, ...]) -> RowGather:
+def _next_of(name: str) -> str:
+    return f"the next of {name}"
+
+
+def _gather(to: str, buffer: Buffer, name: str, order: str) -> RowGather:
     """The step that copies the rows of a run to where its batch is looked for."""
-    rows, columns = shape[0], prod(shape[1:])
+    rows, columns = buffer.shape[0], prod(buffer.shape[1:])
     return RowGather(
-        BufferView(batch, dtype, 0, (rows, columns), (columns, 1)),
-        BufferView(_all_of(batch), dtype, 0, (rows, columns), (columns, 1)),
-        BufferView(_ORDER, "i64", 0, (rows,), (1,)),
+        BufferView(to, buffer.dtype, 0, (rows, columns), (columns, 1)),
+        BufferView(_all_of(name), buffer.dtype, 0, (rows, columns), (columns, 1)),
+        BufferView(order, "i64", 0, (rows,), (1,)),
         rows,
-        columns * DTYPES[dtype].itemsize,
+        columns * DTYPES[buffer.dtype].itemsize,
     )

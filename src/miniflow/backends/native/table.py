@@ -29,6 +29,7 @@ class StepTable:
     def __init__(self, buffers: Sequence[str]) -> None:
         self.equations: list[tuple[Equation, ...]] = []
         self.shared: dict[int, float] = {}  # steps that are done in pieces: how long they take
+        self.first_pieces: dict[int, list[tuple[Equation, ...]]] = {}  # of several steps, by step
         self._functions: list[int] = []
         self._begins: list[int] = []  # where the arguments of a step begin
         self._numbers: list[int] = []
@@ -68,11 +69,15 @@ class StepTable:
         self,
         whole: Sequence[CompiledStep],
         pieces: Sequence[Sequence[CompiledStep]],
-        equations: tuple[Equation, ...],
+        equations: Sequence[tuple[Equation, ...]],
         nanoseconds: float,
     ) -> None:
-        """Add a step that is done in pieces where there are workers (`sharing`)."""
-        self._begin(machine.shared_step(), equations)
+        """Add a step that is done in pieces where there are workers (`sharing`), and in one go
+        elsewhere; `equations` has those of each step in the first piece, with which the whole
+        begins, too: others do not fail.
+        """
+        self.first_pieces[len(self)] = list(equations)
+        self._begin(machine.shared_step(), equations[0])
         here = len(self._numbers)
         self._numbers += (self._place(WORKERS), len(pieces))
         fields = len(self._numbers)
@@ -178,6 +183,11 @@ class StepTable:
         self._numbers += (len(steps), *[0] * (2 * len(steps)))
         for number, step in enumerate(steps):
             self._refer(begin + 1 + 2 * number, begin, (step,), whose)
+
+    def equations_of(self, number: int, inner: int) -> tuple[Equation, ...]:
+        """Return those of a step, or, if it is several, of one in it."""
+        several = self.first_pieces.get(number, [])
+        return several[inner] if inner < len(several) else self.equations[number]
 
     def add_turn(self, index: str, count: int, first: int) -> None:
         """End a loop that began with the step `first`."""
