@@ -41,6 +41,10 @@ def _has_no_epilogues(step: FusedProduct) -> bool:
     return False
 
 
+def _adds_nothing_up(step: Product) -> bool:
+    return False
+
+
 def _itemsize(dtype: str) -> int:
     return DTYPES[dtype].itemsize
 
@@ -55,6 +59,7 @@ class Target:
             which is one of `product_dtypes`.
         can_read_windows: whether it has a product whose first factor is a matrix of windows.
         can_finish: whether it has a product with this epilogue.
+        can_sum: whether it has a product that adds up the columns of its second factor, too.
         adds_products: whether its products are scaled, and added to what was there.
         has_numpy: whether it can call NumPy. If not, a `NumpyCall` is arithmetic of the caller's
             single numbers alone, which nests are handed as they are.
@@ -70,6 +75,7 @@ class Target:
     can_multiply: Callable[[BufferView, BufferView, BufferView], bool] = _has_every_product
     can_read_windows: Callable[[Product], bool] = _has_no_windows
     can_finish: Callable[[FusedProduct], bool] = _has_no_epilogues
+    can_sum: Callable[[Product], bool] = _adds_nothing_up
     adds_products: bool = True
     has_numpy: bool = True
     has_tiles: bool = True
@@ -84,6 +90,11 @@ class Target:
     def reads_windows(self) -> bool:
         """Whether there are any products that read windows."""
         return self.can_read_windows is not _has_no_windows
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether there are any products that add up columns."""
+        return self.can_sum is not _adds_nothing_up
 
 
 class Draft:

@@ -5,7 +5,7 @@ who is there at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import prod
 
@@ -115,8 +115,10 @@ class _StepChecker:
         match step:
             case Nest():
                 self._nest(step)
-            case Product(c, a, b):
+            case Product(c, a, b, sums=sums):
                 self._product(c, a, b)
+                is_known = sums is None or (sums.shape == b.shape[1:] and sums.dtype == b.dtype)
+                _expect(is_known, f"{sums} are no sums of {b}")
             case FusedProduct(product, epilogue, keeps):
                 self._product(product.c, product.a, product.b)
                 self._nest(epilogue)
@@ -221,7 +223,29 @@ class _StepChecker:
         if one.moves != other.moves:
             return True
         (low, high), (from_, to) = (self._ends(x._replace(moves=())) for x in (one, other))
-        return low <= to and from_ <= high
+        if low > to or from_ > high or one.strides != other.strides:
+            return low <= to and from_ <= high
+        axes = zip(map(abs, one.strides), one.shape, other.shape, strict=True)
+        return _is_sum(other.offset - one.offset, sorted(axes, reverse=True))
+
+
+def _is_sum(distance: int, axes: Sequence[tuple[int, int, int]]) -> bool:
+    """Whether steps along axes, fewer each way than these lengths, come so far.
+
+    >>> _is_sum(5, [(10, 3, 3)]), _is_sum(5, [(10, 3, 3), (1, 5, 6)]), _is_sum(-20, [(10, 3, 3)])
+    (False, True, True)
+    """
+    axes = [axis for axis in axes if axis[0]]
+    if not axes:
+        return distance == 0
+    (step, one, other), *inner = axes
+    reach = sum(s * (max(n, m) - 1) for s, n, m in inner)
+    most = max(one, other) - 1
+    first, last = -((reach - distance) // step), (distance + reach) // step
+    return any(
+        _is_sum(distance - count * step, inner)
+        for count in range(max(first, -most), min(last, most) + 1)
+    )
 
 
 def _shape_of_product(a: Factor, b: BufferView) -> Shape | None:

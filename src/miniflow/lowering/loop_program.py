@@ -177,7 +177,8 @@ class Nest:
 @dataclass(frozen=True, slots=True)
 class Product:
     """``c = alpha * (a @ b)`` of vectors, matrices or stacks of such, as NumPy's `matmul` takes
-    them; with a `beta`, ``beta * c`` is added. The rows of `a` may be windows.
+    them; with a `beta`, ``beta * c`` is added. The rows of `a` may be windows. With `sums`, these
+    are the sums of the columns of `b`, each a chain in the order of k.
     """
 
     c: BufferView
@@ -186,6 +187,7 @@ class Product:
     alpha: Number = field(default_factory=lambda: Literal(1.0))
     beta: Number | None = None
     equations: tuple[Equation, ...] = field(default=(), compare=False)
+    sums: BufferView | None = None
 
     @property
     def left(self) -> BufferView:
@@ -302,11 +304,12 @@ def accesses(step: Step) -> list[Access]:
                     is_written = parameter.name in written
                     found.append(Access(argument, written.get(parameter.name, True), is_written))
             return sorted(found, key=lambda access: access.writes)
-        case Product(c, a, b, alpha, beta):
+        case Product(c, a, b, alpha, beta, _, sums):
             numbers = [x for x in (alpha, beta) if isinstance(x, BufferView)]
             factor = a.view if isinstance(a, WindowMatrix) else a
             read = [Access(x, True, False) for x in (factor, b, *numbers)]
-            return [*read, Access(c, beta is not None, True)]
+            added_up = [] if sums is None else [Access(sums, False, True)]
+            return [*read, *added_up, Access(c, beta is not None, True)]
         case FusedProduct(product, epilogue):
             *read, entries = accesses(product)
             others = [x for x in accesses(epilogue) if x.view.buffer != product.c.buffer]

@@ -169,6 +169,9 @@ class _Printer:
 
     def _product(self, step: Product) -> str:
         c = self._view(step.c)
+        if step.beta is None and step.sums is not None:
+            sums = f"sum({self._view(step.b)}, 0)"
+            return f"{c}, {self._view(step.sums)} = {self._multiplied(step)}, {sums}"
         if step.beta is None:
             return f"{c} = {self._multiplied(step)}"
         scaled = _scaled(step.beta, self._number(step.beta), c)

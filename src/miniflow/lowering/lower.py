@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from miniflow.ir import Equation, Program, Variable
+from miniflow.lowering.column_sums import sum_in_products, take_out_sums
 from miniflow.lowering.draft import Draft, Target
 from miniflow.lowering.epilogues import fuse_products
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
@@ -60,8 +61,9 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
             a2[j] = t1
     """
     draft = Draft(target or Target())
+    schedule = fuse(program, draft.target.can_fuse)
     plan = make_plan(
-        fuse(program, draft.target.can_fuse),
+        take_out_sums(schedule) if draft.target.has_sums else schedule,
         updates_in_place=not draft.target.updates_last,
         adds_products=draft.target.adds_products,
         reads_windows=draft.target.reads_windows,
@@ -77,6 +79,7 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
     fused = fuse_products(
         read_windows(made, draft.target.can_read_windows), draft.target.can_finish
     )
+    fused = sum_in_products(fused, draft.target.can_sum)
     kept = {
         variable: word
         for variable, word in values.buffers().items()

@@ -226,7 +226,9 @@ def _cut_elements(product: Product, windows: WindowMatrix, count: int) -> list[P
         elements = prod(part.shape[split:])
         turned = windows._replace(view=part, columns=(0, elements))
         c = cut_view(product.c, -2, first, first + elements)
-        found.append((replace(product, c=c, a=turned),))
+        is_end = first + elements == product.c.shape[-2]
+        sums = product.sums if is_end else None  # one of them adds up
+        found.append((replace(product, c=c, a=turned, sums=sums),))
 
     halves = 1
     if count == length and count % 2 and axis + 1 < len(view.shape):

@@ -251,7 +251,7 @@ class _Search:
         if not all(self._is_laid_by_items(self.values.layout(v)) for v in (*cut, *made)):
             return False
         results, reads = self._memory(made), self._memory(cut)
-        if self.after and not reads & self.cut.keys():
+        if self.after and group.reads and not reads & self.cut.keys():
             return False  # what has been put off should not wait for it
         if results & (self.inputs | self.after_reads | self.after_makes | self.whole):
             return False

@@ -16,6 +16,7 @@ from miniflow.backends.native.products.gather_windows import WindowShape, print_
 from miniflow.backends.native.products.in_place import plan_in_place
 from miniflow.ir import Builder, Program, ValueType
 from miniflow.lowering import pieces
+from miniflow.lowering.loop_evaluate import evaluate_loop_program
 from miniflow.lowering.loop_program import (
     BufferView,
     Copy,
@@ -51,8 +52,10 @@ CONVOLUTIONS = {
 }
 
 
-def program_of(convolution: Convolution, dtype: str) -> Program:
-    """The product of all windows with a kernel, and that of their transpose with a gradient."""
+def program_of(convolution: Convolution, dtype: str, sums: bool = False) -> Program:
+    """The product of all windows with a kernel, and that of their transpose with a gradient; or
+    that of it with an activation's gradient, and the sums of this over all places.
+    """
     (n, h, w, c), (i, j), stride, dilation, channels = convolution
     b = Builder()
     x = b.input(ValueType(dtype, (n, h, w, c)), name="x")
@@ -68,6 +71,10 @@ def program_of(convolution: Convolution, dtype: str) -> Program:
     k = b.input(ValueType(dtype, (elements, channels)), name="k")
     g = b.input(ValueType(dtype, (n * rows * columns, channels)), name="g")
     back = b.add("transpose", (matrix,), {"axes": (1, 0)})
+    if sums:
+        passed = b.add("where", (b.add("greater", (g, 0.0)), g, 0.5))
+        total = b.add("sum", (passed,), {"axis": (0,), "keepdims": False})
+        return b.program([b.add("matmul", (back, passed)), total])
     return b.program([b.add("tanh", (b.add("matmul", (matrix, k)),)), b.add("matmul", (back, g))])
 
 
@@ -81,11 +88,14 @@ def results(program: Program, reads: bool, monkeypatch: Any) -> list[bytes]:
     assert (len(read), any(isinstance(s, Copy) for s in steps)) == (
         (2, False) if reads else (0, True)
     )
+    return [array.tobytes() for array in step.run(arguments_of(program))]
+
+
+def arguments_of(program: Program) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     dtypes = {"f32": np.float32, "f64": np.float64}
     types = (entry.variable.type for entry in program.inputs)
-    arguments = [rng.standard_normal(t.shape).astype(dtypes[t.dtype]) for t in types]
-    return [array.tobytes() for array in step.run(arguments)]
+    return [rng.standard_normal(t.shape).astype(dtypes[t.dtype]) for t in types]
 
 
 @pytest.mark.parametrize("width", sorted(WIDTHS))
@@ -113,6 +123,30 @@ def test_blocks_of_windows_may_begin_anywhere(cache, in_place, monkeypatch):
             if not in_place:
                 patched.setattr(plan, "plan_in_place", lambda *_: None)
             assert results(program, True, monkeypatch) == wanted
+
+
+@pytest.mark.parametrize("width", ["avx2", "avx512"])
+def test_sums_in_products_are_the_chains_that_they_are_alone(width, monkeypatch):
+    """The gradient of a bias, made with that of the kernel; whole, and in pieces."""
+    for what in ("one channel", "channels side by side", "holes", "one kernel"):
+        program = program_of(CONVOLUTIONS[what], "f32", sums=True)
+        found = list[list[bytes]]()
+        for least, can_sum in ((1e9, False), (1e9, True), (0, True)):
+            with monkeypatch.context() as patched:
+                patched.setattr(machine, "processor", lambda: WIDTHS[width])
+                patched.setattr(in_place_products, "_BLOCK", 1 << 12)
+                patched.setattr(pieces, "FEWEST", least)
+                if not can_sum:
+                    patched.setattr(lowered, "can_sum", lambda product: False)
+                step = lower(program)
+                made = [s for s in step.loop_program.all_steps() if isinstance(s, Product)]
+                is_summed = can_sum and what != "one kernel"
+                assert any(s.sums is not None for s in made) == is_summed
+                found.append([array.tobytes() for array in step.run(arguments_of(program))])
+        assert found[0] == found[1] == found[2]
+        again = evaluate_loop_program(step.loop_program, arguments_of(program))
+        for array, wanted in zip(again, step.run(arguments_of(program)), strict=True):
+            np.testing.assert_allclose(array, wanted, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("beta", [None, 0.5])

@@ -6,7 +6,12 @@ from miniflow.backends.backend import Buffers, TimedPart, TimedRun
 from miniflow.backends.native.filling import Memory, Run, allocate
 from miniflow.backends.native.frame import rooms_of
 from miniflow.backends.native.layout import ProgramLayout
-from miniflow.backends.native.products.steps import can_finish, can_multiply, can_read_windows
+from miniflow.backends.native.products.steps import (
+    can_finish,
+    can_multiply,
+    can_read_windows,
+    can_sum,
+)
 from miniflow.backends.native.run import ProgramRunner, make_run
 from miniflow.backends.native.series_layout import SeriesWriter, can_make_series
 from miniflow.backends.native.workers import can_share
@@ -19,7 +24,7 @@ from miniflow.lowering.pieces import MOST
 
 def _target() -> Target:
     pieces = MOST if can_share() else 1
-    return Target(can_multiply, can_read_windows, can_finish, pieces=pieces)
+    return Target(can_multiply, can_read_windows, can_finish, can_sum, pieces=pieces)
 
 
 class LoweredProgram:

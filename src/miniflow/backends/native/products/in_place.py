@@ -41,7 +41,8 @@ class InPlacePlan(NamedTuple):
     windows at `places`, which have `elements`. Steps and strides count numbers.
 
     The rows of A begin with the one of this number; a tile has up to `rows` of them and `vectors`
-    vectors of `lanes` numbers.
+    vectors of `lanes` numbers. With `sums`, the columns of B are added up, too, as if A had one
+    more row, of ones.
     """
 
     dtype: str
@@ -56,6 +57,7 @@ class InPlacePlan(NamedTuple):
     vectors: int
     rows: int
     has_fma: bool
+    sums: bool = False
 
     def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return how many bytes of memory are wanted, as `ProductPlan` does."""
@@ -87,7 +89,7 @@ class InPlacePlan(NamedTuple):
         comes whole, as nothing would be read twice.
         """
         m, n, _ = self.shape
-        if not self.is_turned or (m <= self.rows and n <= self.vectors * self.lanes):
+        if not self.is_turned or (m + self.sums <= self.rows and n <= self.vectors * self.lanes):
             return None
         (images, image), (lines, line), (places, step) = self.k_axes
         new = min(line / places if lines > 1 else step, image / (lines * places) or step)
@@ -100,19 +102,21 @@ class InPlacePlan(NamedTuple):
 
 
 class WindowTile(NamedTuple):
-    """Rows that are made at once: where they lie from the first one on, where that lies, in bytes,
-    and which one it is.
+    """Rows that are made at once: where they lie from the first one on (None: the row of ones),
+    where that lies, in bytes, and which one it is.
     """
 
-    offsets: tuple[int, ...]
+    offsets: tuple[int | None, ...]
     begin: int
     row: int
 
 
 def plan_in_place(
-    a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor
+    a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor, sums: bool = False
 ) -> InPlacePlan | None:
-    """Plan c = a @ b; None if that is better done in another way."""
+    """Plan c = a @ b; None if that is better done in another way. With `sums`, the columns of b are
+    added up, each in one chain.
+    """
     dtype, split_at = c.dtype, a.split
     if dtype not in REALS or {a.dtype, b.dtype} != {dtype} or len(b.shape) != 2 or 0 in c.shape:
         return None
@@ -139,7 +143,7 @@ def plan_in_place(
     rows = heights[vectors]
     plan = InPlacePlan(
         *(dtype, (m, n, k), places, elements, a.is_turned, first, b.strides[0], c.strides[0]),
-        *(lanes, vectors, rows, processor.has_fma),
+        *(lanes, vectors, rows, processor.has_fma, sums),
     )
     if a.is_turned:
         is_whole = k == prod(length for length, _ in places)
@@ -179,10 +183,11 @@ def tiles_of(plan: InPlacePlan) -> tuple[WindowTile, ...]:
 
 def _tiles_of_elements(plan: InPlacePlan) -> list[WindowTile]:
     lengths, steps = zip(*plan.elements, strict=True)
-    where = [
+    where: list[int | None] = [
         sum(i * step for i, step in zip(index, steps, strict=True))
         for index in itertools.product(*map(range, lengths))
     ][plan.first : plan.first + plan.shape[0]]
+    where += [None] * plan.sums
     found = list(_cut(plan, where, 0, split(len(where), plan.rows)))
     run = lengths[-1]
     if len({tile.offsets for tile in found}) <= _MOST_KINDS or run > len(where):
@@ -191,19 +196,21 @@ def _tiles_of_elements(plan: InPlacePlan) -> list[WindowTile]:
     # Each run for itself, or, if they are short, several.
     some = max(plan.rows // run, 1) * run
     while row < len(where):
-        end = min((plan.first + row) // run * run + some - plan.first, len(where))
+        end = min((plan.first + row) // run * run + some - plan.first, plan.shape[0])
+        end += plan.sums and end == plan.shape[0]
         found += _cut(plan, where[row:end], row, split(end - row, plan.rows))
         row = end
     return found
 
 
 def _cut(
-    plan: InPlacePlan, where: Sequence[int], row: int, heights: Sequence[tuple[int, int]]
+    plan: InPlacePlan, where: Sequence[int | None], row: int, heights: Sequence[tuple[int, int]]
 ) -> Iterator[WindowTile]:
     first = 0
     for height, count in heights:
         for _ in range(count):
             these = where[first : first + height]
-            offsets = tuple((x - these[0]) * plan.size for x in these)
-            yield WindowTile(offsets, these[0] * plan.size, row + first)
+            begin = these[0] or 0
+            offsets = tuple(None if x is None else (x - begin) * plan.size for x in these)
+            yield WindowTile(offsets, begin * plan.size, row + first)
             first += height

@@ -36,7 +36,7 @@ FRAME: Final = (
     *(f"a_row_{row}" for row in range(1, ROWS_OF_A_POINTER + 1)),  # once, twice ... the distance
     *("a_step", "b_step", "c_row", "columns"),
     *("goes_on", "is_last", "adds", "partial", "alpha", "beta"),
-    *("count_0", "count_1"),  # see `in_place`
+    *("count_0", "count_1", "sums"),  # see `print_in_place`
 )
 
 

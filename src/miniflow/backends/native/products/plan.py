@@ -211,11 +211,13 @@ def _plan_of(
 
 
 def plan_windows(
-    a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor
+    a: WindowMatrix, b: BufferView, c: BufferView, processor: Processor, sums: bool = False
 ) -> ProductPlan | InPlacePlan | None:
-    """Plan c = a @ b, where a is a matrix of windows; None if there is no way."""
-    in_place = plan_in_place(a, b, c, processor)
-    return in_place or _plan_of_copies(a, b, c, processor)
+    """Plan c = a @ b, where a is a matrix of windows; None if there is no way. With `sums`, the
+    columns of b are added up, too.
+    """
+    in_place = plan_in_place(a, b, c, processor, sums)
+    return in_place or (None if sums else _plan_of_copies(a, b, c, processor))
 
 
 def _plan_of_copies(

@@ -23,7 +23,7 @@ from miniflow.backends.native.products.micro_kernel import (
 )
 from miniflow.backends.native.writer import LineWriter
 
-PLACES: Final = ("a", "b", "c", "alpha", "beta", "partial")
+PLACES: Final = ("a", "b", "c", "alpha", "beta", "partial", "sums")
 
 Loops: TypeAlias = "tuple[tuple[int | None, int], ...]"  # lengths, and steps in bytes
 
@@ -65,7 +65,7 @@ class _InPlaceDriver(NamedTuple):
     has_tile: bool
 
     @property
-    def kinds(self) -> list[tuple[int, ...]]:
+    def kinds(self) -> list[tuple[int | None, ...]]:
         """Where the rows of a tile lie, of each kind of tiles."""
         return list(dict.fromkeys(tile.offsets for tile in tiles_of(self.plan)))
 
@@ -90,19 +90,19 @@ class _InPlaceDriver(NamedTuple):
 
 
 @cache
-def _print_kernel(shape: TileShape, offsets: tuple[int, ...], loops: Loops, b: int) -> str:
+def _print_kernel(shape: TileShape, offsets: tuple[int | None, ...], loops: Loops, b: int) -> str:
     return _InPlaceKernelWriter(shape, offsets, loops, b).text()
 
 
 class _InPlaceKernelWriter(MicroKernelWriter):
     """A micro-kernel in which k is several loops, and rows lie anyhow; where the length of a loop
-    is None, it stands in the frame.
+    is None, it stands in the frame. A row of ones is none of A's: its sums lie elsewhere.
     """
 
     def __init__(
         self,
         shape: TileShape,
-        offsets: tuple[int, ...],
+        offsets: tuple[int | None, ...],
         loops: Loops,
         b_step: int,
     ) -> None:
@@ -146,11 +146,23 @@ class _InPlaceKernelWriter(MicroKernelWriter):
         for i, j in self.places if by_rows else sorted(self.places, key=lambda place: place[::-1]):
             if j not in columns:
                 columns[j] = self._load_b(b, j)
+            offset = self.offsets[i]
+            if offset is None:
+                done[i, j] = self.new(f"fadd {self.vector} {totals[i, j]}, {columns[j]}")
+                continue
             if i not in rows:
-                number = self.load(self.real, a, self.offsets[i], self.size)
+                number = self.load(self.real, a, offset, self.size)
                 rows[i] = self._splat(number, self.real)
             done[i, j] = self._multiply_add(rows[i], columns[j], totals[i, j])
         return done
+
+    def _tile_places(self, pointer: str) -> dict[tuple[int, int], str]:
+        places = super()._tile_places(pointer)
+        if None in self.offsets:
+            row, sums = self.offsets.index(None), self.field("sums", "ptr")
+            nbytes = self.shape.lanes * self.size
+            places |= {(row, j): self.at(sums, j * nbytes) for j in range(self.shape.vectors)}
+        return places
 
 
 @cache
@@ -186,7 +198,7 @@ class _InPlaceDriverWriter(LineWriter):
         self.given = self.at("%arguments", 8 * (after + len(words)))
         self._fill_frame(place)
         if self.plan.is_turned:
-            self._through_blocks(place["a"], place["b"], place["c"])
+            self._through_blocks(place["a"], place["b"], place["c"], place["sums"])
         else:
             self._through_units(place["a"], place["b"], place["c"])
         self.line("ret i64 0")
@@ -228,7 +240,7 @@ class _InPlaceDriverWriter(LineWriter):
                     here = self.at(here, self.multiply(index, step * self.plan.size))
                 self._tiles(here, panel, c, row, column, is_edge)
 
-    def _through_blocks(self, a: str, b: str, c: str) -> None:
+    def _through_blocks(self, a: str, b: str, c: str, sums: str) -> None:
         """All tiles of a block of places, then those of the next block."""
         (images, image), (lines, line), (places, _) = self.plan.k_axes
         count, height = self.plan.block or (images, lines)
@@ -259,6 +271,7 @@ class _InPlaceDriverWriter(LineWriter):
             number = self.add(self.multiply(self.add(self.multiply(o, images), n), lines), y)
             row = places * self.plan.b_step * self.plan.size
             for panel, column, is_edge in self._panels(self.at(b, self.multiply(number, row))):
+                self._set("sums", self.at(sums, self.multiply(column, self.plan.size)), "ptr")
                 self._tiles(here, panel, c, "0", column, is_edge)
 
     def _panels(self, b: str) -> Iterator[tuple[str, str, bool]]:
@@ -287,7 +300,7 @@ class _InPlaceDriverWriter(LineWriter):
 
     def _tile(
         self,
-        kind: tuple[int, ...],
+        kind: tuple[int | None, ...],
         a: str,
         b: str,
         c: str,

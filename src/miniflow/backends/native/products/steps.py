@@ -42,6 +42,13 @@ def can_read_windows(product: Product) -> bool:
     return _plan(product.c, product.a, product.b) is not None
 
 
+def can_sum(product: Product) -> bool:
+    """Whether there is a product that adds up the columns of its second factor, too."""
+    if not isinstance(product.a, WindowMatrix) or not product.a.is_turned:
+        return False
+    return plan_windows(product.a, product.b, product.c, machine.processor(), True) is not None
+
+
 def can_finish(step: FusedProduct) -> bool:
     """Whether there is a product with such an epilogue."""
     plan = _plan(step.product.c, step.product.a, step.product.b)
@@ -55,7 +62,7 @@ def compiled_product(
     finds them in c, if that `keeps` them.
     """
     c, adds = product.c, product.beta is not None
-    plan = _plan(c, product.a, product.b)
+    plan = _plan(c, product.a, product.b, product.sums is not None)
     assert plan is not None
     if epilogue is not None and isinstance(plan, ProductPlan):
         plan = plan.along_rows(epilogue)
@@ -63,6 +70,8 @@ def compiled_product(
     a = product.a.view if isinstance(product.a, WindowMatrix) else product.a
     places: dict[str, MachineArgument] = {"a": a, "b": product.b, "c": c}
     places |= {word: _number(x, c.dtype) for word, x in (("alpha", product.alpha), ("beta", beta))}
+    if product.sums is not None:
+        places["sums"] = product.sums
     has_tile = epilogue is not None and not keeps
     wanted = plan.scratch(adds=adds, finishes=has_tile).items()
     places |= {word: SharedScratch(word, nbytes) for word, nbytes in wanted}
@@ -84,9 +93,11 @@ def compiled_fused_product(step: FusedProduct) -> CompiledStep:
     return compiled_product(product, epilogue, step.keeps)
 
 
-def _plan(c: BufferView, a: Factor, b: BufferView) -> ProductPlan | DotPlan | InPlacePlan | None:
+def _plan(
+    c: BufferView, a: Factor, b: BufferView, sums: bool = False
+) -> ProductPlan | DotPlan | InPlacePlan | None:
     if isinstance(a, WindowMatrix):
-        return plan_windows(a, b, c, machine.processor())
+        return plan_windows(a, b, c, machine.processor(), sums)
     return plan_product(a, b, c, machine.processor())
 
 
