@@ -99,6 +99,29 @@ def test_thousands_of_small_jobs_are_each_done_once():
     assert jobs() >= before + 1000
 
 
+def test_a_worker_who_is_late_is_borne_once_in_a_while_and_left_alone_if_it_is_usual():
+    mf.set_threads(2)
+    x = mf.Input("x")
+    step, feed = mf.compile(mf.Exp(x), backend="native"), {x: np.ones((64, 256), np.float32)}
+    step(feed)
+    pool, long_ago = workers.pool().address, -(2**62)
+    until, patience, well = (
+        ctypes.c_int64.from_address(pool + where)
+        for where in (sharing.UNTIL, sharing.PATIENCE, sharing.WELL)
+    )
+    patience.value = -(2**60)  # whoever is waited for is late
+    for went_well_since, goes_alone in ((long_ago, False), (-long_ago, True)):
+        for _ in range(5000):
+            until.value, well.value = 0, went_well_since
+            before = jobs()
+            step(feed)
+            assert jobs() <= before + 2
+            if well.value != went_well_since:
+                break
+        assert well.value != went_well_since
+        assert (until.value > 0) == goes_alone
+
+
 def test_workers_are_where_the_program_is_not():
     mf.set_threads(3)
     trained()

@@ -18,8 +18,9 @@ that are shared out there are some that are not.
 
 One who comes late, where the processors are busy with something else, costs more than he helps. So
 where a program has waited for a worker longer than it worked itself, or had no processor for more
-than an eighth of its time, it goes on alone for 16 times as long as that, and longer each time. Who
-does what changes no bit, since no piece asks.
+than an eighth of its time, it goes on alone for 16 times as long as that, and longer each time. It
+bears it if it has worked for as long since the last time: something short has come between, as when
+a program begins. Who does what changes no bit, since no piece asks.
 
 A worker who is woken may be given the very processor that the program runs on, while another has
 nothing to do; where processors share no cache, Linux leaves it at that for many milliseconds. So
@@ -42,6 +43,7 @@ SLEEPING, WANTED, ALIVE = 128, 192, 196
 OWNED: Final = 256
 PLACES, PIECES, STATUS = 320, 328, 336  # of the job
 UNTIL, LATE, SINCE, USED, PATIENCE = 384, 392, 400, 408, 416  # going on alone
+WELL: Final = 424  # since when, of the time that who runs a program has had a processor
 SYSCALL, CLOCK, FUTEX = 448, 456, 464  # addresses of functions, and the number of a call
 GETCPU, SETAFFINITY, GETTID = 472, 480, 488  # the same
 HERE, THREADS, ALLOWED, ELSEWHERE = 512, 576, 640, 768  # keeping apart
@@ -301,6 +303,18 @@ late:
   %longer = mul i64 %loss, $_TIMES_ALONE
   %alone.for = shl i64 %longer, %times
   %most = call i64 @llvm.umin.i64(i64 %alone.for, i64 $_LONGEST_ALONE)
+  %mine = call i64 @now(ptr %pool, i32 3)
+  %well.at = getelementptr i8, ptr %pool, i64 $WELL
+  %well = load i64, ptr %well.at
+  %together = sub i64 %mine, %well
+  %is_seldom = icmp sgt i64 %together, %longer
+  br i1 %is_seldom, label %borne, label %leave
+borne:
+  store i64 %mine, ptr %well.at
+  br label %done
+leave:
+  %then = add i64 %mine, %most
+  store i64 %then, ptr %well.at
   %today = call i64 @now(ptr %pool, i32 1)
   %back = add i64 %today, %most
   store i64 %back, ptr %until.at
