@@ -15,6 +15,7 @@ the lab's raw style) and `factories` (what property tests are made from) by name
 import gc
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -55,6 +56,17 @@ def pytest_collection_finish() -> None:
     """What is there before the first test stays: no collection of garbage looks through it."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files_are_pytests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test makes in the system's folder for temporary files, itself or in a process of its
+    own, lies among pytest's: when it is killed halfway, pytest removes that after the third run.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
