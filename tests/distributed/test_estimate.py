@@ -29,6 +29,18 @@ def test_gradients_go_round_in_two_rings() -> None:
     assert one.computing / 8 < eight.computing < one.computing
 
 
+def test_what_is_not_trained_has_no_gradient_to_sum_up() -> None:
+    x, y, seed = mf.layers.Input((6,)), mf.Input("y"), mf.Seed("seed")
+    net = mf.layers.Sequential([mf.layers.Dense(8), mf.layers.BatchNorm(seed), mf.layers.Dense(3)])
+    loss = mf.CrossEntropyWithSoftmax(net(x), y)
+    feed = {x: np.ones((4, 6), np.float32), y: np.zeros(4, int), seed: 1}
+    net.layers[0].trainable = False
+    step = mf.compile(loss, optimizer=mf.Adam(), backend="reference")
+    step(feed)
+    (two,) = mf.distributed.estimate(step, 2)
+    assert two.bytes == 4 * (8 + 8 + 8 * 3 + 3)  # what BatchNorm keeps of its batches is none of it
+
+
 def test_rows_that_grow_with_the_devices_take_as_long_and_are_more() -> None:
     step, _ = compiled_step()
     told = mf.distributed.estimate(step, [1, 4096], more_rows=True, latency=0.0, network=1e15)

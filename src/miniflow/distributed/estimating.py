@@ -132,13 +132,8 @@ def estimate(
     per_machine = whole("estimate", "per_machine", per_machine, least=1)
     more_rows = flag("estimate", "more_rows", more_rows)
     counts = [devices] if isinstance(devices, int) else list(devices)
-    program: Program = step.program
-    divided, whole_work = _work(program, step)
-    size = sum(
-        output.replaces.type.nbytes
-        for output in program.outputs
-        if output.role == "parameter" and output.replaces is not None
-    )
+    divided, whole_work = _work(step.program, step)
+    size = sum(parameter.value.nbytes for parameter in step.parameters if parameter.trainable)
     rows = []
     alone = (divided + whole_work) / flops
     for count in counts:
