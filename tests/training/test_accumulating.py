@@ -54,6 +54,10 @@ def made(what: str, dtype: type = np.float64) -> Made:
         "sample weights": lambda: mf.Sum(w * rows) / mf.Sum(w),
         "sum": lambda: mf.Sum(rows),
         "sum of columns": lambda: mf.Mean(mf.Sum((logits - 1.0) ** 2.0, axis=0)) + weighed,
+        "weighed columns": lambda: mf.Sum(
+            mf.Sum((logits - 1.0) ** 2.0, axis=0) * [1.0, 2.0, 0.0, 3.0]
+        ),
+        "columns times weights": lambda: mf.Sum(mf.Sum(logits, axis=0) * mf.Sum(W, axis=0)),
         "two heads": lambda: entropy * 0.3 + mf.Mean(mf.Tanh(logits)) / 2.0,
         "not linear": lambda: mf.Sqrt(mf.Mean(rows)) * mf.Exp(-weighed),
         "half of it stopped": lambda: weighed + mf.StopGradient(mf.Mean(rows)),
@@ -67,7 +71,7 @@ def made(what: str, dtype: type = np.float64) -> Made:
 
 LOSSES = [
     *("mean", "weights of classes", "weights of classes and a penalty", "sample weights", "sum"),
-    "sum of columns",
+    *("sum of columns", "weighed columns", "columns times weights"),
     *("two heads", "not linear", "half of it stopped", "of a class of one's own"),
 ]
 
@@ -100,6 +104,10 @@ class OwnSum(mf.Op):
 # loss of (z, loss of a mean) → the node that does not follow from parts of a batch
 NO_PARTS: dict[str, tuple[Callable[[Any, Any], mf.Node], str]] = {
     "maximum over the rows": (lambda z, mean: mf.Max(z), "Max"),
+    "weighed columns and a penalty": (
+        lambda z, mean: mf.Sum(mf.Sum(z, axis=0) * np.arange(4.0) + 1.0),
+        "Sum",
+    ),
     "largest of means": (lambda z, mean: mf.Max(mf.Mean(z, axis=0)), "Max"),
     "norm of means": (lambda z, mean: mf.Sqrt(mf.Sum(mf.Mean(z, axis=0) ** 2.0)), "Pow"),
     "rows less their mean": (lambda z, mean: mf.Mean((z - mf.Mean(z, axis=0)) ** 2.0), "Sub"),

@@ -108,6 +108,12 @@ LOSSES: dict[str, Callable[[Graph], mf.Node]] = {
     "a mean of rows' sums": lambda g: mf.Mean(mf.Sum((g.scores - g.targets) ** 2, axis=-1)) * 2.0,
     "a sum of columns' sums": lambda g: mf.Sum(mf.Sum((g.scores - g.targets) ** 2, axis=0)),
     "a mean of columns' sums": lambda g: mf.Mean(mf.Sum((g.scores - g.targets) ** 2, axis=0)) + 1.0,
+    "a sum of columns' sums, weighed": lambda g: mf.Sum(
+        mf.Sum(g.scores, axis=0) * [1.0, -2.0, 3.0]
+    ),
+    "a mean of columns' means, moved": lambda g: mf.Mean(
+        (mf.Mean(g.scores, axis=0) - [1.0, -2.0, 3.0]) ** 2
+    ),
     "a sum of columns' means": lambda g: mf.Sum(mf.Mean(g.scores**2, axis=0, keepdims=True)),
     "a sum of squares of sums": lambda g: mf.Sum(mf.Sum(g.scores, axis=0) ** 2) / 7.0,
     "a product of columns' means": lambda g: mf.Sum(

@@ -28,13 +28,14 @@ from miniflow.interpreter.feeding import is_input
 from miniflow.interpreter.keeping import attributes_preserved
 from miniflow.interpreter.passes import one_pass_at_a_time
 
-Kind = Literal["mean", "sum", "rows", "number"]
+Kind = Literal["mean", "sum", "rows", "number", "unfed"]
 ADDED = ("sum", "number")  # what is not divided
 
 
 class LossPart(NamedTuple):
     """A number of which a loss is made, and how its values in batches become one: a "mean" over
-    what its `divisor` says, or over the "rows" that are fed; a "sum"; or a "number" that is fed.
+    what its `divisor` says, or over the "rows" that are fed; a "sum"; a "number" that is fed; or
+    "unfed": what has nothing to do with the data, whose changes count as a mean over the rows.
     """
 
     node: Node
@@ -95,8 +96,12 @@ class Averages:
         self.reads = list(dict.fromkeys([*inner, *asked]))
 
     def take_as_one_part(self) -> None:
-        """Count it as a mean over the rows, whatever it is made of."""
-        self.parts, self.above, self.reads = [LossPart(self.loss, "rows")], [], []
+        """Count it as a sum, if all in it that data are fed to adds up, else as a mean over the
+        rows.
+        """
+        kinds = {part.kind for part in self.parts} - {"unfed"}
+        kind: Kind = "sum" if kinds == {"sum"} else "rows"
+        self.parts, self.above, self.reads = [LossPart(self.loss, kind)], [], []
 
     def count(
         self,
@@ -284,7 +289,9 @@ def _goes_through(node: Node, fed: set[Node], reduced: Mapping[Node, bool]) -> b
 def _kind_of(node: Node, fed: set[Node]) -> Kind:
     if node in fed and is_input(node):
         return "number"
-    if node not in fed or not _says_how(node):
+    if node not in fed:
+        return "unfed"
+    if not _says_how(node):
         return "rows"
     return "sum" if node.adds_up else "mean"
 
@@ -301,7 +308,7 @@ def _value_of(part: LossPart, value: Any) -> Any:
     """A part's value; one that is read by nodes with other shapes may be an array, if it is known
     how those of batches become one.
     """
-    if np.size(value) == 1 or part.kind not in ("sum", "mean"):
+    if np.size(value) == 1 or part.kind not in ("sum", "mean", "unfed"):
         return _as_number(value)
     return np.array(value, np.float64)
 
