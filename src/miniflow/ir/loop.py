@@ -6,7 +6,9 @@ The *state* is an array that each turn replaces, and the result is its history. 
 state, one item of each sequence (the first so many operands after `first`; time is their first
 axis) and the values from outside, which are the same in every turn; its only output is the next
 state, of the same dtype and shape. Entry t of the result is the state after item t, also where
-`reverse` goes through the items from the last to the first.
+`reverse` goes through the items from the last to the first. A body may show something else that it
+computes, by a second output: then the result is the history of that. Scans that differ in what they
+show alone, with the very same equations in their bodies, can be one loop (`passes.keep`).
 
 States and items without axes are NumPy scalars in the body. A body has no constants: what it needs
 comes from outside.
@@ -19,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from miniflow.ir.dtypes import Array, ProgramError, Value, ValueType
+from miniflow.ir.dtypes import DTYPES, Array, ProgramError, Value, ValueType
 from miniflow.ir.primitive import Primitive
 from miniflow.ir.program import Equation, Operand, Program
 from miniflow.ir.rules import BOOL, INT, Form, check_shape, need_array, of_shape
@@ -45,14 +47,14 @@ def _scan(first: Value, *values: Value, body: Program, sequences: int, reverse: 
     items, outside = values[:sequences], values[sequences:]
     state: Any = np.asarray(first)[()]
     count = len(items[0])  # type: ignore[arg-type]
-    history = np.empty((count, *state.shape), state.dtype)
+    shown = body.outputs[-1].operand
+    history = np.empty((count, *shown.shape), DTYPES[shown.dtype])
     for t in range(count)[:: -1 if reverse else 1]:
         now = [x[t] for x in items]  # type: ignore[index]
         try:
-            (history[t],) = evaluate(body, [state, *now, *outside])
+            state, *_, history[t] = 2 * evaluate(body, [state, *now, *outside])
         except ProgramError as error:
             raise error.__cause__ or error from None  # what NumPy said
-        state = history[t]
     return history
 
 
@@ -74,16 +76,22 @@ def _infer_scan(
     given = [entry.variable.type for entry in body.inputs]
     if given != wanted:
         raise ProgramError(f"its body takes {_list(given)}, and is given {_list(wanted)}")
-    if len(body.outputs) != 1 or body.outputs[0].replaces is not None:
-        raise ProgramError(f"its body has {len(body.outputs)} outputs: it has one, the next state")
+    if len(body.outputs) not in (1, 2) or any(o.replaces is not None for o in body.outputs):
+        raise ProgramError(
+            f"its body has {len(body.outputs)} outputs: it has one, the next state, and perhaps "
+            "what it shows"
+        )
     new = body.outputs[0].operand.type
     if (new.dtype, new.shape) != (state.dtype, state.shape) or new.kind == "python":
         raise ProgramError(f"its state is {state}, and {new} after a turn")
     if body.constants:
         raise ProgramError("its body has constants: they are operands of the scan")
-    shape = (*counts, *state.shape)
-    check_shape(shape, state.dtype)
-    return ValueType(state.dtype, shape)
+    shown = body.outputs[-1].operand.type
+    if shown.kind == "python":
+        raise ProgramError(f"what its body shows is {shown}")
+    shape = (*counts, *shown.shape)
+    check_shape(shape, shown.dtype)
+    return ValueType(shown.dtype, shape)
 
 
 def _list(types: Iterable[ValueType]) -> str:
@@ -93,6 +101,8 @@ def _list(types: Iterable[ValueType]) -> str:
 def _flops(result: ValueType, first: Operand, *values: Operand, body: Program, **_: object) -> int:
     from miniflow.ir.cost import cost
 
+    if len(body.outputs) > 1:
+        return 0  # of the loop that computes it anyway
     return result.shape[0] * cost(body).total.flops
 
 

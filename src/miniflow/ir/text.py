@@ -19,7 +19,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -108,16 +108,21 @@ def identifier(text: str) -> str:
     return "value"
 
 
+_Bodies: TypeAlias = "dict[int, tuple[str, Namer]]"  # by their equations: whose, and its names
+
+
 def format_program(program: Program) -> str:
     """Return the program as text; `str(program)` calls it."""
     return "\n".join(_lines(program, "program"))
 
 
-def _lines(program: Program, title: str) -> list[str]:
-    names = Namer()
+def _lines(
+    program: Program, title: str, names: Namer | None = None, apart: Container[Operand] = ()
+) -> list[str]:
+    names = names or Namer()
     lines = _header(program.inputs, names, title)
     lines += [f"  {names(c.variable)} = {_constant(c)}" for c in program.constants]
-    lines += _aligned(list(equation_lines(program, names)))
+    lines += _aligned(list(equation_lines(program, names, apart)), names)
     return lines + _return(program.outputs, names)
 
 
@@ -225,7 +230,7 @@ class _Pending(NamedTuple):
 
 
 def equation_lines(
-    program: Program, names: Namer, apart: Container[Variable] = ()
+    program: Program, names: Namer, apart: Container[Operand] = ()
 ) -> Iterator[PrintedLine]:
     """Yield a line per equation, but for those that are written into the line of their only reader.
 
@@ -278,7 +283,17 @@ def _only_readers(program: Program) -> dict[Operand, Equation]:
     }
 
 
-def _aligned(lines: list[PrintedLine]) -> list[str]:
+def _body(body: Program, result: str, bodies: _Bodies, shown: Container[Operand]) -> list[str]:
+    """Return the body of a scan; of one that shows something else of a body that is printed, what
+    that is.
+    """
+    of, names = bodies.setdefault(id(body.equations), (result, Namer()))
+    if of != result:
+        return [f"the history of {_operand(body.outputs[-1].operand, names)} in the loop of {of}"]
+    return _lines(body, "body", names, shown)
+
+
+def _aligned(lines: list[PrintedLine], names: Namer) -> list[str]:
     """Put the comments in a column, and a line above each phase if there are several."""
     phases = {line.equation.origin.phase for line in lines if line.equation.origin}
     width = min(max((len(line.code) for line in lines), default=0), WIDTH)
@@ -286,6 +301,9 @@ def _aligned(lines: list[PrintedLine]) -> list[str]:
     printed: list[str] = []
     last: Origin | None = None
     phase = ""
+    bodies: _Bodies = {}
+    all_bodies = [body for line in lines if (body := body_of(line.equation)) is not None]
+    shown = {output.operand for body in all_bodies for output in body.outputs[1:]}
     for code, equation in lines:
         origin = equation.origin
         if origin and origin.phase != phase and len(phases) > 1:
@@ -296,7 +314,9 @@ def _aligned(lines: list[PrintedLine]) -> list[str]:
         comment = f"{equation.result.type!s:{types}}{label}".rstrip()
         printed.append(f"  {code:{width}}  # {comment}")
         if (body := body_of(equation)) is not None:
-            printed += [f"    {line}" for line in _lines(body, "body")]
+            printed += [
+                f"    {line}" for line in _body(body, names(equation.result), bodies, shown)
+            ]
         last = origin
     return printed
 

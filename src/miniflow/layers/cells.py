@@ -53,9 +53,10 @@ class GRUCell(Op):
         of_z = grad * (state - new) * z * (1 - z)
         of_recalled = of_new * r
         of_heard = np.concatenate([of_r, of_z, of_recalled], axis=-1)
+        n = state.shape[-1]
         return (
             lambda: grad * z + of_heard @ np.swapaxes(U, -1, -2),
-            lambda: np.concatenate([of_r, of_z, of_new], axis=-1),
+            lambda: np.concatenate([of_heard[..., : 2 * n], of_new], axis=-1),
             lambda: np.swapaxes(state, -1, -2) @ of_heard,
             lambda: np.sum(of_recalled, axis=0),
         )

@@ -1,5 +1,6 @@
 """The body of a scan as a program that writes the next state where it is told to: the array in
-which it lies is one more input, the last, and the only output is its new value. So a backend that
+which it lies is one more input, and the output is its new value; so are those for what else it
+shows, after that. So a backend that
 computes new values in place computes each state right where the history has it. It is fed that
 array, another one in each turn, and keeps none; `check` would not have that of a program.
 """
@@ -13,7 +14,7 @@ from miniflow.ir.program import Equation, Input, Output, Program, Variable
 
 
 def body_in_place(body: Program) -> Program:
-    """Return the body of a scan with the array to write to as its last input.
+    """Return the body of a scan with the array to write to, for each output, as its last inputs.
 
     >>> from miniflow.ir import Builder
     >>> b = Builder()
@@ -25,12 +26,14 @@ def body_in_place(body: Program) -> Program:
         t1,  # new value of new_state
       )
     """
-    new, equations = body.outputs[0].operand, body.equations
-    place = Variable(ValueType(new.dtype, new.shape), "new state")
-    if new.kind != "array":
-        array = Variable(place.type)
-        equations = (*equations, Equation("reshape", (new,), {"shape": ()}, array))
-        new = array
-    inputs = (*body.inputs, Input(place, "fed"))
-    outputs = (Output(new, "state", None, place),)
-    return replace(body, inputs=inputs, equations=equations, outputs=outputs)
+    inputs, equations, outputs = [*body.inputs], [*body.equations], list[Output]()
+    for number, output in enumerate(body.outputs):
+        new = output.operand
+        place = Variable(ValueType(new.dtype, new.shape), "value" if number else "new state")
+        if new.kind != "array":
+            array = Variable(place.type)
+            equations.append(Equation("reshape", (new,), {"shape": ()}, array))
+            new = array
+        inputs.append(Input(place, "fed"))
+        outputs.append(Output(new, "state", None, place))
+    return replace(body, inputs=tuple(inputs), equations=tuple(equations), outputs=tuple(outputs))

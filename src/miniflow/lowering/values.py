@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from miniflow.ir import Equation, Literal, Operand, Variable
+from miniflow.ir import Equation, Literal, Operand, Program, Variable
 from miniflow.lowering.draft import Draft
 from miniflow.lowering.loop_program import (
     ARGUMENT,
@@ -41,6 +41,11 @@ class Values:
         self._tile: Tile | None = None
         self._moved: dict[Variable, Region] = {}  # within the tile
 
+    @property
+    def program(self) -> Program:
+        """The program whose values these are."""
+        return self._plan.program
+
     def home(self, variable: Variable) -> Variable:
         """The value in whose memory a value lies: itself, as a rule."""
         return self._plan.homes.get(variable, variable)
@@ -52,6 +57,10 @@ class Values:
     def bind(self, variable: Variable, place: Number) -> None:
         """Let a value lie somewhere."""
         self._places[variable] = place
+
+    def is_bound(self, variable: Variable) -> bool:
+        """Whether a value lies somewhere by now."""
+        return variable in self._places
 
     def keep(self, variable: Variable, value: np.ndarray) -> None:
         """Let a value be a constant."""

@@ -10,7 +10,9 @@ For everybody, one after the other (`TIDY`):
 
 For backends that ask for them:
 
-- `hoist`: what a loop need not compute in each turn is computed before it, for all at once;
+- `hoist`, `hoist_costly`: what a loop need not compute in each turn is computed before it, for all
+  at once; or what of that takes more than a few cycles;
+- `keep`: what a loop computes is kept, where it would be computed once more after it;
 - `batch`: many small matrix products that could be one large one become that;
 - `contract`, `contract_in_place`: a matrix product and what is added to it become one `gemm`;
 - `touch_rows`: a table of which rows are looked up is updated in these alone;
@@ -43,7 +45,8 @@ from miniflow.passes.batch_parts import batch_parts
 from miniflow.passes.bodies import with_bodies
 from miniflow.passes.contract import contract, contract_in_place
 from miniflow.passes.dedupe import dedupe
-from miniflow.passes.hoist import hoist
+from miniflow.passes.hoist import hoist, hoist_costly
+from miniflow.passes.keep import keep
 from miniflow.passes.prefer_long_runs import prefer_long_runs
 from miniflow.passes.prune import prune
 from miniflow.passes.share_exponentials import share_exponentials
@@ -55,13 +58,16 @@ Pass: TypeAlias = "Callable[[Program], Program]"
 TIDY: Final = (simplify, dedupe, prune)
 """What is good for every program, and what other passes are followed by."""
 
-FOR_LOOPS: Final = (*TIDY, hoist, batch, touch_rows, contract_in_place, *TIDY, share_exponentials)
+FOR_LOOPS: Final = (
+    *(*TIDY, hoist_costly, batch, touch_rows, contract_in_place, *TIDY),
+    *(share_exponentials, keep),
+)
 """For compiled loops and products: of the native backend, and of C, which has its bits."""
 
 __all__ = [
     "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe",
-    "hoist", "optimize", "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages",
-    "touch_rows",
+    "hoist", "hoist_costly", "keep", "optimize", "prefer_long_runs", "prune", "share_exponentials",
+    "simplify", "stages", "touch_rows",
 ]  # fmt: skip
 
 

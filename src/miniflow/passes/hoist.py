@@ -11,7 +11,8 @@ What depends on neither is computed once.
 So the way back through a recurrent layer, which computes the states anew, does so in large products
 before its loop, and only the gradient of the state is left to go from turn to turn. Views stay in
 the body, where they cost nothing; and so does what would be much larger than the state and the
-items themselves, for it would lie in memory for all items. A loop in which nothing depends on the
+items themselves, for it would lie in memory for all items. Where the body is compiled, so does what
+takes a few cycles (`hoist_costly`). A loop in which nothing depends on the
 state is no loop any more. Products of other sizes are added up in another order: results agree to
 rounding.
 """
@@ -23,11 +24,11 @@ from typing import Final
 
 from miniflow.ir.build import Builder
 from miniflow.ir.loop import body_of
-from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Input, Literal, Operand, Program
 from miniflow.ir.vectorize import Vectorizer
 from miniflow.passes.bodies import with_body
 from miniflow.passes.dedupe import dedupe
+from miniflow.passes.effort import MOST_READ, is_short, is_view
 from miniflow.passes.prune import prune
 from miniflow.passes.replacing import hand_on_names, replace_operands, replace_outputs
 from miniflow.passes.simplify import simplify
@@ -35,7 +36,7 @@ from miniflow.passes.simplify import simplify
 MOST: Final = 8  # times the bytes of the state or of the items, for a value that is kept for all
 
 
-def hoist(program: Program) -> Program:
+def hoist(program: Program, short_stays: bool = False) -> Program:
     """Return the program with what need not be in its loops before them, and nothing twice.
 
     >>> from miniflow.ir import Builder, ValueType
@@ -62,7 +63,7 @@ def hoist(program: Program) -> Program:
         if body_of(equation) is None:
             written.equations.append(equation)
             continue
-        split = _Split(equation)
+        split = _Split(equation, short_stays)
         whole = split.without_loop(written)
         if whole is None:
             written.equations.append(split.shorter_loop(written))
@@ -73,13 +74,20 @@ def hoist(program: Program) -> Program:
     return prune(dedupe(simplify(hand_on_names(program, now, shorter))))
 
 
+def hoist_costly(program: Program) -> Program:
+    """Return what `hoist` does, but leave in the loops what takes a few cycles there: less than to
+    read it, in the place of one or two others, where a body is compiled.
+    """
+    return hoist(program, short_stays=True)
+
+
 class _Split:
     """A scan, and what of its body can be known before it: `early`, in which views and constants
     are, too.
     """
 
-    def __init__(self, equation: Equation) -> None:
-        self.equation = equation
+    def __init__(self, equation: Equation, short_stays: bool) -> None:
+        self.equation, self.short_stays = equation, short_stays
         self.body: Program = equation.params["body"]
         self.count = equation.result.shape[0]
         inputs = [entry.variable for entry in self.body.inputs]
@@ -89,18 +97,27 @@ class _Split:
         self.limit = MOST * max(variable.type.nbytes for variable in inputs[:end])
         self.early: dict[Operand, Equation] = {}
         self.of_items: set[Operand] = set(self.items)  # what differs from turn to turn
+        # What is read, of all that differs from turn to turn, to compute something early in a turn.
+        self.reads: dict[Operand, frozenset[Operand]] = {}
         for inner in self.body.equations:
             if not self.of_items.isdisjoint(inner.operands):
                 self.of_items.add(inner.result)
             if self._is_early(inner):
                 self.early[inner.result] = inner
+                self.reads[inner.result] = self._reads_of(inner)
+
+    def _reads_of(self, equation: Equation) -> frozenset[Operand]:
+        if not is_short(equation) and not is_view(equation):
+            return frozenset((equation.result,))
+        varying = [operand for operand in equation.operands if operand in self.of_items]
+        return frozenset().union(*(self.reads.get(o, frozenset((o,))) for o in varying))
 
     def _is_early(self, equation: Equation) -> bool:
         result = equation.result
         known = all(map(self._is_known, equation.operands))
         is_item = result.kind == ("array" if result.shape else "scalar")
         is_small = result not in self.of_items or result.type.nbytes <= self.limit
-        return known and is_item and (is_small or PRIMITIVES[equation.primitive].is_view)
+        return known and is_item and (is_small or is_view(equation))
 
     def _is_known(self, operand: Operand) -> bool:
         is_given = operand in self.items or operand in self.outside
@@ -108,8 +125,10 @@ class _Split:
 
     def _stays(self, equation: Equation) -> bool:
         """Whether it is computed in each turn: a view, or what depends on nothing, as well."""
-        is_cheap = PRIMITIVES[equation.primitive].is_view or not equation.operands
+        is_cheap = is_view(equation) or not equation.operands
         is_cheap = is_cheap or all(isinstance(operand, Literal) for operand in equation.operands)
+        if self.short_stays and is_short(equation) and equation.result in self.of_items:
+            is_cheap = is_cheap or len(self.reads.get(equation.result, ())) <= MOST_READ
         return equation.result not in self.early or is_cheap
 
     def _vectorizer(self, written: Builder) -> Vectorizer:

@@ -1,0 +1,85 @@
+"""What a loop computes is kept, where it would be computed once more after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import miniflow as mf
+from miniflow import layers
+from miniflow.backends import find
+from miniflow.ir import DTYPES, Program, check, evaluate
+from miniflow.ir.loop import body_of
+from miniflow.passes import TIDY, hoist_costly, keep, optimize
+
+
+def training(make: Any, masked: bool, turns: int) -> tuple[Program, list[Any]]:
+    """A training step of a network on sequences, and arguments for it."""
+    rng = np.random.default_rng(0)
+    X, y = mf.Input("X", shape=(turns, 2), dtype=np.float64), mf.Input("y")
+    shown = mf.Input("shown", shape=(turns,), dtype=bool)
+    layer = make(3, bidirectional=True, mask=shown if masked else None, rng=0)
+    step = mf.compile(mf.MSE(layer(X), y), optimizer=mf.SGD(0.1), backend="reference")
+    feed = {X: rng.normal(size=(4, turns, 2)), y: rng.normal(size=(4, 6))}
+    step(feed | ({shown: np.ones((4, turns), bool)} if masked else {}))
+    types = [entry.variable.type for entry in step.program.inputs]
+    given: list[Any] = [
+        rng.random(t.shape) < 0.6 if t.dtype == "bool" else rng.normal(size=t.shape) for t in types
+    ]
+    given = [
+        0.1 if not t.shape else x.astype(DTYPES[t.dtype]) for t, x in zip(types, given, strict=True)
+    ]
+    return step.program, given
+
+
+def outside(program: Program) -> set[str]:
+    """What is computed outside of the loops."""
+    return {e.primitive for e in program.equations if body_of(e) is None}
+
+
+@pytest.mark.parametrize(("masked", "turns"), [(False, 4), (True, 3), (True, 2), (False, 1)])
+@pytest.mark.parametrize("make", [layers.RNN, layers.GRU, layers.LSTM])
+def test_way_back_computes_no_gate_anew(make: Any, masked: bool, turns: int) -> None:
+    program, given = training(make, masked, turns)
+    kept = optimize(program, find("native").passes)
+    check(kept)
+    found, wanted = evaluate(kept, given), evaluate(program, given)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    assert not outside(kept) & {"exp", "tanh"}
+    assert str(keep(kept)) == str(kept)
+
+
+def scanned(step: Any, then: Any) -> Program:
+    """What `then` makes of all states of a loop, with its gradient."""
+    xs, W = mf.Input("xs"), mf.Parameter(np.eye(3), "W")
+    loss = then(mf.scan(lambda h, x: step(h, x, W), np.zeros((2, 3)), xs))
+    compiled = mf.compile(loss, wrt=[W], backend="reference")
+    compiled({xs: np.ones((5, 2, 3))})
+    return optimize(compiled.program, (*TIDY, hoist_costly))
+
+
+def test_what_takes_a_few_cycles_is_computed_again() -> None:
+    program = scanned(lambda h, x, W: mf.Tanh(h @ W + x) * 0.5, mf.Sum)
+    kept = keep(program)
+    shown = [b.outputs[1].operand for e in kept.equations if (b := body_of(e)) and b.outputs[1:]]
+    made = {e.result: e.primitive for e in kept.equations for e in (body_of(e) or kept).equations}
+    # The hyperbolic tangent, of which the slope is computed; of the gradients, what a product made.
+    assert {made[value] for value in shown} <= {"tanh", "multiply"}
+    assert "tanh" in {made[value] for value in shown}
+
+
+def test_what_nobody_reads_again_is_not_kept() -> None:
+    xs = mf.Input("xs")
+    states = mf.scan(lambda h, x: mf.Tanh(mf.Sin(h) + x), np.zeros((2, 3)), xs)
+    compiled = mf.compile(states, backend="reference")
+    compiled({xs: np.ones((5, 2, 3))})
+    assert str(keep(compiled.program)) == str(compiled.program)
+
+
+def test_kept_values_have_their_place_in_the_text() -> None:
+    text = str(keep(scanned(lambda h, x, W: mf.Tanh(h @ W + x) * 0.5, mf.Sum)))
+    assert "the history of" in text
+    assert text.count("tanh(") == 1
