@@ -98,6 +98,8 @@ class StepWriter:
         """Write the steps of a group, if anybody needs its results."""
         if not any(equation.result in self.plan.needed for equation in group.equations):
             return
+        if self.values.is_bound(group.equations[0].result):  # a loop has written it
+            return
         if group.kind in (LOOP, PRODUCT, CALL) and not self.movements.continues(group.equations[0]):
             self.movements.finish()
         if group.kind == LOOP:

@@ -37,6 +37,7 @@ class Values:
         self._constants = {c.variable: c.value for c in plan.program.constants}
         self._inputs = {entry.variable for entry in plan.program.inputs}
         self._places: dict[Variable, Number] = dict(bound or {})  # of what has memory
+        self._bound: set[Variable] = set()
         self._layouts = dict(plan.layouts)
         self._tile: Tile | None = None
         self._moved: dict[Variable, Region] = {}  # within the tile
@@ -55,12 +56,19 @@ class Values:
         return self.home(self.layout(variable).base)
 
     def bind(self, variable: Variable, place: Number) -> None:
-        """Let a value lie somewhere."""
+        """Let a value lie where somebody else writes it."""
         self._places[variable] = place
+        self._bound.add(variable)
 
     def is_bound(self, variable: Variable) -> bool:
-        """Whether a value lies somewhere by now."""
-        return variable in self._places
+        """Whether somebody else writes a value."""
+        return variable in self._bound
+
+    def is_alone(self, variable: Variable) -> bool:
+        """Whether a value has memory that no other one lies in, and that is not the caller's."""
+        homes = self._plan.homes
+        is_shared = variable in homes or variable in homes.values()
+        return not is_shared and variable not in self._plan.returned
 
     def keep(self, variable: Variable, value: np.ndarray) -> None:
         """Let a value be a constant."""
