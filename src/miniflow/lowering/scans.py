@@ -29,7 +29,6 @@ from miniflow.lowering.plan import StepPlan, make_plan
 from miniflow.lowering.values import Values
 from miniflow.lowering.views import c_strides
 
-
 _LONG: Final = 64  # bytes of a row
 WriteGroups = Callable[[Draft, StepPlan, Values], None]
 
@@ -88,7 +87,7 @@ def _bind_states_before(scan: Equation, memory: BufferView, values: Values) -> N
     """Let the states before each turn, where they are put together after the loop, be rows of what
     the loop has written.
     """
-    made = {equation.result: equation for equation in values.program.equations}
+    made: dict[Operand, Equation] = {e.result: e for e in values.program.equations}
     histories = [e.result for e in made.values() if is_same_loop(e, scan) and _shows_state(e)]
     if not histories or not values.is_alone(histories[0]):
         return
@@ -145,7 +144,7 @@ def _with_items(scan: Equation, draft: Draft, values: Values) -> tuple[Program, 
             places.append(_in_one_piece(x, scan, draft, values))
             continue
         (_, rows, length), apart = found.shape, found.strides[1]
-        longer = Variable(ValueType(found.dtype, (rows, apart)), x.name)
+        longer = Variable(ValueType(found.dtype, (rows, apart)), inputs[number].variable.name)
         index = ((0, rows, 1), (0, length, 1))
         looks.append(Equation("slice", (longer,), {"index": index}, inputs[number].variable))
         inputs[number] = Input(longer)

@@ -13,6 +13,7 @@ For backends that ask for them:
 - `hoist`, `hoist_costly`: what a loop need not compute in each turn is computed before it, for all
   at once; or what of that takes more than a few cycles;
 - `keep`: what a loop computes is kept, where it would be computed once more after it;
+- `sum_parts`: what is only summed up is not put together, or in another order, before;
 - `batch`: many small matrix products that could be one large one become that;
 - `contract`, `contract_in_place`: a matrix product and what is added to it become one `gemm`;
 - `touch_rows`: a table of which rows are looked up is updated in these alone;
@@ -51,6 +52,7 @@ from miniflow.passes.prefer_long_runs import prefer_long_runs
 from miniflow.passes.prune import prune
 from miniflow.passes.share_exponentials import share_exponentials
 from miniflow.passes.simplify import simplify
+from miniflow.passes.sum_parts import sum_parts
 from miniflow.passes.touch_rows import touch_rows
 
 Pass: TypeAlias = "Callable[[Program], Program]"
@@ -59,7 +61,7 @@ TIDY: Final = (simplify, dedupe, prune)
 """What is good for every program, and what other passes are followed by."""
 
 FOR_LOOPS: Final = (
-    *(*TIDY, hoist_costly, batch, touch_rows, contract_in_place, *TIDY),
+    *(*TIDY, hoist_costly, sum_parts, *TIDY, batch, touch_rows, contract_in_place, *TIDY),
     *(share_exponentials, keep),
 )
 """For compiled loops and products: of the native backend, and of C, which has its bits."""
@@ -67,7 +69,7 @@ FOR_LOOPS: Final = (
 __all__ = [
     "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe",
     "hoist", "hoist_costly", "keep", "optimize", "prefer_long_runs", "prune", "share_exponentials",
-    "simplify", "stages", "touch_rows",
+    "simplify", "stages", "sum_parts", "touch_rows",
 ]  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from miniflow.ir.primitives import PRIMITIVES
-from miniflow.ir.program import Equation
+from miniflow.ir.program import Equation, Operand, Variable
 
-MOST_READ: Final = 2  # arrays that are read to compute something anew, rather than read that
+_MOST_READ: Final = 2  # times the bytes of something, to compute it anew rather than read it
 _FEW_CYCLES: Final = frozenset(
     (
         *("add", "subtract", "multiply", "maximum", "minimum", "negative", "absolute", "sign"),
@@ -25,3 +26,9 @@ def is_short(equation: Equation) -> bool:
 def is_view(equation: Equation) -> bool:
     """Whether it computes nothing, but looks at something else."""
     return PRIMITIVES[equation.primitive].is_view
+
+
+def is_soon_read(result: Variable, reads: Collection[Operand]) -> bool:
+    """Whether what has to be read to compute something anew is not much more than that itself."""
+    nbytes = sum(operand.type.nbytes for operand in reads)
+    return nbytes <= _MOST_READ * result.type.nbytes

@@ -28,7 +28,7 @@ from miniflow.ir.program import Equation, Input, Literal, Operand, Program
 from miniflow.ir.vectorize import Vectorizer
 from miniflow.passes.bodies import with_body
 from miniflow.passes.dedupe import dedupe
-from miniflow.passes.effort import MOST_READ, is_short, is_view
+from miniflow.passes.effort import is_short, is_soon_read, is_view
 from miniflow.passes.prune import prune
 from miniflow.passes.replacing import hand_on_names, replace_operands, replace_outputs
 from miniflow.passes.simplify import simplify
@@ -128,7 +128,9 @@ class _Split:
         is_cheap = is_view(equation) or not equation.operands
         is_cheap = is_cheap or all(isinstance(operand, Literal) for operand in equation.operands)
         if self.short_stays and is_short(equation) and equation.result in self.of_items:
-            is_cheap = is_cheap or len(self.reads.get(equation.result, ())) <= MOST_READ
+            is_cheap = is_cheap or is_soon_read(
+                equation.result, self.reads.get(equation.result, ())
+            )
         return equation.result not in self.early or is_cheap
 
     def _vectorizer(self, written: Builder) -> Vectorizer:

@@ -37,7 +37,7 @@ from miniflow.ir.program import (
 from miniflow.ir.stacks import STACKED
 from miniflow.ir.vectorize import Vectorizer
 from miniflow.passes.dedupe import dedupe
-from miniflow.passes.effort import MOST_READ, is_short, is_view
+from miniflow.passes.effort import is_short, is_soon_read, is_view
 from miniflow.passes.prune import prune
 from miniflow.passes.simplify import simplify
 
@@ -217,7 +217,9 @@ class _Worth:
             reads = frozenset[Operand]().union(*(read[o] for o in operands))
             read[equation.result] = reads
             is_cheap = is_short(equation) or is_view(equation)
-            if not is_cheap or len(reads) > MOST_READ or not self.costly.isdisjoint(operands):
+            if not (
+                is_cheap and is_soon_read(equation.result, reads)
+            ) or not self.costly.isdisjoint(operands):
                 self.costly.add(equation.result)
 
     def is_costly(self, equation: Equation) -> bool:
