@@ -16,7 +16,7 @@ from miniflow.lowering import tiling
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_check import LoopProgramError, check_loop_program
 from miniflow.lowering.loop_evaluate import evaluate_loop_program
-from miniflow.lowering.loop_program import Copy, LoopProgram, Product, WindowMatrix
+from miniflow.lowering.loop_program import Copy, LoopProgram, Product, Repeat, WindowMatrix
 from miniflow.lowering.loop_text import loop_text
 from miniflow.lowering.lower import lower_program
 from miniflow.passes import optimize
@@ -150,3 +150,29 @@ def test_a_matrix_that_several_copies_make_is_read_whole() -> None:
     program = b.program([b.add("matmul", (both, x))])
     arguments = random_arguments(program)
     assert_agrees(Evaluated, program, arguments, arguments)
+
+
+def test_what_fills_an_array_waits_for_what_adds_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between zeros and what is added to them stand sums over the batch, which end a tiling."""
+    monkeypatch.setattr(tiling, "CACHE", 1 << 11)
+    monkeypatch.setattr(tiling, "FEWEST_ROWS", 1)
+    rng = np.random.default_rng(0)
+    x, h, parameters = mf.Input("x"), None, []
+    for shape in ((2, 2, 1, 2), (2, 2, 2, 3)):
+        kernel = mf.Parameter(rng.standard_normal(shape))
+        gain, shift = (mf.Parameter(np.full(shape[-1], value)) for value in (1.0, 0.1))
+        mean, variance = (mf.State(np.full(shape[-1], value)) for value in (0.0, 1.0))
+        convolved = mf.Conv2D(x if h is None else h, kernel)
+        h = mf.MaxPool(mf.ReLU(mf.BatchNorm(convolved, gain, shift, mean, variance, mf.Seed())))
+        parameters += [kernel, gain, shift]
+    step = mf.compile(mf.Sum(mf.Tanh(h)), wrt=parameters, backend="reference")
+    step({x: rng.standard_normal((4, 7, 7, 1))})
+    program = optimize(step.program, find("native").passes)
+    evaluated = Evaluated(program)
+    loops = [s for s in evaluated.loop_program.steps if isinstance(s, Repeat)]
+    adding = [loop for loop in loops if any(isinstance(s, Copy) and s.adds for s in loop.steps)]
+    assert len(adding) == 1
+    assert any(isinstance(s, Product) for s in adding[0].steps)
+    arguments = random_arguments(program)
+    for ours, theirs in zip(evaluated.run(arguments), evaluate(program, arguments), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)

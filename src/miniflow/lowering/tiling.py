@@ -162,6 +162,7 @@ class _Search:
         self.whole: set[Variable] = set()
         self.before: list[int] = []
         self.taken: list[int] = []
+        self.waiting: list[int] = []  # what fills an array, for whoever is taken and adds to it
         self.after: list[int] = []
         self.after_reads: set[Variable] = set()
         self.after_makes: set[Variable] = set()
@@ -174,25 +175,61 @@ class _Search:
             is_step = group.kind not in (VIEW, NUMBER, CONSTANT) and self._is_needed(group)
             if not is_step or (self.taken and self._comes_before(position)):
                 self.before.append(position)
-            elif self._take(group):
-                self.taken.append(position)
+            elif group.kind == LOOP and not group.reads:
+                self.waiting.append(position)
+            elif self._take_with_what_it_fills(position):
+                pass
             elif not self.taken or len(self.after) == MOST_POSTPONED:
                 break
             else:
-                self.after.append(position)
-                self.after_reads |= self._memory(o for e in group.equations for o in e.operands)
-                self.after_reads |= self._memory(group.reads)
-                self.after_makes |= self._memory(e.result for e in group.equations)
+                for each in (*self._filled_for(group), position):
+                    self._postpone(each)
         return self._tiling() if self._is_worth_it() else None
+
+    def _filled_for(self, group: EquationGroup) -> list[int]:
+        """Which of the arrays that are only filled, and wait, a group reads or writes to."""
+        values = [v for e in group.equations for v in (*e.operands, e.result)]
+        touched = self._memory((*values, *group.reads))
+        groups = self.plan.schedule.groups
+        return [p for p in self.waiting if self._memory(self._results(groups[p])) & touched]
+
+    def _take_with_what_it_fills(self, position: int) -> bool:
+        """Take a group, and before it what fills an array that it adds to; whether that can be."""
+        groups, cut, whole = self.plan.schedule.groups, dict(self.cut), set(self.whole)
+        taken = [*self._filled_for(groups[position]), position]
+        if all(self._take(groups[each]) for each in taken):
+            self.taken = sorted([*self.taken, *taken])
+            self.waiting = [each for each in self.waiting if each not in taken]
+            return True
+        self.cut, self.whole = cut, whole
+        return False
+
+    def _postpone(self, position: int) -> None:
+        """Let a group come after all tiles."""
+        group = self.plan.schedule.groups[position]
+        self.waiting = [each for each in self.waiting if each != position]
+        self.after.append(position)
+        self.after_reads |= self._memory(o for e in group.equations for o in e.operands)
+        self.after_reads |= self._memory(group.reads)
+        self.after_makes |= self._memory(e.result for e in group.equations)
 
     def _is_needed(self, group: EquationGroup) -> bool:
         return any(equation.result in self.plan.needed for equation in group.equations)
 
     def _is_worth_it(self) -> bool:
         groups = [self.plan.schedule.groups[position] for position in self.taken]
+        groups = [group for group in groups if not self._is_done(group)]
         if len(groups) < 2 or not any(map(_is_by_items, groups)):
             return False
         return self._tile_size() < self.items
+
+    def _is_done(self, group: EquationGroup) -> bool:
+        """Whether a part is written that has been made where it lies."""
+        equation = group.equations[0]
+        if equation.primitive != "slice_update":
+            return False
+        value, home = equation.operands[1], self.values.home(equation.result)
+        return isinstance(value, Variable) and self.values.root(value) is home
 
     def _tile_size(self) -> int:
         largest = max(v.type.nbytes for v in self.cut) // self.items
@@ -208,7 +245,7 @@ class _Search:
         return Tiling(
             before=tuple(p for p in self.before if p < last),
             groups=tuple(self.taken),
-            after=tuple(p for p in self.after if p < last),
+            after=tuple(p for p in sorted((*self.after, *self.waiting)) if p < last),
             items=self.items,
             count=self._tile_size(),
             cut=frozenset(self.cut),
