@@ -21,7 +21,7 @@ from miniflow.interpreter.selection import ParameterGroups, parts_of
 
 if TYPE_CHECKING:
     from miniflow.optimizers import Optimizer
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 
 class ThreadsWarning(UserWarning):

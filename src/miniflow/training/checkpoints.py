@@ -54,7 +54,7 @@ from miniflow.training.stepping import backend_names
 
 if TYPE_CHECKING:
     from miniflow.training.callbacks import Callback
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 
 class CheckpointWarning(UserWarning):

@@ -19,7 +19,7 @@ from miniflow.training.evaluation import Evaluation
 from miniflow.training.history import Epoch
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 Style = Literal["auto", "bar", "lines", "none"]
 REFRESH = 0.1  # seconds between two drawings of the bar

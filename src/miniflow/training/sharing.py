@@ -17,7 +17,7 @@ from miniflow.options import OptionError
 from miniflow.training.interrupts import Interrupts, at_once
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 
 def check_divides(backend: str, batch_size: int) -> None:

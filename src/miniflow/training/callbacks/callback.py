@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from miniflow.errors import NotFiniteError
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 
 class Callback:

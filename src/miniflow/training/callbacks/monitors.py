@@ -20,7 +20,7 @@ from miniflow.training.callbacks.callback import Callback
 from miniflow.training.history import Epoch
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 MONITORED = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 

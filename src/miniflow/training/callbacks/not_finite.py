@@ -10,7 +10,7 @@ from miniflow.graph.places import users_level
 from miniflow.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 
 class NotFiniteWarning(UserWarning):

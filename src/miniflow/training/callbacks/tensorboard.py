@@ -16,7 +16,7 @@ from miniflow.options import OptionError, file_path
 from miniflow.training.callbacks.callback import Callback
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 NOT_SHOWN = ("epoch", "seconds")
 

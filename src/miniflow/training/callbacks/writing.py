@@ -22,7 +22,7 @@ from miniflow.training.callbacks.monitors import Monitor
 from miniflow.training.history import Epoch
 
 if TYPE_CHECKING:
-    from miniflow.training.fit import Training
+    from miniflow.training.training import Training
 
 _SAMPLE = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 
