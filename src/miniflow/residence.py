@@ -135,6 +135,7 @@ def has_strangers(arguments: list[Any], place: int, owners: int = 1) -> bool:
                 _counts[key] = _counts.get(key, 0) + count
     array = arguments[place]
     known = _counts.get(id(array), 0)
-    is_view = array.base is not None
-    del array
+    memory = array.base
+    is_view = memory is not None and sys.getrefcount(memory) > _ALONE + 1
+    del array, memory
     return is_view or sys.getrefcount(arguments[place]) - _ALONE > owners + known

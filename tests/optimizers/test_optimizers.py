@@ -10,8 +10,10 @@ from recorder import Recorded
 
 import miniflow as mf
 from miniflow.errors import GradientError, GraphError, MiniflowError
+from miniflow.graph.lines import aligned_zeros
 from miniflow.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from miniflow.options import OptionError
+from miniflow.residence import has_strangers
 from miniflow.schedules import CosineDecay, StepDecay
 
 MAKERS: dict[str, Callable[..., Optimizer]] = {
@@ -282,3 +284,23 @@ def test_an_optimizer_prints_its_settings() -> None:
 def test_a_learning_rate_is_one_number_or_a_schedule(lr: Any) -> None:
     with pytest.raises(OptionError, match=r"SGD: lr is a number"):
         SGD(lr)
+
+
+def test_parameters_and_what_is_kept_for_them_begin_with_a_line_of_the_cache():
+    for dtype in (np.float16, np.float32, np.float64):
+        W = mf.Parameter(np.asfortranarray(np.arange(6000.0).reshape(60, 100) % 97).astype(dtype))
+        assert np.array_equal(W.value, np.arange(6000).reshape(60, 100) % 97)
+        assert W.value.flags.c_contiguous
+        optimizer = mf.Adam(0.1)
+        optimizer.update([W], [np.ones((60, 100), dtype)])
+        large = [W.value, *(x for x in optimizer.state.values() if x.size > 1)]
+        assert [array.ctypes.data % 64 for array in large] == [0, 0, 0]
+
+
+def test_memory_of_such_an_array_is_its_own_until_somebody_sees_a_part_of_it():
+    mine = [aligned_zeros((100, 100), np.float32)]
+    assert not has_strangers(mine, 0, owners=0)
+    row = mine[0][3]
+    assert has_strangers(mine, 0, owners=0)
+    del row
+    assert not has_strangers(mine, 0, owners=0)

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from miniflow.errors import GraphError
 from miniflow.graph.checks import flag
+from miniflow.graph.lines import aligned_copy
 from miniflow.graph.node import Node, see_to_shapes
 from miniflow.graph.rows import checked_row
 from miniflow.graph.values import END_OF_FLOAT64, as_value, read_only
@@ -195,7 +196,7 @@ class Parameter(Input):
             )
         )
         dtype = array.dtype.newbyteorder("=") if array.dtype.kind == "f" else np.float64
-        self._array = np.array(array, dtype, order="C")
+        self._array = aligned_copy(array, dtype)
 
     def check_writable(self) -> None:
         """See that an optimizer can write to the array.

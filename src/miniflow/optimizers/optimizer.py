@@ -24,6 +24,7 @@ import numpy as np
 from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.half import widen
+from miniflow.graph.lines import aligned_zeros
 from miniflow.graph.values import check_unmasked, describe, read_only, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, number
@@ -196,7 +197,8 @@ class Optimizer:
             for slot in self.slots:
                 array = self.state.get(f"{slot}.{i}")
                 if array is None:
-                    self.state[f"{slot}.{i}"] = np.zeros_like(value, dtype)
+                    zeros = aligned_zeros if type(value) is np.ndarray else np.zeros
+                    self.state[f"{slot}.{i}"] = zeros(value.shape, dtype)
                 elif array.shape != value.shape or array.dtype != dtype:
                     raise GraphError(
                         f"{self}: its {slot} number {i} has shape {array.shape} and dtype "
