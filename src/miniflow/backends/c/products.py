@@ -13,7 +13,7 @@ vectors of the columns. Of one row, as in a model for one example, a tile is 64 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Final, NamedTuple
 
@@ -255,65 +255,80 @@ static void {word}(int64_t k, const {a} *restrict a, int64_t a0, int64_t a1,
 """
 
     def _text(self, form: ProductForm) -> str:
+        """The function of a form: columns by blocks, and the rows of each by tiles."""
         a, b, kind = (C_TYPES[dtype] for dtype in form.dtypes)
-        word, is_float = self._forms[form], form.dtypes[2][0] == "f"
-        words = ["alpha", "beta"][: 1 + form.adds] if is_float else []
-        declared = "".join(f", {kind} {each}" for each in words)
-        numbers = "".join(f", {each}" for each in words)
-        step, panel = (
-            (", int64_t b1" if form.packs == "by columns" else ""),
-            (f", {b} *panel" if form.packs else ""),
-        )
-        k, p0 = ("deep", " + p0") if form.goes_on else ("k", "")
+        declared = "".join(f", {kind} {each}" for each in _numbers(form))
+        step = ", int64_t b1" if form.packs == "by columns" else ""
+        panel = f", {b} *panel" if form.packs else ""
         lines = [
-            f"static void {word}(int64_t m, int64_t n, int64_t k, const {a} *a, int64_t a0, "
-            f"int64_t a1,",
+            f"static void {self._forms[form]}(int64_t m, int64_t n, int64_t k, const {a} *a, "
+            "int64_t a0, int64_t a1,",
             f"    const {b} *b, int64_t b0{step}, {kind} *c, int64_t c0{declared}{panel}) {{",
-            "  int64_t i, j = 0;",
         ]
+        blocks = ["  int64_t i, j = 0;"]
         for width, most, heights in form.blocks:
-            lines.append(f"  for (; j + {width} <= n; j += {width}) {{")
-            where = f"b{' + p0 * b0' if p0 else ''} + j, b0"
+            blocks.append(f"  for (; j + {width} <= n; j += {width}) {{")
             if form.packs:
-                where = f"panel, {width}"
-                loops = [
-                    f"for (int64_t column = 0; column < {width}; column++)",
-                    f"for (int64_t p = 0; p < {k}; p++)",
-                ]
-                outer, inner = loops[::-1] if form.packs == "by rows" else loops
-                place = "j + column" if form.packs == "by rows" else "(j + column) * b1"
-                row = "(p + p0)" if p0 else "p"
-                lines += [
-                    f"    {outer} {{",
-                    f"      {inner} panel[p * {width} + column] = b[{row} * b0 + {place}];",
-                    "    }",
-                ]
-            lines.append("    i = 0;")
-            for height in heights:
-                calls = [
-                    f"{self._tile_name(form.dtypes, height, width, how)}({k}, "
-                    f"a + i * a0{' + p0 * a1' if p0 else ''}, a0, a1, {where}, "
-                    f"c + {'j * c0 + i' if form.is_turned else 'i * c0 + j'}, c0{numbers});"
-                    for how in _ways(form)
-                ]
-                is_taller = height != heights[-1]
-                end = f"m % ((m + {most - 1}) / {most}) * {height}" if is_taller else "m"
-                head = f"    for (; i < {end}; i += {height})"
-                if form.goes_on:
-                    lines += [f"{head} {{", f"      if (p0 == 0) {calls[0]}"]
-                    lines += [f"      else {calls[1]}", "    }"]
-                else:
-                    lines.append(f"{head} {calls[0]}")
-            lines.append("  }")
+                blocks += _packing(form, width)
+            blocks += ["    i = 0;", *self._rows(form, width, most, heights), "  }"]
         if form.goes_on:
-            lines[3:] = [
+            blocks = [
                 f"  for (int64_t p0 = 0; p0 < k; p0 += {_K_BLOCK}) {{",
                 f"  const int64_t deep = k - p0 < {_K_BLOCK} ? k - p0 : {_K_BLOCK};",
-                *lines[2:],
+                *blocks,
                 "  }",
             ]
-            del lines[2]
-        return "\n".join([*lines, "}"]) + "\n"
+        return "\n".join([*lines, *blocks, "}"]) + "\n"
+
+    def _rows(
+        self, form: ProductForm, width: int, most: int, heights: Sequence[int]
+    ) -> Iterator[str]:
+        """The rows of a block of columns: as many tiles of each height as there is room for."""
+        k, p0 = _deep(form), "p0" if form.goes_on else ""
+        a = f"a + i * a0{' + p0 * a1' if p0 else ''}, a0, a1"
+        b = f"panel, {width}" if form.packs else f"b{' + p0 * b0' if p0 else ''} + j, b0"
+        c = f"c + {'j * c0 + i' if form.is_turned else 'i * c0 + j'}, c0"
+        handed = ", ".join([k, a, b, c, *_numbers(form)])
+        for height in heights:
+            is_taller = height != heights[-1]
+            end = f"m % ((m + {most - 1}) / {most}) * {height}" if is_taller else "m"
+            head = f"    for (; i < {end}; i += {height})"
+            calls = [
+                f"{self._tile_name(form.dtypes, height, width, how)}({handed});"
+                for how in _ways(form)
+            ]
+            if form.goes_on:
+                yield from (f"{head} {{", f"      if (p0 == 0) {calls[0]}")
+                yield from (f"      else {calls[1]}", "    }")
+            else:
+                yield f"{head} {calls[0]}"
+
+
+def _deep(form: ProductForm) -> str:
+    """How much of k is gone through at a time."""
+    return "deep" if form.goes_on else "k"
+
+
+def _numbers(form: ProductForm) -> list[str]:
+    """By what a product, and what it is added to, are multiplied; whole numbers by nothing."""
+    return ["alpha", "beta"][: 1 + form.adds] if form.dtypes[2][0] == "f" else []
+
+
+def _packing(form: ProductForm, width: int) -> list[str]:
+    """Loops that copy a block of B's columns into the panel, along what lies together in B."""
+    is_by_rows = form.packs == "by rows"
+    loops = [
+        f"for (int64_t column = 0; column < {width}; column++)",
+        f"for (int64_t p = 0; p < {_deep(form)}; p++)",
+    ]
+    outer, inner = loops[::-1] if is_by_rows else loops
+    row = "(p + p0)" if form.goes_on else "p"
+    place = "j + column" if is_by_rows else "(j + column) * b1"
+    return [
+        f"    {outer} {{",
+        f"      {inner} panel[p * {width} + column] = b[{row} * b0 + {place}];",
+        "    }",
+    ]
 
 
 def _ways(form: ProductForm) -> tuple[str, ...]:
