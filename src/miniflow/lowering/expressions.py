@@ -116,11 +116,19 @@ def _shift(name: str, x: Term, by: Term) -> Term:
     """A shift; where it is not by as many bits as there are, nothing is left but the sign."""
     if by.op == "const" and 0 <= int(by.what) < _bits_of(x.dtype):
         return apply(name, x, by)
-    is_within = (by >= 0) & (by < _bits_of(x.dtype))
+    is_within = by < _bits_of(x.dtype)
+    if not _is_unsigned(by):
+        is_within = (by >= 0) & is_within
     shifted = apply(name, x, where(is_within, by, 0))
     if name == "left_shift" or x.dtype[0] == "u":
         return where(is_within, shifted, 0)
     return where(is_within, shifted, x >> (_bits_of(x.dtype) - 1))
+
+
+def _is_unsigned(x: Term) -> bool:
+    """Whether it is known not to be below 0."""
+    was = x.operands[0] if x.op == "cast" else x
+    return was.dtype[0] == "u" or was.dtype == "bool"
 
 
 def _bits_of(dtype: str) -> int:

@@ -10,6 +10,7 @@ For everybody, one after the other (`TIDY`):
 
 For backends that ask for them:
 
+- `convert_factors`: both factors of a product have the dtype of the product;
 - `hoist`, `hoist_costly`: what a loop need not compute in each turn is computed before it, for all
   at once; or what of that takes more than a few cycles;
 - `keep`: what a loop computes is kept, where it would be computed once more after it;
@@ -45,6 +46,7 @@ from miniflow.passes.batch import batch
 from miniflow.passes.batch_parts import batch_parts
 from miniflow.passes.bodies import with_bodies
 from miniflow.passes.contract import contract, contract_in_place
+from miniflow.passes.convert_factors import convert_factors
 from miniflow.passes.dedupe import dedupe
 from miniflow.passes.hoist import hoist, hoist_costly
 from miniflow.passes.keep import keep
@@ -61,15 +63,15 @@ TIDY: Final = (simplify, dedupe, prune)
 """What is good for every program, and what other passes are followed by."""
 
 FOR_LOOPS: Final = (
-    *(*TIDY, hoist_costly, sum_parts, *TIDY, batch, touch_rows, contract_in_place, *TIDY),
-    *(share_exponentials, keep),
+    *(*TIDY, convert_factors, hoist_costly, sum_parts, *TIDY, batch, touch_rows),
+    *(contract_in_place, *TIDY, share_exponentials, keep),
 )
 """For compiled loops and products: of the native backend, and of C, which has its bits."""
 
 __all__ = [
-    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place", "dedupe",
-    "hoist", "hoist_costly", "keep", "optimize", "prefer_long_runs", "prune", "share_exponentials",
-    "simplify", "stages", "sum_parts", "touch_rows",
+    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place",
+    "convert_factors", "dedupe", "hoist", "hoist_costly", "keep", "optimize", "prefer_long_runs",
+    "prune", "share_exponentials", "simplify", "stages", "sum_parts", "touch_rows",
 ]  # fmt: skip
 
 

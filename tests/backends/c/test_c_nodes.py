@@ -87,3 +87,52 @@ def test_training_step_of_conformance_graphs_has_natives_bits(name: str, dtype: 
     loss = output if np.size(mf.value(output, feed)) == 1 else mf.Sum(output)
     step = mf.compile(loss, optimizer=mf.SGD(0.01), backend="native")
     assert_step_has_natives_bits(step, feed)
+
+
+X, K = mf.Input("x"), mf.Input("k")
+BYTES = np.array([1, 2, 200, 0], np.uint8)
+MATRIX = np.linspace(-1, 1, 12).reshape(4, 3)
+RARE: dict[str, tuple[mf.Node, dict[mf.Node, object]]] = {
+    "an int beside floats": (X - K, {X: MATRIX.astype("f4"), K: 3}),
+    "an int that fits no byte": (mf.Less(X, K), {X: BYTES, K: 300}),
+    "an int below all bytes": (mf.Less(X, K), {X: BYTES, K: -1}),
+    "an int beside wide whole numbers": (mf.Less(X, K), {X: BYTES.astype("u8"), K: 2}),
+    "bytes shifted by bytes": (mf.nodes.RightShift(X, K), {X: BYTES, K: BYTES}),
+    "bytes shifted to the left": (mf.nodes.LeftShift(X, K), {X: BYTES.astype("i8"), K: BYTES}),
+    "a product over nothing": (
+        mf.MatMul(X, mf.Transpose(K)), {X: np.zeros((4, 0)), K: np.zeros((20, 0))},
+    ),
+    "what is not read": (mf.Where(K, X, X), {X: MATRIX, K: True}),
+    "factors of two dtypes": (
+        X @ K, {X: np.linspace(-1, 1, 90).reshape(10, 9).astype("f4"), K: np.ones((9, 8)) / 3},
+    ),
+}  # fmt: skip
+
+
+def test_what_is_rare_is_c_without_a_warning() -> None:
+    texts, asked = [], []
+    for number, (node, feed) in enumerate(RARE.values()):
+        made = mf.compile(node, backend="reference")
+        made(feed)
+        program = optimize(made.program, PASSES)
+        given = [
+            Argument(feed[made._order[e.origin.index]], e.variable.dtype, e.variable.kind)
+            for e in program.inputs
+            if e.origin is not None
+        ]
+        texts.append(to_c(program, f"f{number}"))
+        asked.append((program, given, mf.value(node, feed)))
+    library = compiled("\n".join(texts))
+    for number, (name, (program, given, wanted)) in enumerate(zip(RARE, asked, strict=True)):
+        outputs = outputs_of(program)
+        assert call(library[f"f{number}_run"], *given, outputs=outputs) == 0
+        np.testing.assert_allclose(outputs[0], wanted, rtol=1e-12, err_msg=name)
+        (natives,) = find("native").lower(program).run([argument.value for argument in given])
+        assert same_bits(outputs[0], natives), name
+
+
+def test_an_int_that_may_not_fit_is_refused() -> None:
+    made = mf.compile(mf.nodes.BitwiseXor(X, K), backend="reference")
+    made({X: BYTES, K: 3})
+    with pytest.raises(mf.CompileError, match="might be no u8; feed an array of that dtype"):
+        to_c(optimize(made.program, PASSES))

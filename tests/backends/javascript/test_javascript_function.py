@@ -182,6 +182,14 @@ def test_constants_are_handed_over():
 
 
 @needs_engine
+def test_constants_are_those_of_the_program_whether_they_are_needed_or_not():
+    b = Builder()
+    x = b.input(ValueType("f64", (3,)))
+    kept = [b.constant(np.full(3, number)) for number in (1.0, 2.0, 4.0)]
+    assert_agrees(b.program([b.add("multiply", (x, kept[1]))]), [np.ones(3)])
+
+
+@needs_engine
 def test_constant_may_be_a_result():
     b = Builder()
     c = b.constant(np.array([1.0, 2.0]))

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from miniflow.backends.c.kernels import can_fail, number_text
 from miniflow.backends.c.memory import ScratchLayout, panel_name, place_scratch
 from miniflow.backends.c.names import comment
@@ -16,6 +18,7 @@ from miniflow.backends.c.preparing import cannot, prepare
 from miniflow.backends.c.products import DTYPES, can_multiply, panel_dtype, panel_size
 from miniflow.backends.c.types import C_TYPES
 from miniflow.errors import CompileError, printable
+from miniflow.ir.dtypes import DTYPES as NUMPY_DTYPES
 from miniflow.ir.program import Literal, Program
 from miniflow.lowering.draft import Target
 from miniflow.lowering.loop_evaluate import number_cell
@@ -33,7 +36,7 @@ from miniflow.lowering.loop_program import (
     Step,
 )
 from miniflow.lowering.lower import lower_program
-from miniflow.lowering.nests import NumberParameter, Parameter
+from miniflow.lowering.nests import SIZE, NumberParameter, Parameter
 
 WIDTH: Final = 100  # of a line
 FIELDS: Final = {"bool": "b8"}  # of the scratch memory: the dtypes, but for what C has a word for
@@ -140,7 +143,9 @@ class _StepPrinter:
     def _nest(self, nest: Nest) -> str:
         word = self.parts.kernel(nest.kernel)
         handed = ", ".join(
-            self._argument(parameter, argument)
+            self._converted(argument, nest)
+            if isinstance(argument, ConvertedInt)
+            else self._argument(parameter, argument)
             for parameter, argument in zip(nest.kernel.parameters, nest.arguments, strict=True)
         )
         if not can_fail(nest.kernel):
@@ -151,11 +156,27 @@ class _StepPrinter:
     def _argument(self, parameter: Parameter, argument: NestArgument) -> str:
         if isinstance(argument, int):
             return str(argument)
-        assert not isinstance(argument, ConvertedInt)  # which `preparing` computes with
+        assert not isinstance(argument, ConvertedInt)
         if isinstance(parameter, NumberParameter):
             return self.number(argument, parameter.dtype)
         assert isinstance(argument, BufferView)
         return self.pointer(argument)
+
+    def _converted(self, argument: ConvertedInt, nest: Nest) -> str:
+        """One of the caller's ints, which have 64 bits here, in a dtype."""
+        (operand, dtype, how), wide = argument, ("i64", "f64", SIZE)
+        text = self.number(operand, "i64")
+        if how == "fits" and dtype not in wide:
+            why = f"an int that is fed might be no {dtype}; feed an array of that dtype"
+            raise cannot(nest.equations, why)
+        if dtype in wide or how == "wraps":
+            return "0" if how == "side" else f"({C_TYPES[dtype]}){text}"
+        limits = np.iinfo(NUMPY_DTYPES[dtype])
+        is_above = "0" if limits.bits == 64 else f"{text} > {limits.max}"
+        if how == "side":
+            return f"(int8_t)({text} < {limits.min} ? -1 : {is_above})"
+        nearest = text if limits.bits == 64 else f"{is_above} ? {limits.max} : {text}"
+        return f"({C_TYPES[dtype]})({text} < {limits.min} ? {limits.min} : {nearest})"
 
     def _product(self, product: Product) -> list[str]:
         dtype = product.c.dtype

@@ -322,7 +322,10 @@ class _BlockPrinter(BracePrinter):
         if op == "quotient":
             return f"({C_TYPES[dtype]})({inside[0]} / {inside[1]})", UNARY
         if dtype[0] == "f" or dtype in ("bool", SIZE, "u32", "u64") or op == "right_shift":
-            return self.infix(op, parts)
+            written = self.infix(op, parts)
+            if dtype in ("u8", "u16"):  # which C makes an int of
+                return f"({C_TYPES[dtype]})({written[0]})", UNARY
+            return written
         return _wrapped(f"{{}} {INFIX[op][0]} {{}}", dtype, inside), UNARY
 
     def _call(self, word: str, operands: Sequence[Term]) -> BoundText:

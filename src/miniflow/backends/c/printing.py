@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -146,8 +147,9 @@ def _definitions(name: str, printed: _Printed) -> str:
     word = printed.function.word
     scratch = f"{name}_scratch *scratch"
     lines = list(printed.body.lines)
-    text = "\n".join(lines)
-    unused = [w for w in ("scratch", *printed.handed) if w not in text.replace("->", " -> ")]
+    text = re.sub(r"/\*.*?\*/", "", "\n".join(lines), flags=re.DOTALL)
+    used = set(re.findall(r"(?<!->)\b[A-Za-z_]\w*", text))
+    unused = [w for w in ("scratch", *printed.handed) if w not in used]
     lines[:0] = [f"  (void){w};" for w in unused]
     call = f"{name}_{word}_with({', '.join([f'&{name}_memory', *printed.handed])})"
     return "\n".join(

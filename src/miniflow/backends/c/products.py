@@ -97,6 +97,8 @@ def _form(product: Product) -> tuple[Matrices, ProductForm]:
     packs = "by columns" if n > 1 and found.b[1] != 1 else ""
     if not (packs or is_turned) and m >= _PACKED_ROWS and n > _WIDTH[dtype]:
         packs = "by rows"
+    if not k:  # B has no numbers
+        packs = ""
     first, second = product.left.dtype, product.b.dtype
     dtypes = (second, first, dtype) if found.swapped else (first, second, dtype)
     blocks = _blocks(m, n, _WIDTH[dtype])

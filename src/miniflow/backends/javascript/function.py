@@ -57,9 +57,12 @@ def function_text(program: Program, name: str, for_any_rows: bool = False) -> st
 
 
 def without_checks(program: Program) -> Program:
-    """The program without its checks, and what only they need."""
+    """The program without its checks, and what only they need. All constants stay, used or not: who
+    calls the function hands in those of the program, in their order.
+    """
     outputs = tuple(output for output in program.outputs if output.role != "check")
-    return prune(Program(program.inputs, program.equations, outputs, program.constants))
+    pruned = prune(Program(program.inputs, program.equations, outputs, program.constants))
+    return replace(pruned, constants=program.constants)
 
 
 def target_for(name: str) -> Target:
