@@ -18,6 +18,7 @@ from miniflow.backends.native.filling import FilledTable, Memory, Run, Scope
 from miniflow.backends.native.frame import FrameWriter
 from miniflow.backends.native.gathering import Gathers, RowGather
 from miniflow.backends.native.layout import ProgramFrame
+from miniflow.backends.native.overlaps import compiled_overlaps
 from miniflow.backends.native.products.steps import compiled_fused_product, compiled_product
 from miniflow.backends.native.table import StepTable
 from miniflow.backends.native.workers import can_share
@@ -90,6 +91,9 @@ class _State(NamedTuple):
 def compile_step(step: Step) -> CompiledStep | None:
     """Return what runs a step in machine code; None, if it is one for NumPy."""
     if isinstance(step, Copy):
+        overlaps = compiled_overlaps(step)
+        if overlaps is not None:
+            return overlaps
         step = copy_nest(step) or step
     if isinstance(step, Nest):
         return compiled_nest(step)
