@@ -25,42 +25,11 @@ from backends.c.judge import (
     same_bits,
 )
 from exports.test_export_steps import OPTIMIZERS, classifier
+from networks_in_c import RNG, exported, network, small, weights
 
 import miniflow as mf
 from miniflow.errors import CompileError
-from miniflow.ir import evaluate
 from miniflow.options import OptionError
-from miniflow.passes.int8_weights import int8_weights
-
-RNG = np.random.default_rng(7)
-
-
-def weights(*shape: int, dtype: Any = "f4") -> mf.Parameter:
-    return mf.Parameter((RNG.normal(size=shape) * 0.3).astype(dtype), "W")
-
-
-def network(kind: str, dtype: Any) -> tuple[mf.Node, mf.Node, dict[Any, Any]]:
-    """The output and the loss of a network, and what is fed."""
-    x, y = mf.Input("x"), mf.Input("y")
-    if kind == "recurrent":
-        W, U = weights(40, 24, dtype=dtype), weights(24, 24, dtype=dtype)
-        first = np.zeros((9, 24), dtype)
-        states = mf.scan(lambda h, item: mf.Tanh(item @ W + h @ U), first, x)
-        out = states[-1] @ weights(24, 5, dtype=dtype)
-        given = RNG.normal(size=(6, 9, 40))
-    elif kind == "cnn":
-        maps = mf.Conv2D(x, weights(5, 5, 1, 8, dtype=dtype), weights(8, dtype=dtype))
-        maps = mf.MaxPool(mf.ReLU(maps), 2)
-        maps = mf.ReLU(mf.Conv2D(maps, weights(3, 3, 8, 20, dtype=dtype), padding="same"))
-        out = mf.Linear(mf.Flatten(maps), weights(500, 5, dtype=dtype), weights(5, dtype=dtype))
-        given = RNG.normal(size=(9, 14, 14, 1))
-    else:
-        hidden = mf.Sigmoid(mf.Linear(x, weights(70, 37, dtype=dtype), weights(37, dtype=dtype)))
-        out = mf.Linear(hidden, weights(37, 5, dtype=dtype), weights(5, dtype=dtype))
-        given = RNG.normal(size=(33, 70))
-    rows = len(given) if kind != "recurrent" else 9
-    loss = mf.CrossEntropyWithSoftmax(out, y)
-    return out, loss, {x: given.astype(dtype), y: RNG.integers(0, 5, rows)}
 
 
 @needs_compiler
@@ -81,11 +50,6 @@ def test_training_and_inference_have_natives_bits(kind: str, dtype: Any, tmp_pat
     array = Argument(feed[x], "f32", "array")
     assert call(library.model_predict, array, outputs=[found]) == 0
     assert same_bits(found, wanted)
-
-
-def exported(what: Any, folder: Path, name: str = "model", **options: Any) -> str:
-    mf.export(what, folder / f"{name}.c", **options)
-    return (folder / f"{name}.c").read_text(encoding="utf-8")
 
 
 @needs_compiler
@@ -269,15 +233,6 @@ def test_on_arm_it_has_the_same_bits(processor: str, kind: str, tmp_path: Path) 
     assert same_bits(found[1:], mf.parameters(loss)[0].value.reshape(-1))
 
 
-def small(tmp_path: Path) -> mf.Model:
-    X, y = mf.Input("X"), mf.Input("y")
-    W = mf.Parameter(RNG.normal(size=(4, 3)).astype("f4"), "W")
-    loss = mf.CrossEntropyWithSoftmax(mf.Linear(X, W, np.arange(3, dtype="f4"), name="logits"), y)
-    notes = {"class_names": ["ant", 'b"é*/??', "cat"], "pixels": ["X"]}
-    mf.save(loss, tmp_path / "m.safetensors", inputs={X: np.zeros((2, 4), "f4")}, notes=notes)
-    return mf.load(tmp_path / "m.safetensors")
-
-
 def test_a_file_says_what_it_takes_and_gives(tmp_path: Path) -> None:
     text = exported(small(tmp_path), tmp_path, "digits")
     head = text[: text.index("*/")]
@@ -412,59 +367,3 @@ def test_what_cannot_be_expressed_names_the_node_and_writes_nothing(tmp_path: Pa
     with pytest.raises(CompileError, match=r"Mul 'many' cannot be written as C: .*Python's"):
         mf.export(step, tmp_path / "step.c")
     assert not list(tmp_path.iterdir())
-
-
-# --- Weights in 8 bits
-
-
-@needs_compiler
-@pytest.mark.parametrize("kind", ["mlp", "cnn"])
-def test_weights_in_8_bits_give_what_their_program_says(kind: str, tmp_path: Path) -> None:
-    out, _, feed = network(kind, "f4")
-    x = next(iter(feed))
-    images = feed[x][:3]
-    mf.save(out, tmp_path / "m.safetensors", inputs={x: images})
-    model = mf.load(tmp_path / "m.safetensors")
-    text = exported(model, tmp_path, batch=3, weights="int8")
-    assert "int8_t" in text
-    assert "weights: whole numbers of 8 bits" in text
-    library = compiled(text, options=("-O2",))
-    found = np.zeros((3, 5), "f4")
-    assert call(library.model_predict, Argument(images, "f32", "array"), outputs=[found]) == 0
-    (wanted,) = evaluate(int8_weights(model.program_for(3)), [images])
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    exact = model(images)
-    assert np.abs(found - exact).max() < 0.05 * np.abs(exact).max()
-
-
-@needs_compiler
-@pytest.mark.slow
-def test_the_shipped_model_takes_120_kilobytes_and_loses_a_tenth_of_a_point(tmp_path: Path) -> None:
-    from miniflow.shipped import DIGITS_FILE
-
-    exported(mf.load(DIGITS_FILE), tmp_path, "digits", weights="int8")
-    options = [*STRICT, "-O2", "-fPIC", "-c", "digits.c", "-o", "digits.o"]
-    subprocess.run([COMPILERS[0], *options], check=True, cwd=tmp_path)
-    assert (tmp_path / "digits.o").stat().st_size <= 120_000
-    link = [COMPILERS[0], "-shared", "digits.o", "-o", "digits.so", "-lm"]
-    subprocess.run(link, check=True, cwd=tmp_path)
-    library = ctypes.CDLL(str(tmp_path / "digits.so"))
-    digits = mf.datasets.mnist().test
-    images = digits.images.reshape(-1, 784).astype("f4") / digits.images.max()
-    found = np.zeros((len(images), 10), "f4")
-    for image, scores in zip(images, found, strict=True):
-        call(library.digits_predict, Argument(image, "f32", "array"), outputs=[scores])
-    right = mf.load(DIGITS_FILE).predict(images) == digits.labels
-    assert np.mean(found.argmax(axis=1) == digits.labels) >= np.mean(right) - 0.001
-
-
-def test_8_bits_are_for_models_in_c(tmp_path: Path) -> None:
-    model = small(tmp_path)
-    for name, weights in (("m.onnx", "int8"), ("m.js", "int8"), ("m.c", "int4"), ("m.c", 8)):
-        with pytest.raises(OptionError, match='weights is "int8", and for files of C'):
-            mf.export(model, tmp_path / name, weights=weights)  # type: ignore[arg-type]
-    loss, feed = classifier()
-    step = mf.compile(loss, optimizer=mf.SGD(0.1))
-    step(feed)
-    with pytest.raises(OptionError, match="a training step learns its weights"):
-        mf.export(step, tmp_path / "step.c", weights="int8")
