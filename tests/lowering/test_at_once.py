@@ -11,7 +11,7 @@ from passes.random_programs import RandomProgram
 import miniflow as mf
 from lowering.test_pieces import copies, lowered, view
 from miniflow.ir import ProgramError
-from miniflow.lowering import pieces
+from miniflow.lowering import at_once, pieces
 from miniflow.lowering.at_once import (
     StepGroup,
     groups_at_once,
@@ -39,6 +39,7 @@ from miniflow.lowering.shared_loops import notes_of
 def small_steps_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "FEWEST", 1.0)
     monkeypatch.setattr(pieces, "_A_PIECE", 0.5)
+    monkeypatch.setattr(at_once, "_FETCHED", 1e9)
 
 
 def last_piece_first(program: LoopProgram) -> tuple[LoopProgram, list[StepGroup]]:
@@ -110,12 +111,14 @@ def test_memory_that_two_share_is_a_reason_to_wait():
 
 
 @pytest.mark.usefixtures("small_steps_are_worth_it")
-def test_what_comes_beside_goes_where_a_thread_is_free():
+def test_what_comes_beside_goes_where_a_thread_is_free(monkeypatch):
     one_by_one = [small("t", "a", "a"), small("s", "t", "t"), small("r", "s", "s")]
     groups = [StepGroup((step,)) for step in one_by_one]
-    assert make_room(groups, 0.1) == (groups, None)
-    (chain,), place = make_room(groups, 100.0)
+    assert make_room(groups, 0.1, 0) == (groups, None)
+    (chain,), place = make_room(groups, 100.0, 0)
     assert (place, chain.pieces) == (0, (tuple(one_by_one),))
+    monkeypatch.setattr(at_once, "_FETCHED", 25.0)
+    assert make_room(groups, 100.0, 10_000) == (groups, None)  # it comes from too far
 
 
 def matrix(name: str, rows: int, columns: int) -> BufferView:

@@ -72,6 +72,11 @@ class Gathers(NamedTuple):
         """How long they take, about."""
         return sum(gather.nanoseconds for gather in self.each)
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the batches have."""
+        return sum(gather.rows * gather.row_bytes for gather in self.each)
+
     def pieces_of_the_next(self) -> list[list[CompiledStep]]:
         """Return the pieces in which those of the next run are gathered."""
         found = list[list[CompiledStep]]()

@@ -168,7 +168,7 @@ class ProgramRunner:
         groups, place = self._groups(program.steps), None
         if gathers:
             if can_share():
-                groups, place = make_room(groups, gathers.nanoseconds)
+                groups, place = make_room(groups, gathers.nanoseconds, gathers.nbytes)
             for gather in gathers.each:
                 self._lay_gather(gather)
         self.gathers_beside = place is not None
