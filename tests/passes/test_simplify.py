@@ -17,6 +17,7 @@ SCALAR, ZERO_D = ValueType("f32", (), "scalar"), ValueType("f32", ())
 FLOAT, INT = ValueType("f64", (), "python"), ValueType("i64", (), "python")
 INDEX = ValueType("i64", (2,))
 PART = ((0, 2, 1), (0, 1, 2))
+BESIDE = ((0, 2, 1), (1, 1, 2))
 WHOLE = ((0, 2, 1), (0, 3, 1))
 NAN = float("nan")
 
@@ -126,6 +127,16 @@ APPLIES = [
         lambda w, x: w.slice_update(x, w.add(2.0, w.slice(x, index=PART)), index=PART),
         [F32],
         "slice_add(x, 2.0, index=((0, 2, 1), (0, 1, 2)))",
+    ),
+    (  # what has been written beside it since leaves it as it was
+        lambda w, x: w.slice_update(
+            w.slice_update(x, 7.0, index=BESIDE),
+            w.add(2.0, w.slice(x, index=PART)),
+            index=PART,
+        ),
+        [F32],
+        "slice_add(slice_update(x, 7.0, index=((0, 2, 1), (1, 1, 2))), 2.0, "
+        "index=((0, 2, 1), (0, 1, 2)))",
     ),
     (
         lambda w, x: w.slice(w.slice_update(x, 7.0, index=PART), index=((0, 2, 1), (1, 1, 2))),

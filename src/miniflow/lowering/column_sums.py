@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from miniflow.ir import Equation, Literal, Operand, Variable
 from miniflow.lowering.fuse import Schedule
-from miniflow.lowering.groups import ELEMENT, LOOP, PRODUCT, EquationGroup, LoopBuilder
+from miniflow.lowering.groups import LOOP, PRODUCT, EquationGroup, LoopBuilder
 from miniflow.lowering.loop_program import (
     BufferView,
     LoopProgram,
@@ -83,7 +83,7 @@ def _without_sums(
         e
         for e in group.equations
         if e.primitive == "sum" and is_over_rows(e, group) and e.operands[0] in factors
-        if group.places[e.operands[0]].domain == ELEMENT  # type: ignore[index]
+        if e.operands[0] in group.places
     ]
     rest = [e for e in group.equations if e not in sums]
     made = {e.result for e in sums}

@@ -7,6 +7,7 @@ view of the same elements in the same order is a `reshape`, so that there is one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import gcd
 from typing import Final, TypeAlias
 
@@ -161,7 +162,9 @@ def update_by_what_is_there(equation: Equation, look: Rewriter) -> Expression | 
 
     def is_there(value: Operand) -> bool:
         part = look.definition(value, "slice")
-        return part is not None and part.operands[0] is x and part.params["index"] == index
+        if part is None or part.params["index"] != index:
+            return False
+        return any(part.operands[0] is version for version in _versions(x, index, look))
 
     if is_there(new):
         return x
@@ -170,6 +173,16 @@ def update_by_what_is_there(equation: Equation, look: Rewriter) -> Expression | 
         if is_there(before):
             return Call("slice_add", (x, more), {"index": index})  # refused where it would widen
     return None
+
+
+def _versions(x: Operand, index: _Index, look: Rewriter) -> Iterator[Operand]:
+    """An array, and what it was before others of its parts were written."""
+    for _ in range(MAX_LOOK_BACK):
+        yield x
+        write = look.definition(x, "slice_update") or look.definition(x, "slice_add")
+        if write is None or not _are_apart(write.params["index"], index):
+            return
+        x = write.operands[0]
 
 
 def update_of_all(equation: Equation, look: Rewriter) -> Expression | None:

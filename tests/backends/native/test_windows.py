@@ -73,8 +73,9 @@ def program_of(convolution: Convolution, dtype: str, sums: bool = False) -> Prog
     back = b.add("transpose", (matrix,), {"axes": (1, 0)})
     if sums:
         passed = b.add("where", (b.add("greater", (g, 0.0)), g, 0.5))
-        total = b.add("sum", (passed,), {"axis": (0,), "keepdims": False})
-        return b.program([b.add("matmul", (back, passed)), total])
+        added_up = [passed, g, b.add("multiply", (g, g))]  # by a loop of g's, the last two
+        totals = [b.add("sum", (x,), {"axis": (0,), "keepdims": False}) for x in added_up]
+        return b.program([b.add("matmul", (back, x)) for x in (passed, g)] + totals)
     return b.program([b.add("tanh", (b.add("matmul", (matrix, k)),)), b.add("matmul", (back, g))])
 
 
