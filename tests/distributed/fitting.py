@@ -53,8 +53,8 @@ def main(address: str, hosts: int, host: int, *kinds: str) -> None:
         mf.distributed.initialize(address, hosts=hosts, host=host, heartbeat=60)
     from miniflow.backends.jax.epochs import StepLoop
 
-    plain = batching.plain_array
-    batching.plain_array = lambda x, node: counted(plain(x, node))  # type: ignore[assignment]
+    as_value = batching.as_value
+    batching.as_value = lambda x, node: counted(as_value(x, node))  # type: ignore[assignment]
     for name in ("run_rows", "run_stacked"):
         run = getattr(StepLoop, name)
 
