@@ -222,6 +222,8 @@ class _StepChecker:
     def _meet(self, one: BufferView, other: BufferView) -> bool:
         if one.moves != other.moves:
             return True
+        if one.is_beside(other):
+            return False
         (low, high), (from_, to) = (self._ends(x._replace(moves=())) for x in (one, other))
         if low > to or from_ > high or one.strides != other.strides:
             return low <= to and from_ <= high

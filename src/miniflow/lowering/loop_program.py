@@ -103,6 +103,16 @@ class BufferView(NamedTuple):
         before, after = sum(min(end, 0) for end in ends), sum(max(end, 0) for end in ends)
         return self.offset + before, self.offset + after
 
+    def is_beside(self, other: BufferView) -> bool:
+        """Whether this and another view are matrices of other columns of the same rows."""
+        if self.moves != other.moves or len(self.shape) != 2 or self.strides != other.strides:
+            return False
+        if self.shape[0] != other.shape[0] or self.strides[1] != 1:
+            return False
+        low, high = sorted((self, other), key=lambda view: view.offset)
+        far = high.offset - low.offset
+        return low.shape[1] <= far <= self.strides[0] - high.shape[1]
+
     @property
     def nbytes_before(self) -> int:
         """The offset in bytes, before any turn."""

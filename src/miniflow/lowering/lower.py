@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from miniflow.ir import Equation, Program, Variable
 from miniflow.lowering.column_sums import sum_in_products, take_out_sums
+from miniflow.lowering.destinations import compute_where_copied
 from miniflow.lowering.draft import Draft, Target
 from miniflow.lowering.epilogues import fuse_products
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
@@ -79,7 +80,7 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
     fused = fuse_products(
         read_windows(made, draft.target.can_read_windows), draft.target.can_finish
     )
-    fused = sum_in_products(fused, draft.target.can_sum)
+    fused = compute_where_copied(sum_in_products(fused, draft.target.can_sum))
     kept = {
         variable: word
         for variable, word in values.buffers().items()
