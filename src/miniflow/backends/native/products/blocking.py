@@ -28,6 +28,10 @@ _MOST_K_FAR: Final = 256
 _MOST_K_ONCE: Final = 32  # so that whole pages of B are read, one after the other
 _MOST_K_OF_COLUMNS: Final = 64  # of A, as far apart: the next tile reads the same lines
 _FAR_ROWS: Final = 28
+# Columns of A that are so many bytes apart are read once, if a tile has all columns of B.
+_LONG: Final = 1024
+_ROWS_OF_LONG: Final = 6
+_MOST_K_OF_LONG: Final = 128
 _FEW: Final = 4  # times that something is read
 _MANY: Final = 16
 
@@ -62,9 +66,18 @@ def choose_blocking(
     m, n, k = shape
     lanes = processor.nbytes // size
     rows, vectors = choose_tile(m, n, k, lanes, processor.registers)
+    a_row, a_step, b_step, b_column = strides
+    near = b_column == 1 and abs(b_step) * size < _LONG
+    if a_row == 1 and abs(a_step) * size >= _LONG and near and k > _MOST_K_OF_LONG:
+        all_columns = -(-n // lanes)
+        if vectors < all_columns and (_ROWS_OF_LONG, all_columns) in _tiles(processor.registers):
+            k_block = -(-k // -(-k // _MOST_K_OF_LONG))
+            strips = -(-m // _ROWS_OF_LONG)
+            return Blocking(
+                _ROWS_OF_LONG, all_columns, k_block, strips * _ROWS_OF_LONG, False, False
+            )
     columns = vectors * lanes
     panels, strips = -(-n // columns), -(-m // rows)
-    a_row, a_step, b_step, b_column = strides
     is_far = abs(b_step) * size >= FAR
     is_often_read = m >= _FAR_ROWS if is_far else strips > 2 * _FEW
     packs_b = b_column != 1 or (is_often_read and k * n * size > FIRST_CACHE)

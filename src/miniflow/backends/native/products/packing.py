@@ -82,11 +82,68 @@ def print_pack_strips(dtype: str, rows: int, order: str) -> str:
     )
 
 
-class _PanelWriter(LineWriter):
+class SquareWriter(LineWriter):
+    """Writes what transposes squares of vectors, as many as they have numbers (`lanes`)."""
+
     def __init__(self, dtype: str, lanes: int) -> None:
         super().__init__()
         self.real, self.size = REALS[dtype]
         self.lanes, self.vector = lanes, f"<{lanes} x {self.real}>"
+
+    def transposed(self, square: list[str]) -> list[str]:
+        """Return the columns of a square of vectors.
+
+        First within lanes of 16 bytes, each for itself, then whole lanes change places.
+        """
+        short = min(_LANE // self.size, self.lanes)  # numbers in a lane
+        rows = list(square)
+        for first in range(0, self.lanes, short):
+            rows[first : first + short] = self._transposed_in_lanes(rows[first : first + short])
+        distance = short
+        while distance < self.lanes:
+            for i in range(self.lanes):
+                if i & distance == 0:
+                    pair = rows[i], rows[i + distance]
+                    rows[i], rows[i + distance] = self._swap(*pair, distance)
+            distance *= 2
+        return rows
+
+    def _transposed_in_lanes(self, rows: list[str]) -> list[str]:
+        if len(rows) == 2:
+            return [self._zip(rows[0], rows[1], 1, half) for half in (0, 1)]
+        low = [self._zip(rows[i], rows[i + 1], 1, half) for half in (0, 1) for i in (0, 2)]
+        return [self._zip(low[pair], low[pair + 1], 2, half) for pair in (0, 2) for half in (0, 1)]
+
+    def _zip(self, a: str, b: str, width: int, half: int) -> str:
+        """Within each lane, take turns between halves of two vectors, `width` numbers a turn."""
+        short = min(_LANE // self.size, self.lanes)
+        order = []
+        for lane in range(0, self.lanes, short):
+            for turn in range(0, short // 2, width):
+                begin = lane + half * (short // 2) + turn
+                order += [begin + i for i in range(width)]
+                order += [self.lanes + begin + i for i in range(width)]
+        return self._shuffle(a, b, order)
+
+    def _swap(self, a: str, b: str, width: int) -> tuple[str, str]:
+        """Exchange every second part of the first with every first part of the second."""
+        kept, taken = list[int](), list[int]()
+        for i in range(self.lanes):
+            is_first = i & width == 0
+            kept.append(i if is_first else self.lanes + i - width)
+            taken.append(i + width if is_first else self.lanes + i)
+        return self._shuffle(a, b, kept), self._shuffle(a, b, taken)
+
+    def _shuffle(self, a: str, b: str, order: list[int]) -> str:
+        mask = ", ".join(f"i32 {i}" for i in order)
+        return self.new(
+            f"shufflevector {self.vector} {a}, {self.vector} {b}, <{self.lanes} x i32> <{mask}>"
+        )
+
+
+class _PanelWriter(SquareWriter):
+    def __init__(self, dtype: str, lanes: int) -> None:
+        super().__init__(dtype, lanes)
         self.b = self.panel = self.columns = ""  # of one panel
 
     @contextmanager
@@ -151,57 +208,7 @@ class _PanelWriter(LineWriter):
                     for column in columns
                 ]
                 place = self.at(panel, self.multiply(row, "%panel_row"))
-                for value in self._transposed(square):
+                for value in self.transposed(square):
                     self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
                     place = self.at(place, "%panel_row")
         self.copy_numbers(whole, "%k", "0")
-
-    def _transposed(self, square: list[str]) -> list[str]:
-        """Return the columns of a square of vectors.
-
-        First within lanes of 16 bytes, each for itself, then whole lanes change places.
-        """
-        short = min(_LANE // self.size, self.lanes)  # numbers in a lane
-        rows = list(square)
-        for first in range(0, self.lanes, short):
-            rows[first : first + short] = self._transposed_in_lanes(rows[first : first + short])
-        distance = short
-        while distance < self.lanes:
-            for i in range(self.lanes):
-                if i & distance == 0:
-                    pair = rows[i], rows[i + distance]
-                    rows[i], rows[i + distance] = self._swap(*pair, distance)
-            distance *= 2
-        return rows
-
-    def _transposed_in_lanes(self, rows: list[str]) -> list[str]:
-        if len(rows) == 2:
-            return [self._zip(rows[0], rows[1], 1, half) for half in (0, 1)]
-        low = [self._zip(rows[i], rows[i + 1], 1, half) for half in (0, 1) for i in (0, 2)]
-        return [self._zip(low[pair], low[pair + 1], 2, half) for pair in (0, 2) for half in (0, 1)]
-
-    def _zip(self, a: str, b: str, width: int, half: int) -> str:
-        """Within each lane, take turns between halves of two vectors, `width` numbers a turn."""
-        short = min(_LANE // self.size, self.lanes)
-        order = []
-        for lane in range(0, self.lanes, short):
-            for turn in range(0, short // 2, width):
-                begin = lane + half * (short // 2) + turn
-                order += [begin + i for i in range(width)]
-                order += [self.lanes + begin + i for i in range(width)]
-        return self._shuffle(a, b, order)
-
-    def _swap(self, a: str, b: str, width: int) -> tuple[str, str]:
-        """Exchange every second part of the first with every first part of the second."""
-        kept, taken = list[int](), list[int]()
-        for i in range(self.lanes):
-            is_first = i & width == 0
-            kept.append(i if is_first else self.lanes + i - width)
-            taken.append(i + width if is_first else self.lanes + i)
-        return self._shuffle(a, b, kept), self._shuffle(a, b, taken)
-
-    def _shuffle(self, a: str, b: str, order: list[int]) -> str:
-        mask = ", ".join(f"i32 {i}" for i in order)
-        return self.new(
-            f"shufflevector {self.vector} {a}, {self.vector} {b}, <{self.lanes} x i32> <{mask}>"
-        )

@@ -17,13 +17,15 @@ from typing import Final, NamedTuple
 
 from miniflow.backends.native.processor import Processor
 from miniflow.backends.native.products.blocking import split
-from miniflow.backends.native.writer import REALS, LineWriter
+from miniflow.backends.native.products.packing import SquareWriter
+from miniflow.backends.native.writer import REALS
 from miniflow.lowering.matrices import StackAxis
 
 PLACES: Final = ("a", "b", "c", "alpha", "beta")
 _MOST_FLOPS: Final = 1 << 17
 _MOST_VECTORS: Final = 4  # of a row
-_MOST_PACKED: Final = 256  # numbers of B
+_MOST_PACKED: Final = 256  # numbers of B, gathered from where they lie
+_MOST_TRANSPOSED: Final = 2048  # of one whose columns lie in one piece each
 _AT_ONCE: Final = 4  # of k, in a turn of the loop
 
 
@@ -56,14 +58,17 @@ def small_products(
     while lanes > 2 and lanes // 2 >= n:
         lanes //= 2
     vectors = -(-n // lanes)
-    is_apart = b_column != 1 and n > 1
     if not stacks or not 0 < 2 * m * n * k <= _MOST_FLOPS or vectors > _MOST_VECTORS:
         return None
-    if (n % lanes and not processor.has_masks) or (is_apart and n * k > _MOST_PACKED):
+    is_apart = b_column != 1 and n > 1
+    most = _MOST_TRANSPOSED if strides[2] == 1 and k >= lanes else _MOST_PACKED
+    if (n % lanes and not processor.has_masks) or (is_apart and n * k > most):
         return None
     registers = processor.registers * 7 // 8 if processor.registers > 16 else 12
     steps = tuple(axis.steps for axis in stacks)
     rows, has_fma = registers // vectors, processor.has_fma
+    if rows * vectors + vectors + 1 > processor.registers:
+        rows -= 1
     return SmallProducts(dtype, shape, strides, steps, lanes, vectors, rows, has_fma)
 
 
@@ -75,13 +80,11 @@ def print_small(products: SmallProducts, adds: bool) -> str:
     return _SmallWriter(products, adds).text()
 
 
-class _SmallWriter(LineWriter):
+class _SmallWriter(SquareWriter):
     def __init__(self, products: SmallProducts, adds: bool) -> None:
-        super().__init__()
-        self.products, self.adds = products, adds
-        self.real, self.size = REALS[products.dtype]
-        self.lanes, self.vectors = products.lanes, products.vectors
-        self.vector, self.masks = f"<{self.lanes} x {self.real}>", f"<{self.lanes} x i1>"
+        super().__init__(products.dtype, products.lanes)
+        self.products, self.adds, self.vectors = products, adds, products.vectors
+        self.masks = f"<{self.lanes} x i1>"
         self.kind = f"v{self.lanes}{products.dtype}"
         last = products.shape[1] % self.lanes
         there = ", ".join(f"i1 {int(lane < last)}" for lane in range(self.lanes))
@@ -130,7 +133,7 @@ class _SmallWriter(LineWriter):
         a_row, _, b_step, _, c_row = (stride * self.size for stride in products.strides)
         if self._packs:
             self._pack(b)
-            b, b_step = "%panel", self.vectors * self.lanes * self.size
+            b, b_step = "%panel", self._width
         for height, count in split(products.shape[0], products.rows):
             if count == 1:
                 self._tile(self.at(a, first * a_row), b, b_step, self.at(c, first * c_row), height)
@@ -149,9 +152,12 @@ class _SmallWriter(LineWriter):
         self.declarations.add(
             f"declare {self.vector} {gather}({pointers}, i32, {self.masks}, {self.vector})"
         )
-        with self.loop(0, k) as p:
+        squares = k // self.lanes if b_step == 1 else 0
+        if squares:
+            self._transpose(b, squares)
+        with self.loop(squares * self.lanes, k) as p:
             row = self.at(b, self.multiply(p, b_step * self.size))
-            to = self.at("%panel", self.multiply(p, self.vectors * self.lanes * self.size))
+            to = self.at("%panel", self.multiply(p, self._width))
             for j in range(self.vectors):
                 columns = range(j * self.lanes, (j + 1) * self.lanes)
                 offsets = ", ".join(f"i64 {column * b_column}" for column in columns)
@@ -162,6 +168,28 @@ class _SmallWriter(LineWriter):
                 found = self.new(f"call {self.vector} {gather}({pointers} {where}, {rest})")
                 place = self.at(to, j * self.lanes * self.size)
                 self.line(f"store {self.vector} {found}, ptr {place}, align {self.size}")
+
+    @property
+    def _width(self) -> int:
+        """How many bytes a row of B has where it is packed."""
+        return self.vectors * self.lanes * self.size
+
+    def _transpose(self, b: str, squares: int) -> None:
+        """Pack the first rows of a B whose columns lie in one piece each, in squares."""
+        n, column_step = self.products.shape[1], self.products.strides[3] * self.size
+        for j in range(self.vectors):
+            columns = (min(j * self.lanes + lane, n - 1) for lane in range(self.lanes))
+            heads = [self.at(b, column * column_step) for column in columns]
+            with self.loop(0, squares) as square:
+                begin = self.multiply(square, self.lanes * self.size)
+                loaded = [
+                    self.load(self.vector, self.at(head, begin), align=self.size) for head in heads
+                ]
+                place = self.at("%panel", self.multiply(square, self.lanes * self._width))
+                place = self.at(place, j * self.lanes * self.size)
+                for value in self.transposed(loaded):
+                    self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
+                    place = self.at(place, self._width)
 
     @property
     def _all_lanes(self) -> str:
