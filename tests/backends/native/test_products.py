@@ -274,7 +274,10 @@ def test_kernels_are_assembled_for_64_bit_arm(dtype):
         chains = [x for x in assembly.splitlines() if "\tfmla\t" in x and f".{suffix}" in x]
         assert len(chains) == 24
         assert "bl\tfma" not in assembly
-    texts = [print_driver(), *(print_pack_panels(dtype, lanes, o) for o in (BY_ROWS, BY_COLUMNS))]
+    texts = [
+        print_driver(),
+        *(print_pack_panels(dtype, lanes, 3, o) for o in (BY_ROWS, BY_COLUMNS)),
+    ]
     runs = (calling.RUN, sharing.worker_text("aarch64"), calling.series_text())
     runs += (sharing.shared_run_text(calling.series_text(), "aarch64"),)
     texts += (in_usual_mode(run, "aarch64-unknown-linux-gnu") for run in runs)
@@ -284,6 +287,7 @@ def test_kernels_are_assembled_for_64_bit_arm(dtype):
 
 
 SMALL = [(16, 16, 4), (16, 4, 16), (1, 3, 7), (29, 27, 5), (33, 64, 9), (5, 1, 16), (2, 17, 1)]
+SMALL += [(9, 40, 33)]  # squares, a cut vector of them, and a row more
 
 
 @has_fma

@@ -67,8 +67,8 @@ def choose_blocking(
     lanes = processor.nbytes // size
     rows, vectors = choose_tile(m, n, k, lanes, processor.registers)
     a_row, a_step, b_step, b_column = strides
-    near = b_column == 1 and abs(b_step) * size < _LONG
-    if a_row == 1 and abs(a_step) * size >= _LONG and near and k > _MOST_K_OF_LONG:
+    is_near = b_column == 1 and abs(b_step) * size < _LONG
+    if a_row == 1 and abs(a_step) * size >= _LONG and is_near and k > _MOST_K_OF_LONG:
         all_columns = -(-n // lanes)
         if vectors < all_columns and (_ROWS_OF_LONG, all_columns) in _tiles(processor.registers):
             k_block = -(-k // -(-k // _MOST_K_OF_LONG))

@@ -24,13 +24,14 @@ _AHEAD: Final = 64  # bytes, by which what is packed next is fetched
 
 
 @cache
-def print_pack_panels(dtype: str, lanes: int, order: str) -> str:
+def print_pack_panels(dtype: str, lanes: int, vectors: int, order: str) -> str:
     """Return LLVM's text of `run(b, panels, k, b_step, b_column, panel_row, columns)`, which packs
-    so many columns: `panel_row` bytes of each row go to the first panel, as many to the next.
+    so many columns: `panel_row` bytes of each row, some vectors, go to the first panel, as many to
+    the next.
 
     `b_step` and `b_column` are the distances from row to row, and from column to column, in bytes.
     """
-    writer = _PanelWriter(dtype, lanes)
+    writer = _PanelWriter(dtype, lanes, vectors)
     if order == BY_ROWS:
         writer.copy_rows()
     else:
@@ -142,8 +143,9 @@ class SquareWriter(LineWriter):
 
 
 class _PanelWriter(SquareWriter):
-    def __init__(self, dtype: str, lanes: int) -> None:
+    def __init__(self, dtype: str, lanes: int, vectors: int) -> None:
         super().__init__(dtype, lanes)
+        self.vectors = vectors
         self.b = self.panel = self.columns = ""  # of one panel
 
     @contextmanager
@@ -157,28 +159,29 @@ class _PanelWriter(SquareWriter):
             yield
 
     def copy_rows(self) -> None:
-        """Copy vectors, row by row, and what is left of a row, one by one."""
-        panel = self.multiply("%panel_row", "%k")
-        wide = self.new(f"udiv i64 %panel_row, {self.size}")
+        """Copy rows: of whole panels vector by vector, of the last one what there is of it."""
+        panel, width = self.multiply("%panel_row", "%k"), self.vectors * self.lanes
+        count = self.new(f"udiv i64 %columns, {width}")
+        rest = self.new(f"urem i64 %columns, {width}")
+        whole = self.new(f"and i64 {rest}, {-self.lanes}")
         with self.loop(0, "%k") as row:
             source = self.at("%b", self.multiply(row, "%b_step"))
             target = self.at("%panels", self.multiply(row, "%panel_row"))
-            with self.loop(0, "%columns", wide) as first:
-                left = self.smaller(self.new(f"sub i64 %columns, {first}"), wide)
-                whole = self.new(f"and i64 {left}, {-self.lanes}")
-                source_here = self.at(source, self.multiply(first, self.size))
-                number = self.new(f"udiv i64 {first}, {wide}")
-                target_here = self.at(target, self.multiply(number, panel))
-                with self.loop(0, whole, self.lanes) as column:
-                    nbytes = self.multiply(column, self.size)
-                    value = self.load(self.vector, self.at(source_here, nbytes), align=self.size)
-                    place = self.at(target_here, nbytes)
-                    self.line(f"store {self.vector} {value}, ptr {place}, align {self.size}")
-                with self.loop(whole, left) as column:
-                    nbytes = self.multiply(column, self.size)
-                    value = self.load(self.real, self.at(source_here, nbytes), align=self.size)
-                    place = self.at(target_here, nbytes)
-                    self.line(f"store {self.real} {value}, ptr {place}, align {self.size}")
+            with self.loop(0, count) as number:
+                here = self.at(source, self.multiply(number, width * self.size))
+                there = self.at(target, self.multiply(number, panel))
+                for vector in range(self.vectors):
+                    self._copy(self.vector, here, there, vector * self.lanes * self.size)
+            here = self.at(source, self.multiply(count, width * self.size))
+            there = self.at(target, self.multiply(count, panel))
+            with self.loop(0, whole, self.lanes) as column:
+                self._copy(self.vector, here, there, self.multiply(column, self.size))
+            with self.loop(whole, rest) as column:
+                self._copy(self.real, here, there, self.multiply(column, self.size))
+
+    def _copy(self, kind: str, source: str, target: str, nbytes: str | int) -> None:
+        value = self.load(kind, self.at(source, nbytes), align=self.size)
+        self.line(f"store {kind} {value}, ptr {self.at(target, nbytes)}, align {self.size}")
 
     def copy_numbers(self, first: str, last: str, left: str) -> None:
         """Copy numbers of some rows one by one, from a column on."""

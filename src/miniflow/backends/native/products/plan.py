@@ -365,7 +365,7 @@ def _code(plan: ProductPlan, epilogue: Epilogue | None) -> dict[str, str]:
         order = BY_ROWS if plan.strides[3] == 1 or n == 1 else ANY
         if order == ANY and plan.strides[2] == 1:
             order = BY_COLUMNS
-        code["pack_panels"] = print_pack_panels(plan.dtype, lanes, order)
+        code["pack_panels"] = print_pack_panels(plan.dtype, lanes, blocking.vectors, order)
     return code
 
 
