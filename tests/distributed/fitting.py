@@ -25,6 +25,8 @@ from miniflow.training import batching
 
 ROWS, BATCH, EPOCHS = 328, 8, 2
 PRESSED = ("first", "second", "both")
+SLOW = ("slow, first", "slow, second")  # process 1 makes a batch for ever, and who presses Ctrl-C
+FOR_EVER = 600  # seconds
 read: list[int] = []
 calls: list[int] = []
 
@@ -81,15 +83,22 @@ def trained(kind: str, host: int, backend: str) -> Any:
     images = rng.normal(size=(ROWS, 12)).astype(np.float32)
     labels = rng.integers(0, 4, ROWS)
 
+    walks = list[int]()
+
     def batches(rng: np.random.Generator) -> Any:
+        walks.append(1)
         for number, some in enumerate(rng.permutation(ROWS).reshape(-1, BATCH)):
             time.sleep(0.0005 * (number % 3) * host)  # they are not equally fast
+            if kind in SLOW and host == 1 and walks == [1, 1] and number == 20:
+                time.sleep(FOR_EVER)
             yield {X: images[some], y: labels[some]}
 
     data: Any = {X: images, y: labels}
     epochs, callbacks = EPOCHS, list[mf.Callback]()
     if kind in PRESSED:
         epochs, callbacks = 100_000, [Pressing(kind in (("first", "second")[host], "both"))]
+    elif kind in SLOW:
+        epochs, callbacks = 100_000, [Pressing(kind == SLOW[host], after=2.0)]
     elif kind == "alone":  # each step in a call of its own
         epochs, callbacks = 100_000, [PressingEach(host == 1)]
     elif kind == "limit":
@@ -98,7 +107,7 @@ def trained(kind: str, host: int, backend: str) -> Any:
     with contextlib.suppress(KeyboardInterrupt):
         history = mf.fit(
             loss,
-            batches if kind == "batches" else data,
+            batches if kind in ("batches", *SLOW) else data,
             mf.Adam(0.01),
             epochs=epochs,
             batch_size=BATCH,
@@ -114,12 +123,12 @@ def trained(kind: str, host: int, backend: str) -> Any:
 class Pressing(mf.Callback):
     """Ctrl-C, some time in the second epoch."""
 
-    def __init__(self, presses: bool) -> None:
-        self.presses = presses
+    def __init__(self, presses: bool, after: float = 0.05) -> None:
+        self.presses, self.after = presses, after
 
     def on_epoch_end(self, training: Any) -> None:
         if self.presses and training.epoch == 1:
-            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(self.after, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 class PressingEach(Pressing):

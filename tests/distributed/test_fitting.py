@@ -66,6 +66,14 @@ def test_two_processes_read_their_own_rows_and_stop_together() -> None:
     assert both[0] is None
 
 
+def test_all_stop_at_once_beside_one_that_takes_its_time_to_make_a_batch() -> None:
+    first, second = run(2, 1, *fitting.SLOW, "batches")
+    assert [said[:2] for said in first] == [said[:2] for said in second]
+    *pressed, batches = first
+    assert [said[0] for said in pressed] == [None] * 2
+    assert_as_one(batches, "batches")
+
+
 @pytest.mark.rare
 def test_they_stop_together_whoever_says_so_and_take_batches_at_one_pace() -> None:
     first, second = run(2, 1, "batches", "limit", "first", "second", "alone")

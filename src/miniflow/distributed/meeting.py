@@ -1,7 +1,8 @@
 """How the processes of a training find each other, and notice that one is gone.
 
 Process 0 listens; the others come to it. Over these connections go a sign of life several times in
-each heartbeat, what process 0 says to all (`share`), and the word that a process has done its work.
+each heartbeat, what process 0 says to all (`share`), the word that a process is ready for that
+(`gather`), and that it has done its work.
 The system closes the connections of a process that is killed, so all others know at once; one that
 was stopped says nothing for as long as a heartbeat. Either way each process says in a sentence what
 has happened, and ends: it may be in the middle of a sum with the one that is gone, and would wait
@@ -26,6 +27,7 @@ from miniflow.errors import MeetingError
 
 FAILED = 1
 SIGNS = 5  # of life, in a heartbeat
+A_LOOK = 0.2  # seconds; for Ctrl-C, where the system does not end a wait for it
 
 
 _THE_END = object()  # of a training, by Ctrl-C, among what process 0 says
@@ -43,6 +45,7 @@ class _Peer:
         self.host = 0
         self.is_done = False
         self.values: queue.Queue[Any] = queue.Queue()
+        self.ready = 0, 0  # for which round
         self._file = connection.makefile("rb")
         self._lock = threading.Lock()
 
@@ -82,6 +85,8 @@ class Meeting:
         self.on_interrupt: Callable[[], None] = _do_nothing
         self.is_interrupted = False
         self._unread_ends = 0  # among the values of process 0
+        self._round = 0, 0  # of which training, and its how manyth
+        self._came = threading.Condition()
         self._heartbeat = heartbeat
         self._peers: list[_Peer] = []
         self._is_over = threading.Event()
@@ -219,6 +224,25 @@ class Meeting:
             raise KeyboardInterrupt
         return value
 
+    def begin_training(self) -> None:
+        """Whoever was ready in the training before is so no more: its last round may have been
+        another one in each process.
+        """
+        self._round = self._round[0] + 1, 0
+
+    def gather(self) -> None:
+        """Process 0: wait until all others are ready, too. Any other: say that it is. All of them
+        have to call it, in the same order.
+        """
+        training, number = self._round
+        self._round = training, number + 1
+        if self.place.host:
+            self._peers[0].send(kind="ready", round=self._round)
+            return
+        with self._came:
+            while any(peer.ready < self._round for peer in self._peers):
+                self._came.wait(A_LOOK)
+
     def interrupt(self) -> None:
         """Process 0: tell the others that all stop here. Any other: ask process 0 to."""
         self.is_interrupted |= self.place.host == 0
@@ -328,6 +352,10 @@ class Meeting:
                 )
             if message["kind"] == "value":
                 peer.values.put(message["value"])
+            elif message["kind"] == "ready":
+                with self._came:
+                    peer.ready = tuple(message["round"])
+                    self._came.notify_all()
             elif message["kind"] == "interrupt":
                 self._note_interrupt(peer)
             elif message["kind"] == "end":

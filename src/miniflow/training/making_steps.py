@@ -25,7 +25,7 @@ from miniflow.training.averages import StepResult
 from miniflow.training.batching import Batch, Batches, BatchRows, HasRows
 from miniflow.training.collecting import BatchCollector
 from miniflow.training.interrupts import at_once
-from miniflow.training.sharing import agree_on, decides
+from miniflow.training.sharing import agree_on, agree_when_ready, decides
 from miniflow.training.stepping import Step
 
 
@@ -118,7 +118,7 @@ def _steps_of_batches(
     with ExitStack() as endings:
         endings.callback(batches.close)  # who keeps an error keeps this frame, and them
         for batch in batches:
-            agree_on(1)
+            agree_when_ready(1)
             yield _one_step(step, batch)
             if step.for_many is not None:
                 break
@@ -128,7 +128,7 @@ def _steps_of_batches(
         collector = endings.enter_context(BatchCollector(batches, shared))
         while waiting := _taken(collector, step, length):
             while waiting:
-                agree_on(1)
+                agree_when_ready(1)
                 results = _results_of_some(step, waiting, length)
                 if not results:
                     yield _one_step(step, waiting.pop(0))
@@ -148,9 +148,9 @@ def _taken(collector: BatchCollector, step: Step, length: CallLength) -> list[Ba
         else:
             fewest = min(lengths, default=1)
             taken = at_once(collector.take, fewest, fewest)
-        agree_on(len(taken))
+        agree_when_ready(len(taken))
         return taken
-    return at_once(collector.take_all, agree_on(0))
+    return at_once(collector.take_all, agree_when_ready(0))
 
 
 Read: TypeAlias = "Iterable[tuple[StepResult, dict[str, StepResult]]]"

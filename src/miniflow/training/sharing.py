@@ -84,6 +84,19 @@ def agree_on(number: int) -> int:
     return share(number) if decides() else at_once(share, number)  # type: ignore[no-any-return]
 
 
+def agree_when_ready(number: int) -> int:
+    """The same, as soon as all have come so far, which may take one that makes a batch its time.
+    Nothing has been said meanwhile, so that nothing is begun, and all can be stopped.
+
+    >>> agree_when_ready(8)
+    8
+    """
+    together = meeting()
+    if together is not None:
+        at_once(together.gather)
+    return agree_on(number)
+
+
 def decides() -> bool:
     """Whether this process says what the others do, or is alone.
 
@@ -104,6 +117,7 @@ def stopping_together(interrupts: Interrupts) -> Iterator[None]:
     if together is None:
         yield
         return
+    together.begin_training()
     if not decides():
         interrupts.ask = threading.Thread(target=together.interrupt, daemon=True).start
     together.on_interrupt = interrupts.press

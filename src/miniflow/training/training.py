@@ -30,7 +30,7 @@ from miniflow.training.interrupts import Interrupts, interrupts_held_back
 from miniflow.training.losses import directions_of, numbers_of
 from miniflow.training.making_steps import MadeBatch, make_steps, seeded_batches, with_last
 from miniflow.training.measuring import Measures
-from miniflow.training.sharing import agree_on, stopping_together
+from miniflow.training.sharing import agree_on, agree_when_ready, stopping_together
 from miniflow.training.stepping import Evaluator, Step
 
 VALIDATION_ROWS = 1000  # rows at a time
@@ -212,7 +212,7 @@ class Training:
         batches = seeded_batches(self.data, self.batch_size, seeds, self.rng)
         with closing(batches):  # who keeps an error keeps this frame, and them
             for batch, is_last in with_last(batches, self.accumulate):
-                agree_on(1)
+                agree_when_ready(1)
                 result = self.step(batch.feed)
                 if is_last and isinstance(step, AccumulatingStep):
                     step.update()
