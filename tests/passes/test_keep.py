@@ -10,9 +10,12 @@ import pytest
 import miniflow as mf
 from miniflow import layers
 from miniflow.backends import find
-from miniflow.ir import DTYPES, Program, check, evaluate
+from miniflow.ir import DTYPES, Builder, Program, ProgramError, check, evaluate
 from miniflow.ir.loop import body_of
 from miniflow.passes import TIDY, hoist_costly, keep, optimize
+from miniflow.passes.keep import all_turns
+
+from .random_loops import RandomLoop
 
 
 def training(make: Any, masked: bool, turns: int) -> tuple[Program, list[Any]]:
@@ -83,3 +86,41 @@ def test_kept_values_have_their_place_in_the_text() -> None:
     text = str(keep(scanned(lambda h, x, W: mf.Tanh(h @ W + x) * 0.5, mf.Sum)))
     assert "the history of" in text
     assert text.count("tanh(") == 1
+
+
+def with_all_turns(program: Program) -> Program:
+    """The program, and what its loop has computed of the state, once more: sums of it all."""
+    loop = next(e for e in program.equations if e.primitive == "scan")
+    written = Builder()
+    written.inputs += program.inputs
+    written.equations += program.equations
+    outputs: list[Any] = [output.operand for output in program.outputs]
+    for _, inner, stack in list(all_turns(loop, written)):
+        if inner.primitive not in ("full", "broadcast_to"):
+            outputs.append(written.add("negative", (stack,)))
+    return written.program(outputs)
+
+
+def test_random_loops_show_what_they_compute() -> None:
+    native, count = find("native"), 0
+    for seed in range(40):
+        loop = RandomLoop(seed, length=8)
+        if loop.program.equations[0].result.shape[1:] == ():
+            continue
+        program = with_all_turns(loop.program)
+        try:
+            wanted = evaluate(program, loop.arguments)
+        except ProgramError:  # an axis of length 0 is indexed
+            continue
+        kept = keep(program)
+        check(kept)
+        shown = sum(len(body.outputs) > 1 for e in kept.equations if (body := body_of(e)))
+        count += shown
+        found = [evaluate(kept, loop.arguments)]
+        if shown and native.available() and seed % 4 == 0:
+            found.append(native.lower(kept).run(loop.arguments))
+        for values in found:
+            for a, b in zip(values, wanted, strict=True):
+                rtol = 2e-3 if np.asarray(b).dtype == np.float32 else 1e-6
+                np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol, err_msg=f"seed {seed}")
+    assert count > 20

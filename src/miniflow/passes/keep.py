@@ -79,7 +79,7 @@ def keep(program: Program) -> Program:
     wanted: list[tuple[Variable, Equation | None, Operand]] = []
     for loop in loops:
         wanted.append((loop.result, None, loop.result))
-        wanted += _all_turns(loop, written)
+        wanted += all_turns(loop, written)
     outputs = (*program.outputs, *(Output(operand) for _, _, operand in wanted))
     longer = replace(program, equations=tuple(written.equations), outputs=outputs)
     found = dedupe(simplify(longer))
@@ -102,7 +102,7 @@ def _is_history_of_arrays(equation: Equation) -> bool:
     return body is not None and len(body.outputs) == 1 and len(equation.result.shape) > 1
 
 
-def _all_turns(
+def all_turns(
     loop: Equation, written: Builder
 ) -> Iterator[tuple[Variable, Equation | None, Operand]]:
     """Write what the body computes of its state, for all turns; yield it."""
