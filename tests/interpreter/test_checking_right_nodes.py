@@ -249,6 +249,22 @@ def test_gradients_too_small_to_be_told_from_rounding_are_judged_elsewhere(
             mf.check_gradients(node, {x: np.array([value])})
 
 
+@pytest.mark.parametrize("size", [1e-6, 0.0625, 0.3, 1e5])
+def test_what_does_not_depend_on_the_size_of_its_input_has_a_gradient_of_0_to_rounding(
+    size: float,
+) -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    for seed in range(12):
+        feed = {x: np.full((2, 2), size), y: np.array([size])}
+        mf.check_gradients(mf.CosineSimilarity(x, y), feed, seed=seed)
+        of_norm = of(lambda x: x / np.sqrt(x * x), lambda x: 1 / np.abs(x) - x * x / np.abs(x) ** 3)
+        for node in (x / x, of_norm(x)):
+            mf.check_gradients(node, {x: feed[x]}, seed=seed)
+    wrong = of(lambda x: x / x, lambda x: 1e-9 / x)(x)
+    with pytest.raises(GradientError, match="by central differences"):
+        mf.check_gradients(wrong, {x: np.array([size])})
+
+
 def test_node_that_computes_in_less_precision_is_held_to_that() -> None:
     x = mf.Input("x")
     for dtype in (np.float32, np.float16):

@@ -60,8 +60,12 @@ class _Compared:
         self.relative = relative
         self.rng = rng
         self.upstream = np.sum(trial.upstreams, axis=0)[()]
-        # What is left where terms of the upstream gradient's size cancel out.
-        self.floor = 20 * np.finfo(float).eps * float(np.max(np.abs(self.upstream), initial=0.0))
+        # What is left where terms of the upstream gradient's size cancel out; and along an entry,
+        # where its size does not matter, terms of the value's.
+        value = np.where(np.isfinite(trial.run.value), trial.run.value, 0.0)
+        some_bits = 20 * np.finfo(float).eps
+        self.floor = some_bits * float(np.max(np.abs(self.upstream), initial=0.0))
+        self.floor_if_0 = some_bits * float(np.max(np.abs(self.upstream * value), initial=0.0))
         self.derived = self._derive(trial.values)
 
     def judge(self, edge: EdgeCheck) -> EdgeCheck:
@@ -83,7 +87,9 @@ class _Compared:
         if derived is None or ours.dtype != float or derived.shape != ours.shape:
             return None
         is_finite = np.isfinite(ours) & np.isfinite(derived)
+        at = np.abs(np.asarray(self.trial.values[source], float))
         apart = is_finite & self._is_apart(ours, derived, 0.0)
+        apart &= (derived != 0) | (np.abs(ours) * at > self.floor_if_0)
         if np.any(apart):
             apart &= self._is_apart(ours, derived, self._rounding_error(source, derived))
         differs = apart & self._differs_beside(source) if np.any(apart) else apart

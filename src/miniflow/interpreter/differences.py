@@ -133,7 +133,14 @@ class Examined(NamedTuple):
 
 
 def examine(
-    f: Function, direction: Direction, said: float, *, tolerance: float, floor: float, reach: float
+    f: Function,
+    direction: Direction,
+    said: float,
+    *,
+    tolerance: float,
+    floor: float,
+    floor_if_still: float,
+    reach: float,
 ) -> Examined:
     """Judge what a gradient says of one direction by steps of many sizes.
 
@@ -142,7 +149,7 @@ def examine(
         direction: the direction.
         said: the derivative in that direction, as the gradient has it.
         tolerance: allowed relative to the size of the terms.
-        floor: allowed in any case.
+        floor: allowed in any case. floor_if_still: if no step changes the function.
         reach: how many times the usual step the largest step is at least.
     """
     largest = max(3, int(np.ceil(np.log10(max(reach, 1.0)))) + 1)
@@ -163,7 +170,9 @@ def examine(
     if _is_kink(*finite[min(best, len(finite) - 2) :][:2]):
         return Examined(Verdict.KINK, found)
     # What computes in float32 inside does not move at all over the finest steps.
-    moves = [i for i, m in enumerate(finite) if np.any(m.moved)] or [best]
+    moves = [i for i, m in enumerate(finite) if np.any(m.moved)]
+    if not moves:
+        moves, floor = [best], max(floor, floor_if_still)
     for i in (best, min(moves, key=lambda i: doubts[i])):
         m = finite[i]
         if abs(said - m.total) <= tolerance * m.size + 2 * doubts[i] + floor:

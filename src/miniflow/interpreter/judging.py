@@ -105,6 +105,10 @@ class Judge:
         # What is left where terms of the upstream gradient's size cancel out in `backward`.
         largest = float(np.max(np.abs(function.upstream), initial=0.0))
         self.floor = 20 * function.precision * largest
+        # The same where no step changes anything, as when a norm divides what it is the norm of:
+        # along a direction, terms of the value's size cancel out.
+        terms = np.abs(function.upstream * np.where(np.isfinite(function.value), function.value, 0))
+        self.floor_if_still = 20 * function.precision * float(np.max(terms, initial=0.0))
 
     def judge(self, rng: np.random.Generator, samples: int = SAMPLES) -> Judgement:
         """Probe all entries, and examine what one step cannot tell."""
@@ -171,6 +175,7 @@ class Judge:
             probe.said,
             tolerance=self._tolerance_of(probe.direction),
             floor=self.floor * float(np.linalg.norm(amounts)),
+            floor_if_still=self.floor_if_still,
             reach=largest / float(np.max(amounts)),
         )
         allowed = self._allowance(probe.direction, measured)
@@ -181,6 +186,8 @@ class Judge:
 
     def _allowance(self, direction: Direction, measured: Measured) -> float:
         floor = self.floor * float(np.linalg.norm(direction.amounts))
+        if not np.any(measured.moved):
+            floor = max(floor, self.floor_if_still)
         return self._tolerance_of(direction) * measured.size + measured.rounding + floor
 
     def _wrong_entry(self, probe: Probe) -> list[Probe]:
