@@ -14,6 +14,8 @@ from miniflow.backends.native.products import blocking, plan
 from miniflow.backends.native.products import in_place as in_place_products
 from miniflow.backends.native.products.gather_windows import WindowShape, print_gather_windows
 from miniflow.backends.native.products.in_place import plan_in_place
+from miniflow.backends.native.products.micro_kernel import TileShape
+from miniflow.backends.native.products.print_in_place import print_kernel_in_place
 from miniflow.ir import Builder, Program, ValueType
 from miniflow.lowering import pieces
 from miniflow.lowering.loop_evaluate import evaluate_loop_program
@@ -172,7 +174,7 @@ def test_windows_of_four_axes_are_added_to_what_is_there(beta, monkeypatch):
     assert c.tobytes() == wanted.tobytes()
 
 
-def test_what_gathers_windows_is_assembled_for_aarch64():
+def test_what_reads_windows_is_assembled_for_aarch64():
     """It has not been run there."""
     import llvmlite.binding as llvm
 
@@ -182,7 +184,9 @@ def test_what_gathers_windows_is_assembled_for_aarch64():
         target = llvm.Target.from_triple("aarch64-unknown-linux-gnu")
     except RuntimeError:
         pytest.skip("this llvmlite compiles for its own processor only")
-    text = print_gather_windows("f32", 4, WindowShape((1, 1, 5), 5), False)
-    module = llvm.parse_assembly(text)
-    module.verify()
-    assert "run:" in target.create_target_machine(cpu="generic", opt=2).emit_assembly(module)
+    shape = TileShape("f32", 4, 3, 2, is_edge=False, is_padded=False, has_fma=True)
+    kernel = print_kernel_in_place(shape, (0, 4, None), ((None, 64), (5, 4)), 8)
+    for text in (print_gather_windows("f32", 4, WindowShape((1, 1, 5), 5), False), kernel):
+        module = llvm.parse_assembly(text)
+        module.verify()
+        assert "run:" in target.create_target_machine(cpu="generic", opt=2).emit_assembly(module)

@@ -86,11 +86,16 @@ class _InPlaceDriver(NamedTuple):
                 shape = TileShape(
                     *(plan.dtype, plan.lanes, height, vectors, bool(is_cut), False, plan.has_fma)
                 )
-                yield _print_kernel(shape, offsets, loops, plan.b_step) if is_there else ""
+                yield print_kernel_in_place(shape, offsets, loops, plan.b_step) if is_there else ""
 
 
 @cache
-def _print_kernel(shape: TileShape, offsets: tuple[int | None, ...], loops: Loops, b: int) -> str:
+def print_kernel_in_place(
+    shape: TileShape, offsets: tuple[int | None, ...], loops: Loops, b: int
+) -> str:
+    """Return LLVM's text of a micro-kernel, as `print_micro_kernel` does: where the rows of A lie
+    (None: ones), the loops of k, and the step of B.
+    """
     return _InPlaceKernelWriter(shape, offsets, loops, b).text()
 
 
@@ -108,6 +113,9 @@ class _InPlaceKernelWriter(MicroKernelWriter):
     ) -> None:
         super().__init__(shape)
         self.offsets, self.loops, self.b_step = offsets, loops, b_step * self.size
+
+    def _fetch_next(self) -> None:
+        """Where results go is near, or read rarely: to fetch it ahead takes longer than to wait."""
 
     def _through_k(self, totals: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
         return self._turns(0, "%a", "%b", totals)[1]
