@@ -82,6 +82,19 @@ def test_what_nobody_reads_again_is_not_kept() -> None:
     assert str(keep(compiled.program)) == str(compiled.program)
 
 
+def test_what_a_loop_reads_is_none_of_what_it_computes() -> None:
+    """The only turn of the way back multiplies what it is handed by 1: it is that, once more."""
+    xs, first = mf.Input("xs"), mf.Parameter(np.array([[0.5], [2.0]]), "first")
+    loss = mf.Sum(mf.scan(lambda h, x: mf.RMSNorm(h + x), first, xs))
+    compiled = mf.compile(loss, wrt=[first], backend="reference")
+    wanted, (gradient,) = compiled({xs: np.ones((1, 2, 1))})
+    kept = optimize(compiled.program, find("native").passes)
+    check(kept)
+    found = evaluate(kept, [first.value, np.ones((1, 2, 1))])
+    assert found[0] == wanted
+    np.testing.assert_allclose(found[1], gradient, rtol=1e-9)
+
+
 def test_kept_values_have_their_place_in_the_text() -> None:
     text = str(keep(scanned(lambda h, x, W: mf.Tanh(h @ W + x) * 0.5, mf.Sum)))
     assert "the history of" in text

@@ -167,6 +167,7 @@ class _Before:
 def _with_kept(program: Program, turned: Mapping[Operand, _Turned]) -> Program:
     """The program with scans in place of what is worth it."""
     loops = {e.result: e for e in program.equations if body_of(e) is not None}
+    place = {e.result: number for number, e in enumerate(program.equations)}
     worth = {loop: _Worth(loops[loop].params) for loop, _ in turned.values()}
     live: set[Operand] = {output.operand for output in program.outputs}
     shown = dict[Operand, _Turned]()
@@ -175,6 +176,8 @@ def _with_kept(program: Program, turned: Mapping[Operand, _Turned]) -> Program:
         if result not in live:
             continue
         found = turned.get(result)
+        if found and place[result] < place[found.loop]:
+            found = None  # of one turn, say, which reads it itself
         if found and worth[found.loop].is_costly(found.inner):
             shown[result] = found
             live.add(found.loop)  # which runs
