@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Final, NamedTuple
 
 from miniflow.lowering import pieces
@@ -49,7 +48,7 @@ from miniflow.lowering.pieces import MOST, Piece, cut_step, duration, pieces_not
 WORTH_IT: Final = 0.2  # of `pieces.FEWEST` that is saved by doing steps at once
 MOST_PIECES: Final = 16  # that are handed out at once
 _FETCHED: Final = 25.0  # bytes in a nanosecond, from another core's cache
-_MOST_STEPS: Final = 64  # that are looked at for what can be done at once
+_MOST_STEPS: Final = 24  # that are looked at for what can be done at once
 
 
 class StepGroup(NamedTuple):
@@ -103,12 +102,13 @@ def groups_at_once(
     [(2, 2), (1, 8)]
     """
     memory = _Memory(buffers or {})
+    cuts, known = list(map(cut_step, steps)), list(map(memory.touched, steps))
     found, run = list[StepGroup](), list[Step]()
     first = 0
     while first < len(steps):
-        step, count = steps[first], _count_apart(steps, first, memory)
+        step, count = steps[first], _count_apart(steps, first, cuts, known)
+        cut = () if count > 1 else cuts[first]
         first += max(count, 1)
-        cut = () if count > 1 else cut_step(step)
         if count < 2 and not cut and not isinstance(step, (Repeat, NumpyCall)):
             run.append(step)
             continue
@@ -133,12 +133,14 @@ def pieces_at_once(group: Sequence[Step]) -> list[Piece]:
     return [piece for _, piece in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _count_apart(steps: Sequence[Step], first: int, memory: _Memory) -> int:
+def _count_apart(
+    steps: Sequence[Step], first: int, cuts: Sequence[Sequence[Piece]], known: Sequence[_Touched]
+) -> int:
     """How many steps from the first one on are best handed out together; 0, if none are."""
     touched: list[_Touched] = []
     left_whole, parts = list[float](), list[float]()
-    for step in islice(steps, first, None):
-        cut, own = len(cut_step(step)), memory.touched(step)
+    for number in range(first, len(steps)):
+        step, cut, own = steps[number], len(cuts[number]), known[number]
         if not isinstance(step, Product) and (
             cut or own.may_fail or not isinstance(step, (Nest, FusedProduct))
         ):
@@ -317,8 +319,9 @@ def _best_count(known: Sequence[_Touched], times: Sequence[float], memory: _Memo
         longest = max(t for _, t in chains)
         if longest > max(first[1], whole / 2):
             continue  # who has the first piece would wait for another
-        away = sum(memory.time_away(x) for x, _ in chains if x is not first[0])
-        saved = whole - max(longest, whole / 2) - away
+        saved = whole - max(longest, whole / 2)
+        if saved > best:
+            saved -= sum(memory.time_away(x) for x, _ in chains if x is not first[0])
         if saved > best:
             best, count = saved, number
     return count
