@@ -24,7 +24,7 @@ from miniflow.lowering.loop_program import (
     Repeat,
     Step,
 )
-from miniflow.lowering.views import Shape, c_strides
+from miniflow.lowering.views import Region, Shape, c_strides
 
 RESERVED: Final = ("numpy", "range", "t", "tile")  # words of the text
 
@@ -85,6 +85,12 @@ class Target:
     reserved: Collection[str] = ()
     can_fuse: Callable[[Equation], bool] = can_fuse
     product_dtypes: Collection[str] = ("f32", "f64")
+
+    def can_lay(self, c: Region, a: Region, b: Region) -> bool:
+        """Whether there is a product whose result, and whose factors, lie so in memory."""
+        if c.dtype not in self.product_dtypes or {a.dtype, b.dtype} != {c.dtype}:
+            return False
+        return self.can_multiply(*(BufferView("", x.dtype, *x[1:]) for x in (c, a, b)))
 
     @property
     def reads_windows(self) -> bool:

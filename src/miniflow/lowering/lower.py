@@ -68,6 +68,7 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
         updates_in_place=not draft.target.updates_last,
         adds_products=draft.target.adds_products,
         reads_windows=draft.target.reads_windows,
+        can_lay=draft.target.can_lay,
     )
     values = Values(draft, plan)
     arguments = take_arguments(plan, values)

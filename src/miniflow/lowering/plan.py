@@ -14,6 +14,7 @@ from miniflow.ir import Equation, Operand, Output, Program, Variable, handed_out
 from miniflow.lowering.aliasing import find_homes, find_safe_indexing
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import CALL, LOOP, PRODUCT, VIEW, EquationGroup
+from miniflow.lowering.laid_as_copied import CanLay, lay_as_copied
 from miniflow.lowering.strided_groups import can_write_elements
 from miniflow.lowering.views import Region, view_of, whole_view
 from miniflow.lowering.written_over import find_parts_in_place, find_written_over, is_zero
@@ -56,13 +57,17 @@ def make_plan(
     updates_in_place: bool = True,
     adds_products: bool = True,
     reads_windows: bool = False,
+    can_lay: CanLay | None = None,
 ) -> StepPlan:
     """Decide about `schedule`; what is updated is computed elsewhere, unless `updates_in_place`,
     and so are sums of products, unless `adds_products`.
 
-    If it `reads_windows`, a product of what a reshape copies may read what is copied there.
+    If it `reads_windows`, a product of what a reshape copies may read what is copied there. What
+    products `can_lay` where others want it, `lay_as_copied` says.
     """
     schedule, layouts = _settle_views(schedule)
+    if can_lay is not None:
+        schedule = lay_as_copied(schedule, layouts, can_lay)
     made_by = {e.result: group for group in schedule.groups for e in group.equations}
     finite = number_to_check(schedule.program) if updates_in_place else None
     homes = find_homes(schedule, layouts, finite, updates_in_place, adds_products)

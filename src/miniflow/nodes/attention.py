@@ -81,10 +81,10 @@ class ScaledDotProductAttention(Op):
         of_weights = grad @ _turned(v)
         # Not Σ G · value, which is the same but for rounding: beside 1, that is no longer small.
         along = np.sum(of_weights * weights, axis=-1, keepdims=True)
-        scores = weights * (of_weights - along)
+        scores = weights * (of_weights - along) * self._scale(k)
         return (
-            lambda: scores @ k * self._scale(k),
-            lambda: _turned(scores) @ (q * self._scale(k)),
+            lambda: scores @ k,
+            lambda: _turned(scores) @ q,
             lambda: _turned(weights) @ grad,
             *(() if mask is None else (None,)),
         )
