@@ -24,7 +24,7 @@ NETWORKS: dict[str, Any] = {
     "few channels": ((2, 6, 6, 3), lambda x, k: mf.Conv2D(x, k((3, 3, 3, 4)))),
     "rows": ((3, 20, 16), lambda x, k: mf.Conv1D(x, k((5, 16, 4)))),
 }
-OVERLAPPING = {"images", "rows"}
+OVERLAPPING = {"images", "strides", "rows"}
 
 
 def results(what: str, dtype: str) -> list[bytes]:
