@@ -10,7 +10,7 @@ import pytest
 import miniflow as mf
 from miniflow import layers
 from miniflow.backends import find
-from miniflow.ir import DTYPES, Builder, Program, ProgramError, check, evaluate
+from miniflow.ir import DTYPES, Builder, Program, ProgramError, check, cost, evaluate
 from miniflow.ir.loop import body_of
 from miniflow.passes import TIDY, hoist_costly, keep, optimize
 from miniflow.passes.keep import all_turns
@@ -52,6 +52,9 @@ def test_way_back_computes_no_gate_anew(make: Any, masked: bool, turns: int) -> 
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     assert not outside(kept) & {"exp", "tanh"}
+    before = cost(optimize(program, (*TIDY, hoist_costly))).total
+    assert cost(kept).total.flops <= before.flops
+    assert turns == 1 or make is layers.RNN or cost(kept).total.flops < 0.95 * before.flops
     assert str(keep(kept)) == str(kept)
 
 

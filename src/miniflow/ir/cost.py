@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from miniflow.ir.loop import body_of
+from miniflow.ir.loop import body_of, shows_more
 from miniflow.ir.primitive import Primitive
 from miniflow.ir.primitives import NO_PRIMITIVES, PRIMITIVES
 from miniflow.ir.program import Equation, Origin, Program, Variable
@@ -72,6 +72,8 @@ def equation_cost(equation: Equation, also: Mapping[str, Primitive] = NO_PRIMITI
     """Return the cost of one equation; `also` has primitives besides those of the table."""
     found, result = PRIMITIVES.get(equation.primitive), equation.result.type
     primitive = found or also[equation.primitive]
+    if shows_more(equation):
+        return Cost(0, result.nbytes)
     if (body := body_of(equation)) is not None:
         each = cost(body).total
         return Cost(result.shape[0] * each.flops, result.shape[0] * each.bytes)
@@ -93,7 +95,7 @@ def count_turns(program: Program) -> int:
     """
     turns = 0
     for equation in program.equations:
-        if (body := body_of(equation)) is not None:
+        if (body := body_of(equation)) is not None and not shows_more(equation):
             turns += equation.result.shape[0] * (1 + count_turns(body))
     return turns
 

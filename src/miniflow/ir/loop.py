@@ -35,6 +35,12 @@ def body_of(equation: Equation) -> Program | None:
     return equation.params["body"] if equation.primitive == NAME else None
 
 
+def shows_more(equation: Equation) -> bool:
+    """Whether it is a scan that shows what another one computes anyway, by the same body."""
+    body = body_of(equation)
+    return body is not None and len(body.outputs) > 1
+
+
 def item_types(first: Operand, sequences: Iterable[Operand]) -> list[ValueType]:
     """The types in which a body gets the state and an item of each sequence."""
     shapes = [(x.dtype, x.shape[1:]) for x in sequences]
