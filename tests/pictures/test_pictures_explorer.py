@@ -23,6 +23,7 @@ from miniflow.pictures.explorer.code import code_of, highlighted
 from miniflow.pictures.explorer.layouts import Grouped, states
 from miniflow.pictures.explorer.numbers import MOST_WHOLE, as_data
 from miniflow.pictures.explorer.page import module_text
+from miniflow.pictures.explorer.program import Live, live_programs
 from miniflow.pictures.explorer.recording import record_pass
 from miniflow.pictures.groups import GroupKey
 
@@ -149,6 +150,24 @@ def test_what_cannot_be_trained_says_why() -> None:
     assert "no Parameter" in Explorer(f, feed).data["live"]["whyNoStep"]
     W = mf.Parameter([1.0, 2.0], "W")
     assert "not one number" in Explorer(W * 2.0).data["live"]["whyNoStep"]
+
+
+def test_a_step_goes_on_with_what_the_optimizer_remembers_of_what_is_not_frozen() -> None:
+    x = mf.Input("x")
+    W, U, V = (
+        mf.Parameter(np.full(shape, 0.5), name)
+        for shape, name in (((3, 3), "W"), ((3, 4), "U"), ((4, 3), "V"))
+    )
+    loss, optimizer = mf.Mean((x @ W @ U @ V - 1.0) ** 2), mf.Adam(0.01)
+    feed = {x: np.ones((2, 3))}
+    mf.fit(loss, feed, optimizer, epochs=2, progress="none")
+    U.trainable = False
+    live = live_programs(record_pass(loss, feed), optimizer)
+    assert isinstance(live, Live)
+    assert live.step is not None, live.why_no_step
+    kept = {key: value for key, value in live.arguments.items() if key.startswith("state ")}
+    assert kept.keys() >= {"state mean.0", "state mean.2", "state rms.2", "state step"}
+    assert all(np.array_equal(optimizer.state[key[6:]], value) for key, value in kept.items())
 
 
 def test_random_node_is_not_live_and_says_why() -> None:

@@ -86,7 +86,7 @@ class Constant(Input):
         name: None by default.
 
     Raises:
-        GraphError: value holds no real numbers.
+        GraphError: value holds no real numbers, or an integer that float64 does not hold.
 
     >>> import miniflow as mf
     >>> x = mf.Input("x")
@@ -126,7 +126,7 @@ class Parameter(Input):
             in `optimizer.update`, and its gradient is not computed there.
 
     Raises:
-        GraphError: value holds no real numbers.
+        GraphError: value holds no real numbers, or an integer that float64 does not hold.
 
     It need not be fed; a feed stands in for it during that pass. Assigning `W.value = array`
     replaces the array.

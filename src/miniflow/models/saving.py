@@ -106,7 +106,8 @@ def save(
             "program": backward.description,
             "arrays": _add_arrays(arrays, backward),
         }
-    pixels = {"pixels": names} if (names := names_of_pixels(examples)) else {}
+    fed_pixels = names_of_pixels(examples)
+    pixels = {"pixels": fed_pixels} if fed_pixels else {}
     if kept := pixels | _checked_notes({} if notes is None else notes):
         about["notes"] = kept
     write_arrays(path, "model", arrays, about)

@@ -24,6 +24,7 @@ from miniflow.graph.plans import plan_for
 from miniflow.graph.values import ones_like
 from miniflow.interpreter.feeding import wants_a_value
 from miniflow.interpreter.passes import CallNode, alone, fit_gradient, one_pass_at_a_time
+from miniflow.interpreter.selection import prepare, trainable
 from miniflow.ir.dtypes import ProgramError, type_of
 from miniflow.ir.evaluate import evaluate
 from miniflow.ir.program import Operand, Output, Program
@@ -252,16 +253,18 @@ def _is_close(got: Any, expected: Any) -> bool:
 
 def _with_step(live: Live, recorded: Recorded, feed: Mapping[Node, Any], optimizer: Any) -> Live:
     order = recorded.order
-    own = [node for node in order if isinstance(node, Parameter) and node not in feed]
-    parameters = [node for node in own if node.trainable]
-    if not parameters:
-        return live._replace(why_no_step="The graph has no Parameter: there is nothing to train.")
+    own = [node for node in order if isinstance(node, Parameter) and node.is_trained]
+    parameters = [node for node in own if node not in feed]
+    if not trainable(parameters):
+        return live._replace(
+            why_no_step="The graph has no Parameter that is trainable: there is nothing to train."
+        )
     if np.size(recorded.values[-1]) != 1:
         return live._replace(
             why_no_step="The output is not one number: there is no loss to make small."
         )
     with preserved_deeply(order):
-        optimizer.prepare(parameters)
+        prepare(optimizer, parameters)
         recording = _record(order, feed, parameters=parameters, optimizer=optimizer)
         compare_with_interpreter(order, (), parameters, recording, feed, optimizer)
     program = optimize(recording.program)
