@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from backends import cases
 from backends.agreement import Case
+from every_backend import every_backend
 from properties.every_node import EVERY_NODE, graph_of
 
 import miniflow as mf
@@ -110,3 +111,18 @@ def test_a_node_computes_what_its_primitive_computes(name: str) -> None:
 def same(value: Any, expected: Any) -> None:
     assert np.asarray(value).dtype == np.asarray(expected).dtype
     np.testing.assert_array_equal(value, expected)
+
+
+@every_backend
+def test_length_of_infinity_and_nan_is_infinite(backend: str) -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    length = mf.nodes.Hypot(x, y)
+    for dtype in (np.float32, np.float64):
+        ends = np.array([np.nan, -np.inf, np.nan, 3.0], dtype)
+        feed = {x: ends, y: np.array([np.inf, np.nan, 1.0, 4.0], dtype)}
+        found = (
+            mf.value(length, feed)
+            if backend == "interpreter"
+            else mf.compile(length, backend=backend)(feed)
+        )
+        np.testing.assert_array_equal(found, np.array([np.inf, np.inf, np.nan, 5.0], dtype))

@@ -89,7 +89,7 @@ def _root(square: Any) -> Any:
 def hypot(x: Any, y: Any, out: Any = None) -> Any:
     """`np.hypot(x, y)`: √(x² + y²), entry by entry, and no square that overflows or underflows.
 
-    NumPy takes ten times as long for it as for the squares, which it notices where they go wrong.
+    NumPy takes ten times as long for it as for the squares; where these go wrong, it is asked.
 
     >>> hypot(np.array([3.0, 3e200]), np.array([4.0, 4e200]))
     array([5.e+000, 5.e+200])
@@ -104,6 +104,8 @@ def hypot(x: Any, y: Any, out: Any = None) -> Any:
             try:
                 squares = flat[at] * flat[at]
                 squares += other[at] * other[at]
+                if np.isnan(squares.max()):  # of NaN and infinity, the length is infinite
+                    raise FloatingPointError
                 np.sqrt(squares, out=to[at])
             except FloatingPointError:
                 with np.errstate(all="ignore"):
