@@ -13,6 +13,7 @@ import numpy as np
 
 _LINE: Final = 64  # bytes
 _SMALL: Final = 1024
+_zeros: Final = np.zeros  # itself, also while a pass is recorded, and `np.zeros` makes tracers
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Any:
@@ -24,21 +25,21 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Any:
     found = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * found.itemsize
     if size < _SMALL:
-        return np.zeros(shape, found)
-    memory = np.zeros(size + _LINE, np.uint8)
+        return _zeros(shape, found)
+    memory = _zeros(size + _LINE, np.uint8)
     first = -memory.ctypes.data % _LINE
     return memory[first : first + size].view(found).reshape(shape)
 
 
 def aligned_copy(array: Any, dtype: Any) -> Any:
-    """A copy, in C order.
+    """A copy, in C order; of what is no array of NumPy's, a tracer, as NumPy makes it.
 
     >>> numbers = np.arange(1000.0).reshape(10, 100).T
     >>> copy = aligned_copy(numbers, np.float32)
     >>> copy.ctypes.data % 64, copy.flags.c_contiguous, bool((copy == numbers).all())
     (0, True, True)
     """
-    if array.nbytes < _SMALL:
+    if type(array) is not np.ndarray or array.nbytes < _SMALL:
         return np.array(array, dtype, order="C")
     copy = aligned_zeros(array.shape, dtype)
     np.copyto(copy, array, casting="unsafe")
