@@ -8,14 +8,20 @@ the loop that computes the gradient of the places, it would keep that out of the
 So it is taken out of there (`take_out_sums`), and, when it is known which products read windows,
 becomes part of one that reads what it adds up (`sum_in_products`): a row of ones more, which leaves
 every bit as it was.
+
+So it is with the bias of a wide layer before one of few classes: without the sums, what comes back
+through the classes' weights can have the activation's gradient as its epilogue (`epilogues`), and
+threads can have some rows or columns each. The sums stay a loop of their own, cut by columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from miniflow.ir import Equation, Literal, Operand, Variable
+from miniflow.lowering.epilogues import SHORT
 from miniflow.lowering.fuse import Schedule
 from miniflow.lowering.groups import LOOP, PRODUCT, EquationGroup, LoopBuilder
 from miniflow.lowering.loop_program import (
@@ -30,16 +36,19 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.stages import is_over_rows
 
+_LARGE: Final = 1 << 16  # elements, of which threads have some each
+
 
 def take_out_sums(schedule: Schedule) -> Schedule:
     """Return the schedule with loops of their own for sums over the rows of what a product reads
-    beside windows.
+    beside windows, and of what is made element by element of a short product.
     """
     definitions: dict[Variable, Equation] = {e.result: e for e in schedule.program.equations}
     factors = set(_beside_windows(schedule, definitions))
     groups: list[EquationGroup] = []
     for group in schedule.groups:
-        groups += _without_sums(group, factors & schedule.stored, definitions) or [group]
+        taken = {*factors, *_of_short_products(group, definitions)} & schedule.stored
+        groups += _without_sums(group, taken, definitions) or [group]
     return replace(schedule, groups=tuple(groups))
 
 
@@ -56,6 +65,24 @@ def _beside_windows(
             if (1, 0) in turned and any(e.primitive == "windows" for e in seen):
                 last = list(_looks_at(b, definitions, ("reshape",)))
                 yield last[-1].operands[0] if last else b
+
+
+def _of_short_products(
+    group: EquationGroup, definitions: Mapping[Variable, Equation]
+) -> Iterator[Operand]:
+    """What is large, in a loop that reads a product which takes no longer than its memory."""
+    if group.kind != LOOP or not any(_is_short(definitions.get(x)) for x in group.reads):
+        return
+    for equation in group.equations:
+        if equation.result.kind == "array" and equation.result.type.size >= _LARGE:
+            yield equation.result
+
+
+def _is_short(equation: Equation | None) -> bool:
+    if equation is None or equation.primitive != "matmul":
+        return False
+    a, _ = equation.operands
+    return isinstance(a, Variable) and len(a.shape) == 2 and a.shape[1] <= SHORT
 
 
 def _looks_at(

@@ -49,7 +49,9 @@ from miniflow.lowering.nests import (
     terms_of,
 )
 
+SHORT: Final = 16  # factors of an entry at most, for a product to take as long as its memory does
 _NEAR: Final = 2 << 20  # bytes, which are in a cache of a core, or on their way there
+_STAYS: Final = 128 << 10  # bytes of a second factor that stay there while rows are made
 
 
 class EntryWalk(NamedTuple):
@@ -111,13 +113,23 @@ def _is_worth_waiting(product: Product) -> bool:
 
 def _reads_much(nest: Nest, product: Product) -> bool:
     """Whether a nest reads so much besides the entries that it had better go through memory alone,
-    from end to end: a tile reads a few numbers here and there, and waits for them.
+    from end to end: a tile reads a few numbers here and there, and waits for them. Not so if the
+    product is short: then its rows are made from end to end, too.
     """
+    if _is_short(product) and not any(x.reads and x.writes for x in accesses(nest)):
+        return False
     views = {x for x in nest.arguments if isinstance(x, BufferView)}
     others = [x for x in views if x.buffer != product.c.buffer and x.size >= product.c.size]
     others += [] if product.beta is None else [product.c]
     nbytes = sum(x.size * DTYPES[x.dtype].itemsize for x in others)
     return len(others) > 1 and nbytes > _NEAR
+
+
+def _is_short(product: Product) -> bool:
+    a, b = product.a, product.b
+    nbytes = b.size * DTYPES[b.dtype].itemsize
+    is_plain = isinstance(a, BufferView) and product.beta is None
+    return is_plain and a.shape[-1] <= SHORT and nbytes <= _STAYS
 
 
 class _Finder:

@@ -13,7 +13,7 @@ pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 from miniflow.backends.native import lower, lowered, machine
 from miniflow.backends.native.products.epilogue import plan_epilogue, print_epilogue
 from miniflow.ir import Builder, Output, Program, ValueType
-from miniflow.lowering import pieces
+from miniflow.lowering import column_sums, epilogues, pieces
 from miniflow.lowering.loop_program import FusedProduct
 
 from .test_products import WIDTHS
@@ -167,3 +167,44 @@ def test_an_epilogue_is_assembled_for_aarch64(dtype):
     assembly = machine_of_arm.emit_assembly(module)
     assert "\tfmla\t" in assembly  # in tanh
     assert "\tbl\t" not in assembly  # no call of a library
+
+
+def wide_layer(m: int, n: int, classes: int, dtype: str) -> Program:
+    """The gradients of a layer of n before one of a few classes, and an update."""
+    b = Builder()
+    shapes = {"x": (m, 5), "h": (m, n), "d": (m, classes), "v": (n, classes)}
+    x, h, d, v = (b.input(ValueType(dtype, s), name=name) for name, s in shapes.items())
+    w = b.input(ValueType(dtype, (5, n)), "parameter", "w")
+    back = b.add("matmul", (d, b.add("transpose", (v,), {"axes": (1, 0)})))
+    slope = b.add("multiply", (b.add("multiply", (back, h)), b.add("subtract", (1.0, h))))
+    total = b.add("sum", (slope,), {"axis": (0,), "keepdims": False})
+    turned = b.add("transpose", (x,), {"axes": (1, 0)})
+    new = b.add("gemm", (w, turned, slope, -0.5, 1.0))
+    return b.program([Output(total), Output(new, "parameter", replaces=w)])
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+def test_a_wide_layer_has_its_gradient_made_with_the_product_and_its_sums_apart(dtype, monkeypatch):
+    """The same bits as in one loop, whole and in pieces."""
+    program, found = wide_layer(150, 70, 10, dtype), list[list[bytes]]()
+    for least, large in ((1e9, 1e9), (1e9, 0), (0, 0), (0, 1e9)):
+        with monkeypatch.context() as patched:
+            patched.setattr(pieces, "FEWEST", least)
+            patched.setattr(column_sums, "_LARGE", large)
+            patched.setattr(epilogues, "_NEAR", 0)
+            step = lower(program)
+        made = [s for s in step.loop_program.all_steps() if isinstance(s, FusedProduct)]
+        assert len(made) == (large == 0)
+        arguments = arguments_of(program, 0)
+        results = step.run(arguments)
+        found.append([x.tobytes() for x in (*results, *arguments)])
+    assert all(each == found[0] for each in found)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "classes", "is_apart"),
+    [(512, 1024, 10, True), (128, 128, 10, False), (512, 1024, 40, False)],
+)
+def test_sums_are_made_apart_where_threads_gain_by_that(m, n, classes, is_apart):
+    steps = lower(wide_layer(m, n, classes, "f32")).loop_program.all_steps()
+    assert any(isinstance(step, FusedProduct) for step in steps) == is_apart
