@@ -19,6 +19,7 @@ For backends that ask for them:
 - `contract`, `contract_in_place`: a matrix product and what is added to it become one `gemm`;
 - `touch_rows`: a table of which rows are looked up is updated in these alone;
 - `share_exponentials`: of the two exponentials of a sigmoid, one is computed;
+- `compare_bounded`: on which side of its bound a product is, is seen once it is bounded;
 - `batch_parts`: one equation on each part of a concatenation becomes one on the whole;
 - `prefer_long_runs`: convolutions read and write long runs of memory.
 
@@ -45,6 +46,7 @@ from miniflow.ir.program import Program
 from miniflow.passes.batch import batch
 from miniflow.passes.batch_parts import batch_parts
 from miniflow.passes.bodies import with_bodies
+from miniflow.passes.compare_bounded import compare_bounded
 from miniflow.passes.contract import contract, contract_in_place
 from miniflow.passes.convert_factors import convert_factors
 from miniflow.passes.dedupe import dedupe
@@ -64,14 +66,15 @@ TIDY: Final = (simplify, dedupe, prune)
 
 FOR_LOOPS: Final = (
     *(*TIDY, convert_factors, hoist_costly, sum_parts, *TIDY, batch, touch_rows),
-    *(contract_in_place, *TIDY, share_exponentials, keep),
+    *(contract_in_place, *TIDY, share_exponentials, compare_bounded, keep),
 )
 """For compiled loops and products: of the native backend, and of C, which has its bits."""
 
 __all__ = [
-    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "contract", "contract_in_place",
-    "convert_factors", "dedupe", "hoist", "hoist_costly", "keep", "optimize", "prefer_long_runs",
-    "prune", "share_exponentials", "simplify", "stages", "sum_parts", "touch_rows",
+    "FOR_LOOPS", "TIDY", "Pass", "batch", "batch_parts", "compare_bounded", "contract",
+    "contract_in_place", "convert_factors", "dedupe", "hoist", "hoist_costly", "keep", "optimize",
+    "prefer_long_runs", "prune", "share_exponentials", "simplify", "stages", "sum_parts",
+    "touch_rows",
 ]  # fmt: skip
 
 
