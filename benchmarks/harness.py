@@ -30,7 +30,7 @@ from races import Race
 READY_WITHIN, ROUND_WITHIN = 240.0, 60.0  # seconds: compiling takes some frameworks a minute
 HEATS = 3
 FEWEST = 3  # rounds that are raced even if time is up
-REST = 0.03  # seconds between rounds
+REST = 0.15  # seconds between rounds: OpenBLAS's threads wait for work longer than 0.03
 FAR_BEHIND, SELDOM = 3.0, 3  # who takes so many times the fastest one's time races every third time
 AT_A_TIME = 4  # contenders that are started together
 TOO_BUSY = 0.1  # the share of a core above which an idle contender disturbs the others
