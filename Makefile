@@ -15,7 +15,7 @@ endif
 .PHONY: help digits page-model test test-all test-every docs package lint size bench kills fuzz memory clean
 
 help:
-	@echo "make digits      train the digit recogniser on MNIST (about ten seconds)"
+	@echo "make digits      train the digit recogniser on MNIST (a few seconds)"
 	@echo "make test        run the quick tests: one of each kind; seven minutes on two cores"
 	@echo "make test-all    run the slow ones too, as .ci/run does; twelve minutes on two cores"
 	@echo "make test-every  run each cell of each table of tests; twenty minutes"
