@@ -88,6 +88,27 @@ def test_process_0_that_cannot_be_reached_is_told() -> None:
         alone.join(0.2)
 
 
+@pytest.mark.parametrize("said", [b"", b'{"kind": "hello"}\n', b"GET / HTTP/1.1\r\n"])
+def test_a_stranger_does_not_keep_the_others_from_meeting(said: bytes) -> None:
+    port = free_port()
+    first, other = (Meeting(HostPlace("127.0.0.1", port, 2, i), heartbeat=0.5) for i in (0, 1))
+
+    def come_after_a_stranger() -> None:
+        while True:
+            try:
+                stranger = socket.create_connection(("127.0.0.1", port))
+                break
+            except OSError:
+                continue
+        with stranger:
+            stranger.sendall(said)
+            other.join(20.0)
+
+    assert together(come(first, 20.0), come_after_a_stranger) == [None, None]
+    assert other.token == "token"
+    assert together(lambda: first.leave(1.0), lambda: other.leave(1.0)) == [None, None]
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("", 0)) as taken:
         meeting = Meeting(HostPlace("127.0.0.1", taken.getsockname()[1], 2, 0), 5.0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from miniflow.ir import evaluate
 from miniflow.tracing.trace import Refused
 from tracing.recorded import assert_same_when_recorded, record
 
@@ -242,6 +243,32 @@ OF_NO_AXES = {
 @pytest.mark.parametrize("name", OF_NO_AXES)
 def test_a_function_of_an_array_without_axes_gives_a_number(name, dtype):
     assert_same_when_recorded(OF_NO_AXES[name], np.array(2, dtype))
+
+
+OF_TWO = ["logaddexp", "heaviside", "hypot", "float_power"]
+BESIDE = [
+    2.5,
+    1,
+    np.float32(0.3),
+    *(np.array([0, 1, 3], d) for d in ("i1", "u1", "i8", "f2", "f4")),
+]
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+def test_functions_of_two_dtypes_are_computed_in_numpys_dtype(name):
+    for x in BESIDE:
+        for y in BESIDE:
+            wanted = getattr(np, name)(x, y)
+            (seen,) = evaluate(record(getattr(np, name), x, y), [x, y])
+            assert seen.dtype == wanted.dtype
+            np.testing.assert_allclose(seen, wanted, rtol=4 * np.finfo(wanted.dtype).eps)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_is_cut_off_keeps_the_sign_of_zero(dtype):
+    x = np.array([-0.0, 0.0, -0.5, 0.5, -2.5, np.nan, -np.inf], dtype)
+    assert_same_when_recorded(lambda x: 1 / np.trunc(x), x)
 
 
 WHOLE = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]

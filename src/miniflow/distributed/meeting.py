@@ -137,7 +137,8 @@ class Meeting:
                     f"distributed: of {place.hosts} processes {len(found) + 1} have come within "
                     f"{timeout:g} s; missing: {', '.join(map(str, missing))}."
                 ) from None
-            peer.connection.settimeout(max(1.0, deadline - time.monotonic()))
+            # Whoever is one of ours says so at once: a stranger does not keep the others waiting.
+            peer.connection.settimeout(self._heartbeat)
             wrong = self._greet(peer, found)
             if wrong is None:
                 peer.close()
@@ -154,9 +155,11 @@ class Meeting:
             hello = peer.receive()
         except (OSError, ValueError):
             return None
-        if not isinstance(hello, dict) or hello.get("kind") != "hello":
-            return None
-        peer.host, hosts = int(hello["host"]), int(hello["hosts"])
+        match hello:
+            case {"kind": "hello", "host": int(host), "hosts": int(hosts)} if 0 <= host < hosts:
+                peer.host = host
+            case _:
+                return None
         if hosts != self.place.hosts:
             return (
                 f"process {peer.host} was told of {hosts} processes, and process 0 of "

@@ -44,6 +44,15 @@ def _as_floating(x: Any) -> Any:
     return x if x.dtype.kind == "f" else cast(x, np.float64)
 
 
+def _floating_of(x: Any, y: Any) -> Any:
+    """The dtype of a function of two values that is one of floats; of small integers, float16, and
+    of a Python number beside integers, float64.
+    """
+    if any(operand_of(value).type.kind == "python" for value in (x, y)):
+        return np.result_type(np.result_type(x, y), np.float16)
+    return np.result_type(x, y, np.float16)
+
+
 def _reciprocal(x: Any) -> Any:
     if x.dtype.kind != "f":
         raise Refused("it calls np.reciprocal on integers.", "Write 1.0 / x, or 1 // x.")
@@ -51,6 +60,8 @@ def _reciprocal(x: Any) -> Any:
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
+    dtype = _floating_of(x, y)  # in which all of it is computed, as NumPy's is
+    x, y = cast(x, dtype), cast(y, dtype)
     apart = np.maximum(x, y) + np.log1p(np.exp(-np.abs(x - y)))
     return np.where(x == y, x + np.log(2.0).item(), apart)  # of two infinities too
 
@@ -78,7 +89,7 @@ def _square(x: Any) -> Any:
 
 
 def _heaviside(x: Any, y: Any) -> Any:
-    dtype = np.result_type(x, y, np.float16)
+    dtype = _floating_of(x, y)
     step = np.where(x > 0, 1.0, np.where(x == 0, y, np.where(np.isnan(x), np.nan, 0.0)))
     return cast(step, dtype)
 
@@ -110,7 +121,7 @@ COMPOSITES: Mapping[str, Callable[..., Any]] = {
     "heaviside": _heaviside,
     "deg2rad": lambda x: _as_floating(x) * (np.pi / 180),
     "rad2deg": lambda x: _as_floating(x) * (180 / np.pi),
-    "trunc": lambda x: np.sign(x) * np.floor(np.abs(x)),
+    "trunc": lambda x: np.where(x < 0, np.ceil(x), np.floor(x)),  # of -0.0 it is -0.0
 }
 
 

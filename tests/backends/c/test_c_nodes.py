@@ -89,7 +89,7 @@ def test_training_step_of_conformance_graphs_has_natives_bits(name: str, dtype: 
     assert_step_has_natives_bits(step, feed)
 
 
-X, K = mf.Input("x"), mf.Input("k")
+X, K, INT64 = mf.Input("x"), mf.Input("k"), mf.Input("int64_t")
 BYTES = np.array([1, 2, 200, 0], np.uint8)
 MATRIX = np.linspace(-1, 1, 12).reshape(4, 3)
 RARE: dict[str, tuple[mf.Node, dict[mf.Node, object]]] = {
@@ -105,6 +105,12 @@ RARE: dict[str, tuple[mf.Node, dict[mf.Node, object]]] = {
     "what is not read": (mf.Where(K, X, X), {X: MATRIX, K: True}),
     "factors of two dtypes": (
         X @ K, {X: np.linspace(-1, 1, 90).reshape(10, 9).astype("f4"), K: np.ones((9, 8)) / 3},
+    ),
+    "numbers near the end of the dtype": (
+        mf.nodes.Minimum(X, 1.7e308) * np.array(-1e308), {X: np.linspace(0, 1.7, 5)},
+    ),
+    "what C calls a type": (
+        mf.Sum(INT64 + X, axis=0), {INT64: np.ones((3, 2)), X: np.ones((3, 2))},
     ),
 }  # fmt: skip
 

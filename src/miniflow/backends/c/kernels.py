@@ -352,6 +352,6 @@ def number_text(number: bool | int | float, dtype: str) -> str:
     value = float(number)
     if isnan(value) or isinf(value):
         return "NAN" if isnan(value) else "INFINITY" if value > 0 else "-INFINITY"
-    is_short = value * 8 == int(value * 8) and abs(value) < 2**24
+    is_short = abs(value) < 2**24 and value * 8 == int(value * 8)
     text = str(value) if is_short else value.hex()
     return f"{text}f" if dtype == "f32" else text

@@ -27,7 +27,10 @@ from miniflow.lowering.kernels import NEGATIVE_POWER, NOT_FINITE, OUT_OF_RANGE
 from miniflow.lowering.loop_program import ARGUMENT, LoopProgram
 
 # What functions call things, beside the names of their arguments.
-_LOCAL: Final = (*C_TYPES, *FIELDS.values(), "failed", "scratch", "state", "t", "tile")
+_LOCAL: Final = (
+    *(*C_TYPES, *C_TYPES.values(), *FIELDS.values()),
+    *("failed", "scratch", "state", "t", "tile"),
+)
 _STATUSES: Final = (
     ("OUT_OF_RANGE", OUT_OF_RANGE, "an index is out of range"),
     ("NOT_FINITE", NOT_FINITE, "the loss, a gradient or a new value is not finite"),

@@ -22,7 +22,7 @@ from miniflow.errors import CompileError
 ROWS: Final = "rows"
 _PRESETS: Final = {"float32": "F32_F32_F32", "tf32": "TF32_TF32_F32", "bf16": "BF16_BF16_F32"}
 _DETERMINISTIC: Final = {"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": 0}
-ON_A_CPU: Final = 2**31  # bytes of data that are kept on a "device" that is the processor
+ON_A_CPU: Final = 2**31  # bytes that count as free where the "device" is the processor
 
 
 _SETTINGS: Final[Any] = (

@@ -257,7 +257,6 @@ def error_of(wrong: int) -> Exception:
     return FloatingPointError("a number that has to be finite is not")
 
 
-_NAMES = sorted({*DTYPE_NAMES.values()})
 _HEADING = "from jax import lax\n\nfrom miniflow.backends.jax import functions\n\n"
 
 

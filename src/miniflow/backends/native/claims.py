@@ -98,8 +98,10 @@ choose:
   %others = call i32 @llvm.smax.i32(i32 %wanted, i32 0)
   %others64 = zext i32 %others to i64
   %threads = add i64 %others64, 1
-  %following = add i64 %number, 1
-  %before = mul i64 %pieces, %number
+  ; A worker who is wanted no more may be here still: his share is that of the last one.
+  %which = call i64 @llvm.umin.i64(i64 %number, i64 %others64)
+  %following = add i64 %which, 1
+  %before = mul i64 %pieces, %which
   %after = mul i64 %pieces, %following
   %first = udiv i64 %before, %threads
   %last = udiv i64 %after, %threads

@@ -18,6 +18,7 @@ import numpy as np
 from miniflow.backends import cache
 from miniflow.backends.native import machine
 from miniflow.backends.native.layout import (
+    LARGEST,
     ProgramLayout,
     SeriesLayout,
     pack,
@@ -29,7 +30,6 @@ from miniflow.backends.native.workers import can_share
 from miniflow.ir.program import Literal, Operand, Program, Variable
 
 is_on = True  # tests that change what lowers a program switch it off
-LARGEST: Final = 2**20  # bytes of constants of a program whose layout is kept
 _ROOMS: Final = ("ir", "lowering", "backends")
 
 

@@ -226,16 +226,17 @@ class _RowPrinter(FunctionPrinter):
     def _begin_totals(self, loop: Loop, totals: Sequence[Accumulate]) -> None:
         sums = dtypes_of_terms(loop, sums_of(loop))
         for s in totals:
-            dtype, is_chain = s.value.dtype, s.by == "add" and self.columns <= LONGEST_CHAIN
+            dtype, is_chain = s.value.dtype, self._is_chain(s.by)
             kept = sums[s.name] if is_chain else dtype
             width = self.width if is_chain else LANES
             self.terms[s.name] = self._slot(f"{s.name}.terms", kept, ROWS * width), kept
 
-    def _is_chain(self, s: Accumulate) -> bool:
-        return s.by == "add" and self.columns <= LONGEST_CHAIN
+    def _is_chain(self, by: str) -> bool:
+        """Whether totals are one term after the other, not partial sums added up by halves."""
+        return by == "add" and self.columns <= LONGEST_CHAIN
 
     def _clear_lanes(self, s: Accumulate) -> None:
-        if not self._is_chain(s):
+        if not self._is_chain(s.by):
             dtype = s.value.dtype
             kind = f"<{LANES} x {LLVM_TYPES[dtype]}>"
             where = self._lanes_of(s.name)
@@ -253,7 +254,7 @@ class _RowPrinter(FunctionPrinter):
         dtype = s.value.dtype
         where, kept = self.terms[s.name]
         to = self._slot(f"{s.name}.rows", dtype)
-        if self._is_chain(s):
+        if self._is_chain(s.by):
             self.chains.add((dtype, kept))
             rest = f"i64 {self.width}, i64 {self.columns}"
             self.line(f"call void @chains.{dtype}.{kept}(ptr {where}, {rest}, ptr {to})")
@@ -295,7 +296,7 @@ class _RowPrinter(FunctionPrinter):
             super().accumulate(word, value, by)
         elif not self.column:
             self._accumulate_rows(word, value, by)
-        elif by == "add" and self.columns <= LONGEST_CHAIN:
+        elif self._is_chain(by):
             where, kept = self.terms[word]
             term = self.term(value if value.dtype == kept else value.operands[0])
             term = self._where_counted(term, kept, "zeroinitializer")

@@ -58,11 +58,6 @@ class TermPrinter(LineWriter, TermWalk[str]):
         one = LLVM_TYPES[dtype]
         return one if self.lanes == 1 else f"<{self.lanes} x {one}>"
 
-    def constant(self, number: bool | int | float, dtype: str) -> str:
-        """Return a constant."""
-        text = number_text(number, dtype)
-        return text if self.lanes == 1 else f"splat ({LLVM_TYPES[dtype]} {text})"
-
     def read(self, term: Term) -> str:
         """Return the value of a name, or an entry of an array."""
         return self.names[str(term.what)]
@@ -75,7 +70,8 @@ class TermPrinter(LineWriter, TermWalk[str]):
 
     def constant_of(self, number: bool | int | float, dtype: str) -> str:
         """Return a constant."""
-        return self.constant(number, dtype)
+        text = number_text(number, dtype)
+        return text if self.lanes == 1 else f"splat ({LLVM_TYPES[dtype]} {text})"
 
     def name_of(self, word: str, dtype: str) -> str:
         """Return the value of a name."""
@@ -125,18 +121,18 @@ class TermPrinter(LineWriter, TermWalk[str]):
             instruction = _OPERATIONS[op][{"f": 0, "u": 2}.get(of[0], 1)]
             return self.new(f"{instruction} {kind} {operands[0]}, {operands[1]}")
         if op == "invert":
-            ones = self.constant(of == "bool" or -1, of)
+            ones = self.constant_of(of == "bool" or -1, of)
             return self.new(f"xor {kind} {operands[0]}, {ones}")
         if op == "negative":
             what = (
                 f"fneg {kind} {operands[0]}"
                 if is_float
-                else f"sub {kind} {self.constant(0, of)}, {operands[0]}"
+                else f"sub {kind} {self.constant_of(0, of)}, {operands[0]}"
             )
             return self.new(what)
         if is_float:
             return self._intrinsic(op, dtype, operands)
-        first, second = (operands[0], self.constant(0, of)) if op == "absolute" else operands
+        first, second = (operands[0], self.constant_of(0, of)) if op == "absolute" else operands
         wanted = {"maximum": "greater", "minimum": "less", "absolute": "greater"}[op]
         chosen = self.operation(wanted, of, "bool", [first, second])
         if op == "absolute":
@@ -162,5 +158,5 @@ class TermPrinter(LineWriter, TermWalk[str]):
 
     def _cast(self, x: str, of: str, to: str) -> str:
         if to == "bool":
-            return self.operation("not_equal", of, "bool", [x, self.constant(0, of)])
+            return self.operation("not_equal", of, "bool", [x, self.constant_of(0, of)])
         return self.new(f"{conversion(of, to)} {self.kind(of)} {x} to {self.kind(to)}")
