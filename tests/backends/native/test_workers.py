@@ -222,3 +222,22 @@ def test_one_column_more_than_pieces_have_is_nobodys_own(columns):
     for product, feed in ((x @ y, {x: a, y: b}), (mf.Tanh(x @ y), {x: 0.01 * a, y: b})):
         step = mf.compile(product, backend="native")
         assert np.allclose(step(feed), mf.value(product, feed))
+
+
+def test_threads_gather_windows_into_memory_of_their_own():
+    """Fewer than four filters: windows are gathered; what is padded stays for the way back."""
+
+    def losses() -> bytes:
+        rng = np.random.default_rng(0)
+        X, W = mf.Input("X"), mf.Parameter(rng.normal(size=(7, 7, 1, 3)).astype(np.float32))
+        shift = mf.Parameter(np.zeros(3, np.float32)) * mf.Sum(W)
+        loss = mf.Mean(mf.Tanh(mf.Conv2D(X, W, padding="same") + shift))
+        step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="native")
+        images = rng.normal(size=(65, 32, 8, 1)).astype(np.float32)
+        return step.epoch({X: images}, np.arange(65)[None].repeat(40, 0)).tobytes()
+
+    mf.set_threads(1)
+    alone = losses()
+    for count in (2, 4):
+        mf.set_threads(count)
+        assert losses() == alone

@@ -107,7 +107,7 @@ class StepTable:
             begin = len(self._numbers)
             at = fields + 2 * number
             self._numbers[at : at + 2] = (machine.some_turns(), NUMBER_BYTES * (begin - here))
-            self._some_turns(steps, loop.index, first, last, own if number else {})
+            self._some_turns(steps, loop.index, first, last, own if number else None)
         self.shared[len(self) - 1] = nanoseconds
 
     def add_shared_rows(
@@ -128,7 +128,7 @@ class StepTable:
             at = fields + 2 * number
             offset = NUMBER_BYTES * (len(self._numbers) - here)
             self._numbers[at : at + 2] = (machine.some_turns(), offset)
-            self._some_turns(steps, loop.index, 0, loop.count, {}, whose)
+            self._some_turns(steps, loop.index, 0, loop.count, None, whose)
         self.shared[len(self) - 1] = nanoseconds
 
     def _some_turns(
@@ -137,12 +137,15 @@ class StepTable:
         index: str,
         first: int,
         last: int,
-        own: Mapping[str, int],
+        own: Mapping[str, int] | None,
         whose: str = "",
     ) -> None:
-        """Lay down what `calling.TURNS` asks for; a piece may have scratch of its own."""
+        """Lay down what `calling.TURNS` asks for. A thread has memory of its `own` for buffers, be
+        they none, and for scratch; if that is None, a piece may have scratch of its own.
+        """
         scratch = [x for step in steps for x in step.arguments if isinstance(x, SharedScratch)]
-        words = dict.fromkeys(f"scratch of {x.word}" for x in scratch) if own else {}
+        has_own, own = own is not None, own or {}
+        words = dict.fromkeys(f"scratch of {x.word}" for x in scratch) if has_own else {}
         moved = sum(
             index in dict(x.moves)
             for step in steps
@@ -152,7 +155,7 @@ class StepTable:
         begin = len(self._numbers)
         replaced = len(own) + len(words)
         self._numbers += (last - first, 0, replaced, len(steps), moved)
-        if own:
+        if replaced:
             self._all_places.append(begin + 1)
         copies = len(self._numbers)
         self._numbers += [0] * (3 * replaced + 2 * len(steps) + 3 * moved)
