@@ -61,6 +61,20 @@ def test_what_is_computed_lies_in_its_range(seed: int, dtype: str) -> None:
     assert sum(ranges.of(variable) is None for variable in found) <= 1  # e to the power of too much
 
 
+def test_a_range_of_halves_is_wider_by_what_halves_lose() -> None:
+    b, ranges = Builder(), Ranges()
+    x = b.input(ValueType("f16", (2,)), name="x")
+    ranges.know(x, Range(-1.0, 1.0))
+    rest = b.add("subtract", (1.0, b.add("minimum", (x, 0.9999))))  # which as a half is 1
+    for equation in b.equations:
+        ranges.add(equation)
+    (found,) = evaluate(b.program([rest]), [np.array([0, 1], np.float16)])
+    assert found[1] == 0.0
+    known = ranges.of(rest)
+    assert known is not None
+    assert known.low <= 0.0
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_step_within_bounds_drifts_no_farther_than_it_may(seed: int) -> None:
     rng = np.random.default_rng(seed)

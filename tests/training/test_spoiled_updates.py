@@ -15,6 +15,7 @@ import pytest
 
 import miniflow as mf
 from miniflow.errors import NotFiniteError
+from miniflow.interpreter.updating import update_if_finite
 from miniflow.optimizers import SGD, Adam, Optimizer
 from miniflow.training.callbacks import Callback
 
@@ -219,3 +220,12 @@ def test_data_that_can_be_read_once_are_enough() -> None:
     with pytest.raises(NotFiniteError, match=r"batch 20, .* Sqrt 'length'"):
         lengths.fit(lambda: running, SGD(0.01), "numpy")
     assert np.isfinite(lengths.W.value).all()
+
+
+def test_parameters_of_one_name_are_told_apart() -> None:
+    first, second = mf.Parameter([np.inf, 1.0], "W"), mf.Parameter([1.0, 1.0], "W")
+    gradients = [np.zeros(2), np.array([np.inf, 0.0])]
+    assert update_if_finite(mf.SGD(0.1), [first, second], gradients) == "Parameter 'W'"
+    assert second.value.tolist() == [1.0, 1.0]
+    assert update_if_finite(mf.SGD(0.1), [first, second], [np.zeros(2), np.ones(2)]) is None
+    assert second.value.tolist() == [0.9, 0.9]

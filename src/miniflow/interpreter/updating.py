@@ -35,7 +35,7 @@ def update_if_finite(
     >>> W.value
     array([1., 2.])
     """
-    before = {name: array.copy() for name, array in _arrays(optimizer, parameters)}
+    before = {whose: array.copy() for whose, array in _arrays(optimizer, parameters)}
     attributes = [(parameter, parameter.__dict__.copy()) for parameter in parameters]
     arrays = [parameter.value for parameter in parameters]
     kept = [(part, getattr(part, "__dict__", None)) for _, part in parts_of(optimizer)]
@@ -46,9 +46,9 @@ def update_if_finite(
             move(optimizer, parameters, gradients)
         spoiled = next(
             (
-                name
-                for name, array in _arrays(optimizer, parameters)
-                if _is_spoiled(array, before.get(name))
+                whose.label if isinstance(whose, Parameter) else f"its state[{whose!r}]"
+                for whose, array in _arrays(optimizer, parameters)
+                if _is_spoiled(array, before.get(whose))
             ),
             None,
         )
@@ -62,13 +62,17 @@ def update_if_finite(
                 restore()
 
 
-def _arrays(optimizer: Any, parameters: Sequence[Parameter]) -> Iterator[tuple[str, Any]]:
-    """What an update changes, with names: the last parameter first, as gradients flow."""
+def _arrays(
+    optimizer: Any, parameters: Sequence[Parameter]
+) -> Iterator[tuple[Parameter | str, Any]]:
+    """What an update changes, and whose it is, of a state its name: the last parameter first, as
+    gradients flow.
+    """
     for parameter in reversed(parameters):
-        yield parameter.label, np.asarray(parameter.value)
+        yield parameter, np.asarray(parameter.value)
     for key, array in getattr(optimizer, "state", {}).items():
         if isinstance(array, np.ndarray):
-            yield f"its state[{key!r}]", array
+            yield key, array
 
 
 def _is_spoiled(array: Any, before: Any) -> bool:

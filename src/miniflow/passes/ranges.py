@@ -24,7 +24,8 @@ from miniflow.ir.dtypes import DTYPES, ValueType
 from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Variable
 
-ROUNDING: Final = 2.0**-20  # more than what one operation loses, relatively, in float32
+ROUNDING: Final = 2.0**-20  # more than what one operation loses, relatively, in float32,
+ROUNDING_OF_HALVES: Final = 2.0**-9  # and in float16
 LARGEST: Final[Mapping[str, float]] = {
     "f16": 2.0**14,
     "f32": 2.0**126,
@@ -105,7 +106,7 @@ class Ranges:
         if name == "multiply" and operands[0] is operands[1]:
             name, known = "square", known[:1]
         found = _ELEMENTWISE[name](*known)
-        return None if found is None else _widened(found)
+        return None if found is None else _widened(found, equation.result)
 
     def _norm_of_result(self, equation: Equation) -> float:
         name, operands, result = equation.primitive, equation.operands, equation.result
@@ -149,9 +150,10 @@ def _within(known: Range | None, type_: ValueType) -> Range | None:
     return known
 
 
-def _widened(known: Range) -> Range:
+def _widened(known: Range, result: Variable) -> Range:
     low, high = known
-    return Range(low - abs(low) * ROUNDING, high + abs(high) * ROUNDING)
+    lost = ROUNDING_OF_HALVES if result.dtype == "f16" else ROUNDING
+    return Range(low - abs(low) * lost, high + abs(high) * lost)
 
 
 # One rule each.
@@ -249,7 +251,7 @@ def _added_part(equation: Equation, ranges: Ranges) -> Range | None:
     total = ranges.of_sum(value, max(count, 1.0))
     if known is None or total == math.inf:
         return None
-    return _widened(Range(known.low - total, known.high + total))
+    return _widened(Range(known.low - total, known.high + total), equation.result)
 
 
 def _sum(equation: Equation, ranges: Ranges) -> Range | None:

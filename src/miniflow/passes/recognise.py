@@ -20,6 +20,9 @@ from itertools import pairwise
 from math import prod
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import numpy as np
+
+from miniflow.ir.dtypes import DTYPES
 from miniflow.ir.program import (
     Equation,
     Literal,
@@ -178,7 +181,8 @@ class _Look:
         scaled = self.made(x, "multiply")
         if scaled is not None and isinstance(scaled.operands[1], Literal):
             x, factor = scaled.operands[0], factor * float(scaled.operands[1].value)
-        if abs(factor * prod(geometry.window) - 1) > 1e-6 or x.type.dtype != e.result.dtype:
+        eps = float(np.finfo(DTYPES[e.result.dtype]).eps)
+        if abs(factor * prod(geometry.window) - 1) > 8 * eps or x.type.dtype != e.result.dtype:
             return None
         return "average_pool", (x,), geometry._asdict()
 
