@@ -1,47 +1,10 @@
 """Wrong and right solutions of `mul`, the wrong each with what the check must say of it."""
 
-from bank_kit import Right, Wrong
+from bank.parts_of_mul import FORWARD, INIT, assigned, backward, forward
+from bank.right_mul import RIGHT
+from bank_kit import Wrong
 
-INIT = """\
-class Mul(Node):
-    def __init__(self, x, y, name=None):
-        Node.__init__(self, [x, y], name)
-"""
-FORWARD = (
-    INIT
-    + """
-    def forward(self):
-        x, y = self.inbound_nodes
-        self.value = x.value * y.value
-"""
-)
-
-
-def backward(loop: str, start: str = "{n: 0 for n in self.inbound_nodes}") -> str:
-    """A Mul with a right forward and this in the loop of its backward."""
-    body = "".join(f"            {line}\n" for line in loop.splitlines())
-    return f"""{FORWARD}
-    def backward(self):
-        x, y = self.inbound_nodes
-        self.gradients = {start}
-        for n in self.outbound_nodes:
-            grad = n.gradients[self]
-{body}"""
-
-
-def forward(body: str) -> str:
-    """The solution with another forward."""
-    return f"""\
-class Mul(Mul):
-    def forward(self):
-        x, y = self.inbound_nodes
-        {body}
-"""
-
-
-def assigned(x: str, y: str) -> str:
-    return backward(f"self.gradients[x] += {x}\nself.gradients[y] += {y}")
-
+__all__ = ["RIGHT", "WRONG"]
 
 WRONG = [
     Wrong("f counted as a consumer", says="Only direct users", code="consumers_of_x = 3"),
@@ -422,98 +385,6 @@ class Input(Input):
         for n in self.outbound_nodes[-1:]:
             self.gradients[x] += y.value * n.gradients[self]
             self.gradients[y] += x.value * n.gradients[self]
-""",
-    ),
-]
-
-RIGHT = [
-    Right(
-        "einsum",
-        code="import numpy as np\n\n\n"
-        + forward("self.value = np.einsum('...,...->...', x.value, y.value)"),
-    ),
-    Right(
-        "a dictionary of sums",
-        code=FORWARD
-        + """
-    def backward(self):
-        from collections import defaultdict
-
-        x, y = self.inbound_nodes
-        self.gradients = defaultdict(float)
-        for n in self.outbound_nodes:
-            self.gradients[x] = self.gradients[x] + y.value * n.gradients[self]
-            self.gradients[y] = self.gradients[y] + n.gradients[self] * x.value
-""",
-    ),
-    Right(
-        "dict.fromkeys and super()",
-        code="""
-class Mul(Node):
-    def __init__(self, x, y, name=None):
-        super().__init__([x, y], name)
-
-    def forward(self):
-        self.value = self.inbound_nodes[0].value * self.inbound_nodes[1].value
-
-    def backward(self):
-        self.gradients = dict.fromkeys(self.inbound_nodes, 0)
-        x, y = self.inbound_nodes
-        for consumer in self.outbound_nodes:
-            self.gradients[x] += consumer.gradients[self] * y.value
-            self.gradients[y] += consumer.gradients[self] * x.value
-""",
-    ),
-    Right(
-        "the sum first",
-        code=FORWARD
-        + """
-    def backward(self):
-        x, y = self.inbound_nodes
-        grad = sum(n.gradients[self] for n in self.outbound_nodes)
-        self.gradients = {x: 0, y: 0}
-        self.gradients[x] += y.value * grad
-        self.gradients[y] += x.value * grad
-""",
-    ),
-    Right(
-        "values kept by forward",
-        code=INIT
-        + """
-    def forward(self):
-        self.a, self.b = (n.value for n in self.inbound_nodes)
-        self.value = self.a * self.b
-
-    def backward(self):
-        x, y = self.inbound_nodes
-        self.gradients = {n: 0 for n in self.inbound_nodes}
-        for n in self.outbound_nodes:
-            self.gradients[x] += self.b * n.gradients[self]
-            self.gradients[y] += self.a * n.gradients[self]
-""",
-    ),
-    Right(
-        "any number of nodes, and a name",
-        code="""
-class Mul(Node):
-    def __init__(self, *nodes, name=None):
-        if isinstance(nodes[-1], str):
-            *nodes, name = nodes
-        Node.__init__(self, nodes, name)
-
-    forward, backward = Mul.forward, Mul.backward
-""",
-    ),
-    Right(
-        "upstream_gradient of the library",
-        code=FORWARD
-        + """
-    def backward(self):
-        x, y = self.inbound_nodes
-        grad = self.upstream_gradient()
-        self.gradients = {x: 0, y: 0}
-        for source, factor in ((x, y.value), (y, x.value)):
-            self.gradients[source] += factor * grad
 """,
     ),
 ]
