@@ -182,6 +182,16 @@ def test_constants_are_handed_over():
 
 
 @needs_engine
+def test_constants_may_have_more_entries_than_a_call_has_arguments():
+    b, rng = Builder(), np.random.default_rng(0)
+    places, kept = np.arange(70_000, dtype="u4"), rng.integers(0, 2, 70_000).astype(bool)
+    constants = [b.constant(places), b.constant(kept), b.constant(np.arange(3, dtype="i4"))]
+    outputs = [b.add("sum", (c,), {"axis": (0,), "keepdims": False}) for c in constants]
+    assert len(to_javascript(b.program(outputs))) < 4 * 70_000  # places are no text
+    assert_agrees(b.program([*outputs, constants[0]]), [])
+
+
+@needs_engine
 def test_constants_are_those_of_the_program_whether_they_are_needed_or_not():
     b = Builder()
     x = b.input(ValueType("f64", (3,)))

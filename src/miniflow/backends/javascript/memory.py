@@ -69,4 +69,6 @@ def _array_text(value: Array, dtype: str) -> str:
         return f"new {kind}({flat.size})" + (
             "" if is_zero else f".fill({entry_text(flat[0], dtype)})"
         )
-    return f"{kind}.of({', '.join(entry_text(entry, dtype) for entry in flat)})"
+    if dtype in ("u32", "i32") and np.array_equal(flat, np.arange(flat.size)):
+        return f"new {kind}({flat.size}).map((_, i) => i)"
+    return f"new {kind}([{', '.join(entry_text(entry, dtype) for entry in flat)}])"
