@@ -163,6 +163,33 @@ def test_fewer_threads_end_workers_and_more_start_them():
         assert len(os.listdir("/proc/self/task")) >= count
 
 
+@pytest.mark.parametrize("is_started", [False, True])
+def test_ctrl_c_while_workers_are_started_loses_none(is_started, monkeypatch):
+    pool, start = workers.pool(), workers.WorkerPool._start
+    pool.end()
+
+    def interrupted(self, number):
+        if number < 1 or is_started:
+            start(self, number)
+        if number:
+            raise KeyboardInterrupt
+        return True
+
+    mf.set_threads(4)
+    monkeypatch.setattr(workers.WorkerPool, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.staff()
+    monkeypatch.undo()
+    assert pool.count == 1 + is_started
+    pool.staff()
+    assert pool.count == 3
+    ending = threading.Thread(target=pool.end, daemon=True)
+    ending.start()
+    ending.join(10)
+    assert not ending.is_alive()
+    assert pool.count == 0
+
+
 @needs_fork
 def test_workers_end_before_a_fork_and_the_child_has_its_own():
     mf.set_threads(3)

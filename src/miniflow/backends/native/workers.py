@@ -110,13 +110,14 @@ class WorkerPool:
         for thread, _ in self._threads[wanted:]:
             self._library.pthread_join(thread, None)
         del self._threads[wanted:]
-        for number in range(len(self._threads), wanted):
-            alive.value += 1
-            if not self._start(number):
-                alive.value -= 1
-                self._number(sharing.WANTED).value = number
-                break
-        self.count = len(self._threads)
+        try:
+            for number in range(len(self._threads), wanted):
+                alive.value += 1
+                if not self._start(number):
+                    break
+        finally:  # whether there was no room for one more, or Ctrl-C came between
+            self.count = len(self._threads)
+            self._number(sharing.WANTED).value = alive.value = self.count
 
     def _start(self, number: int) -> bool:
         """Start a worker, to whom no signal is sent; say whether there is room for one."""
@@ -126,10 +127,10 @@ class WorkerPool:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OWN)
         try:
             code = self._library.pthread_create(ctypes.byref(thread), None, function, handed)
-        finally:
+            if code == 0:
+                self._threads.append((thread, handed))
+        finally:  # where a Ctrl-C is noticed that came meanwhile
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if code == 0:
-            self._threads.append((thread, handed))
         return bool(code == 0)
 
     def _begin_anew(self) -> None:
