@@ -3,9 +3,11 @@ CPUs, for one device or many.
 
     step = mf.compile(loss, optimizer=mf.SGD(0.1), backend="jax")
 
-The way there: `printing` writes the program as Python source (with `operations` and `functions`),
-`executable` has JAX compile it once and keeps parameters on the devices (`devices`,
-`miniflow.residence`), `epochs` makes many steps in one call.
+The way there: `printing` writes the program as Python source. Each equation is written by
+`elementwise` (in the texts of `operations`), `arrays`, `parts` or `loop`, by way of a writer
+(`operands`), and calls what `jax.lax` has not (`functions`). `executable` has JAX compile it once
+and keeps parameters on the devices (`devices`, `miniflow.residence`), `epochs` makes many steps in
+one call.
 """
 
 from __future__ import annotations
