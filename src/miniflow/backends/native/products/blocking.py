@@ -24,16 +24,20 @@ _PANELS: Final = 1 << 20  # bytes of packed panels that stay near, with vectors 
 _FEWER_PANELS: Final = 1 << 18
 _STRIPS: Final = 1 << 21  # bytes of packed strips
 FAR: Final = 2048  # bytes between rows of B: few of these stay in the first cache
+_PAGE: Final = 4096  # bytes
 _MOST_K_FAR: Final = 256
 _MOST_K_ONCE: Final = 32  # so that whole pages of B are read, one after the other
-_MOST_K_OF_COLUMNS: Final = 64  # of A, as far apart: the next tile reads the same lines
+_MOST_K_OF_COLUMNS: Final = 64  # of A, a page apart: the next tile reads the same lines
 _FAR_ROWS: Final = 28
 # Columns of A that are so many bytes apart are read once, if a tile has all columns of B.
 _LONG: Final = 1024
 _ROWS_OF_LONG: Final = 6
 _MOST_K_OF_LONG: Final = 128
 _FEW: Final = 4  # times that something is read
+_SOME: Final = 8
 _MANY: Final = 16
+_OFTEN: Final = 28  # by high tiles, each of which has many multiply-adds for a row of B
+_WIDER: Final = 3  # vectors of high tiles that read columns of A where they lie
 
 
 class Blocking(NamedTuple):
@@ -62,6 +66,16 @@ def choose_blocking(
     """Choose for a product of (m, k) and (k, n), whose numbers have `size` bytes.
 
     `strides` are the distances, in numbers, of rows and columns of A, and of those of B.
+
+    What is read a few times only is not packed: X @ W, and X.T @ G, of a layer of 128.
+
+    >>> wide = Processor("", "", 64, 32, True, True)
+    >>> forward = choose_blocking((128, 128, 784), 4, (784, 1, 128, 1), wide)
+    >>> forward.rows, forward.vectors, forward.packs_b
+    (14, 2, False)
+    >>> back = choose_blocking((784, 128, 128), 4, (1, 784, 128, 1), wide)
+    >>> back.rows, back.vectors, back.packs_a
+    (9, 3, False)
     """
     m, n, k = shape
     lanes = processor.nbytes // size
@@ -76,19 +90,24 @@ def choose_blocking(
             return Blocking(
                 _ROWS_OF_LONG, all_columns, k_block, strips * _ROWS_OF_LONG, False, False
             )
+    are_high = processor.nbytes == 64
+    # Columns of A that few tiles read are read where they lie, by tiles that are the wider for it.
+    is_in_place = a_row == 1 and are_high and -(-n // lanes) < _MANY
+    if is_in_place and n > _FEW * lanes and abs(a_step) * size >= _LONG:
+        rows, vectors = tile_heights(processor.registers)[_WIDER], _WIDER
     columns = vectors * lanes
     panels, strips = -(-n // columns), -(-m // rows)
     is_far = abs(b_step) * size >= FAR
-    is_often_read = m >= _FAR_ROWS if is_far else strips > 2 * _FEW
+    is_often_read = m >= _FAR_ROWS if is_far else strips > (_OFTEN if are_high else _SOME)
     packs_b = b_column != 1 or (is_often_read and k * n * size > FIRST_CACHE)
     k_block = _MOST_K
-    if is_far and strips <= 2 * _FEW:
+    if is_far and strips <= _SOME:
         k_block = _MOST_K_FAR if strips > 2 else _MOST_K_ONCE
     # Rows of A are read where they lie, unless most of them share the sets of the first cache.
     is_apart = a_step != 1 or abs(a_row) * size % FAR == 0
-    packs_a = is_apart and panels >= (_MANY if a_step == 1 else _FEW)
+    packs_a = is_apart and not is_in_place and panels >= (_MANY if a_step == 1 else _FEW)
     packs_a = packs_a and m * k * size > SECOND_CACHE // 4
-    if a_row == 1 and abs(a_step) * size >= FAR and strips > 1 and not packs_a:
+    if a_row == 1 and abs(a_step) * size >= _PAGE and strips > 1 and not packs_a:
         k_block = min(k_block, _MOST_K_OF_COLUMNS)
         is_far = True
     is_read_once = strips <= _FEW and not packs_b and not is_far
@@ -96,7 +115,7 @@ def choose_blocking(
     k_block = max(-(-k // blocks), 1)  # blocks are nearly equal
     most = max(_STRIPS // (k_block * size), rows)
     block_rows = most // rows * rows if packs_a and m > most else strips * rows
-    near = _PANELS if processor.nbytes == 64 else _FEWER_PANELS
+    near = _PANELS if are_high else _FEWER_PANELS
     is_split = packs_b and k * n * size > FIRST_CACHE
     together = max(near // (k_block * columns * size), 1) if is_split else 1
     return Blocking(rows, vectors, k_block, block_rows, packs_a, packs_b, together)

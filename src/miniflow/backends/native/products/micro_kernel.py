@@ -28,7 +28,7 @@ from miniflow.backends.native.writer import REALS, LineWriter
 ROWS_OF_A_POINTER: Final = 6
 # How many rows of B, and columns of a far A, are fetched ahead: where they have been written by
 # another thread, or lie far apart, the processor would begin to fetch them too late by itself.
-_ROWS_AHEAD: Final = 24
+_ROWS_AHEAD: Final = 48
 _COLUMNS_AHEAD: Final = 8
 _LINE: Final = 64  # bytes
 _MANY: Final = 16  # vectors of a tile, so that there is time to fetch something

@@ -374,7 +374,7 @@ def _kernel(plan: ProductPlan, lanes: int, rows: int, vectors: int, *, is_edge: 
     is_padded = is_edge and not processor.has_masks
     (m, _, k), (a_row, a_step, *_), size = plan.shape, plan.strides, REALS[plan.dtype][1]
     is_far = a_row == 1 and a_step * size >= FAR and not plan.blocking.packs_a
-    is_far = is_far and m * k * size > SECOND_CACHE
+    is_far = is_far and m * k * size > SECOND_CACHE // 4
     return print_micro_kernel(
         TileShape(plan.dtype, lanes, rows, vectors, is_edge, is_padded, processor.has_fma, is_far)
     )
