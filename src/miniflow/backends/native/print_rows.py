@@ -2,8 +2,8 @@
 
 What there is one number of for each row is computed for sixteen rows at once, a vector. A loop over
 columns becomes a loop over these rows, each in vectors along its columns, the last one of which is
-cut. What a row adds up waits in a buffer until the loop is over; then `print_block_sums` has the
-totals of all sixteen rows at once, in the order of `lowering.sums`.
+cut (`print_vectors`). What a row adds up waits in a buffer until the loop is over; then
+`block_sums` has the totals of all sixteen rows at once, in the order of `lowering.sums`.
 
 How many columns there are is written into the text.
 """
@@ -11,20 +11,17 @@ How many columns there are is written into the text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 from miniflow.backends.native.block_sums import ROWS, print_chains, print_halves
 from miniflow.backends.native.llvm import LLVM_TYPES, number_text
-from miniflow.backends.native.print_llvm import FunctionPrinter, print_kernel
+from miniflow.backends.native.print_llvm import print_kernel
+from miniflow.backends.native.print_vectors import LANES, VectorPrinter
 from miniflow.backends.native.processor import Processor
 from miniflow.backends.native.sums import dtypes_of_terms
-from miniflow.ir import DTYPES
-from miniflow.lowering.functions import FUNCTIONS
 from miniflow.lowering.halves import without_halves
 from miniflow.lowering.nest_evaluate import evaluate_term
 from miniflow.lowering.nests import (
-    SIZE,
     Accumulate,
     ArrayParameter,
     Kernel,
@@ -35,9 +32,6 @@ from miniflow.lowering.nests import (
 )
 from miniflow.lowering.rows import LONGEST_ROW, RowWalk, walk_by_rows
 from miniflow.lowering.sums import LONGEST_CHAIN, sums_of
-
-LANES: Final = 16  # columns of a vector
-
 
 FEWEST_ROWS: Final = 4
 
@@ -61,7 +55,7 @@ def print_by_rows(kernel: Kernel, sizes: Mapping[str, int], processor: Processor
     return print_kernel(kernel, has_fma, _RowPrinter(has_fma, walk, columns))
 
 
-class _RowPrinter(FunctionPrinter):
+class _RowPrinter(VectorPrinter):
     """Prints a kernel. Numbers are single ones (`names`) or vectors (`vectors`), along the rows of
     a block or the columns of a row.
     """
@@ -71,12 +65,10 @@ class _RowPrinter(FunctionPrinter):
         self.walk, self.columns = walk, columns
         self.width = -(-columns // LANES) * LANES  # of a row in a buffer
         self.i, self.j = name(walk.loop.index), name("")
-        self.vectors: dict[str, str] = {}
         self.dtypes: dict[str, str] = {}  # of what there is one number of for each row
         self.neutral: dict[str, bool | int | float] = {}  # what totals of rows begin with
         self.first, self.row, self.column = "", "", ""  # of a block, in a block, in a row
         self.filled = ""  # how many rows of the block there are
-        self.mask = ""  # which lanes count, where not all do
         self.terms: dict[str, tuple[str, str]] = {}  # where totals of a pass are, and as what
         self.chains: set[tuple[str, str]] = set()
         self.halves: set[tuple[str, str]] = set()
@@ -107,14 +99,14 @@ class _RowPrinter(FunctionPrinter):
         with self.counting("block", start, stop, ROWS) as self.first:
             rest = self.new(f"sub nuw nsw i64 {stop}, {self.first}")
             self.filled = self.new(f"call i64 @llvm.smin.i64(i64 {rest}, i64 {ROWS})")
-            self.mask = is_there = self._lanes_before(self.filled)
-            self.vectors = {loop.index: self._numbers_from(self.first)}
+            self.mask = is_there = self.lanes_before(self.filled)
+            self.vectors = {loop.index: self.numbers_from(self.first)}
             for statement in loop.body:
                 self.names[loop.index], self.mask = self.first, is_there
                 if isinstance(statement, Loop):
                     self._pass(statement)
                     continue
-                with self._lanes(ROWS):
+                with self.some_lanes(ROWS):
                     self.statement(statement)
         self.mask = ""
 
@@ -139,7 +131,7 @@ class _RowPrinter(FunctionPrinter):
                 with self.counting("column", "0", str(whole), LANES) as column:
                     self._vector(loop, column, "")
             if whole < self.columns:
-                self._vector(loop, str(whole), self._lanes_before(self._rest(whole)))
+                self._vector(loop, str(whole), self.lanes_before(self._rest(whole)))
         self.vectors, self.column = outside, ""
         for word in of_rows:
             del self.names[word]
@@ -157,69 +149,25 @@ class _RowPrinter(FunctionPrinter):
     def _vector(self, loop: Loop, column: str, mask: str) -> None:
         self.column, self.mask = column, mask
         self.names[loop.index] = column
-        self.vectors = {loop.index: self._numbers_from(column)}
-        with self._lanes(LANES):
+        self.vectors = {loop.index: self.numbers_from(column)}
+        with self.some_lanes(LANES):
             self.statements(loop.body)
         del self.names[loop.index]
 
-    @contextmanager
-    def _lanes(self, lanes: int) -> Iterator[None]:
-        before, self.lanes = self.lanes, lanes
-        yield
-        self.lanes = before
-
-    # Vectors.
-
-    def _all(self, dtype: str, number: str) -> str:
-        """Return a vector of one number."""
-        one, kind = LLVM_TYPES[dtype], f"<{LANES} x {LLVM_TYPES[dtype]}>"
-        first = self.new(f"insertelement {kind} poison, {one} {number}, i32 0")
-        zeros = f"<{LANES} x i32> zeroinitializer"
-        return self.new(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
-
-    def _numbers_from(self, first: str) -> str:
-        """Return the whole numbers from one on."""
-        numbers = ", ".join(f"i64 {lane}" for lane in range(LANES))
-        return self.new(f"add <{LANES} x i64> {self._all(SIZE, first)}, <{numbers}>")
-
-    def _lanes_before(self, count: str) -> str:
-        """Return which lanes count, if so many do."""
-        numbers = ", ".join(f"i64 {lane}" for lane in range(LANES))
-        return self.new(f"icmp sgt <{LANES} x i64> {self._all(SIZE, count)}, <{numbers}>")
-
-    def _single(self, term: Term) -> str:
-        with self._lanes(1):
-            return self.term(term)
-
-    def _where_counted(self, value: str, dtype: str, other: str) -> str:
-        if not self.mask:
-            return value
-        kind = self.kind(dtype)
-        return self.new(f"select <{LANES} x i1> {self.mask}, {kind} {value}, {kind} {other}")
-
     # What there is for each row waits in memory while the rows are gone over.
-
-    def _slot(self, word: str, dtype: str, count: int = ROWS) -> str:
-        one = "i8" if dtype == "bool" else LLVM_TYPES[dtype]
-        self.slots[word] = f"%{word} = alloca [{count} x {one}], align 64"
-        return f"%{word}"
 
     def _kept(self, word: str, vector: str) -> str:
         dtype = self.dtypes[word]
-        self._store_vector(self._slot(f"{word}.rows", dtype), dtype, vector, "")
+        self.store_vector(self.slot(f"{word}.rows", dtype), dtype, vector, "")
         return dtype
 
     def _number_of_row(self, word: str, dtype: str) -> str:
-        return self._load(self._entry(f"%{word}.rows", dtype, self.row), dtype)
-
-    def _entry(self, pointer: str, dtype: str, index: str) -> str:
-        one = "i8" if dtype == "bool" else LLVM_TYPES[dtype]
-        return self.new(f"getelementptr inbounds {one}, ptr {pointer}, i64 {index}")
+        return self._load(self.entry(f"%{word}.rows", dtype, self.row), dtype)
 
     def _in_buffer(self, pointer: str, dtype: str) -> str:
         """Return where a buffer of rows has this one's vector."""
         row = self.new(f"mul nuw nsw i64 {self.row}, {self.width}")
-        return self._entry(pointer, dtype, self.new(f"add nuw nsw i64 {row}, {self.column}"))
+        return self.entry(pointer, dtype, self.new(f"add nuw nsw i64 {row}, {self.column}"))
 
     # Totals of a row.
 
@@ -229,7 +177,7 @@ class _RowPrinter(FunctionPrinter):
             dtype, is_chain = s.value.dtype, self._is_chain(s.by)
             kept = sums[s.name] if is_chain else dtype
             width = self.width if is_chain else LANES
-            self.terms[s.name] = self._slot(f"{s.name}.terms", kept, ROWS * width), kept
+            self.terms[s.name] = self.slot(f"{s.name}.terms", kept, ROWS * width), kept
 
     def _is_chain(self, by: str) -> bool:
         """Whether totals are one term after the other, not partial sums added up by halves."""
@@ -248,12 +196,12 @@ class _RowPrinter(FunctionPrinter):
 
     def _lanes_of(self, word: str) -> str:
         where, kept = self.terms[word]
-        return self._entry(where, kept, self.new(f"mul nuw nsw i64 {self.row}, {LANES}"))
+        return self.entry(where, kept, self.new(f"mul nuw nsw i64 {self.row}, {LANES}"))
 
     def _finish_total(self, s: Accumulate) -> None:
         dtype = s.value.dtype
         where, kept = self.terms[s.name]
-        to = self._slot(f"{s.name}.rows", dtype)
+        to = self.slot(f"{s.name}.rows", dtype)
         if self._is_chain(s.by):
             self.chains.add((dtype, kept))
             rest = f"i64 {self.width}, i64 {self.columns}"
@@ -299,22 +247,22 @@ class _RowPrinter(FunctionPrinter):
         elif self._is_chain(by):
             where, kept = self.terms[word]
             term = self.term(value if value.dtype == kept else value.operands[0])
-            term = self._where_counted(term, kept, "zeroinitializer")
-            self._store_vector(self._in_buffer(where, kept), kept, term, "")
+            term = self.where_counted(term, kept, "zeroinitializer")
+            self.store_vector(self._in_buffer(where, kept), kept, term, "")
         else:
             where, dtype = self._lanes_of(word), value.dtype
-            term = self._where_counted(self.term(value), dtype, self._neutral(word))
-            before = self._load_vector(where, dtype, "")
+            term = self.where_counted(self.term(value), dtype, self._neutral(word))
+            before = self.load_vector(where, dtype, "")
             after = self.operation(by, dtype, dtype, [before, term])
-            self._store_vector(where, dtype, after, "")
+            self.store_vector(where, dtype, after, "")
 
     def _accumulate_rows(self, word: str, value: Term, by: str) -> None:
         """Add up over the rows, one after the other."""
         vector, dtype = self.term(value), value.dtype
-        where = self._slot(f"{word}.added", dtype)
-        self._store_vector(where, dtype, vector, "")
-        with self._lanes(1), self.counting("row", "0", self.filled, 1) as row:
-            self.names[f"{word}.added"] = self._load(self._entry(where, dtype, row), dtype)
+        where = self.slot(f"{word}.added", dtype)
+        self.store_vector(where, dtype, vector, "")
+        with self.some_lanes(1), self.counting("row", "0", self.filled, 1) as row:
+            self.names[f"{word}.added"] = self._load(self.entry(where, dtype, row), dtype)
             super().accumulate(word, name(f"{word}.added", dtype), by)
 
     def store(self, array: str, index: Sequence[Term], value: Term, adds: bool) -> None:
@@ -326,8 +274,8 @@ class _RowPrinter(FunctionPrinter):
         where = self._place(self.arrays[array], index)
         new = self.term(value)
         if adds:
-            new = self.operation("add", dtype, dtype, [self._load_vector(where, dtype, mask), new])
-        self._store_vector(where, dtype, new, "" if array in self.walk.scratch else mask)
+            new = self.operation("add", dtype, dtype, [self.load_vector(where, dtype, mask), new])
+        self.store_vector(where, dtype, new, "" if array in self.walk.scratch else mask)
 
     # Terms.
 
@@ -339,13 +287,13 @@ class _RowPrinter(FunctionPrinter):
                 return self.names[word]
             return super().read(term)
         if term.op == "name":
-            return self.vectors.get(word) or self._all(term.dtype, self._single(term))
+            return self.vectors.get(word) or self.all_lanes(term.dtype, self.single(term))
         array = self.arrays[word]
         lane = self.j if self.column else self.i
         if term.operands[-1] == lane and not self._differs(term.operands[:-1]):
-            return self._load_vector(self._place(array, term.operands), term.dtype, self.mask)
+            return self.load_vector(self._place(array, term.operands), term.dtype, self.mask)
         if not self._differs(term.operands):
-            return self._all(term.dtype, self._single(term))
+            return self.all_lanes(term.dtype, self.single(term))
         return self._gathered(array, term)
 
     def _differs(self, terms: Sequence[Term]) -> bool:
@@ -354,13 +302,13 @@ class _RowPrinter(FunctionPrinter):
 
     def _place(self, array: ArrayParameter, index: Sequence[Term]) -> str:
         """Return where the entry of the first lane is, and those of the others behind it."""
-        with self._lanes(1):
+        with self.some_lanes(1):
             if array.name not in self.walk.scratch or not self.column:
                 return self.address(array, index)
             return self._in_buffer(self._scratch(array), array.dtype)
 
     def _scratch(self, array: ArrayParameter) -> str:
-        return self._slot(f"{array.name}.kept", array.dtype, ROWS * self.width)
+        return self.slot(f"{array.name}.kept", array.dtype, ROWS * self.width)
 
     def _gathered(self, array: ArrayParameter, term: Term) -> str:
         """Return entries that lie anywhere."""
@@ -369,70 +317,12 @@ class _RowPrinter(FunctionPrinter):
         for entry, length in zip(others, array.shape[1:], strict=True):
             row = self.new(f"mul nsw {kind} {offset}, {self.term(length)}")
             offset = self.new(f"add nsw {kind} {row}, {self.term(entry)}")
-        one, size = _in_memory(array.dtype)
         base = f"%{array.name}"
         if array.name in self.walk.scratch:
             base = self._scratch(array)
             rows = ", ".join(f"i64 {row * self.width}" for row in range(ROWS))
             offset = self.new(f"add nsw {kind} {offset}, <{rows}>")
-        where = self.new(f"getelementptr inbounds {one}, ptr {base}, {kind} {offset}")
-        of, called = f"<{LANES} x {one}>", f"@llvm.masked.gather.{_suffix(array.dtype)}.v{LANES}p0"
-        masks, pointers = f"<{LANES} x i1>", f"<{LANES} x ptr>"
-        self.declarations.add(f"declare {of} {called}({pointers}, i32, {masks}, {of})")
-        mask = self.mask or "splat (i1 true)"
-        rest = f"{pointers} {where}, i32 {size}, {masks} {mask}, {of} zeroinitializer"
-        return self._as_number(self.new(f"call {of} {called}({rest})"), array.dtype)
-
-    def call(self, called: str, dtype: str, operands: list[str]) -> str:
-        """Call a function; of vectors, it is computed in place."""
-        if self.lanes == 1:
-            return super().call(called, dtype, operands)
-        function, outside = FUNCTIONS[called], self.vectors
-        self.vectors = dict(zip(function.parameters, operands, strict=True))
-        for statement in function.body:
-            self.vectors[statement.name] = self.term(statement.value)
-        result = self.term(function.result)
-        self.vectors = outside
-        return result
-
-    # Memory.
-
-    def _load_vector(self, where: str, dtype: str, mask: str) -> str:
-        one, size = _in_memory(dtype)
-        kind, masks = f"<{LANES} x {one}>", f"<{LANES} x i1>"
-        if not mask:
-            return self._as_number(self.new(f"load {kind}, ptr {where}, align {size}"), dtype)
-        called = f"@llvm.masked.load.{_suffix(dtype)}.p0"
-        self.declarations.add(f"declare {kind} {called}(ptr, i32, {masks}, {kind})")
-        rest = f"ptr {where}, i32 {size}, {masks} {mask}, {kind} zeroinitializer"
-        return self._as_number(self.new(f"call {kind} {called}({rest})"), dtype)
-
-    def _as_number(self, value: str, dtype: str) -> str:
-        kind = f"<{LANES} x i8>"
-        return self.new(f"icmp ne {kind} {value}, zeroinitializer") if dtype == "bool" else value
-
-    def _store_vector(self, where: str, dtype: str, value: str, mask: str) -> None:
-        one, size = _in_memory(dtype)
-        kind, masks = f"<{LANES} x {one}>", f"<{LANES} x i1>"
-        if dtype == "bool":
-            value = self.new(f"zext {masks} {value} to {kind}")
-        if not mask:
-            self.line(f"store {kind} {value}, ptr {where}, align {size}")
-            return
-        called = f"@llvm.masked.store.{_suffix(dtype)}.p0"
-        self.declarations.add(f"declare void {called}({kind}, ptr, i32, {masks})")
-        self.line(f"call void {called}({kind} {value}, ptr {where}, i32 {size}, {masks} {mask})")
-
-
-def _in_memory(dtype: str) -> tuple[str, int]:
-    """Return LLVM's type of a number in memory, and its bytes."""
-    if dtype == "bool":
-        return "i8", 1
-    return LLVM_TYPES[dtype], 8 if dtype == SIZE else DTYPES[dtype].itemsize
-
-
-def _suffix(dtype: str) -> str:
-    return f"v{LANES}{'f' if dtype[0] == 'f' else 'i'}{8 * _in_memory(dtype)[1]}"
+        return self.load_anywhere(base, array.dtype, offset)
 
 
 def _names(term: Term) -> Iterator[str]:
