@@ -139,3 +139,13 @@ def test_every_message_is_a_sentence() -> None:
                     wrong.append(f"{place}:{node.lineno}: {ast.unparse(node.args[0])[-80:]}")
     assert seen > 700
     assert not wrong, "\n".join(wrong)
+
+
+def test_dir_lists_what_is_public_and_no_module_that_is_imported() -> None:
+    listed = [name for name in dir(mf) if not name.startswith("__")]
+    assert {"Linear", "compile", "fit", "layers", "np", "scan"} <= set(listed)
+    strangers = {"sys", "warnings", "import_module", "ModuleType", "TYPE_CHECKING", "Any", "locks"}
+    assert not strangers & set(listed)
+    for name in listed:
+        assert not name.startswith("_")
+        assert getattr(mf, name) is not None

@@ -111,3 +111,37 @@ def test_the_program_for_no_number_of_rows_is_refused(tmp_path: pathlib.Path) ->
         with pytest.raises(OptionError, match=r"rows is a whole number of at least 0"):
             model.program_for(given)  # type: ignore[arg-type]
     assert model.program_for(np.int64(3)).inputs[0].variable.shape == (3, 2)  # type: ignore[arg-type]
+
+
+class Fitted:
+    way_to_a_node = "its node is .output_node"
+
+
+@pytest.mark.parametrize(
+    ("given", "way"),
+    [
+        (mf.layers.Dense(2), 'call it on a node, as in layer(mf.Input("X"))'),
+        (Fitted(), "its node is .output_node"),
+    ],
+)
+def test_what_has_a_node_or_makes_one_says_so(given: Any, way: str, tmp_path: Any) -> None:
+    calls: list[Call] = [
+        mf.value,
+        mf.compile,
+        mf.draw,
+        lambda it: mf.save(it, tmp_path / "model.safetensors"),
+        lambda it: mf.export(it, tmp_path / "model.onnx"),
+        lambda it: mf.predict(it, FEED),
+        lambda it: mf.evaluate(it, FEED),
+        lambda it: mf.fit(it, FEED, mf.SGD(0.1)),
+    ]
+    for call in calls:
+        with pytest.raises(MiniflowError) as told:
+            call(given)
+        assert str(told.value).endswith(f"{way}."), told.value
+
+
+def test_what_of_a_model_makes_nodes_is_told(tmp_path: pathlib.Path) -> None:
+    mf.save(LOGITS, tmp_path / "model.safetensors", inputs={x: FEED[x]})
+    with pytest.raises(MiniflowError, match=r"given: mf.graph_of\(model\) makes nodes of it\."):
+        mf.value(mf.load(tmp_path / "model.safetensors"), FEED)

@@ -216,4 +216,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_ROOMS})
+    own = (name for name in globals() if name.startswith("__") and name != "__all__")
+    return sorted({*own, *__all__, "inputs", "parameters", "scan", "states", *_LATER, *_ROOMS})

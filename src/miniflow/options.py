@@ -67,7 +67,7 @@ def generator(owner: object, x: Any) -> Any:
     >>> generator("fit", "a")
     Traceback (most recent call last):
         ...
-    miniflow.options.OptionError: fit: rng is a whole number or an np.random.Generator, not 'a' (str).
+    miniflow.options.OptionError: fit: rng is a whole number of at least 0, or an np.random.Generator, not 'a' (str).
     """  # noqa: E501 (the message is one line)
     try:
         if not isinstance(x, (bool, float)):
@@ -75,7 +75,8 @@ def generator(owner: object, x: Any) -> Any:
     except (TypeError, ValueError):
         pass
     raise OptionError(
-        f"{owner}: rng is a whole number or an np.random.Generator, not {describe(x)}."
+        f"{owner}: rng is a whole number of at least 0, or an np.random.Generator, not "
+        f"{describe(x)}."
     )
 
 

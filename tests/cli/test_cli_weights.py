@@ -52,6 +52,18 @@ def test_what_does_not_fit_is_told_and_the_rest_is_taken(
     refused = miniflow("train", *other, "--init", "first")
     assert refused.exit_code == 1
     assert "has nothing that fits the graph" in refused.stderr
+    assert "Parameter 'W1': it has shape" in refused.stderr  # the command's own line is no place
+    assert not (trained.parent / "other").exists()
+
+
+def test_an_older_run_stays_where_the_new_one_cannot_begin(
+    trained: pathlib.Path, miniflow: Any
+) -> None:
+    before = (trained / "model.safetensors").read_bytes()
+    anew = [*QUICK, "--epochs", 1, "--out", "first", "--force"]
+    for mistake in (["--init", "nowhere"], ["--log", "nowhere/log.jsonl"]):
+        assert miniflow("train", *anew, *mistake).exit_code == 1
+        assert (trained / "model.safetensors").read_bytes() == before
 
 
 def test_no_model_is_told(miniflow: Any) -> None:

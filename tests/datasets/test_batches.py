@@ -282,7 +282,7 @@ def test_what_is_no_seed_is_told(given: Any) -> None:
         "augmented": lambda: augmented(Dataset(np.zeros((3, 2, 2)))).batches(2, given),
     }
     for name, call in calls.items():
-        with pytest.raises(OptionError, match=rf"^{name}: rng is a whole number or an np.random"):
+        with pytest.raises(OptionError, match=rf"^{name}: rng is a whole number of at least 0"):
             call()
 
 

@@ -15,6 +15,8 @@ from miniflow.errors import FeedError, NotFiniteError
 pytest.importorskip("sklearn", reason="the estimators need scikit-learn")
 
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from miniflow.estimator import learning
 from miniflow.options import OptionError
@@ -59,6 +61,27 @@ def assert_agree(estimator: Any, folder: pathlib.Path) -> None:
 @pytest.mark.parametrize("task", TARGETS)
 def test_a_fitted_one_its_pickle_and_its_file(task: str, tmp_path: pathlib.Path) -> None:
     assert_agree(fitted(task), tmp_path)
+
+
+@pytest.mark.parametrize("task", ["one class", "two classes", "three classes"])
+def test_probabilities_have_a_column_for_each_class(task: str) -> None:
+    estimator = fitted(task)
+    probabilities = estimator.predict_proba(X)
+    assert probabilities.shape == (60, len(estimator.classes_))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(np.exp(estimator.predict_log_proba(X)), probabilities)
+
+
+@pytest.mark.parametrize("given", [-1, 2**40, 1.5, "a", np.random.default_rng(0)])
+def test_what_is_no_random_state_is_told(given: Any) -> None:
+    with pytest.raises(OptionError, match=r"Classifier: random_state is None, a whole number"):
+        fitted("two classes", random_state=given)
+
+
+def test_a_pipeline_is_no_place_where_a_graph_was_built() -> None:
+    piped = make_pipeline(StandardScaler(), mf.MiniflowClassifier(max_iter=1, random_state=0))
+    output = piped.fit(X, TARGETS["two classes"])[-1].output_node
+    assert output.where.startswith("test_arrays_and_files.py:")
 
 
 CHANGES = {

@@ -349,7 +349,7 @@ def test_saving_what_was_never_fed_or_is_not_among_the_inputs_is_told(tmp_path: 
         mf.save(logits, path)
     assert str(caught.value) == (
         f"{X} was never fed, so its shape is not known: "
-        "give an example of what is fed, save(..., inputs={node: array})."
+        "give an example of what is fed, inputs={node: array}."
     )
     with pytest.raises(GraphError, match=r"needs Input 'X' .*, which is not among the inputs: \["):
         mf.save(logits, path, [y])

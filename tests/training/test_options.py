@@ -82,8 +82,8 @@ WRONG: dict[str, tuple[Callable[[], Any], type[MiniflowError], str]] = {
     ),
     "a function for a callback": (lambda: fit(callbacks=[print]), OptionError, r"no Callback"),
     "no list of callbacks": (lambda: fit(callbacks=None), OptionError, r"callbacks is a list"),
-    "text for rng": (lambda: fit(rng="a"), OptionError, r"rng is a whole number or an np"),
-    "a seed below zero": (lambda: fit(rng=-1), OptionError, r"rng is a whole number or an np"),
+    "text for rng": (lambda: fit(rng="a"), OptionError, r"rng is a whole number of at least 0"),
+    "a seed below zero": (lambda: fit(rng=-1), OptionError, r"rng is a whole number of at least 0"),
     "a number for a checkpoint": (
         lambda: fit(checkpoint=3),
         OptionError,

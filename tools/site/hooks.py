@@ -116,8 +116,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = page.file.src_uri
     if page.file.generated_by is None:
         markdown = _relinked(markdown, f"docs/{source}", source)
+    marks = {"text output": "text .prints", "text error": "text .raises"}
     markdown = FENCE.sub(
-        lambda m: f'{m[1]}```text title="{"prints" if m[2] == "text output" else "raises"}"',
+        lambda m: f'{m[1]}``` {{ .{marks[m[2]]} title="{marks[m[2]].rpartition(".")[2]}" }}',
         markdown,
     )
     return NOT_RUN.sub(

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from miniflow import __version__
+from miniflow.cli.arguments import Command
 from miniflow.cli.draw import draw
 from miniflow.cli.evaluate import evaluate
 from miniflow.cli.export import export
@@ -80,7 +81,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
 )
 for command in (train, evaluate, predict, generate, info, draw, page, export):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(lab)
 
 

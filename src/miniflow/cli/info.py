@@ -160,8 +160,9 @@ def training_text(options: Options) -> str:
     'cnn, 8 epochs of sgd, learning rate up to 0.1, batches of 128, seed 0, backend auto'
     """
     more = {"dropout": options.dropout, "weight decay": options.weight_decay}
+    epochs = "epoch" if options.epochs == 1 else "epochs"
     return (
-        f"{options.model}, {options.epochs} epochs of {options.optimizer}, learning rate up to "
+        f"{options.model}, {options.epochs} {epochs} of {options.optimizer}, learning rate up to "
         f"{options.lr:g}, batches of {options.batch_size}, seed {options.seed}, "
         f"backend {options.backend}"
         + "".join(f", {name} {value:g}" for name, value in more.items() if value)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from miniflow.cli.arguments import Command
 from miniflow.lab.exercises import LabError
 from miniflow.lab.folder import USUAL_NAME, find_folder, is_lab, start_lab
 from miniflow.lab.runner import Runner
@@ -23,7 +24,7 @@ lab = typer.Typer(
     epilog="EXERCISE is a name (mul), a file (mul.py) or the number of a chapter (3).",
 )
 
-Name = Annotated[str | None, typer.Argument(metavar="[EXERCISE]", show_default=False)]
+Name = Annotated[str | None, typer.Argument(metavar="EXERCISE", show_default=False)]
 
 
 @lab.callback(invoke_without_command=True)
@@ -59,10 +60,10 @@ def _end(well: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-@lab.command()
+@lab.command(cls=Command)
 def start(
     context: typer.Context,
-    folder: Annotated[str | None, typer.Argument(metavar="[DIR]", show_default=False)] = None,
+    folder: Annotated[str | None, typer.Argument(metavar="DIR", show_default=False)] = None,
 ) -> None:
     """Write the exercises into a folder (`miniflow-lab`, if none is named), over no file."""
     from miniflow.lab.views import rows_of_start
@@ -72,13 +73,13 @@ def start(
     Screen().show(rows_of_start(start_lab(Path(named)), here))
 
 
-@lab.command("next")
+@lab.command("next", cls=Command)
 def next_(context: typer.Context) -> None:
     """Say what to read, write and check next."""
     _runner(context).next()
 
 
-@lab.command()
+@lab.command(cls=Command)
 def check(
     context: typer.Context,
     exercise: Name = None,
@@ -95,7 +96,7 @@ def check(
     _end(runner.check_all() if everything else runner.check(exercise, seed, verbose))
 
 
-@lab.command()
+@lab.command(cls=Command)
 def watch(context: typer.Context) -> None:
     """Check whenever a file of yours changes, until Ctrl-C."""
     from miniflow.lab.watching import watch as watch_with
@@ -103,19 +104,19 @@ def watch(context: typer.Context) -> None:
     watch_with(_runner(context))
 
 
-@lab.command()
+@lab.command(cls=Command)
 def hint(context: typer.Context, exercise: Name = None) -> None:
     """Give a hint; each time one that says more."""
     _runner(context).hint(exercise)
 
 
-@lab.command("list")
+@lab.command("list", cls=Command)
 def list_(context: typer.Context) -> None:
     """Show all exercises, and which are solved."""
     _runner(context).list()
 
 
-@lab.command()
+@lab.command(cls=Command)
 def reset(
     context: typer.Context,
     exercise: Annotated[str, typer.Argument(metavar="EXERCISE", show_default=False)],
@@ -124,13 +125,13 @@ def reset(
     _runner(context).reset(exercise)
 
 
-@lab.command()
+@lab.command(cls=Command)
 def solution(context: typer.Context, exercise: Name = None) -> None:
     """Show a solution: once yours passes, or when asked twice."""
     _end(_runner(context).solution(exercise))
 
 
-@lab.command()
+@lab.command(cls=Command)
 def notebook(context: typer.Context, exercise: Name = None) -> None:
     """Open the chapter's notebook in JupyterLab."""
     path = _runner(context).notebook_of(exercise)
@@ -152,12 +153,10 @@ def is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-@lab.command()
+@lab.command(cls=Command)
 def grade(
     context: typer.Context,
-    folders: Annotated[
-        list[str] | None, typer.Argument(metavar="[DIR...]", show_default=False)
-    ] = None,
+    folders: Annotated[list[str] | None, typer.Argument(metavar="DIR", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     checks: Annotated[
         str | None, typer.Option(metavar="DIR", help="A teacher's own checks, added to ours.")

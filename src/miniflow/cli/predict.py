@@ -58,7 +58,7 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE|FILE...",
+            metavar="IMAGE|FILE",
             help="Pictures of a digit, or of a class; or rows in a .csv or an .npz file.",
         ),
     ],

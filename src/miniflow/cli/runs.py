@@ -153,19 +153,23 @@ class Run:
         except (ValueError, TypeError, csv.Error) as error:
             raise ModelFileError(f"{self.history}: is damaged: {shown(error)}.") from error
 
-    def prepare(self, options: Options, going_on: bool) -> None:
+    def prepare(self, options: Options, going_on: bool, log: str | None = None) -> None:
         """Make the folder ready for a training, which goes on with what is there, or not. Of
         several processes the first does so, and the others wait for it.
+
+        A `log` that cannot be written is told while an older run is still there.
         """
         if is_first():
-            self._prepare(options, going_on)
+            self._prepare(options, going_on, log)
         if (together := meeting()) is not None:
             together.share(True)
 
-    def _prepare(self, options: Options, going_on: bool) -> None:
+    def _prepare(self, options: Options, going_on: bool, log: str | None) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers()
         if not going_on:
+            if log is not None:
+                write_text(log, "")
             self.remove_files()
             self.write_options(options)
 

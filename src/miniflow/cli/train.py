@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miniflow.backends import DEVICES, RUN, find, names
+from miniflow.cli.arguments import finite
 from miniflow.cli.hosts import (
     CoordinatorOption,
     DevicesOption,
@@ -122,6 +123,7 @@ def train(
         float | None,
         typer.Option(
             min=0.0,
+            callback=finite,
             metavar="RATE",
             help="The largest learning rate; it rises to that and falls to 0.  "
             "[default: 0.1 for sgd, 0.002 for adam and adamw, 0.001 for rmsprop]",
@@ -131,6 +133,7 @@ def train(
         float | None,
         typer.Option(
             min=0.0,
+            callback=finite,
             metavar="RATE",
             help="How much weights are pulled towards 0, for sgd and adamw.  "
             "[default: 0, and 0.01 for adamw]",

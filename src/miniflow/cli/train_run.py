@@ -46,10 +46,12 @@ def train_in(run: Run, options: Options, going_on: bool, log: str | None = None)
     )
     examples = augmented(train) if options.augment else train
     optimizer = optimizer_for(options, len(train))
-    run.prepare(options, going_on)
+    begins = not (going_on and checkpoint_exists(run.checkpoint))
+    taken = begin_with(options.init, network) if options.init and begins else ""
+    run.prepare(options, going_on, log)
     introduce(run, options, network, splits, examples, "images" if form is None else "rows")
-    if options.init and not (going_on and checkpoint_exists(run.checkpoint)):
-        begin_with(options.init, network)
+    if taken:
+        say(taken)
     notes = notes_for(options, examples, form)
     best = keep_best(options, "validation_accuracy", lambda _: save_logits(network, run, notes))
     with one_thread_if_small(options.batch_size * network.work):
@@ -91,15 +93,15 @@ def train_text_in(run: Run, options: Options, going_on: bool, log: str | None) -
 
     text = read_text(options)
     optimizer = optimizer_for(options, text.steps(options.batch_size) * options.batch_size)
-    run.prepare(options, going_on)
+    run.prepare(options, going_on, log)
     train_writer(run, options, optimizer, text, Notes(run, log), going_on)
 
 
-def begin_with(init: str, network: Network) -> None:
-    """Take the weights of a model, as far as they fit, and say which."""
+def begin_with(init: str, network: Network) -> str:
+    """Take the weights of a model, as far as they fit; what there is to say of it."""
     path, _ = find_model(init)
     report = load_weights(network.loss, path, strict=False)
-    say(f"init     {path}\n  " + str(report).replace("\n", "\n  ") + "\n")
+    return f"init     {path}\n  " + str(report).replace("\n", "\n  ") + "\n"
 
 
 def load_data(options: Options) -> tuple[TableForm | None, Splits]:

@@ -30,6 +30,7 @@ from miniflow.errors import CompileError, FeedError, GraphError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import plan_for
+from miniflow.graph.typed import FedNode
 from miniflow.graph.values import as_value, describe
 from miniflow.interpreter.feeding import (
     check_fed_enough,
@@ -142,7 +143,7 @@ class Compiled:
         )
         return kept, settings
 
-    def __call__(self, feed_dict: Mapping[Node, Any] | None = None) -> Any:
+    def __call__(self, feed_dict: Mapping[FedNode, Any] | None = None) -> Any:
         """Run the program; record it first, if it is the first call with these shapes and
         dtypes.
         """
@@ -155,7 +156,7 @@ class Compiled:
         value = found[: self._count] if self._node.gathers else found[0]
         return (value, found[self._count : self._end]) if self._wrt else value
 
-    def run(self, feed_dict: Mapping[Node, Any] | None = None) -> list[Any]:
+    def run(self, feed_dict: Mapping[FedNode, Any] | None = None) -> list[Any]:
         """As a call, with everything in one list: the value (or values), the gradients with respect
         to `wrt`, and the values of the nodes of `values_of`; all of them as they were before the
         update.
@@ -166,7 +167,7 @@ class Compiled:
                 return self._run(variant, feed, arguments)
         return self._run(variant, feed, arguments)  # beside other threads
 
-    def epoch(self, data: Mapping[Node, Any], order: Any) -> np.ndarray[Any, Any]:
+    def epoch(self, data: Mapping[FedNode, Any], order: Any) -> np.ndarray[Any, Any]:
         """Make many steps in one call, each with some rows of the data.
 
         Args:
@@ -290,7 +291,7 @@ class Compiled:
         """FLOPs and bytes of the program that the last call ran, for each node and in all."""
         return cost(self.program)
 
-    def profile(self, feed_dict: Mapping[Node, Any] | None = None, runs: int = 30) -> Profile:
+    def profile(self, feed_dict: Mapping[FedNode, Any] | None = None, runs: int = 30) -> Profile:
         """Run the program part by part on copies, so that nothing is updated, and tell where the
         time goes: seconds, FLOPs and bytes of each part, the shortest of so many `runs`. Print it.
 
@@ -386,7 +387,7 @@ class Compiled:
                         own[node] = in_native_order(as_value(node.value, node))
         return own
 
-    def _check_feed(self, feed_dict: Mapping[Node, Any] | None) -> dict[Node, Any]:
+    def _check_feed(self, feed_dict: Mapping[FedNode, Any] | None) -> dict[Node, Any]:
         """The feed with its values made into arrays, without what the node does not need."""
         feed = checked_feed(feed_dict, self._node, self._needed)
         for node in feed:

@@ -270,6 +270,8 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         if output.shape[1] > 1:
             probabilities: NDArray[Any] = softmax(output)
             return probabilities
+        if len(self.classes_) == 1:
+            return np.ones_like(output)
         e = np.exp(-np.abs(output))
         p = np.where(output >= 0, 1 / (1 + e), e / (1 + e))
         return np.hstack([1 - p, p])
@@ -288,6 +290,8 @@ class MiniflowClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             In the order of `classes_`.
         """
         output = self._output(X)
+        if len(self.classes_) == 1:
+            return np.zeros_like(output)
         if output.shape[1] == 1:  # log σ(-z) and log σ(z)
             output = np.hstack([-output, output])
             logs: NDArray[Any] = np.minimum(output, 0) - np.log1p(np.exp(-np.abs(output)))

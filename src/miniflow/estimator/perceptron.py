@@ -40,7 +40,7 @@ from miniflow.estimator.learning import (
 from miniflow.estimator.options import PerceptronOptions
 from miniflow.estimator.solvers import Settings
 from miniflow.graph import Node
-from miniflow.graph.values import check_unmasked
+from miniflow.graph.values import check_unmasked, describe
 from miniflow.models import save
 from miniflow.options import OptionError
 from miniflow.training.callbacks import Callback
@@ -74,6 +74,7 @@ class Perceptron(PerceptronOptions):
     # --- What differs between the two
 
     _is_classifier = False
+    way_to_a_node = "once it is fitted, its node is .output_node"
 
     def _targets(self, y: Any, first: bool, classes: Any = None) -> NDArray[Any]:
         """`y` as the graph takes it: classes (n,), or numbers (n, outputs)."""
@@ -117,7 +118,7 @@ class Perceptron(PerceptronOptions):
         self._check_parameters()
         goes_on = self.warm_start and hasattr(self, "coefs_")
         X, targets, weights = self._check_data(X, y, sample_weight, first=not goes_on)
-        self._random_state = check_random_state(self.random_state)
+        self._random_state = self._generator()
         if goes_on:
             self._check_layers(X)
         else:
@@ -146,7 +147,7 @@ class Perceptron(PerceptronOptions):
             )
         first = not hasattr(self, "coefs_")
         X, targets, weights = self._check_data(X, y, sample_weight, first, classes, partial=True)
-        self._random_state = check_random_state(self.random_state)
+        self._random_state = self._generator()
         if first:
             self._begin(X)
         else:
@@ -156,6 +157,17 @@ class Perceptron(PerceptronOptions):
         self.n_iter_ = 0
         self._train(X, targets, weights, 1, None)
         return self
+
+    def _generator(self) -> np.random.RandomState:
+        """What everything is drawn from."""
+        try:
+            drawn: np.random.RandomState = check_random_state(self.random_state)
+        except (TypeError, ValueError):
+            raise OptionError(
+                f"{type(self).__name__}: random_state is None, a whole number from 0 to 2**32 - 1, "
+                f"or an np.random.RandomState, not {describe(self.random_state)}."
+            ) from None
+        return drawn
 
     def _begin(self, X: NDArray[Any]) -> None:
         """Forget what has been learned, and draw the first arrays."""

@@ -14,7 +14,8 @@ from miniflow.files.atomic import write_bytes
 from miniflow.graph import Node
 from miniflow.graph.checks import is_one_of
 from miniflow.graph.pixels import bytes_are_told_elsewhere
-from miniflow.graph.values import describe
+from miniflow.graph.typed import FedNode
+from miniflow.graph.values import describe, way_to_a_node
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time
 from miniflow.models import Model
@@ -33,7 +34,7 @@ def export(
     what: Any,
     path: Path,
     *,
-    inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
+    inputs: Sequence[Node] | Mapping[FedNode, Any] | None = None,
     batch: int | None = None,
     name: str | None = None,
     weights: str | None = None,
@@ -157,7 +158,8 @@ def _model_of(what: Any, inputs: Any, batch: int | None) -> Model:
         return what
     if not isinstance(what, Node):
         raise OptionError(
-            f"export: a model, a node or a compiled step is written, not {describe(what)}."
+            f"export: a model, a node or a compiled step is written, not {describe(what)}"
+            f"{way_to_a_node(what)}."
         )
     inputs = checked_inputs(inputs)
     with one_pass_at_a_time, bytes_are_told_elsewhere():

@@ -44,6 +44,7 @@ from miniflow.graph.no_number import NoDtypeError, NoNumber, wants_a_dtype
 from miniflow.graph.operators import Operators
 from miniflow.graph.places import building_code, is_ours, line_of, named_place
 from miniflow.graph.plans import Plan, passes_under_way
+from miniflow.graph.typed import overridable
 from miniflow.graph.values import (
     describe,
     ones_like,
@@ -54,6 +55,9 @@ from miniflow.graph.values import (
 def see_to_shapes(backward: Callable[[Any], None]) -> Callable[[Any], None]:
     backward.sees_to_shapes = True  # type: ignore[attr-defined]
     return backward
+
+
+_UNKNOWN = "unknown"
 
 
 class Node(Operators, NoNumber, Copied):
@@ -148,6 +152,7 @@ class Node(Operators, NoNumber, Copied):
         if not cls._is_foreign:
             register(cls)
 
+    @overridable
     def forward(self, *value: Any) -> None:
         """Compute `self.value` from the values of the inbound nodes (an `Input` is handed it)."""
         raise GraphError(f"{self} has no forward method: its class must define forward(self).")
@@ -270,16 +275,19 @@ class Node(Operators, NoNumber, Copied):
 
     @property
     def where(self) -> str:
-        """File and line of the user's code that built the node: `train.py:12`."""
+        """File and line of the user's code that built the node: `train.py:12`; "unknown" of what
+        the command line has built.
+        """
         if isinstance(self._built_at, str):
             return self._built_at  # of a copy: that of the original
         code, instruction = self._built_at
         if code is None:
-            return "unknown"
+            return _UNKNOWN
         return named_place(code, line_of(code, instruction))
 
     def __str__(self) -> str:
-        return f"{self.label} ({self.where})"
+        place = self.where
+        return self.label if place == _UNKNOWN else f"{self.label} ({place})"
 
     def __repr__(self) -> str:
         return f"<{self.label}{', gradient derived' if self.derives_gradient else ''}>"

@@ -9,6 +9,7 @@ from miniflow.graph.half import NO_DTYPE, holds_half, narrow, widen
 from miniflow.graph.inputs import Constant
 from miniflow.graph.node import Node, see_to_shapes
 from miniflow.graph.plans import passes_under_way
+from miniflow.graph.typed import overridable
 from miniflow.graph.values import describe, shape_of, sum_to_shape, zeros_like
 
 
@@ -67,12 +68,14 @@ class Op(Node):
                 )
         Node.__init__(self, [as_node(x, type(self).__name__) for x in inputs], name)
 
+    @overridable
     def compute(self, *values: Any) -> Any:
         """The node's value from the values of its inbound nodes."""
         raise GraphError(
             f"{self} has no compute method: its class must define compute(self, *values)."
         )
 
+    @overridable
     def gradient(self, grad: Any, *values: Any) -> Any:
         """One gradient for each inbound node, from the upstream gradient and the inbound values."""
         raise GraphError(f"{self} has no gradient method: define gradient(self, grad, *values).")
@@ -87,6 +90,7 @@ class Op(Node):
             return cls.backward is Node.backward
         return cls.gradient is Op.gradient and "gradient" not in self.__dict__
 
+    @overridable
     def validate(self, *values: Any) -> None:
         """Refuse inbound *values* that `compute` would get wrong (labels out of range); never
         compiled.

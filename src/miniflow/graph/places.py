@@ -11,19 +11,26 @@ from types import CodeType, FrameType
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # miniflow/
+_COMMANDS = _PACKAGE + "cli" + os.sep
+_INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
 def building_code() -> tuple[CodeType | None, int]:
     """The code that is building a node, and where in it: the line is looked up only if it is asked
-    for.
+    for. Installed packages are passed over, such as a pipeline that fits an estimator, unless there
+    is nobody else; and what the command line builds is nobody's: None.
     """
-    frame = sys._getframe(2)
+    frame, installed = sys._getframe(2), None
     while frame is not None:
         code = frame.f_code
+        if code.co_filename.startswith(_COMMANDS):
+            return None, 0
         if code.co_name != "__init__" and not code.co_filename.startswith(_PACKAGE):
-            return code, frame.f_lasti
+            if not any(folder in code.co_filename for folder in _INSTALLED):
+                return code, frame.f_lasti
+            installed = installed or (code, frame.f_lasti)
         frame = frame.f_back  # type: ignore[assignment]
-    return None, 0
+    return installed or (None, 0)
 
 
 def named_place(code: CodeType, line: int) -> str:

@@ -162,6 +162,18 @@ def read_only(x: Any) -> Any:
     return view
 
 
+def way_to_a_node(x: Any) -> str:
+    """How a sentence ends that refuses something which is no node, and has or makes one: what its
+    class says as `way_to_a_node`.
+
+    >>> import miniflow as mf
+    >>> way_to_a_node(mf.layers.Dense(3)), way_to_a_node(3)
+    (': call it on a node, as in layer(mf.Input("X"))', '')
+    """
+    way = None if isinstance(x, type) else getattr(x, "way_to_a_node", None)
+    return f": {way}" if isinstance(way, str) else ""
+
+
 def describe(x: Any) -> str:
     """A value in a message: cut short, with its type."""
     if isinstance(x, np.ndarray) and x.size > 4:

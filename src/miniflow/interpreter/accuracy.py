@@ -8,12 +8,13 @@ import numpy as np
 from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node
 from miniflow.graph.hits import warn_of_nan
+from miniflow.graph.typed import FedNode
 from miniflow.interpreter.feeding import checked_output
 from miniflow.interpreter.passes import one_pass_at_a_time, value
 from miniflow.interpreter.states import states_held
 
 
-def accuracy(node: Node, feed_dict: Mapping[Node, Any]) -> float:
+def accuracy(node: Node, feed_dict: Mapping[FedNode, Any]) -> float:
     """The share of labels at which the largest logit is.
 
     Args:

@@ -23,6 +23,7 @@ from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.checks import number, whole
 from miniflow.graph.plans import Pass, Plan, plan_for
+from miniflow.graph.typed import FedNode
 from miniflow.interpreter.against_derived import compare_with_derived
 from miniflow.interpreter.bench import Array, Bench, NodeRun, are_equal, plain, set_values
 from miniflow.interpreter.edges import Edge, EdgeCheck, NodeTrial, OfPass
@@ -57,7 +58,7 @@ class GradientReport(NamedTuple):
 
 def check_gradients(
     node: Node,
-    feed_dict: Mapping[Node, Any] | None = None,
+    feed_dict: Mapping[FedNode, Any] | None = None,
     wrt: Sequence[Node] | None = None,
     *,
     tolerance: float | None = None,
@@ -135,7 +136,7 @@ def check_gradients(
 
 @contextmanager
 def _fed_copies(
-    node: Node, plan: Plan, feed_dict: Mapping[Node, Any] | None
+    node: Node, plan: Plan, feed_dict: Mapping[FedNode, Any] | None
 ) -> Iterator[dict[Node, Any]]:
     """What is fed, and the parameters: copies, since the user's own arrays are nobody's to change,
     whatever a node's code does.

@@ -10,7 +10,8 @@ from miniflow.graph import Input, Node, Parameter
 from miniflow.graph.checks import is_listed
 from miniflow.graph.plans import Plan
 from miniflow.graph.several import SeveralOutputs
-from miniflow.graph.values import as_value, describe
+from miniflow.graph.typed import FedNode
+from miniflow.graph.values import as_value, describe, way_to_a_node
 from miniflow.interpreter.unneeded import tell_not_needed
 
 
@@ -23,7 +24,7 @@ def checked_output(node: Any) -> Node:
             and isinstance(given, Collection)
             and any(isinstance(one, Node) for one in given)
         )
-        only = ": one at a time" if several else ""
+        only = ": one at a time" if several else way_to_a_node(node)
         raise GraphError(f"The output is a node, and {describe(node)} was given{only}.")
     return node
 
@@ -79,7 +80,7 @@ def parameters_of(output: Node, plan: Plan) -> list[Node]:
 
 
 def checked_feed(
-    feed_dict: Mapping[Node, Any] | None, output: Node, needed: Container[Any]
+    feed_dict: Mapping[FedNode, Any] | None, output: Node, needed: Container[Any]
 ) -> dict[Node, Any]:
     """`feed_dict` with its keys checked and its values made into numbers and arrays, without what
     `output` does not depend on (`needed` has what it does, without itself perhaps).
@@ -91,7 +92,8 @@ def checked_feed(
         raise FeedError(
             f"feed_dict is a dictionary of node → value, and was {describe(feed_dict)}."
         )
-    feed, others = {}, []
+    feed: dict[Node, Any] = {}
+    others = []
     for node, fed in feed_dict.items():
         if node not in needed and node is not output:
             others.append(node)

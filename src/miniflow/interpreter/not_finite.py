@@ -10,6 +10,7 @@ import numpy as np
 from miniflow.errors import NotFiniteError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import Pass, plan_for
+from miniflow.graph.typed import FedNode
 from miniflow.interpreter.feeding import checked_feed, checked_output, checked_wrt, end_feed
 from miniflow.interpreter.guarding import end_guard, guard
 from miniflow.interpreter.passes import (
@@ -28,7 +29,7 @@ _WAY_OUT = "choose what goes in as well"
 
 
 def find_not_finite(
-    node: Node, feed_dict: Mapping[Node, Any] | None = None, wrt: Sequence[Node] = ()
+    node: Node, feed_dict: Mapping[FedNode, Any] | None = None, wrt: Sequence[Node] = ()
 ) -> str | None:
     """Say which node, or which edge of the backward pass, is the first to produce a NaN or an
     infinity.

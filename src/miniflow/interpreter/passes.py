@@ -26,6 +26,7 @@ from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node
 from miniflow.graph.inputs import end_of_first_values, just_made
 from miniflow.graph.plans import Pass, Plan, passes_under_way, plan_for
+from miniflow.graph.typed import FedNode
 from miniflow.graph.values import describe, ones_like, shape_of, zeros_like
 from miniflow.interpreter.cut_fractions import see_to_fractions
 from miniflow.interpreter.feeding import (
@@ -60,7 +61,7 @@ one_pass_at_a_time = _PassLock()
 """Held during a pass, and by whoever reads or changes what a pass leaves on the nodes."""
 
 
-def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = None) -> Any:
+def value(node: Node | Sequence[Node], feed_dict: Mapping[FedNode, Any] | None = None) -> Any:
     """The value of `node`: a forward pass over the nodes that lead to it.
 
     Args:
@@ -100,7 +101,7 @@ def value(node: Node | Sequence[Node], feed_dict: Mapping[Node, Any] | None = No
 
 def value_and_grad(
     node: Node | Sequence[Node],
-    feed_dict: Mapping[Node, Any] | None = None,
+    feed_dict: Mapping[FedNode, Any] | None = None,
     wrt: Iterable[Node] | None = None,
 ) -> tuple[Any, list[Any]]:
     """The value of `node` and its gradient with respect to each node of `wrt`: a forward and a

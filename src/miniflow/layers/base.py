@@ -82,6 +82,7 @@ class Layer:
     """
 
     kind = "layer"  # what numbered names begin with
+    way_to_a_node = 'call it on a node, as in layer(mf.Input("X"))'
 
     def __init__(self, name: str | None = None, rng: Rng = None) -> None:
         owner = type(self).__name__

@@ -17,6 +17,7 @@ from miniflow.errors import GraphError, ShapeError
 from miniflow.graph import Node
 from miniflow.graph.plans import ancestors_in_order
 from miniflow.graph.rows import Row
+from miniflow.graph.typed import FedNode
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import is_input
 from miniflow.interpreter.passes import one_pass_at_a_time
@@ -76,7 +77,7 @@ def floating(row: Row) -> np.dtype[Any]:
 
 
 def example_feed(
-    output: Node, rows: int, given: Mapping[Node, Any] | None = None
+    output: Node, rows: int, given: Mapping[FedNode, Any] | None = None
 ) -> dict[Node, Any]:
     """Zeros for the inputs of a graph, with so many rows.
 
@@ -87,7 +88,7 @@ def example_feed(
 
     Raises GraphError if neither says what an input is like.
     """
-    known = {node: _row(node, value) for node, value in (given or {}).items()}
+    known: dict[Node, Any] = {node: _row(node, x) for node, x in (given or {}).items()}
     feed = {}
     for node in ancestors_in_order(output):
         if not is_input(node):
@@ -111,7 +112,7 @@ def example_feed(
 
 
 def example_values(
-    output: Node, rows: int, given: Mapping[Node, Any] | None = None
+    output: Node, rows: int, given: Mapping[FedNode, Any] | None = None
 ) -> dict[Node, Any]:
     """The value of every node that leads to `output`, for examples of zeros; see `example_feed`."""
     feed = example_feed(output, rows, given)

@@ -19,6 +19,7 @@ import numpy as np
 from miniflow.errors import CompileError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import ancestors_in_order, plan_for
+from miniflow.graph.typed import FedNode
 from miniflow.interpreter.feeding import checked_output
 from miniflow.ir.cost import cost
 from miniflow.ir.dtypes import type_of
@@ -85,7 +86,7 @@ class Summary(NamedTuple):
         return _table([header, *rows, total])
 
 
-def summary(network: Any, inputs: Mapping[Node, Any] | None = None) -> None:
+def summary(network: Any, inputs: Mapping[FedNode, Any] | None = None) -> None:
     """Print what a network is made of: names, operations, shapes, parameters and FLOPs; and how
     many parameters are frozen, if any.
 
@@ -113,7 +114,7 @@ def summary(network: Any, inputs: Mapping[Node, Any] | None = None) -> None:
     print(summarize(network, inputs))
 
 
-def summarize(network: Any, inputs: Mapping[Node, Any] | None = None) -> Summary:
+def summarize(network: Any, inputs: Mapping[FedNode, Any] | None = None) -> Summary:
     """What `summary` prints, as a `Summary`.
 
     >>> import miniflow as mf
@@ -146,7 +147,7 @@ def summarize(network: Any, inputs: Mapping[Node, Any] | None = None) -> Summary
     return Summary(tuple(lines))
 
 
-def _flops(output: Node, inputs: Mapping[Node, Any] | None) -> dict[Node, int] | None:
+def _flops(output: Node, inputs: Mapping[FedNode, Any] | None) -> dict[Node, int] | None:
     """The operations of each node for one row, in the program that inference runs."""
     order = ancestors_in_order(output)
     types = {node: type_of(value) for node, value in example_feed(output, 1, inputs).items()}

@@ -125,7 +125,7 @@ def _last_type(node: Node) -> ValueType:
     if node._fed_type is None and node.value is None:
         raise GraphError(
             f"{node} was never fed, so its shape is not known: "
-            "give an example of what is fed, save(..., inputs={node: array})."
+            "give an example of what is fed, inputs={node: array}."
         )
     type_: ValueType = type_of(node.value) if node._fed_type is None else node._fed_type
     return type_

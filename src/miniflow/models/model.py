@@ -111,6 +111,8 @@ class Model:
     array([[11.]])
     """
 
+    way_to_a_node = "mf.graph_of(model) makes nodes of it"
+
     def __init__(
         self,
         description: Any,
@@ -195,9 +197,8 @@ class Model:
         """
         if len(arrays) != len(self.inputs):
             names = ", ".join(entry.name for entry in self.inputs)
-            raise FeedError(
-                f"The model takes {len(self.inputs)} arrays ({names}), and was given {len(arrays)}."
-            )
+            takes = "one array" if len(self.inputs) == 1 else f"{len(self.inputs)} arrays"
+            raise FeedError(f"The model takes {takes} ({names}), and was given {len(arrays)}.")
         for array in arrays:
             check_columns(array, self.notes)
         given = [

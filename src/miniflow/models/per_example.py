@@ -15,6 +15,7 @@ from miniflow.compiler.pool import ExecutablePool, make_run
 from miniflow.errors import FeedError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import plan_for, with_parts
+from miniflow.graph.typed import FedNode
 from miniflow.graph.values import shape_of
 from miniflow.interpreter.feeding import (
     check_fed_enough,
@@ -37,7 +38,7 @@ _KEPT = 8  # programs of one loss, for other shapes
 
 def per_example_gradients(
     loss: Node,
-    feed_dict: Mapping[Node, Any],
+    feed_dict: Mapping[FedNode, Any],
     wrt: Iterable[Node] | None = None,
     *,
     backend: str = "auto",

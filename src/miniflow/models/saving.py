@@ -19,6 +19,7 @@ import numpy as np
 from miniflow.files.arrays import Path, write_arrays
 from miniflow.graph import Node
 from miniflow.graph.pixels import bytes_are_told_elsewhere
+from miniflow.graph.typed import FedNode
 from miniflow.graph.values import describe
 from miniflow.interpreter.feeding import checked_outputs
 from miniflow.interpreter.passes import one_pass_at_a_time
@@ -41,7 +42,7 @@ BACKWARD = "backward."  # how the names of arrays begin that only the backward p
 def save(
     node: Node | Sequence[Node],
     path: Path,
-    inputs: Sequence[Node] | Mapping[Node, Any] | None = None,
+    inputs: Sequence[Node] | Mapping[FedNode, Any] | None = None,
     *,
     notes: Mapping[str, Any] | None = None,
 ) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from miniflow.errors import GraphError, MiniflowError
 from miniflow.files.atomic import write_bytes
 from miniflow.graph import Node
+from miniflow.graph.typed import FedNode
+from miniflow.graph.values import way_to_a_node
 from miniflow.options import file_path
 from miniflow.pictures.dot import dot
 from miniflow.pictures.elements import element_figure
@@ -83,7 +85,7 @@ class Drawing:
             )
 
     def explorer(
-        self, feed_dict: Mapping[Node, Any] | None = None, *, optimizer: Any = None
+        self, feed_dict: Mapping[FedNode, Any] | None = None, *, optimizer: Any = None
     ) -> Explorer:
         """The graph as a page in which one steps forward and backward, and changes the numbers.
 
@@ -116,7 +118,9 @@ class Drawing:
             )
         return Explorer(self.outputs[0], feed_dict, optimizer=optimizer, title=self.figure.title)
 
-    def explore(self, feed_dict: Mapping[Node, Any] | None = None, *, optimizer: Any = None) -> Any:
+    def explore(
+        self, feed_dict: Mapping[FedNode, Any] | None = None, *, optimizer: Any = None
+    ) -> Any:
         """The `explorer` below a notebook's cell: a widget where the extra "widget" is installed,
         else a frame.
         """
@@ -212,7 +216,8 @@ def draw(
     for output in outputs:
         if not isinstance(output, Node):
             raise GraphError(
-                f"draw takes nodes, or a program; it was given {type(output).__name__}."
+                f"draw takes nodes, or a program; it was given {type(output).__name__}"
+                f"{way_to_a_node(output)}."
             )
     direction = direction or "right"
     ends = None if paths is None else tuple(paths) if isinstance(paths, (tuple, list)) else ()

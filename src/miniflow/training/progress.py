@@ -39,6 +39,15 @@ def progress_for(style: Style) -> list[Callback]:
     return [callback() for callback in shown[style]]
 
 
+def in_short(x: float) -> str:
+    """A number for a table: four places, or its size, where these would show nothing or too much.
+
+    >>> in_short(0.5), in_short(3.2e-07), in_short(6.1e29), in_short(0.0)
+    ('0.5000', '3.2e-07', '6.1e+29', '0.0000')
+    """
+    return f"{x:.4f}" if x == 0 or 5e-4 <= abs(x) < 1e6 else f"{x:.1e}"
+
+
 class Table:
     """The epochs as lines of text, with the columns that this training has.
 
@@ -68,7 +77,7 @@ class Table:
         cells = [f"{f'{row.epoch}/{self._epochs}':>7}"]
         for column, title in self._columns.items():
             value = row.columns().get(column)
-            cells.append(f"{'' if value is None else f'{value:.4f}':>{len(title)}}")
+            cells.append(f"{'' if value is None else in_short(value):>{len(title)}}")
         return "  ".join([*cells, f"{row.seconds:7.1f}"])
 
 
@@ -141,9 +150,9 @@ class ProgressBar(ProgressLines):
     def _numbers(self, running: Evaluation, per_second: float, left: int | None) -> str:
         if not per_second:
             return ""
-        numbers = [f"loss {running.loss:.4f}"]
+        numbers = [f"loss {in_short(running.loss)}"]
         if running.accuracy is not None:
-            numbers.append(f"accuracy {running.accuracy:.4f}")
+            numbers.append(f"accuracy {in_short(running.accuracy)}")
         numbers.append(f"{per_second:,.0f} examples/s")
         if left is not None:
             numbers.append(f"{clock(left / per_second)} left")

@@ -11,6 +11,7 @@ from typing import Any
 from miniflow.errors import MiniflowError
 from miniflow.files.atomic import write_bytes
 from miniflow.graph import Node
+from miniflow.graph.typed import FedNode
 from miniflow.optimizers import SGD
 from miniflow.pictures.explorer.data import graph_data, programs_text
 from miniflow.pictures.explorer.page import (
@@ -49,7 +50,7 @@ class Explorer:
     def __init__(
         self,
         node: Node,
-        feed_dict: Mapping[Node, Any] | None = None,
+        feed_dict: Mapping[FedNode, Any] | None = None,
         *,
         optimizer: Any = None,
         title: str | None = None,
@@ -92,7 +93,7 @@ class Explorer:
 
 def explorer_fragment(
     node: Node,
-    feed_dict: Mapping[Node, Any] | None = None,
+    feed_dict: Mapping[FedNode, Any] | None = None,
     *,
     optimizer: Any = None,
     title: str | None = None,

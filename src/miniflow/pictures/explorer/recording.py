@@ -16,6 +16,7 @@ import numpy as np
 from miniflow.errors import GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.plans import plan_for
+from miniflow.graph.typed import FedNode
 from miniflow.interpreter.feeding import checked_feed, is_input
 from miniflow.interpreter.guarding import guard
 from miniflow.interpreter.passes import (
@@ -59,7 +60,7 @@ class Recorded(NamedTuple):
         return [node for node, gradient in pairs if gradient is not None]
 
 
-def record_pass(output: Node, feed_dict: Mapping[Node, Any] | None) -> Recorded:
+def record_pass(output: Node, feed_dict: Mapping[FedNode, Any] | None) -> Recorded:
     """Run both passes for the gradients of everything, and record them.
 
     Args:
