@@ -1,6 +1,6 @@
 """How the NumPy backend writes the primitives that read and write parts of arrays.
 
-Those that are indexed by arrays come in NumPy's dialect (`numpy_dialect`) as a checked array of
+Those that are indexed by arrays come in NumPy's dialect (`dialect`) as a checked array of
 positions and what happens there. Flat positions, in an array seen as one run of elements, are five
 times as fast as an index for each axis: ``x.reshape(-1)[at]`` instead of ``x[rows, y]``.
 """
@@ -72,7 +72,7 @@ def _entries(
     return entries
 
 
-# Positions: see `numpy_dialect`.
+# Positions: see `dialect`.
 
 
 def positions(source: NumPySource, equation: Equation, out: str) -> None:

@@ -1,10 +1,10 @@
 """The text that the NumPy backend writes: a module with a set-up (blocks of memory, arrays in them,
 prepared products) and one function, `step`, with a line for each equation.
 
-`NumPySource` collects it, and knows what every value is called there. Arrays that lie in planned
-blocks are *static*: they and their views are made in the set-up. Inputs and results that are
-returned lie elsewhere at each run, so views of them are made in `step`. The writers of `numpy_emit`
-ask for names and add lines.
+`NumPySource` collects it (`module_text`), and knows what every value is called there. Arrays that
+lie in planned blocks are *static*: they and their views are made in the set-up. Inputs and results
+that are returned lie elsewhere at each run, so views of them are made in `step`. The writers of
+`emit` ask for names and add lines.
 """
 
 from __future__ import annotations
@@ -12,157 +12,40 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
-from miniflow.backends.backend import ARGUMENTS, RESULTS, TimedPart
 from miniflow.backends.numpy.dialect import kind_of, strip_transposes
+from miniflow.backends.numpy.module_text import ModuleText
 from miniflow.backends.numpy.numbers import (
     ATOM,
-    SCALAR_TYPES,
     PythonExpression,
     python_literal,
 )
-from miniflow.errors import printable
 from miniflow.ir.dtypes import DTYPES, ValueType
 from miniflow.ir.indexing import bracket_text, brackets
-from miniflow.ir.primitives import PRIMITIVES
 from miniflow.ir.program import Equation, Literal, Operand, Program, Variable, count_uses
-from miniflow.ir.text import Namer
 from miniflow.lowering.aliasing import variables_read
 from miniflow.lowering.memory import MemoryPlan
 from miniflow.lowering.written_over import find_written_over
 
-RUNTIME = {
-    *("block", "check_finite", "hypot", "in_block", "moving", "python_power", "scaled_product"),
-    *("run_loop", "windows", "wrap"),
-}
-MATH = {"inf", "nan"}
-NUMPY = {
-    *(name for name, p in PRIMITIVES.items() if p.category == "elementwise"),
-    *("arange", "array", "broadcast_to", "concatenate", "copyto", "empty", "full", "matmul"),
-    *SCALAR_TYPES.values(),
-}
-OTHERS = {"abs", "arguments", "bodies", "constants", "library", "product", "slice", "step"}
-
-COMMENT_COLUMN = 68
 MAX_INLINE = 48  # characters of a number that is written where it is read
 MAX_FILLED = 2**15  # elements of a constant, or a repeated row, that is written out in full
 SHORT, MANY = 64, 2**10  # elements of a row that is repeated, and how many of the longest
 
 
-class NumPySource:
-    """The set-up and the lines of `step`, as they are written."""
+class NumPySource(ModuleText):
+    """The module of a program, and what its numbers and arrays are called in it."""
 
     def __init__(self, program: Program, plan: MemoryPlan, has_blas: bool) -> None:
-        self.program = program
+        super().__init__([entry.variable for entry in program.inputs], plan.blocks)
         self.plan = plan
         self.has_blas = has_blas
-        self.names = Namer(RUNTIME | MATH | NUMPY | OTHERS)
         self.equation_of: dict[Operand, Equation] = {e.result: e for e in plan.equations}
         self._roles = {entry.variable: entry.role for entry in program.inputs}
         self._constants = {c.variable: i for i, c in enumerate(program.constants)}
         self.written_over = find_written_over(program)
         self._uses = count_uses(program)
-        self._imports: dict[str, set[str]] = {}
-        self._setup: list[str] = []
-        self._moves: list[str] = []
-        self._lines: list[str] = []
-        self._known: dict[Any, str] = {v: self.names(v) for v in self._roles}
         self._waiting: dict[Operand, PythonExpression] = {}
-        self._moving: list[str] = []  # operands of products whose arrays move
-        self._callers: list[str] = []  # those among them that hold what the caller made or gets
-        self._label = ""
+        self._callers: list[str] = []  # operands of products that hold what the caller made or gets
         self.bodies: list[Program] = []  # of the scans
-        self._marks: list[tuple[int, tuple[Equation, ...]]] = []  # how many lines, and what for
-
-    # Text.
-
-    def line(self, text: str, note: str = "") -> None:
-        """Add a line to `step`; the comment is the node that it belongs to, if that is a new one,
-        and a note.
-        """
-        comment = ": ".join(part for part in (self._label, note) if part)
-        self._label = ""
-        text = f"    {text}"
-        self._lines.append(f"{text:{COMMENT_COLUMN}}  # {comment}" if comment else text)
-
-    def mark(self, *equations: Equation) -> None:
-        """Say what all lines since the last mark compute."""
-        if len(self._lines) > (self._marks[-1][0] if self._marks else 0):
-            self._marks.append((len(self._lines), equations))
-
-    def section(self, title: str) -> None:
-        """Add a line that says what follows."""
-        self._lines += ["", f"    # {title}"]
-
-    def label(self, text: str) -> None:
-        """Say which node the next lines belong to."""
-        self._label = printable(text)
-
-    def function(self, name: str) -> str:
-        """Return the name of a function or a type, and import it."""
-        if name in RUNTIME:
-            module = "miniflow.backends.numpy.runtime"
-        elif name == "product":
-            module = "miniflow.backends.blas"
-        else:
-            module = "math" if name in MATH else "numpy"
-        self._imports.setdefault(module, set()).add(name)
-        return name
-
-    def dtype(self, name: str) -> str:
-        """Return NumPy's name of a dtype, imported."""
-        return self.function(SCALAR_TYPES[name])
-
-    def prepared(self, hint: str | None, expression: str, key: Any = None) -> str:
-        """Return the name of what is computed in the set-up, once for each key."""
-        key = expression if key is None else key
-        if key not in self._known:
-            self._known[key] = self.names(Variable(ValueType("i64"), hint))
-            self._setup.append(f"{self._known[key]} = {expression}")
-        return self._known[key]
-
-    def text(self) -> str:
-        """The whole module."""
-        return self._module("def step(arguments):", self._lines)
-
-    def timed(self) -> tuple[str, tuple[TimedPart, ...]]:
-        """The module of a step that calls ``tick(number)`` after each of its parts, and these."""
-        lines, parts, last = ["    tick_(0)"], [TimedPart(ARGUMENTS, ())], 0
-        for end, equations in (*self._marks, (len(self._lines), ())):
-            some = self._lines[last:end]
-            last = end
-            code = [line.partition("  #")[0].strip() for line in some]
-            code = [line for line in code if line and line[0] != "#"]
-            if code:
-                lines += [line.replace("    return ", "    results_ = ", 1) for line in some]
-                lines.append(f"    tick_({len(parts)})")
-                parts.append(TimedPart(code[-1], equations))
-        parts[-1] = parts[-1]._replace(text=RESULTS)
-        text = self._module("def step(arguments, tick_):", [*lines, "    return results_"])
-        return text, tuple(parts)
-
-    def _module(self, head: str, lines: list[str]) -> str:
-        inputs = [self.names(entry.variable) for entry in self.program.inputs]
-        names = f"({inputs[0]},)" if len(inputs) == 1 else ", ".join(inputs)
-        unpacked = [f"    {names} = arguments"] if inputs else []
-        blocks = [
-            f"block_{i} = {self.function('block')}({nbytes})"
-            for i, nbytes in enumerate(self.plan.blocks)
-        ]
-        if blocks:
-            total = f"{sum(self.plan.blocks):,}"
-            blocks.insert(0, f"# {len(blocks)} blocks of memory, {total} bytes in all.")
-        imports = [
-            f"from {module} import {', '.join(sorted(names))}"
-            for module, names in sorted(self._imports.items())
-        ]
-        parts = [
-            imports,
-            blocks,
-            self._setup,
-            [f"{name}.release()" for name in self._moving],
-            [head, *unpacked, *self._moves, *lines],
-        ]
-        return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
     # Numbers.
 
@@ -262,12 +145,12 @@ class NumPySource:
     def array(self, variable: Variable) -> str:
         """Return the name of a value, and see to it that it exists: first what it is a view of."""
         chain = [self._placed(variable)]
-        while chain[-1] not in self._known and (base := self._base(chain[-1])) is not None:
+        while chain[-1] not in self.known and (base := self._base(chain[-1])) is not None:
             chain.append(self._placed(base))
         for link in reversed(chain):
-            if link not in self._known:
-                self._known[link] = self._define(link)
-        return self._known[chain[0]]
+            if link not in self.known:
+                self.known[link] = self._define(link)
+        return self.known[chain[0]]
 
     def _placed(self, variable: Variable) -> Variable:
         return self.plan.updated.get(variable, variable)
@@ -286,9 +169,9 @@ class NumPySource:
             return self._define_in_block(variable, block)
         name = self.names(variable)
         if variable in self._constants:
-            self._setup.append(f"{name} = constants[{self._constants[variable]}]")
+            self.setup.append(f"{name} = constants[{self._constants[variable]}]")
         elif equation is not None and kind_of(equation) == "constant":
-            self._setup.append(f"{name} = {self._constant(equation)}")
+            self.setup.append(f"{name} = {self._constant(equation)}")
         elif equation is not None and kind_of(equation) == "view":
             self._bind(equation.operands[0], name, self._view(equation))
         return name
@@ -343,16 +226,16 @@ class NumPySource:
         if isinstance(base, Variable) and not self.is_static(base):
             self.line(f"{name} = {expression}")
         else:
-            self._setup.append(f"{name} = {expression}")
+            self.setup.append(f"{name} = {expression}")
 
     def derived(self, variable: Variable, hint: str, suffix: str) -> str:
         """Return the name of another view of an array: `suffix` makes it."""
         base = self.array(variable)
-        if (base, suffix) not in self._known:
+        if (base, suffix) not in self.known:
             name = self.names(Variable(ValueType("i64"), f"{base}_{hint}"))
-            self._known[base, suffix] = name
+            self.known[base, suffix] = name
             self._bind(variable, name, base + suffix)
-        return self._known[base, suffix]
+        return self.known[base, suffix]
 
     def is_static(self, variable: Variable) -> bool:
         """Whether an array lies at the same place at each run."""
@@ -416,23 +299,23 @@ class NumPySource:
 
     def _operand(self, variable: Variable, array: str) -> str:
         key = (array, "moving")
-        if key not in self._known:
+        if key not in self.known:
             dtype = self.dtype(variable.dtype)
             expression = f"{self.function('moving')}({dtype}, {variable.shape})"
             operand = self.prepared(f"{array}_operand", expression, key)
-            self._moving.append(operand)
+            self.setup_end.append(f"{operand}.release()")
             root = self.plan.root(variable)
             role = self._roles.get(self._placed(root), "returned")
             move = f"{operand}.move({array})"
             if self._placed(variable) not in self._roles:
                 self.line(move)
             elif role == "fed":
-                self._moves.append(f"    {move}")
+                self.beginning.append(f"    {move}")
             else:  # a parameter is the same array, most of the time
-                self._moves += [f"    if {operand}.array is not {array}:", f"        {move}"]
+                self.beginning += [f"    if {operand}.array is not {array}:", f"        {move}"]
             if role in ("fed", "returned"):
                 self._callers.append(operand)
-        return self._known[key]
+        return self.known[key]
 
     def release(self) -> None:
         """Let no array be kept alive that is the caller's."""
