@@ -59,7 +59,17 @@ def added(m: int, k: int, n: int, dtype: str) -> Program:
     )
 
 
+def short(m: int, k: int, n: int, dtype: str) -> Program:
+    """A bias and a ReLU, and where that is above 0."""
+    b = Builder()
+    x, w = b.input(ValueType(dtype, (m, k)), name="x"), b.input(ValueType(dtype, (k, n)), name="w")
+    bias = b.input(ValueType(dtype, (n,)), name="bias")
+    z = b.add("add", (b.add("matmul", (x, w)), bias))
+    return b.program([b.add("maximum", (z, 0.0)), b.add("greater", (z, 0.0))])
+
+
 KINDS = {
+    "short": short,
     "by rows": partial(with_everything, is_flat=False),
     "flat": partial(with_everything, is_flat=True),
     "added": added,

@@ -12,11 +12,12 @@ pytest.importorskip("llvmlite", reason="needs llvmlite (the extra `native`)")
 from miniflow.backends.native import calling, machine, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
 from miniflow.backends.native.processor import Processor, describe
-from miniflow.backends.native.products.blocking import Blocking
+from miniflow.backends.native.products.blocking import Blocking, choose_blocking
 from miniflow.backends.native.products.driver import print_driver
 from miniflow.backends.native.products.micro_kernel import TileShape, print_micro_kernel
 from miniflow.backends.native.products.packing import BY_COLUMNS, BY_ROWS, print_pack_panels
-from miniflow.backends.native.products.plan import DotPlan, plan_product
+from miniflow.backends.native.products.plan import DotPlan, compile_product, plan_product
+from miniflow.backends.native.products.print_fitted import print_fitted
 
 from .product_steps import chain, chain_of_doubles, product, region, run
 
@@ -70,7 +71,9 @@ def test_every_small_shape(dtype):
     ks = (1, 2, 7, 8, 17, 40)
     for m, n in itertools.product(range(1, 41), range(1, 41)):
         k = ks[(m + 3 * n) % len(ks)]
-        found = product(a[:m, :k], b[:k, :n])
+        by_parts = choose_blocking((m, n, k), a.itemsize, (40, 1, 40, 1), machine.processor())
+        is_fitted = (7 * m + n) % 97 == 0  # each is a function of its own
+        found = product(a[:m, :k], b[:k, :n], blocking=None if is_fitted else by_parts)
         assert np.abs(found - sums[:m, k - 1, :n]).max() < rounding * k, (m, n, k)
 
 
@@ -80,8 +83,9 @@ def test_every_small_shape(dtype):
 def test_an_entry_is_one_chain_however_the_operands_lie(a_laid, b_laid):
     for m, n, k in ((1, 37, 40), (37, 1, 40), (13, 18, 70), (25, 40, 9), (3, 3, 1)):
         a, b = matrices(m, n, k)
-        found = product(laid(a, a_laid), laid(b, b_laid))
-        np.testing.assert_array_equal(found, chain(a, b), err_msg=f"{m, n, k}")
+        for blocking in (None, Blocking(4, 2, 100, 40, False, False)):  # for its shape; by parts
+            found = product(laid(a, a_laid), laid(b, b_laid), blocking=blocking)
+            np.testing.assert_array_equal(found, chain(a, b), err_msg=f"{m, n, k}")
 
 
 @has_fma
@@ -282,8 +286,43 @@ def test_kernels_are_assembled_for_64_bit_arm(dtype):
     runs += (sharing.shared_run_text(calling.series_text(), "aarch64"),)
     texts += (in_usual_mode(run, "aarch64-unknown-linux-gnu") for run in runs)
     texts.append(sharing.shared_step_text("aarch64"))
+    a, b, c = (np.empty((64, 64), "f4" if dtype == "f32" else "f8") for _ in "abc")
+    for right in (b, b.T):
+        plan = plan_product(region(a), region(right), region(c), arm)
+        texts.append(print_fitted(plan.fitted, adds=True))
     for text in texts:
         assert "run:" in machine_of_arm.emit_assembly(llvm.parse_assembly(text))
+
+
+@has_fma
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_product_whose_factors_stay_near_is_one_function_for_its_shape(width):
+    for m, n, k in ((32, 64, 64), (7, 144, 33), (2, 80, 5), (97, 112, 70)):
+        a, b = matrices(m, n, k)
+        expected = chain(a, b)
+        for a_laid, b_laid in itertools.product(("by rows", "by columns"), repeat=2):
+            left, right = laid(a, a_laid), laid(b, b_laid)
+            plan = plan_product(region(left), region(right), region(expected), WIDTHS[width])
+            is_read_in_pieces = b_laid == "by columns" and k < 16 < n * k
+            assert is_read_in_pieces or plan.fitted
+            found = product(left, right, processor=WIDTHS[width])
+            np.testing.assert_array_equal(found, expected, err_msg=f"{m, n, k}")
+
+
+def test_a_product_whose_factors_are_far_is_made_by_parts_that_others_share():
+    processor = WIDTHS["avx512"]
+    for m, n, k in ((512, 1024, 784), (64, 64, 4096), (4096, 1024, 16)):
+        a, b, c = (np.empty(shape, np.float32) for shape in ((m, k), (k, n), (m, n)))
+        assert not plan_product(region(a), region(b), region(c), processor).fitted
+
+
+def test_how_many_rows_there_are_is_in_no_text():
+    def text(m):
+        a, b, c = (np.empty(shape, np.float32) for shape in ((m, 64), (64, 64), (m, 64)))
+        plan = plan_product(region(a), region(b), region(c), WIDTHS["avx512"])
+        return compile_product(plan, lambda text: 0, adds=False).text
+
+    assert text(32) == text(256)
 
 
 SMALL = [(16, 16, 4), (16, 4, 16), (1, 3, 7), (29, 27, 5), (33, 64, 9), (5, 1, 16), (2, 17, 1)]
@@ -305,7 +344,7 @@ def test_a_stack_of_small_products_has_the_chains_of_each(m, n, k, is_turned, ho
     run(a, b, c, processor=WIDTHS[how])
     run(a, b, before, alpha=0.5, beta=-3.0, processor=WIDTHS[how])
     if n > 1 and not is_turned and (how == "avx512" or (n < 33 and how == "avx2")):
-        assert plan_product(region(a), region(b), region(c), WIDTHS[how]).small
+        assert plan_product(region(a), region(b), region(c), WIDTHS[how]).fitted
     for index in np.ndindex(2, 3):
         exact = chain(a[index], b[index])
         np.testing.assert_array_equal(c[index], exact)

@@ -6,19 +6,20 @@
             h[i, j...] = maximum(entry + b[j...], 0)
 
 The micro-kernel leaves a tile in a buffer so small that it stays in the first cache, and so knows
-nothing of what follows. The statements are those of a nest (`miniflow.lowering.epilogues`), printed
-once for each vector of a row, as many numbers at a time as a vector has; at an edge the last vector
-is cut.
+nothing of what follows; where a product is one function (`fitted`), a short epilogue finds the tile
+in registers. The statements are those of a nest (`miniflow.lowering.epilogues`), printed once for
+each vector of a row, as many numbers at a time as a vector has; at an edge the last vector is cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.llvm import LLVM_TYPES
 from miniflow.backends.native.print_terms import TermPrinter
+from miniflow.backends.native.writer import LineWriter
 from miniflow.ir import DTYPES
 from miniflow.lowering.epilogues import EntryWalk, walk_over
 from miniflow.lowering.functions import FUNCTIONS
@@ -56,6 +57,12 @@ class Epilogue(NamedTuple):
         return [(p, x) for p, x in pairs if p is not self.walk.entries]
 
     @property
+    def text(self) -> EpilogueText:
+        """What its text depends on, with all lengths written into it."""
+        sizes = ((p.name, x) for p, x in self.handed if isinstance(x, int))
+        return EpilogueText(self.walk, self.parameters, tuple(sizes))
+
+    @property
     def arrays_beside(self) -> int:
         """How many arrays are read at the place of each entry, beside the entries."""
         body = self.walk.columns.body
@@ -81,6 +88,28 @@ class Epilogue(NamedTuple):
                 offset = argument.offset + row * self.walk.width + column
                 return argument._replace(offset=offset, shape=c.shape, strides=c.strides)
         return None
+
+
+class EpilogueText(NamedTuple):
+    """An epilogue whose lengths are these `sizes`, whatever it is handed else."""
+
+    walk: EntryWalk
+    parameters: tuple[Parameter, ...]
+    sizes: tuple[tuple[str, int], ...]
+
+    @property
+    def terms(self) -> int:
+        """How many operations an entry takes, those of functions among them."""
+        return sum(_count(term) for s in self.walk.columns.body for term in _values(s))
+
+
+def _count(term: Term) -> int:
+    own = int(term.op not in ("const", "name", "load"))
+    if term.op == "call":
+        function = FUNCTIONS[str(term.what)]
+        own += _count(function.result)
+        own += sum(_count(term) for s in function.body for term in _values(s))
+    return own + sum(map(_count, term.operands))
 
 
 def plan_epilogue(step: FusedProduct) -> Epilogue | None:
@@ -118,73 +147,78 @@ def print_epilogue(
     The entries of a tile begin at `entries`, their rows are `entries_row` bytes apart. `arguments`
     are those of the epilogue, as those of a kernel.
     """
-    return _EpilogueWriter(epilogue, lanes, vectors, is_edge, has_fma).text()
+    return _EpilogueFunction(epilogue, lanes, vectors, is_edge, has_fma).text()
 
 
 class _EpilogueWriter(TermPrinter):
+    """Writes what becomes of the vectors of a row."""
+
     def __init__(
-        self, epilogue: Epilogue, lanes: int, vectors: int, is_edge: bool, has_fma: bool
+        self, walk: EntryWalk, parameters: tuple[Parameter, ...], has_fma: bool, lanes: int
     ) -> None:
         super().__init__(has_fma, lanes)
-        self.walk, self.vectors, self.is_edge = epilogue.walk, vectors, is_edge
-        self.epilogue = epilogue
+        self.walk, self.parameters = walk, [p for p in parameters if p is not walk.entries]
+        self.arrays = {p.name: p for p in parameters if isinstance(p, ArrayParameter)}
         self.pointers: dict[str, str] = {}  # where arrays begin
         self.here: dict[str, str] = {}  # where their entries for the first column of this row lie
         self.beside: dict[tuple[str, int], str] = {}  # numbers of a row of the result, by column
-        self.vector, self.mask, self.row = 0, "", ""
-
-    def text(self, *_: str) -> str:
-        """Return all of the function."""
-        self._fetch()
-        if self.is_edge:
-            self._make_mask()
-        self._let(self.walk.before)
-        body = self.walk.columns.body
-        arrays = {p.name: p for p in self.epilogue.parameters if isinstance(p, ArrayParameter)}
+        self.vectors, self.vector, self.is_edge, self.mask = 0, 0, False, ""
+        self.row, self.column = "", "%column"
+        body = walk.columns.body
         loads = {term for s in body for value in _values(s) for term in _loads(value)}
-        for term in sorted(loads, key=lambda term: str(term.what)):
-            if self.walk.rows is not None and term.operands == self.walk.place[1:]:
-                self._load_beside(arrays[str(term.what)])
-        with self.loop("%row", "%last.row") as self.row:
-            at_place = {str(t.what) for t in loads if t.operands == self.walk.place}
-            at_place |= {s.array for s in body if isinstance(s, Store)}
-            for word in sorted(at_place):
-                self.here[word] = self._in_this_row(arrays[word])
-            self._let(self.walk.in_row)
-            outside = dict(self.names)
-            for vector in range(self.vectors):
-                self.vector, self.names = vector, dict(outside)
-                for statement in body:
-                    if isinstance(statement, Store):
-                        self._store(arrays[statement.array], statement.value)
-                    else:
-                        self._let((statement,))
-        self.line("ret void")
-        return super().text(_HEAD)
+        self.loads = sorted(loads, key=lambda term: str(term.what))
+        at_place = {str(term.what) for term in loads if term.operands == walk.place}
+        self.at_place = sorted(at_place | {s.array for s in body if isinstance(s, Store)})
 
-    def _fetch(self) -> None:
+    def _fetch(self, arguments: str, sizes: Mapping[str, int]) -> None:
+        """Look up what it is handed; the lengths are known."""
         offset = 0
-        for parameter, _ in self.epilogue.handed:
+        for parameter in self.parameters:
             word = parameter.name
-            first = self.load("i64", "%arguments", 8 * offset)
-            offset += 1
             if not isinstance(parameter, (ArrayParameter, NumberParameter)):
-                self.names[word] = first
+                known = word in sizes
+                self.names[word] = (
+                    str(sizes[word]) if known else self.load("i64", arguments, 8 * offset)
+                )
+                offset += 1
                 continue
+            first = self.load("i64", arguments, 8 * offset)
             base = self.load("ptr", "%places", self.multiply(first, 8))
-            place = self.at(base, self.load("i64", "%arguments", 8 * offset))
-            offset += 1
+            place = self.at(base, self.load("i64", arguments, 8 * (offset + 1)))
+            offset += 2
             if isinstance(parameter, ArrayParameter):
                 self.pointers[word] = place
             else:
                 self.names[word] = self._all(parameter.dtype, self._number(parameter.dtype, place))
-        self.pointers[self.walk.entries.name] = "%entries"
 
-    def _make_mask(self) -> None:
-        left = self.add("%columns", -(self.vectors - 1) * self.lanes)
+    def make_mask(self, count: str) -> None:
+        """Let the last vector of a row at an edge have so many numbers."""
         numbers = ", ".join(f"i32 {lane}" for lane in range(self.lanes))
-        many = self._all("i32", self.new(f"trunc i64 {left} to i32"))
+        many = self._all("i32", self.new(f"trunc i64 {count} to i32"))
         self.mask = self.new(f"icmp slt <{self.lanes} x i32> <{numbers}>, {many}")
+
+    def _write_vectors(self) -> None:
+        """Write the statements for each vector of a row."""
+        self._let(self.walk.in_row)
+        outside = dict(self.names)
+        for vector in range(self.vectors):
+            self.vector, self.names = vector, dict(outside)
+            for statement in self.walk.columns.body:
+                if isinstance(statement, Store):
+                    self._store(self.arrays[statement.array], statement.value)
+                else:
+                    self._let((statement,))
+
+    def _read_beside(self) -> None:
+        """Load what belongs to the columns of the tile, in any row."""
+        for term in self.loads:
+            if self.walk.rows is not None and term.operands == self.walk.place[1:]:
+                array = self.arrays[str(term.what)]
+                begin = self.multiply(self.column, _itemsize(array.dtype))
+                begin = self.at(self.pointers[array.name], begin)
+                for vector in range(self.vectors):
+                    self.vector = vector
+                    self.beside[array.name, vector] = self._vector(array.dtype, begin)
 
     def _let(self, statements: tuple[Statement, ...]) -> None:
         for statement in statements:
@@ -195,23 +229,15 @@ class _EpilogueWriter(TermPrinter):
 
     def _in_this_row(self, array: ArrayParameter) -> str:
         """Return where an array has what belongs to the first column of the tile, in this row."""
-        if array is self.walk.entries:
-            row = self.new(f"sub i64 {self.row}, %row")
-            return self.at("%entries", self.multiply(row, "%entries.row"))
-        width = str(self.walk.width) if self.walk.rows is None else self._size(array.shape[1])
-        entry = self.add(self.multiply(self.row, width), "%column")
+        entry = self.add(self.multiply(self.row, self._width(array)), self.column)
         return self.at(self.pointers[array.name], self.multiply(entry, _itemsize(array.dtype)))
 
-    def _size(self, size: Term) -> str:
+    def _width(self, array: ArrayParameter) -> str:
+        """Return how many entries there are from row to row."""
+        if self.walk.rows is None:
+            return str(self.walk.width)
+        size = array.shape[1]
         return str(size.what) if size.op == "const" else self.names[str(size.what)]
-
-    def _load_beside(self, array: ArrayParameter) -> None:
-        """Load what belongs to the columns of the tile, in any row."""
-        begin = self.multiply("%column", _itemsize(array.dtype))
-        begin = self.at(self.pointers[array.name], begin)
-        for vector in range(self.vectors):
-            self.vector = vector
-            self.beside[array.name, vector] = self._vector(array.dtype, begin)
 
     def read(self, term: Term) -> str:
         """Return a name's value, or the numbers of an array for this vector."""
@@ -289,6 +315,80 @@ class _EpilogueWriter(TermPrinter):
         result = self.term(function.result)
         self.names = outside
         return result
+
+
+class _EpilogueFunction(_EpilogueWriter):
+    """Writes a function of its own, for a tile that lies in memory."""
+
+    def __init__(
+        self, epilogue: Epilogue, lanes: int, vectors: int, is_edge: bool, has_fma: bool
+    ) -> None:
+        super().__init__(epilogue.walk, epilogue.parameters, has_fma, lanes)
+        self.vectors, self.is_edge = vectors, is_edge
+
+    def text(self, *_: str) -> str:
+        """Return all of the function."""
+        self._fetch("%arguments", {})
+        self.pointers[self.walk.entries.name] = "%entries"
+        if self.is_edge:
+            self.make_mask(self.add("%columns", -(self.vectors - 1) * self.lanes))
+        self._let(self.walk.before)
+        self._read_beside()
+        with self.loop("%row", "%last.row") as self.row:
+            for word in self.at_place:
+                self.here[word] = self._in_this_row(self.arrays[word])
+            self._write_vectors()
+        self.line("ret void")
+        return super().text(_HEAD)
+
+    def _in_this_row(self, array: ArrayParameter) -> str:
+        if array is self.walk.entries:
+            row = self.new(f"sub i64 {self.row}, %row")
+            return self.at("%entries", self.multiply(row, "%entries.row"))
+        return super()._in_this_row(array)
+
+
+class EpilogueInPlace(_EpilogueWriter):
+    """Writes into the function of a product, `host`, for a tile that is in registers."""
+
+    def __init__(self, host: LineWriter, text: EpilogueText, has_fma: bool, lanes: int) -> None:
+        super().__init__(text.walk, text.parameters, has_fma, lanes)
+        self.host, self.lines, self.declarations = host, host.lines, host.declarations
+        self.sizes, self.terms = dict(text.sizes), text.terms
+        self.entries: Sequence[str] = ()  # of the row that is being written
+
+    def next_number(self) -> int:
+        """Return a number that stands in no name of the function yet."""
+        return self.host.next_number()
+
+    def begin(self, arguments: str) -> None:
+        """Look up what it is handed, at the beginning of the function."""
+        self._fetch(arguments, self.sizes)
+        self._let(self.walk.before)
+
+    def write(
+        self, tile: Sequence[Sequence[str]], row: str, column: str | int, is_edge: bool
+    ) -> None:
+        """Write what becomes of a tile, given its rows of vectors and where its first entry is; at
+        an edge, the last vectors are cut.
+        """
+        first_row, first_column = self.walk.corner
+        self.vectors, self.is_edge = len(tile[0]), is_edge
+        self.column = self.add(column, first_column)
+        self._read_beside()
+        for number, self.entries in enumerate(tile):
+            self.row = self.add(row, number + first_row)
+            for word in self.at_place:
+                if word != self.walk.entries.name:
+                    self.here[word] = self._in_this_row(self.arrays[word])
+            outside = dict(self.names)
+            self._write_vectors()
+            self.names = outside
+
+    def read(self, term: Term) -> str:
+        """Return a name's value, or the numbers of an array for this vector."""
+        is_entry = term.op == "load" and term.what == self.walk.entries.name
+        return self.entries[self.vector] if is_entry else super().read(term)
 
 
 def _itemsize(dtype: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from miniflow.backends.native.processor import Processor
-from miniflow.backends.native.products import dot, small
+from miniflow.backends.native.products import dot, fitted
 from miniflow.backends.native.products.blocking import (
     FAR,
     SECOND_CACHE,
@@ -29,6 +29,7 @@ from miniflow.backends.native.products.driver import (
     print_driver,
 )
 from miniflow.backends.native.products.epilogue import Epilogue, print_epilogue
+from miniflow.backends.native.products.fitted import FittedProducts, fitted_products
 from miniflow.backends.native.products.gather_windows import (
     WindowGeometry,
     geometry_of,
@@ -46,8 +47,8 @@ from miniflow.backends.native.products.packing import (
     print_pack_panels,
     print_pack_strips,
 )
+from miniflow.backends.native.products.print_fitted import print_fitted
 from miniflow.backends.native.products.print_in_place import compile_in_place
-from miniflow.backends.native.products.small import SmallProducts, print_small, small_products
 from miniflow.backends.native.writer import REALS
 from miniflow.lowering.loop_program import BufferView, WindowMatrix
 from miniflow.lowering.matrices import Matrices, Operand, StackAxis, matrices_of
@@ -82,7 +83,8 @@ class ProductPlan(NamedTuple):
     blocking: Blocking
     processor: Processor
     windows: Gathered | None = None
-    small: SmallProducts | None = None  # if it is made as a stack of small ones
+    fitted: FittedProducts | None = None  # if it is made by a function for its shape
+    tiles: tuple[int, int] = (0, 0)  # of that, of each height
 
     def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return how many bytes of memory are wanted: for the ``strips`` of A and the ``panel`` of
@@ -91,7 +93,7 @@ class ProductPlan(NamedTuple):
         epilogue, if it `finishes` with one.
         """
         (m, n, k), blocking, wanted = self.shape, self.blocking, dict[str, int]()
-        if self.small:
+        if self.fitted:
             return wanted
         if finishes and k <= blocking.k_block:
             wanted["tile"] = blocking.rows * blocking.vectors * self.processor.nbytes
@@ -198,16 +200,15 @@ def _plan_of(
         return None
     strides = (*found.a, *found.b)
     all_strides = (*found.a, *found.b, found.c[0])
-    few = None
+    fitted = None
     if blocking is None:
-        few = small_products(dtype, found.shape, all_strides, found.stacks, processor)
         blocking = choose_blocking(found.shape, REALS[dtype][1], strides, processor)
+        fitted = fitted_products(dtype, found.shape, all_strides, found.stacks, processor, blocking)
     if strides[3] != 1 and n > 1:
         blocking = blocking._replace(packs_b=True)
     stacks, swapped = found.stacks, found.swapped
-    return ProductPlan(
-        dtype, found.shape, all_strides, stacks, swapped, blocking, processor, small=few
-    )
+    plan = ProductPlan(dtype, found.shape, all_strides, stacks, swapped, blocking, processor)
+    return plan._replace(fitted=fitted[0], tiles=fitted[1]) if fitted else plan
 
 
 def plan_windows(
@@ -239,7 +240,7 @@ def _plan_of_copies(
     blocking = block_windows(plan.blocking, step * REALS[a.dtype][1], plan.shape, a.is_turned)
     windows = Gathered(geometry, a.is_turned, a.rows[0], a.columns[0])
     strides = (*steps, *plan.strides[2:])
-    return plan._replace(blocking=blocking, windows=windows, strides=strides)
+    return plan._replace(blocking=blocking, windows=windows, strides=strides, fitted=None)
 
 
 def compile_product(
@@ -263,11 +264,14 @@ def compile_product(
         text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
         steps = (REALS[plan.dtype][1] * step for step in plan.steps)
         return CompiledProduct(text, [*dot.PLACES, plan.k, *steps, int(adds)])
-    if plan.small:
-        first, second, *others = small.PLACES
+    if plan.fitted:
+        first, second, *others = fitted.PLACES
         operands = [second, first] if plan.swapped else [first, second]
-        counts = (axis.times for axis in plan.stacks)
-        return CompiledProduct(print_small(plan.small, adds), [*operands, *others, *counts])
+        counts = [*plan.tiles, *(axis.times for axis in plan.stacks)]
+        cut = plan.fitted.n % plan.fitted.lanes
+        counts += [cut] if epilogue and cut else []
+        text = print_fitted(plan.fitted, adds, epilogue.text if epilogue else None, keeps)
+        return CompiledProduct(text, [*operands, *others, *counts])
     return CompiledProduct(print_driver(), _arguments(plan, routine, adds, epilogue, keeps))
 
 
