@@ -158,7 +158,7 @@ def _run_some(step: Compiled, rows: _StepRows, done: int, most: int) -> list[lis
         variant, feed, arguments = step._bind(rows.feed_of_step(done))
         some = None
         if most > 1 and not step._sources:
-            some = _SomeSteps.of(variant, rows, done, most)
+            some = _SomeSteps.of(variant, rows, done)
         if some is not None:
             left = min(most, _steps_within(step, variant, arguments), _most_of(some.series))
             if left == 0:
@@ -183,7 +183,7 @@ def _run_shared(step: Compiled, rows: _StepRows, done: int, most: int) -> list[l
         arguments = variant.arguments(rows.feed_like_step(done))
     except MiniflowError:  # it is told of the step's own rows
         return []
-    some = None if arguments is None else _SomeSteps.of(variant, rows, done, most)
+    some = None if arguments is None else _SomeSteps.of(variant, rows, done)
     if arguments is None or some is None:
         return []
     left = min(most, _steps_within(step, variant, arguments), _most_of(some.series))
@@ -204,7 +204,7 @@ class _SomeSteps(NamedTuple):
     lies_ready: bool  # whether the arrays are such as a program can read rows of
 
     @classmethod
-    def of(cls, variant: Variant, rows: _StepRows, done: int, most: int) -> _SomeSteps | None:
+    def of(cls, variant: Variant, rows: _StepRows, done: int) -> _SomeSteps | None:
         """Return them; None if there are none, or data are not of the program's types, or are
         themselves what the program updates.
         """

@@ -136,7 +136,7 @@ def read_operand(operand: Operand, found: Mapping[Operand, Node]) -> Node:
 def _node_of(equation: Equation, found: Mapping[Operand, Node]) -> Node:
     operands = [read_operand(operand, found) for operand in equation.operands]
     if body_of(equation) is not None:
-        node = _loop_of(equation, operands, found)
+        node = _loop_of(equation, operands)
     else:
         options = {name: _as_written(name, value) for name, value in equation.params.items()}
         node = NODE_OF[equation.primitive](*operands, **options)
@@ -157,7 +157,7 @@ def _as_written(name: str, value: Any) -> Any:
     return DTYPES[value] if name == "dtype" else value
 
 
-def _loop_of(equation: Equation, operands: Sequence[Node], found: Mapping[Operand, Node]) -> Node:
+def _loop_of(equation: Equation, operands: Sequence[Node]) -> Node:
     body, count = equation.params["body"], equation.params["sequences"]
     variables = [entry.variable for entry in body.inputs]
     first, sequences = operands[0], operands[1 : 1 + count]

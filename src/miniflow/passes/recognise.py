@@ -197,7 +197,7 @@ class _Look:
         if len(base.shape) != 4 or base.dtype not in FLOATS or len(e.result.shape) != 4:
             return None
         indices = [s.params["index"] for s in slices if s]
-        axes = [_axis_of([index[axis] for index in indices], base, axis) for axis in range(4)]
+        axes = [_axis_of([index[axis] for index in indices], axis) for axis in range(4)]
         rows, columns = axes[1], axes[2]
         if rows is None or columns is None or any(self._is_cut(i, base) for i in indices):
             return None
@@ -346,7 +346,7 @@ class _Look:
         return whole if whole is not None and whole.shape[3] == channels * len(parts) else None
 
 
-def _axis_of(entries: list[Any], base: Operand, axis: int) -> tuple[int, int, int] | None:
+def _axis_of(entries: list[Any], axis: int) -> tuple[int, int, int] | None:
     """Along one axis: the window's size, its stride and its dilation; None for no such window."""
     if axis not in (1, 2) or any(type(entry) is int for entry in entries):
         return None

@@ -239,7 +239,7 @@ def _parts_of(loss: Node) -> tuple[list[LossPart], list[Node]]:
         inner = _reduced_before(node, fed)
         if inner is not node:
             found[node] = LossPart(node, _kind_of(inner, fed), inner)
-        elif node in fed and _goes_through(node, fed, reduced):
+        elif node in fed and _goes_through(node, reduced):
             above.add(node)
             waiting += node.inbound_nodes
         else:
@@ -273,7 +273,7 @@ def _reduced_before(node: Node, fed: set[Node]) -> Node:
     return node
 
 
-def _goes_through(node: Node, fed: set[Node], reduced: Mapping[Node, bool]) -> bool:
+def _goes_through(node: Node, reduced: Mapping[Node, bool]) -> bool:
     """Whether a node computes with single numbers, or so as if it did."""
     sources = node.inbound_nodes
     if not sources:

@@ -44,7 +44,7 @@ def place_scratch(
     program: LoopProgram, panels: Iterable[tuple[str, int, int]] = ()
 ) -> ScratchLayout:
     """Lay out all that is neither the caller's nor constant, and panels: (dtype, size, the position
-    of the step that needs it), which are called `panel_POSITION`.
+    of the step that needs it), whose names are `panel_name`.
     """
     pieces = [
         _Piece(name, program.buffers[name].dtype, max(program.buffers[name].size, 1), life)

@@ -98,7 +98,7 @@ def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> N
     phase, last = "", None
     for number, equation in enumerate(planned.equations):
         if number == planned.first_update:
-            _finish_computing(source, program, planned)
+            _finish_computing(source, program)
         origin = equation.origin
         if origin is not None and origin.phase != phase and len(phases) > 1:
             phase = origin.phase
@@ -109,7 +109,7 @@ def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> N
         emit(source, equation)
         source.mark(equation)
     if planned.first_update == len(planned.equations):
-        _finish_computing(source, program, planned)
+        _finish_computing(source, program)
     for replaced, value in planned.copies:
         source.line(f"{source.read(replaced)}[...] = {source.read(value)}")
     source.release()
@@ -117,7 +117,7 @@ def _write_body(source: NumPySource, program: Program, planned: MemoryPlan) -> N
     source.line(f"return [{', '.join(returned)}]")
 
 
-def _finish_computing(source: NumPySource, program: Program, planned: MemoryPlan) -> None:
+def _finish_computing(source: NumPySource, program: Program) -> None:
     """End the part that changes no input: the last chance to raise."""
     value = number_to_check(program)
     if value is not None:

@@ -172,14 +172,14 @@ def _windows(w: GraphWriter, e: Equation) -> str:
         order.append(at)
         if axis in axes:
             length = window[axes.index(axis)]
-            name = w.op("Gather", name, _seen_from(w, e, places[axis], length), axis=at)
+            name = w.op("Gather", name, _seen_from(w, places[axis], length), axis=at)
             inner.append(at + 1)
             at += 1
         at += 1
     return w.op("Transpose", name, perm=(*order, *inner))
 
 
-def _seen_from(w: GraphWriter, e: Equation, places: Size, length: int) -> str:
+def _seen_from(w: GraphWriter, places: Size, length: int) -> str:
     if isinstance(places, int):
         return w.constant(np.arange(places)[:, None] + np.arange(length))
     column = w.reshape(count_up(w, 0, places), (places, 1))
