@@ -11,7 +11,9 @@
                         the last k the epilogue
 
 So a strip of A stays in the first cache while it meets all panels of a group, which stay in the
-second one, and A is read once a group.
+second one, and A is read once a group. The next strip comes to the second cache meanwhile, where
+its rows lie one behind the other: each tile fetches its part of it. A processor would begin to
+fetch them when they are read, row by row, and wait.
 
 An epilogue gets a tile in a buffer that the next one overwrites; where k comes in blocks, in the
 memory of the result, which has the partial sums meanwhile.
@@ -51,7 +53,7 @@ NUMBERS: Final = (
     *("tiles", "high_tiles", "rows", "tiles_a_block"),  # `rows` of a low tile
     *("n", "panel_columns", "group_columns", "k", "k_block", "size"),
     *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
-    *("a_row", "a_step", "b_step", "b_column", "c_row"),
+    *("a_row", "a_step", "b_step", "b_column", "c_row", "ahead"),
     *WINDOW_NUMBERS,
     *("c_to_row", "c_to_column", "first_row", "first_column", "entries_row", "has_epilogue"),
     *(f"{x}{axis}" for axis in range(STACKED) for x in ("count", "a_to", "b_to", "c_to")),
@@ -242,12 +244,17 @@ class _DriverWriter(LineWriter):
             with self.when(is_one):
                 panel = self._panel(b, c, begin, alone, k)
                 with self.loop(first, last) as tile:
-                    self._tile(self._strip_of(tile, first, k, a), panel, k)
+                    strip = self._strip_of(tile, first, k, a)
+                    self._fetch_after(strip, self.new(f"sub i64 {last}, {tile}"), k, ("1", "1"))
+                    self._tile(strip, panel, k)
             with (
                 self.when(self.new(f"xor i1 {is_one}, true")),
                 self.loop(first, last) as tile,
             ):
                 strip = self._strip_of(tile, first, k, a)
+                columns = self.new(f"sub i64 {end}, {begin}")
+                parts = columns, self.smaller(columns, number["panel_columns"])
+                self._fetch_after(strip, self.new(f"sub i64 {last}, {tile}"), k, parts)
                 with self.loop(begin, end, number["panel_columns"]) as column:
                     self._tile(strip, self._panel(b, c, column, alone, k), k)
 
@@ -295,6 +302,22 @@ class _DriverWriter(LineWriter):
         in_place = self.at(a, self.multiply(row, number["a_row"]))
         place = self.choose(packed, self._strip(tile, first, k), in_place, "ptr")
         return _StripOfA(place, is_high, row, rows)
+
+    def _fetch_after(self, strip: _StripOfA, left: str, k: str, columns: tuple[str, str]) -> None:
+        """Let the tiles of a strip fetch the next one, if it is not the last that is `left`: of all
+        `columns`, so many a tile.
+        """
+        number, (all_columns, some) = self.number, columns
+        with self.when(self._is("ahead")):
+            is_last = self.new(f"icmp ule i64 {left}, 1")
+            of_a_step = self.multiply(self.multiply(strip.rows, number["ahead"]), some)
+            rounded = self.add(self.add(of_a_step, all_columns), -1)
+            step = self.choose(is_last, 0, self.new(f"udiv i64 {rounded}, {all_columns}"))
+            packed = self.multiply(k, number["size"])
+            row = self.choose(self._is("packs_a"), packed, number["a_row"])
+            following = self.at(strip.place, self.multiply(strip.rows, row))
+            self._set("ahead_step", step)
+            self._set("ahead", self.choose(is_last, strip.place, following, "ptr"), "ptr")
 
     def _tile(self, strip: _StripOfA, panel: _PanelOfB, k: str) -> None:
         number = self.number

@@ -24,7 +24,9 @@ from miniflow.backends.native.writer import REALS, LineWriter
 
 # Distances in bytes; `columns`: how many of the last vector of a tile at the edge are there;
 # `goes_on`: the tile begins with what lies at c + `partial`, where the block of k before left it,
-# `is_last`: it is scaled and goes to c, not there; `adds`: c counts, `beta` times.
+# `is_last`: it is scaled and goes to c, not there; `adds`: c counts, `beta` times; `ahead`: what is
+# fetched to the second cache meanwhile, so many bytes further with each k (`ahead_step`), from
+# where the next tile goes on.
 ROWS_OF_A_POINTER: Final = 6
 # How many rows of B, and columns of a far A, are fetched ahead: where they have been written by
 # another thread, or lie far apart, the processor would begin to fetch them too late by itself.
@@ -32,9 +34,10 @@ _ROWS_AHEAD: Final = 48
 _COLUMNS_AHEAD: Final = 8
 _LINE: Final = 64  # bytes
 _MANY: Final = 16  # vectors of a tile, so that there is time to fetch something
+_FIRST, _SECOND = 3, 2  # the caches that something is fetched to, as LLVM numbers them
 FRAME: Final = (
     *(f"a_row_{row}" for row in range(1, ROWS_OF_A_POINTER + 1)),  # once, twice ... the distance
-    *("a_step", "b_step", "c_row", "columns"),
+    *("a_step", "b_step", "c_row", "columns", "ahead", "ahead_step"),
     *("goes_on", "is_last", "adds", "partial", "alpha", "beta"),
     *("count_0", "count_1", "sums"),  # see `print_in_place`
 )
@@ -44,7 +47,8 @@ class TileShape(NamedTuple):
     """The kind of a micro-kernel: `rows` times `vectors` of `lanes` numbers of a dtype.
 
     At an edge, the last vector is cut; then `is_padded` says that B can be read beyond it. A is far
-    (`is_far`) if the numbers of its columns lie side by side, and the columns far apart.
+    (`is_far`) if the numbers of its columns lie side by side, and the columns far apart. One that
+    `fetches` has so many lines of the cache to fetch ahead with each k.
     """
 
     dtype: str
@@ -55,6 +59,7 @@ class TileShape(NamedTuple):
     is_padded: bool
     has_fma: bool
     is_far: bool = False
+    fetches: int = 0
 
 
 def frame_offset(field: str) -> int:
@@ -162,7 +167,11 @@ class MicroKernelWriter(LineWriter):
         pointers = ["%a"]
         for _ in range(ROWS_OF_A_POINTER, self.shape.rows, ROWS_OF_A_POINTER):
             pointers.append(self.at(pointers[-1], self.field(f"a_row_{ROWS_OF_A_POINTER}")))
+        moving, steps = [*pointers, "%b"], [a_step] * len(pointers) + [b_step]
         b_ahead = ""
+        if self.shape.fetches:
+            moving.append(self.field("ahead", "ptr"))
+            steps.append(self.field("ahead_step"))
         if len(self.places) >= _MANY:
             is_long = self.new(f"icmp sgt i64 %k, {2 * _ROWS_AHEAD}")
             b_ahead = self.choose(is_long, self.multiply(b_step, _ROWS_AHEAD), 0)
@@ -171,12 +180,14 @@ class MicroKernelWriter(LineWriter):
         any_k = self.new("icmp sgt i64 %k, 0")
         self.line(f"br i1 {any_k}, label %{inside}, label %{after}")
         self.open(inside)
-        moving = [*pointers, "%b"]
         here = [self.name() for _ in moving]
+        b_here = here[len(pointers)]
         left, sums = self.name(), {place: self.name() for place in self.places}
         phis = len(self.lines)
         if b_ahead:
-            self._fetch(self.at(here[-1], b_ahead), self.shape.vectors * self.shape.lanes)
+            self._fetch(self.at(b_here, b_ahead), self.shape.vectors * self.shape.lanes)
+        if self.shape.fetches:
+            self._fetch(here[-1], self.shape.fetches * _LINE // self.size, _SECOND)
         if a_ahead:
             self._fetch(self.at(here[0], a_ahead), self.shape.rows + _LINE // self.size)
         a, b, done = dict[int, str](), dict[int, str](), dict[tuple[int, int], str]()
@@ -184,13 +195,12 @@ class MicroKernelWriter(LineWriter):
         places, by_rows = self.places, self.shape.rows >= self.shape.vectors
         for i, j in places if by_rows else sorted(places, key=lambda place: place[::-1]):
             if j not in b:
-                b[j] = self._load_b(here[-1], j)
+                b[j] = self._load_b(b_here, j)
             if i not in a:
                 group, offset = divmod(i, ROWS_OF_A_POINTER)
                 where = offsets[offset] if offset else 0
                 a[i] = self._splat(self.load(self.real, here[group], where, self.size), self.real)
             done[i, j] = self._multiply_add(a[i], b[j], sums[i, j])
-        steps = [a_step] * len(pointers) + [b_step]
         there = [self.at(x, step) for x, step in zip(here, steps, strict=True)]
         fewer = self.add(left, -1)
         carried = [
@@ -205,17 +215,22 @@ class MicroKernelWriter(LineWriter):
         more = self.new(f"icmp ne i64 {fewer}, 0")
         self.line(f"br i1 {more}, label %{inside}, label %{after}")
         self.open(after)
-        return {
+        found = {
             p: self.new(f"phi {self.vector} [{totals[p]}, %{before}], [{done[p]}, %{inside}]")
             for p in self.places
         }
+        if self.shape.fetches:
+            end = self.new(f"phi ptr [{moving[-1]}, %{before}], [{there[-1]}, %{inside}]")
+            where = self.at("%frame", frame_offset("ahead"))
+            self.line(f"store ptr {end}, ptr {where}, align 8")
+        return found
 
-    def _fetch(self, place: str, numbers: int) -> None:
-        """Let the processor fetch so many numbers that lie side by side."""
+    def _fetch(self, place: str, numbers: int, cache: int = _FIRST) -> None:
+        """Let the processor fetch so many numbers that lie side by side to one of its caches."""
         self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         for nbytes in range(0, numbers * self.size, _LINE):
             where = self.at(place, nbytes) if nbytes else place
-            self.line(f"call void @llvm.prefetch.p0(ptr {where}, i32 0, i32 3, i32 1)")
+            self.line(f"call void @llvm.prefetch.p0(ptr {where}, i32 0, i32 {cache}, i32 1)")
 
     def _load_b(self, pointer: str, j: int) -> str:
         where = self.at(pointer, j * self.shape.lanes * self.size) if j else pointer

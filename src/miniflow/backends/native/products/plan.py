@@ -55,6 +55,7 @@ from miniflow.lowering.matrices import Matrices, Operand, StackAxis, matrices_of
 from miniflow.lowering.sums import LONGEST_CHAIN
 
 DTYPES: Final = tuple(REALS)  # of which there are products
+_LINE: Final = 64  # bytes
 
 
 class Gathered(NamedTuple):
@@ -135,6 +136,25 @@ class ProductPlan(NamedTuple):
         """Whether the last panel of B, where it is cut, is packed though no other is."""
         cut = self.shape[1] % (self.processor.nbytes // self._size)
         return self.blocking.packs_b or (bool(cut) and not self.processor.has_masks)
+
+    @property
+    def columns_of_a_group(self) -> int:
+        """How many columns of B a strip of A meets, one panel after the other."""
+        panels = self.blocking.panels if self.blocking.packs_b else 1
+        return self.blocking.vectors * self.processor.nbytes // self._size * panels
+
+    @property
+    def bytes_ahead(self) -> int:
+        """How many bytes of the next row of A are fetched with each k, if A is large and its rows
+        lie one behind the other, or nearly so; else 0.
+        """
+        (m, _, k), k_block, (row, step, *_) = self.shape, self.blocking.k_block, self.strides
+        if m * k * self._size <= SECOND_CACHE:
+            return 0
+        if self.blocking.packs_a:
+            return self._size
+        is_near = step == 1 and k_block <= row <= k_block * 3 // 2
+        return row * self._size // k_block if is_near else 0
 
     @property
     def keeps_panels(self) -> bool:
@@ -292,7 +312,7 @@ def _arguments(
         "tiles_a_block": max(blocking.block_rows // blocking.rows, 1),
         "n": n,
         "panel_columns": blocking.vectors * lanes,
-        "group_columns": blocking.vectors * lanes * (blocking.panels if blocking.packs_b else 1),
+        "group_columns": plan.columns_of_a_group,
         "k": k,
         "k_block": blocking.k_block,
         "size": size,
@@ -308,6 +328,7 @@ def _arguments(
         ("a_row", "a_step", "b_step", "b_column", "c_row"), plan.strides, strict=True
     ):
         numbers[field] = stride * size
+    numbers["ahead"] = plan.bytes_ahead
     tile = "tile" in plan.scratch(adds=adds, finishes=epilogue is not None and not keeps)
     if tile:  # each one takes the place of the one before
         numbers["c_row"] = blocking.vectors * lanes * size
@@ -379,6 +400,11 @@ def _kernel(plan: ProductPlan, lanes: int, rows: int, vectors: int, *, is_edge: 
     (m, _, k), (a_row, a_step, *_), size = plan.shape, plan.strides, REALS[plan.dtype][1]
     is_far = a_row == 1 and a_step * size >= FAR and not plan.blocking.packs_a
     is_far = is_far and m * k * size > SECOND_CACHE // 4
+    columns = min(plan.columns_of_a_group, plan.shape[1])
+    some = rows * plan.bytes_ahead * min(vectors * lanes, columns)  # times how many a strip meets
     return print_micro_kernel(
-        TileShape(plan.dtype, lanes, rows, vectors, is_edge, is_padded, processor.has_fma, is_far)
+        TileShape(
+            *(plan.dtype, lanes, rows, vectors, is_edge, is_padded, processor.has_fma, is_far),
+            fetches=-(-some // (_LINE * columns)),
+        )
     )
