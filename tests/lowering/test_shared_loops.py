@@ -21,6 +21,7 @@ from miniflow.lowering.loop_program import (
     BufferView,
     Copy,
     LoopProgram,
+    Product,
     Repeat,
     Step,
     WindowMatrix,
@@ -123,4 +124,30 @@ def test_a_loop_is_shared_where_turns_do_not_meet(steps, after, own):
     buffers |= {name: Buffer("f32", (40,), KEPT) for name in "ab"}
     program = LoopProgram(buffers, ("x",), (loop, *after), (X._replace(buffer="out"),))
     shared = share_loop(loop, program)
-    assert (shared and shared.own) == own
+    assert (shared and tuple(shared.own)) == own
+
+
+@pytest.mark.parametrize(
+    ("continues", "reads_it", "ordered"), [(True, False, {1}), (True, True, None), (False, 0, None)]
+)
+def test_only_a_product_that_goes_on_with_its_chains_is_done_in_the_order_of_turns(
+    continues, reads_it, ordered
+):
+    x, c, z, out = (
+        BufferView(word, "f32", 0, shape, (shape[1], 1), moves)
+        for word, shape, moves in (
+            ("x", (2, 2), (("t", 4),)),
+            ("c", (2, 2), ()),
+            ("z", (2, 2), ()),
+            ("out", (2, 2), (("t", 4),)),
+        )
+    )
+    adds = Product(c, z._replace(strides=(1, 2)), z, continues=continues)
+    steps = Copy(z, x), adds, Copy(out, c if reads_it else z)
+    loop = Repeat("t", 5, steps)
+    buffers = {"x": Buffer("f32", (20,), ARGUMENT), "out": Buffer("f32", (20,), RESULT)}
+    buffers |= {name: Buffer("f32", (4,), KEPT) for name in "cz"}
+    outputs = BufferView("c", "f32", 0, (4,), (1,)), BufferView("out", "f32", 0, (20,), (1,))
+    shared = share_loop(loop, LoopProgram(buffers, ("x",), (loop,), outputs))
+    assert (shared and shared.ordered) == ordered
+    assert shared is None or (shared.own == {"z": "z"} and len(shared.pieces) == 5)

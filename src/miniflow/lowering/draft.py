@@ -60,6 +60,7 @@ class Target:
         can_read_windows: whether it has a product whose first factor is a matrix of windows.
         can_finish: whether it has a product with this epilogue.
         can_sum: whether it has a product that adds up the columns of its second factor, too.
+        continues_products: whether one product can go on with the chains of another.
         adds_products: whether its products are scaled, and added to what was there.
         has_numpy: whether it can call NumPy. If not, a `NumpyCall` is arithmetic of the caller's
             single numbers alone, which nests are handed as they are.
@@ -76,6 +77,7 @@ class Target:
     can_read_windows: Callable[[Product], bool] = _has_no_windows
     can_finish: Callable[[FusedProduct], bool] = _has_no_epilogues
     can_sum: Callable[[Product], bool] = _adds_nothing_up
+    continues_products: bool = False
     adds_products: bool = True
     has_numpy: bool = True
     has_tiles: bool = True
@@ -120,6 +122,7 @@ class Draft:
         self._block: list[Step] = []
         self._around: list[str] = []  # indices of the loops around it
         self._names = Namer((*RESERVED, *target.reserved))
+        self._constants: dict[tuple[bytes, str], BufferView] = {}
         self._cells: dict[tuple[str, str], BufferView] = {}
 
     @property
@@ -170,9 +173,12 @@ class Draft:
     def constant(self, literal: Literal, dtype: str) -> BufferView:
         """A number in memory."""
         cell = number_cell(literal, dtype)
-        variable = Variable(ValueType(dtype, (), "scalar"), "number")
-        name = self.declare(variable, CONSTANT, value=cell)
-        return BufferView(name, dtype, 0, (), ())
+        key = cell.tobytes(), dtype
+        if key not in self._constants:
+            variable = Variable(ValueType(dtype, (), "scalar"), "number")
+            name = self.declare(variable, CONSTANT, value=cell)
+            self._constants[key] = BufferView(name, dtype, 0, (), ())
+        return self._constants[key]
 
     def cell(self, number: BufferView, dtype: str) -> BufferView:
         """A number of the caller's in memory, in a dtype."""

@@ -11,7 +11,7 @@ from math import prod
 
 from miniflow.ir.dtypes import DTYPES, ProgramError, ValueType
 from miniflow.ir.primitives import infer
-from miniflow.ir.program import Variable
+from miniflow.ir.program import Literal, Variable
 from miniflow.lowering.epilogues import finishes
 from miniflow.lowering.loop_program import (
     ARGUMENT,
@@ -115,14 +115,17 @@ class _StepChecker:
         match step:
             case Nest():
                 self._nest(step)
-            case Product(c, a, b, sums=sums):
+            case Product(c, a, b, alpha, beta, sums=sums, continues=continues):
                 self._product(c, a, b)
+                is_plain = alpha == Literal(1.0) and beta is None and sums is None
+                _expect(is_plain or not continues, f"{c} is scaled, and goes on")
                 is_known = sums is None or (sums.shape == b.shape[1:] and sums.dtype == b.dtype)
                 _expect(is_known, f"{sums} are no sums of {b}")
             case FusedProduct(product, epilogue, keeps):
                 self._product(product.c, product.a, product.b)
                 self._nest(epilogue)
-                _expect(keeps or product.beta is None, f"{product.c} is added to, and not kept")
+                is_new = product.beta is None and not product.continues
+                _expect(keeps or is_new, f"{product.c} is added to, and not kept")
                 _expect(finishes(epilogue, product), f"{product.c} is read by no epilogue")
             case Copy(target, source):
                 _expect(target.shape == source.shape, f"{target} is no copy of {source}")

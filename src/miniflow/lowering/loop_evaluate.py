@@ -194,12 +194,12 @@ def run_by_numpy(step: Step, array: Callable[[BufferView], Array], numbers: dict
                 return
             for index in np.ndindex(there.shape[:-1]):  # rows may overlap: one after the other
                 there[index] += given[index]
-        case Product(c, a, b, alpha, beta, _, sums):
+        case Product(c, a, b, alpha, beta, _, sums, continues):
             if sums is not None:
                 array(sums)[...] = np.add.accumulate(array(b), 0)[-1]
             left = windows_at(a, array) if isinstance(a, WindowMatrix) else array(a)
             product = np.matmul(left, array(b)).reshape(c.shape)
-            scaled = read(alpha) * product
+            scaled = array(c) + product if continues else read(alpha) * product
             np.copyto(array(c), scaled if beta is None else read(beta) * array(c) + scaled)
         case NumpyCall(equation, operands, target):
             is_array = [operand.kind == "array" for operand in equation.operands]

@@ -188,7 +188,9 @@ class Nest:
 class Product:
     """``c = alpha * (a @ b)`` of vectors, matrices or stacks of such, as NumPy's `matmul` takes
     them; with a `beta`, ``beta * c`` is added. The rows of `a` may be windows. With `sums`, these
-    are the sums of the columns of `b`, each a chain in the order of k.
+    are the sums of the columns of `b`, each a chain in the order of k. If it `continues`, the chain
+    of each entry begins with what is in c, as if the k before had been of the same product; then
+    there is neither an `alpha` nor a `beta`.
     """
 
     c: BufferView
@@ -198,6 +200,7 @@ class Product:
     beta: Number | None = None
     equations: tuple[Equation, ...] = field(default=(), compare=False)
     sums: BufferView | None = None
+    continues: bool = False
 
     @property
     def left(self) -> BufferView:
@@ -314,12 +317,12 @@ def accesses(step: Step) -> list[Access]:
                     is_written = parameter.name in written
                     found.append(Access(argument, written.get(parameter.name, True), is_written))
             return sorted(found, key=lambda access: access.writes)
-        case Product(c, a, b, alpha, beta, _, sums):
+        case Product(c, a, b, alpha, beta, _, sums, continues):
             numbers = [x for x in (alpha, beta) if isinstance(x, BufferView)]
             factor = a.view if isinstance(a, WindowMatrix) else a
             read = [Access(x, True, False) for x in (factor, b, *numbers)]
             added_up = [] if sums is None else [Access(sums, False, True)]
-            return [*read, *added_up, Access(c, beta is not None, True)]
+            return [*read, *added_up, Access(c, continues or beta is not None, True)]
         case FusedProduct(product, epilogue):
             *read, entries = accesses(product)
             others = [x for x in accesses(epilogue) if x.view.buffer != product.c.buffer]

@@ -25,6 +25,7 @@ from typing import Final
 from miniflow.errors import printable
 from miniflow.ir.program import Literal
 from miniflow.lowering.loop_program import (
+    CONSTANT,
     NUMBER,
     RESULT,
     Buffer,
@@ -154,9 +155,16 @@ class _Printer:
                 entries = f"({c} := {text})" if keeps else text
                 return self._nest(epilogue, {product.c.buffer: entries})
             case Copy(target, source, adds):
-                return f"{self._view(target)} {'+=' if adds else '='} {self._view(source)}"
+                return f"{self._view(target)} {'+=' if adds else '='} {self._source(source)}"
             case NumpyCall():
                 return self._call(step)
+
+    def _source(self, view: BufferView) -> str:
+        """What is copied; a number that fills an array, as it is."""
+        buffer = self.buffers[view.buffer]
+        if buffer.shape or buffer.value is None or buffer.role != CONSTANT:
+            return self._view(view)
+        return str(buffer.value.item())
 
     def _nest(self, step: Nest, products: Mapping[str, str]) -> str:
         """A kernel and what it is handed; instead of some buffers, products."""
@@ -169,6 +177,8 @@ class _Printer:
 
     def _product(self, step: Product) -> str:
         c = self._view(step.c)
+        if step.continues:
+            return f"{c} += {self._multiplied(step)}"
         if step.beta is None and step.sums is not None:
             sums = f"sum({self._view(step.b)}, 0)"
             return f"{c}, {self._view(step.sums)} = {self._multiplied(step)}, {sums}"

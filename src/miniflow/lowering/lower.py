@@ -23,6 +23,7 @@ from miniflow.lowering.shared_rows import are_rows_apart
 from miniflow.lowering.steps import StepWriter
 from miniflow.lowering.steps_without_numpy import PlainStepWriter
 from miniflow.lowering.tiling import batch_size, find_tiling
+from miniflow.lowering.totals import take_out_totals
 from miniflow.lowering.values import Values
 from miniflow.lowering.windows import read_windows
 
@@ -62,7 +63,7 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
             a2[j] = t1
     """
     draft = Draft(target or Target())
-    schedule = fuse(program, draft.target.can_fuse)
+    schedule = take_out_totals(fuse(program, draft.target.can_fuse))
     plan = make_plan(
         take_out_sums(schedule) if draft.target.has_sums else schedule,
         updates_in_place=not draft.target.updates_last,
@@ -102,7 +103,8 @@ def write_groups(draft: Draft, plan: StepPlan, values: Values) -> None:
     items = batch_size(plan) if draft.target.has_tiles else 0
     position, end = 0, len(plan.schedule.groups)
     while position < end:
-        tiling = find_tiling(plan, values, position, items, writer.is_compiled)
+        continues = draft.target.continues_products
+        tiling = find_tiling(plan, values, position, items, writer.is_compiled, continues)
         if tiling:
             writer.write_tiles(tiling)
             position = tiling.positions[-1]

@@ -136,6 +136,9 @@ class _PlaceChecker:
             return self.known.get(str(term.what), ANYTHING)
         if term.op == "quotient":
             return self._quotient(*term.operands)
+        if term.op in ("minimum", "maximum"):
+            choose = min if term.op == "minimum" else max
+            return EntryRange(*map(choose, *map(self.bounds, term.operands)))
         if term.op in ("add", "subtract", "multiply"):
             match term.operands:  # what a quotient leaves
                 case (whole, Term("multiply", _, (Term("quotient", _, (divided, by)), times))):

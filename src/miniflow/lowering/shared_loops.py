@@ -7,11 +7,15 @@
 They may be where nothing goes from turn to turn: what is written either moves with the turns, so
 far that they do not meet, or is the turn's own, written before it is read and not looked at
 elsewhere; of that, each thread has a copy. A piece of such a loop is some of its turns.
+
+What may go from turn to turn are the chains of a product, to which each turn adds: the gradient of
+a weight. Then a piece is one turn, pieces are begun in order, and that step of a piece waits for
+the same step of the one before; so threads are as far apart as one such step takes, and no further.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from miniflow.lowering import pieces
@@ -23,6 +27,7 @@ from miniflow.lowering.loop_program import (
     BufferView,
     LoopProgram,
     NumpyCall,
+    Product,
     Repeat,
     Step,
     accesses,
@@ -35,12 +40,14 @@ _LARGEST: Final = 1 << 22  # bytes that are a turn's own, of which each thread h
 
 
 class SharedLoop(NamedTuple):
-    """The first turn and the one after the last of each piece, and the buffers that are a turn's
-    own.
+    """The first turn and the one after the last of each piece; the buffers that are a turn's own,
+    by the one in whose memory they lie; and which steps, counted in the loop, have to be done in
+    the order of the turns.
     """
 
     pieces: tuple[tuple[int, int], ...]
-    own: tuple[str, ...]
+    own: Mapping[str, str]
+    ordered: frozenset[int]
 
 
 def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
@@ -53,20 +60,44 @@ def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
         return None
     inside = [access for step in loop.steps for access in accesses(step)]
     written = dict.fromkeys(access.view.buffer for access in inside if access.writes)
-    own = []
+    own, ordered = dict[str, str](), set[int]()
     for buffer in written:
         touches = [access for access in inside if access.view.buffer == buffer]
         if any(access.view.moves for access in touches):
             if not _are_apart(loop.index, touches):
                 return None
+        elif (adding := _only_step_that_adds(buffer, loop)) is not None:
+            ordered.add(adding)
         elif touches[0].reads or _is_looked_at_elsewhere(buffer, loop, program):
             return None
         else:
-            own.append(buffer)
-    if sum(program.buffers[buffer].nbytes for buffer in own) > _LARGEST:
+            own[buffer] = program.buffers[buffer].alias or buffer
+    if sum(sizes_of_own(own, program).values()) > _LARGEST:
         return None
-    cut = tuple(bounds(loop.count, pieces.MOST))
-    return SharedLoop(cut, tuple(own)) if len(cut) > 1 else None
+    cut = tuple(bounds(loop.count, loop.count if ordered else pieces.MOST))
+    return SharedLoop(cut, own, frozenset(ordered)) if len(cut) > 1 else None
+
+
+def sizes_of_own(own: Mapping[str, str], program: LoopProgram) -> dict[str, int]:
+    """Return how many bytes a thread needs for the buffers that are its own, by whose memory they
+    share.
+    """
+    sizes: dict[str, int] = {}
+    for buffer, owner in own.items():
+        sizes[owner] = max(sizes.get(owner, 0), program.buffers[buffer].nbytes)
+    return sizes
+
+
+def _only_step_that_adds(buffer: str, loop: Repeat) -> int | None:
+    """The product that continues what is in a buffer, if it is the only step that looks at it."""
+    touching = [
+        number
+        for number, step in enumerate(loop.steps)
+        if any(access.view.buffer == buffer for access in accesses(step))
+    ]
+    step = loop.steps[touching[0]]
+    is_one = len(touching) == 1 and isinstance(step, Product) and step.continues
+    return touching[0] if is_one else None
 
 
 def notes_of(program: LoopProgram) -> Callable[[Step], str]:
@@ -86,7 +117,7 @@ def notes_of(program: LoopProgram) -> Callable[[Step], str]:
         if id(step) in at_once:
             return at_once[id(step)]
         if found:
-            return f"in {len(found.pieces)} pieces"
+            return f"in {len(found.pieces)} pieces{', in order' if found.ordered else ''}"
         if id(step) in by_rows:
             return f"in {by_rows[id(step)]} pieces, by rows"
         return "" if id(step) in inside else pieces_note(step)

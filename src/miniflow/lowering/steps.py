@@ -17,6 +17,7 @@ from miniflow.ir import PRIMITIVES, Equation, Literal, Operand, Variable
 from miniflow.lowering.aliasing import may_raise
 from miniflow.lowering.alone import write_alone
 from miniflow.lowering.arrangements import arrangement_of, step_of, with_rows
+from miniflow.lowering.checks import checks_of, without_checks
 from miniflow.lowering.draft import Draft
 from miniflow.lowering.groups import (
     CALL,
@@ -72,6 +73,10 @@ class StepWriter:
         self.movements.finish()
         for position in tiling.before:
             self.write(self.plan.schedule.groups[position])
+        for position in tiling.checked:
+            self._write_checks(self.plan.schedule.groups[position])
+        for variable in tiling.summed:
+            self._write_zeros(variable)
         with self.draft.repeat("tile", tiling.items // tiling.count) as index:
             self._write_tile(tiling, tiling.whole_tile(index))
         if tiling.items % tiling.count:
@@ -86,6 +91,17 @@ class StepWriter:
         for position in tiling.groups:
             self.write(tile.group(self.plan.schedule.groups[position]))
         self.movements.finish()
+
+    def _write_checks(self, group: EquationGroup) -> None:
+        """Look at all indices that a loop will read."""
+        self.add_nest(checks_of(self._kernel_of(group, self._wanted(group))), group)
+
+    def _write_zeros(self, variable: Variable) -> None:
+        """Fill an array that tiles will add to."""
+        target = self.values.place(variable)
+        zero = self.draft.constant(_ZERO, variable.dtype)
+        zeros = zero._replace(shape=target.shape, strides=(0,) * len(target.shape))
+        self.draft.add(Copy(target, zeros, equations=self.plan.made_by[variable].equations))
 
     def is_compiled(self, equation: Equation) -> bool:
         """Whether compiled code does all of a product, or of a movement."""
@@ -207,7 +223,9 @@ class StepWriter:
         assert isinstance(a, Variable)
         assert isinstance(b, Variable)
         factors = values.place(a), values.place(b)
-        self.draft.add(Product(target, *factors, first, second, (equation,)))
+        goes_on = values.is_continued(result)
+        product = Product(target, *factors, first, second, (equation,), continues=goes_on)
+        self.draft.add(product)
 
     def can_multiply(self, a: Operand, b: Operand, result: Variable) -> bool:
         """Whether there is a product for these operands, as they lie."""
@@ -232,17 +250,33 @@ class StepWriter:
 
     def write_loop(self, group: EquationGroup, wanted: frozenset[Variable] | None = None) -> None:
         """Write a loop that leaves the values `wanted`; by default, what anybody needs."""
-        if wanted is None:
-            results = {equation.result for equation in group.equations}
-            wanted = frozenset(results & self.plan.schedule.stored & self.plan.needed)
+        wanted = self._wanted(group) if wanted is None else wanted
         if self._write_elements(group, wanted):
             return
         group = with_rows(group, self.values.layout)
-        layouts = {v: self._lay(v, domain, group) for v, domain in group.reads.items()}
+        for variable, domain in group.reads.items():
+            self._lay(variable, domain, group)
+        written = self._kernel_of(group, wanted)
+        self.add_nest(written if self.values.is_whole else without_checks(written), group)
+
+    def _wanted(self, group: EquationGroup) -> frozenset[Variable]:
+        """What anybody needs of a group's results."""
+        results = {equation.result for equation in group.equations}
+        return frozenset(results & self.plan.schedule.stored & self.plan.needed)
+
+    def _kernel_of(self, group: EquationGroup, wanted: frozenset[Variable]) -> GroupKernel:
+        """The kernel of a loop whose arrays lie in ways that kernels know."""
+        group = with_rows(group, self.values.layout)
+        layouts = {
+            v: BY_ROWS
+            if domain == ONE
+            else arrangement_of(self.values.layout(v), domain, group) or BY_ROWS
+            for v, domain in group.reads.items()
+        }
         homes = ((v, self.values.home(v)) for v in wanted)
         in_place = {v: home for v, home in homes if home in group.reads}
         finite = self.plan.finite if self.plan.finite in group.places else None
-        self.add_nest(write_kernel(group, wanted, layouts, in_place, finite), group)
+        return write_kernel(group, wanted, layouts, in_place, finite)
 
     def _write_elements(self, group: EquationGroup, wanted: frozenset[Variable]) -> bool:
         """Write a loop over elements that lie in ways which loops over rows do not know, in place
@@ -271,17 +305,13 @@ class StepWriter:
         )
         self.draft.add(Nest(written.kernel, arguments, group.equations))
 
-    def _lay(self, variable: Variable, domain: str, group: EquationGroup) -> str:
-        """Return how an array lies; copy it, if it lies in a way that kernels do not know."""
-        if domain == ONE:
-            return BY_ROWS
-        arrangement = arrangement_of(self.values.layout(variable), domain, group)
-        if arrangement is None:
-            copy = self._new_copy(variable)
-            self.movements.copy(copy, variable, group.equations)
-            self.values.move(variable, whole_view(copy))
-            return BY_ROWS
-        return arrangement
+    def _lay(self, variable: Variable, domain: str, group: EquationGroup) -> None:
+        """Copy an array that lies in a way that kernels do not know."""
+        if domain == ONE or arrangement_of(self.values.layout(variable), domain, group):
+            return
+        copy = self._new_copy(variable)
+        self.movements.copy(copy, variable, group.equations)
+        self.values.move(variable, whole_view(copy))
 
     def _new_copy(self, variable: Variable) -> Variable:
         """A value for a copy of an array, or of the part in this tile and the next."""

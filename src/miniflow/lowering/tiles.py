@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from miniflow.ir import Variable
+from miniflow.ir import Equation, Variable
 from miniflow.lowering.groups import LOOP, EquationGroup
 from miniflow.lowering.views import Region
+
+
+def is_stack(equation: Equation) -> bool:
+    """Whether an equation is a product of a stack of matrices: of the heads of attention, say."""
+    return equation.primitive == "matmul" and len(equation.result.shape) > 2
+
+
+def axis_of_items(layout: Region, items: int) -> int | None:
+    """Return the axis along which a value has the items of a batch, each in the item of the memory
+    that the value is part of; None if it does not lie so.
+
+    >>> from miniflow.ir import ValueType
+    >>> rows = Region(Variable(ValueType("f32", (8, 6)), ""), 0, (8, 6), (6, 1))
+    >>> axis_of_items(rows, 4), axis_of_items(rows._replace(shape=(6, 8), strides=(1, 6)), 4)
+    (0, 1)
+    """
+    size = layout.base.type.size
+    if not size or size % items or min(layout.strides, default=0) < 0:
+        return None
+    for axis, (length, step) in enumerate(zip(layout.shape, layout.strides, strict=True)):
+        if not length or length % items or step * length != size:
+            continue
+        lengths = [*layout.shape]
+        lengths[axis] //= items
+        last = sum((n - 1) * step for n, step in zip(lengths, layout.strides, strict=True))
+        if layout.offset + last < size // items:
+            return axis
+    return None
 
 
 @dataclass(frozen=True)
@@ -14,7 +42,8 @@ class Tile:
     """The items from `first` to `first + count`, of `items`; with an `index`, the first of so many
     tiles.
 
-    `cut` has the memory that is laid out by items, `local` what of it has room for one tile.
+    `cut` has the memory that is laid out by items, `local` what of it has room for one tile, and
+    `summed` the products that each tile adds to.
     """
 
     first: int
@@ -22,6 +51,7 @@ class Tile:
     items: int
     cut: frozenset[Variable]
     local: frozenset[Variable]
+    summed: frozenset[Variable]
     index: str | None = None
 
     def moves(self, root: Variable) -> tuple[tuple[str, int], ...]:
@@ -34,9 +64,10 @@ class Tile:
         """The tile's part of a value that lies in the memory of `root`."""
         if root not in self.cut:
             return layout
-        rows = layout.shape[0] // self.items
-        first = 0 if root in self.local else self.first * rows * layout.strides[0]
-        shape = (self.count * rows, *layout.shape[1:])
+        axis = axis_of_items(layout, self.items) or 0
+        rows = layout.shape[axis] // self.items
+        first = 0 if root in self.local else self.first * rows * layout.strides[axis]
+        shape = (*layout.shape[:axis], self.count * rows, *layout.shape[axis + 1 :])
         return layout._replace(offset=layout.offset + first, shape=shape)
 
     def group(self, group: EquationGroup) -> EquationGroup:

@@ -25,13 +25,18 @@ written or added. What all items read, and has nothing to do with them, a mask, 
 In memory, the i-th item of an array is the i-th of equal parts of it; a value that does not lie so
 is not cut. Sums over the batch, and all else that cannot be cut, come after the tiles, unless a
 tile needs it.
+
+But the gradient of a weight, a product whose k are the rows of all items, is added up tile by tile,
+while what it reads is near: each tile goes on with the chains that the one before has left. So a
+batch of a transformer goes through all its layers, the loss (`totals`) and back in one tile, and
+memory is wanted for the activations of one tile, not of the batch.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from miniflow.ir import Equation, Operand, Variable
@@ -55,9 +60,8 @@ from miniflow.lowering.groups import (
 from miniflow.lowering.nests import LOOP_DTYPES
 from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.stages import is_over_rows
-from miniflow.lowering.tiles import Tile
+from miniflow.lowering.tiles import Tile, axis_of_items, is_stack
 from miniflow.lowering.values import Values
-from miniflow.lowering.views import Region
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
 SEVERAL: Final = 4  # arrays of that size that a stack of products is read from and written to
@@ -78,6 +82,8 @@ class Tiling:
     count: int  # of items in a tile
     cut: frozenset[Variable]
     local: frozenset[Variable]
+    summed: tuple[Variable, ...]  # what the tiles add to, and begins with zeros
+    checked: tuple[int, ...]  # groups whose indices are looked at before the first tile
 
     @property
     def positions(self) -> list[int]:
@@ -86,12 +92,16 @@ class Tiling:
 
     def whole_tile(self, index: str) -> Tile:
         """The tile that `index` counts."""
-        return Tile(0, self.count, self.items, self.cut, self.local, index)
+        return Tile(0, self.count, *self._all, index)
 
     def last_tile(self) -> Tile:
         """What is left of the batch, fewer items than a tile has."""
         count = self.items % self.count
-        return Tile(self.items - count, count, self.items, self.cut, self.local)
+        return Tile(self.items - count, count, *self._all)
+
+    @property
+    def _all(self) -> tuple[int, frozenset[Variable], frozenset[Variable], frozenset[Variable]]:
+        return self.items, self.cut, self.local, frozenset(self.summed)
 
 
 def find_tiling(
@@ -100,14 +110,17 @@ def find_tiling(
     position: int,
     items: int,
     is_compiled: Callable[[Equation], bool],
+    continues_products: bool = False,
 ) -> Tiling | None:
     """Return the tiling that begins with the group at `position`; None if there is none that is
     worth it. What the groups before it read may have been copied: they have to be written first.
 
     `is_compiled` says whether a product or a movement is one for compiled code, which alone sees
-    tiles.
+    tiles; `continues_products`, whether one can go on with the chains of another.
     """
-    return _Search(plan, values, items, is_compiled).run(position) if items > 1 else None
+    if items < 2:
+        return None
+    return _Search(plan, values, items, is_compiled, continues_products).run(position)
 
 
 def batch_size(plan: StepPlan) -> int:
@@ -122,11 +135,6 @@ def batch_size(plan: StepPlan) -> int:
         if len(operand.shape) > 1 and operand.shape[0] > 1
     )
     return max(lengths, key=lambda length: lengths[length], default=0)
-
-
-def is_stack(equation: Equation) -> bool:
-    """Whether an equation is a product of a stack of matrices: of the heads of attention, say."""
-    return equation.primitive == "matmul" and len(equation.result.shape) > 2
 
 
 def _is_by_items(group: EquationGroup) -> bool:
@@ -153,13 +161,20 @@ class _Search:
     """Collects the groups of a tiling, from one position on."""
 
     def __init__(
-        self, plan: StepPlan, values: Values, items: int, is_compiled: Callable[[Equation], bool]
+        self,
+        plan: StepPlan,
+        values: Values,
+        items: int,
+        is_compiled: Callable[[Equation], bool],
+        continues_products: bool,
     ) -> None:
         self.plan, self.values = plan, values
         self.items, self.is_compiled = items, is_compiled
+        self.continues_products = continues_products
         self.inputs = {entry.variable for entry in self.plan.program.inputs}
         self.cut: dict[Variable, None] = {}  # memory, of what the groups read and make
         self.whole: set[Variable] = set()
+        self.summed: dict[Variable, Variable] = {}  # memory, and what each tile adds to there
         self.before: list[int] = []
         self.taken: list[int] = []
         self.waiting: list[int] = []  # what fills an array, for whoever is taken and adds to it
@@ -250,6 +265,8 @@ class _Search:
             count=self._tile_size(),
             cut=frozenset(self.cut),
             local=frozenset(self._find_local()),
+            summed=tuple(self.summed.values()),
+            checked=tuple(p for p in self.taken if self._may_raise(self.plan.schedule.groups[p])),
         )
 
     def _find_local(self) -> Iterator[Variable]:
@@ -265,7 +282,7 @@ class _Search:
             makers = {
                 position
                 for position, group in enumerate(self.plan.schedule.groups)
-                if self._is_needed(group)
+                if group.kind != VIEW and self._is_needed(group)
                 for equation in group.equations
                 if self._made_in(group, equation.result) is root
             }
@@ -273,33 +290,80 @@ class _Search:
                 yield root
 
     def _made_in(self, group: EquationGroup, result: Variable) -> Variable:
-        """The memory that a group writes a result to; a loop, as a part of another's."""
-        return self.values.root(result) if group.kind == LOOP else self.values.home(result)
+        """The memory that a group writes to; a loop or a product, as a part of another's."""
+        is_laid = group.kind in (LOOP, PRODUCT)
+        return self.values.root(result) if is_laid else self.values.home(result)
 
     def _take(self, group: EquationGroup) -> bool:
         """Take a group if it can be cut; say whether it can."""
-        if may_raise(group) or any(e.result is self.plan.finite for e in group.equations):
+        if self._may_raise(group) and not self._can_be_checked(group):
             return False
+        if any(e.result is self.plan.finite for e in group.equations):
+            return False
+        if self._take_sum(group):
+            return True
         operands = self._operands(group)
         if operands is None:
             return False
         cut, whole = operands
         made = [v for v in self._results(group) if v in self.plan.needed]
-        if not all(self._is_laid_by_items(self.values.layout(v)) for v in (*cut, *made)):
+        if not all(self._axis_of_items(v) == 0 for v in (*cut, *made)):
             return False
         results, reads = self._memory(made), self._memory(cut)
         if self.after and group.reads and not reads & self.cut.keys():
             return False  # what has been put off should not wait for it
-        if results & (self.inputs | self.after_reads | self.after_makes | self.whole):
+        if results & (self._not_written() | self.whole):
             return False
         reads_whole = self._memory(whole)
         if (reads & self.whole) or (reads_whole & (self.cut.keys() | reads | results)):
             return False
-        if (reads | reads_whole) & self.after_makes:
+        if (reads | reads_whole) & (self.after_makes | self.summed.keys()):
             return False
         self.cut |= dict.fromkeys((*reads, *results))
         self.whole |= reads_whole
         return True
+
+    def _may_raise(self, group: EquationGroup) -> bool:
+        return may_raise(group, self.plan.safe)
+
+    def _can_be_checked(self, group: EquationGroup) -> bool:
+        """Whether all that a loop may fail of is known before it: indices that are handed in."""
+        if group.kind != LOOP or not self.continues_products:
+            return False
+        raising = (e for e in group.equations if may_raise(replace(group, equations=(e,))))
+        indices = [e.operands[-1] for e in raising]
+        return all(isinstance(x, Variable) and self.values.root(x) in self.inputs for x in indices)
+
+    def _take_sum(self, group: EquationGroup) -> bool:
+        """Take a product that adds up what all items have, if each tile can go on with it."""
+        equation = group.equations[0]
+        is_product = group.kind == PRODUCT and equation.primitive == "matmul"
+        if not (self.continues_products and is_product and self.is_compiled(equation)):
+            return False
+        (a, b), c = equation.operands, equation.result
+        assert isinstance(a, Variable)
+        assert isinstance(b, Variable)
+        is_long = len(a.shape) == 2 == len(b.shape) and a.shape[1] >= FEWEST_ROWS * self.items
+        if not is_long or (self._axis_of_items(a), self._axis_of_items(b)) != (1, 0):
+            return False
+        reads, results = self._memory((a, b)), self._memory((c,))
+        if not reads <= self.cut.keys() or reads & self.after_makes or c not in self.plan.needed:
+            return False
+        if any(self._is_moved(v) for v in (a, b)):
+            return False  # a product may read it where it was, and all of it in other pieces
+        if results & (self._not_written() | self.whole | self.cut.keys()):
+            return False
+        self.summed |= dict.fromkeys(results, c)
+        return True
+
+    def _is_moved(self, variable: Variable) -> bool:
+        """Whether a value is a copy of what lies elsewhere: of windows, say."""
+        group = self.plan.made_by.get(self.values.layout(variable).base)
+        return group is not None and group.kind == CALL
+
+    def _not_written(self) -> set[Variable]:
+        """The memory that no tile may write to, as others do."""
+        return self.inputs | self.after_reads | self.after_makes | self.summed.keys()
 
     def _operands(self, group: EquationGroup) -> tuple[list[Variable], list[Variable]] | None:
         """Return what a group reads by items, and what it reads whole; None if it cannot be cut."""
@@ -316,8 +380,9 @@ class _Search:
         group = self.plan.schedule.groups[position]
         reads = self._memory([*group.reads, *(o for e in group.equations for o in e.operands)])
         makes = self._memory(e.result for e in group.equations)
-        others = self.cut.keys() | self.whole | self.after_reads | self.after_makes | self.inputs
-        if may_raise(group) or reads & (self.cut.keys() | self.after_makes) or makes & others:
+        others = self.cut.keys() | self.whole | self._not_written()
+        not_yet = self.cut.keys() | self.after_makes | self.summed.keys()
+        if may_raise(group) or reads & not_yet or makes & others:
             return False
         results = {e.result for e in group.equations}
         for later in self.plan.schedule.groups[position + 1 :]:
@@ -386,19 +451,12 @@ class _Search:
                 return None
         return [o for o in equation.operands if isinstance(o, Variable)], []
 
-    def _is_laid_by_items(self, layout: Region) -> bool:
-        """Whether each item of a value lies in the item of the memory that the value is part of."""
-        size, length = layout.base.type.size, layout.shape[0] if layout.shape else 0
-        if not size or not length or size % self.items or length % self.items:
-            return False
+    def _axis_of_items(self, variable: Variable) -> int | None:
+        """The axis along which a value has the items; None if there is none, or no tile."""
+        layout = self.values.layout(variable)
         if len(layout.shape) > MAX_RANK or layout.base.dtype not in LOOP_DTYPES:
-            return False  # it may have to be copied
-        rows = length // self.items
-        lengths = (rows, *layout.shape[1:])
-        if min(layout.strides) < 0 or layout.strides[0] * rows != size // self.items:
-            return False
-        last = sum((n - 1) * step for n, step in zip(lengths, layout.strides, strict=True))
-        return layout.offset + last < size // self.items
+            return None  # it may have to be copied
+        return axis_of_items(layout, self.items)
 
     def _memory(self, values: Iterable[Operand]) -> set[Variable]:
         """The memory that these values lie in."""

@@ -101,6 +101,10 @@ class Values:
         """Let the layouts of values be those of their parts in a tile; None: of them all."""
         self._tile, self._moved = tile, {}
 
+    def is_continued(self, variable: Variable) -> bool:
+        """Whether a product goes on with what the tile before has left."""
+        return self._tile is not None and variable in self._tile.summed
+
     @property
     def is_whole(self) -> bool:
         """Whether values are looked at as a whole, not tile by tile."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 
-def _call_each(count: str, places: str, before: str, after: str) -> str:
+def _call_each(count: str, places: str, before: str, after: str, me: str = "0") -> str:
     """Return blocks that call as many functions, listed from `%first.step` on, until one fails.
 
-    The list has of each its address, and how many bytes from `%arguments` its own lie. The blocks
-    follow the one called `before`, and go to `after`, or where one failed to `over`.
+    The list has of each its address, and how many bytes from `%arguments` its own lie; it is told
+    which thread calls it, `me`. The blocks follow the one called `before`, and go to `after`, or
+    where one failed to `over`.
     """
     return f"""\
 step:
@@ -20,7 +21,7 @@ step:
   %offset.at = getelementptr i64, ptr %function.at, i64 1
   %offset = load i64, ptr %offset.at
   %its = getelementptr i8, ptr %arguments, i64 %offset
-  %status = call i64 %function(ptr {places}, ptr %its)
+  %status = call i64 %function(ptr {places}, ptr %its, i64 {me})
   %failed = icmp ne i64 %status, 0
   br i1 %failed, label %over, label %good
 good:
@@ -203,7 +204,7 @@ begin:
 turn:
   %turn.number = phi i64 [0, %begin], [%turn.next, %moved]
   br label %step
-{_call_each("%steps", "%used", "turn", "move")}\
+{_call_each("%steps", "%used", "turn", "move", "%me")}\
 move:
   %turn.next = add i64 %turn.number, 1
   %goes.on = icmp ult i64 %turn.next, %turns

@@ -81,7 +81,8 @@ done:
   ret void
 }
 
-; Which piece is the next of the thread with this number; less than 0: there is none.
+; Which piece is the next of the thread with this number; less than 0: there is none. Of pieces that
+; come in order, it is the first that is left.
 define internal i64 @claim(ptr %pool, i64 %number) nounwind {
 entry:
   %wanted.at = getelementptr i8, ptr %pool, i64 $WANTED
@@ -93,7 +94,9 @@ look:
   br i1 %any, label %choose, label %none
 choose:
   %shifted = lshr i64 %now, 16
-  %pieces = and i64 %shifted, 65535
+  %counted = and i64 %shifted, 65535
+  %pieces = and i64 %counted, $COUNT
+  %ordered = icmp ne i64 %counted, %pieces
   %wanted = load atomic i32, ptr %wanted.at monotonic, align 4
   %others = call i32 @llvm.smax.i32(i32 %wanted, i32 0)
   %others64 = zext i32 %others to i64
@@ -108,7 +111,8 @@ choose:
   %up.to.first = shl nsw i64 -1, %first
   %from.last = shl nsw i64 -1, %last
   %share = xor i64 %up.to.first, %from.last
-  %own = and i64 %left, %share
+  %wanted.ones = select i1 %ordered, i64 -1, i64 %share
+  %own = and i64 %left, %wanted.ones
   %is.own = icmp ne i64 %own, 0
   %lowest = call i64 @llvm.cttz.i64(i64 %own, i1 false)
   %zeros = call i64 @llvm.ctlz.i64(i64 %left, i1 false)

@@ -110,6 +110,10 @@ def _found(place: Recipe, memory: Mapping[str, Array]) -> Array | None:
             return np.frombuffer(content, DTYPES[dtype]).copy()
         case ("scratch", nbytes):
             return block(nbytes)
+        case ("zeros", nbytes):
+            memory_of_zeros = block(nbytes)
+            memory_of_zeros[:] = 0
+            return memory_of_zeros
     return None
 
 

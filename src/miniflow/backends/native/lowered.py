@@ -24,7 +24,14 @@ from miniflow.lowering.pieces import MOST
 
 def _target() -> Target:
     pieces = MOST if can_share() else 1
-    return Target(can_multiply, can_read_windows, can_finish, can_sum, pieces=pieces)
+    return Target(
+        can_multiply,
+        can_read_windows,
+        can_finish,
+        can_sum,
+        continues_products=True,
+        pieces=pieces,
+    )
 
 
 class LoweredProgram:

@@ -113,6 +113,11 @@ def shared_step() -> Address:
     return routine(sharing.shared_step_text(processor_kind()))
 
 
+def in_order() -> Address:
+    """Return the address of the step of a piece that waits for that of the one before."""
+    return routine(sharing.in_order_text(processor_kind()))
+
+
 def series_runner(is_shared: bool) -> Any:
     """Return the function that runs steps many times, given the address of what
     `calling.series_text` asks for; with workers or without.

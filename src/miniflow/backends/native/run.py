@@ -41,7 +41,7 @@ from miniflow.lowering.loop_program import (
 )
 from miniflow.lowering.loop_text import step_text
 from miniflow.lowering.pieces import cut_step, duration
-from miniflow.lowering.shared_loops import share_loop
+from miniflow.lowering.shared_loops import share_loop, sizes_of_own
 from miniflow.lowering.shared_rows import share_rows
 
 Tick: TypeAlias = "Callable[[int], None]"
@@ -265,10 +265,9 @@ class ProgramRunner:
         if shared and not self._in_parts:
             steps = [compiled for step in loop.steps if (compiled := compile_step(step))]
             if len(steps) == len(loop.steps):
-                own = {name: self._program.buffers[name].nbytes for name in shared.own}
-                nanoseconds = loop.count * sum(map(duration, loop.steps))
-                self._table.add_shared_loop(steps, loop, shared.pieces, own, nanoseconds)
-                return Segment(first, first + 1)
+                sizes = sizes_of_own(shared.own, self._program)
+                self._table.add_shared_loop(steps, loop, shared, sizes)
+                return Segment(first, len(self._table))
         if can_share() and not shared and not self._in_parts and self._lay_rows(loop):
             return Segment(first, first + 1)
         inside = self._lay_groups(self._groups(loop.steps))

@@ -12,6 +12,10 @@ Each thread has its share of the pieces, as many in a row as anybody, and takes 
 that follow each other are cut alike, so what a thread has written in one is in its own cache in the
 next. When these are done, it takes one of the others', the last one first.
 
+Where a step of some pieces has to be done in their order, as each adds to what the one before has
+left, the pieces are begun in that order, and who comes to that step waits for the one before. None
+waits for a piece that nobody has begun.
+
 A worker who has had nothing to do for a while sleeps, until the number of the job changes (a futex
 on the upper half); a longer while, as long as somebody runs a program with him: between its steps
 that are shared out there are some that are not.
@@ -44,11 +48,14 @@ OWNED: Final = 256
 PLACES, PIECES, STATUS = 320, 328, 336  # of the job
 UNTIL, LATE, SINCE, USED, PATIENCE = 384, 392, 400, 408, 416  # going on alone
 WELL: Final = 424  # since when, of the time that who runs a program has had a processor
+WAITED: Final = 432  # how long he has waited within his pieces
 SYSCALL, CLOCK, FUTEX = 448, 456, 464  # addresses of functions, and the number of a call
 GETCPU, SETAFFINITY, GETTID = 472, 480, 488  # the same
 HERE, THREADS, ALLOWED, ELSEWHERE = 512, 576, 640, 768  # keeping apart
 
 MOST_PIECES: Final = 16
+COUNT: Final = 255  # what of a number of pieces is the number
+IN_ORDER: Final = 256  # and what says that they come in order
 SPINS: Final = 2048  # pauses before a thread that waits sleeps: some 20 to 100 microseconds
 _MOST_SPINS: Final = 40 * SPINS  # of a worker while somebody runs a program with him
 _JOIN_SPINS: Final = 16 * SPINS  # of who runs one: woken by a worker, he would be where that spins
@@ -178,7 +185,10 @@ alone:
 publish:
   call void @keep_apart(ptr %pool)
   %count.at = getelementptr i64, ptr %arguments, i64 1
-  %count = load i64, ptr %count.at
+  %counted = load i64, ptr %count.at
+  %count = and i64 %counted, $COUNT
+  %waited.at = getelementptr i8, ptr %pool, i64 $WAITED
+  store i64 0, ptr %waited.at
   %places.at = getelementptr i8, ptr %pool, i64 $PLACES
   store ptr %places, ptr %places.at
   %pieces.at = getelementptr i8, ptr %pool, i64 $PIECES
@@ -195,7 +205,7 @@ publish:
   %job64 = zext i32 %job to i64
   %new = add i64 %job64, 1
   %upper = shl i64 %new, 32
-  %middle = shl i64 %count, 16
+  %middle = shl i64 %counted, 16
   %above = shl nsw i64 -1, %count
   %every = xor i64 %above, -1
   %both = or i64 %upper, %middle
@@ -220,7 +230,14 @@ join:
   %tries = phi i64 [0, %work], [%tried, %spin]
   %pending = load atomic i32, ptr %pending.at seq_cst, align 4
   %over = icmp eq i32 %pending, 0
-  br i1 %over, label %on_time, label %spin
+  br i1 %over, label %ended, label %spin
+ended:
+  %within = load i64, ptr %waited.at
+  %none.within = icmp eq i64 %within, 0
+  br i1 %none.within, label %on_time, label %ended.late
+ended.late:
+  %ended.at = call i64 @now(ptr %pool, i32 1)
+  br label %came
 spin:
   $pause
   %tried = add i64 %tries, 1
@@ -261,9 +278,13 @@ doze.on:
 slept:
   br label %wait
 came:
+  %done.at = phi i64 [%ended.at, %ended.late], [%ready, %wait]
   %end = call i64 @now(ptr %pool, i32 1)
-  %lost = sub i64 %end, %ready
-  %own = sub i64 %ready, %begun
+  %waited.in.all = load i64, ptr %waited.at
+  %lost.then = sub i64 %end, %done.at
+  %lost = add i64 %lost.then, %waited.in.all
+  %own.then = sub i64 %done.at, %begun
+  %own = sub i64 %own.then, %waited.in.all
   %bearable = add i64 %own, %patience
   %is_late = icmp sgt i64 %lost, %bearable
   br i1 %is_late, label %late, label %on_time
@@ -324,6 +345,74 @@ leave:
   br label %done
 done:
   %status = load atomic i64, ptr %status.at monotonic, align 8
+  ret i64 %status
+}
+"""
+
+# A step of a piece that is done in the order of the pieces. It is handed: the number of the place
+# of the pool, that of the place where it is counted which piece is next, and how many bytes from
+# there; the number of its piece, how many there are, and, for the step, a function and how many
+# bytes from here its arguments lie.
+_IN_ORDER: Final = """
+define i64 @run(ptr %places, ptr %arguments, i64 %me) nounwind {
+entry:
+  %pool.place = load i64, ptr %arguments
+  %pool.at = getelementptr i64, ptr %places, i64 %pool.place
+  %pool = load ptr, ptr %pool.at
+  %next.place.at = getelementptr i64, ptr %arguments, i64 1
+  %next.place = load i64, ptr %next.place.at
+  %all.at = getelementptr i64, ptr %places, i64 %next.place
+  %all = load ptr, ptr %all.at
+  %far.at = getelementptr i64, ptr %arguments, i64 2
+  %far = load i64, ptr %far.at
+  %next.at = getelementptr i8, ptr %all, i64 %far
+  %number.at = getelementptr i64, ptr %arguments, i64 3
+  %number = load i64, ptr %number.at
+  br label %look
+look:
+  %tries = phi i64 [0, %entry], [%tried, %again]
+  %next = load atomic i64, ptr %next.at acquire, align 8
+  %is.next = icmp eq i64 %next, %number
+  br i1 %is.next, label %go, label %again
+again:
+  $pause
+  %tried = add i64 %tries, 1
+  %patient = icmp ult i64 %tried, 100
+  br i1 %patient, label %look, label %slow
+slow:
+  %from = call i64 @now(ptr %pool, i32 1)
+  br label %wait
+wait:
+  %then = load atomic i64, ptr %next.at acquire, align 8
+  %is.then = icmp eq i64 %then, %number
+  br i1 %is.then, label %came, label %wait.on
+wait.on:
+  $pause
+  br label %wait
+came:
+  %runs = icmp eq i64 %me, 0
+  br i1 %runs, label %count, label %go
+count:
+  %to = call i64 @now(ptr %pool, i32 1)
+  %lost = sub i64 %to, %from
+  %waited.at = getelementptr i8, ptr %pool, i64 $WAITED
+  %waited = load i64, ptr %waited.at
+  %more = add i64 %waited, %lost
+  store i64 %more, ptr %waited.at
+  br label %go
+go:
+  %function.at = getelementptr i64, ptr %arguments, i64 5
+  %function = load ptr, ptr %function.at
+  %offset.at = getelementptr i64, ptr %arguments, i64 6
+  %offset = load i64, ptr %offset.at
+  %its = getelementptr i8, ptr %arguments, i64 %offset
+  %status = call i64 %function(ptr %places, ptr %its, i64 %me)
+  %count.at = getelementptr i64, ptr %arguments, i64 4
+  %count.all = load i64, ptr %count.at
+  %following = add i64 %number, 1
+  %is.last = icmp eq i64 %following, %count.all
+  %left = select i1 %is.last, i64 0, i64 %following
+  store atomic i64 %left, ptr %next.at release, align 8
   ret i64 %status
 }
 """
@@ -396,6 +485,13 @@ def worker_text(processor: str) -> str:
 def shared_step_text(processor: str) -> str:
     """Return that of the step ``i64 run(ptr places, ptr arguments)`` that is done in pieces."""
     return _filled(NEEDED + _SHARED, processor)
+
+
+def in_order_text(processor: str) -> str:
+    """Return that of the step ``i64 run(ptr places, ptr arguments, i64 me)`` of a piece that waits
+    for the same step of the one before.
+    """
+    return _filled(NEEDED + _IN_ORDER, processor)
 
 
 def shared_run_text(run: str, processor: str) -> str:

@@ -9,18 +9,48 @@ first step of the loop, and after the last turn puts them back.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from miniflow.backends.memory import ALIGNMENT
 from miniflow.backends.native import machine
 from miniflow.backends.native.compiled import CompiledStep, NumberCell, SharedScratch
 from miniflow.backends.native.filling import NUMBER_BYTES
 from miniflow.backends.native.layout import Recipe, TableLayout
-from miniflow.backends.native.sharing import MOST_PIECES
+from miniflow.backends.native.sharing import IN_ORDER, MOST_PIECES
 from miniflow.ir import DTYPES, Equation
 from miniflow.lowering.loop_evaluate import number_cell
 from miniflow.lowering.loop_program import BufferView, Repeat
+from miniflow.lowering.pieces import duration
+from miniflow.lowering.shared_loops import SharedLoop
 
 WORKERS = "the workers"  # no buffer has a name like that
+NEXT_PIECES = "which piece is next"  # nor like that
+
+
+class _Own(NamedTuple):
+    """The buffers of which a thread has some memory of its own: in whose they lie, and how large
+    that is.
+    """
+
+    owners: Mapping[str, str]
+    sizes: Mapping[str, int]
+
+    def rooms(self, steps: Sequence[CompiledStep]) -> dict[str, tuple[str, int]]:
+        """Return whose memory is replaced, the steps' scratch included, by which, and its size; 0:
+        that of the scratch.
+        """
+        scratch = [x for step in steps for x in step.arguments if isinstance(x, SharedScratch)]
+        words = dict.fromkeys(f"scratch of {x.word}" for x in scratch)
+        own = {word: (owner, self.sizes[owner]) for word, owner in self.owners.items()}
+        return own | {word: (word, 0) for word in words}
+
+
+class _PieceInOrder(NamedTuple):
+    """Which piece, of how many, and which of its steps wait for those of the one before."""
+
+    number: int
+    pieces: int
+    steps: frozenset[int]
 
 
 class StepTable:
@@ -36,6 +66,7 @@ class StepTable:
         self._moving: dict[str, list[tuple[int, int]]] = {}  # numbers, and by how much, by index
         self._places: dict[str | NumberCell, int] = {n: place for place, n in enumerate(buffers)}
         self._scratch: dict[str, int] = {}  # bytes of what steps share, by a word for it
+        self._next_pieces = 0  # bytes of what counts pieces that come in order
         self._all_places: list[int] = []  # numbers that are to be how many places there are
 
     def __len__(self) -> int:
@@ -91,24 +122,30 @@ class StepTable:
         self,
         steps: Sequence[CompiledStep],
         loop: Repeat,
-        pieces: Sequence[tuple[int, int]],
-        own: Mapping[str, int],
-        nanoseconds: float,
+        shared: SharedLoop,
+        sizes: Mapping[str, int],
     ) -> None:
-        """Add a loop that is done in pieces, each some turns; a thread has memory of its `own` for
-        buffers of so many bytes.
+        """Add a loop that is done in pieces, each some turns; a thread has memory of its own, of
+        these sizes. Pieces that come in order are as many at a time as there can be.
         """
-        self._begin(machine.shared_step(), loop.equations)
-        here = len(self._numbers)
-        self._numbers += (self._place(WORKERS), len(pieces))
-        fields = len(self._numbers)
-        self._numbers += [0] * (2 * (len(pieces) + 1))
-        for number, (first, last) in enumerate(((0, loop.count), *pieces)):
-            begin = len(self._numbers)
-            at = fields + 2 * number
-            self._numbers[at : at + 2] = (machine.some_turns(), NUMBER_BYTES * (begin - here))
-            self._some_turns(steps, loop.index, first, last, own if number else None)
-        self.shared[len(self) - 1] = nanoseconds
+        nanoseconds = sum(map(duration, loop.steps))  # of a turn
+        for begin in range(0, len(shared.pieces), MOST_PIECES):
+            pieces = shared.pieces[begin : begin + MOST_PIECES]
+            whole = pieces[0][0], pieces[-1][1]
+            self._begin(machine.shared_step(), loop.equations)
+            here = len(self._numbers)
+            order = IN_ORDER if shared.ordered else 0
+            self._numbers += (self._place(WORKERS), len(pieces) + order)
+            fields = len(self._numbers)
+            self._numbers += [0] * (2 * (len(pieces) + 1))
+            for number, (first, last) in enumerate((whole, *pieces)):
+                at = fields + 2 * number
+                offset = NUMBER_BYTES * (len(self._numbers) - here)
+                self._numbers[at : at + 2] = (machine.some_turns(), offset)
+                own = _Own(shared.own, sizes) if number else None
+                turn = _PieceInOrder(number - 1, len(pieces), shared.ordered) if number else None
+                self._some_turns(steps, loop.index, first, last, own=own, in_order=turn)
+            self.shared[len(self) - 1] = nanoseconds * (whole[1] - whole[0])
 
     def add_shared_rows(
         self,
@@ -128,7 +165,7 @@ class StepTable:
             at = fields + 2 * number
             offset = NUMBER_BYTES * (len(self._numbers) - here)
             self._numbers[at : at + 2] = (machine.some_turns(), offset)
-            self._some_turns(steps, loop.index, 0, loop.count, None, whose)
+            self._some_turns(steps, loop.index, 0, loop.count, whose)
         self.shared[len(self) - 1] = nanoseconds
 
     def _some_turns(
@@ -137,43 +174,55 @@ class StepTable:
         index: str,
         first: int,
         last: int,
-        own: Mapping[str, int] | None,
         whose: str = "",
+        own: _Own | None = None,
+        in_order: _PieceInOrder | None = None,
     ) -> None:
-        """Lay down what `calling.TURNS` asks for. A thread has memory of its `own` for buffers, be
-        they none, and for scratch; if that is None, a piece may have scratch of its own.
+        """Lay down what `calling.TURNS` asks for; a piece may have scratch of its own, a thread
+        memory of its `own`, and steps may wait for those of the piece before.
         """
-        scratch = [x for step in steps for x in step.arguments if isinstance(x, SharedScratch)]
-        has_own, own = own is not None, own or {}
-        words = dict.fromkeys(f"scratch of {x.word}" for x in scratch) if has_own else {}
         moved = sum(
             index in dict(x.moves)
             for step in steps
             for x in step.arguments
             if isinstance(x, BufferView)
         )
+        rooms = {} if own is None else own.rooms(steps)
         begin = len(self._numbers)
-        replaced = len(own) + len(words)
-        self._numbers += (last - first, 0, replaced, len(steps), moved)
-        if replaced:
+        self._numbers += (last - first, 0, len(rooms), len(steps), moved)
+        if own is not None:
             self._all_places.append(begin + 1)
         copies = len(self._numbers)
-        self._numbers += [0] * (3 * replaced + 2 * len(steps) + 3 * moved)
+        self._numbers += [0] * (3 * len(rooms) + 2 * len(steps) + 3 * moved)
         for number, step in enumerate(steps):
-            at = copies + 3 * replaced + 2 * number
-            self._refer(at, begin, (step,), whose)
-        memory = {**own, **{word: self._scratch[word] for word in words}}
-        for number, (word, nbytes) in enumerate(memory.items()):
-            room = f"all copies of {word}"
-            size = -(-nbytes // ALIGNMENT) * ALIGNMENT
+            at = copies + 3 * len(rooms) + 2 * number
+            if in_order and number in in_order.steps:
+                self._refer_in_order(at, begin, step, number, in_order)
+            else:
+                self._refer(at, begin, (step,), whose)
+        for number, (word, (owner, nbytes)) in enumerate(rooms.items()):
+            room = f"all copies of {owner}"
+            size = -(-(nbytes or self._scratch[word]) // ALIGNMENT) * ALIGNMENT
             self._scratch[room] = max(size * MOST_PIECES, self._scratch.get(room, 0))
             at = copies + 3 * number
             self._numbers[at : at + 3] = (self._place(word), self._place(room), size)
         for number, (where, by) in enumerate(self._moving.pop(index, [])):
             self._numbers[where] += first * by
-            at = copies + 3 * replaced + 2 * len(steps) + 3 * number
+            at = copies + 3 * len(rooms) + 2 * len(steps) + 3 * number
             back = -by * (last - first - 1)
             self._numbers[at : at + 3] = (NUMBER_BYTES * (where - begin), by, back)
+
+    def _refer_in_order(
+        self, at: int, here: int, step: CompiledStep, number: int, piece: _PieceInOrder
+    ) -> None:
+        """Write down a step that waits for that of the piece before (`sharing`)."""
+        begin = len(self._numbers)
+        self._numbers[at : at + 2] = (machine.in_order(), NUMBER_BYTES * (begin - here))
+        nbytes = ALIGNMENT * number
+        self._next_pieces = max(nbytes + ALIGNMENT, self._next_pieces)
+        self._numbers += (self._place(WORKERS), self._place(NEXT_PIECES), nbytes)
+        self._numbers += (piece.number, piece.pieces, 0, 0)
+        self._refer(begin + 5, begin, (step,), "")
 
     def _refer(self, at: int, here: int, steps: Sequence[CompiledStep], whose: str) -> None:
         """Write down, `at` a place, a function and where its arguments lie, which come now."""
@@ -224,4 +273,6 @@ class StepTable:
             return "cell", what.dtype, number_cell(what.literal, what.dtype).tobytes()
         if what in self._scratch:
             return "scratch", self._scratch[what]
+        if what == NEXT_PIECES:
+            return "zeros", self._next_pieces
         return ("workers",) if what == WORKERS else ("buffer", what)

@@ -52,7 +52,8 @@ WINDOW_NUMBERS: Final = (
 NUMBERS: Final = (
     *("tiles", "high_tiles", "rows", "tiles_a_block"),  # `rows` of a low tile
     *("n", "panel_columns", "group_columns", "k", "k_block", "size"),
-    *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept", "adds", "has_partial"),
+    *("lanes", "packs_a", "packs_b", "packs_edge", "panels_kept"),
+    *("adds", "continues", "has_partial"),
     *("a_row", "a_step", "b_step", "b_column", "c_row", "ahead"),
     *WINDOW_NUMBERS,
     *("c_to_row", "c_to_column", "first_row", "first_column", "entries_row", "has_epilogue"),
@@ -159,7 +160,8 @@ class _DriverWriter(LineWriter):
         with self.loop(0, k_end, number["k_block"]) as p:
             left = self.new(f"sub i64 {number['k']}, {p}")
             k = self.smaller(left, number["k_block"])
-            goes_on = self.new(f"icmp ne i64 {p}, 0")
+            is_later = self.new(f"icmp ne i64 {p}, 0")
+            goes_on = self.new(f"or i1 {is_later}, {self._is('continues')}")
             is_last = self.new(f"icmp eq i64 {k}, {left}")
             for field, flag in (("goes_on", goes_on), ("is_last", is_last)):
                 self._set(field, self.new(f"zext i1 {flag} to i64"))

@@ -270,9 +270,11 @@ def compile_product(
     adds: bool,
     epilogue: Epilogue | None = None,
     keeps: bool = False,
+    continues: bool = False,
 ) -> CompiledProduct:
     """Return the step that computes c = alpha · a @ b, plus beta · c if it `adds`; what goes to an
-    epilogue is in c, too, if that `keeps` it.
+    epilogue is in c, too, if that `keeps` it. If it `continues`, the chains begin with what is in c
+    (of a plan that is neither for windows nor `fitted`).
 
     `routine` gives the address of the machine code of a text. What an epilogue is handed stands
     behind the arguments of the product.
@@ -292,7 +294,8 @@ def compile_product(
         counts += [cut] if epilogue and cut else []
         text = print_fitted(plan.fitted, adds, epilogue.text if epilogue else None, keeps)
         return CompiledProduct(text, [*operands, *others, *counts])
-    return CompiledProduct(print_driver(), _arguments(plan, routine, adds, epilogue, keeps))
+    arguments = _arguments(plan, routine, adds, epilogue, keeps, continues)
+    return CompiledProduct(print_driver(), arguments)
 
 
 def _arguments(
@@ -301,6 +304,7 @@ def _arguments(
     adds: bool,
     epilogue: Epilogue | None,
     keeps: bool,
+    continues: bool,
 ) -> list[int | str]:
     (m, n, k), blocking, size = plan.shape, plan.blocking, REALS[plan.dtype][1]
     high, low = split(m, blocking.rows)
@@ -322,6 +326,7 @@ def _arguments(
         "packs_edge": plan.packs_edge,
         "panels_kept": plan.keeps_panels,
         "adds": adds,
+        "continues": continues,
         "has_partial": "partial" in plan.scratch(adds=adds),
     }
     for field, stride in zip(

@@ -66,6 +66,9 @@ def compiled_product(
     assert plan is not None
     if epilogue is not None and isinstance(plan, ProductPlan):
         plan = plan.along_rows(epilogue)
+    if product.continues:
+        assert isinstance(plan, ProductPlan)
+        plan = plan._replace(fitted=None)  # which begins with zeros
     beta = Literal(0.0) if product.beta is None else product.beta
     a = product.a.view if isinstance(product.a, WindowMatrix) else product.a
     places: dict[str, MachineArgument] = {"a": a, "b": product.b, "c": c}
@@ -75,7 +78,8 @@ def compiled_product(
     has_tile = epilogue is not None and not keeps
     wanted = plan.scratch(adds=adds, finishes=has_tile).items()
     places |= {word: SharedScratch(word, nbytes) for word, nbytes in wanted}
-    made = compile_product(plan, machine.final_routine, adds=adds, epilogue=epilogue, keeps=keeps)
+    how = {"adds": adds, "keeps": keeps, "continues": product.continues}
+    made = compile_product(plan, machine.final_routine, epilogue=epilogue, **how)
     handed = [x if isinstance(x, int) else places.get(x, c) for x in made.arguments]
     if epilogue:
         handed += compiled_arguments(epilogue.handed)
