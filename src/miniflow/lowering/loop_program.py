@@ -191,6 +191,7 @@ class Product:
     are the sums of the columns of `b`, each a chain in the order of k. If it `continues`, the chain
     of each entry begins with what is in c, as if the k before had been of the same product; then
     there is neither an `alpha` nor a `beta`.
+    What `is_measured` only is seen by nobody, but by a check: it may be added up in any order.
     """
 
     c: BufferView
@@ -201,6 +202,7 @@ class Product:
     equations: tuple[Equation, ...] = field(default=(), compare=False)
     sums: BufferView | None = None
     continues: bool = False
+    is_measured: bool = False
 
     @property
     def left(self) -> BufferView:

@@ -17,6 +17,7 @@ from miniflow.lowering.epilogues import fuse_products
 from miniflow.lowering.frame import assign_new_values, copy_old_values, hand_out, take_arguments
 from miniflow.lowering.fuse import fuse
 from miniflow.lowering.loop_program import SCRATCH, LoopProgram, Repeat
+from miniflow.lowering.measures import mark_measured
 from miniflow.lowering.placing import place_buffers
 from miniflow.lowering.plan import StepPlan, make_plan
 from miniflow.lowering.shared_rows import are_rows_apart
@@ -78,7 +79,8 @@ def lower_program(program: Program, target: Target | None = None) -> Lowering:
     assign_new_values(draft, plan, values, copies, in_one_piece=draft.target.updates_last)
     outputs = hand_out(draft, plan, values, copies)
     updated = {values.place(o.replaces).buffer for o in program.outputs if o.replaces is not None}
-    made = LoopProgram(draft.buffers, arguments, draft.steps, outputs, frozenset(updated))
+    steps = tuple(mark_measured(draft.steps, program))
+    made = LoopProgram(draft.buffers, arguments, steps, outputs, frozenset(updated))
     fused = fuse_products(
         read_windows(made, draft.target.can_read_windows), draft.target.can_finish
     )

@@ -60,6 +60,7 @@ _IN_PASSING: Final = (
     0.25  # of the time of a loop, if its entries are in a cache when it comes to them
 )
 _A_LINK: Final = 0.08  # nanoseconds, of a sum in sixteen chains
+_A_MEASURE: Final = 0.03  # of one in more
 _SLOW: Final = ("divide", "sqrt", "fmod", "quotient")
 _SHORTEST: Final = 64  # rows or columns of a piece of a product
 _WIDE: Final = 256  # columns that a piece has rather than fewer rows
@@ -115,7 +116,7 @@ def duration(step: Step) -> float:
     match step:
         case Product(c, a):
             if len(a.shape) == 1 and c.size == 1:
-                return a.size * _A_LINK
+                return a.size * (_A_MEASURE if step.is_measured else _A_LINK)
             return 2.0 * c.size * a.shape[-1] / _FLOPS[c.dtype] if c.dtype in _FLOPS else 0.0
         case FusedProduct(product, epilogue):
             return duration(product) + duration(epilogue) * _IN_PASSING

@@ -19,7 +19,7 @@ from miniflow.backends.native.products.packing import BY_COLUMNS, BY_ROWS, print
 from miniflow.backends.native.products.plan import DotPlan, compile_product, plan_product
 from miniflow.backends.native.products.print_fitted import print_fitted
 
-from .product_steps import chain, chain_of_doubles, product, region, run
+from .product_steps import chain, chain_of_doubles, product, region, run, run_plan
 
 has_fma = pytest.mark.skipif(
     not machine.processor().has_fma, reason="this processor has no fused multiply-add"
@@ -254,6 +254,20 @@ def test_the_sixteen_chains_are_added_up_by_halves():
     while len(total) > 1:
         total = total[: len(total) // 2] + total[len(total) // 2 :]
     assert product(x, y) == total[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("k", [33, 64, 127, 1003])
+def test_squares_that_are_only_measured_are_all_there(k, step, dtype):
+    x = np.random.default_rng(k).integers(-4, 5, k * step).astype(dtype)[::step]  # exact
+    c = np.zeros((), dtype)
+    plan = plan_product(region(x), region(x), region(c), machine.processor())
+    for spoiled in (None, 0, k // 2, k - 1):
+        if spoiled is not None:
+            x[spoiled] = np.inf
+        run_plan(plan._replace(is_measured=True), {"a": x, "b": x, "c": c})
+        assert c == x @ x
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64"])

@@ -167,12 +167,15 @@ class ProductPlan(NamedTuple):
 
 
 class DotPlan(NamedTuple):
-    """c = a · b of two vectors of k numbers, at these distances."""
+    """c = a · b of two vectors of k numbers, at these distances; of one with itself, if that only
+    `is_measured`.
+    """
 
     dtype: str
     k: int
     steps: tuple[int, int]
     has_fma: bool
+    is_measured: bool = False
 
     def scratch(self, *, adds: bool, finishes: bool = False) -> dict[str, int]:
         """Return what memory is wanted: none."""
@@ -283,7 +286,7 @@ def compile_product(
         made = compile_in_place(plan, routine, adds=adds, epilogue=epilogue, keeps=keeps)
         return CompiledProduct(*made)
     if isinstance(plan, DotPlan):
-        text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma)
+        text = print_dot(plan.dtype, plan.steps == (1, 1), plan.has_fma, plan.is_measured)
         steps = (REALS[plan.dtype][1] * step for step in plan.steps)
         return CompiledProduct(text, [*dot.PLACES, plan.k, *steps, int(adds)])
     if plan.fitted:

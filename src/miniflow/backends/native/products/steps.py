@@ -69,6 +69,8 @@ def compiled_product(
     if product.continues:
         assert isinstance(plan, ProductPlan)
         plan = plan._replace(fitted=None)  # which begins with zeros
+    if product.is_measured and isinstance(plan, DotPlan):
+        plan = plan._replace(is_measured=True)
     beta = Literal(0.0) if product.beta is None else product.beta
     a = product.a.view if isinstance(product.a, WindowMatrix) else product.a
     places: dict[str, MachineArgument] = {"a": a, "b": product.b, "c": c}
