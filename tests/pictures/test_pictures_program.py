@@ -248,6 +248,7 @@ def test_a_program_of_one_pass_has_no_frames() -> None:
     figure = program_figure(b.program([b.add("exp", (x,), name="y")]))
     assert figure.frames == ()
     assert [card.title for card in figure.cards] == ["x", "exp", "y"]
+    assert figure.description == "A program of 1 input, 1 equation and 1 output."
     assert draw(b.program([x])).figure.cards[-1].operation == "value"
 
 
@@ -259,7 +260,14 @@ def test_equations_shared_by_several_nodes_do_not_tangle_the_picture() -> None:
     c = b.add("negative", (a,), origin=second)
     d = b.add("add", (a, c), origin=first)  # back to the first node: it is not one box
     e = b.add("multiply", (d, c), origin=second)
-    draw(b.program([e])).svg()
+    cards = [(card.title, card.code) for card in program_figure(b.program([e])).cards[1:-1]]
+    assert cards == [
+        ("First", ("t1 = exp(x)",)),
+        ("Second", ("t2 = negative(t1)",)),
+        ("First", ("t3 = add(t1, t2)",)),
+        ("Second", ("t4 = multiply(t3, t2)",)),
+    ]
+    assert "t4 = multiply(t3, t2)" in draw(b.program([e])).svg()
 
 
 def test_a_program_too_wide_for_the_terminal_is_listed_with_its_code() -> None:

@@ -95,10 +95,11 @@ def program_figure(
         cards.append(_card(flow, part, code.get(part, []), loop_of))
     for index, output in enumerate(program.outputs):
         cards.append(_output_card(index, output, code.get(index, []), names))
+    parts = (program.inputs, "input"), (program.equations, "equation"), (program.outputs, "output")
+    inputs, equations, outputs = (f"{len(x)} {word}{'s' * (len(x) != 1)}" for x, word in parts)
     return Figure(
         title or "A compiled program",
-        f"A program of {len(program.inputs)} inputs, {len(program.equations)} equations and "
-        f"{len(program.outputs)} outputs.",
+        f"A program of {inputs}, {equations} and {outputs}.",
         tuple(cards),
         tuple(flow.arrows),
         tuple(Frame(phase, phase) for phase in flow.frames),
