@@ -80,6 +80,7 @@ def test_a_key_that_is_no_node_stays_an_error(runner: str) -> None:
 def test_one_dictionary_serves_a_loss_and_its_logits_and_is_warned_about_once() -> None:
     g = Graphs()
     step, predict = mf.compile(g.loss, optimizer=mf.SGD(0.1)), mf.compile(g.logits)
+    assert predict.why_retraced() == "It was not recorded yet: call it."
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(5):

@@ -1,6 +1,7 @@
 """`summary`: the table of a network, and the numbers in it."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_a_network_and_a_plain_input_with_an_example_are_summed_up_too() -> None
     assert [line.name for line in found.lines] == ["X", "linear1", "hidden1", "logits"]
     with pytest.raises(GraphError, match=r"Input 'X' .* is not known: make it with mf.layers"):
         mf.summary(network)
+    with pytest.raises(GraphError, match=r"or give an example .*, summary\(network, inputs=\{node"):
+        mf.summary(network)
+
+
+@pytest.mark.parametrize("feed", [mf.value, lambda node, fed: mf.compile(node)(fed)])
+def test_a_plain_input_that_was_fed_needs_no_example(feed: Callable[..., Any]) -> None:
+    network = build((20, 7, 3))
+    feed(network.logits, {network.X: np.ones((5, 20), np.float32)})
+    found = summarize(network)
+    assert [line.shape for line in found.lines][::3] == [("n", 20), ("n", 3)]
+    assert found.lines[1].flops == 2 * 20 * 7 + 7
 
 
 def test_a_node_that_cannot_be_compiled_has_no_flops_but_a_shape() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import miniflow as mf
+from miniflow.errors import ShapeError
 from miniflow.nodes.activation import softmax
 
 
@@ -173,3 +174,12 @@ def test_number_of_any_kind_may_be_given_for_a_dummy_gradient(head) -> None:
     wanted = mf.value_and_grad(dummy, feed | {dummy: np.array(0.5)}, [x])[1][0]
     for fed in (0.5, np.float64(0.5), np.float32(0.5)):
         assert np.array_equal(mf.value_and_grad(dummy, feed | {dummy: fed}, [x])[1][0], wanted)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (3,)])
+def test_what_logits_lack_is_told(shape: tuple[int, ...]) -> None:
+    x, y = mf.Input("x"), mf.Input("y")
+    feed = {x: np.zeros(shape), y: np.zeros(shape[:-1], int)}
+    for run in (mf.value, lambda node, fed: mf.compile(node)(fed)):
+        with pytest.raises(ShapeError, match=r"with one row and one class or more\."):
+            run(mf.CrossEntropyWithSoftmax(x, y), feed)

@@ -373,3 +373,15 @@ def test_importing_it_imports_nothing_else_that_is_installed() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_long_names_leave_room_for_values_and_gradients_in_a_terminal(width: int) -> None:
+    xs = [mf.Input(f"encoder/block{i}/attention/attention/query") for i in range(4)]
+    y = mf.Mean(mf.Add(*xs, name="encoder/block12/attention/activation"), name="loss")
+    mf.value_and_grad(y, {x: np.array([[0.25, 0.5], [0.75, 1.0]]) for x in xs}, wrt=xs)
+    lines = mf.draw(y).text(width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(word in lines[0] for word in ("node", "operation", "shape", "value", "gradient"))
+    assert all(line.startswith(("enc", "loss")) for line in lines[1:])
+    assert lines[-1].split()[-2:] == ["2.5", "1"]

@@ -127,7 +127,7 @@ class Compiled:
         self._pick = f"{value}, found[{self._count}:{self._end}]" if self._wrt else value
         self._within = Within()
         self.call_lengths: dict[int, CallLength] = {}  # of `epoch`, by the rows of a step
-        self._why = "It was recorded once."
+        self._why = "It was not recorded yet: call it."
         self._note = ""  # on what was recorded last
         self._lock = Lock()
         renew_after_fork(self, Compiled._renew)
@@ -412,8 +412,9 @@ class Compiled:
             if self.backend == "auto" or self.reason == BY_NAME:
                 self.backend, self.reason = made.backend, made.why
             variant = self._variants[key] = made.variant
-            if self._last is not None:
-                self._why = difference(self._last.key, key)
+            self._why = (
+                "It was recorded once." if self._last is None else difference(self._last.key, key)
+            )
             variant.key = key
             if len(self._variants) > KEPT:
                 self._variants.popitem(last=False)

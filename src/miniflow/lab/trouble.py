@@ -9,6 +9,7 @@ import linecache
 import re
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from miniflow.errors import GraphError, NodeError
 from miniflow.graph import Node
@@ -177,10 +178,12 @@ def asked_of_the_wrong_node(error: KeyError) -> str | None:
     if not isinstance(me, Node) or not isinstance(key, Node):
         return None
     for place in ast.walk(tree):
-        if not isinstance(place, ast.Attribute) or place.attr != "gradients":
+        if not isinstance(place, ast.Subscript) or not isinstance(place.value, ast.Attribute):
             continue
-        asked = names.get(ast.unparse(place.value))
-        name = ast.unparse(place.value)
+        if place.value.attr != "gradients" or names.get(ast.unparse(place.slice), key) is not key:
+            continue
+        name = ast.unparse(place.value.value)
+        asked: Any = names.get(name)
         if key is me and any(asked is node for node in me.inbound_nodes):
             return (
                 f"`{name}` is an inbound node here: gradients come from the consumers, so the loop "
@@ -188,6 +191,16 @@ def asked_of_the_wrong_node(error: KeyError) -> str | None:
             )
         if asked is not me and any(key is node for node in me.inbound_nodes):
             return f"ask the consumer about this node itself: {name}.gradients[self]."
+        if asked is me and (wrong := dictionary_with(key, me)):
+            return f"your dictionary is `self.{wrong}`, and is asked for as `self.gradients`."
+    return None
+
+
+def dictionary_with(key: Node, node: Node) -> str | None:
+    """The name of an attribute that was meant to be `gradients`: a dictionary with that key."""
+    for name, thing in vars(node).items():
+        if isinstance(thing, dict) and key in thing and name not in ("gradients", "cache"):
+            return name
     return None
 
 

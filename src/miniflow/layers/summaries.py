@@ -20,10 +20,10 @@ from miniflow.errors import CompileError
 from miniflow.graph import Constant, Node, Parameter
 from miniflow.graph.plans import ancestors_in_order, plan_for
 from miniflow.graph.typed import FedNode
-from miniflow.interpreter.feeding import checked_output
+from miniflow.interpreter.feeding import checked_output, is_input
 from miniflow.ir.cost import cost
-from miniflow.ir.dtypes import type_of
-from miniflow.layers.example_shapes import example_feed, example_values
+from miniflow.ir.dtypes import DTYPES, type_of
+from miniflow.layers.example_shapes import UnknownShapeError, example_feed, example_values
 from miniflow.passes import optimize
 from miniflow.tracing.keeping import preserved_deeply
 from miniflow.tracing.record import record
@@ -94,7 +94,7 @@ def summary(network: Any, inputs: Mapping[FedNode, Any] | None = None) -> None:
         network: a node, the output; or a `Network`, whose logits are taken; or an estimator that
             has been fitted.
         inputs: input → an example of what is fed, an array with at least one row; not needed for
-            those that were made by `layers.Input`. None by default.
+            those that were made by `layers.Input`, or were fed before. None by default.
 
     `summarize` returns the same as an object.
 
@@ -124,8 +124,16 @@ def summarize(network: Any, inputs: Mapping[FedNode, Any] | None = None) -> Summ
     """
     given = getattr(network, "output_node", getattr(network, "logits", network))
     output = checked_output(given)
-    one, two = (example_values(output, rows, inputs) for rows in (1, 2))
-    flops = _flops(output, inputs)
+    examples = _last_fed(output)
+    examples.update((inputs or {}).items())
+    try:
+        one, two = (example_values(output, rows, examples) for rows in (1, 2))
+    except UnknownShapeError as error:
+        known = str(error).removesuffix(".")
+        raise UnknownShapeError(
+            f"{known}, or give an example of what is fed, summary(network, inputs={{node: array}})."
+        ) from None
+    flops = _flops(output, examples)
     counted: set[Node] = set()
     lines = []
     for node in ancestors_in_order(output):
@@ -145,6 +153,18 @@ def summarize(network: Any, inputs: Mapping[FedNode, Any] | None = None) -> Summ
             )
         )
     return Summary(tuple(lines))
+
+
+def _last_fed(output: Node) -> dict[Node, Any]:
+    """An example, as it was last fed, for each input whose shape nobody has said."""
+    examples: dict[Node, Any] = {}
+    for node in ancestors_in_order(output):
+        if is_input(node) and node._row is None:
+            fed = None if node.value is None else type_of(node.value)
+            fed = node._fed_type or fed
+            if fed is not None and fed.shape:
+                examples[node] = np.zeros((1, *fed.shape[1:]), DTYPES[fed.dtype])
+    return examples
 
 
 def _flops(output: Node, inputs: Mapping[FedNode, Any] | None) -> dict[Node, int] | None:

@@ -139,7 +139,8 @@ class CrossEntropyWithSoftmax(Op):
         logits, labels = (node.label for node in self.inbound_nodes)
         if len(seen) < 2 or 0 in seen:
             raise ShapeError(
-                f"{self}: {logits} has shape {seen}; logits have shape (n, k), or (n, ..., k)."
+                f"{self}: {logits} has shape {seen}; logits have shape (n, k), or (n, ..., k), "
+                "with one row and one class or more."
             )
         if y.shape != seen[:-1]:
             hint, rows = "", len(seen) - 1

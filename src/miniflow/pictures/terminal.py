@@ -24,6 +24,7 @@ from miniflow.pictures.values import Seen
 
 MOST_BOXES = 60
 _LONGEST, _LONGEST_CELL = 36, 40  # characters in one line of a box, and in a cell of a table
+_SHORT_NAME, _SHORT_NUMBER = 10, 6  # to which a narrow terminal may bring cells
 _SPACING = Spacing(node=2, bend=2, layer=2, label=2, slope=0, port=2, corner=1)
 _BORDERS: dict[Kind, str] = {  # corners, horizontal, vertical
     "input": "╭╮╰╯─│",
@@ -45,7 +46,7 @@ def text(figure: Figure, width: int | None = None) -> str:
         grid = _boxes(figure)
         if grid.width <= width:
             return "\n".join([*grid.lines(), *_below(figure)])
-    lines = _listing(figure) if any(card.code for card in figure.cards) else _table(figure)
+    lines = _listing(figure) if any(card.code for card in figure.cards) else _table(figure, width)
     return "\n".join([*(_cut_line(line, width) for line in lines), *_below(figure)])
 
 
@@ -222,8 +223,10 @@ def _listing(figure: Figure) -> list[str]:
     ]
 
 
-def _table(figure: Figure) -> list[str]:
-    """One line a node: its name, what it is of what, its shape, value and gradient."""
+def _table(figure: Figure, width: int) -> list[str]:
+    """One line a node: its name, what it is of what, its shape, value and gradient, each shortened
+    as far as all have to be to stand beside each other.
+    """
     inputs: dict[object, list[str]] = {}
     titles = {card.key: card.called or card.title for card in figure.cards}
     for arrow in figure.arrows:
@@ -237,7 +240,35 @@ def _table(figure: Figure) -> list[str]:
         rows.append([shorten(cell, _LONGEST_CELL) for cell in cells])
     used = [index for index in range(5) if any(row[index] for row in rows[1:])]
     widths = [max(columns(row[index]) for row in rows) for index in used]
-    return [_row([row[index] for index in used], widths) for row in rows]
+    for places, least in ((range(2), _SHORT_NAME), (range(2, len(widths)), _SHORT_NUMBER)):
+        _make_fit(widths, places, least, width)
+    return [
+        _row(
+            [
+                _shortened(row[index], room) if place < 2 else _cut_line(row[index], room)
+                for place, (index, room) in enumerate(zip(used, widths, strict=True))
+            ],
+            widths,
+        )
+        for row in rows
+    ]
+
+
+def _shortened(text: str, width: int) -> str:
+    """The text, or its start and end, in so many columns, of which some letters take two."""
+    limit = width
+    while columns(shorten(text, limit)) > width:
+        limit -= 1
+    return shorten(text, limit)
+
+
+def _make_fit(widths: list[int], places: Iterable[int], least: int, width: int) -> None:
+    """Take from the widest of these columns, as far as `least`, until a line fits."""
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        widest = max(places, key=widths.__getitem__, default=0)
+        if widths[widest] <= least:
+            return
+        widths[widest] -= 1
 
 
 def _brief(seen: Seen | None) -> str:

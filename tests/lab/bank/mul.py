@@ -339,6 +339,14 @@ class Input(Input):
         ),
     ),
     Wrong(
+        "the dictionary under another name",
+        says="your dictionary is `self.gradient`, and is asked for as `self.gradients`",
+        code=backward(
+            "self.gradients[x] += y.value * n.gradients[self]\n"
+            "self.gradients[y] += x.value * n.gradients[self]"
+        ).replace("self.gradients = {", "self.gradient = {"),
+    ),
+    Wrong(
         "a loop over the inbound nodes",
         says="the loop goes over self.outbound_nodes",
         code=assigned("y.value * grad", "x.value * grad").replace(
