@@ -241,3 +241,23 @@ def test_options_that_are_none_are_told(make: Any, message: str) -> None:
 def test_options_of_other_libraries_say_what_to_write() -> None:
     with pytest.raises(mf.MiniflowError, match=r"AUC has no option multi_class: each class stands"):
         metrics.AUC(multi_class="ovr")  # type: ignore[call-arg]
+
+
+NO_NUMBERS = {
+    "text": ["a", "b"],
+    "missing": [None, 1],
+    "ragged": [[1, 2], [3]],
+    "dates": np.array(["2020", "2021"], "M8[Y]"),
+    "complex": np.array([1j, 0]),
+    "masked": np.ma.masked_array([1, 0], [False, True]),
+    "a word": "abc",
+}
+
+
+@pytest.mark.parametrize("given", NO_NUMBERS.values(), ids=NO_NUMBERS)
+@pytest.mark.parametrize("metric", [metrics.Accuracy(), metrics.AUC(), metrics.MAE()])
+def test_what_is_no_array_of_numbers_is_told(metric: Any, given: Any) -> None:
+    right = {"scores": np.array([0.5, -0.5]), "labels": np.array([1, 0]), "weights": None}
+    for name in right:
+        with pytest.raises(DataError, match=rf"^{type(metric).__name__}\(.*\), for {name}, was "):
+            metric(**right | {name: given})

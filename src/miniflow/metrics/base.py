@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from miniflow.errors import DataError
+from miniflow.errors import DataError, GraphError
 from miniflow.graph import Node
 from miniflow.graph.hits import is_zeros_and_ones
-from miniflow.graph.values import describe
+from miniflow.graph.values import as_value, describe
 from miniflow.options import OptionError
 
 CLASSES, YES_OR_NO, NUMBERS = "classes", "yes or no", "numbers"
@@ -116,7 +116,9 @@ class Metric:
 
         Raises DataError where they do not go together, or are nothing for this metric.
         """
-        return _read(self, np.asarray(scores), np.asarray(labels), weights, kind)
+        scores, labels = _array(self, "scores", scores), _array(self, "labels", labels)
+        weights = None if weights is None else _array(self, "weights", weights)
+        return _read(self, scores, labels, weights, kind)
 
     def __call__(self, scores: Any, labels: Any, weights: Any = None) -> float:
         """The metric of these arrays.
@@ -132,6 +134,14 @@ class Metric:
     def __repr__(self) -> str:
         shown = [f"{name}={value!r}" for name, value in vars(self).items() if value is not None]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _array(metric: Metric, name: str, x: Any) -> Any:
+    """What was given, as an array of numbers."""
+    try:
+        return np.asarray(as_value(x, f"{metric!r}, for {name},"))
+    except GraphError as error:
+        raise DataError(f"{str(error).rstrip('.')}.") from None
 
 
 def _read(metric: Metric, scores: Any, labels: Any, weights: Any, kind: str | None) -> Answers:
