@@ -108,15 +108,10 @@ class StepTable:
         begins, too: others do not fail.
         """
         self.first_pieces[len(self)] = list(equations)
-        self._begin(machine.shared_step(), equations[0])
-        here = len(self._numbers)
-        self._numbers += (self._place(WORKERS), len(pieces))
-        fields = len(self._numbers)
-        self._numbers += [0] * (2 * (len(pieces) + 1))
+        here, fields = self._begin_shared(equations[0], len(pieces), nanoseconds)
         for number, steps in enumerate((whole, *pieces)):
             whose = f" of piece {number}" if number else ""
             self._refer(fields + 2 * number, here, steps, whose)
-        self.shared[len(self) - 1] = nanoseconds
 
     def add_shared_loop(
         self,
@@ -132,20 +127,14 @@ class StepTable:
         for begin in range(0, len(shared.pieces), MOST_PIECES):
             pieces = shared.pieces[begin : begin + MOST_PIECES]
             whole = pieces[0][0], pieces[-1][1]
-            self._begin(machine.shared_step(), loop.equations)
-            here = len(self._numbers)
+            all_turns = nanoseconds * (whole[1] - whole[0])
             order = IN_ORDER if shared.ordered else 0
-            self._numbers += (self._place(WORKERS), len(pieces) + order)
-            fields = len(self._numbers)
-            self._numbers += [0] * (2 * (len(pieces) + 1))
+            here, fields = self._begin_shared(loop.equations, len(pieces), all_turns, order)
             for number, (first, last) in enumerate((whole, *pieces)):
-                at = fields + 2 * number
-                offset = NUMBER_BYTES * (len(self._numbers) - here)
-                self._numbers[at : at + 2] = (machine.some_turns(), offset)
+                self._refer_here(fields + 2 * number, here, machine.some_turns())
                 own = _Own(shared.own, sizes) if number else None
                 turn = _PieceInOrder(number - 1, len(pieces), shared.ordered) if number else None
                 self._some_turns(steps, loop.index, first, last, own=own, in_order=turn)
-            self.shared[len(self) - 1] = nanoseconds * (whole[1] - whole[0])
 
     def add_shared_rows(
         self,
@@ -155,18 +144,23 @@ class StepTable:
         nanoseconds: float,
     ) -> None:
         """Add a loop that is done in pieces, each some rows in all turns (`shared_rows`)."""
-        self._begin(machine.shared_step(), loop.equations)
-        here = len(self._numbers)
-        self._numbers += (self._place(WORKERS), len(pieces))
-        fields = len(self._numbers)
-        self._numbers += [0] * (2 * (len(pieces) + 1))
+        here, fields = self._begin_shared(loop.equations, len(pieces), nanoseconds)
         for number, steps in enumerate((whole, *pieces)):
             whose = f" of piece {number}" if number else ""
-            at = fields + 2 * number
-            offset = NUMBER_BYTES * (len(self._numbers) - here)
-            self._numbers[at : at + 2] = (machine.some_turns(), offset)
+            self._refer_here(fields + 2 * number, here, machine.some_turns())
             self._some_turns(steps, loop.index, 0, loop.count, whose)
+
+    def _begin_shared(
+        self, equations: tuple[Equation, ...], count: int, nanoseconds: float, order: int = 0
+    ) -> tuple[int, int]:
+        """Begin a step of so many pieces (of some `order`). Return where its arguments begin, and
+        where, of the whole and then of each piece, a function and the place of its own stand.
+        """
+        self._begin(machine.shared_step(), equations)
         self.shared[len(self) - 1] = nanoseconds
+        here = len(self._numbers)
+        self._numbers += (self._place(WORKERS), count + order, *[0] * (2 * (count + 1)))
+        return here, here + 2
 
     def _some_turns(
         self,
@@ -216,8 +210,7 @@ class StepTable:
         self, at: int, here: int, step: CompiledStep, number: int, piece: _PieceInOrder
     ) -> None:
         """Write down a step that waits for that of the piece before (`sharing`)."""
-        begin = len(self._numbers)
-        self._numbers[at : at + 2] = (machine.in_order(), NUMBER_BYTES * (begin - here))
+        begin = self._refer_here(at, here, machine.in_order())
         nbytes = ALIGNMENT * number
         self._next_pieces = max(nbytes + ALIGNMENT, self._next_pieces)
         self._numbers += (self._place(WORKERS), self._place(NEXT_PIECES), nbytes)
@@ -226,15 +219,20 @@ class StepTable:
 
     def _refer(self, at: int, here: int, steps: Sequence[CompiledStep], whose: str) -> None:
         """Write down, `at` a place, a function and where its arguments lie, which come now."""
-        function = steps[0].function if len(steps) == 1 else machine.sequence()
-        begin = len(self._numbers)
-        self._numbers[at : at + 2] = (function, NUMBER_BYTES * (begin - here))
         if len(steps) == 1:
+            self._refer_here(at, here, steps[0].function)
             self._hand(steps[0], whose)
             return
+        begin = self._refer_here(at, here, machine.sequence())
         self._numbers += (len(steps), *[0] * (2 * len(steps)))
         for number, step in enumerate(steps):
             self._refer(begin + 1 + 2 * number, begin, (step,), whose)
+
+    def _refer_here(self, at: int, here: int, function: int) -> int:
+        """Write down, `at` a place, a function whose arguments begin now; return where that is."""
+        begin = len(self._numbers)
+        self._numbers[at : at + 2] = (function, NUMBER_BYTES * (begin - here))
+        return begin
 
     def equations_of(self, number: int, inner: int) -> tuple[Equation, ...]:
         """Return those of a step, or, if it is several, of one in it."""
