@@ -304,3 +304,19 @@ def test_memory_of_such_an_array_is_its_own_until_somebody_sees_a_part_of_it():
     assert has_strangers(mine, 0, owners=0)
     del row
     assert not has_strangers(mine, 0, owners=0)
+
+
+@pytest.mark.parametrize(
+    "given", [["a", "b"], [None, 1.0], [[1.0, 2.0], [3.0]], np.array([1j, 2]), {1: 2}, "ab"]
+)
+def test_what_is_no_gradient_is_told(given: Any) -> None:
+    W = mf.Parameter([1.0, 2.0], "W")
+    with pytest.raises(MiniflowError, match=r"SGD\(.*\), for Parameter 'W' .*, was given"):
+        mf.SGD(0.5).update([W], [given])
+    assert W.value.tolist() == [1.0, 2.0]
+
+
+def test_lists_are_gradients_as_arrays_are() -> None:
+    W = mf.Parameter([1.0, 2.0], "W")
+    mf.SGD(0.5).update([W], [[1.0, -1.0]])
+    assert W.value.tolist() == [0.5, 2.5]

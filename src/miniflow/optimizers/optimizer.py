@@ -25,7 +25,7 @@ from miniflow.errors import GradientError, GraphError
 from miniflow.graph import Node, Parameter
 from miniflow.graph.half import widen
 from miniflow.graph.lines import aligned_zeros
-from miniflow.graph.values import check_unmasked, describe, read_only, shape_of
+from miniflow.graph.values import as_value, describe, read_only, shape_of
 from miniflow.optimizers.clipping import Clipping, checked_clipping, clip_gradients
 from miniflow.options import OptionError, number
 from miniflow.residence import look_at, look_at_all
@@ -226,7 +226,7 @@ class Optimizer:
         >>> W.value
         array([0.5, 2.5])
         """
-        self._check(parameters, gradients)
+        gradients = self._checked(parameters, gradients)
         self.prepare(parameters)
         moved = [i for i, parameter in enumerate(parameters) if parameter.trainable]
         if not moved:
@@ -263,23 +263,28 @@ class Optimizer:
         """Change `value`, and the arrays kept for it, in place."""
         raise NotImplementedError
 
-    def _check(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> None:
+    def _checked(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> list[Any]:
+        """The gradients, those that are lists as arrays."""
         if len(parameters) != len(gradients):
             raise GradientError(
                 f"{self} was given {len(parameters)} parameters and {len(gradients)} gradients: "
                 "one for each."
             )
-        for parameter, grad in zip(parameters, gradients, strict=True):
+        checked = list(gradients)
+        for i, (parameter, grad) in enumerate(zip(parameters, checked, strict=True)):
             if not isinstance(parameter, Parameter):
                 raise GraphError(f"{self} updates Parameters, and was given {describe(parameter)}.")
             if not parameter.trainable:
                 continue
-            check_unmasked(grad, parameter)
+            is_plain = type(grad) is np.ndarray and grad.dtype.kind in "fiub"
+            if not is_plain and not _is_traced(grad):
+                grad = checked[i] = as_value(grad, f"{self}, for {parameter},")
             if shape_of(grad) != parameter.value.shape:
                 raise GradientError(
                     f"{self} was given a gradient of shape {shape_of(grad)} for {parameter}, "
                     f"which has shape {parameter.value.shape}."
                 )
+        return checked
 
     def __repr__(self) -> str:
         shown = {k: v for k, v in self.settings().items() if k not in ("slots", "clipping")}
@@ -294,7 +299,9 @@ def update_dtype(dtype: Any) -> Any:
 
 def _is_traced(x: Any) -> bool:
     """Whether this stands for a number that a compiled step is given."""
-    return hasattr(x, "__array_ufunc__") and not isinstance(x, (Node, np.ndarray, np.generic))
+    if isinstance(x, (Node, np.ndarray, np.generic)) or hasattr(x, "to_numpy"):  # a column's
+        return False
+    return hasattr(x, "__array_ufunc__")
 
 
 def cast(x: Any, dtype: Any) -> Any:
