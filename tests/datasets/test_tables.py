@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_table_is_told(what: str, tmp_path: pathlib.Path) -
 
 def test_bytes_that_are_no_text_are_told(tmp_path: pathlib.Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"a,y\n\xff\xfe,1\n")
-    with pytest.raises(DataError, match=r"is no CSV file"):
+    with pytest.raises(DataError, match=r"is no text in UTF-8"):
         load_table(tmp_path / "t.csv", "y")
 
 
@@ -107,3 +107,31 @@ def test_what_the_model_has_not_seen_is_told(tmp_path: pathlib.Path) -> None:
 def test_notes_that_are_no_form_are_none(notes: Any) -> None:
     assert form_in(notes) is None
     assert isinstance(form_in({"table": TableForm("y", ()).as_notes()}), type(None))
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1.0, 1e200, 1e307])
+def test_numbers_of_any_size_come_to_a_deviation_of_1(size: float, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "sizes.csv"
+    numbers = size * (np.arange(-20, 20) / 20)
+    path.write_text("a,y\n" + "".join(f"{x!r},{i % 2}\n" for i, x in enumerate(numbers.tolist())))
+    _, splits = load_table(path, "y")
+    images = np.concatenate([part.images for part in splits])
+    assert np.isfinite(images).all()
+    np.testing.assert_allclose(images.std(), 1, atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (b"a;b;y\n1,5;2,5;x\n", "are separated by semicolons: save it with commas"),
+        (b"a\tb\ty\n1\t2\tx\n", "are separated by tabs: save it with commas"),
+        ("a,y\n1,café\n".encode("latin-1"), "is no text in UTF-8 .*: save it as that"),
+    ],
+)
+def test_what_spreadsheets_write_is_told_by_what_it_is(
+    written: bytes, told: str, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(written)
+    with pytest.raises(DataError, match=told):
+        load_table(path, "y")

@@ -47,12 +47,23 @@ class CsvRows:
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
                 lines = [line for line in csv.reader(file, strict=True) if any(line)]
-        except (UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self.path}: is no text in UTF-8 ({shown(error)}): save it as that, in a "
+                "spreadsheet as CSV UTF-8."
+            ) from error
+        except csv.Error as error:
             raise DataError(f"{self.path}: is no CSV file: {shown(error)}.") from error
         if len(lines) < 2:
             raise DataError(f"{self.path}: has no rows: it takes a header and a row or more.")
         self.header = [name.strip() for name in lines[0]]
         self._cells = [[cell.strip() for cell in line] for line in lines[1:]]
+        for name, separator in (("semicolons", ";"), ("tabs", "\t")):
+            if len(self.header) == 1 and separator in self.header[0]:
+                raise DataError(
+                    f"{self.path}: its cells are separated by {name}: save it with commas between "
+                    "them, and with points in its numbers."
+                )
         for name in self.header:
             if not name or self.header.count(name) > 1:
                 what = f"two columns are called {shown(name)!r}" if name else "a column has no name"
@@ -231,8 +242,10 @@ def _column(rows: CsvRows, name: str) -> TableColumn:
     if all(number is not None for number in numbers):
         finite = [number for number in numbers if _finite(number)]
         values = np.array(finite or [0.0], float)
-        scale = float(values.std())
-        return TableColumn(name, (), float(values.mean()), scale if 0 < scale < math.inf else 1.0)
+        # In units of a power of two, which rounds nothing: squares neither overflow nor vanish.
+        unit = math.ldexp(1.0, math.frexp(float(np.abs(values).max()))[1] - 1)
+        mean, scale = (float(x) * unit for x in ((values / unit).mean(), (values / unit).std()))
+        return TableColumn(name, (), mean, scale if 0 < scale < math.inf else 1.0)
     found = sorted(set(cells))
     if len(found) > MOST_CATEGORIES:
         raise DataError(

@@ -226,7 +226,7 @@ class Optimizer:
         >>> W.value
         array([0.5, 2.5])
         """
-        gradients = self._checked(parameters, gradients)
+        gradients = self._as_gradients(parameters, gradients)
         self.prepare(parameters)
         moved = [i for i, parameter in enumerate(parameters) if parameter.trainable]
         if not moved:
@@ -263,7 +263,7 @@ class Optimizer:
         """Change `value`, and the arrays kept for it, in place."""
         raise NotImplementedError
 
-    def _checked(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> list[Any]:
+    def _as_gradients(self, parameters: Sequence[Parameter], gradients: Sequence[Any]) -> list[Any]:
         """The gradients, those that are lists as arrays."""
         if len(parameters) != len(gradients):
             raise GradientError(
