@@ -36,6 +36,7 @@ _MOST_K_OF_LONG: Final = 128
 _FEW: Final = 4  # times that something is read
 _SOME: Final = 8
 _MANY: Final = 16
+_MANY_ON_PAGES: Final = 12  # where each column has a page of its own
 _OFTEN: Final = 28  # by high tiles, each of which has many multiply-adds for a row of B
 _WIDER: Final = 3  # vectors of high tiles that read columns of A where they lie
 
@@ -76,6 +77,12 @@ def choose_blocking(
     >>> back = choose_blocking((784, 128, 128), 4, (1, 784, 128, 1), wide)
     >>> back.rows, back.vectors, back.packs_a
     (9, 3, False)
+
+    Nor is it packed for each piece of 256 columns of a wider layer, unless its columns lie on a
+    page each.
+
+    >>> [choose_blocking((784, 256, 512), 4, (1, m, 1024, 1), wide).packs_a for m in (784, 1024)]
+    [False, True]
     """
     m, n, k = shape
     lanes = processor.nbytes // size
@@ -92,7 +99,8 @@ def choose_blocking(
             )
     are_high = processor.nbytes == 64
     # Columns of A that few tiles read are read where they lie, by tiles that are the wider for it.
-    is_in_place = a_row == 1 and are_high and -(-n // lanes) < _MANY
+    reads = _MANY_ON_PAGES if abs(a_step) * size >= _PAGE else _MANY
+    is_in_place = a_row == 1 and are_high and -(-n // lanes) <= reads
     if is_in_place and n > _FEW * lanes and abs(a_step) * size >= _LONG:
         rows, vectors = tile_heights(processor.registers)[_WIDER], _WIDER
     columns = vectors * lanes
