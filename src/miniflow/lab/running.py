@@ -218,7 +218,10 @@ def finding_of_stop(
     if reason == "timeout":
         sentence = f"stopped after {seconds:g} seconds: is there a loop that never ends?"
     elif reason == "output":
-        sentence = "stopped because it prints without end: is there a print in an endless loop?"
+        sentence = (
+            f"stopped because it prints more than {MOST:,} letters: is there a print in a loop, "
+            "or of a large array?"
+        )
     elif status is not None and status == -signal.SIGTERM:
         sentence = "your code ended the check (SIGTERM); take that out."
     elif status is not None and (status < 0 or status > 255):
