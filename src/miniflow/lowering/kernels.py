@@ -86,15 +86,16 @@ def write_kernel(
     layouts: Mapping[Variable, str],
     in_place: Mapping[Variable, Variable],
     finite: Variable | None = None,
+    continued: frozenset[Variable] = frozenset(),
 ) -> GroupKernel:
     """Write `group`, which leaves the values `stored` in memory.
 
     `layouts` says how the arrays lie that do not lie by rows; `in_place` maps a value to the array
     that the group reads and the value overwrites. The kernel stops where the number `finite` is
-    NaN or infinite.
+    NaN or infinite. Sums over the rows that are `continued` are added to what is there.
     """
     parameters = Parameters(group, stored, layouts, in_place)
-    body = _KernelWriter(group, parameters, finite).write()
+    body = _KernelWriter(group, parameters, finite, continued).write()
     return GroupKernel(Kernel(tuple(parameters.declared.values()), body), parameters.arguments)
 
 
@@ -114,10 +115,14 @@ class _KernelWriter:
     """
 
     def __init__(
-        self, group: EquationGroup, parameters: Parameters, finite: Variable | None
+        self,
+        group: EquationGroup,
+        parameters: Parameters,
+        finite: Variable | None,
+        continued: frozenset[Variable],
     ) -> None:
         self.group, self.parameters, self.stored = group, parameters, parameters.stored
-        self.finite = finite
+        self.finite, self.continued = finite, continued
         self.plan = plan_stages(group, self.stored)
         self.definitions = {equation.result: equation for equation in group.equations}
         self.number = {e.result: k for k, e in enumerate(group.equations, 1)}
@@ -132,7 +137,8 @@ class _KernelWriter:
         over_rows = [e for e in self.group.equations if is_over_rows(e, self.group)]
         self._write_sweep(BEFORE)
         for reduction in over_rows:
-            self._begin(reduction)
+            if reduction.result not in self.continued:
+                self._begin(reduction)
         self._write_rows()
         for reduction in over_rows:
             self._finish(reduction)

@@ -386,12 +386,18 @@ def written_arrays(kernel: Kernel) -> dict[str, bool]:
     read: set[str] = set()
     written: dict[str, bool] = {}
     for statement in kernel.statements():
-        waiting = list(terms_of(statement))
-        while waiting:
-            term = waiting.pop()
-            if term.op == "load":
-                read.add(str(term.what))
-            waiting += term.operands
+        read |= loaded_arrays(statement)
         if isinstance(statement, Store):
             written.setdefault(statement.array, statement.adds or statement.array in read)
     return written
+
+
+def loaded_arrays(statement: Statement) -> set[str]:
+    """The arrays that a statement itself reads from, but for what it adds to."""
+    found, waiting = set[str](), list(terms_of(statement))
+    while waiting:
+        term = waiting.pop()
+        if term.op == "load":
+            found.add(str(term.what))
+        waiting += term.operands
+    return found

@@ -8,9 +8,10 @@ They may be where nothing goes from turn to turn: what is written either moves w
 far that they do not meet, or is the turn's own, written before it is read and not looked at
 elsewhere; of that, each thread has a copy. A piece of such a loop is some of its turns.
 
-What may go from turn to turn are the chains of a product, to which each turn adds: the gradient of
-a weight. Then a piece is one turn, pieces are begun in order, and that step of a piece waits for
-the same step of the one before; so threads are as far apart as one such step takes, and no further.
+What may go from turn to turn are the chains of a product, or sums, to which each turn adds: the
+gradient of a weight, or of a bias. Then a piece is one turn, pieces are begun in order, and that
+step of a piece waits for the same step of the one before; so threads are as far apart as one such
+step takes, and no further.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from miniflow.lowering.loop_program import (
     Access,
     BufferView,
     LoopProgram,
+    Nest,
     NumpyCall,
     Product,
     Repeat,
@@ -33,10 +35,12 @@ from miniflow.lowering.loop_program import (
     accesses,
     steps_of,
 )
+from miniflow.lowering.nests import Store, loaded_arrays
 from miniflow.lowering.pieces import bounds, duration, pieces_note
 from miniflow.lowering.shared_rows import share_rows
 
 _LARGEST: Final = 1 << 22  # bytes that are a turn's own, of which each thread has a copy
+_LEAST_IN_ORDER: Final = 0.25  # of what is worth cutting, that a turn takes which is a piece
 
 
 class SharedLoop(NamedTuple):
@@ -52,7 +56,8 @@ class SharedLoop(NamedTuple):
 
 def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
     """Return how a loop, one of the steps of a program, is cut; None if it is better left whole."""
-    if loop.count * sum(map(duration, loop.steps)) < pieces.FEWEST:
+    turn = sum(map(duration, loop.steps))
+    if loop.count * turn < pieces.FEWEST:
         return None
     if all(step is not loop for step in program.steps):
         return None
@@ -74,6 +79,8 @@ def share_loop(loop: Repeat, program: LoopProgram) -> SharedLoop | None:
             own[buffer] = program.buffers[buffer].alias or buffer
     if sum(sizes_of_own(own, program).values()) > _LARGEST:
         return None
+    if ordered and turn < pieces.FEWEST * _LEAST_IN_ORDER:
+        return None
     cut = tuple(bounds(loop.count, loop.count if ordered else pieces.MOST))
     return SharedLoop(cut, own, frozenset(ordered)) if len(cut) > 1 else None
 
@@ -89,15 +96,27 @@ def sizes_of_own(own: Mapping[str, str], program: LoopProgram) -> dict[str, int]
 
 
 def _only_step_that_adds(buffer: str, loop: Repeat) -> int | None:
-    """The product that continues what is in a buffer, if it is the only step that looks at it."""
+    """The step that adds to what is in a buffer, if it is the only one that looks at it."""
     touching = [
         number
         for number, step in enumerate(loop.steps)
         if any(access.view.buffer == buffer for access in accesses(step))
     ]
     step = loop.steps[touching[0]]
-    is_one = len(touching) == 1 and isinstance(step, Product) and step.continues
-    return touching[0] if is_one else None
+    return touching[0] if len(touching) == 1 and _only_adds(step, buffer) else None
+
+
+def _only_adds(step: Step, buffer: str) -> bool:
+    """Whether a product goes on with the chains of a buffer, or a nest with sums."""
+    if not isinstance(step, Nest):
+        return isinstance(step, Product) and step.continues
+    handed = zip(step.kernel.parameters, step.arguments, strict=True)
+    words = {p.name for p, x in handed if isinstance(x, BufferView) and x.buffer == buffer}
+    return all(
+        words.isdisjoint(loaded_arrays(s))
+        and (not isinstance(s, Store) or s.adds or s.array not in words)
+        for s in step.kernel.statements()
+    )
 
 
 def notes_of(program: LoopProgram) -> Callable[[Step], str]:

@@ -276,7 +276,8 @@ class StepWriter:
         homes = ((v, self.values.home(v)) for v in wanted)
         in_place = {v: home for v, home in homes if home in group.reads}
         finite = self.plan.finite if self.plan.finite in group.places else None
-        return write_kernel(group, wanted, layouts, in_place, finite)
+        continued = frozenset(v for v in wanted if self.values.is_continued(v))
+        return write_kernel(group, wanted, layouts, in_place, finite, continued)
 
     def _write_elements(self, group: EquationGroup, wanted: frozenset[Variable]) -> bool:
         """Write a loop over elements that lie in ways which loops over rows do not know, in place

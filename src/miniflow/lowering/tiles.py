@@ -43,7 +43,7 @@ class Tile:
     tiles.
 
     `cut` has the memory that is laid out by items, `local` what of it has room for one tile, and
-    `summed` the products that each tile adds to.
+    `summed` the sums and products that each tile adds to.
     """
 
     first: int

@@ -26,10 +26,11 @@ In memory, the i-th item of an array is the i-th of equal parts of it; a value t
 is not cut. Sums over the batch, and all else that cannot be cut, come after the tiles, unless a
 tile needs it.
 
-But the gradient of a weight, a product whose k are the rows of all items, is added up tile by tile,
-while what it reads is near: each tile goes on with the chains that the one before has left. So a
-batch of a transformer goes through all its layers, the loss (`totals`) and back in one tile, and
-memory is wanted for the activations of one tile, not of the batch.
+But the gradient of a weight, a product whose k are the rows of all items, and that of a bias, a sum
+over these rows, are added up tile by tile, while what they read is near: each tile goes on with the
+chains that the one before has left. So a batch of a transformer goes through all its layers, the
+loss (`totals`) and back in one tile, and memory is wanted for the activations of one tile, not of
+the batch.
 """
 
 from __future__ import annotations
@@ -306,7 +307,8 @@ class _Search:
         if operands is None:
             return False
         cut, whole = operands
-        made = [v for v in self._results(group) if v in self.plan.needed]
+        sums = self._sums_over_rows(group)
+        made = [v for v in self._results(group) if v in self.plan.needed and v not in sums]
         if not all(self._axis_of_items(v) == 0 for v in (*cut, *made)):
             return False
         results, reads = self._memory(made), self._memory(cut)
@@ -319,8 +321,12 @@ class _Search:
             return False
         if (reads | reads_whole) & (self.after_makes | self.summed.keys()):
             return False
+        totals = self._memory(sums)
+        if totals & (self._not_written() | self.whole | self.cut.keys() | results | reads_whole):
+            return False
         self.cut |= dict.fromkeys((*reads, *results))
         self.whole |= reads_whole
+        self.summed |= {self.values.home(v): v for v in sums}
         return True
 
     def _may_raise(self, group: EquationGroup) -> bool:
@@ -373,6 +379,19 @@ class _Search:
             return self._operands_of_product(group)
         return self._operands_of_movement(group) if group.kind == CALL else None
 
+    def _sums_over_rows(self, group: EquationGroup) -> list[Variable]:
+        """The sums of columns that a loop leaves, which each tile can add to: of biases, say."""
+        if group.kind != LOOP or not self.continues_products:
+            return []
+        return [
+            e.result
+            for e in group.equations
+            if e.primitive == "sum" and is_over_rows(e, group)
+            if group.places[e.result].domain == COLUMN and e.result.dtype in ("f32", "f64")
+            if e.result in self.plan.needed and e.result in self.plan.schedule.stored
+            if self.values.root(e.result) is e.result
+        ]
+
     def _comes_before(self, position: int) -> bool:
         """Whether a group has nothing to do with what is cut, and somebody reads its results whole:
         a mask, say, that is the same for all items.
@@ -403,11 +422,12 @@ class _Search:
         if not group.space or group.space[0] % self.items:
             return None
         by_items = {ELEMENT, ROW} if group.split else {ELEMENT}
-        if any(is_over_rows(equation, group) for equation in group.equations):
+        sums = self._sums_over_rows(group)
+        if any(p.sweep == AFTER and v not in sums for v, p in group.places.items()):
             return None
-        if any(place.sweep == AFTER for place in group.places.values()):
-            return None
-        if any(group.places[v].domain not in by_items for v in self._results(group)):
+        if any(
+            group.places[v].domain not in by_items for v in self._results(group) if v not in sums
+        ):
             return None
         if not group.split and any(p.domain != ELEMENT for p in group.places.values()):
             return None

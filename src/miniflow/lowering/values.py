@@ -102,7 +102,7 @@ class Values:
         self._tile, self._moved = tile, {}
 
     def is_continued(self, variable: Variable) -> bool:
-        """Whether a product goes on with what the tile before has left."""
+        """Whether a sum goes on with what the tile before has left."""
         return self._tile is not None and variable in self._tile.summed
 
     @property

@@ -42,6 +42,7 @@ class Speller:
         self.x, self.y = mf.Input("x"), mf.Input("y")
         shapes = {"letters": (LETTERS, WIDTH), **dict.fromkeys("QKVO", (WIDTH, WIDTH))}
         shapes |= {"F": (WIDTH, 12), "G": (12, WIDTH), "scores": (WIDTH, LETTERS)}
+        shapes |= {"gain": (WIDTH,), "offset": (WIDTH,), "f": (12,), "g": (WIDTH,)}
         self.parameters = {
             name: mf.Parameter((0.5 * rng.standard_normal(shape)).astype(dtype), name)
             for name, shape in shapes.items()
@@ -55,7 +56,8 @@ class Speller:
         a = mf.RMSNorm(x)
         seen = mf.ScaledDotProductAttention(*(heads(a @ p[key]) for key in "QKV"), causal=True)
         x = x + mf.Reshape(mf.Transpose(seen, (0, 2, 1, 3)), (-1, PLACES, WIDTH)) @ p["O"]
-        x = x + mf.ReLU(mf.RMSNorm(x) @ p["F"]) @ p["G"]
+        z = mf.Linear(mf.LayerNorm(x, p["gain"], p["offset"]), p["F"], p["f"])
+        x = x + mf.Linear(mf.ReLU(z), p["G"], p["g"])
         self.loss = loss(x @ p["scores"], self.y)
         shape = examples, PLACES
         self.feed = {v: rng.integers(0, LETTERS, shape) for v in (self.x, self.y)}
@@ -78,8 +80,12 @@ def test_a_batch_goes_through_all_layers_and_back_in_a_tile(dtype: str) -> None:
         np.testing.assert_allclose(value, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
     assert step.source.count("for tile in range(5):  # in 5 pieces, in order") == 1
     assert step.source.count("for tile in") == 1
+    inside = step.source.split("for tile in")[1].split("\n    t")[0]
     for name in "QKVOFG":
-        assert f"        d{name} += " in step.source
+        assert f"        d{name} += " in inside
+    for name in ("gain", "offset", "f", "g"):  # sums over the rows, by kernels
+        assert f"    d{name} = 0.0" in step.source
+        assert f"=d{name}" in inside
     lowered = LoweredProgram(step.program).loop_program
     check_loop_program(lowered)
 
