@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from miniflow.ir import Equation, Variable
-from miniflow.lowering.groups import LOOP, EquationGroup
+from miniflow.lowering.fuse import Schedule
+from miniflow.lowering.groups import LOOP, PRODUCT, EquationGroup
 from miniflow.lowering.views import Region
 
 
 def is_stack(equation: Equation) -> bool:
     """Whether an equation is a product of a stack of matrices: of the heads of attention, say."""
     return equation.primitive == "matmul" and len(equation.result.shape) > 2
+
+
+def has_stacks(schedule: Schedule) -> bool:
+    """Whether there are such products, whose items go through all of the network in tiles."""
+    return any(g.kind == PRODUCT and is_stack(g.equations[0]) for g in schedule.groups)
 
 
 def axis_of_items(layout: Region, items: int) -> int | None:

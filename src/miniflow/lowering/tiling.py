@@ -30,7 +30,8 @@ But the gradient of a weight, a product whose k are the rows of all items, and t
 over these rows, are added up tile by tile, while what they read is near: each tile goes on with the
 chains that the one before has left. So a batch of a transformer goes through all its layers, the
 loss (`totals`) and back in one tile, and memory is wanted for the activations of one tile, not of
-the batch.
+the batch. The gradients of kernels of convolutions are products that read windows, and add up those
+of biases in passing (`column_sums`): they come after their tiles.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ from miniflow.lowering.groups import (
 from miniflow.lowering.nests import LOOP_DTYPES
 from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.stages import is_over_rows
-from miniflow.lowering.tiles import Tile, axis_of_items, is_stack
+from miniflow.lowering.tiles import Tile, axis_of_items, has_stacks, is_stack
 from miniflow.lowering.values import Values
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
@@ -171,7 +172,7 @@ class _Search:
     ) -> None:
         self.plan, self.values = plan, values
         self.items, self.is_compiled = items, is_compiled
-        self.continues_products = continues_products
+        self.continues_products = continues_products and has_stacks(plan.schedule)
         self.inputs = {entry.variable for entry in self.plan.program.inputs}
         self.cut: dict[Variable, None] = {}  # memory, of what the groups read and make
         self.whole: set[Variable] = set()

@@ -14,16 +14,16 @@ from dataclasses import replace
 
 from miniflow.ir import Equation, Variable
 from miniflow.lowering.fuse import Schedule
-from miniflow.lowering.groups import LOOP, ONE, PRODUCT, ROW, EquationGroup, LoopBuilder
+from miniflow.lowering.groups import LOOP, ONE, ROW, EquationGroup, LoopBuilder
 from miniflow.lowering.stages import is_over_rows
-from miniflow.lowering.tiles import is_stack
+from miniflow.lowering.tiles import has_stacks
 
 
 def take_out_totals(schedule: Schedule) -> Schedule:
     """Return the schedule with loops of their own for sums of what loops compute of each row, if
     there are products that go through the batch in tiles.
     """
-    if not any(g.kind == PRODUCT and is_stack(g.equations[0]) for g in schedule.groups):
+    if not has_stacks(schedule):
         return schedule
     definitions = {e.result: e for e in schedule.program.equations}
     groups, stored = list[EquationGroup](), set(schedule.stored)
