@@ -46,8 +46,7 @@ from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.rows import LONGEST_ROW
 from miniflow.lowering.scans import write_scan
 from miniflow.lowering.strided_groups import write_elements
-from miniflow.lowering.tiles import Tile
-from miniflow.lowering.tiling import Tiling
+from miniflow.lowering.tiles import Tile, Tiling
 from miniflow.lowering.values import Values
 from miniflow.lowering.views import Region, whole_view
 from miniflow.lowering.written_over import is_zero

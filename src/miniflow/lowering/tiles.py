@@ -1,4 +1,4 @@
-"""A tile: some items of a batch, and where their part of each value lies."""
+"""A tile: some items of a batch, and where their part of each value lies; which groups run so."""
 
 from __future__ import annotations
 
@@ -82,3 +82,38 @@ class Tile:
             return group
         rows = group.space[0] // self.items
         return replace(group, space=(self.count * rows, *group.space[1:]))
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Groups, by their positions in the schedule, that run tile by tile, and those between them
+    that come before all tiles, or after.
+    """
+
+    before: tuple[int, ...]
+    groups: tuple[int, ...]
+    after: tuple[int, ...]
+    items: int
+    count: int  # of items in a tile
+    cut: frozenset[Variable]
+    local: frozenset[Variable]
+    summed: tuple[Variable, ...]  # what the tiles add to, and begins with zeros
+    checked: tuple[int, ...]  # groups whose indices are looked at before the first tile
+
+    @property
+    def positions(self) -> list[int]:
+        """All of them, which follow each other in the schedule."""
+        return sorted([*self.before, *self.groups, *self.after])
+
+    def whole_tile(self, index: str) -> Tile:
+        """The tile that `index` counts."""
+        return Tile(0, self.count, *self._all, index)
+
+    def last_tile(self) -> Tile:
+        """What is left of the batch, fewer items than a tile has."""
+        count = self.items % self.count
+        return Tile(self.items - count, count, *self._all)
+
+    @property
+    def _all(self) -> tuple[int, frozenset[Variable], frozenset[Variable], frozenset[Variable]]:
+        return self.items, self.cut, self.local, frozenset(self.summed)

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from miniflow.ir import Equation, Operand, Variable
@@ -62,48 +62,13 @@ from miniflow.lowering.groups import (
 from miniflow.lowering.nests import LOOP_DTYPES
 from miniflow.lowering.plan import StepPlan
 from miniflow.lowering.stages import is_over_rows
-from miniflow.lowering.tiles import Tile, axis_of_items, has_stacks, is_stack
+from miniflow.lowering.tiles import Tiling, axis_of_items, has_stacks, is_stack
 from miniflow.lowering.values import Values
 
 CACHE: Final = 1 << 20  # bytes of the largest array of a tile
 SEVERAL: Final = 4  # arrays of that size that a stack of products is read from and written to
 FEWEST_ROWS: Final = 16  # of an item, in a product: with fewer, it is better to have them all
 MOST_POSTPONED: Final = 8  # groups, before the search for one more that can be cut ends
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """Groups, by their positions in the schedule, that run tile by tile, and those between them
-    that come before all tiles, or after.
-    """
-
-    before: tuple[int, ...]
-    groups: tuple[int, ...]
-    after: tuple[int, ...]
-    items: int
-    count: int  # of items in a tile
-    cut: frozenset[Variable]
-    local: frozenset[Variable]
-    summed: tuple[Variable, ...]  # what the tiles add to, and begins with zeros
-    checked: tuple[int, ...]  # groups whose indices are looked at before the first tile
-
-    @property
-    def positions(self) -> list[int]:
-        """All of them, which follow each other in the schedule."""
-        return sorted([*self.before, *self.groups, *self.after])
-
-    def whole_tile(self, index: str) -> Tile:
-        """The tile that `index` counts."""
-        return Tile(0, self.count, *self._all, index)
-
-    def last_tile(self) -> Tile:
-        """What is left of the batch, fewer items than a tile has."""
-        count = self.items % self.count
-        return Tile(self.items - count, count, *self._all)
-
-    @property
-    def _all(self) -> tuple[int, frozenset[Variable], frozenset[Variable], frozenset[Variable]]:
-        return self.items, self.cut, self.local, frozenset(self.summed)
 
 
 def find_tiling(

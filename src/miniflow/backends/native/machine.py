@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from miniflow.backends import cache
 from miniflow.backends.native import calling, sharing
 from miniflow.backends.native.floating_point import in_usual_mode
+from miniflow.backends.native.in_order import in_order_text
 from miniflow.backends.native.processor import Processor, find_processor
 from miniflow.errors import CompileError
 from miniflow.locks import Lock
@@ -115,7 +116,7 @@ def shared_step() -> Address:
 
 def in_order() -> Address:
     """Return the address of the step of a piece that waits for that of the one before."""
-    return routine(sharing.in_order_text(processor_kind()))
+    return routine(in_order_text(processor_kind()))
 
 
 def series_runner(is_shared: bool) -> Any:

@@ -349,74 +349,6 @@ done:
 }
 """
 
-# A step of a piece that is done in the order of the pieces. It is handed: the number of the place
-# of the pool, that of the place where it is counted which piece is next, and how many bytes from
-# there; the number of its piece, how many there are, and, for the step, a function and how many
-# bytes from here its arguments lie.
-_IN_ORDER: Final = """
-define i64 @run(ptr %places, ptr %arguments, i64 %me) nounwind {
-entry:
-  %pool.place = load i64, ptr %arguments
-  %pool.at = getelementptr i64, ptr %places, i64 %pool.place
-  %pool = load ptr, ptr %pool.at
-  %next.place.at = getelementptr i64, ptr %arguments, i64 1
-  %next.place = load i64, ptr %next.place.at
-  %all.at = getelementptr i64, ptr %places, i64 %next.place
-  %all = load ptr, ptr %all.at
-  %far.at = getelementptr i64, ptr %arguments, i64 2
-  %far = load i64, ptr %far.at
-  %next.at = getelementptr i8, ptr %all, i64 %far
-  %number.at = getelementptr i64, ptr %arguments, i64 3
-  %number = load i64, ptr %number.at
-  br label %look
-look:
-  %tries = phi i64 [0, %entry], [%tried, %again]
-  %next = load atomic i64, ptr %next.at acquire, align 8
-  %is.next = icmp eq i64 %next, %number
-  br i1 %is.next, label %go, label %again
-again:
-  $pause
-  %tried = add i64 %tries, 1
-  %patient = icmp ult i64 %tried, 100
-  br i1 %patient, label %look, label %slow
-slow:
-  %from = call i64 @now(ptr %pool, i32 1)
-  br label %wait
-wait:
-  %then = load atomic i64, ptr %next.at acquire, align 8
-  %is.then = icmp eq i64 %then, %number
-  br i1 %is.then, label %came, label %wait.on
-wait.on:
-  $pause
-  br label %wait
-came:
-  %runs = icmp eq i64 %me, 0
-  br i1 %runs, label %count, label %go
-count:
-  %to = call i64 @now(ptr %pool, i32 1)
-  %lost = sub i64 %to, %from
-  %waited.at = getelementptr i8, ptr %pool, i64 $WAITED
-  %waited = load i64, ptr %waited.at
-  %more = add i64 %waited, %lost
-  store i64 %more, ptr %waited.at
-  br label %go
-go:
-  %function.at = getelementptr i64, ptr %arguments, i64 5
-  %function = load ptr, ptr %function.at
-  %offset.at = getelementptr i64, ptr %arguments, i64 6
-  %offset = load i64, ptr %offset.at
-  %its = getelementptr i8, ptr %arguments, i64 %offset
-  %status = call i64 %function(ptr %places, ptr %its, i64 %me)
-  %count.at = getelementptr i64, ptr %arguments, i64 4
-  %count.all = load i64, ptr %count.at
-  %following = add i64 %number, 1
-  %is.last = icmp eq i64 %following, %count.all
-  %left = select i1 %is.last, i64 0, i64 %following
-  store atomic i64 %left, ptr %next.at release, align 8
-  ret i64 %status
-}
-"""
-
 # Runs a program with the pool, if it is free; else without it. What it is handed are the three
 # numbers of a run, the address of the pool, and where among the places that is to stand.
 _RUN_SHARED: Final = """
@@ -479,28 +411,22 @@ THREAD_CALLS: Final = {"x86_64": 186, "aarch64": 178}
 
 def worker_text(processor: str) -> str:
     """Return LLVM's text of a worker, ``i64 run(ptr segment)``: the pool, and his number."""
-    return _filled(NEEDED + _WORKER, processor)
+    return filled(NEEDED + _WORKER, processor)
 
 
 def shared_step_text(processor: str) -> str:
     """Return that of the step ``i64 run(ptr places, ptr arguments)`` that is done in pieces."""
-    return _filled(NEEDED + _SHARED, processor)
-
-
-def in_order_text(processor: str) -> str:
-    """Return that of the step ``i64 run(ptr places, ptr arguments, i64 me)`` of a piece that waits
-    for the same step of the one before.
-    """
-    return _filled(NEEDED + _IN_ORDER, processor)
+    return filled(NEEDED + _SHARED, processor)
 
 
 def shared_run_text(run: str, processor: str) -> str:
     """Return that of ``i64 run(ptr segment)``, which calls the text of the same name `run`."""
     steps = run.replace("define i64 @run(", "define internal i64 @steps(")
-    return _filled(steps + NEEDED + _RUN_SHARED, processor)
+    return filled(steps + NEEDED + _RUN_SHARED, processor)
 
 
-def _filled(text: str, processor: str) -> str:
+def filled(text: str, processor: str) -> str:
+    """Return a text with the numbers of this module in the place of their words."""
     declared, pause = _PAUSES[processor]
     numbers = {name: value for name, value in globals().items() if isinstance(value, int)}
     return Template(text).substitute(numbers, declare_pause=declared, pause=pause)
