@@ -156,3 +156,22 @@ def test_a_small_gpt_learns_what_pytorchs_learns() -> None:
     letters = sum(len(line) - 1 for line in validation)
     assert ours.loss == pytest.approx(total / letters, abs=0.02)
     assert ours.loss < 2.6
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda mask: mf.layers.MultiHeadAttention(2, mask=mask),
+        lambda mask: mf.layers.TransformerBlock(2, mask=mask),
+        lambda mask: mf.layers.GRU(4, mask=mask),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3,), (3, 1, 1, 5), (3, 5, 1)])
+def test_a_mask_that_is_not_of_places_is_told_by_its_name(layer, shape):
+    x, mask = mf.layers.Input((5, 4)), mf.Input("pads")
+    node = layer(mask)(x)
+    feed = {x: np.ones((3, 5, 4)), mask: np.ones(shape, bool)}
+    with pytest.raises(mf.MiniflowError) as told:
+        mf.value(node, feed)
+    text = str(told.value)
+    assert f"its mask, Input 'pads', has shape {shape}; it takes (n, T)" in text.replace("\n", " ")

@@ -20,6 +20,7 @@ from miniflow.graph.values import describe
 from miniflow.initializers import glorot_uniform, ones, zeros
 from miniflow.layers.base import Layer, Rng
 from miniflow.layers.example_shapes import known_row
+from miniflow.layers.masks import MaskWithAxes, checked_mask
 from miniflow.layers.named import (
     Initializer,
     NodeFunction,
@@ -28,7 +29,6 @@ from miniflow.layers.named import (
     initializer_before,
     initializer_of,
 )
-from miniflow.layers.recurrent import checked_mask
 from miniflow.layers.weighted import Embedding
 from miniflow.options import OptionError, flag, number, whole
 
@@ -130,7 +130,7 @@ class MultiHeadAttention(Layer):
                 f"share evenly, and {x.label} has rows of shape {row.shape}."
             )
         q, k, v = self._split(x, name)
-        mask = None if self.mask is None else self.mask[:, None, None, :]
+        mask = None if self.mask is None else MaskWithAxes(repr(self), self.mask, (1, 2))
         seen = nodes.ScaledDotProductAttention(
             q, k, v, mask, causal=self.causal, name=f"{name}/heads"
         )

@@ -14,14 +14,14 @@ from miniflow import nodes
 from miniflow.errors import ShapeError
 from miniflow.graph import Node
 from miniflow.graph.rows import Row
-from miniflow.graph.values import describe
 from miniflow.initializers import glorot_uniform, orthogonal, zeros
 from miniflow.layers.base import Layer, Rng
 from miniflow.layers.cells import GRUCell, LSTMCell
 from miniflow.layers.example_shapes import known_row
+from miniflow.layers.masks import MaskWithAxes, checked_mask
 from miniflow.layers.named import Initializer, NodeFunction, activation_of, initializer_of
 from miniflow.nodes.scan import scan
-from miniflow.options import OptionError, flag, whole
+from miniflow.options import flag, whole
 
 
 class _Recurrent(Layer):
@@ -68,7 +68,9 @@ class _Recurrent(Layer):
                 f"{self!r} takes sequences, (n, T, features), and {x.label} has rows of shape "
                 f"{row.shape}: T items of some features each, layers.Input((T, features))."
             )
-        mask = None if self.mask is None else nodes.Transpose(_as_column(self.mask), (1, 0, 2))
+        mask = None
+        if self.mask is not None:
+            mask = nodes.Transpose(MaskWithAxes(repr(self), self.mask, (2,)), (1, 0, 2))
         for level in range(self.depth):
             ends = [self._go(x, f"{name}/", level, way, mask) for way in self.directions]
             if level == self.depth - 1 and not self.return_sequences:
@@ -286,25 +288,11 @@ class LSTM(_Recurrent):
         return first
 
 
-def checked_mask(owner: str, mask: Any) -> Node | None:
-    """A mask, or None. Raises OptionError where it is no node: it differs from batch to batch."""
-    if mask is None or isinstance(mask, Node):
-        return mask
-    raise OptionError(
-        f"{owner}: mask is a node that is fed (n, T) booleans, True where there is an item, "
-        f"mf.Input('mask', shape=(T,), dtype=bool), not {describe(mask)}."
-    )
-
-
 def nothing_like(x: Node, width: int, of: int) -> Node:
     """Zeros of shape (n, width) for as many rows as x has, (n, of), which need not be numbers."""
     part = nodes.StopGradient(x[..., : min(width, of)])
     zeros = nodes.Where(part > np.inf, part, 0.0)
     return zeros if width <= of else nodes.Concat(*[zeros] * (width // of), axis=-1)
-
-
-def _as_column(mask: Node) -> Node:
-    return mask[:, :, None]
 
 
 def _joined(parts: list[Node], name: str | None = None) -> Node:
