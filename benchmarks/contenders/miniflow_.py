@@ -85,6 +85,10 @@ class Training:
             loss = self.step({self.X: X, self.y: y})
         return float(loss)
 
+    def profile(self, rows: Array) -> Any:
+        """Where the time of a compiled step goes."""
+        return self.compiled.profile({self.X: self.images[rows], self.y: self.labels[rows]})
+
     def answer(self) -> list[Array]:
         return [parameter.value.copy() for parameter in self.parameters]
 
@@ -123,7 +127,7 @@ class Inference:
         parameters = [mf.Parameter(array) for array in first_parameters(race)]
         probabilities = mf.Softmax(layered(race, self.X, parameters))
         if variant == "interpreter":
-            self.f: Callable[..., Any] = lambda feed: mf.value(probabilities, feed)
+            self.f: Any = lambda feed: mf.value(probabilities, feed)
         else:
             self.f = mf.compile(probabilities, backend=variant)
         self.last: Any = None
@@ -132,6 +136,10 @@ class Inference:
         for start in work.tolist():
             self.last = self.f({self.X: self.images[start : start + self.batch]})
         return float(self.last[0, 0])
+
+    def profile(self, start: Array) -> Any:
+        """Where the time of a compiled call goes."""
+        return self.f.profile({self.X: self.images[start : start + self.batch]})
 
     def answer(self) -> list[Array]:
         return [np.asarray(self.last)]
