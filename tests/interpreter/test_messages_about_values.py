@@ -210,7 +210,7 @@ def test_message_about_logits(shape: tuple[int, ...]) -> None:
     feed = {x: np.ones(shape), y: np.zeros(shape[:1], int)}
     assert message_of(errors.ShapeError, lambda: mf.value(node, feed)) == (
         f"{here('CrossEntropyWithSoftmax')}: Input 'x' has shape {shape}; logits have shape "
-        "(n, k), or (n, ..., k)."
+        "(n, k), or (n, ..., k), with one row and one class or more."
     )
 
 
