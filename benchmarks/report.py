@@ -159,7 +159,8 @@ Written by `make bench` (`python benchmarks/run.py`). Contenders take turns, eac
 process, and have been checked to compute the same numbers. “× limit” is the time as a multiple of
 the true limit: the step's multiply-adds, at the rate of which the processor is capable, and its
 gather. “× fastest peer” is how many times faster than the fastest framework; both compare minima.
-“peak MB” is the most memory that the process has had. Compare numbers within a table only.
+“peak MB” is the most memory that the process has had. Compare numbers within a table only. Where
+the steps spend their time, PROFILES.md shows; what was tried in vain, LOG.md.
 
 """
 
