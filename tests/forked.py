@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -28,10 +29,11 @@ def in_a_child(question: Callable[[], bool]) -> bool:
             signal.alarm(SECONDS)
             answer = question()
         except BaseException:
+            traceback.print_exc()
             os._exit(2)
         os._exit(0 if answer else 1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 1)
+    assert code in (0, 1), f"the child ended with {code}: less than 0 is a signal's number"
     return code == 0
 
 
