@@ -35,6 +35,7 @@ from miniflow.lowering.nests import (
     maximum,
     minimum,
     terms_of,
+    terms_within,
 )
 
 
@@ -101,10 +102,4 @@ def _held(statement: Statement, length: Term, equation: Equation | None) -> Let:
 
 def _words_of(terms: Iterable[Term]) -> set[str]:
     """The names, and the arrays, that terms read."""
-    found, waiting = set[str](), [*terms]
-    while waiting:
-        term = waiting.pop()
-        if term.op in ("name", "load"):
-            found.add(str(term.what))
-        waiting += term.operands
-    return found
+    return {str(term.what) for term in terms_within(terms) if term.op in ("name", "load")}

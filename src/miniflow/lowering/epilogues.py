@@ -45,6 +45,7 @@ from miniflow.lowering.nests import (
     Statement,
     Store,
     Term,
+    loads_within,
     name,
     terms_of,
 )
@@ -338,18 +339,11 @@ def _stays_at_its_place(kernel: Kernel, walk: EntryWalk) -> bool:
     there, elsewhere = list[Term](), list[Term]()
     for statement in kernel.statements():
         is_inner = any(statement is s for s in walk.columns.body)
-        for term in _loads(terms_of(statement)):
+        for term in loads_within(terms_of(statement)):
             (there if is_inner and term.operands == walk.place else elsewhere).append(term)
     if any(term.what in {*stored, walk.entries.name} for term in elsewhere):
         return False
     return any(term.what == walk.entries.name for term in there)
-
-
-def _loads(terms: Sequence[Term]) -> Iterator[Term]:
-    for term in terms:
-        if term.op == "load":
-            yield term
-        yield from _loads(term.operands)
 
 
 def _turns(loop: Loop, sizes: Mapping[str, int]) -> tuple[int, int] | None:

@@ -25,7 +25,7 @@ means; the backends print it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -368,17 +368,24 @@ def terms_of(statement: Statement) -> tuple[Term, ...]:
     return (statement.value,)
 
 
-def functions_called(kernel_or_function: Any) -> dict[str, None]:
-    """The functions of `functions` that are called, each once, in the order of the text."""
-    found: dict[str, None] = {}
-    roots = [term for s in kernel_or_function.statements() for term in terms_of(s)]
-    waiting = list(reversed(roots))
+def terms_within(terms: Iterable[Term]) -> Iterator[Term]:
+    """These terms and all that they are made of, each before its operands."""
+    waiting = [*terms][::-1]
     while waiting:
         term = waiting.pop()
-        if term.op == "call":
-            found[str(term.what)] = None
+        yield term
         waiting += reversed(term.operands)
-    return found
+
+
+def loads_within(terms: Iterable[Term]) -> Iterator[Term]:
+    """What of these terms, and within them, reads from an array."""
+    return (term for term in terms_within(terms) if term.op == "load")
+
+
+def functions_called(kernel_or_function: Any) -> dict[str, None]:
+    """The functions of `functions` that are called, each once, in the order of the text."""
+    roots = (term for s in kernel_or_function.statements() for term in terms_of(s))
+    return {str(term.what): None for term in terms_within(roots) if term.op == "call"}
 
 
 def written_arrays(kernel: Kernel) -> dict[str, bool]:
@@ -394,10 +401,4 @@ def written_arrays(kernel: Kernel) -> dict[str, bool]:
 
 def loaded_arrays(statement: Statement) -> set[str]:
     """The arrays that a statement itself reads from, but for what it adds to."""
-    found, waiting = set[str](), list(terms_of(statement))
-    while waiting:
-        term = waiting.pop()
-        if term.op == "load":
-            found.add(str(term.what))
-        waiting += term.operands
-    return found
+    return {str(term.what) for term in loads_within(terms_of(statement))}

@@ -32,6 +32,8 @@ from miniflow.lowering.nests import (
     Store,
     Term,
     constant,
+    loaded_arrays,
+    loads_within,
     name,
     terms_of,
 )
@@ -102,7 +104,7 @@ class _RowReader:
         seen: set[str] = set()
         inner = [s for loop in self.loop.body if isinstance(loop, Loop) for s in loop.body]
         for statement in inner:
-            seen |= {str(t.what) for term in terms_of(statement) for t in _loads(term)}
+            seen |= loaded_arrays(statement)
             match statement:
                 case Store(array, index, adds=False) if index == (self.j,) and array not in seen:
                     yield array
@@ -159,7 +161,7 @@ class _RowReader:
         own = {s.array for s in stores if s.index[0] == self.i}
         over_rows = {s.array for s in stores} - own
         for statement in statements:
-            found = [(str(t.what), t.operands) for x in terms_of(statement) for t in _loads(x)]
+            found = [(str(t.what), t.operands) for t in loads_within(terms_of(statement))]
             if isinstance(statement, Store):
                 if statement.array in own and statement.index[0] != self.i:
                     return False
@@ -172,10 +174,3 @@ class _RowReader:
 
 def _names(term: Term, word: Term) -> bool:
     return term == word or any(_names(operand, word) for operand in term.operands)
-
-
-def _loads(term: Term) -> Iterator[Term]:
-    if term.op == "load":
-        yield term
-    for operand in term.operands:
-        yield from _loads(operand)
